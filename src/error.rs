@@ -1,0 +1,157 @@
+//! The one error type of the library: what went wrong, where, and what to do about it.
+//!
+//! It is opaque: callers ask it questions ([`Error::is_interrupted`], [`Error::is_mistake`]) and print it. The
+//! message names the place and the value; the hint, printed on a line of its own, says the remedy.
+
+use std::fmt;
+use std::path::Path;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, with a hint that says the remedy.
+#[derive(thiserror::Error)]
+#[error("{0}")]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Mistake,
+    Broken,
+    Io,
+    Interrupted,
+    Internal,
+}
+
+impl Error {
+    /// The caller asked for something that cannot be: a bad value, an unknown name.
+    pub fn mistake(message: impl Into<String>) -> Self {
+        Self::new(Kind::Mistake, message)
+    }
+
+    /// A file or a byte string is not what it claims to be.
+    pub fn broken(message: impl Into<String>) -> Self {
+        Self::new(Kind::Broken, message)
+    }
+
+    /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it.
+    pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let path = path.as_ref().display();
+        let mut error = Self::new(Kind::Io, format!("{doing} {path}: {source}"));
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
+    /// The user asked to stop; nothing is wrong.
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+    }
+
+    /// A lower library failed in a way that no input should cause.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let source = source.into();
+        let mut error = Self::new(Kind::Internal, source.to_string());
+        error.0.source = Some(source);
+        error
+    }
+
+    /// An unknown name, with the nearest of `known` offered: `what` is the kind of thing ("tokenizer", "option").
+    pub fn unknown(what: &str, name: &str, known: &[&str]) -> Self {
+        let error = Self::mistake(format!("no {what} is called '{name}'"));
+        match nearest(name, known) {
+            Some(near) => error.with_hint(format!("did you mean '{near}'? (there are: {})", known.join(", "))),
+            None => error.with_hint(format!("there are: {}", known.join(", "))),
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Puts what we were doing in front of the message: `while reading layer 3: …`.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Self {
+        self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// True when the user asked to stop.
+    pub fn is_interrupted(&self) -> bool {
+        self.0.kind == Kind::Interrupted
+    }
+
+    /// True when other input would have worked.
+    pub fn is_mistake(&self) -> bool {
+        matches!(self.0.kind, Kind::Mistake | Kind::Broken | Kind::Io)
+    }
+
+    /// The remedy, if one is known.
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// What went wrong, without the hint.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// The member of `known` that `name` was probably meant to be.
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|&k| (strsim::damerau_levenshtein(name, k), k))
+        .min()
+        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 3)
+        .map(|(_, k)| k)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered() {
+        let error = Error::unknown("tokenizer", "rami", &["performance", "remi", "tsd"]);
+        assert_eq!(error.message(), "no tokenizer is called 'rami'");
+        assert!(error.hint().is_some_and(|h| h.starts_with("did you mean 'remi'?")), "{error}");
+        assert_eq!(nearest("zzzzzz", &["remi"]), None);
+    }
+
+    #[test]
+    fn an_interrupt_is_no_mistake() {
+        assert!(Error::interrupted().is_interrupted());
+        assert!(!Error::interrupted().is_mistake());
+    }
+}

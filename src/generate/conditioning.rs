@@ -1,0 +1,1 @@
+//! Chords over time: which token is set when.

@@ -1,0 +1,13 @@
+//! Chords: symbols read and written, transposed, voiced, and recognised in a score.
+
+mod chart;
+mod chord;
+mod class;
+mod markers;
+mod recognize;
+
+pub use chart::{Bar, Chart};
+pub use chord::{Chord, Spelling};
+pub use class::{ChordClass, Quality};
+pub use markers::{ChordAt, chord_markers};
+pub use recognize::recognize;

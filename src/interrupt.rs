@@ -1,0 +1,52 @@
+//! A flag that says "stop": set by Ctrl-C or a notebook's Stop, asked by every loop that can last.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
+
+/// A clonable stop flag; all clones are the same flag.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the running work to stop. Safe in a signal handler.
+    pub fn trigger(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes the request back, before new work begins.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    /// True once [`Interrupt::trigger`] was called.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Fails with [`Error::interrupted`] when a stop was asked for: `interrupt.check()?`.
+    pub fn check(&self) -> Result<()> {
+        if self.is_set() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_the_flag() {
+        let flag = Interrupt::new();
+        let other = flag.clone();
+        other.trigger();
+        assert!(flag.check().is_err_and(|e| e.is_interrupted()));
+        flag.clear();
+        assert!(other.check().is_ok());
+    }
+}

@@ -1,0 +1,48 @@
+//! Étude: a practice room for music transformers.
+//!
+//! MIDI becomes events, 4-bit QLoRA adapters go on a transformer, it is fine-tuned step by step or all at once, and
+//! plays solos over a chord progression; all of it from a small script language, in a terminal or in a notebook.
+//!
+//! # The floors
+//! A module uses the floors below it only; `tests/it/floors.rs` holds the order.
+//!
+//! | floor | modules | what they know |
+//! |---|---|---|
+//! | 10 | `cli.rs`, `main.rs` | the command line |
+//! | 9 | [`repl`] | the terminal |
+//! | 8 | [`script`] | Rhai: a session and one file an object |
+//! | 7 | [`config`] | YAML and overrides become typed settings |
+//! | 6 | [`metrics`], [`plot`] | figures about results; siblings |
+//! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
+//! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
+//! | 3 | [`data`] | folders of MIDI become batches |
+//! | 2 | [`tokens`] | a score becomes numbers and comes back |
+//! | 1 | [`midi`], [`harmony`] | scores and chords, plain data |
+//! | 0 | [`error`], [`interrupt`], [`progress`] | what all of them need |
+
+pub mod error;
+pub mod interrupt;
+pub mod progress;
+
+pub mod harmony;
+pub mod midi;
+
+pub mod tokens;
+
+pub mod data;
+
+pub mod nn;
+
+pub mod generate;
+pub mod train;
+
+pub mod metrics;
+pub mod plot;
+
+pub mod config;
+
+pub mod script;
+
+pub mod repl;
+
+pub use error::{Error, Result};

@@ -1,0 +1,15 @@
+//! The transformer: ops with gradients, 4-bit weights, adapters, families, weights on disk. candle enters here.
+
+mod cache;
+mod config;
+mod device;
+mod lora;
+mod model;
+pub mod ops;
+pub mod quant;
+
+pub use cache::Cache;
+pub use config::ModelConfig;
+pub use device::device;
+pub use lora::LoraConfig;
+pub use model::{Layer, Model, Parameter, Pass};

@@ -1,0 +1,22 @@
+//! One value in several forms, by MIME type.
+
+use std::collections::BTreeMap;
+
+/// The forms of a value: always `text/plain`, often `text/html`, `image/svg+xml`, `audio/wav`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bundle {
+    /// MIME type to content (binary types in base64).
+    pub forms: BTreeMap<&'static str, String>,
+}
+
+impl Bundle {
+    /// A bundle with a text only.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { forms: BTreeMap::from([("text/plain", text.into())]) }
+    }
+
+    /// The text.
+    pub fn plain(&self) -> &str {
+        self.forms.get("text/plain").map_or("", String::as_str)
+    }
+}

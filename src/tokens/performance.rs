@@ -1,0 +1,1 @@
+//! The performance encoding of Music Transformer (Huang et al. 2018).
