@@ -3,6 +3,7 @@
 mod cache;
 mod config;
 mod device;
+mod error;
 mod lora;
 mod model;
 pub mod ops;

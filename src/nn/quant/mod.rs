@@ -2,5 +2,7 @@
 //! bitsandbytes stores them.
 
 mod nf4;
+mod tables;
 
 pub use nf4::Nf4;
+pub use tables::{NESTED_MAP, NF4_MAP, nested_map};
