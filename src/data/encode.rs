@@ -113,6 +113,9 @@ impl<'a> AtTempo<'a> {
         if copy.semitones == 0 {
             return Some(Cow::Borrowed(ids));
         }
+        if let Some(moved) = self.tokenizer.transpose(ids, copy.semitones) {
+            return Some(Cow::Owned(moved));
+        }
         let score = self.score.transpose(copy.semitones).ok()?;
         let moved = |c: &ChordAt| ChordAt { chord: c.chord.transpose(copy.semitones), ..c.clone() };
         let chords: Vec<ChordAt> = chords.iter().map(moved).collect();
