@@ -1,5 +1,8 @@
 //! A deserialiser over maps that keeps the path to what is wrong, and takes whole floats for integers.
 
+use std::convert::Infallible;
+use std::fmt;
+
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
@@ -24,6 +27,14 @@ impl Reader {
                 None => self.deserialize_any(visitor),
             },
             _ => self.deserialize_any(visitor),
+        }
+    }
+
+    /// The fault of a value where `wanted` should stand.
+    fn refuse(self, wanted: &'static str) -> Fault {
+        match self.deserialize_any(Nothing(wanted)) {
+            Ok(never) => match never {},
+            Err(fault) => fault,
         }
     }
 
@@ -95,6 +106,16 @@ impl<'de> Deserializer<'de> for Reader {
         self.array(len, visitor)
     }
 
+    /// A map; serde would take an array for the fields in their order, which no user means.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        if self.0.is_object() { self.deserialize_any(visitor) } else { Err(self.refuse("a map")) }
+    }
+
     /// `"name"`, or `{"name": content}`.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
@@ -105,13 +126,13 @@ impl<'de> Deserializer<'de> for Reader {
         let choice = match self.0 {
             Value::String(name) => Choice { name, content: None },
             Value::Object(map) if map.len() == 1 => one(map).ok_or_else(|| Fault::custom("an empty map"))?,
-            other => return Self(other).deserialize_any(Text).and_then(|never| match never {}),
+            other => return Err(Self(other).refuse("a string")),
         };
         visitor.visit_enum(choice)
     }
 
     forward_to_deserialize_any! {
-        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq map struct identifier ignored_any
+        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq map identifier ignored_any
     }
 }
 
@@ -120,13 +141,13 @@ fn one(map: Map<String, Value>) -> Option<Choice> {
 }
 
 /// A visitor that takes nothing, for its refusals.
-struct Text;
+struct Nothing(&'static str);
 
-impl Visitor<'_> for Text {
-    type Value = std::convert::Infallible;
+impl Visitor<'_> for Nothing {
+    type Value = Infallible;
 
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a string")
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 

@@ -16,7 +16,7 @@ pub fn read_yaml(path: &Path) -> Result<Value> {
         std::io::ErrorKind::InvalidData => Error::broken(format!("{} is no text", path.display())),
         _ => Error::io("cannot read", path, e),
     })?;
-    match parse(&text).map_err(|e| place(e, path))? {
+    match parse(&text).map_err(|e| e.context(path.display()))? {
         Value::Null => Ok(Value::Object(Map::new())),
         map @ Value::Object(_) => Ok(map),
         _ => Err(Error::broken(format!("{} holds no map", path.display()))
@@ -31,14 +31,13 @@ pub(super) fn parse(text: &str) -> Result<Value> {
         value.apply_merge()?;
         Ok(value)
     };
-    json(read().map_err(|e| Error::broken(e.to_string()))?)
-}
-
-/// Puts the file in front of a message.
-fn place(error: Error, path: &Path) -> Error {
-    error
-        .context(path.display())
-        .with_hint("indent with spaces, one `key: value` a line; quote texts with : or # in them")
+    json(read().map_err(|e| {
+        match e.location() {
+            Some(_) => Error::broken(e.to_string())
+                .with_hint("indent with spaces, one `key: value` a line; quote texts with : or # in them"),
+            None => Error::broken(e.to_string()),
+        }
+    })?)
 }
 
 fn json(value: Yaml) -> Result<Value> {
@@ -100,7 +99,7 @@ mod tests {
         let error = read(b"lr: 1\ntrain:\n  a: 1\n b: 2\n").expect_err("bad indentation");
         assert!(error.message().contains("line 4 column 2"), "{error}");
         let error = read(b"lr: 1\nlr: 2\n").expect_err("a key twice");
-        assert!(error.message().contains("lr") && error.message().contains("line"), "{error}");
+        assert!(error.message().contains("duplicate entry with key \"lr\""), "{error}");
     }
 
     #[test]
