@@ -20,3 +20,14 @@ pub struct ChordAt {
 pub fn chord_markers(_score: &Score) -> Vec<ChordAt> {
     todo!()
 }
+
+/// The symbol in the text of a chord marker.
+pub fn marker_symbol(text: &str) -> Option<&str> {
+    text.strip_prefix("chord:").map(str::trim)
+}
+
+/// The text of a chord marker `semitones` higher; `None` when the text is no chord marker that can be read.
+pub fn transpose_marker(text: &str, semitones: i32) -> Option<String> {
+    let chord: Chord = marker_symbol(text)?.parse().ok()?;
+    Some(format!("chord:{}", chord.transpose(semitones)))
+}

@@ -9,5 +9,5 @@ mod recognize;
 pub use chart::{Bar, Chart};
 pub use chord::{Chord, Spelling};
 pub use class::{ChordClass, Quality};
-pub use markers::{ChordAt, chord_markers};
+pub use markers::{ChordAt, chord_markers, marker_symbol, transpose_marker};
 pub use recognize::recognize;

@@ -1,1 +1,3 @@
-//! Integration tests.
+//! The integration tests: one binary, a module a theme.
+
+mod floors;
