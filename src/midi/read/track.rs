@@ -77,6 +77,7 @@ impl Reader {
         };
         let first = self.score.tracks.len();
         let mut events = EventIter::new(chunk.bytes);
+        let mut ended = false;
         loop {
             let (unread, running) = (events.unread(), events.running_status());
             let offset = chunk.offset + (chunk.bytes.len() - unread.len());
@@ -89,14 +90,13 @@ impl Reader {
                         events = EventIter::new(rest);
                         continue;
                     }
-                    None if chunk.cut && runs_out(unread, running) => break,
+                    None if ended || (chunk.cut && runs_out(unread, running)) => break,
                     None => return Err(no_event(unread, offset)),
                 },
             };
             part.advance(event.delta.as_int(), offset)?;
-            if event.kind == TrackEventKind::Meta(MetaMessage::EndOfTrack) {
-                break;
-            }
+            // Some writers end a track at once and go on: what follows counts as long as it makes sense.
+            ended |= event.kind == TrackEventKind::Meta(MetaMessage::EndOfTrack);
             self.event(&mut part, &event);
         }
         self.end_of_track(part, first);
