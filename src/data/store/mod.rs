@@ -53,6 +53,11 @@ impl Dataset {
         })
     }
 
+    /// True when a dataset was saved in this folder.
+    pub fn is_saved(dir: &Path) -> bool {
+        [SPLITS, STATE].iter().any(|file| dir.join(file).is_file())
+    }
+
     /// Reads what [`Dataset::save`] or the `datasets` library wrote. A held-out split may also be called `test`; the
     /// ids stand in the column `input_ids`; rows of unlike lengths are padded.
     ///
