@@ -115,3 +115,66 @@ fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
     }
     Ok(f64::from(tensor.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    fn parameters() -> Vec<Parameter> {
+        let parameter = |name: &str, values: &[f32]| Parameter {
+            name: name.into(),
+            var: Var::from_slice(values, values.len(), &Device::Cpu).expect("a small tensor"),
+        };
+        vec![parameter("a.weight", &[1.5, -2.0]), parameter("b.weight", &[6.0]), parameter("unused", &[1.0, 1.0, 1.0])]
+    }
+
+    /// The gradients of Σ x²: 2x.
+    fn grads(parameters: &[Parameter]) -> Grads {
+        let squares = parameters[..2].iter().map(|p| p.var.sqr().and_then(|x| x.sum_all()).expect("f32"));
+        let loss = squares.reduce(|a, b| (a + b).expect("scalars")).expect("two terms");
+        Grads::backward(&loss, parameters).expect("a plain graph")
+    }
+
+    fn values(grads: &Grads, name: &str) -> Vec<f32> {
+        grads.of(name).expect("known").to_vec1().expect("f32")
+    }
+
+    /// `torch.nn.utils.clip_grad_norm_` on gradients [3, -4] and [12] with max_norm 1 gives the norm 13 and
+    /// [0.230_769_217, -0.307_692_289], [0.923_076_868] (PyTorch 2.15).
+    #[test]
+    fn clipping_is_that_of_pytorch() {
+        let parameters = parameters();
+        let grads = grads(&parameters);
+        assert_eq!(values(&grads, "a.weight"), [3.0, -4.0]);
+        assert_eq!(grads.norm().expect("finite"), 13.0);
+        let clipped = grads.clip(1.0).expect("a positive norm");
+        for (ours, theirs) in values(&clipped, "a.weight").iter().zip([0.230_769_22, -0.307_692_3_f32]) {
+            assert!((ours - theirs).abs() < 6e-8, "{ours}");
+        }
+        assert!((values(&clipped, "b.weight")[0] - 0.923_076_87).abs() < 6e-8);
+        assert_eq!(values(&grads.clip(100.0).expect("a positive norm"), "a.weight"), [3.0, -4.0]);
+        assert!(grads.clip(0.0).is_err() && grads.clip(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn what_the_loss_does_not_reach_has_zeros() {
+        let parameters = parameters();
+        let grads = grads(&parameters);
+        assert_eq!(grads.entries().len(), 3);
+        assert_eq!(values(&grads, "unused"), [0.0; 3]);
+    }
+
+    #[test]
+    fn gradients_add_and_scale() {
+        let parameters = parameters();
+        let once = grads(&parameters);
+        let mean = once.add(&once).and_then(|sum| sum.scale(0.5)).expect("one model");
+        assert_eq!(values(&mean, "b.weight"), values(&once, "b.weight"));
+        let error = once.add(&grads(&parameters[..2])).expect_err("another model");
+        assert!(error.message().contains("3 and 2 parameters"), "{error}");
+        let error = once.of("a.wieght").expect_err("unknown");
+        assert!(error.hint().is_some_and(|hint| hint.contains("a.weight")), "{error}");
+    }
+}
