@@ -1,3 +1,5 @@
 //! The integration tests: one binary, a module a theme.
 
 mod floors;
+mod folders;
+mod llama;
