@@ -14,6 +14,8 @@ mod linear;
 mod rms_norm;
 mod rope;
 mod swiglu;
+#[cfg(test)]
+mod twin;
 
 pub use adamw::{AdamWStep, adamw_step, square_norm};
 pub use attention::{AttentionShape, attention};

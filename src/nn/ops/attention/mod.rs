@@ -8,6 +8,8 @@
 //! ```
 
 mod cpu;
+#[cfg(test)]
+mod tests;
 
 use std::sync::OnceLock;
 

@@ -5,5 +5,5 @@ mod memory;
 mod simd;
 
 pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
-pub(in crate::nn) use memory::{Disjoint, Floats, fill, floats, floats_of, input};
+pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};

@@ -53,3 +53,31 @@ impl CustomOp1 for Embedding {
         Ok(Some(Tensor::from_vec(grad, table.shape(), table.device())?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::ops::twin::{hold, random};
+
+    #[test]
+    fn it_equals_its_twin() {
+        for (shape, table) in [((1, 1), [1, 1]), ((2, 5), [7, 3]), ((4, 64), [50, 33])] {
+            let n = shape.0 * shape.1;
+            let ids: Vec<u32> = (0..n).map(|i| (i * i % table[0]) as u32).collect();
+            let ids = Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
+            let slow = |x: &[Tensor]| {
+                x[0].contiguous()?.index_select(&ids.flatten_all()?, 0)?.reshape((shape.0, shape.1, table[1]))
+            };
+            hold(&format!("{shape:?}"), &[random(&table, 1)], |x, i| embedding(&ids, &x[0], i), slow);
+        }
+    }
+
+    #[test]
+    fn an_id_beyond_the_table_is_refused() {
+        let ids = Tensor::new(&[0u32, 3], &Device::Cpu).unwrap();
+        let error = embedding(&ids, &random(&[3, 2], 0), &Interrupt::new()).unwrap_err();
+        assert_eq!(error.message(), "id 3 is beyond the vocabulary of 3");
+    }
+}

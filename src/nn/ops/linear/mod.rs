@@ -10,6 +10,8 @@
 
 mod cpu;
 mod dropout;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

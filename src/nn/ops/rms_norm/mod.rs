@@ -47,3 +47,29 @@ impl CustomOp2 for RmsNorm {
         Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), Some(Tensor::from_vec(dw, w.shape(), w.device())?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::twin::{hold, random};
+
+    fn naive(x: &Tensor, w: &Tensor, eps: f64) -> Candle<Tensor> {
+        let mean = x.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
+        x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
+    }
+
+    #[test]
+    fn it_equals_its_twin() {
+        for (seed, shape) in [&[1, 1][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[4, 1]].iter().enumerate()
+        {
+            let (x, w) = (random(shape, seed as u64), random(&shape[shape.len() - 1..], 50));
+            hold(&format!("{shape:?}"), &[x, w], |x, i| rms_norm(&x[0], &x[1], 1e-5, i), |x| naive(&x[0], &x[1], 1e-5));
+        }
+    }
+
+    #[test]
+    fn a_weight_of_another_width_is_refused() {
+        let error = rms_norm(&random(&[2, 4], 0), &random(&[3], 1), 1e-5, &Interrupt::new()).unwrap_err();
+        assert_eq!(error.message(), "a norm of [3] does not fit an input of [2, 4]");
+    }
+}

@@ -48,3 +48,26 @@ impl CustomOp2 for Swiglu {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::twin::{hold, random, values};
+
+    #[test]
+    fn it_equals_its_twin() {
+        for (seed, shape) in [&[1][..], &[3, 7], &[2, 5, 33], &[40, 832]].iter().enumerate() {
+            let inputs = [random(shape, seed as u64), random(shape, 50)].map(|x| x.affine(6.0, 0.0).unwrap());
+            hold(&format!("{shape:?}"), &inputs, |x, i| swiglu(&x[0], &x[1], i), |x| x[0].silu()?.mul(&x[1]));
+        }
+    }
+
+    #[test]
+    fn far_from_zero_it_is_a_ramp() {
+        let gate = Tensor::new(&[-1e4f32, -100.0, 100.0, 1e4], &candle_core::Device::Cpu).unwrap();
+        let y = swiglu(&gate, &gate.ones_like().unwrap(), &Interrupt::new()).unwrap();
+        for (y, ramp) in values(&y).iter().zip([0.0f32, 0.0, 100.0, 1e4]) {
+            assert!((y - ramp).abs() < 1e-30, "{y}");
+        }
+    }
+}
