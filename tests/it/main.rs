@@ -3,3 +3,5 @@
 mod data;
 mod examples;
 mod floors;
+mod folders;
+mod llama;
