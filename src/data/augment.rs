@@ -73,8 +73,9 @@ impl Augment {
     /// The transpositions of a piece whose lowest and highest keys are given (`None`: it has drums only).
     fn transpositions(&self, keys: Option<(u8, u8)>) -> Vec<i32> {
         let Some((low, high)) = keys else { return vec![0] };
-        let fits =
-            |by: i32| by == 0 || KEYBOARD.contains(&(i32::from(low) + by)) && KEYBOARD.contains(&(i32::from(high) + by));
+        let fits = |by: i32| {
+            by == 0 || KEYBOARD.contains(&(i32::from(low) + by)) && KEYBOARD.contains(&(i32::from(high) + by))
+        };
         let n = self.transpose as i32;
         let mut all: Vec<i32> = Vec::with_capacity(self.transpose);
         for by in -(n - 1) / 2..=n / 2 {

@@ -91,7 +91,8 @@ fn find(paths: &[PathBuf]) -> Result<Found> {
     for path in paths {
         let found = scan::find(path)?;
         all.broken.extend(found.broken);
-        all.files.extend(found.files.into_iter().filter(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone()))));
+        all.files
+            .extend(found.files.into_iter().filter(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone()))));
     }
     if paths.is_empty() {
         return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
