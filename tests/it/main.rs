@@ -3,3 +3,4 @@
 mod data;
 mod examples;
 mod floors;
+mod store;
