@@ -1,1 +1,7 @@
-//! Integration tests.
+//! The integration tests: one binary, a module a theme.
+
+mod data;
+mod examples;
+mod floors;
+mod folders;
+mod llama;

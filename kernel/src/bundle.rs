@@ -1,0 +1,61 @@
+//! One value in several forms, by MIME type.
+
+use std::collections::BTreeMap;
+
+use jupyter_protocol::Media;
+use serde_json::{Value, json};
+
+/// The forms of a value: `text/plain` always, others beside it; a front end shows the richest it knows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Bundle {
+    forms: BTreeMap<String, Value>,
+}
+
+impl Bundle {
+    /// A bundle with a text only.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::default().with("text/plain", text.into())
+    }
+
+    /// Adds a form: a string (binary types in base64), or JSON for `application/json` and its kin.
+    #[must_use]
+    pub fn with(mut self, mime: &str, content: impl Into<Value>) -> Self {
+        self.forms.insert(mime.to_owned(), content.into());
+        self
+    }
+
+    /// The text form, or nothing.
+    pub fn plain(&self) -> &str {
+        self.forms.get("text/plain").and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// All forms by MIME type.
+    pub fn forms(&self) -> &BTreeMap<String, Value> {
+        &self.forms
+    }
+
+    /// The forms as the protocol's media; a form the protocol has no type for is carried as it is.
+    pub fn to_media(&self) -> Media {
+        serde_json::from_value(json!(self.forms)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jupyter_protocol::MediaType;
+
+    use super::*;
+
+    #[test]
+    fn every_form_reaches_the_protocol() {
+        let media = Bundle::text("a note").with("image/svg+xml", "<svg/>").to_media();
+        assert_eq!(media.content.len(), 2);
+        assert!(media.content.contains(&MediaType::Plain("a note".into())));
+        assert!(media.content.contains(&MediaType::Svg("<svg/>".into())));
+    }
+
+    #[test]
+    fn a_bundle_without_text_has_an_empty_one() {
+        assert_eq!(Bundle::default().with("text/html", "<b>x</b>").plain(), "");
+    }
+}

@@ -1,0 +1,81 @@
+//! The one way out: all that a cell says goes through here, in order.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::Bundle;
+
+/// Something a running cell says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Text for standard output.
+    Stdout(String),
+    /// Text for standard error.
+    Stderr(String),
+    /// A value shown; with an `id`, later updates replace it.
+    Display {
+        /// Its forms.
+        bundle: Bundle,
+        /// Its name for updates.
+        id: Option<String>,
+    },
+    /// New forms for every display with this id.
+    Update {
+        /// The new forms.
+        bundle: Bundle,
+        /// The name it was displayed under.
+        id: String,
+    },
+    /// A text for the front end's pager; a reader without one shows it in place.
+    Page(Bundle),
+    /// The cell's output so far goes away; with `wait`, when the next output comes.
+    Clear {
+        /// Whether to wait for the next output.
+        wait: bool,
+    },
+}
+
+/// A clonable handle that takes [`Output`]; the host decides where it goes.
+#[derive(Clone)]
+pub struct Outbox(Arc<dyn Fn(Output) + Send + Sync>);
+
+impl Outbox {
+    /// An outbox over any function.
+    pub fn new(send: impl Fn(Output) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+
+    /// An outbox that keeps what it gets; for tests.
+    pub fn recorder() -> (Self, Recorder) {
+        let recorder = Recorder::default();
+        let inbox = recorder.clone();
+        (Self::new(move |output| inbox.lock().push(output)), recorder)
+    }
+
+    /// Says something.
+    pub fn send(&self, output: Output) {
+        (self.0)(output);
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbox")
+    }
+}
+
+/// What a recording outbox got.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder(Arc<Mutex<Vec<Output>>>);
+
+impl Recorder {
+    /// All of it so far, taken out.
+    pub fn take(&self) -> Vec<Output> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Output>> {
+        // A panic while a cell spoke costs nothing here: the list is whole after every push.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
