@@ -3,3 +3,4 @@
 mod floors;
 mod folders;
 mod llama;
+mod peers;
