@@ -3,19 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::quality;
 use crate::error::{Error, Result};
-use crate::harmony::ChordClass;
-
-/// A letter with its accidental: `F#` is `{ letter: 'F', alter: 1 }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Spelling {
-    /// 'A' to 'G'.
-    pub letter: char,
-    /// −2 to 2: double flat to double sharp.
-    pub alter: i8,
-}
+use crate::harmony::{ChordClass, Quality, Spelling};
 
 /// A chord: a root, a quality as it was written, an optional bass; or "N.C.".
+///
+/// ```
+/// use etude::harmony::Chord;
+///
+/// let chord: Chord = "Cmaj7/E".parse()?;
+/// assert_eq!(chord.pitches(), [0, 4, 7, 11]);
+/// assert_eq!(chord.transpose(2).name(), "Dmaj7/F#");
+/// assert_eq!("G79b13".parse::<Chord>()?.pitches(), "G13b9".parse::<Chord>()?.pitches());
+/// # Ok::<(), etude::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chord {
     root: Option<Spelling>,
@@ -32,7 +34,11 @@ impl Chord {
 
     /// The symbol: "F#m7b5", "B7b9/D#", "N.C.".
     pub fn name(&self) -> String {
-        todo!()
+        match (self.root, self.bass) {
+            (None, _) => "N.C.".into(),
+            (Some(root), None) => format!("{root}{}", self.quality),
+            (Some(root), Some(bass)) => format!("{root}{}/{bass}", self.quality),
+        }
     }
 
     /// The root, unless there is no chord.
@@ -50,28 +56,102 @@ impl Chord {
         self.bass
     }
 
+    /// Semitones above the root, tensions above the octave: a ninth is 14. In the order root, third, fifth, seventh,
+    /// tensions.
+    pub fn intervals(&self) -> &[u8] {
+        &self.intervals
+    }
+
     /// Pitch classes (0–11, C is 0) from the root up, in the order third, fifth, seventh, tensions; a slash bass that
     /// is no chord tone comes last.
     pub fn pitches(&self) -> Vec<u8> {
-        let _ = &self.intervals;
-        todo!()
+        let Some(root) = self.root else { return Vec::new() };
+        let mut pitches: Vec<u8> = self.intervals.iter().map(|i| (root.pitch_class() + i) % 12).collect();
+        let bass = self.bass.map(|b| b.pitch_class()).filter(|b| !pitches.contains(b));
+        pitches.extend(bass);
+        pitches
     }
 
     /// The same chord `semitones` higher, with a sane spelling of the root (Db, Eb, Ab, Bb; F# for the sharp side).
     #[must_use]
-    pub fn transpose(&self, _semitones: i32) -> Self {
-        todo!()
+    pub fn transpose(&self, semitones: i32) -> Self {
+        let Some(root) = self.root else { return self.clone() };
+        let moved = root.transpose(semitones);
+        let bass = self.bass.map(|b| b.follow(root, moved, semitones));
+        Self { root: Some(moved), bass, ..self.clone() }
+    }
+
+    /// The same chord over another bass; `None` or the root itself leave the plain chord.
+    #[must_use]
+    pub fn over(&self, bass: Option<u8>) -> Self {
+        let root = self.root.map(|r| r.pitch_class());
+        let bass = bass.filter(|b| root.is_some() && root != Some(*b)).map(Spelling::of_pitch_class);
+        Self { bass, ..self.clone() }
     }
 
     /// The family it belongs to.
     pub fn class(&self) -> ChordClass {
-        todo!()
+        match self.root {
+            None => ChordClass::None,
+            Some(root) => {
+                ChordClass::Some { root: root.pitch_class(), quality: Quality::of_intervals(&self.intervals) }
+            }
+        }
     }
 
     /// The plainest chord of a family.
-    pub fn of_class(_class: ChordClass) -> Self {
-        todo!()
+    pub fn of_class(class: ChordClass) -> Self {
+        match class {
+            ChordClass::None => Self::none(),
+            ChordClass::Some { root, quality } => Self::on(root, quality.suffix()),
+        }
     }
+
+    /// A chord by the pitch class of its root and a suffix this crate itself writes.
+    pub(super) fn on(root: u8, suffix: &str) -> Self {
+        let symbol: Vec<char> = suffix.chars().collect();
+        let intervals = quality::intervals(&symbol).expect("the suffixes of this crate are symbols");
+        Self { root: Some(Spelling::of_pitch_class(root)), quality: suffix.into(), bass: None, intervals }
+    }
+
+    /// Reads a symbol. The error is the index of the character at which it stops making sense.
+    pub(super) fn read(symbol: &[char]) -> Result<Self, usize> {
+        let text: String = symbol.iter().filter(|c| **c != '.').collect();
+        if matches!(text.as_str(), "NC" | "N" | "nc" | "Nc") {
+            return Ok(Self::none());
+        }
+        let (root, length) = Spelling::read(symbol).ok_or(0usize)?;
+        let (bass, end) = slash_bass(symbol);
+        let written = symbol.get(length..end).unwrap_or_default();
+        let intervals = quality::intervals(written).map_err(|at| at + length)?;
+        Ok(Self { root: Some(root), quality: written.iter().collect(), bass, intervals })
+    }
+
+    /// Why a symbol cannot be read: `at` is what [`Chord::read`] said, `place` where that is.
+    pub(super) fn refusal(symbol: &[char], at: usize, place: &str) -> Error {
+        let shown: String = symbol.iter().collect();
+        let what = match symbol.get(at) {
+            Some(c) if at > 0 => format!("'{c}' makes no sense there"),
+            Some(c) => format!("no root is called '{c}'"),
+            None => "it ends too early".into(),
+        };
+        let hint = match symbol.first() {
+            Some('H' | 'h') => "roots are C D E F G A B: the German H is B, the German B is Bb",
+            _ if at == 0 => "roots are C D E F G A B in capitals, with # or b behind; no chord is N.C.",
+            _ => "write it like Cmaj7, Cm7, C7, Cm7b5, Cdim7, C7b9, C13, C9sus4, C6/9 or C/E",
+        };
+        Error::mistake(format!("cannot read the chord '{shown}' ({place}): {what}")).with_hint(hint)
+    }
+}
+
+/// The bass behind the last slash and where that slash stands; `C6/9` has none.
+fn slash_bass(symbol: &[char]) -> (Option<Spelling>, usize) {
+    let slash = symbol.iter().rposition(|c| matches!(c, '/' | '\\'));
+    let bass = slash.and_then(|at| {
+        let rest = &symbol[at + 1..];
+        Spelling::read(rest).filter(|(_, length)| *length == rest.len()).map(|(bass, _)| (Some(bass), at))
+    });
+    bass.unwrap_or((None, symbol.len()))
 }
 
 impl FromStr for Chord {
@@ -79,8 +159,9 @@ impl FromStr for Chord {
 
     /// # Errors
     /// Names the symbol and the column at which it stops making sense.
-    fn from_str(_symbol: &str) -> Result<Self> {
-        todo!()
+    fn from_str(symbol: &str) -> Result<Self> {
+        let symbol: Vec<char> = symbol.trim().chars().collect();
+        Self::read(&symbol).map_err(|at| Self::refusal(&symbol, at, &format!("column {}", at + 1)))
     }
 }
 
@@ -90,9 +171,64 @@ impl fmt::Display for Chord {
     }
 }
 
-impl fmt::Display for Spelling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let accidental = if self.alter < 0 { "b" } else { "#" };
-        write!(f, "{}{}", self.letter, accidental.repeat(usize::from(self.alter.unsigned_abs())))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chord(symbol: &str) -> Chord {
+        symbol.parse().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn a_symbol_prints_as_it_was_written() {
+        for symbol in ["Cmaj7", "F#m7b5", "B7b9/D#", "Bb-7", "C6/9", "C7(b9,#11)", "EbΔ7", "Db79b13/F", "C", "G/B"] {
+            assert_eq!(chord(symbol).name(), symbol);
+        }
+        for symbol in ["NC", "N.C.", "N.C", "N"] {
+            assert_eq!(chord(symbol).name(), "N.C.");
+            assert!(chord(symbol).pitches().is_empty());
+        }
+        assert_eq!(chord("B♭maj7").name(), "Bbmaj7");
+    }
+
+    #[test]
+    fn pitches_go_from_the_root_up() {
+        assert_eq!(chord("G7").pitches(), [7, 11, 2, 5]);
+        assert_eq!(chord("C/E").pitches(), [0, 4, 7]);
+        assert_eq!(chord("C/D").pitches(), [0, 4, 7, 2]);
+        assert_eq!(chord("C6/9/E").bass().map(|b| b.to_string()).as_deref(), Some("E"));
+        assert_eq!(chord("Cb").root().map(|r| r.pitch_class()), Some(11));
+    }
+
+    #[test]
+    fn transposition_renames_root_and_bass() {
+        assert_eq!(chord("Cmaj7").transpose(2).name(), "Dmaj7");
+        assert_eq!(chord("B7b9/D#").transpose(1).name(), "C7b9/E");
+        assert_eq!(chord("C#m7").transpose(12).name(), "C#m7");
+        assert_eq!(chord("N.C.").transpose(3), Chord::none());
+        let around: Vec<String> = (0..12).map(|n| chord("C7").transpose(n).name()).collect();
+        assert_eq!(around.join(" "), "C7 Db7 D7 Eb7 E7 F7 F#7 G7 Ab7 A7 Bb7 B7");
+        assert_eq!(chord("C").transpose(-1).name(), "B");
+    }
+
+    #[test]
+    fn a_class_names_its_plainest_chord() {
+        for root in 0..12 {
+            for quality in Quality::ALL {
+                let class = ChordClass::Some { root, quality };
+                assert_eq!(Chord::of_class(class).class(), class);
+            }
+        }
+        assert_eq!(Chord::of_class(ChordClass::None).class(), ChordClass::None);
+    }
+
+    #[test]
+    fn a_wrong_symbol_is_named_with_its_column() {
+        let error = "Cm7x".parse::<Chord>().expect_err("no such chord");
+        assert_eq!(error.message(), "cannot read the chord 'Cm7x' (column 4): 'x' makes no sense there");
+        let error = "Hm7".parse::<Chord>().expect_err("no such root");
+        assert!(error.hint().is_some_and(|h| h.contains("German")), "{error}");
+        assert!("".parse::<Chord>().is_err());
+        assert!("C/H".parse::<Chord>().is_err());
     }
 }

@@ -1,12 +1,15 @@
 //! Chords that a file carries as markers: `chord:Cm7`, in the spellings of the Weimar Jazz Database and OpenEWLD.
 
 use crate::harmony::Chord;
-use crate::midi::Score;
+use crate::midi::{Clock, Score};
+
+/// What the text of a chord marker begins with.
+pub(super) const PREFIX: &str = "chord:";
 
 /// A chord and the moment it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChordAt {
-    /// Tick in its score (0 when it stands in no score).
+    /// Tick in its score.
     pub tick: u32,
     /// Beats (quarters) since the start.
     pub beat: f64,
@@ -16,7 +19,61 @@ pub struct ChordAt {
     pub chord: Chord,
 }
 
-/// The chords in the markers of a score, in order; a symbol that cannot be read is left out.
-pub fn chord_markers(_score: &Score) -> Vec<ChordAt> {
-    todo!()
+impl ChordAt {
+    /// A chord at a tick of a score with this clock and this many ticks a quarter.
+    pub(super) fn new(tick: u32, chord: Chord, clock: &Clock, ticks_per_quarter: u32) -> Self {
+        let beat = f64::from(tick) / f64::from(ticks_per_quarter.max(1));
+        Self { tick, beat, seconds: clock.seconds(tick), chord }
+    }
+}
+
+/// The chords in the markers of a score, in order; a symbol that cannot be read is left out, and of several at one
+/// tick the last counts.
+pub fn chord_markers(score: &Score) -> Vec<ChordAt> {
+    let clock = Clock::new(score);
+    let mut chords: Vec<ChordAt> = Vec::new();
+    for marker in &score.markers {
+        let Some(chord) = marker_symbol(&marker.text).and_then(|symbol| symbol.parse().ok()) else { continue };
+        if chords.last().is_some_and(|c| c.tick == marker.tick) {
+            chords.pop();
+        }
+        chords.push(ChordAt::new(marker.tick, chord, &clock, score.ticks_per_quarter));
+    }
+    chords
+}
+
+/// The symbol in the text of a chord marker.
+pub fn marker_symbol(text: &str) -> Option<&str> {
+    text.strip_prefix(PREFIX).map(str::trim)
+}
+
+/// The text of a chord marker `semitones` higher; `None` when the text is no chord marker that can be read.
+pub fn transpose_marker(text: &str, semitones: i32) -> Option<String> {
+    let chord: Chord = marker_symbol(text)?.parse().ok()?;
+    Some(format!("{PREFIX}{}", chord.transpose(semitones)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Marker, Tempo};
+
+    #[test]
+    fn chords_stand_in_the_markers() {
+        let mut score = Score::new(100);
+        score.tempos = vec![Tempo::from_bpm(60.0)];
+        let texts =
+            [(0, "chord:Bbj7"), (150, "form:A1"), (150, "chord:no such"), (200, "chord:C"), (200, "chord: NC ")];
+        score.markers = texts.iter().map(|&(tick, text)| Marker { tick, text: text.into() }).collect();
+        let chords = chord_markers(&score);
+        let seen: Vec<_> = chords.iter().map(|c| (c.tick, c.beat, c.seconds, c.chord.name())).collect();
+        assert_eq!(seen, [(0, 0.0, 0.0, "Bbj7".to_owned()), (200, 2.0, 2.0, "N.C.".to_owned())]);
+    }
+
+    #[test]
+    fn a_marker_is_transposed_in_its_own_spelling() {
+        assert_eq!(transpose_marker("chord:C-7/Bb", 2).as_deref(), Some("chord:D-7/C"));
+        assert_eq!(transpose_marker("chord:NC", 2).as_deref(), Some("chord:N.C."));
+        assert_eq!(transpose_marker("form:A1", 2), None);
+    }
 }

@@ -4,10 +4,14 @@ mod chart;
 mod chord;
 mod class;
 mod markers;
+mod quality;
 mod recognize;
+mod spelling;
+mod voicing;
 
 pub use chart::{Bar, Chart};
-pub use chord::{Chord, Spelling};
+pub use chord::Chord;
 pub use class::{ChordClass, Quality};
-pub use markers::{ChordAt, chord_markers};
+pub use markers::{ChordAt, chord_markers, marker_symbol, transpose_marker};
 pub use recognize::recognize;
+pub use spelling::Spelling;

@@ -1,6 +1,21 @@
 //! Ticks to seconds and back, along a tempo map.
 
-use crate::midi::Score;
+use crate::midi::{Score, Tempo};
+
+impl Tempo {
+    /// What holds where a file says nothing: 120 beats per minute.
+    pub const DEFAULT: Self = Self { tick: 0, micros_per_quarter: 500_000 };
+
+    /// Beats (quarters) per minute.
+    pub fn bpm(&self) -> f64 {
+        60e6 / f64::from(self.micros_per_quarter.max(1))
+    }
+
+    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it.
+    pub fn from_bpm(bpm: f64) -> Self {
+        Self { tick: 0, micros_per_quarter: (60e6 / bpm).round().clamp(1.0, 16_777_215.0) as u32 }
+    }
+}
 
 /// A tempo map made ready for look-ups in `O(log n)`.
 #[derive(Debug, Clone)]
@@ -11,18 +26,60 @@ pub struct Clock {
 
 impl Clock {
     /// The clock of a score.
-    pub fn new(_score: &Score) -> Self {
-        Self { segments: Vec::new() }
+    pub fn new(score: &Score) -> Self {
+        let per_tick = |t: &Tempo| f64::from(t.micros_per_quarter) / 1e6 / f64::from(score.ticks_per_quarter.max(1));
+        let mut segments = vec![(0, 0.0, per_tick(&Tempo::DEFAULT))];
+        for tempo in &score.tempos {
+            let (tick, seconds, slope) = segments[segments.len() - 1];
+            let next = (tempo.tick, seconds + f64::from(tempo.tick.saturating_sub(tick)) * slope, per_tick(tempo));
+            if tempo.tick <= tick {
+                segments.pop();
+            }
+            segments.push(next);
+        }
+        Self { segments }
     }
 
     /// The moment of a tick, in seconds.
-    pub fn seconds(&self, _tick: u32) -> f64 {
-        let _ = &self.segments;
-        todo!()
+    pub fn seconds(&self, tick: u32) -> f64 {
+        let at = self.segments.partition_point(|s| s.0 <= tick).saturating_sub(1);
+        let (begin, seconds, slope) = self.segments[at];
+        seconds + f64::from(tick - begin) * slope
     }
 
     /// The tick nearest to a moment in seconds.
-    pub fn tick(&self, _seconds: f64) -> u32 {
-        todo!()
+    pub fn tick(&self, seconds: f64) -> u32 {
+        let at = self.segments.partition_point(|s| s.1 <= seconds).saturating_sub(1);
+        let (begin, then, slope) = self.segments[at];
+        // A float is cast to the nearest integer there is: below 0 gives 0.
+        (f64::from(begin) + ((seconds - then) / slope).round()) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_follow_every_tempo() {
+        let mut score = Score::new(100);
+        score.tempos =
+            vec![Tempo { tick: 100, micros_per_quarter: 1_000_000 }, Tempo { tick: 300, micros_per_quarter: 250_000 }];
+        let clock = Clock::new(&score);
+        // 120 holds until the first change.
+        for (tick, seconds) in [(0, 0.0), (50, 0.25), (100, 0.5), (200, 1.5), (300, 2.5), (700, 3.5)] {
+            assert!((clock.seconds(tick) - seconds).abs() < 1e-12, "tick {tick}");
+            assert_eq!(clock.tick(seconds), tick);
+        }
+        assert_eq!(clock.tick(-1.0), 0);
+        assert_eq!(clock.tick(f64::INFINITY), u32::MAX);
+    }
+
+    #[test]
+    fn a_tempo_at_the_start_replaces_the_default() {
+        let mut score = Score::new(480);
+        score.tempos = vec![Tempo::from_bpm(60.0)];
+        assert!((Clock::new(&score).seconds(480) - 1.0).abs() < 1e-12);
+        assert!((Tempo::from_bpm(90.0).bpm() - 90.0).abs() < 1e-3);
     }
 }

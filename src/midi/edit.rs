@@ -1,42 +1,111 @@
-//! Scores from scores: transposed, stretched, cut, joined.
+//! Scores from scores: transposed, stretched, resampled.
 
-use crate::error::Result;
-use crate::midi::Score;
+use crate::error::{Error, Result};
+use crate::harmony::transpose_marker;
+use crate::midi::{Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
+
+/// The channel that General MIDI keeps for drums, counted from 0.
+const DRUMS: u8 = 9;
+
+/// The longest quarter a MIDI file can say, in microseconds.
+const SLOWEST: f64 = 16_777_215.0;
 
 impl Score {
     /// Moves every pitched note by `semitones` (drums stay), chord markers and key signatures with them.
     ///
     /// # Errors
     /// Fails when a note would leave 0–127.
-    pub fn transpose(&self, _semitones: i32) -> Result<Self> {
-        todo!()
+    pub fn transpose(&self, semitones: i32) -> Result<Self> {
+        let pitches = || self.tracks.iter().filter(|t| t.channel != DRUMS).flat_map(|t| &t.notes).map(|n| n.pitch);
+        if let (Some(low), Some(high)) = (pitches().min(), pitches().max()) {
+            let (down, up) = (i32::from(low), 127 - i32::from(high));
+            if !(-down..=up).contains(&semitones) {
+                let message = format!("cannot transpose by {semitones:+}: a note would leave the MIDI range 0 to 127");
+                let hint = format!("this piece reaches from {low} to {high}: -{down} to +{up} are possible");
+                return Err(Error::mistake(message).with_hint(hint));
+            }
+        }
+        let mut score = self.clone();
+        if semitones == 0 {
+            return Ok(score);
+        }
+        for track in score.tracks.iter_mut().filter(|t| t.channel != DRUMS) {
+            for note in &mut track.notes {
+                note.pitch = u8::try_from(i32::from(note.pitch) + semitones).unwrap_or(note.pitch);
+            }
+        }
+        for key in &mut score.keys {
+            key.sharps = transposed_key(key.sharps, semitones);
+        }
+        for marker in &mut score.markers {
+            if let Some(text) = transpose_marker(&marker.text, semitones) {
+                marker.text = text;
+            }
+        }
+        Ok(score)
     }
 
     /// Makes everything last `factor` times as long, through the tempo map: ticks stay.
     ///
     /// # Errors
     /// Fails unless `factor` is positive, finite and leaves tempi a MIDI file can say.
-    pub fn stretch(&self, _factor: f64) -> Result<Self> {
-        todo!()
+    pub fn stretch(&self, factor: f64) -> Result<Self> {
+        if !(factor.is_finite() && factor > 0.0) {
+            return Err(Error::mistake(format!("cannot stretch by {factor}: the factor must be positive"))
+                .with_hint("2.0 makes it last twice as long, 0.5 half as long"));
+        }
+        let mut score = self.clone();
+        if score.tempos.first().is_none_or(|t| t.tick > 0) {
+            score.tempos.insert(0, Tempo::DEFAULT);
+        }
+        for tempo in &mut score.tempos {
+            let micros = (f64::from(tempo.micros_per_quarter) * factor).round();
+            if !(1.0..=SLOWEST).contains(&micros) {
+                let before = 60e6 / f64::from(tempo.micros_per_quarter);
+                let message =
+                    format!("cannot stretch by {factor}: a tempo of {before:.1} would become {:.4}", 60e6 / micros);
+                return Err(Error::mistake(message).with_hint("a MIDI file holds tempi from 3.6 to 60,000,000"));
+            }
+            tempo.micros_per_quarter = micros as u32;
+        }
+        Ok(score)
     }
 
-    /// What sounds between two moments (seconds), moved to the start; notes across an edge are cut there.
-    ///
-    /// # Errors
-    /// Fails unless `0 <= from < to`.
-    pub fn slice(&self, _from: f64, _to: f64) -> Result<Self> {
-        todo!()
-    }
-
-    /// This score and then the other, with its own tempi and metres.
+    /// The same music in other ticks: positions are rounded to the nearest, notes last one at least.
     #[must_use]
-    pub fn append(&self, _other: &Self) -> Self {
-        todo!()
+    pub fn resample(&self, ticks_per_quarter: u32) -> Self {
+        let (from, to) = (u64::from(self.ticks_per_quarter.max(1)), u64::from(ticks_per_quarter.max(1)));
+        if from == to {
+            return self.clone();
+        }
+        let scale = |tick: u32| u32::try_from((u64::from(tick) * to + from / 2) / from).unwrap_or(u32::MAX);
+        let note = |n: &Note| {
+            let start = scale(n.start).min(u32::MAX - 1);
+            Note { start, end: scale(n.end).max(start + 1), ..*n }
+        };
+        let track = |t: &Track| Track {
+            name: t.name.clone(),
+            notes: t.notes.iter().map(note).collect(),
+            pedals: t.pedals.iter().map(|p| Pedal { start: scale(p.start), end: scale(p.end) }).collect(),
+            ..*t
+        };
+        let mut score = Self {
+            ticks_per_quarter: to as u32,
+            tracks: self.tracks.iter().map(track).collect(),
+            tempos: self.tempos.iter().map(|t| Tempo { tick: scale(t.tick), ..*t }).collect(),
+            meters: self.meters.iter().map(|m| Meter { tick: scale(m.tick), ..*m }).collect(),
+            keys: self.keys.iter().map(|k| Key { tick: scale(k.tick), ..*k }).collect(),
+            markers: self.markers.iter().map(|m| Marker { tick: scale(m.tick), text: m.text.clone() }).collect(),
+        };
+        for track in &mut score.tracks {
+            track.notes.sort_unstable();
+            track.pedals.retain(|p| p.end > p.start);
+        }
+        score
     }
+}
 
-    /// Without the silence before the first note (whole bars only when the score has metres that matter).
-    #[must_use]
-    pub fn trim(&self) -> Self {
-        todo!()
-    }
+/// A signature `semitones` higher, between five flats and six sharps: a semitone is seven fifths.
+fn transposed_key(sharps: i8, semitones: i32) -> i8 {
+    ((i32::from(sharps) + 7 * semitones.rem_euclid(12) + 5).rem_euclid(12) - 5) as i8
 }

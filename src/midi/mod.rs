@@ -1,6 +1,9 @@
 //! Scores: notes, tempi, metres, pedal and markers, read from and written to Standard MIDI Files.
 
+mod append;
+mod bars;
 mod clock;
+mod cut;
 mod edit;
 mod read;
 mod score;

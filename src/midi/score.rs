@@ -1,6 +1,26 @@
 //! The score: plain sorted data in ticks, with the maps that give ticks a meaning.
 
+use crate::midi::Clock;
+
 /// A piece of music. Ticks count from the start; `ticks_per_quarter` of them make a quarter note.
+///
+/// ```
+/// use etude::midi::{Note, Score, Tempo, Track};
+///
+/// let mut score = Score::new(480);
+/// score.tempos.push(Tempo::from_bpm(60.0));
+/// let notes = vec![Note { start: 0, pitch: 60, end: 480, velocity: 80 }];
+/// score.tracks.push(Track { name: "piano".into(), notes, ..Track::default() });
+///
+/// let higher = score.transpose(7)?.stretch(0.5)?;
+/// assert_eq!(higher.tracks[0].notes[0].pitch, 67);
+/// assert!((higher.duration() - 0.5).abs() < 1e-9);
+///
+/// let twice = higher.append(&higher);
+/// assert_eq!(twice.len(), 2);
+/// assert_eq!(Score::from_bytes(&twice.to_bytes())?, twice);
+/// # Ok::<(), etude::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// Ticks in a quarter note (PPQ).
@@ -122,9 +142,20 @@ impl Score {
         }
     }
 
-    /// All notes in seconds, sorted by start, pitch, track.
+    /// All notes in seconds, sorted by start, pitch, track. The pedal does not prolong them.
     pub fn sounds(&self) -> Vec<Sound> {
-        todo!()
+        let clock = Clock::new(self);
+        let numbered = self.tracks.iter().enumerate().flat_map(|(i, t)| t.notes.iter().map(move |n| (i, n)));
+        let mut notes: Vec<(usize, &Note)> = numbered.collect();
+        notes.sort_by_key(|&(track, note)| (note.start, note.pitch, track));
+        let sound = |&(track, note): &(usize, &Note)| Sound {
+            start: clock.seconds(note.start),
+            end: clock.seconds(note.end),
+            pitch: note.pitch,
+            velocity: note.velocity,
+            track,
+        };
+        notes.iter().map(sound).collect()
     }
 
     /// Number of notes in all tracks.
@@ -137,23 +168,20 @@ impl Score {
         self.len() == 0
     }
 
-    /// The last tick at which anything ends.
+    /// The last tick at which a note or a pedal ends.
     pub fn end(&self) -> u32 {
-        todo!()
+        let ends = |t: &Track| t.notes.iter().map(|n| n.end).chain(t.pedals.iter().map(|p| p.end)).max();
+        self.tracks.iter().filter_map(ends).max().unwrap_or(0)
     }
 
     /// Length in seconds, up to the end of the last note.
     pub fn duration(&self) -> f64 {
-        todo!()
-    }
-
-    /// The ticks of all bar lines up to the end, the first at 0.
-    pub fn bars(&self) -> Vec<u32> {
-        todo!()
+        let last = self.tracks.iter().flat_map(|t| &t.notes).map(|n| n.end).max();
+        last.map_or(0.0, |tick| Clock::new(self).seconds(tick))
     }
 
     /// The first tempo in beats (quarters) per minute.
     pub fn tempo(&self) -> f64 {
-        todo!()
+        self.tempos.first().unwrap_or(&Tempo::DEFAULT).bpm()
     }
 }

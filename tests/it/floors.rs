@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 19] = [
+    ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
     ("progress", 0),
@@ -27,7 +28,8 @@ const FLOORS: [(&str, u8); 18] = [
 ];
 
 /// Scores carry chord markers and charts become scores: the ground floor is one room. Floor 0 likewise.
-const NEIGHBOURS: [(&str, &str); 5] = [
+const NEIGHBOURS: [(&str, &str); 6] = [
+    ("atomic", "error"),
     ("midi", "harmony"),
     ("harmony", "midi"),
     ("interrupt", "error"),

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a module a theme.
 
+mod data;
+mod examples;
 mod floors;
 mod folders;
 mod llama;

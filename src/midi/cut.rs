@@ -1,0 +1,87 @@
+//! Parts of a score.
+
+use crate::error::{Error, Result};
+use crate::harmony::marker_symbol;
+use crate::midi::{Clock, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
+
+impl Score {
+    /// What sounds between two moments (seconds), moved to the start; notes across an edge are cut there. The tempo,
+    /// metre, key and chord in force at `from` come along.
+    ///
+    /// # Errors
+    /// Fails unless `0 <= from < to`.
+    pub fn slice(&self, from: f64, to: f64) -> Result<Self> {
+        if !(from >= 0.0 && from < to) {
+            return Err(Error::mistake(format!("cannot slice from {from} to {to} seconds"))
+                .with_hint("give two moments in seconds, the earlier first: slice(0, 10)"));
+        }
+        let clock = Clock::new(self);
+        Ok(self.slice_ticks(clock.tick(from), clock.tick(to)))
+    }
+
+    /// Without the silence before the first note (whole bars only when the score has metres that matter).
+    #[must_use]
+    pub fn trim(&self) -> Self {
+        let Some(first) = self.tracks.iter().filter_map(|t| t.notes.first()).map(|n| n.start).min() else {
+            return self.clone();
+        };
+        let bar = || self.bars().into_iter().take_while(|&b| b <= first).last().unwrap_or(0);
+        let from = if self.meters.is_empty() { first } else { bar() };
+        if from == 0 { self.clone() } else { self.slice_ticks(from, u32::MAX) }
+    }
+
+    /// What sounds from tick `from` up to `to`, moved to the start.
+    #[must_use]
+    pub fn slice_ticks(&self, from: u32, to: u32) -> Self {
+        let shift = |start: u32, end: u32| {
+            let (start, end) = (start.max(from), end.min(to));
+            (start < end).then(|| (start - from, end - from))
+        };
+        let note = |n: &Note| shift(n.start, n.end).map(|(start, end)| Note { start, end, ..*n });
+        let pedal = |p: &Pedal| shift(p.start, p.end).map(|(start, end)| Pedal { start, end });
+        let track = |t: &Track| {
+            let mut notes: Vec<Note> = t.notes.iter().filter_map(note).collect();
+            notes.sort_unstable();
+            Track { name: t.name.clone(), notes, pedals: t.pedals.iter().filter_map(pedal).collect(), ..*t }
+        };
+        Self {
+            ticks_per_quarter: self.ticks_per_quarter,
+            tracks: self.tracks.iter().map(track).collect(),
+            tempos: in_force(&self.tempos, from, to, |t| t.tick, |t, tick| Tempo { tick, ..*t }),
+            meters: self.meters_between(from, to),
+            keys: in_force(&self.keys, from, to, |k| k.tick, |k, tick| Key { tick, ..*k }),
+            markers: self.markers_between(from, to),
+        }
+    }
+
+    /// The metres, with bar lines where they were: a cut bar stands first.
+    fn meters_between(&self, from: u32, to: u32) -> Vec<Meter> {
+        let mut meters = in_force(&self.meters, from, to, |m| m.tick, |m, tick| Meter { tick, ..*m });
+        if let Some(&first) = meters.first().filter(|m| m.tick == 0) {
+            let line = self.bar_line_from(from).saturating_sub(from);
+            let next = meters.get(1).map_or(to.saturating_sub(from), |m| m.tick);
+            if line > 0 && line < next {
+                meters.insert(1, Meter { tick: line, ..first });
+            }
+        }
+        meters
+    }
+
+    fn markers_between(&self, from: u32, to: u32) -> Vec<Marker> {
+        let (before, rest) = self.markers.split_at(self.markers.partition_point(|m| m.tick < from));
+        let inside = rest.iter().take_while(|m| m.tick < to);
+        let mut markers: Vec<Marker> = inside.map(|m| Marker { tick: m.tick - from, text: m.text.clone() }).collect();
+        let chord = |m: &&Marker| marker_symbol(&m.text).is_some();
+        let replaced = markers.iter().take_while(|m| m.tick == 0).any(|m| chord(&m));
+        if let Some(held) = before.iter().rev().find(chord).filter(|_| !replaced) {
+            markers.insert(0, Marker { tick: 0, text: held.text.clone() });
+        }
+        markers
+    }
+}
+
+/// The members of a sorted list from `from` up to `to`, moved to the start, with the one in force at `from` first.
+fn in_force<T: Copy>(list: &[T], from: u32, to: u32, tick: impl Fn(&T) -> u32, at: impl Fn(&T, u32) -> T) -> Vec<T> {
+    let begin = list.partition_point(|x| tick(x) <= from).saturating_sub(1);
+    list[begin..].iter().take_while(|x| tick(x) < to).map(|x| at(x, tick(x).saturating_sub(from))).collect()
+}

@@ -1,0 +1,136 @@
+//! The outer shell of a Standard MIDI File: an optional RIFF wrapper, a header chunk, track chunks.
+//!
+//! A chunk is four letters, a big-endian length and that many bytes; the header holds format, number of tracks and
+//! timing. See "Standard MIDI Files 1.0", RP-001. An RMID file is the same inside the `data` chunk of a RIFF file,
+//! whose lengths are little-endian.
+
+use crate::error::{Error, Result};
+
+/// What the ticks of a file mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timing {
+    /// Ticks in a quarter note.
+    Metrical(u16),
+    /// Frames a second (29 stands for 30 / 1.001) and ticks in a frame.
+    Timecode(u8, u8),
+}
+
+/// The header chunk, but for the number of tracks, which [`Chunks`] keeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header {
+    /// 0: one track; 1: tracks that sound together; 2: patterns one after the other.
+    pub(super) format: u16,
+    /// What ticks mean.
+    pub(super) timing: Timing,
+}
+
+/// The events of one track chunk, still as bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk<'a> {
+    /// Where they begin in the file.
+    pub(super) offset: usize,
+    /// The bytes.
+    pub(super) bytes: &'a [u8],
+    /// True when the file ends before the chunk does.
+    pub(super) cut: bool,
+}
+
+/// Walks over the track chunks of a file.
+#[derive(Debug)]
+pub(super) struct Chunks<'a> {
+    file: &'a [u8],
+    at: usize,
+    declared: usize,
+    found: usize,
+}
+
+impl<'a> Chunks<'a> {
+    /// Reads the wrapper and the header.
+    pub(super) fn open(file: &'a [u8]) -> Result<(Header, Self)> {
+        let start = if file.starts_with(b"RIFF") { riff_data(file)? } else { 0 };
+        if file.get(start..start + 4) != Some(b"MThd") {
+            return Err(no_midi(start));
+        }
+        let Some(fields) = file.get(start + 8..start + 14) else {
+            return Err(Error::broken(format!("offset {}: the file ends inside its header", file.len())));
+        };
+        let length = big_endian(&file[start + 4..start + 8]);
+        if length < 6 {
+            return Err(Error::broken(format!("offset {}: a header of {length} bytes (it has 6)", start + 4)));
+        }
+        let format = u16::from_be_bytes([fields[0], fields[1]]);
+        if format > 2 {
+            return Err(Error::broken(format!("offset {}: format {format} (there are 0, 1 and 2)", start + 8)));
+        }
+        let timing = timing(fields[4], fields[5], start + 12)?;
+        let declared = usize::from(u16::from_be_bytes([fields[2], fields[3]]));
+        let at = file.len().min(start + 8 + length);
+        Ok((Header { format, timing }, Self { file, at, declared, found: 0 }))
+    }
+
+    /// The next track, `None` after the last. Chunks of other kinds are stepped over; whatever follows the number of
+    /// tracks that the header declares need not make sense.
+    pub(super) fn next(&mut self) -> Result<Option<Chunk<'a>>> {
+        loop {
+            let rest = &self.file[self.at..];
+            if rest.len() < 8 {
+                return if self.found > 0 || self.declared == 0 { Ok(None) } else { Err(self.no_track()) };
+            }
+            let (length, begin) = (big_endian(&rest[4..8]), self.at + 8);
+            let (cut, end) = (length > rest.len() - 8, self.file.len().min(begin + length));
+            match &rest[..4] {
+                b"MTrk" => {
+                    self.at = end;
+                    self.found += 1;
+                    return Ok(Some(Chunk { offset: begin, bytes: &self.file[begin..end], cut }));
+                }
+                _ if self.found > 0 && self.found >= self.declared => return Ok(None),
+                name if !cut && name.iter().all(|b| (b' '..=b'~').contains(b)) => self.at = end,
+                _ => return Err(self.no_track()),
+            }
+        }
+    }
+
+    fn no_track(&self) -> Error {
+        let (at, found, declared) = (self.at, self.found, self.declared);
+        Error::broken(format!("offset {at}: no track begins here ({found} of {declared} found so far)"))
+            .with_hint("the file is damaged or cut off; export it again")
+    }
+}
+
+fn no_midi(at: usize) -> Error {
+    Error::broken(format!("offset {at}: not a MIDI file (it would begin with 'MThd')"))
+        .with_hint("a Standard MIDI File ends in .mid or .midi; audio has to be transcribed first")
+}
+
+fn timing(high: u8, low: u8, at: usize) -> Result<Timing> {
+    match (high, low) {
+        (0, 0) => Err(Error::broken(format!("offset {at}: no ticks in a quarter note"))),
+        (0..=127, _) => Ok(Timing::Metrical(u16::from_be_bytes([high, low]))),
+        _ => match high.wrapping_neg() {
+            fps @ (24 | 25 | 29 | 30) if low > 0 => Ok(Timing::Timecode(fps, low)),
+            fps => Err(Error::broken(format!("offset {at}: {fps} frames of {low} ticks a second is no SMPTE timing"))),
+        },
+    }
+}
+
+/// Where the MIDI file in an RMID file begins.
+fn riff_data(file: &[u8]) -> Result<usize> {
+    if file.get(8..12) != Some(b"RMID") {
+        return Err(no_midi(0));
+    }
+    let mut at = 12;
+    while let Some(head) = file.get(at..at + 8) {
+        if &head[..4] == b"data" {
+            return Ok(at + 8);
+        }
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        // Chunks of a RIFF file begin at even offsets.
+        at = at.saturating_add(8).saturating_add(length).saturating_add(length % 2);
+    }
+    Err(Error::broken(format!("offset {}: a RIFF file without a 'data' chunk", file.len())))
+}
+
+fn big_endian(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))
+}

@@ -1,0 +1,92 @@
+//! Standard MIDI Files in: formats 0, 1 and 2, PPQ and SMPTE timing, RIFF-wrapped or not.
+//!
+//! What players put up with is put up with: a last track that is cut off, notes without an end, text that is no UTF-8,
+//! a wrong number of tracks, junk after them. Bytes that are no events are an error that names their offset.
+
+mod chunks;
+mod held;
+mod pedal;
+mod track;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::midi::append::Joiner;
+use crate::midi::{Score, Tempo};
+
+use chunks::{Chunks, Timing};
+use track::Reader;
+
+/// Larger files are refused, in bytes.
+const LARGEST: u64 = 1 << 28;
+
+impl Score {
+    /// Reads a MIDI file.
+    ///
+    /// # Errors
+    /// Names the file and the offset of the first byte that makes no sense.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+        read.map_err(|source| cannot_read(path, source))?;
+        if bytes.len() as u64 > LARGEST {
+            let shown = path.display();
+            return Err(Error::broken(format!("{shown}: larger than {} MiB, so no MIDI file", LARGEST >> 20)));
+        }
+        Self::from_bytes(&bytes).map_err(|error| error.context(path.display()))
+    }
+
+    /// Reads a MIDI file from memory.
+    ///
+    /// # Errors
+    /// Names the offset of the first byte that makes no sense. Any input ends in bounded time and memory.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (header, mut chunks) = Chunks::open(bytes)?;
+        let empty = empty(header.timing);
+        let metrical = matches!(header.timing, Timing::Metrical(_));
+        let mut reader = Reader::new(empty.clone(), metrical);
+        if header.format == 2 {
+            let mut joiner = Joiner::new(empty);
+            while let Some(chunk) = chunks.next()? {
+                reader.read(&chunk)?;
+                joiner.append(&reader.finish());
+            }
+            return Ok(joiner.finish());
+        }
+        while let Some(chunk) = chunks.next()? {
+            reader.read(&chunk)?;
+        }
+        Ok(reader.finish())
+    }
+}
+
+/// A score without notes whose ticks have the right length.
+///
+/// Under SMPTE timing a second has frames × ticks; 29 frames stand for 30 in 1.001 seconds. A quarter of one second
+/// (or of 1.001) makes both exact.
+fn empty(timing: Timing) -> Score {
+    let (ticks, micros_per_quarter) = match timing {
+        Timing::Metrical(ticks) => return Score::new(ticks.into()),
+        Timing::Timecode(29, ticks) => (30 * u32::from(ticks), 1_001_000),
+        Timing::Timecode(frames, ticks) => (u32::from(frames) * u32::from(ticks), 1_000_000),
+    };
+    let mut score = Score::new(ticks);
+    score.tempos.push(Tempo { tick: 0, micros_per_quarter });
+    score
+}
+
+fn cannot_read(path: &Path, source: std::io::Error) -> Error {
+    let missing = source.kind() == std::io::ErrorKind::NotFound;
+    let error = Error::io("cannot read", path, source);
+    if path.is_dir() {
+        error.with_hint("this is a folder: name a file in it")
+    } else if missing && path.is_relative() {
+        let here = std::env::current_dir().map_or_else(|_| "the current folder".into(), |d| d.display().to_string());
+        error.with_hint(format!("the path is looked up from {here}"))
+    } else {
+        error
+    }
+}
