@@ -6,3 +6,4 @@ mod floors;
 mod folders;
 mod llama;
 mod store;
+mod peers;
