@@ -37,7 +37,7 @@ pub fn piano_roll(score: &Score, width: usize, height: usize) -> String {
     let chords: Vec<(usize, String)> =
         chord_markers(score).into_iter().map(|c| (time.column(c.seconds), c.chord.name())).collect();
     if !chords.is_empty() {
-        lines.push(" ".repeat(GUTTER) + &labels(&chords, columns));
+        lines.push(" ".repeat(GUTTER) + labels(&chords, columns).as_str());
     }
     let span = usize::from(high - low) + 1;
     let height = height.max(2);
@@ -47,7 +47,7 @@ pub fn piano_roll(score: &Score, width: usize, height: usize) -> String {
         lines.extend(halved(&sounds, low, high, &time, height));
     }
     lines.push(bar_lines(score, &time));
-    lines.push(" ".repeat(GUTTER) + &labels(&ruler(&time), columns));
+    lines.push(" ".repeat(GUTTER) + labels(&ruler(&time), columns).as_str());
     lines.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
@@ -94,7 +94,7 @@ fn shaded(sounds: &[Sound], low: u8, high: u8, time: &Time) -> Vec<String> {
         .zip(loudest)
         .map(|(pitch, row)| {
             let named = pitch == low || pitch == high || pitch % 12 == 0;
-            gutter(named.then_some(pitch)) + &row.into_iter().map(shade).collect::<String>()
+            gutter(named.then_some(pitch)) + row.into_iter().map(shade).collect::<String>().as_str()
         })
         .collect()
 }
@@ -123,7 +123,7 @@ fn halved(sounds: &[Sound], low: u8, high: u8, time: &Time, height: usize) -> Ve
             _ if i == lines - 1 => Some(low),
             _ => (bottom..=top).find(|pitch| pitch % 12 == 0),
         };
-        gutter(name) + &pair[0].iter().zip(&pair[1]).map(block).collect::<String>()
+        gutter(name) + pair[0].iter().zip(&pair[1]).map(block).collect::<String>().as_str()
     };
     sounding.chunks(2).enumerate().map(line).collect()
 }

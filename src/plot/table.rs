@@ -76,7 +76,7 @@ fn fit(text: &str, width: usize, right: bool) -> String {
         return cut(text, width);
     }
     let pad = " ".repeat(width - have);
-    if right { pad + text } else { text.to_owned() + &pad }
+    if right { pad + text } else { text.to_owned() + pad.as_str() }
 }
 
 /// The first columns of a text, with `…` for what is left out.
@@ -92,7 +92,7 @@ fn cut(text: &str, width: usize) -> String {
     }
     kept.push('…');
     let missing = width.saturating_sub(kept.width());
-    kept + &" ".repeat(missing)
+    kept + " ".repeat(missing).as_str()
 }
 
 #[cfg(test)]

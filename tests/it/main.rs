@@ -3,3 +3,7 @@
 mod data;
 mod examples;
 mod floors;
+mod folders;
+mod llama;
+mod store;
+mod peers;
