@@ -98,6 +98,11 @@ impl<'e> Kit<'e> {
         members
     }
 
+    /// The tool for more members of a type that is registered.
+    pub(crate) fn members<T: Object>(&mut self) -> Members<'_, 'e, T> {
+        Members { kit: self, object: PhantomData }
+    }
+
     fn add<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
         &mut self,
         registration: FuncRegistration,

@@ -98,6 +98,14 @@ impl Session {
         self.run_text(&text, Some(path))
     }
 
+    /// Runs a text that goes by a name in faults.
+    ///
+    /// # Errors
+    /// What it did wrong.
+    pub fn run_named(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, Fault> {
+        self.run_text(code, Some(Path::new(name)))
+    }
+
     /// The exit code a script asked for with `exit(n)`, taken.
     pub fn take_exit(&mut self) -> Option<i32> {
         let code = self.studio.exit();

@@ -5,3 +5,4 @@ mod examples;
 mod floors;
 mod folders;
 mod llama;
+mod scripts;
