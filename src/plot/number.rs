@@ -1,4 +1,4 @@
-//! Numbers as people read them beside a picture, and round steps for an axis.
+//! Numbers as people read them beside a picture.
 
 /// A number in at most four significant digits: `0.0123`, `12.5`, `1200`, `3.1e-7`.
 pub(super) fn short(x: f64) -> String {
@@ -28,17 +28,6 @@ fn trim(digits: &str) -> &str {
     if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is at least `least`.
-pub(super) fn round_step(least: f64) -> f64 {
-    let power = 10f64.powf(least.log10().floor());
-    // The last factor covers what rounding of the logarithm may lose.
-    [1.0, 2.0, 5.0, 10.0, 20.0]
-        .map(|f| f * power)
-        .into_iter()
-        .find(|step| *step >= least * (1.0 - 1e-9))
-        .unwrap_or(power)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,15 +48,6 @@ mod tests {
         ];
         for (x, text) in cases {
             assert_eq!(short(x), text, "{x}");
-        }
-    }
-
-    #[test]
-    fn steps_are_round() {
-        let cases = [(1.0, 1.0), (1.1, 2.0), (3.0, 5.0), (7.0, 10.0), (0.03, 0.05), (1000.0, 1000.0)];
-        for (least, step) in cases {
-            let got = round_step(least);
-            assert!((got - step).abs() < 1e-12 * step, "{least}: {got}");
         }
     }
 }

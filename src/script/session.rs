@@ -98,12 +98,37 @@ impl Session {
         self.run_text(&text, Some(path))
     }
 
-    /// Runs a text that goes by a name in faults.
+    /// Runs a script that is no file; `name` stands in faults.
     ///
     /// # Errors
-    /// What it did wrong.
-    pub fn run_named(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, Fault> {
+    /// What the script did wrong.
+    pub fn run_source(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, Fault> {
         self.run_text(code, Some(Path::new(name)))
+    }
+
+    /// The type of the value of `code`, as scripts name it. The code is run, but leaves no cell and no last value.
+    ///
+    /// # Errors
+    /// What the code did wrong.
+    pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+        self.begin(code, None);
+        let value = self.guarded(|session| {
+            let ast = session.compile(code, None)?;
+            let value = session.evaluate(&ast, code);
+            session.settle();
+            value.map_err(|error| session.scene().fault(*error))
+        })?;
+        Ok(show::type_name(&value.flatten()).into_owned())
+    }
+
+    /// Sets the columns that text forms keep to, when the terminal changes.
+    pub fn set_width(&mut self, columns: usize) {
+        self.studio.set_width(columns);
+    }
+
+    /// The columns that text forms keep to.
+    pub fn width(&self) -> usize {
+        self.studio.width()
     }
 
     /// The exit code a script asked for with `exit(n)`, taken.
@@ -144,28 +169,31 @@ impl Session {
     }
 
     fn run_text(&mut self, code: &str, file: Option<&Path>) -> Result<Option<Bundle>, Fault> {
+        let code = without_shebang(code);
+        self.begin(&code, file);
+        let shown = self.guarded(|session| {
+            let ast = session.compile(&code, file)?;
+            let outcome = session.evaluate(&ast, &code).and_then(|value| session.show(value, &code));
+            session.settle();
+            outcome.map_err(|error| session.scene().fault(*error))
+        })?;
+        self.cells.push(code);
+        Ok(shown)
+    }
+
+    fn begin(&mut self, code: &str, file: Option<&Path>) {
         self.studio.progress().interrupt().clear();
         self.studio.set_exit(None);
-        let code = without_shebang(code);
-        self.sources.begin(&code, file);
-        let result = quiet::catch(|| {
-            let ast = self.compile(&code, file)?;
-            let outcome = self.evaluate(&ast, &code).and_then(|value| self.show(value, &code));
+        self.sources.begin(code, file);
+    }
+
+    /// Runs `work`; a panic in it is a fault.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        quiet::catch(|| work(self)).unwrap_or_else(|panic| {
             self.settle();
-            outcome.map_err(|error| self.scene().fault(*error))
-        });
-        match result {
-            Ok(Ok(shown)) => {
-                self.cells.push(code);
-                Ok(shown)
-            }
-            Ok(Err(fault)) => Err(fault),
-            Err(panic) => {
-                self.settle();
-                let hint = format!("this is a bug of Étude at {}; the variables are as they were", panic.place);
-                Err(Fault { hint: Some(hint), ..Fault::new("Panic", panic.message) })
-            }
-        }
+            let hint = format!("this is a bug of Étude at {}; the variables are as they were", panic.place);
+            Err(Fault { hint: Some(hint), ..Fault::new("Panic", panic.message) })
+        })
     }
 
     fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {

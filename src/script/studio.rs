@@ -18,6 +18,7 @@ pub(crate) struct Studio(Rc<State>);
 
 struct State {
     host: Host,
+    width: Cell<usize>,
     /// The seed of the session and how many seeds were drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
@@ -32,6 +33,7 @@ struct State {
 impl Studio {
     pub(crate) fn new(host: Host) -> Self {
         Self(Rc::new(State {
+            width: Cell::new(host.width),
             host,
             seed: Cell::new(0),
             draws: Cell::new(0),
@@ -54,7 +56,11 @@ impl Studio {
 
     /// Columns that text forms keep to.
     pub(crate) fn width(&self) -> usize {
-        self.0.host.width.max(20)
+        self.0.width.get().max(20)
+    }
+
+    pub(crate) fn set_width(&self, columns: usize) {
+        self.0.width.set(columns);
     }
 
     pub(crate) fn say(&self, output: Output) {

@@ -6,3 +6,5 @@ mod floors;
 mod folders;
 mod llama;
 mod scripts;
+mod store;
+mod peers;

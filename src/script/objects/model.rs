@@ -241,9 +241,9 @@ fn facts(model: &mut Members<Model>) {
         m.tokenizer.borrow_mut().replace(value.0);
         Ok(())
     });
-    let width = model.studio().width();
+    let studio = model.studio();
     model.method("summary() -> Text", "Every layer: kind, shape, weights, memory.", move |m: &mut Model| {
-        Text(m.text(width))
+        Text(m.text(studio.width()))
     });
 }
 
