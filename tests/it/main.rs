@@ -5,5 +5,6 @@ mod examples;
 mod floors;
 mod folders;
 mod llama;
+mod scripts;
 mod store;
 mod peers;
