@@ -4,4 +4,5 @@ mod data;
 mod examples;
 mod floors;
 mod folders;
+mod golden_nf4;
 mod llama;
