@@ -4,6 +4,7 @@ mod data;
 mod examples;
 mod floors;
 mod folders;
+mod golden_nf4;
 mod llama;
 mod scripts;
 mod store;
