@@ -5,5 +5,5 @@ mod examples;
 mod floors;
 mod folders;
 mod llama;
-mod store;
 mod peers;
+mod store;
