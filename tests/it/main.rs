@@ -9,3 +9,4 @@ mod llama;
 mod scripts;
 mod store;
 mod peers;
+mod store;
