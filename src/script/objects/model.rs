@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Map};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::nn::{self, LoraConfig, ModelConfig, Pass};
@@ -36,6 +37,23 @@ pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
     ("target_modules", "names of the layers that get one ([\"all-linear\"])"),
     ("use_rslora", "scale by lora_alpha / √r instead (false)"),
 ];
+
+/// The options of `save`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SaveOptions {
+    dtype: String,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        Self { dtype: "f32".into() }
+    }
+}
+
+/// The options of `save`, for help and completion.
+const SAVE_OPTIONS: &[(&str, &str)] =
+    &[("dtype", "how floats are stored: \"f32\", \"bf16\" or \"f16\"; 4-bit weights stay as they are")];
 
 impl Model {
     pub(crate) fn new(model: nn::Model, tokenizer: Option<Arc<tokens::Tokenizer>>) -> Self {
@@ -301,8 +319,14 @@ fn disk(model: &mut Members<Model>) {
     model.method(
         "save(dir: string)",
         "Writes a Hugging Face folder, with tokenizer.json when the tokenizer is known.",
-        |m: &mut Model, dir: &str| save(m, dir),
+        |m: &mut Model, dir: &str| save(m, dir, &Map::new()),
     );
+    let member = model.method(
+        "save(dir: string, options: map)",
+        "Writes a Hugging Face folder, with tokenizer.json when the tokenizer is known.\nOptions:",
+        |m: &mut Model, dir: &str, map: Map| save(m, dir, &map),
+    );
+    member.options = SAVE_OPTIONS;
     model.method(
         "save_adapter(dir: string)",
         "Writes its adapter as PEFT does.",
@@ -320,8 +344,9 @@ fn disk(model: &mut Members<Model>) {
     );
 }
 
-fn save(model: &Model, dir: &str) -> Fallible<()> {
-    model.model.save(Path::new(dir))?;
+fn save(model: &Model, dir: &str, map: &Map) -> Fallible<()> {
+    let chosen: SaveOptions = options("save", map)?;
+    model.model.save_with(Path::new(dir), chosen.dtype.parse()?)?;
     if let Some(tokenizer) = &*model.tokenizer.borrow() {
         atomic::write(&Path::new(dir).join(TOKENIZER), tokenizer.to_json().as_bytes())?;
     }
