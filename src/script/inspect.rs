@@ -59,16 +59,19 @@ impl Session {
                 Some(_) => named.to_string(),
                 None => self.owner(before)?.type_name(),
             };
-            return help::named(catalog, &format!("{owner}.{word}"))
-                .or_else(|| standard::methods(&self.engine, &owner).into_iter().find(|f| f.name == word).map(|f| {
-                    format!("{owner}.{}\n    {}", f.signature, f.doc.replace('\n', "\n    "))
-                }));
+            return help::named(catalog, &format!("{owner}.{word}")).or_else(|| {
+                standard::methods(&self.engine, &owner)
+                    .into_iter()
+                    .find(|f| f.name == word)
+                    .map(|f| format!("{owner}.{}\n    {}", f.signature, f.doc.replace('\n', "\n    ")))
+            });
         }
         if let Some(value) = self.scope.get(word) {
             return Some(self.of_variable(word, &value.flatten_clone()));
         }
         if let Some(f) = self.functions.iter_functions().find(|f| f.name == word) {
-            let doc: Vec<&str> = f.comments.iter().flat_map(|c| c.lines()).map(|l| l.trim_start_matches(['/', ' '])).collect();
+            let doc: Vec<&str> =
+                f.comments.iter().flat_map(|c| c.lines()).map(|l| l.trim_start_matches(['/', ' '])).collect();
             let doc = doc.join("\n    ");
             let signature = format!("fn {}({})", f.name, f.params.join(", "));
             return Some(if doc.is_empty() { signature } else { format!("{signature}\n    {doc}") });

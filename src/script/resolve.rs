@@ -82,9 +82,9 @@ impl Resolver<'_> {
                 }
                 "]" => {
                     let open = self.opening(last)?;
-                    let indexed = open.checked_sub(1).is_some_and(|i| {
-                        self.kind(i) == Some(Kind::Word) || matches!(self.word(i), ")" | "]")
-                    });
+                    let indexed = open
+                        .checked_sub(1)
+                        .is_some_and(|i| self.kind(i) == Some(Kind::Word) || matches!(self.word(i), ")" | "]"));
                     if !indexed {
                         break (Known::Type("array".into()), open);
                     }
@@ -158,7 +158,9 @@ impl Resolver<'_> {
     /// A variable this text defines before token `at`: `let name = …;` or `for name in …`.
     fn defined(&self, name: &str, at: usize, depth: usize) -> Option<Known> {
         let i = (1..at).rev().find(|&i| {
-            self.kind(i) == Some(Kind::Word) && self.word(i) == name && matches!(self.word(i - 1), "let" | "const" | "for")
+            self.kind(i) == Some(Kind::Word)
+                && self.word(i) == name
+                && matches!(self.word(i - 1), "let" | "const" | "for")
         })?;
         let begin = i + 2;
         match (self.word(i - 1), self.word(i + 1)) {

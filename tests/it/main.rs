@@ -5,6 +5,6 @@ mod examples;
 mod floors;
 mod folders;
 mod llama;
+mod peers;
 mod scripts;
 mod store;
-mod peers;

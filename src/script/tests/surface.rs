@@ -16,7 +16,13 @@ fn the_signatures_are_these() {
     let mut lines: Vec<String> = catalog
         .members
         .iter()
-        .map(|m| if m.kind == (Kind::Property { writable: true }) { format!("{} (set)", m.signature()) } else { m.signature() })
+        .map(|m| {
+            if m.kind == (Kind::Property { writable: true }) {
+                format!("{} (set)", m.signature())
+            } else {
+                m.signature()
+            }
+        })
         .collect();
     lines.sort();
     assert!(lines.len() > 150, "{}", lines.len());
@@ -30,7 +36,11 @@ fn everything_is_documented() {
     let types: Vec<&str> = catalog.types.iter().map(|t| t.0).collect();
     for member in &catalog.members {
         let doc = member.doc;
-        assert!(doc.starts_with(|c: char| c.is_uppercase() || c == '"' || c == 'e' || c == 'q'), "{}: {doc}", member.signature());
+        assert!(
+            doc.starts_with(|c: char| c.is_uppercase() || c == '"' || c == 'e' || c == 'q'),
+            "{}: {doc}",
+            member.signature()
+        );
         assert!(doc.ends_with(['.', ':', '…']) || doc.ends_with("})."), "{}: {doc}", member.signature());
         if let Some(owner) = member.owner {
             assert!(types.contains(&owner), "{owner} is no type");
