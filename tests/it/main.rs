@@ -6,6 +6,7 @@ mod floors;
 mod folders;
 mod golden_nf4;
 mod llama;
+mod peers;
 mod scripts;
 mod store;
 mod peers;
