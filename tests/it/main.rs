@@ -1,7 +1,9 @@
 //! The integration tests: one binary, a module a theme.
 
+mod cli;
 mod data;
 mod examples;
 mod floors;
 mod folders;
 mod llama;
+mod repl;
