@@ -35,7 +35,7 @@ pub fn generate(
     let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
     let total = (options.max_new_tokens * options.count) as u64;
     let mut task = progress.task("generating", Some(total), "tokens");
-    while let Some(said) = generator.next() {
+    for said in generator.by_ref() {
         task.advance(said?.iter().flatten().count() as u64)?;
     }
     Ok(generator.takes.into_iter().map(|take| take.ids).collect())

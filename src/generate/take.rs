@@ -132,10 +132,10 @@ impl Take {
     /// Cuts what the model sees to the last `keep` ids, the chord in force in front if its token was cut off.
     pub(super) fn forget(&mut self, keep: usize, words: &Words) {
         self.context.drain(..self.context.len() - keep);
-        if let (Some(chord), true) = (self.chord, keep > 1) {
-            if !self.context.iter().any(|&id| words.is(id, Kind::Chord)) {
-                self.context[0] = chord;
-            }
+        if let Some(chord) = self.chord.filter(|_| keep > 1)
+            && !self.context.iter().any(|&id| words.is(id, Kind::Chord))
+        {
+            self.context[0] = chord;
         }
     }
 

@@ -7,7 +7,9 @@ mod markers;
 mod quality;
 mod recognize;
 mod spelling;
+mod templates;
 mod voicing;
+mod windows;
 
 pub use chart::{Bar, Chart};
 pub use chord::Chord;

@@ -54,12 +54,12 @@ impl Voicing {
     }
 }
 
-/// The pitch classes of the upper voices, sorted: all tones of a triad, of richer chords all but the root, of the
-/// richest also not a plain fifth.
+/// The pitch classes of the upper voices, sorted: all tones of a triad, of richer chords not the root when it is the
+/// bass, of the richest not a plain fifth.
 fn upper_tones(chord: &Chord) -> Vec<u8> {
     let root = chord.root().map_or(0, |r| r.pitch_class());
     let mut intervals = chord.intervals().to_vec();
-    if intervals.len() > 3 {
+    if intervals.len() > 3 && chord.bass().is_none() {
         intervals.retain(|i| *i != 0);
     }
     if intervals.len() > VOICES {

@@ -4,12 +4,17 @@
 //! which others the model has.
 
 use candle_core::{Device, Tensor};
-use rand::distr::{Distribution, Uniform};
+use rand::Rng;
+use rand::distr::Distribution;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 
 use crate::error::Result;
+
+/// Values drawn by one thread; each chunk has a far place of the stream to itself.
+const CHUNK: usize = 1 << 16;
 
 /// How a fresh tensor begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,22 +32,26 @@ pub(crate) enum Init {
 impl Init {
     /// Draws the tensor called `name`.
     pub(crate) fn draw(self, name: &str, shape: &[usize], seed: u64, device: &Device) -> Result<Tensor> {
-        let count = shape.iter().product();
+        let mut values = vec![if self == Self::Ones { 1f32 } else { 0.0 }; shape.iter().product()];
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(name_hash(name));
-        let values: Vec<f32> = match self {
-            Self::Ones => vec![1.0; count],
-            Self::Normal(deviation) if deviation > 0.0 => {
-                let deviation = deviation as f32;
-                StandardNormal.sample_iter(&mut rng).take(count).map(|x: f32| deviation * x).collect()
-            }
-            Self::Uniform(bound) if bound > 0.0 => match Uniform::new(-bound as f32, bound as f32) {
-                Ok(uniform) => uniform.sample_iter(&mut rng).take(count).collect(),
-                Err(_) => vec![0.0; count],
-            },
-            Self::Zeros | Self::Normal(_) | Self::Uniform(_) => vec![0.0; count],
-        };
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| {
+            let mut rng = rng.clone();
+            rng.set_word_pos((i as u128) << 32);
+            self.fill(chunk, &mut rng);
+        });
         Ok(Tensor::from_vec(values, shape, device)?)
+    }
+
+    fn fill(self, out: &mut [f32], rng: &mut ChaCha8Rng) {
+        match self {
+            Self::Ones | Self::Zeros => {}
+            Self::Normal(deviation) => out.iter_mut().for_each(|x| {
+                let normal: f32 = StandardNormal.sample(rng);
+                *x = deviation as f32 * normal;
+            }),
+            Self::Uniform(bound) => out.iter_mut().for_each(|x| *x = bound as f32 * (2.0 * rng.random::<f32>() - 1.0)),
+        }
     }
 }
 

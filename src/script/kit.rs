@@ -89,13 +89,18 @@ impl<'e> Kit<'e> {
                 },
             },
         );
-        let width = self.studio.width();
+        let studio = self.studio();
         let mut members = Members { kit: self, object: PhantomData::<T> };
         members.method("to_string() -> string", "The object as text, on one screen.", move |object: &mut T| {
-            object.text(width)
+            object.text(studio.width())
         });
         members.method("to_debug() -> string", "The object in one line.", |object: &mut T| object.line());
         members
+    }
+
+    /// The tool for more members of a type that is registered.
+    pub(crate) fn members<T: Object>(&mut self) -> Members<'_, 'e, T> {
+        Members { kit: self, object: PhantomData }
     }
 
     fn add<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(

@@ -7,3 +7,6 @@ mod floors;
 mod folders;
 mod llama;
 mod repl;
+mod scripts;
+mod store;
+mod peers;

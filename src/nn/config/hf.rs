@@ -10,6 +10,26 @@ use crate::error::{Error, Result};
 use crate::nn::model::Family;
 use crate::nn::weights::Dtype;
 
+/// What a file must say, since the defaults there are those of a model of 7 billion weights.
+const SHAPE: [&str; 5] = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"];
+
+/// What is read.
+const KEYS: [&str; 13] = [
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "max_position_embeddings",
+    "rms_norm_eps",
+    "rope_theta",
+    "tie_word_embeddings",
+    "initializer_range",
+];
+
 impl ModelConfig {
     /// Reads the text of a `config.json`; keys that make no difference here are ignored.
     ///
@@ -23,15 +43,13 @@ impl ModelConfig {
             None => return Err(Error::broken("config.json does not say its model_type")),
         };
         family.refuse_foreign(&file)?;
-        let mut known = match serde_json::to_value(Self::default()) {
-            Ok(Value::Object(known)) => known,
-            _ => return Err(Error::mistake("the default shape is no JSON object")),
-        };
-        for (key, value) in &mut known {
-            if let Some(given) = file.get(key).filter(|v| !v.is_null()) {
-                *value = given.clone();
-            }
+        let mut known: Map<String, Value> =
+            KEYS.iter().filter_map(|key| Some(((*key).to_owned(), file.get(*key)?.clone()))).collect();
+        known.retain(|_, value| !value.is_null());
+        if let Some(key) = SHAPE.iter().find(|key| !known.contains_key(**key)) {
+            return Err(Error::broken(format!("config.json does not say its {key}")));
         }
+        known.entry("rms_norm_eps").or_insert(json!(1e-6)); // the default there
         // transformers 5 keeps the base of the angles here.
         if let Some(theta) = file.get("rope_parameters").and_then(|p| p.get("rope_theta")) {
             known.insert("rope_theta".into(), theta.clone());
@@ -85,5 +103,51 @@ impl ModelConfig {
             });
         }
         format!("{file:#}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = r#"{
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 100, "hidden_size": 64,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": null, "intermediate_size": 96,
+        "hidden_act": "silu", "rope_scaling": null, "rope_theta": 500000.0, "pretraining_tp": 1,
+        "torch_dtype": "float16", "transformers_version": "4.31.0", "unheard_of": {"a": [1]}
+    }"#;
+
+    #[test]
+    fn files_of_old_and_new_releases_are_read() {
+        let config = ModelConfig::from_hf_json(OLD).unwrap();
+        assert_eq!((config.kv_heads(), config.rope_theta, config.rms_norm_eps), (4, 500_000.0, 1e-6));
+        let new = r#""rope_parameters": {"rope_theta": 7.5, "rope_type": "default"}"#;
+        let new = OLD.replace(r#""rope_scaling": null"#, new);
+        assert_eq!(ModelConfig::from_hf_json(&new).unwrap().rope_theta, 7.5);
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let config = ModelConfig { head_dim: Some(20), ..ModelConfig::from_hf_json(OLD).unwrap() };
+        for (nf4, dtype) in [(false, Dtype::F32), (true, Dtype::Bf16)] {
+            let back = ModelConfig::from_hf_json(&config.to_hf_json(nf4, dtype)).unwrap();
+            assert_eq!(back, ModelConfig { num_key_value_heads: Some(4), ..config.clone() });
+        }
+    }
+
+    #[test]
+    fn what_would_change_the_answers_is_refused() {
+        let refused = |from: &str, to: &str| {
+            assert!(OLD.contains(from), "{from}");
+            ModelConfig::from_hf_json(&OLD.replace(from, to)).expect_err("refused").to_string()
+        };
+        let stretched = r#""rope_scaling": {"type": "linear", "factor": 2}"#;
+        assert!(refused(r#""rope_scaling": null"#, stretched).contains("linear"));
+        assert!(refused(r#""silu""#, r#""relu""#).contains("hidden_act"));
+        assert!(refused(r#""pretraining_tp": 1"#, r#""mlp_bias": true"#).contains("mlp_bias"));
+        assert!(refused(r#""hidden_size": 64,"#, "").contains("hidden_size"));
+        assert!(refused(r#""model_type": "llama","#, "").contains("model_type"));
+        assert!(refused(r#""llama""#, r#""mamba""#).contains("'mamba'"));
+        assert!(ModelConfig::from_hf_json("[]").is_err_and(|e| e.is_mistake()));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::nn::model::Family;
 
-/// The shape of a transformer; names and defaults are those of `transformers`' `LlamaConfig`.
+/// The shape of a transformer; names are those of `transformers`' `LlamaConfig`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {

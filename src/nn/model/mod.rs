@@ -10,6 +10,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
@@ -21,7 +23,7 @@ pub use pass::Pass;
 pub use table::{Layer, Parameter};
 
 /// A transformer. Clones share the weights.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Model {
     pub(crate) config: ModelConfig,
     pub(crate) core: core::Transformer,
@@ -30,6 +32,14 @@ pub struct Model {
     /// Where the weights were read from; an adapter's file says which base it is for.
     pub(crate) origin: Option<String>,
     device: Device,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut model = f.debug_struct("Model");
+        model.field("config", &self.config).field("lora", &self.lora).field("params", &self.params());
+        model.finish_non_exhaustive()
+    }
 }
 
 impl Model {

@@ -7,7 +7,7 @@
 
 mod adamw;
 mod attention;
-mod cpu;
+pub(in crate::nn) mod cpu;
 mod cross_entropy;
 mod embedding;
 mod linear;

@@ -25,17 +25,21 @@ pub const NF4_MAP: [f32; 16] = [
 /// The values of the 8-bit codes of scales (`nested_quant_map`), made once.
 pub static NESTED_MAP: LazyLock<[f32; 256]> = LazyLock::new(nested_map);
 
+/// Halfway between neighbours of a table: what lies above is nearer to the upper one.
+pub(super) fn midpoints<const N: usize>(map: &[f32]) -> [f32; N] {
+    std::array::from_fn(|i| (map[i] + map[i + 1]) / 2.0)
+}
+
 /// The signed dynamic map of 8 bits: for each of 7 decades, the middles of 2ⁱ equal steps of [0.1, 1], with both signs;
 /// and 0 and 1. Every operation is rounded to f32 as in `bitsandbytes.functional.create_dynamic_map`.
-pub fn nested_map() -> [f32; 256] {
+fn nested_map() -> [f32; 256] {
     let mut map = [0.0; 256];
     let mut n = 0;
     for i in 0..7 {
         let (steps, decade) = (1usize << i, 10f64.powi(i - 6) as f32);
         let width = (1.0f32 - 0.1) / steps as f32;
         // As torch.linspace: from the left end in the first half, from the right end in the second.
-        let edge =
-            |j: usize| if j < steps.div_ceil(2) { 0.1 + width * j as f32 } else { 1.0 - width * (steps - j) as f32 };
+        let edge = |j: usize| if 2 * j <= steps { 0.1 + width * j as f32 } else { 1.0 - width * (steps - j) as f32 };
         for j in 0..steps {
             let middle = (edge(j) + edge(j + 1)) / 2.0;
             map[n] = decade * middle;

@@ -88,7 +88,7 @@ pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()
     let adapted = || model.core.linears().filter(|linear| linear.adapter.is_some());
     let mut entries = Vec::new();
     for lora in adapted().filter_map(|linear| linear.adapter.as_ref()) {
-        entries.extend([entry(&lora.a, Dtype::F32)?, entry(&lora.b, Dtype::F32)?]);
+        entries.extend([entry(&lora.a, Dtype::F32), entry(&lora.b, Dtype::F32)]);
     }
     write_tensors(&dir.join(WEIGHTS), entries)?;
     let modules: BTreeSet<&str> = adapted().map(Linear::module).collect();

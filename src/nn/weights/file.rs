@@ -1,10 +1,12 @@
 //! Writing files that are there whole or not at all.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 use safetensors::{Dtype as Stored, View};
 use tempfile::{NamedTempFile, TempPath};
@@ -17,24 +19,33 @@ pub(super) struct Entry<'a> {
     pub(super) shape: Vec<usize>,
     pub(super) bytes: usize,
     /// Makes the bytes when they are written, so that they are in memory one tensor at a time.
-    pub(super) data: Box<dyn Fn() -> Cow<'a, [u8]> + 'a>,
+    pub(super) data: Box<dyn Fn() -> Result<Cow<'a, [u8]>> + 'a>,
 }
 
-impl View for Entry<'_> {
+/// An entry being written, and where to say that its bytes could not be had: safetensors cannot be told.
+struct Written<'a> {
+    entry: Entry<'a>,
+    failed: Rc<RefCell<Option<Error>>>,
+}
+
+impl View for Written<'_> {
     fn dtype(&self) -> Stored {
-        self.dtype
+        self.entry.dtype
     }
 
     fn shape(&self) -> &[usize] {
-        &self.shape
+        &self.entry.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        (self.data)()
+        (self.entry.data)().unwrap_or_else(|error| {
+            *self.failed.borrow_mut() = Some(error);
+            Cow::Owned(vec![0; self.entry.bytes])
+        })
     }
 
     fn data_len(&self) -> usize {
-        self.bytes
+        self.entry.bytes
     }
 }
 
@@ -46,11 +57,14 @@ pub(super) fn make_folder(dir: &Path) -> Result<()> {
 /// Writes a safetensors file with the metadata that `transformers` asks for.
 pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<()> {
     let metadata = HashMap::from([(String::from("format"), String::from("pt"))]);
+    let failed = Rc::new(RefCell::new(None));
+    let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failed: failed.clone() }));
     replace(path, |temporary| {
-        safetensors::serialize_to_file(entries, Some(metadata), temporary).map_err(|e| match e {
+        safetensors::serialize_to_file(written, Some(metadata), temporary).map_err(|e| match e {
             safetensors::SafeTensorError::IoError(e) => e,
             other => io::Error::other(other),
-        })
+        })?;
+        failed.take().map_or(Ok(()), |error: Error| Err(io::Error::other(error)))
     })
 }
 

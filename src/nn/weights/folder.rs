@@ -85,8 +85,8 @@ impl Model {
         let mut packed = false;
         for part in self.core.parts() {
             match part {
-                Part::Embedding(weight) | Part::Norm(weight) => entries.push(entry(weight, dtype)?),
-                Part::Linear(Linear { matrix: Matrix::Dense(weight), .. }) => entries.push(entry(weight, dtype)?),
+                Part::Embedding(weight) | Part::Norm(weight) => entries.push(entry(weight, dtype)),
+                Part::Linear(Linear { matrix: Matrix::Dense(weight), .. }) => entries.push(entry(weight, dtype)),
                 Part::Linear(Linear { matrix: Matrix::Nf4(codes), name, .. }) => {
                     packed = true;
                     entries.extend(nf4::entries(&format!("{name}.weight"), codes));
@@ -95,7 +95,7 @@ impl Model {
         }
         write_tensors(&dir.join("model.safetensors"), entries)?;
         match self.lora {
-            Some(_) => adapter::write(self, dir, Some(dir))?,
+            Some(_) => adapter::write(self, dir, None)?,
             None => {
                 remove(&dir.join(adapter::CONFIG))?;
                 remove(&dir.join(adapter::WEIGHTS))?;
@@ -139,11 +139,10 @@ impl Source for Stored<'_> {
 }
 
 /// A float tensor, for the file.
-pub(super) fn entry<'a>(weight: &Weight, dtype: Dtype) -> Result<(String, Entry<'a>)> {
-    // Only a device can refuse, so the values are fetched where that can be said.
-    let values = weight.detached().flatten_all()?.to_vec1::<f32>()?;
-    let stored = dtype.stored();
-    let bytes = values.len() * stored.bitsize() / 8;
-    let data = Box::new(move || Cow::Owned(dtype.encode(&values)));
-    Ok((weight.name().to_owned(), Entry { dtype: stored, shape: weight.dims().to_vec(), bytes, data }))
+pub(super) fn entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
+    let (stored, tensor) = (dtype.stored(), weight.detached());
+    let shape = weight.dims().to_vec();
+    let data = move || Ok(Cow::Owned(dtype.encode(&tensor.flatten_all()?.to_vec1::<f32>()?)));
+    let bytes = weight.count() * stored.bitsize() / 8;
+    (weight.name().to_owned(), Entry { dtype: stored, shape, bytes, data: Box::new(data) })
 }

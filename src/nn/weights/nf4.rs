@@ -110,11 +110,11 @@ pub(super) fn entries<'a>(weight: &str, packed: &'a Nf4) -> Vec<(String, Entry<'
     );
     let bytes = |part: &str, values: Cow<'a, [u8]>, column: bool| {
         let shape = if column { vec![values.len(), 1] } else { vec![values.len()] };
-        let entry = Entry { dtype: Stored::U8, shape, bytes: values.len(), data: Box::new(move || values.clone()) };
+        let entry = Entry { dtype: Stored::U8, shape, bytes: values.len(), data: Box::new(move || Ok(values.clone())) };
         (format!("{weight}{part}"), entry)
     };
     let floats = |part: &str, values: &'a [f32]| {
-        let data = move || values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let data = move || Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect());
         let entry =
             Entry { dtype: Stored::F32, shape: vec![values.len()], bytes: 4 * values.len(), data: Box::new(data) };
         (format!("{weight}{part}"), entry)

@@ -87,11 +87,11 @@ pub(super) fn register(kit: &mut Kit) {
     score.method("save(path: string)", "Writes it as a MIDI file.", |s: &mut Score, path: &str| -> Fallible<()> {
         Ok(s.0.write(Path::new(path))?)
     });
-    let width = score.studio().width();
+    let studio = score.studio();
     score.method(
         "plot() -> Text",
         "Its piano roll: time from left to right, pitch from bottom to top.",
-        move |s: &mut Score| Text(plot::piano_roll(&s.0, width, 2 * ROLL_HEIGHT)),
+        move |s: &mut Score| Text(plot::piano_roll(&s.0, studio.width(), 2 * ROLL_HEIGHT)),
     );
 }
 
