@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a module a theme.
 
+mod cli;
 mod data;
 mod examples;
 mod floors;
@@ -7,7 +8,6 @@ mod folders;
 mod golden_nf4;
 mod llama;
 mod peers;
+mod repl;
 mod scripts;
-mod store;
-mod peers;
 mod store;

@@ -32,13 +32,6 @@ impl<'a> Mat<'a> {
     pub(in crate::nn) fn t(self) -> Self {
         Self { data: self.data, rows: self.cols, cols: self.rows, row: self.col, col: self.row }
     }
-
-    /// Some of the rows.
-    pub(in crate::nn) fn rows(self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.rows);
-        let start = (range.start * self.row).min(self.data.len());
-        Self { data: &self.data[start..], rows: range.len(), ..self }
-    }
 }
 
 /// A matrix that is written, with contiguous rows `row` elements apart.
