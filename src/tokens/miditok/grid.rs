@@ -92,11 +92,7 @@ fn rescaled(miditok: &MidiTok, score: &Score) -> Rescaled {
     let mut meters: Vec<Meter> = Vec::new();
     if config.use_time_signatures {
         meters.extend(
-            score
-                .meters
-                .iter()
-                .filter(|m| config.time_signatures.contains(&(m.numerator, m.denominator)))
-                .copied(),
+            score.meters.iter().filter(|m| config.time_signatures.contains(&(m.numerator, m.denominator))).copied(),
         );
     }
     if meters.first().is_none_or(|meter| meter.tick != 0) {

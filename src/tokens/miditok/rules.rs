@@ -176,9 +176,7 @@ impl Rules {
                 self.begun_well() && fits && within(self.walk.now.saturating_add(ticks))
             }
             Token::TimeSig(index) => self.changes_metre(index),
-            Token::Tempo(_) => {
-                matches!(self.order, Order::Time | Order::Metre) && self.placed() && self.metre_known()
-            }
+            Token::Tempo(_) => matches!(self.order, Order::Time | Order::Metre) && self.placed() && self.metre_known(),
             Token::Program(voice) => programs && self.placed() && self.begun_well() && self.serves(voice, taste),
             Token::Pitch(pitch) => !programs && self.happens() && self.begins(0, pitch, taste),
             Token::Drum(pitch) => !programs && self.happens() && self.begins(DRUMS, pitch, taste),

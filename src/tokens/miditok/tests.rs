@@ -55,14 +55,10 @@ fn words(tokenizer: &Tokenizer, ids: &[u32]) -> String {
 /// 480 ticks a quarter; 4/4, at tick 3840 6/8; 120 beats a minute, at tick 1920 97; a piano and a drum.
 fn golden() -> Score {
     let mut score = Score::new(480);
-    score.meters = vec![
-        Meter { tick: 0, numerator: 4, denominator: 4 },
-        Meter { tick: 3840, numerator: 6, denominator: 8 },
-    ];
-    score.tempos = vec![
-        Tempo { tick: 0, micros_per_quarter: 500_000 },
-        Tempo { tick: 1920, micros_per_quarter: 618_557 },
-    ];
+    score.meters =
+        vec![Meter { tick: 0, numerator: 4, denominator: 4 }, Meter { tick: 3840, numerator: 6, denominator: 8 }];
+    score.tempos =
+        vec![Tempo { tick: 0, micros_per_quarter: 500_000 }, Tempo { tick: 1920, micros_per_quarter: 618_557 }];
     let notes = [
         (60, 0, 480, 100),
         (64, 480, 700, 90),
@@ -91,8 +87,8 @@ fn only(track: usize) -> Score {
 fn each_track_is_spelled_as_miditok_spells_it() {
     let remi = plain("remi");
     let ids = [
-        4, 356, 190, 44, 118, 133, 198, 48, 116, 129, 206, 44, 102, 133, 48, 102, 133, 51, 102, 133, 4, 356, 4, 350, 190,
-        56, 94, 133, 210, 58, 125, 189,
+        4, 356, 190, 44, 118, 133, 198, 48, 116, 129, 206, 44, 102, 133, 48, 102, 133, 51, 102, 133, 4, 356, 4, 350,
+        190, 56, 94, 133, 210, 58, 125, 189,
     ];
     assert_eq!(remi.encode(&only(0)), ids);
     assert_eq!(remi.encode(&only(1)), [4, 356, 194, 295, 113, 126, 4, 356, 4, 350]);
@@ -105,15 +101,15 @@ fn each_track_is_spelled_as_miditok_spells_it() {
     );
     let tsd = plain("tsd");
     let ids = [
-        323, 43, 117, 132, 196, 47, 115, 128, 196, 43, 101, 132, 47, 101, 132, 50, 101, 132, 228, 317, 55, 93, 132, 208,
-        57, 124, 188,
+        323, 43, 117, 132, 196, 47, 115, 128, 196, 43, 101, 132, 47, 101, 132, 50, 101, 132, 228, 317, 55, 93, 132,
+        208, 57, 124, 188,
     ];
     assert_eq!(tsd.encode(&only(0)), ids);
     assert_eq!(tsd.encode(&only(1)), [323, 192, 262, 112, 125, 234, 317]);
     let midi_like = plain("midi_like");
     let ids = [
-        410, 43, 206, 221, 132, 47, 204, 217, 136, 217, 43, 190, 47, 190, 50, 190, 221, 132, 136, 139, 249, 404, 55, 182,
-        221, 144, 225, 57, 213, 277, 277, 277, 277, 277, 225, 146,
+        410, 43, 206, 221, 132, 47, 204, 217, 136, 217, 43, 190, 47, 190, 50, 190, 221, 132, 136, 139, 249, 404, 55,
+        182, 221, 144, 225, 57, 213, 277, 277, 277, 277, 277, 225, 146,
     ];
     assert_eq!(midi_like.encode(&only(0)), ids);
     assert_eq!(midi_like.encode(&only(1)), [410, 217, 287, 201, 214, 349, 258, 214, 404]);
@@ -128,8 +124,8 @@ fn each_track_is_spelled_as_miditok_spells_it() {
 #[test]
 fn all_tracks_with_programs_and_tempi_are_spelled_as_miditok_spells_them() {
     let remi = [
-        4, 517, 190, 360, 380, 44, 118, 133, 194, 508, 295, 113, 126, 198, 380, 48, 116, 129, 206, 380, 44, 102, 133, 380,
-        48, 102, 133, 380, 51, 102, 133, 4, 517, 190, 356, 4, 511, 190, 380, 56, 94, 133, 210, 380, 58, 125, 189,
+        4, 517, 190, 360, 380, 44, 118, 133, 194, 508, 295, 113, 126, 198, 380, 48, 116, 129, 206, 380, 44, 102, 133,
+        380, 48, 102, 133, 380, 51, 102, 133, 4, 517, 190, 356, 4, 511, 190, 380, 56, 94, 133, 210, 380, 58, 125, 189,
     ];
     assert_eq!(full("remi").encode(&golden()), remi);
     let tsd = [
@@ -138,9 +134,9 @@ fn all_tracks_with_programs_and_tempi_are_spelled_as_miditok_spells_them() {
     ];
     assert_eq!(full("tsd").encode(&golden()), tsd);
     let midi_like = [
-        571, 414, 434, 43, 206, 217, 562, 287, 201, 214, 562, 349, 216, 434, 132, 434, 47, 204, 217, 434, 136, 217, 434,
-        43, 190, 434, 47, 190, 434, 50, 190, 221, 434, 132, 434, 136, 434, 139, 221, 410, 245, 565, 434, 55, 182, 221,
-        434, 144, 225, 434, 57, 213, 277, 277, 277, 277, 277, 225, 434, 146,
+        571, 414, 434, 43, 206, 217, 562, 287, 201, 214, 562, 349, 216, 434, 132, 434, 47, 204, 217, 434, 136, 217,
+        434, 43, 190, 434, 47, 190, 434, 50, 190, 221, 434, 132, 434, 136, 434, 139, 221, 410, 245, 565, 434, 55, 182,
+        221, 434, 144, 225, 434, 57, 213, 277, 277, 277, 277, 277, 225, 434, 146,
     ];
     assert_eq!(full("midi_like").encode(&golden()), midi_like);
 }

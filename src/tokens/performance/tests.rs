@@ -62,7 +62,8 @@ fn the_vocabulary_is_the_one_a_base_is_trained_on() {
     assert_eq!(tokenizer.pitch(192), None);
     assert_eq!(tokenizer.chord(392), Some(ChordClass::None));
     assert_eq!(tokenizer.chord_id(ChordClass::Some { root: 1, quality: Quality::Major }), Some(407));
-    let plain = Tokenizer::new("performance", &Options { chords: Some(false), ..Options::default() }).expect("it is known");
+    let plain =
+        Tokenizer::new("performance", &Options { chords: Some(false), ..Options::default() }).expect("it is known");
     assert_eq!((plain.vocab_size(), plain.chord_id(ChordClass::None)), (392, None));
 }
 
@@ -140,7 +141,8 @@ fn chords_stand_first_and_only_where_they_change() {
     let ids = performance().encode_with(&piece, &chords);
     assert_eq!(words(&ids), "Chord_C:maj7 Velocity_16 NoteOn_60 TimeShift_100 Chord_A:m7 NoteOff_60");
     assert_eq!(performance().encode(&performance().decode(&ids)), ids);
-    let plain = Tokenizer::new("performance", &Options { chords: Some(false), ..Options::default() }).expect("it is known");
+    let plain =
+        Tokenizer::new("performance", &Options { chords: Some(false), ..Options::default() }).expect("it is known");
     assert_eq!(words(&plain.encode_with(&piece, &chords)), "Velocity_16 NoteOn_60 TimeShift_100 NoteOff_60");
 }
 
@@ -337,7 +339,8 @@ fn a_listing_says_when_and_what() {
 #[test]
 fn a_saved_tokenizer_is_the_same() {
     for chords in [true, false] {
-        let tokenizer = Tokenizer::new("performance", &Options { chords: Some(chords), ..Options::default() }).expect("it is known");
+        let tokenizer = Tokenizer::new("performance", &Options { chords: Some(chords), ..Options::default() })
+            .expect("it is known");
         let again = Tokenizer::from_json(&tokenizer.to_json()).expect("it was just written");
         assert_eq!(again.vocab_size(), tokenizer.vocab_size());
         assert_eq!(again.to_json(), tokenizer.to_json());

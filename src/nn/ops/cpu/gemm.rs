@@ -1,7 +1,6 @@
 //! Matrix products on views: no operand is ever transposed or copied to please the product.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::memory::{Disjoint, fill};
 
