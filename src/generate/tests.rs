@@ -1,3 +1,5 @@
+//! Takes over chords, with prompts, restarts and stops, on a tiny model.
+
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};

@@ -311,10 +311,3 @@ fn mistakes_name_the_value_and_the_remedy() {
     let e = text(model.weights("model.layers.0.self_attn.q_proj.wieght").unwrap_err());
     assert!(e.contains("'model.layers.0.self_attn.q_proj.weight'"), "{e}");
 }
-
-#[test]
-fn tmp_tok() {
-    let t = crate::tokens::Tokenizer::new("performance", &Default::default()).unwrap();
-    println!("vocab {}", t.vocab_size());
-    std::fs::write("src/nn/base/tokenizer.json", t.to_json()).unwrap();
-}

@@ -223,7 +223,11 @@ fn beat_res(map: &Map<String, Value>) -> Result<Vec<Resolution>> {
                 ranges.push(Resolution { from, to, positions: positions as u32 });
             }
             _ => {
-                return Err(wrong("beat_res", format!("\"{key}\": {value}"), "\"from_to\": positions a beat (1 to 64)"));
+                return Err(wrong(
+                    "beat_res",
+                    format!("\"{key}\": {value}"),
+                    "\"from_to\": positions a beat (1 to 64)",
+                ));
             }
         }
     }

@@ -1,3 +1,5 @@
+//! AdamW held to a plain twin and to PyTorch's numbers.
+
 use candle_core::{Device, Tensor, Var};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Runs that stop and go on: the same numbers as one that never stopped.
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
