@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a module a theme.
 
+#![allow(clippy::unwrap_used)] // a test that cannot set itself up has failed
+
 mod cli;
 mod data;
 mod examples;
