@@ -7,6 +7,7 @@ mod markers;
 mod quality;
 mod recognize;
 mod spelling;
+mod symbol;
 mod templates;
 mod voicing;
 mod windows;
