@@ -37,7 +37,7 @@ pub(super) enum Place {
 }
 
 /// No score has more windows; more would come from damaged files only.
-const MOST: usize = 1 << 16;
+const MOST: usize = 1 << 15;
 
 /// A note counts for this many windows: strings of a piano fade, and time must stay linear in the notes.
 const REACH: usize = 8;
