@@ -1,2 +1,14 @@
-//! x
-fn main() {}
+//! The binary: hands the command line to the library.
+
+mod cli;
+
+use std::process::ExitCode;
+
+/// Tensors come and go in large blocks, which the system's allocator would hand back and fault in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // The system keeps the lowest eight bits of any exit code.
+    ExitCode::from(cli::main().rem_euclid(256) as u8)
+}

@@ -66,6 +66,12 @@ impl Progress {
         Self::new(Arc::new(Silent), Interrupt::new())
     }
 
+    /// The same stop flag with nobody to report to; for work inside of work that has a bar already.
+    #[must_use]
+    pub fn quiet(&self) -> Self {
+        Self::new(Arc::new(Silent), self.interrupt.clone())
+    }
+
     /// The stop flag.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt

@@ -1,37 +1,88 @@
 //! The smallest language: a cell's value is its last line.
 //!
-//! `print WORDS` says the words, `show WORDS` displays them, `fail WORDS` fails with them; a line that ends in a
-//! backslash goes on. It remembers the words it saw and completes them.
+//! `print WORDS` says the words, `show WORDS` displays them, `fail WORDS` fails with them, and so on through its
+//! commands; a line that ends in a backslash goes on. It remembers the words it saw and completes them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crate::{Bundle, Completeness, Completion, Completions, Fault, Interpreter, Language, Outbox, Output};
+use crate::{
+    Assistant, Bundle, Completeness, Completion, Completions, Fault, Interpreter, Language, Outbox, Output, Stdin,
+};
 
-const COMMANDS: [(&str, &str); 3] =
-    [("print", "says the words that follow"), ("show", "displays the words that follow"), ("fail", "fails with them")];
+const COMMANDS: [(&str, &str); 10] = [
+    ("print", "says the words that follow"),
+    ("warn", "says them on standard error"),
+    ("show", "displays the words that follow"),
+    ("page", "shows them in the pager"),
+    ("clear", "clears the output"),
+    ("ask", "asks with them and has the answer for its value"),
+    ("wait", "waits so many milliseconds"),
+    ("count", "says the numbers below the one that follows"),
+    ("fail", "fails with them"),
+    ("panic", "panics with them"),
+];
 
 /// An interpreter of the echo language.
 #[derive(Debug)]
 pub struct Echo {
     outbox: Outbox,
-    words: BTreeSet<String>,
+    stdin: Stdin,
+    stop: Arc<AtomicBool>,
+    words: Words,
 }
+
+/// The words an echo has seen: all it knows about what is being typed.
+#[derive(Debug, Clone)]
+pub struct Words(BTreeSet<String>);
 
 impl Echo {
     /// An echo that has seen no word.
     pub fn new(outbox: Outbox) -> Self {
-        Self { outbox, words: COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect() }
+        Self::with(outbox, Stdin::closed(), Arc::default())
+    }
+
+    /// An echo that can ask for input and be stopped.
+    pub fn with(outbox: Outbox, stdin: Stdin, stop: Arc<AtomicBool>) -> Self {
+        let words = Words(COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect());
+        Self { outbox, stdin, stop, words }
     }
 
     fn line(&self, line: &str) -> Result<Option<Bundle>, Fault> {
         match line.split_once(' ') {
             Some(("print", rest)) => self.outbox.send(Output::Stdout(format!("{rest}\n"))),
             Some(("show", rest)) => self.outbox.send(Output::Display { bundle: Bundle::text(rest), id: None }),
+            Some(("warn", rest)) => self.outbox.send(Output::Stderr(format!("{rest}\n"))),
+            Some(("page", rest)) => self.outbox.send(Output::Page(Bundle::text(rest))),
+            Some(("ask", rest)) => return self.stdin.ask(rest, false).map(|answer| Some(Bundle::text(answer))),
+            Some(("wait", rest)) => self.wait(rest)?,
+            Some(("count", rest)) => {
+                for n in 0..rest.trim().parse().unwrap_or(0_u64) {
+                    self.outbox.send(Output::Stdout(format!("{n}\n")));
+                }
+            }
+            Some(("panic", rest)) => panic!("{rest}"),
             Some(("fail", rest)) => return Err(Fault::new("EchoError", rest)),
+            _ if line == "clear" => self.outbox.send(Output::Clear { wait: false }),
             _ if line.trim().is_empty() => {}
             _ => return Ok(Some(Bundle::text(line))),
         }
         Ok(None)
+    }
+}
+
+impl Echo {
+    /// Waits so many milliseconds, or until it is stopped.
+    fn wait(&self, milliseconds: &str) -> Result<(), Fault> {
+        for _ in 0..milliseconds.trim().parse().unwrap_or(0_u64) {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(Fault::interrupted());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 }
 
@@ -62,8 +113,9 @@ impl Interpreter for Echo {
     }
 
     fn execute(&mut self, cell: &str) -> Result<Option<Bundle>, Fault> {
+        self.stop.store(false, Ordering::SeqCst);
         let joined = cell.replace("\\\n", "");
-        self.words.extend(joined.split_whitespace().map(str::to_owned));
+        self.words.0.extend(joined.split_whitespace().map(str::to_owned));
         let mut value = None;
         for line in joined.lines() {
             value = self.line(line)?;
@@ -71,6 +123,12 @@ impl Interpreter for Echo {
         Ok(value)
     }
 
+    fn assistant(&self) -> Box<dyn Assistant> {
+        Box::new(self.words.clone())
+    }
+}
+
+impl Assistant for Words {
     fn completeness(&self, code: &str) -> Completeness {
         if code.ends_with('\\') {
             return Completeness::Incomplete { indent: String::new() };
@@ -83,7 +141,7 @@ impl Interpreter for Echo {
         let start = word_start(code, end);
         let kind = |word: &str| if COMMANDS.iter().any(|(name, _)| *name == word) { "keyword" } else { "word" };
         let items = self
-            .words
+            .0
             .iter()
             .filter(|word| word.starts_with(&code[start..end]))
             .map(|word| Completion { text: word.clone(), kind: kind(word).into(), signature: String::new() })
@@ -129,7 +187,7 @@ mod tests {
     fn words_once_seen_are_completed() {
         let (mut echo, _) = echo();
         echo.execute("print prélude").expect("it runs");
-        let found = echo.complete("é pr", "é pr".len());
+        let found = echo.assistant().complete("é pr", "é pr".len());
         assert_eq!((found.start, found.end), (3, 5));
         let texts: Vec<_> = found.items.iter().map(|c| (c.text.as_str(), c.kind.as_str())).collect();
         assert_eq!(texts, [("print", "keyword"), ("prélude", "word")]);
@@ -137,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_cursor_inside_a_character_or_past_the_end_is_no_panic() {
-        let (echo, _) = echo();
+        let echo = echo().0.assistant();
         for cursor in 0..9 {
             echo.complete("é é", cursor);
             echo.inspect("é é", cursor);

@@ -1,4 +1,4 @@
-//! The trait a language implements.
+//! The traits a language implements.
 
 use crate::{Bundle, Completeness, Completions, Fault};
 
@@ -27,7 +27,7 @@ pub struct Language {
 
 /// A language that a notebook can drive, one cell at a time.
 ///
-/// It lives on one thread and is made there, so it need not be `Send`. All cursors are byte offsets.
+/// It lives on one thread and is made there, so it need not be `Send`.
 pub trait Interpreter {
     /// Says what language this is.
     fn language(&self) -> Language;
@@ -38,6 +38,21 @@ pub trait Interpreter {
     /// What the cell did wrong; variables made before stay.
     fn execute(&mut self, cell: &str) -> Result<Option<Bundle>, Fault>;
 
+    /// Evaluates one of the expressions a front end sends along with a cell. By default it is run like a cell.
+    ///
+    /// # Errors
+    /// What the expression did wrong.
+    fn evaluate(&mut self, expression: &str) -> Result<Bundle, Fault> {
+        self.execute(expression).map(|value| value.unwrap_or_else(|| Bundle::text("")))
+    }
+
+    /// Says what it knows at this moment about names and their meaning. The host asks for it between cells and
+    /// questions it from another thread while the next cell runs.
+    fn assistant(&self) -> Box<dyn Assistant>;
+}
+
+/// Help with a text that is being typed; never runs any of it. All cursors are byte offsets.
+pub trait Assistant: Send {
     /// Says whether `code` can be run as it stands.
     fn completeness(&self, _code: &str) -> Completeness {
         Completeness::Unknown

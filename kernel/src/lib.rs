@@ -12,18 +12,33 @@
 //! let value = echo.execute("print hello\nhow are you").expect("nothing fails here").expect("it has a value");
 //! assert_eq!(value.plain(), "how are you");
 //! assert_eq!(seen.take(), [Output::Stdout("hello\n".into())]);
-//! assert_eq!(echo.completeness("how \\"), Completeness::Incomplete { indent: String::new() });
+//! assert_eq!(echo.assistant().completeness("how \\"), Completeness::Incomplete { indent: String::new() });
 //! ```
 
 mod bundle;
 mod completion;
+mod connection;
 pub mod echo;
+mod error;
 mod fault;
+mod history;
+mod host;
+mod install;
 mod interpreter;
+mod iopub;
 mod outbox;
+mod shell;
+mod stdin;
+mod wire;
+mod worker;
 
 pub use bundle::Bundle;
 pub use completion::{Completeness, Completion, Completions};
+pub use connection::{parse_connection, read_connection};
+pub use error::{Error, Result};
 pub use fault::Fault;
-pub use interpreter::{Interpreter, Language};
+pub use host::{Exit, Stop, serve};
+pub use install::{Kernelspec, Place, install};
+pub use interpreter::{Assistant, Interpreter, Language};
 pub use outbox::{Outbox, Output, Recorder};
+pub use stdin::Stdin;

@@ -26,6 +26,8 @@ pub enum Output {
         /// The name it was displayed under.
         id: String,
     },
+    /// A text for the front end's pager; a reader without one shows it in place.
+    Page(Bundle),
     /// The cell's output so far goes away; with `wait`, when the next output comes.
     Clear {
         /// Whether to wait for the next output.

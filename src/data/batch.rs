@@ -16,27 +16,3 @@ pub struct Batch {
     /// Ids in a row.
     pub width: usize,
 }
-
-/// Shuffled batches without end or one ordered pass; see [`Split::batches`](crate::data::Split::batches).
-#[derive(Debug, Clone)]
-pub struct Batches {}
-
-impl Batches {
-    /// How many batches have been taken; [`Batches::seek`] goes back there.
-    pub fn position(&self) -> u64 {
-        todo!()
-    }
-
-    /// Goes to a position, as if so many batches had been taken.
-    pub fn seek(&mut self, _position: u64) {
-        todo!()
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Batch;
-
-    fn next(&mut self) -> Option<Batch> {
-        todo!()
-    }
-}

@@ -1,12 +1,14 @@
 //! A dataset: pieces in, two splits of packed rows out.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::data::{DatasetOptions, Split};
+use crate::data::ids::Ids;
+use crate::data::split::Rules;
+use crate::data::{Broken, DatasetOptions, Split, encode, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::tokens::{Kind, Tokenizer};
+use crate::tokens::Tokenizer;
 
 /// Packed rows for training and for measuring, and where they came from.
 #[derive(Debug, Clone)]
@@ -17,6 +19,8 @@ pub struct Dataset {
     pub val: Split,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
+    /// Those of the files that are held out.
+    pub val_files: Vec<PathBuf>,
     /// The files that were skipped, and why.
     pub broken: Vec<Broken>,
     /// How the ids were made.
@@ -25,64 +29,40 @@ pub struct Dataset {
     pub options: DatasetOptions,
 }
 
-/// A file that was skipped.
-#[derive(Debug, Clone)]
-pub struct Broken {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Why it was skipped.
-    pub reason: String,
-}
-
 impl Dataset {
     /// Reads, splits, augments, encodes and packs the pieces under `paths`, on all cores.
     ///
     /// # Errors
     /// Fails when a path does not exist, when no file can be read, when an option makes no sense, or when stopped.
     pub fn build(
-        _paths: &[PathBuf],
-        _tokenizer: Arc<Tokenizer>,
-        _options: &DatasetOptions,
-        _progress: &Progress,
+        paths: &[PathBuf],
+        tokenizer: Arc<Tokenizer>,
+        options: &DatasetOptions,
+        progress: &Progress,
     ) -> Result<Self> {
-        todo!()
-    }
+        options.validate()?;
+        let (pieces, mut broken) = piece::read(paths, &tokenizer, options, progress)?;
+        let contents: Vec<u64> = pieces.iter().map(|piece| piece.content).collect();
+        let held = partition::held_out(&contents, options.val, options.seed);
+        let side = |out| pieces.iter().zip(&held).filter(move |(_, held)| **held == out).map(|(piece, _)| piece);
 
-    /// Writes the dataset in the layout of Hugging Face `save_to_disk`, with the tokenizer beside it.
-    ///
-    /// # Errors
-    /// Names the path when the file system refuses.
-    pub fn save(&self, _dir: &Path) -> Result<()> {
-        todo!()
+        let rules = Arc::new(Rules::new(&tokenizer));
+        let val = side(true).map(|piece| {
+            let mut ids = Ids::with_capacity(rules.vocab_size, piece.ids.len() + 2);
+            encode::whole(&mut ids, &piece.ids, &tokenizer);
+            ids
+        });
+        let val = Split::pack(val.collect(), options.max_seq_len, Arc::clone(&rules));
+        let val_files = side(true).map(|piece| piece.path.clone()).collect();
+        let (copies, lost) = encode::copies(&side(false).collect::<Vec<_>>(), &tokenizer, options, progress)?;
+        let files: Vec<PathBuf> =
+            pieces.iter().map(|piece| piece.path.clone()).filter(|path| lost.iter().all(|l| l.path != *path)).collect();
+        drop(pieces);
+        broken.extend(lost);
+        if copies.iter().all(|ids| ids.len() == 0) {
+            return Err(piece::nothing_left(&broken));
+        }
+        let train = Split::pack(copies, options.max_seq_len, rules);
+        Ok(Self { train, val, files, val_files, broken, tokenizer, options: options.clone() })
     }
-
-    /// Reads what [`Dataset::save`] wrote.
-    ///
-    /// # Errors
-    /// Names the file that is missing or wrong.
-    pub fn load(_dir: &Path) -> Result<Self> {
-        todo!()
-    }
-
-    /// Counts of everything a user would ask about.
-    pub fn stats(&self) -> Stats {
-        todo!()
-    }
-}
-
-/// Counts of a dataset, as tables and tests want them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stats {
-    /// Files read.
-    pub files: usize,
-    /// Files skipped.
-    pub broken: usize,
-    /// Rows of the two splits: train, val.
-    pub rows: [usize; 2],
-    /// Ids of the two splits, padding left out.
-    pub tokens: [u64; 2],
-    /// Ids in a row.
-    pub width: usize,
-    /// How often each kind of token occurs in the training rows, the commonest first.
-    pub kinds: Vec<(Kind, u64)>,
 }

@@ -1,16 +1,31 @@
 //! Folders of MIDI become rows of ids: found, split by piece, augmented, encoded, packed, shuffled, saved.
+//!
+//! The way of a piece: [`scan()`] finds it, `piece` reads it, trims it, hears its chords and encodes it once;
+//! `partition` says which side it stands on; `encode` makes its augmented copies; [`Split`] packs them into rows;
+//! [`Batches`] hands the rows out. Every draw comes from the seed and a place, never from the order in which threads
+//! finish: two builds with the same seed are the same bytes.
 
 mod augment;
 mod batch;
+mod batches;
 mod dataset;
+mod encode;
+mod ids;
 mod options;
+mod partition;
+mod piece;
+mod random;
 mod scan;
 mod split;
+mod stats;
 mod store;
 
 pub use augment::Augment;
-pub use batch::{Batch, Batches, IGNORE};
-pub use dataset::{Broken, Dataset, Stats};
+pub use batch::{Batch, IGNORE};
+pub use batches::Batches;
+pub use dataset::Dataset;
 pub use options::{ChordSource, DatasetOptions};
+pub use piece::Broken;
 pub use scan::scan;
 pub use split::Split;
+pub use stats::Stats;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::Augment;
+use crate::error::{Error, Result};
 
 /// The options of [`Dataset::build`](crate::data::Dataset::build).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,32 @@ impl Default for DatasetOptions {
     }
 }
 
+/// Rows longer than this are a slip of the hand.
+const LONGEST_ROW: usize = 1 << 20;
+
+impl DatasetOptions {
+    /// Checks that every option makes sense.
+    ///
+    /// # Errors
+    /// Names the option, its value and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        if !(2..=LONGEST_ROW).contains(&self.max_seq_len) {
+            return Err(Error::mistake(format!(
+                "max_seq_len is {}, but a row has 2 to {LONGEST_ROW} ids",
+                self.max_seq_len
+            )));
+        }
+        if !(0.0..1.0).contains(&self.val) {
+            return Err(Error::mistake(format!("val is {}, but it is a share of the pieces", self.val))
+                .with_hint("0 holds nothing out, 0.1 a tenth; 1 would leave nothing to train on"));
+        }
+        if !(0.0..=1.0).contains(&self.chord_dropout) {
+            return Err(Error::mistake(format!("chord_dropout is {}, but it is a share, 0 to 1", self.chord_dropout)));
+        }
+        self.augment.validate()
+    }
+}
+
 /// Where the chord tokens of a piece come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -49,4 +76,22 @@ pub enum ChordSource {
     Detect,
     /// No chords.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let refused = |options: DatasetOptions| options.validate().expect_err("it makes no sense").to_string();
+        let plain = DatasetOptions::default;
+        assert!(plain().validate().is_ok());
+        assert!(refused(DatasetOptions { max_seq_len: 1, ..plain() }).contains("max_seq_len is 1"));
+        assert!(refused(DatasetOptions { val: 1.0, ..plain() }).contains("val is 1"));
+        assert!(refused(DatasetOptions { val: f64::NAN, ..plain() }).contains("val is NaN"));
+        assert!(refused(DatasetOptions { chord_dropout: -0.1, ..plain() }).contains("chord_dropout is -0.1"));
+        let augment = Augment { tempo: vec![1.0, 0.0], ..Augment::default() };
+        assert!(refused(DatasetOptions { augment, ..plain() }).contains("tempo"));
+    }
 }

@@ -1,20 +1,85 @@
 //! One side of a dataset: packed rows of one length.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::data::Batches;
+use crate::data::ids::Ids;
+use crate::data::{Batch, Batches, IGNORE};
+use crate::error::{Error, Result};
+use crate::tokens::{Kind, Tokenizer};
 
 /// Packed rows; clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Split {
-    rows: Arc<Vec<u16>>,
+    ids: Arc<Ids>,
+    width: usize,
+    tokens: u64,
+    rules: Arc<Rules>,
+}
+
+/// What a split knows of its vocabulary.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// The number of ids.
+    pub(super) vocab_size: usize,
+    /// The id of padding.
+    pub(super) pad: u32,
+    /// For every id, whether it is given rather than predicted: padding and chords.
+    given: Vec<bool>,
+}
+
+impl Rules {
+    /// The rules of a tokenizer.
+    pub(super) fn new(tokenizer: &Tokenizer) -> Self {
+        let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
+        let given = (0..vocab_size as u32).map(|id| id == pad || tokenizer.kind(id) == Kind::Chord).collect();
+        Self { vocab_size, pad, given }
+    }
 }
 
 impl Split {
+    /// Rows from ids that the caller has already; a row shorter than the longest is padded.
+    ///
+    /// # Errors
+    /// Names the row and the id that is not in the vocabulary.
+    pub fn from_rows(rows: &[Vec<u32>], tokenizer: &Tokenizer) -> Result<Self> {
+        let rules = Rules::new(tokenizer);
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut ids = Ids::with_capacity(rules.vocab_size, rows.len() * width);
+        for (place, row) in rows.iter().enumerate() {
+            if let Some(id) = row.iter().find(|&&id| id as usize >= rules.vocab_size) {
+                let size = rules.vocab_size;
+                return Err(Error::mistake(format!("row {place} has the id {id}, but the vocabulary has {size}")));
+            }
+            ids.extend(row.iter().copied());
+            ids.resize((place + 1) * width, rules.pad);
+        }
+        Ok(Self::new(ids, width, Arc::new(rules)))
+    }
+
+    /// Rows of `width` from whole rows laid end to end.
+    pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
+        debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
+        let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
+        Self { ids: Arc::new(ids), width, tokens, rules }
+    }
+
+    /// Lays `parts` end to end, cuts them into rows of `width` and fills the last one.
+    pub(super) fn pack(parts: Vec<Ids>, width: usize, rules: Arc<Rules>) -> Self {
+        let total: usize = parts.iter().map(Ids::len).sum();
+        let mut ids = Ids::with_capacity(rules.vocab_size, total.next_multiple_of(width));
+        parts.into_iter().for_each(|part| ids.append(&part));
+        // One id alone has nothing to predict and nothing to be predicted from.
+        if total > width && total % width == 1 {
+            ids.resize(total - 1, rules.pad);
+        }
+        ids.resize(ids.len().next_multiple_of(width), rules.pad);
+        Self::new(ids, width, rules)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
-        let _ = &self.rows;
-        todo!()
+        self.ids.len().checked_div(self.width).unwrap_or(0)
     }
 
     /// True when there is no row.
@@ -24,27 +89,115 @@ impl Split {
 
     /// Ids that are not padding.
     pub fn tokens(&self) -> u64 {
-        todo!()
+        self.tokens
     }
 
     /// Ids in a row.
     pub fn width(&self) -> usize {
-        todo!()
+        self.width
     }
 
     /// A row, whole.
-    pub fn row(&self, _index: usize) -> Option<Vec<u32>> {
-        todo!()
+    pub fn row(&self, index: usize) -> Option<Vec<u32>> {
+        (index < self.len()).then(|| self.ids_of(index).collect())
     }
 
     /// Batches of `rows` rows in an order drawn from `seed` anew each epoch, without end (`epochs: None`) or for so
     /// many passes. A last batch that is short is filled from the next epoch, or given short in the last pass.
-    pub fn batches(&self, _rows: usize, _seed: u64, _epochs: Option<u64>) -> Batches {
-        todo!()
+    pub fn batches(&self, rows: usize, seed: u64, epochs: Option<u64>) -> Batches {
+        Batches::new(self.clone(), rows, Some(seed), epochs)
     }
 
     /// One pass in the order of the rows; for evaluation.
-    pub fn in_order(&self, _rows: usize) -> Batches {
-        todo!()
+    pub fn in_order(&self, rows: usize) -> Batches {
+        Batches::new(self.clone(), rows, None, Some(1))
+    }
+
+    /// The batch of these rows, all of which exist.
+    pub(super) fn batch(&self, rows: &[usize]) -> Batch {
+        let mut tokens = Vec::with_capacity(rows.len() * self.width);
+        rows.iter().for_each(|&row| tokens.extend(self.ids_of(row)));
+        let mut labels = Vec::with_capacity(tokens.len());
+        for row in tokens.chunks_exact(self.width.max(1)) {
+            labels.extend(row[1..].iter().map(|&id| if self.rules.given[id as usize] { IGNORE } else { id }));
+            labels.push(IGNORE);
+        }
+        Batch { tokens, labels, rows: rows.len(), width: self.width }
+    }
+
+    /// All ids, padding among them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ids.range(0..self.ids.len())
+    }
+
+    /// The vocabulary's rules.
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    fn ids_of(&self, row: usize) -> impl Iterator<Item = u32> + '_ {
+        self.ids.range(row * self.width..(row + 1) * self.width)
+    }
+}
+
+impl fmt::Debug for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Split").field("rows", &self.len()).field("width", &self.width).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Rows of one length over the ids 0 to 99, none of which is padding or a chord.
+    pub(in crate::data) fn split(rows: &[Vec<u32>]) -> Split {
+        let rules = Rules { vocab_size: 100, pad: 100, given: vec![false; 100] };
+        let mut all = Ids::with_capacity(100, 0);
+        rows.iter().for_each(|row| all.extend(row.iter().copied()));
+        Split::new(all, rows.first().map_or(2, Vec::len), Arc::new(rules))
+    }
+
+    /// Ids 0 (padding) to 9; 3 is a chord.
+    fn rules() -> Arc<Rules> {
+        Arc::new(Rules { vocab_size: 10, pad: 0, given: (0..10).map(|id| id == 0 || id == 3).collect() })
+    }
+
+    fn ids(list: &[u32]) -> Ids {
+        let mut ids = Ids::with_capacity(10, 0);
+        ids.extend(list.iter().copied());
+        ids
+    }
+
+    #[test]
+    fn pieces_are_laid_end_to_end_and_the_last_row_is_filled() {
+        let split = Split::pack(vec![ids(&[1, 5, 6, 2]), ids(&[1, 7, 2])], 5, rules());
+        assert_eq!((split.len(), split.tokens(), split.width()), (2, 7, 5));
+        assert_eq!(split.row(0), Some(vec![1, 5, 6, 2, 1]));
+        assert_eq!(split.row(1), Some(vec![7, 2, 0, 0, 0]));
+        assert_eq!(split.row(2), None);
+    }
+
+    #[test]
+    fn a_last_row_of_one_id_is_left_out() {
+        let split = Split::pack(vec![ids(&[1, 5, 6, 2, 1, 7, 2])], 3, rules());
+        assert_eq!((split.len(), split.tokens()), (2, 6));
+        let split = Split::pack(vec![ids(&[1, 5, 6, 2, 1, 7])], 3, rules());
+        assert_eq!((split.len(), split.tokens()), (2, 6));
+    }
+
+    #[test]
+    fn labels_are_what_follows_but_for_chords_padding_and_the_end() {
+        let split = Split::pack(vec![ids(&[1, 3, 5, 6, 3, 7, 2])], 4, rules());
+        let batch = split.batch(&[1, 0]);
+        assert_eq!((batch.rows, batch.width), (2, 4));
+        assert_eq!(batch.tokens, [3, 7, 2, 0, 1, 3, 5, 6]);
+        assert_eq!(batch.labels, [7, 2, IGNORE, IGNORE, IGNORE, 5, 6, IGNORE]);
+    }
+
+    #[test]
+    fn no_pieces_make_no_rows() {
+        let split = Split::pack(Vec::new(), 4, rules());
+        assert!(split.is_empty() && split.row(0).is_none() && split.tokens() == 0);
     }
 }

@@ -1,55 +1,60 @@
 //! The sampling loop: several takes as one batch, each under its own grammar and chords.
+//!
+//! # What the model sees
+//! BOS, the prompt, and what was added, until that is longer than `max_position_embeddings`; then it is cut to its last
+//! half (with the chord in force in front), which is read anew, and so on: takes and prompts may be longer than the
+//! model. With and without the cache the model sees the same, so the ids are the same.
+//!
+//! # Streams
+//! Take `i` draws from a stream that depends on the sampler's seed and on `i` alone: asking for more takes does not
+//! change the first.
 
-use crate::error::Result;
-use crate::generate::Sampler;
-use crate::harmony::Chart;
-use crate::midi::Score;
-use crate::nn::Model;
+use candle_core::{DType, Tensor};
+
+use crate::error::{Error, Result};
+use crate::generate::conditioning::Plan;
+use crate::generate::take::{Take, Words};
+use crate::generate::{GenerateOptions, Sampler};
+use crate::harmony::{ChordAt, chord_markers};
+use crate::midi::{Clock, Score};
+use crate::nn::{Cache, Model, Pass};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// What to play.
-#[derive(Debug, Clone)]
-pub struct GenerateOptions {
-    /// Chords to play over, one chart or none; repeated until the tokens or bars are used up.
-    pub chords: Option<Chart>,
-    /// Beats (quarters) a minute of the chords.
-    pub tempo: f64,
-    /// A score to go on from; it is part of the result.
-    pub prompt: Option<Score>,
-    /// Ids to add at most.
-    pub max_new_tokens: usize,
-    /// Bars (of four beats at `tempo`) to play at most.
-    pub bars: Option<usize>,
-    /// Takes.
-    pub count: usize,
-    /// Whether keys and values are kept between tokens; without, every token costs the whole sequence (for tests).
-    pub use_cache: bool,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> Self {
-        Self { chords: None, tempo: 120.0, prompt: None, max_new_tokens: 512, bars: None, count: 1, use_cache: true }
-    }
-}
-
-/// The ids of each take (without BOS), all takes as one batch.
+/// The ids of each take, without BOS and EOS, all takes as one batch.
 ///
 /// # Errors
 /// Options out of range, or a stop.
 pub fn generate(
-    _model: &Model,
-    _tokenizer: &Tokenizer,
-    _sampler: &Sampler,
-    _options: &GenerateOptions,
-    _progress: &Progress,
+    model: &Model,
+    tokenizer: &Tokenizer,
+    sampler: &Sampler,
+    options: &GenerateOptions,
+    progress: &Progress,
 ) -> Result<Vec<Vec<u32>>> {
-    todo!()
+    let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
+    let total = (options.max_new_tokens * options.count) as u64;
+    let mut task = progress.task("generating", Some(total), "tokens");
+    for said in generator.by_ref() {
+        task.advance(said?.iter().flatten().count() as u64)?;
+    }
+    Ok(generator.takes.into_iter().map(|take| take.ids).collect())
 }
 
 /// The same, a step at a time: each item has one id for each take that still plays.
 #[derive(Debug)]
-pub struct Generator {}
+pub struct Generator {
+    model: Model,
+    words: Words,
+    plan: Plan,
+    takes: Vec<Take>,
+    /// Ids that may still be added to each take.
+    left: usize,
+    cache: Cache,
+    use_cache: bool,
+    pass: Pass,
+    progress: Progress,
+}
 
 impl Generator {
     /// Sets the prompt and the chords up.
@@ -57,25 +62,135 @@ impl Generator {
     /// # Errors
     /// Options out of range.
     pub fn new(
-        _model: &Model,
-        _tokenizer: &Tokenizer,
-        _sampler: &Sampler,
-        _options: &GenerateOptions,
-        _progress: &Progress,
+        model: &Model,
+        tokenizer: &Tokenizer,
+        sampler: &Sampler,
+        options: &GenerateOptions,
+        progress: &Progress,
     ) -> Result<Self> {
-        todo!()
+        options.validate()?;
+        let (knows, says) = (model.config().vocab_size, tokenizer.vocab_size());
+        if knows < says {
+            let message = format!("the model knows {knows} tokens, the {} tokenizer has {says}", tokenizer.scheme());
+            return Err(Error::mistake(message).with_hint("use the tokenizer the model was trained with"));
+        }
+        let (prompt, plan) = set_up(tokenizer, options)?;
+        let words = Words::new(tokenizer);
+        let takes = (0..options.count)
+            .map(|take| Take::new(&prompt, tokenizer, &plan, &words, sampler.for_take(take)))
+            .collect();
+        Ok(Self {
+            model: model.clone(),
+            words,
+            plan,
+            takes,
+            left: options.max_new_tokens,
+            cache: Cache::new(),
+            use_cache: options.use_cache,
+            pass: Pass { dropout_seed: None, interrupt: progress.interrupt().clone() },
+            progress: progress.clone(),
+        })
     }
 
-    /// The ids of a take so far, prompt included, without BOS.
-    pub fn ids(&self, _take: usize) -> &[u32] {
-        todo!()
+    /// The ids of a take so far, prompt included, without BOS; none for a take that there is not.
+    pub fn ids(&self, take: usize) -> &[u32] {
+        self.takes.get(take).map_or(&[], |take| &take.ids)
+    }
+
+    fn advance(&mut self) -> Result<Vec<Option<u32>>> {
+        self.progress.check()?;
+        let Self { plan, takes, .. } = self;
+        let due: Vec<Option<u32>> = takes.iter_mut().map(|t| if t.over { None } else { t.due(plan) }).collect();
+        let draws = |take: &Take, due: Option<u32>| !take.over && due.is_none();
+        let logits = if self.takes.iter().zip(&due).any(|(take, &due)| draws(take, due)) {
+            self.logits()?
+        } else {
+            vec![Vec::new(); due.len()] // chords only: the model reads them with what follows
+        };
+        let Self { plan, takes, words, .. } = self;
+        let mut said = Vec::with_capacity(takes.len());
+        for ((take, due), logits) in takes.iter_mut().zip(due).zip(&logits) {
+            said.push(match due {
+                _ if take.over => {
+                    take.wait(words);
+                    None
+                }
+                Some(chord) => take.say(chord, plan, words),
+                None if logits.iter().any(|logit| logit.is_nan()) => return Err(not_a_number()),
+                None => {
+                    let id = take.draw(logits, plan, words);
+                    take.say(id, plan, words)
+                }
+            });
+        }
+        self.left -= 1;
+        Ok(said)
+    }
+
+    /// The logits of what comes next, one row a take.
+    fn logits(&mut self) -> Result<Vec<Vec<f32>>> {
+        let longest = self.model.config().max_position_embeddings;
+        if self.takes[0].context.len() > longest {
+            self.takes.iter_mut().for_each(|take| take.forget((longest / 2).max(1), &self.words));
+            self.cache = Cache::new();
+        }
+        let from = if self.use_cache { self.cache.len() } else { 0 };
+        let fresh: Vec<u32> = self.takes.iter().flat_map(|take| &take.context[from..]).copied().collect();
+        let shape = (self.takes.len(), self.takes[0].context.len() - from);
+        let fresh = Tensor::from_vec(fresh, shape, self.model.device())?; // (takes, new)
+        let logits = if self.use_cache {
+            self.model.step(&fresh, &mut self.cache, &self.pass)? // (takes, vocabulary)
+        } else {
+            let logits = self.model.forward(&fresh, &self.pass)?; // (takes, time, vocabulary)
+            logits.narrow(1, shape.1 - 1, 1)?.squeeze(1)? // (takes, vocabulary)
+        };
+        Ok(logits.to_dtype(DType::F32)?.to_vec2()?)
     }
 }
 
 impl Iterator for Generator {
     type Item = Result<Vec<Option<u32>>>;
 
+    /// The next step; after a failure there is none.
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        if self.left == 0 || self.takes.iter().all(|take| take.over) {
+            return None;
+        }
+        let said = self.advance();
+        if said.is_err() {
+            self.left = 0;
+        }
+        Some(said)
     }
+}
+
+/// The ids of the prompt, and the plan of what follows it.
+///
+/// A prompt keeps its own chords; those of the options begin on the beat nearest to its end, and the first of them is
+/// set in the prompt when that beat comes before the last note has gone.
+fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, Plan)> {
+    let Some(prompt) = &options.prompt else { return Ok((Vec::new(), Plan::new(options, tokenizer, 0.0)?)) };
+    let ids = tokenizer.encode(prompt);
+    let mut grammar = tokenizer.grammar();
+    ids.iter().for_each(|&id| grammar.push(id));
+    let plan = Plan::new(options, tokenizer, grammar.seconds())?;
+    let ids = match plan.change(0) {
+        Some((first, _)) if grammar.reached(&first) => tokenizer.encode_with(prompt, &with_chord(prompt, first)),
+        _ => ids,
+    };
+    Ok((ids, plan))
+}
+
+/// The chords of a score up to one more, and that.
+fn with_chord(score: &Score, last: ChordAt) -> Vec<ChordAt> {
+    let mut chords = chord_markers(score);
+    chords.retain(|at| at.seconds < last.seconds);
+    let tick = Clock::new(score).tick(last.seconds);
+    chords.push(ChordAt { tick, ..last });
+    chords
+}
+
+fn not_a_number() -> Error {
+    Error::mistake("the model answers with NaN instead of numbers")
+        .with_hint("its weights are broken; load a checkpoint from before the loss went wrong")
 }

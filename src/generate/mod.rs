@@ -2,7 +2,12 @@
 
 mod conditioning;
 mod generator;
+mod options;
 mod sampler;
+mod take;
+#[cfg(test)]
+mod tests;
 
-pub use generator::{GenerateOptions, Generator, generate};
+pub use generator::{Generator, generate};
+pub use options::GenerateOptions;
 pub use sampler::{Sampler, SamplerOptions};

@@ -1,10 +1,31 @@
 //! The headline figures of a model on held-out pieces.
+//!
+//! All are teacher-forced: at every place `i` whose label `yᵢ` counts, the model has seen the true ids before it, and
+//! `ŷᵢ` is the id with the highest logit. With `[·]` 1 where it holds, else 0, and sums over such places:
+//!
+//! ```text
+//! loss                 = Σ −log softmax(zᵢ)[yᵢ] / Σ 1                          nats a token
+//! perplexity           = exp(loss)
+//! note accuracy        = Σ [yᵢ is a note][ŷᵢ = yᵢ] / Σ [yᵢ is a note]
+//! rhythm accuracy      = Σ [yᵢ is time][ŷᵢ = yᵢ] / Σ [yᵢ is time]
+//! harmonic consistency = Σ [yᵢ is a note][ŷᵢ is a note][cᵢ][pitch class of ŷᵢ ∈ cᵢ] / Σ [yᵢ is a note][ŷᵢ is a note][cᵢ]
+//! ```
+//!
+//! `cᵢ` is the chord in force, that of the last chord token in the row up to place `i`, as the pitch classes of the
+//! plainest chord of its family; places where no chord has been said, or "N.C.", do not count. A share of nothing is
+//! NaN.
 
-use crate::data::Split;
-use crate::error::Result;
-use crate::nn::Model;
+use std::fmt;
+
+use candle_core::DType;
+use rayon::prelude::*;
+
+use crate::data::{Batch, IGNORE, Split};
+use crate::error::{Error, Result};
+use crate::harmony::{Chord, ChordClass};
+use crate::nn::{Model, Pass};
 use crate::progress::Progress;
-use crate::tokens::Tokenizer;
+use crate::tokens::{Kind, Tokenizer};
 
 /// Teacher-forced figures over a split. Accuracies are shares of top-1 predictions that are right.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,10 +44,168 @@ pub struct Report {
     pub tokens: u64,
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
+        let rows = [
+            ("loss", format!("{:.4}", self.loss)),
+            ("perplexity", format!("{:.2}", self.perplexity)),
+            ("note accuracy", share(self.note_accuracy)),
+            ("rhythm accuracy", share(self.rhythm_accuracy)),
+            ("harmonic consistency", share(self.harmonic_consistency)),
+            ("tokens", self.tokens.to_string()),
+        ];
+        let width = rows.iter().map(|(_, value)| value.chars().count()).max().unwrap_or(0);
+        let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<20}  {value:>width$}")).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 /// Measures a model on a split.
 ///
 /// # Errors
 /// An empty split, or a stop.
-pub fn evaluate(_model: &Model, _tokenizer: &Tokenizer, _split: &Split, _progress: &Progress) -> Result<Report> {
-    todo!()
+pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &Progress) -> Result<Report> {
+    let (knows, says) = (model.config().vocab_size, tokenizer.vocab_size());
+    if knows < says {
+        return Err(Error::mistake(format!("the model knows {knows} tokens, the tokenizer has {says}"))
+            .with_hint("measure it with the tokenizer it was trained with"));
+    }
+    let pass = Pass { dropout_seed: None, interrupt: progress.interrupt().clone() };
+    let rows = rows_at_once(model, split.width());
+    let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
+    let words = Words::new(tokenizer);
+    let mut sums = Sums::default();
+    for batch in split.in_order(rows) {
+        let logits = model.logits(&batch, &pass)?; // (rows, width, vocabulary)
+        let vocabulary = logits.dim(2)?;
+        let logits = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let of_rows = logits.par_chunks(batch.width * vocabulary).enumerate();
+        let parts: Vec<Sums> = of_rows.map(|(row, logits)| words.measure(&batch, row, logits, vocabulary)).collect();
+        parts.iter().for_each(|part| sums.add(part));
+        task.advance(1)?;
+    }
+    sums.report()
+}
+
+/// Rows that keep the machine busy without filling its memory: some thousand positions, more on a GPU.
+fn rows_at_once(model: &Model, width: usize) -> usize {
+    let positions = if model.device().is_cpu() { 2_048 } else { 32_768 };
+    (positions / width.max(1)).clamp(1, 256)
+}
+
+/// What is counted and summed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    tokens: u64,
+    loss: f64,
+    /// (right, all)
+    notes: (u64, u64),
+    /// (right, all)
+    times: (u64, u64),
+    /// (in the chord, all)
+    chords: (u64, u64),
+}
+
+impl Sums {
+    fn add(&mut self, other: &Self) {
+        self.tokens += other.tokens;
+        self.loss += other.loss;
+        for (sum, part) in
+            [(&mut self.notes, other.notes), (&mut self.times, other.times), (&mut self.chords, other.chords)]
+        {
+            *sum = (sum.0 + part.0, sum.1 + part.1);
+        }
+    }
+
+    fn report(&self) -> Result<Report> {
+        if self.tokens == 0 {
+            return Err(Error::mistake("there is nothing to evaluate: the split has no rows")
+                .with_hint("hold pieces out when you build the dataset: val: 0.1"));
+        }
+        let loss = self.loss / self.tokens as f64;
+        let share = |(some, all): (u64, u64)| some as f64 / all as f64; // 0 / 0 is NaN
+        Ok(Report {
+            loss,
+            perplexity: loss.exp(),
+            note_accuracy: share(self.notes),
+            rhythm_accuracy: share(self.times),
+            harmonic_consistency: share(self.chords),
+            tokens: self.tokens,
+        })
+    }
+}
+
+/// What the figures ask of a vocabulary, ready to look up.
+struct Words {
+    kinds: Vec<Kind>,
+    pitches: Vec<Option<u8>>,
+    /// A bit a pitch class, for chord tokens.
+    chords: Vec<u16>,
+    bos: u32,
+}
+
+impl Words {
+    fn new(tokenizer: &Tokenizer) -> Self {
+        let ids = 0..tokenizer.vocab_size() as u32;
+        let tones = |id| match tokenizer.chord(id) {
+            Some(class @ ChordClass::Some { .. }) => {
+                Chord::of_class(class).pitches().iter().fold(0, |set, &pitch| set | 1 << (pitch % 12))
+            }
+            _ => 0,
+        };
+        Self {
+            kinds: ids.clone().map(|id| tokenizer.kind(id)).collect(),
+            pitches: ids.clone().map(|id| tokenizer.pitch(id)).collect(),
+            chords: ids.map(tones).collect(),
+            bos: tokenizer.bos(),
+        }
+    }
+
+    /// One row: logits (width, vocabulary).
+    fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> Sums {
+        let places = row * batch.width..(row + 1) * batch.width;
+        let places = batch.tokens[places.clone()].iter().zip(&batch.labels[places]);
+        let mut sums = Sums::default();
+        let mut chord = 0;
+        for ((&token, &label), logits) in places.zip(logits.chunks(vocabulary)) {
+            match self.kinds.get(token as usize) {
+                Some(Kind::Chord) => chord = self.chords[token as usize],
+                _ if token == self.bos => chord = 0, // another piece begins
+                _ => {}
+            }
+            if label == IGNORE {
+                continue;
+            }
+            let (loss, top) = look(logits, label);
+            sums.tokens += 1;
+            sums.loss += loss;
+            let right = u64::from(top == label);
+            match self.kinds.get(label as usize) {
+                Some(Kind::Note) => {
+                    sums.notes = (sums.notes.0 + right, sums.notes.1 + 1);
+                    if let (Some(&Some(pitch)), true) = (self.pitches.get(top as usize), chord != 0) {
+                        let inside = u64::from(chord >> (pitch % 12) & 1);
+                        sums.chords = (sums.chords.0 + inside, sums.chords.1 + 1);
+                    }
+                }
+                Some(Kind::Time) => sums.times = (sums.times.0 + right, sums.times.1 + 1),
+                _ => {}
+            }
+        }
+        sums
+    }
+}
+
+/// The loss at one place, and the id with the highest logit (the first of equals).
+fn look(logits: &[f32], label: u32) -> (f64, u32) {
+    let (mut top, mut highest) = (0, f32::NEG_INFINITY);
+    for (id, &logit) in logits.iter().enumerate() {
+        if logit > highest {
+            (top, highest) = (id as u32, logit);
+        }
+    }
+    let sum: f32 = logits.iter().map(|&logit| (logit - highest).exp()).sum();
+    let of_label = logits.get(label as usize).copied().unwrap_or(f32::NEG_INFINITY);
+    (f64::from(sum).ln() + f64::from(highest) - f64::from(of_label), top)
 }

@@ -2,12 +2,68 @@
 
 use candle_core::Device;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// "cpu", "cuda", "cuda:1" or "auto" (the first GPU there is, else the CPU).
 ///
 /// # Errors
 /// An unknown name, or a GPU that is not there; a build without the feature `cuda` answers with the build command.
-pub fn device(_name: &str) -> Result<Device> {
-    todo!()
+pub fn device(name: &str) -> Result<Device> {
+    match name {
+        "cpu" => Ok(Device::Cpu),
+        "auto" => Ok(gpu(0).unwrap_or(Device::Cpu)),
+        "cuda" => gpu(0),
+        _ => match name.strip_prefix("cuda:") {
+            Some(number) => gpu(number.parse().map_err(|_| {
+                Error::mistake(format!("'{number}' in '{name}' is not the number of a GPU"))
+                    .with_hint("the first GPU is cuda:0")
+            })?),
+            None => Err(Error::unknown("device", name, &["cpu", "cuda", "cuda:0", "auto"])),
+        },
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn gpu(_number: usize) -> Result<Device> {
+    Err(Error::mistake("this etude is built without GPU support").with_hint(
+        "with the CUDA toolkit installed: cargo install --path . --features cuda, or from a checkout: cargo run \
+         --release --features cuda",
+    ))
+}
+
+#[cfg(feature = "cuda")]
+fn gpu(number: usize) -> Result<Device> {
+    // A build that loads CUDA when it is first asked panics where the driver's library is missing.
+    let device = std::panic::catch_unwind(|| Device::new_cuda(number));
+    match device {
+        Ok(Ok(device)) => Ok(device),
+        Ok(Err(error)) => Err(Error::mistake(format!("cannot use cuda:{number}: {error}"))
+            .with_hint("nvidia-smi lists the GPUs there are")),
+        Err(_) => Err(Error::mistake("no NVIDIA driver: its library libcuda is missing")
+            .with_hint("install the driver, or use device(\"cpu\")")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert!(device("cpu").unwrap().is_cpu());
+        device("auto").unwrap();
+    }
+
+    #[test]
+    fn a_misspelt_device_names_the_nearest() {
+        assert!(device("cudo").unwrap_err().hint().unwrap().contains("'cuda'"));
+        assert!(device("cuda:x").unwrap_err().message().contains("'x' in 'cuda:x'"));
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn without_the_feature_the_build_command_is_the_hint() {
+        let error = device("cuda:1").unwrap_err();
+        assert!(error.hint().unwrap().contains("cargo install --path . --features cuda"), "{error}");
+    }
 }

@@ -1,15 +1,20 @@
 //! The transformer: ops with gradients, 4-bit weights, adapters, families, weights on disk. candle enters here.
 
+mod base;
 mod cache;
 mod config;
 mod device;
+mod error;
+mod init;
 mod lora;
 mod model;
 pub mod ops;
 pub mod quant;
+mod weights;
 
 pub use cache::Cache;
 pub use config::ModelConfig;
 pub use device::device;
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
+pub use weights::Dtype;

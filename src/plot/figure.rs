@@ -1,8 +1,11 @@
-//! Line charts as SVG.
+//! Line charts: as SVG, as text, as a file.
 
 use std::path::Path;
 
-use crate::error::Result;
+use super::braille::Canvas;
+use super::number::short;
+use super::svg;
+use crate::error::{Error, Result};
 
 /// Series of numbers over their index, with a title and axis names.
 #[derive(Debug, Clone, Default)]
@@ -18,24 +21,168 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The picture as SVG; the same input gives the same bytes.
+    /// The picture as SVG, 800 × 400 pixels; the same input gives the same bytes. Values that are not finite are gaps.
     ///
     /// # Errors
     /// When there is nothing to draw.
     pub fn svg(&self) -> Result<String> {
-        todo!()
+        let (low, high) = self.range().ok_or_else(|| {
+            Error::mistake("there is nothing to plot").with_hint("give it at least one finite number")
+        })?;
+        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.5 };
+        svg::draw(self, (low - room, high + room), self.last())
     }
 
-    /// The picture as text of at most `width` columns.
-    pub fn text(&self, _width: usize) -> String {
-        todo!()
+    /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the
+    /// least and last value of each series.
+    pub fn text(&self, width: usize) -> String {
+        let Some((low, high)) = self.range() else { return "(nothing to plot)".into() };
+        let width = width.max(20);
+        let lines = (width / 7).clamp(5, 14);
+        let names: Vec<String> = (0..lines).map(|line| y_name(line, lines, low, high)).collect();
+        let gutter = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+        let mut canvas = Canvas::new(width.saturating_sub(gutter + 1).max(8), lines);
+        for (_, values) in &self.series {
+            canvas.curve(values, low, high);
+        }
+        let mut text = Vec::new();
+        text.extend([&self.title, &self.y_label].into_iter().filter(|t| !t.is_empty()).cloned());
+        for (name, dots) in names.iter().zip(canvas.lines()) {
+            let line = if name.is_empty() { '│' } else { '┤' };
+            text.push(format!("{name:>gutter$}{line}{}", dots));
+        }
+        let columns = canvas.wide() / 2;
+        let last = self.last().to_string();
+        let label = if self.x_label.is_empty() { String::new() } else { format!(" {} ", self.x_label) };
+        let room = columns.saturating_sub(last.len() + 1);
+        text.push(format!("{:>gutter$}└{}", "", "─".repeat(columns)));
+        text.push(format!("{:gutter$} 0{label:^room$.room$}{last}", ""));
+        text.extend(self.series.iter().filter_map(|(name, values)| legend(name, values)));
+        text.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
     }
 
     /// Writes it, by the ending of the path: `.svg`.
     ///
     /// # Errors
-    /// Another ending, or a path the file system refuses.
-    pub fn save(&self, _path: &Path) -> Result<()> {
-        todo!()
+    /// Another ending, nothing to draw, or a path the file system refuses.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")) {
+            let svg = path.with_extension("svg");
+            return Err(Error::mistake(format!("a figure is saved as .svg, not as {}", path.display()))
+                .with_hint(format!("save(\"{}\"); a browser or Inkscape turns it into other formats", svg.display())));
+        }
+        crate::atomic::write(path, self.svg()?.as_bytes())
+    }
+
+    /// The least and the greatest finite value.
+    fn range(&self) -> Option<(f64, f64)> {
+        let finite = self.series.iter().flat_map(|(_, values)| values).copied().filter(|v| v.is_finite());
+        finite.fold(None, |range, v| match range {
+            None => Some((v, v)),
+            Some((low, high)) => Some((f64::min(low, v), f64::max(high, v))),
+        })
+    }
+
+    /// The last index of the longest series.
+    fn last(&self) -> usize {
+        self.series.iter().map(|(_, values)| values.len()).max().unwrap_or(0).saturating_sub(1)
+    }
+}
+
+/// The number beside a line of the picture: at the top, the bottom and the middle.
+fn y_name(line: usize, lines: usize, low: f64, high: f64) -> String {
+    match line {
+        0 => short(high),
+        _ if line == lines - 1 => short(low),
+        _ if line == lines / 2 && lines % 2 == 1 => short(low / 2.0 + high / 2.0),
+        _ => String::new(),
+    }
+}
+
+fn legend(name: &str, values: &[f64]) -> Option<String> {
+    let finite = || values.iter().copied().filter(|v| v.is_finite());
+    let (last, least) = (finite().next_back()?, finite().fold(f64::INFINITY, f64::min));
+    let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+    Some(format!("{name}last {}, least {}", short(last), short(least)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn falling() -> Figure {
+        Figure {
+            title: "training".into(),
+            x_label: "step".into(),
+            y_label: "loss".into(),
+            series: vec![("train".into(), (0..40).map(|i| 4.0 / f64::from(i + 1)).collect())],
+        }
+    }
+
+    #[test]
+    fn the_text_form_has_axes_and_numbers() {
+        assert_eq!(
+            falling().text(36),
+            "
+training
+loss
+   4┤⡇
+    │⢱
+2.05┤⠸⡀
+    │ ⠑⡄
+ 0.1┤  ⠈⠉⠒⠒⠢⠤⠤⠤⠤⠤⠤⠤⢄⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀
+    └───────────────────────────────
+     0            step            39
+train: last 0.1, least 0.1"
+                .trim_start()
+        );
+    }
+
+    #[test]
+    fn the_text_form_keeps_to_its_width() {
+        for width in [0, 20, 33, 80, 200] {
+            let text = falling().text(width);
+            assert!(text.lines().all(|l| l.chars().count() <= width.max(26)), "{width}\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_same_figure_is_the_same_svg() {
+        let svg = falling().svg().expect("a picture");
+        assert_eq!(svg, falling().svg().expect("a picture"));
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
+        for word in ["training", "step", "loss", "train", "<polyline"] {
+            assert!(svg.contains(word), "no {word} in {svg}");
+        }
+    }
+
+    #[test]
+    fn names_with_markup_in_them_are_escaped() {
+        let mut figure = falling();
+        figure.title = "a < b & \"c\"".into();
+        let svg = figure.svg().expect("a picture");
+        assert!(svg.contains("a &lt; b &amp; "), "{svg}");
+    }
+
+    #[test]
+    fn odd_values_are_drawn_or_refused() {
+        let of = |values: &[f64]| Figure { series: vec![(String::new(), values.to_vec())], ..Figure::default() };
+        assert_eq!(of(&[]).text(40), "(nothing to plot)");
+        assert!(of(&[f64::NAN]).svg().is_err_and(|e| e.is_mistake()));
+        for values in [&[1.0][..], &[2.0, 2.0], &[f64::NAN, 1.0, f64::INFINITY], &[-1e300, 1e300], &[1e-300, 2e-300]] {
+            let svg = of(values).svg().expect("a picture");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{values:?}: {svg}");
+            assert!(of(values).text(40).contains('┤'), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn only_svg_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("loss.svg");
+        falling().save(&path).expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), falling().svg().expect("a picture"));
+        let error = falling().save(Path::new("loss.png")).expect_err("no png");
+        assert_eq!(error.hint(), Some("save(\"loss.svg\"); a browser or Inkscape turns it into other formats"));
     }
 }

@@ -1,1 +1,60 @@
-//! The terminal: a prompt over a session, and scripts run from files, pipes and the command line.
+//! The terminal: a prompt over a session, and scripts run from files, pipes and the command line. Every function here
+//! ends with the exit code of the process: 0, 1 after a fault, 130 when it was interrupted, or what `exit(n)` asked for.
+
+mod bar;
+mod files;
+mod helper;
+mod highlight;
+mod keys;
+mod prompt;
+mod stage;
+mod stop;
+mod style;
+mod terminal;
+
+use std::path::Path;
+
+use crate::script::programs::Program;
+use crate::script::{Bundle, Fault, Session, on_big_stack};
+use stage::Stage;
+
+/// Runs the prompt; `init` says whether the startup script runs first.
+pub fn prompt(init: bool) -> i32 {
+    on_big_stack(|| prompt::run(&Stage::new(), init))
+}
+
+/// Runs a script file with its arguments.
+pub fn file(path: &Path, args: &[String]) -> i32 {
+    script(args, false, |session| session.run(path))
+}
+
+/// Runs a program that comes with the binary.
+pub fn program(program: &Program, args: &[String]) -> i32 {
+    script(args, false, |session| session.run_source(program.name, program.source))
+}
+
+/// Runs code that has no file; `name` stands in faults, and the value is printed if `show`.
+pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
+    script(args, show, |session| session.run_source(name, code))
+}
+
+fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send) -> i32 {
+    on_big_stack(|| {
+        let stage = Stage::new();
+        let mut session = Session::new(stage.host());
+        session.set_args(args);
+        let result = stage.stop.during(|| run(&mut session));
+        if let Some(code) = session.take_exit() {
+            return code;
+        }
+        match result {
+            Ok(Some(value)) if show => stage.terminal.print(&format!("{}\n", value.plain())),
+            Ok(_) => {}
+            Err(fault) => {
+                stage.terminal.warn(&fault.render(stage.terminal.err.color));
+                return if fault.interrupted { stop::INTERRUPTED } else { 1 };
+            }
+        }
+        0
+    })
+}

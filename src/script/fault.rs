@@ -1,9 +1,11 @@
 //! What a cell did wrong: a message, a place, a remedy.
 
+use std::fmt;
+
 /// A failed cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Its kind: "SyntaxError", "TypeError", "Interrupted", "Error", "Panic".
+    /// Its kind: "SyntaxError", "TypeError", "NameError", "Interrupted", "Error", "Panic".
     pub name: String,
     /// What went wrong, in a sentence.
     pub message: String,
@@ -11,7 +13,7 @@ pub struct Fault {
     pub hint: Option<String>,
     /// Line and column (from 1, in characters) and the text of that line.
     pub place: Option<(usize, usize, String)>,
-    /// Script or cell it happened in.
+    /// Script or cell it happened in, when that is not the one just run without a name.
     pub source: Option<String>,
     /// The functions it happened in, innermost first.
     pub calls: Vec<String>,
@@ -19,9 +21,96 @@ pub struct Fault {
     pub interrupted: bool,
 }
 
+/// A line of the source is cut to so many characters around the column.
+const SHOWN: usize = 100;
+
 impl Fault {
+    /// A fault without a place.
+    pub(crate) fn new(name: &str, message: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            message: message.into(),
+            hint: None,
+            place: None,
+            source: None,
+            calls: Vec::new(),
+            interrupted: false,
+        }
+    }
+
     /// The text for a terminal: message, source line with a caret, hint. ANSI colours when `color`.
-    pub fn render(&self, _color: bool) -> String {
-        todo!()
+    pub fn render(&self, color: bool) -> String {
+        let paint =
+            |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
+        if self.interrupted {
+            return paint("33", "interrupted");
+        }
+        let mut text = format!("{}: {}", paint("1;31", &self.name), self.message);
+        if let Some((line, column, code)) = &self.place {
+            let (code, column) = window(code, *column);
+            let number = line.to_string();
+            let gutter = " ".repeat(number.len());
+            let at = match &self.source {
+                Some(source) => format!("{source}:{line}:{}", self.place.as_ref().map_or(0, |p| p.1)),
+                None => format!("line {line}"),
+            };
+            // Tabs stand in the margin as they stand in the code, so that the caret hits its column.
+            let margin: String = code.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            text += &format!("\n{gutter} {} {at}", paint("34", "┌"));
+            text += &format!("\n{} {} {code}", paint("34", &number), paint("34", "│"));
+            text += &format!("\n{gutter} {} {margin}{}", paint("34", "│"), paint("1;31", "^"));
+        }
+        for call in &self.calls {
+            text += &format!("\n  in {call}");
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("\n{} {hint}", paint("36", "  hint:"));
+        }
+        text
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The part of a long line around a column, and the column in it.
+fn window(code: &str, column: usize) -> (String, usize) {
+    let column = column.max(1);
+    if code.chars().count() <= SHOWN || column <= SHOWN / 2 {
+        return (code.chars().take(SHOWN).collect(), column.min(SHOWN + 1));
+    }
+    let skip = column - SHOWN / 2;
+    let part: String = code.chars().skip(skip).take(SHOWN).collect();
+    (format!("…{part}"), column - skip + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caret_stands_under_the_column() {
+        let fault = Fault {
+            hint: Some("did you mean 'midi'?".into()),
+            place: Some((2, 9, "let x = mdi(\"a\");".into())),
+            source: Some("a.rhai".into()),
+            ..Fault::new("NameError", "there is no function 'mdi'")
+        };
+        let expected = "NameError: there is no function 'mdi'\n  ┌ a.rhai:2:9\n2 │ let x = mdi(\"a\");\n  │         ^\n  hint: did you mean 'midi'?";
+        assert_eq!(fault.render(false), expected);
+        assert!(fault.render(true).contains("\x1b["));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_column() {
+        let line = format!("{}X{}", "a".repeat(500), "b".repeat(500));
+        let (part, column) = window(&line, 501);
+        assert_eq!(part.chars().nth(column - 1), Some('X'));
+        assert!(part.chars().count() <= SHOWN + 1);
     }
 }

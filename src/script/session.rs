@@ -1,39 +1,22 @@
 //! A session: variables and functions that live from cell to cell, an engine that runs cells, and the place where
 //! their output goes.
+//!
+//! It lives on the thread that made it. A script that recurses deeply needs a big stack: make the session inside
+//! [`on_big_stack`](crate::script::on_big_stack).
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::Path;
 
-use crate::progress::Progress;
-use crate::script::{Bundle, Completeness, Completions, Fault};
+use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
-/// What a running cell says.
-#[derive(Debug, Clone)]
-pub enum Output {
-    /// Text of `print`, with its line end.
-    Text(String),
-    /// Text of `debug` and of warnings.
-    Warning(String),
-    /// A value shown by `display(x)`.
-    Display(Bundle),
-}
-
-/// What a session needs of the place it runs in.
-#[derive(Clone)]
-pub struct Host {
-    /// Where progress is shown, and the stop flag.
-    pub progress: Progress,
-    /// Where output goes.
-    pub output: Arc<dyn Fn(Output) + Send + Sync>,
-    /// Columns of the terminal; text forms keep to them.
-    pub width: usize,
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("progress", &self.progress).field("width", &self.width).finish_non_exhaustive()
-    }
-}
+use crate::error::Error;
+use crate::script::diagnose::Scene;
+use crate::script::engine::{LastMarks, engine};
+use crate::script::failure::Fallible;
+use crate::script::globals::{self, CHECKPOINT, Globals};
+use crate::script::sources::Sources;
+use crate::script::studio::Studio;
+use crate::script::{Bundle, Fault, Host, quiet, scan, show};
 
 /// A variable of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,17 +30,54 @@ pub struct Variable {
 }
 
 /// Variables, functions and the engine that runs cells.
-pub struct Session {}
+pub struct Session {
+    pub(crate) engine: Engine,
+    pub(crate) studio: Studio,
+    pub(crate) scope: Scope<'static>,
+    /// The functions of all cells; the latest definition of each.
+    pub(crate) functions: AST,
+    globals: Globals,
+    marks: LastMarks,
+    /// Imports and constants outlive a cell in here.
+    runtime: GlobalRuntimeState,
+    /// The statement that is run between the statements of a cell.
+    checkpoint: Stmt,
+    /// Rhai keeps constants for `global::NAME` only where there are functions, or this.
+    anchor: rhai::Shared<Module>,
+    sources: Sources,
+    cells: Vec<String>,
+}
 
 impl Session {
     /// A session without variables.
-    pub fn new(_host: Host) -> Self {
-        todo!()
+    pub fn new(host: Host) -> Self {
+        let studio = Studio::new(host);
+        let (globals, marks) = (Globals::default(), LastMarks::default());
+        let engine = engine(&studio, &globals, &marks);
+        let runtime = engine.new_global_runtime_state();
+        let mut anchor = Module::new();
+        anchor.set_var("anchor", ());
+        let mut session = Self {
+            engine,
+            studio,
+            scope: Scope::new(),
+            functions: AST::empty(),
+            globals,
+            marks,
+            runtime,
+            checkpoint: checkpoint(),
+            anchor: anchor.into(),
+            sources: Sources::default(),
+            cells: Vec::new(),
+        };
+        session.set_args(&[]);
+        session
     }
 
     /// Sets `args`, the arguments of a script.
-    pub fn set_args(&mut self, _args: &[String]) {
-        todo!()
+    pub fn set_args(&mut self, args: &[String]) {
+        let args: rhai::Array = args.iter().map(Into::into).collect();
+        self.scope.set_or_push("args", args);
     }
 
     /// Runs a cell: the value of its last expression in its forms, `None` when it is `()` or hidden by a final `;`.
@@ -65,71 +85,214 @@ impl Session {
     ///
     /// # Errors
     /// What the cell did wrong. A panic below is caught and is a fault, too.
-    pub fn eval(&mut self, _code: &str) -> Result<Option<Bundle>, Fault> {
-        todo!()
+    pub fn eval(&mut self, code: &str) -> Result<Option<Bundle>, Fault> {
+        self.run_text(code, None)
     }
 
     /// Runs a script file (its name stands in faults).
     ///
     /// # Errors
     /// What the script did wrong; a file that cannot be read.
-    pub fn run(&mut self, _path: &std::path::Path) -> Result<Option<Bundle>, Fault> {
-        todo!()
+    pub fn run(&mut self, path: &Path) -> Result<Option<Bundle>, Fault> {
+        let text = std::fs::read_to_string(path).map_err(|e| Fault::from(&Error::io("cannot read", path, e)))?;
+        self.run_text(&text, Some(path))
+    }
+
+    /// Runs a script that is no file; `name` stands in faults.
+    ///
+    /// # Errors
+    /// What the script did wrong.
+    pub fn run_source(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, Fault> {
+        self.run_text(code, Some(Path::new(name)))
+    }
+
+    /// The type of the value of `code`, as scripts name it. The code is run, but leaves no cell and no last value.
+    ///
+    /// # Errors
+    /// What the code did wrong.
+    pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+        self.begin(code, None);
+        let value = self.guarded(|session| {
+            let ast = session.compile(code, None)?;
+            let value = session.evaluate(&ast, code);
+            session.settle();
+            value.map_err(|error| session.scene().fault(*error))
+        })?;
+        Ok(show::type_name(&value.flatten()).into_owned())
+    }
+
+    /// Sets the columns that text forms keep to, when the terminal changes.
+    pub fn set_width(&mut self, columns: usize) {
+        self.studio.set_width(columns);
+    }
+
+    /// The columns that text forms keep to.
+    pub fn width(&self) -> usize {
+        self.studio.width()
     }
 
     /// The exit code a script asked for with `exit(n)`, taken.
     pub fn take_exit(&mut self) -> Option<i32> {
-        todo!()
-    }
-
-    /// Whether a text can be run as it stands.
-    pub fn completeness(&self, _code: &str) -> Completeness {
-        todo!()
-    }
-
-    /// What could stand at `cursor` (a byte offset): names, members by the value's type, option keys, paths in strings.
-    pub fn complete(&self, _code: &str, _cursor: usize) -> Completions {
-        todo!()
-    }
-
-    /// The documentation of what stands at `cursor`.
-    pub fn inspect(&self, _code: &str, _cursor: usize) -> Option<Bundle> {
-        todo!()
-    }
-
-    /// The documentation of a function, type, member ("Model.generate") or variable; `None` when there is none.
-    pub fn help(&self, _name: &str) -> Option<String> {
-        todo!()
-    }
-
-    /// The signature of a function, for hints while typing.
-    pub fn signature(&self, _name: &str) -> Option<String> {
-        todo!()
+        let code = self.studio.exit();
+        self.studio.set_exit(None);
+        code
     }
 
     /// The variables, in the order they were made.
     pub fn variables(&self) -> Vec<Variable> {
-        todo!()
+        let mut variables = globals::variables(&self.studio, &self.scope);
+        variables.retain(|v| v.name != "args" || v.summary != "[]");
+        variables
     }
 
-    /// Forgets variables and functions.
+    /// Forgets variables, functions and cells.
     pub fn reset(&mut self) {
-        todo!()
+        self.scope = Scope::new();
+        self.functions = AST::empty();
+        self.globals.set_functions(&self.functions);
+        self.globals.end(&mut self.scope);
+        self.runtime = self.engine.new_global_runtime_state();
+        self.sources = Sources::default();
+        self.studio.set_last(Dynamic::UNIT);
+        self.cells.clear();
+        self.set_args(&[]);
     }
 
     /// The cells that ran without a fault, in order.
     pub fn cells(&self) -> &[String] {
-        todo!()
+        &self.cells
     }
 
     /// Where it runs.
     pub fn host(&self) -> &Host {
-        todo!()
+        self.studio.host()
+    }
+
+    fn run_text(&mut self, code: &str, file: Option<&Path>) -> Result<Option<Bundle>, Fault> {
+        let code = without_shebang(code);
+        self.begin(&code, file);
+        let shown = self.guarded(|session| {
+            let ast = session.compile(&code, file)?;
+            let outcome = session.evaluate(&ast, &code).and_then(|value| session.show(value, &code));
+            session.settle();
+            outcome.map_err(|error| session.scene().fault(*error))
+        })?;
+        self.cells.push(code);
+        Ok(shown)
+    }
+
+    fn begin(&mut self, code: &str, file: Option<&Path>) {
+        self.studio.progress().interrupt().clear();
+        self.studio.set_exit(None);
+        self.sources.begin(code, file);
+    }
+
+    /// Runs `work`; a panic in it is a fault.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        quiet::catch(|| work(self)).unwrap_or_else(|panic| {
+            self.settle();
+            let hint = format!("this is a bug of Étude at {}; the variables are as they were", panic.place);
+            Err(Fault { hint: Some(hint), ..Fault::new("Panic", panic.message) })
+        })
+    }
+
+    /// The text as a program; `_` is told from the default case of a `switch`.
+    pub(crate) fn parse(&self, code: &str) -> Result<AST, rhai::ParseError> {
+        *self.marks.borrow_mut() = scan::last_marks(code).into_iter().collect();
+        let parsed = self.engine.compile(code);
+        self.marks.borrow_mut().clear();
+        parsed
+    }
+
+    fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
+        let compiled = self.parse(code);
+        let mut ast = compiled.map_err(|error| self.scene().syntax(&error))?;
+        if let Some(file) = file {
+            ast.set_source(file.display().to_string());
+        }
+        if ast.has_functions() {
+            self.functions = self.functions.merge(&ast.clone_functions_only());
+            self.globals.set_functions(&self.functions);
+            self.sources.define(&ast);
+        }
+        Ok(ast)
+    }
+
+    // Rhai has no other way to keep imports and constants from one evaluation to the next.
+    #[allow(deprecated)]
+    fn evaluate(&mut self, ast: &AST, code: &str) -> Fallible<Dynamic> {
+        self.studio.want_variables(code.contains("vars"));
+        self.globals.begin(&mut self.scope);
+        let mut program = Vec::with_capacity(2 * ast.statements().len());
+        for statement in ast.statements() {
+            program.push(self.checkpoint.clone());
+            program.push(statement.clone());
+        }
+        let functions: &rhai::Shared<rhai::Module> = self.functions.as_ref();
+        self.runtime.lib.clear();
+        self.runtime.lib.push(functions.clone());
+        self.runtime.lib.push(self.anchor.clone());
+        self.runtime.source = ast.source().map(Into::into);
+        self.engine.eval_statements_raw(&mut self.runtime, &mut Caches::new(), &mut self.scope, &program)
+    }
+
+    /// The value of a cell in its forms, and kept as `_`.
+    fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
+        if value.is_unit() || self.studio.exit().is_some() {
+            return Ok(None);
+        }
+        let value = value.flatten();
+        let bundle = (!hidden(code)).then(|| show::bundle(self.studio.catalog(), &value, self.studio.width()));
+        self.studio.set_last(value);
+        Ok(bundle)
+    }
+
+    /// Puts in order what an evaluation left, however it ended.
+    fn settle(&mut self) {
+        self.globals.end(&mut self.scope);
+        self.runtime.level = 0;
+        self.runtime.scope_level = 0;
+        self.runtime.always_search_scope = false;
+    }
+
+    pub(crate) fn scene(&self) -> Scene<'_> {
+        let functions = self.functions.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
+        Scene { catalog: self.studio.catalog(), sources: &self.sources, scope: &self.scope, functions }
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
+        f.debug_struct("Session").field("host", self.host()).field("cells", &self.cells.len()).finish_non_exhaustive()
+    }
+}
+
+/// The look-up that asks [`Globals`] to take stock.
+fn checkpoint() -> Stmt {
+    let variable = Box::new((None, CHECKPOINT.into(), Namespace::NONE, 0));
+    Stmt::Expr(Box::new(Expr::Variable(variable, None, Position::NONE)))
+}
+
+/// True when a final `;` hides the value.
+fn hidden(code: &str) -> bool {
+    scan::scan(code).code().next_back().is_some_and(|t| &code[t.start..t.end] == ";")
+}
+
+/// The text with a first line `#!…` made a comment, so that lines keep their numbers.
+fn without_shebang(code: &str) -> String {
+    match code.strip_prefix("#!") {
+        Some(rest) => format!("// {rest}"),
+        None => code.into(),
+    }
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let name = if error.is_interrupted() { "Interrupted" } else { "Error" };
+        Self {
+            hint: error.hint().map(Into::into),
+            interrupted: error.is_interrupted(),
+            ..Self::new(name, error.message())
+        }
     }
 }

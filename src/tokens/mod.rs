@@ -1,10 +1,17 @@
 //! Scores as numbers: encodings, their vocabularies, and the grammar of what may follow what.
 
+mod chords;
+mod file;
 mod grammar;
+mod miditok;
+mod options;
 mod performance;
+mod pitches;
+mod scheme;
 mod tokenizer;
 mod vocabulary;
 
 pub use grammar::Grammar;
-pub use tokenizer::{Options, Tokenizer};
+pub use options::Options;
+pub use tokenizer::Tokenizer;
 pub use vocabulary::{Kind, Vocabulary};

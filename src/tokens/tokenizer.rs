@@ -1,22 +1,22 @@
 //! The tokenizer: one of several encodings behind one face.
 
+use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::error::Result;
+use crate::atomic;
+use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::Score;
-use crate::tokens::{Grammar, Kind, Vocabulary};
-
-/// What a caller may choose about an encoding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {}
+use crate::tokens::scheme::Scheme;
+use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
 
 /// Turns scores into ids and back.
 #[derive(Debug, Clone)]
-pub struct Tokenizer {}
+pub struct Tokenizer {
+    scheme: Scheme,
+    vocabulary: Arc<Vocabulary>,
+}
 
 impl Tokenizer {
     /// The names [`Tokenizer::new`] knows.
@@ -26,103 +26,119 @@ impl Tokenizer {
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
-    pub fn new(_scheme: &str, _options: &Options) -> Result<Self> {
-        todo!()
+    pub fn new(scheme: &str, options: &Options) -> Result<Self> {
+        Ok(Self::of(Scheme::new(scheme, options)?))
+    }
+
+    fn of(scheme: Scheme) -> Self {
+        let vocabulary = Arc::new(scheme.vocabulary());
+        Self { scheme, vocabulary }
     }
 
     /// Reads a `tokenizer.json` in MidiTok's layout.
     ///
     /// # Errors
     /// Names the file and the key that is missing or wrong.
-    pub fn load(_path: impl AsRef<Path>) -> Result<Self> {
-        todo!()
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let json = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?;
+        Self::from_json(&json).map_err(|e| e.context(format!("while reading {}", path.display())))
     }
 
     /// Writes a `tokenizer.json` in MidiTok's layout, atomically.
     ///
     /// # Errors
     /// Names the path when the file system refuses.
-    pub fn save(&self, _path: impl AsRef<Path>) -> Result<()> {
-        todo!()
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        atomic::write(path.as_ref(), self.to_json().as_bytes())
     }
 
     /// The same as [`Tokenizer::save`] without a file.
     pub fn to_json(&self) -> String {
-        todo!()
+        file::to_json(&self.scheme)
     }
 
     /// The same as [`Tokenizer::load`] without a file.
     ///
     /// # Errors
     /// Names the key that is missing or wrong.
-    pub fn from_json(_json: &str) -> Result<Self> {
-        todo!()
+    pub fn from_json(json: &str) -> Result<Self> {
+        Ok(Self::of(file::from_json(json)?))
     }
 
     /// The name of the encoding.
     pub fn scheme(&self) -> &str {
-        todo!()
+        self.scheme.name()
     }
 
     /// The vocabulary.
     pub fn vocabulary(&self) -> &Vocabulary {
-        todo!()
+        &self.vocabulary
     }
 
     /// The number of ids.
     pub fn vocab_size(&self) -> usize {
-        todo!()
+        self.vocabulary.len()
     }
 
     /// The ids of a score, without BOS and EOS; chord markers in the score become chord tokens.
-    pub fn encode(&self, _score: &Score) -> Vec<u32> {
-        todo!()
+    pub fn encode(&self, score: &Score) -> Vec<u32> {
+        self.scheme.encode(score)
     }
 
     /// The ids of a score with these chords in place of its markers.
-    pub fn encode_with(&self, _score: &Score, _chords: &[ChordAt]) -> Vec<u32> {
-        todo!()
+    pub fn encode_with(&self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
+        self.scheme.encode_with(score, chords)
     }
 
     /// The score of any ids at all: what makes no sense is left out, what is open at the end is closed.
-    pub fn decode(&self, _ids: &[u32]) -> Score {
-        todo!()
+    pub fn decode(&self, ids: &[u32]) -> Score {
+        self.scheme.decode(ids)
+    }
+
+    /// The ids of the same piece `semitones` higher, without a detour through a score: keys move, chord roots turn.
+    /// `None` when a pitch would leave the piano (21–108), or when ids cannot be moved one by one.
+    pub fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
+        self.scheme.transpose(ids, semitones)
     }
 
     /// The name of an id.
     ///
     /// # Errors
     /// Names the id and the size of the vocabulary.
-    pub fn token(&self, _id: u32) -> Result<&str> {
-        todo!()
+    pub fn token(&self, id: u32) -> Result<&str> {
+        self.vocabulary.name(id).ok_or_else(|| {
+            Error::mistake(format!("there is no token {id}"))
+                .with_hint(format!("ids go from 0 to {}", self.vocab_size() - 1))
+        })
     }
 
     /// The id of a name.
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
-    pub fn id(&self, _token: &str) -> Result<u32> {
-        todo!()
+    pub fn id(&self, token: &str) -> Result<u32> {
+        self.vocabulary.id(token)
     }
 
     /// What an id is about; [`Kind::Other`] for ids beyond the vocabulary.
-    pub fn kind(&self, _id: u32) -> Kind {
-        todo!()
+    pub fn kind(&self, id: u32) -> Kind {
+        self.vocabulary.kind(id).unwrap_or(Kind::Other)
     }
 
     /// The key number (0–127) of a [`Kind::Note`] token.
-    pub fn pitch(&self, _id: u32) -> Option<u8> {
-        todo!()
+    pub fn pitch(&self, id: u32) -> Option<u8> {
+        self.scheme.pitch(id)
     }
 
     /// The chord of a [`Kind::Chord`] token.
-    pub fn chord(&self, _id: u32) -> Option<ChordClass> {
-        todo!()
+    pub fn chord(&self, id: u32) -> Option<ChordClass> {
+        self.scheme.chord(id)
     }
 
     /// The token of a chord, when the vocabulary has chords.
-    pub fn chord_id(&self, _class: ChordClass) -> Option<u32> {
-        todo!()
+    pub fn chord_id(&self, class: ChordClass) -> Option<u32> {
+        self.scheme.chord_id(class)
     }
 
     /// The padding token.
@@ -142,11 +158,18 @@ impl Tokenizer {
 
     /// The grammar in its first state: nothing has been said but BOS.
     pub fn grammar(&self) -> Grammar {
-        todo!()
+        Grammar::new(self.scheme.rules())
     }
 
     /// The ids in words, one event a line, with the time each happens.
-    pub fn show(&self, _ids: &[u32]) -> String {
-        todo!()
+    pub fn show(&self, ids: &[u32]) -> String {
+        let mut text = String::new();
+        for (i, (&id, now)) in ids.iter().zip(self.scheme.moments(ids)).enumerate() {
+            let name = self.vocabulary.name(id).unwrap_or("not a token");
+            let line = format!("{i:>6} {now:>9.2} s {id:>6}  {name:<18} {}", self.scheme.gloss(id));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
     }
 }

@@ -1,5 +1,10 @@
 //! A vocabulary: named blocks of tokens, one after the other.
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::error::{Error, Result, nearest};
+
 /// What a token is about; metrics and masks ask this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -15,18 +20,26 @@ pub enum Kind {
     Velocity,
     /// Time: shifts, positions, bars, durations, rests.
     Time,
-    /// Anything else: tempo, metre, program, learned pairs.
+    /// Anything else: tempo, metre, program, drums, learned pairs.
     Other,
 }
 
 /// The names of all tokens; an id is an index.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     names: Vec<String>,
     kinds: Vec<Kind>,
+    ids: HashMap<String, u32>,
 }
 
 impl Vocabulary {
+    /// Appends a token; a name that is there already keeps its id.
+    pub(super) fn push(&mut self, name: String, kind: Kind) {
+        self.ids.entry(name.clone()).or_insert(self.names.len() as u32);
+        self.names.push(name);
+        self.kinds.push(kind);
+    }
+
     /// The number of tokens.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -45,5 +58,100 @@ impl Vocabulary {
     /// What an id is about.
     pub fn kind(&self, id: u32) -> Option<Kind> {
         self.kinds.get(id as usize).copied()
+    }
+
+    /// The id of a name.
+    ///
+    /// # Errors
+    /// An unknown name is refused with the nearest known one.
+    pub fn id(&self, name: &str) -> Result<u32> {
+        if let Some(&id) = self.ids.get(name) {
+            return Ok(id);
+        }
+        let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("the blocks are: {}", self.blocks().map(|b| b.prefix).collect::<Vec<_>>().join(", ")),
+        };
+        Err(Error::mistake(format!("no token is called '{name}'")).with_hint(hint))
+    }
+
+    /// The vocabulary as a table, one block a line: ids, how many, the first name and the last.
+    pub fn table(&self) -> String {
+        let mut text = format!("{:>13}  {:>6}  tokens\n", "ids", "count");
+        for block in self.blocks() {
+            let (first, last) = (block.first, block.first + block.count - 1);
+            let names = match (self.name(first), self.name(last)) {
+                (Some(one), Some(other)) if first != last => format!("{one} … {other}"),
+                (one, _) => one.unwrap_or_default().to_string(),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:>13}  {:>6}  {names}", format!("{first}–{last}"), block.count);
+        }
+        text
+    }
+
+    /// Runs of tokens whose names have one prefix; the specials, which share a suffix, are one block.
+    fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            let prefix = self.prefix(first)?;
+            let count =
+                self.names[first..].iter().enumerate().take_while(|(i, _)| self.prefix(first + i) == Some(prefix));
+            let block = Block { prefix, first: first as u32, count: count.count() as u32 };
+            first += block.count as usize;
+            Some(block)
+        })
+    }
+
+    fn prefix(&self, index: usize) -> Option<&str> {
+        let name = self.names.get(index)?;
+        match self.kinds[index] {
+            Kind::Special => Some("special"),
+            _ => Some(name.split_once('_').map_or(name.as_str(), |(prefix, _)| prefix)),
+        }
+    }
+}
+
+struct Block<'a> {
+    prefix: &'a str,
+    first: u32,
+    count: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Vocabulary {
+        let mut vocabulary = Vocabulary::default();
+        for (name, kind) in [
+            ("PAD_None", Kind::Special),
+            ("BOS_None", Kind::Special),
+            ("NoteOn_0", Kind::Note),
+            ("NoteOn_1", Kind::Note),
+            ("Bar_None", Kind::Time),
+        ] {
+            vocabulary.push(name.to_string(), kind);
+        }
+        vocabulary
+    }
+
+    #[test]
+    fn the_table_has_one_line_a_block() {
+        let table = small().table();
+        let lines: Vec<Vec<&str>> = table.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(lines[1], ["0–1", "2", "PAD_None", "…", "BOS_None"]);
+        assert_eq!(lines[2], ["2–3", "2", "NoteOn_0", "…", "NoteOn_1"]);
+        assert_eq!(lines[3], ["4–4", "1", "Bar_None"]);
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest() {
+        let error = small().id("NoteOn0").expect_err("there is no such token");
+        assert_eq!(error.hint(), Some("did you mean 'NoteOn_0'?"));
+        let error = small().id("???????????").expect_err("there is no such token");
+        assert_eq!(error.hint(), Some("the blocks are: special, NoteOn, Bar"));
     }
 }

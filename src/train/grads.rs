@@ -1,9 +1,10 @@
 //! The gradients of one loss: a value that can be measured, clipped, added and divided.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::Parameter;
+use crate::nn::ops::square_norm;
 
 /// One tensor for each trainable parameter, in their order.
 #[derive(Debug, Clone)]
@@ -16,8 +17,16 @@ impl Grads {
     ///
     /// # Errors
     /// When an op has no gradient, or on a stop.
-    pub fn backward(_loss: &Tensor, _parameters: &[Parameter]) -> Result<Self> {
-        todo!()
+    pub fn backward(loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
+        let mut store = loss.backward()?;
+        let entries = parameters.iter().map(|Parameter { name, var }| {
+            let gradient = match store.remove(var) {
+                Some(gradient) => gradient.contiguous()?,
+                None => var.zeros_like()?,
+            };
+            Ok((name.clone(), gradient))
+        });
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
     /// The names and gradients.
@@ -30,38 +39,142 @@ impl Grads {
     /// # Errors
     /// Only when the device fails.
     pub fn norm(&self) -> Result<f64> {
-        todo!()
+        let squares = self.entries.iter().map(|(_, gradient)| sum_of_squares(gradient));
+        Ok(squares.sum::<Result<f64>>()?.sqrt())
     }
 
-    /// Scaled down so that the norm is at most `max_norm`.
+    /// Scaled by `min(1, max_norm / (norm + 1e-6))`, so that the norm is at most `max_norm`.
     ///
     /// # Errors
     /// Refuses a `max_norm` that is not positive.
-    pub fn clip(&self, _max_norm: f64) -> Result<Self> {
-        todo!()
+    pub fn clip(&self, max_norm: f64) -> Result<Self> {
+        self.clip_from(self.norm()?, max_norm)
+    }
+
+    /// [`Grads::clip`] for a caller who has measured the norm.
+    ///
+    /// # Errors
+    /// See [`Grads::clip`].
+    pub(crate) fn clip_from(&self, norm: f64, max_norm: f64) -> Result<Self> {
+        if !(max_norm.is_finite() && max_norm > 0.0) {
+            return Err(Error::mistake(format!("the norm to clip to must be above 0, not {max_norm}")));
+        }
+        let factor = max_norm / (norm + 1e-6);
+        if factor >= 1.0 { Ok(self.clone()) } else { self.scale(factor) }
     }
 
     /// Element by element, for accumulation.
     ///
     /// # Errors
     /// Refuses gradients of another model.
-    pub fn add(&self, _other: &Self) -> Result<Self> {
-        todo!()
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        if self.entries.len() != other.entries.len() {
+            let (a, b) = (self.entries.len(), other.entries.len());
+            return Err(another_model(&format!("{a} and {b} parameters")));
+        }
+        let entries = self.entries.iter().zip(&other.entries).map(|((name, a), (other, b))| {
+            if name != other || a.shape() != b.shape() {
+                return Err(another_model(&format!("{name} {:?} and {other} {:?}", a.dims(), b.dims())));
+            }
+            Ok((name.clone(), (a + b)?))
+        });
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
     /// All of them times a number.
     ///
     /// # Errors
     /// Only when the device fails.
-    pub fn scale(&self, _factor: f64) -> Result<Self> {
-        todo!()
+    pub fn scale(&self, factor: f64) -> Result<Self> {
+        let entries = self.entries.iter().map(|(name, gradient)| Ok((name.clone(), (gradient * factor)?)));
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
     /// The gradient of one parameter.
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
-    pub fn of(&self, _name: &str) -> Result<Tensor> {
-        todo!()
+    pub fn of(&self, name: &str) -> Result<Tensor> {
+        match self.entries.iter().find(|(known, _)| known == name) {
+            Some((_, gradient)) => Ok(gradient.clone()),
+            None => {
+                let known: Vec<&str> = self.entries.iter().map(|(known, _)| known.as_str()).collect();
+                Err(Error::unknown("parameter", name, &known))
+            }
+        }
+    }
+}
+
+fn another_model(differ: &str) -> Error {
+    Error::mistake(format!("these are gradients of two different models: {differ}"))
+}
+
+fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
+    if tensor.device().is_cpu() && tensor.dtype() == DType::F32 {
+        return square_norm(tensor);
+    }
+    Ok(f64::from(tensor.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_scalar::<f32>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    fn parameters() -> Vec<Parameter> {
+        let parameter = |name: &str, values: &[f32]| Parameter {
+            name: name.into(),
+            var: Var::from_slice(values, values.len(), &Device::Cpu).expect("a small tensor"),
+        };
+        vec![parameter("a.weight", &[1.5, -2.0]), parameter("b.weight", &[6.0]), parameter("unused", &[1.0, 1.0, 1.0])]
+    }
+
+    /// The gradients of Σ x²: 2x.
+    fn grads(parameters: &[Parameter]) -> Grads {
+        let squares = parameters[..2].iter().map(|p| p.var.sqr().and_then(|x| x.sum_all()).expect("f32"));
+        let loss = squares.reduce(|a, b| (a + b).expect("scalars")).expect("two terms");
+        Grads::backward(&loss, parameters).expect("a plain graph")
+    }
+
+    fn values(grads: &Grads, name: &str) -> Vec<f32> {
+        grads.of(name).expect("known").to_vec1().expect("f32")
+    }
+
+    /// `torch.nn.utils.clip_grad_norm_` on gradients [3, -4] and [12] with max_norm 1 gives the norm 13 and
+    /// [0.230_769_217, -0.307_692_289], [0.923_076_868] (PyTorch 2.15).
+    #[test]
+    fn clipping_is_that_of_pytorch() {
+        let parameters = parameters();
+        let grads = grads(&parameters);
+        assert_eq!(values(&grads, "a.weight"), [3.0, -4.0]);
+        assert_eq!(grads.norm().expect("finite"), 13.0);
+        let clipped = grads.clip(1.0).expect("a positive norm");
+        for (ours, theirs) in values(&clipped, "a.weight").iter().zip([0.230_769_22, -0.307_692_3_f32]) {
+            assert!((ours - theirs).abs() < 6e-8, "{ours}");
+        }
+        assert!((values(&clipped, "b.weight")[0] - 0.923_076_87).abs() < 6e-8);
+        assert_eq!(values(&grads.clip(100.0).expect("a positive norm"), "a.weight"), [3.0, -4.0]);
+        assert!(grads.clip(0.0).is_err() && grads.clip(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn what_the_loss_does_not_reach_has_zeros() {
+        let parameters = parameters();
+        let grads = grads(&parameters);
+        assert_eq!(grads.entries().len(), 3);
+        assert_eq!(values(&grads, "unused"), [0.0; 3]);
+    }
+
+    #[test]
+    fn gradients_add_and_scale() {
+        let parameters = parameters();
+        let once = grads(&parameters);
+        let mean = once.add(&once).and_then(|sum| sum.scale(0.5)).expect("one model");
+        assert_eq!(values(&mean, "b.weight"), values(&once, "b.weight"));
+        let error = once.add(&grads(&parameters[..2])).expect_err("another model");
+        assert!(error.message().contains("3 and 2 parameters"), "{error}");
+        let error = once.of("a.wieght").expect_err("unknown");
+        assert!(error.hint().is_some_and(|hint| hint.contains("a.weight")), "{error}");
     }
 }

@@ -1,8 +1,8 @@
 //! The held-out loss.
 
-use crate::data::Split;
-use crate::error::Result;
-use crate::nn::Model;
+use crate::data::{Batch, IGNORE, Split};
+use crate::error::{Error, Result};
+use crate::nn::{Model, Pass};
 use crate::progress::Progress;
 
 /// Mean loss (nats a token) over a split, each token counting once; at most `batches` batches of `rows` rows.
@@ -10,11 +10,33 @@ use crate::progress::Progress;
 /// # Errors
 /// An empty split, or a stop.
 pub fn held_out_loss(
-    _model: &Model,
-    _split: &Split,
-    _rows: usize,
-    _batches: Option<usize>,
-    _progress: &Progress,
+    model: &Model,
+    split: &Split,
+    rows: usize,
+    batches: Option<usize>,
+    progress: &Progress,
 ) -> Result<f64> {
-    todo!()
+    let pass = Pass { dropout_seed: None, interrupt: progress.interrupt().clone() };
+    let rows = rows.max(1);
+    let batches = split.len().div_ceil(rows).min(batches.unwrap_or(usize::MAX));
+    let mut task = progress.task("measuring", Some(batches as u64), "batches");
+    let (mut sum, mut counted) = (0.0, 0.0);
+    for batch in split.in_order(rows).take(batches) {
+        let labels = counts(&batch) as f64;
+        if labels > 0.0 {
+            sum += labels * f64::from(model.loss(&batch, &pass)?.to_scalar::<f32>()?);
+            counted += labels;
+        }
+        task.advance(1)?;
+    }
+    if counted == 0.0 {
+        return Err(Error::mistake("there is nothing to measure the loss on")
+            .with_hint("hold pieces out when you build the dataset: val: 0.1"));
+    }
+    Ok(sum / counted)
+}
+
+/// The labels of a batch that count.
+pub(crate) fn counts(batch: &Batch) -> usize {
+    batch.labels.iter().filter(|&&label| label != IGNORE).count()
 }

@@ -1,10 +1,15 @@
 //! Training: gradients, AdamW, the learning-rate schedule, and the loop that puts them together.
 
 mod adamw;
+mod checkpoint;
+mod files;
+mod fit;
 mod grads;
 mod loss;
 mod options;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod trainer;
 
 pub use adamw::{AdamW, AdamWOptions};

@@ -1,13 +1,25 @@
 //! The training loop, a step at a time or to the end.
+//!
+//! A step either happens or does not: its gradients are computed first, with the stop flag asked all the way, and only
+//! then are the weights changed, in one go that asks nothing. What fails on the way puts the order of the batches back.
+//!
+//! The loss of a step is `Σ nᵢ lᵢ / Σ nᵢ` over its micro-batches, `nᵢ` being the labels that count in micro-batch `i` and
+//! `lᵢ` their mean loss: accumulating over small batches is the same step as one large batch.
 
-use crate::data::Dataset;
-use crate::error::Result;
-use crate::nn::Model;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Batch, Batches, Dataset};
+use crate::error::{Error, Result};
+use crate::nn::{Model, Parameter, Pass};
 use crate::progress::Progress;
-use crate::train::TrainOptions;
+use crate::train::loss::counts;
+use crate::train::{AdamW, Grads, Schedule, TrainOptions, held_out_loss};
 
 /// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The step, the first being 1.
     pub step: u64,
@@ -17,7 +29,7 @@ pub struct Step {
     pub lr: f64,
     /// Norm of the gradients before clipping.
     pub grad_norm: f64,
-    /// Training speed.
+    /// Training speed, padding left out.
     pub tokens_per_second: f64,
     /// Held-out loss, when it was measured after this step.
     pub val_loss: Option<f64>,
@@ -25,56 +37,171 @@ pub struct Step {
 
 /// A model, data, an optimizer and a schedule, and how far they have come.
 #[derive(Debug)]
-pub struct Trainer {}
+pub struct Trainer {
+    pub(super) model: Model,
+    pub(super) data: Dataset,
+    pub(super) options: TrainOptions,
+    pub(super) optimizer: AdamW,
+    pub(super) order: Batches,
+    pub(super) history: Vec<Step>,
+    /// The step after which the last checkpoint was written, by this run.
+    pub(super) saved: Option<u64>,
+    /// A number that tells these data from others, once a checkpoint has asked for it.
+    pub(super) fingerprint: OnceLock<String>,
+    parameters: Vec<Parameter>,
+    plan: Schedule,
+}
 
 impl Trainer {
     /// A run that has not begun.
     ///
     /// # Errors
-    /// Refuses options out of range and a model in which nothing trains.
-    pub fn new(_model: Model, _data: Dataset, _options: TrainOptions) -> Result<Self> {
-        todo!()
+    /// Refuses options out of range, a model in which nothing trains, and data that do not fit the model.
+    pub fn new(model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
+        options.validate()?;
+        fits(&model, &data, &options)?;
+        let parameters = model.parameters();
+        let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
+        let order = data.train.batches(options.batch_size, options.seed, None);
+        let plan = options.plan();
+        let (history, saved, fingerprint) = (Vec::new(), None, OnceLock::new());
+        Ok(Self { model, data, options, optimizer, order, history, saved, fingerprint, parameters, plan })
     }
 
     /// One step: micro-batches, backward, clip, update. A stop in the middle leaves everything as it was before.
     ///
     /// # Errors
     /// A loss that is not finite, or a stop.
-    pub fn step(&mut self, _progress: &Progress) -> Result<Step> {
-        todo!()
-    }
-
-    /// Steps until `max_steps`, measuring and saving on the way.
-    ///
-    /// # Errors
-    /// See [`Trainer::step`]; what was done is kept, and `fit` goes on from there when called again.
-    pub fn fit(&mut self, _progress: &Progress) -> Result<()> {
-        todo!()
+    pub fn step(&mut self, progress: &Progress) -> Result<Step> {
+        let position = self.order.position();
+        let step = self.attempt(progress).inspect_err(|_| self.order.seek(position));
+        match step {
+            Ok(step) => {
+                self.history.push(step);
+                Ok(step)
+            }
+            Err(_) if progress.interrupt().is_set() => Err(Error::interrupted()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Held-out loss now.
     ///
     /// # Errors
     /// See [`held_out_loss`](crate::train::held_out_loss).
-    pub fn evaluate(&self, _progress: &Progress) -> Result<f64> {
-        todo!()
+    pub fn evaluate(&self, progress: &Progress) -> Result<f64> {
+        held_out_loss(&self.model, &self.data.val, self.options.batch_size, self.options.eval_batches, progress)
+    }
+
+    /// Steps done.
+    pub fn steps(&self) -> u64 {
+        self.history.len() as u64
     }
 
     /// All steps so far.
     pub fn history(&self) -> &[Step] {
-        todo!()
+        &self.history
     }
 
     /// The model it trains.
     pub fn model(&self) -> &Model {
-        todo!()
+        &self.model
     }
 
-    /// Writes the model to the run's folder.
-    ///
-    /// # Errors
-    /// Refuses a run without a folder.
-    pub fn save(&self) -> Result<()> {
-        todo!()
+    /// The data it trains on.
+    pub fn data(&self) -> &Dataset {
+        &self.data
     }
+
+    /// The options of the run.
+    pub fn options(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    fn attempt(&mut self, progress: &Progress) -> Result<Step> {
+        let begun = Instant::now();
+        let (number, lr) = (self.steps() + 1, self.plan.at(self.steps()));
+        let batches: Vec<Batch> = self.order.by_ref().take(self.options.gradient_accumulation_steps).collect();
+        let (loss, grads) = self.gradients(number, &batches, progress)?;
+        let grad_norm = grads.norm()?;
+        if !grad_norm.is_finite() {
+            return Err(diverged("gradient", number, grad_norm, lr));
+        }
+        let max = self.options.max_grad_norm;
+        let grads = if max > 0.0 { grads.clip_from(grad_norm, max)? } else { grads };
+        self.optimizer.set_lr(lr)?;
+        self.optimizer.step(&grads)?;
+        let pad = self.data.tokenizer.pad();
+        let tokens = batches.iter().flat_map(|batch| &batch.tokens).filter(|&&id| id != pad).count();
+        let tokens_per_second = tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+        Ok(Step { step: number, loss, lr, grad_norm, tokens_per_second, val_loss: None })
+    }
+
+    /// The loss of a step and its gradients.
+    fn gradients(&self, number: u64, batches: &[Batch], progress: &Progress) -> Result<(f64, Grads)> {
+        let counted: usize = batches.iter().map(counts).sum();
+        let (mut loss, mut grads) = (0.0, None::<Grads>);
+        for (micro, batch) in batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0) {
+            progress.check()?;
+            let seed = dropout_seed(self.options.seed, number, micro as u64);
+            let pass = Pass { dropout_seed: Some(seed), interrupt: progress.interrupt().clone() };
+            let share = counts(batch) as f64 / counted as f64;
+            let mean = self.model.loss(batch, &pass)?;
+            let value = f64::from(mean.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return Err(diverged("loss", number, value, self.plan.at(number - 1)));
+            }
+            loss += share * value;
+            let part = Grads::backward(&if share < 1.0 { (mean * share)? } else { mean }, &self.parameters)?;
+            grads = Some(match grads {
+                Some(sum) => sum.add(&part)?,
+                None => part,
+            });
+        }
+        let grads =
+            grads.ok_or_else(|| Error::mistake(format!("the batches of step {number} hold nothing to learn")))?;
+        Ok((loss, grads))
+    }
+}
+
+fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
+    let config = model.config();
+    if data.train.is_empty() {
+        return Err(
+            Error::mistake("the dataset has no rows to train on").with_hint("hold fewer pieces out, or add pieces")
+        );
+    }
+    let (knows, says) = (config.vocab_size, data.tokenizer.vocab_size());
+    if knows < says {
+        let message = format!("the model knows {knows} tokens, the data have {says}");
+        return Err(Error::mistake(message).with_hint(format!("make the model with vocab_size: {says}")));
+    }
+    let (longest, width) = (config.max_position_embeddings, data.train.width());
+    if longest < width {
+        let message = format!("rows of {width} tokens are longer than the model's max_position_embeddings {longest}");
+        return Err(Error::mistake(message).with_hint(format!("build the dataset with max_seq_len: {longest}")));
+    }
+    if options.eval_every > 0 && data.val.is_empty() {
+        let message = format!("eval_every is {}, but no rows are held out", options.eval_every);
+        return Err(Error::mistake(message).with_hint("build the dataset with val: 0.1, or set eval_every: 0"));
+    }
+    Ok(())
+}
+
+fn diverged(what: &str, step: u64, value: f64, lr: f64) -> Error {
+    Error::mistake(format!("the {what} of step {step} is {value}")).with_hint(format!(
+        "a lower lr (it was {lr:.1e}) or max_grad_norm may help; the weights are still those of step {}",
+        step - 1
+    ))
+}
+
+/// The seed of the dropout masks of one micro-batch (the finaliser of SplitMix64, Steele et al. 2014, over the three).
+fn dropout_seed(seed: u64, step: u64, micro: u64) -> u64 {
+    [step, micro].iter().fold(mix(seed), |state, &part| mix(state ^ mix(part.wrapping_add(0x9e37_79b9_7f4a_7c15))))
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

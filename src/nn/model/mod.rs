@@ -1,213 +1,99 @@
 //! The model a user holds: one transformer core, its parameters, its adapters.
 
-use std::path::Path;
+mod adapt;
+pub(crate) mod core;
+mod families;
+mod forward;
+mod fresh;
+mod pass;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use candle_core::{Device, Tensor, Var};
+use std::fmt;
 
-use crate::data::Batch;
-use crate::error::Result;
-use crate::interrupt::Interrupt;
-use crate::nn::{Cache, LoraConfig, ModelConfig};
+use candle_core::{Device, Tensor};
 
-/// How to go through the model once: training draws dropout from `seed`, evaluation (None) drops nothing; every op
-/// asks `interrupt`.
-#[derive(Debug, Clone, Default)]
-pub struct Pass {
-    /// Seed of the dropout masks; `None` when evaluating.
-    pub dropout_seed: Option<u64>,
-    /// Asked by every op, forward and backward.
-    pub interrupt: Interrupt,
-}
+use crate::error::{Error, Result};
+use crate::nn::{LoraConfig, ModelConfig};
 
-/// A trainable tensor with its Hugging Face name.
-#[derive(Debug, Clone)]
-pub struct Parameter {
-    /// "model.layers.0.self_attn.q_proj.lora_A.weight"
-    pub name: String,
-    /// The values; updated in place.
-    pub var: Var,
-}
-
-/// A line of the model table.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
-    /// "model.layers.0.self_attn.q_proj"
-    pub name: String,
-    /// "embedding", "rms_norm", "linear", "linear nf4", "linear nf4 + lora r=8"
-    pub kind: String,
-    /// Shape of its weight.
-    pub shape: Vec<usize>,
-    /// Weights in it, adapters included.
-    pub params: usize,
-    /// Weights of it that train.
-    pub trainable: usize,
-    /// Bytes it holds.
-    pub bytes: usize,
-}
+pub(crate) use adapt::adapter_name;
+pub(crate) use families::{Family, Source};
+pub use pass::Pass;
+pub use table::{Layer, Parameter};
 
 /// A transformer. Clones share the weights.
-#[derive(Debug, Clone)]
-pub struct Model {}
+#[derive(Clone)]
+pub struct Model {
+    pub(crate) config: ModelConfig,
+    pub(crate) core: core::Transformer,
+    /// What the adapters are, if there are any.
+    pub(crate) lora: Option<LoraConfig>,
+    /// Where the weights were read from; an adapter's file says which base it is for.
+    pub(crate) origin: Option<String>,
+    device: Device,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut model = f.debug_struct("Model");
+        model.field("config", &self.config).field("lora", &self.lora).field("params", &self.params());
+        model.finish_non_exhaustive()
+    }
+}
 
 impl Model {
     /// A model with fresh weights drawn from `seed`; all of them train.
     ///
     /// # Errors
     /// See [`ModelConfig::validate`].
-    pub fn new(_config: &ModelConfig, _device: &Device, _seed: u64) -> Result<Self> {
-        todo!()
+    pub fn new(config: &ModelConfig, device: &Device, seed: u64) -> Result<Self> {
+        Self::build(config, device, &mut fresh::Fresh { seed, device })
     }
 
-    /// The small pretrained base inside the binary, NF4.
-    ///
-    /// # Errors
-    /// Only when the device refuses memory.
-    pub fn base(_device: &Device) -> Result<Self> {
-        todo!()
-    }
-
-    /// The `tokenizer.json` of [`Model::base`].
-    pub fn base_tokenizer() -> &'static str {
-        todo!()
-    }
-
-    /// Reads a Hugging Face folder: `config.json`, `model.safetensors` (plain or bitsandbytes NF4), and an adapter if
-    /// `adapter_config.json` lies there too.
-    ///
-    /// # Errors
-    /// Names the file, and the tensor that is missing or has another shape.
-    pub fn load(_dir: &Path, _device: &Device) -> Result<Self> {
-        todo!()
-    }
-
-    /// Writes what [`Model::load`] reads, atomically.
-    ///
-    /// # Errors
-    /// Names the path when the file system refuses.
-    pub fn save(&self, _dir: &Path) -> Result<()> {
-        todo!()
-    }
-
-    /// Writes the adapter as PEFT does: `adapter_config.json`, `adapter_model.safetensors`.
-    ///
-    /// # Errors
-    /// A model without adapters is refused.
-    pub fn save_adapter(&self, _dir: &Path) -> Result<()> {
-        todo!()
-    }
-
-    /// This model with the adapter of a PEFT folder.
-    ///
-    /// # Errors
-    /// Names the tensor that is missing or has another shape.
-    pub fn load_adapter(&self, _dir: &Path) -> Result<Self> {
-        todo!()
+    /// The model of `config` with the weights of `source`.
+    pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn Source) -> Result<Self> {
+        config.validate()?;
+        let core = Family::named(&config.model_type)?.build(config, source)?;
+        Ok(Self { config: config.clone(), core, lora: None, origin: None, device: device.clone() })
     }
 
     /// Its shape.
     pub fn config(&self) -> &ModelConfig {
-        todo!()
+        &self.config
     }
 
     /// Where it lives.
     pub fn device(&self) -> &Device {
-        todo!()
+        &self.device
     }
 
-    /// A copy whose block weights are frozen in NF4 with double quantisation; embedding, norms and head stay.
-    ///
-    /// # Errors
-    /// `scheme` other than "nf4" is refused.
-    pub fn quantize(&self, _scheme: &str) -> Result<Self> {
-        todo!()
-    }
-
-    /// A copy that shares the weights, frozen, and has fresh adapters; it answers the same until they train.
-    ///
-    /// # Errors
-    /// Names a target module that the model has not.
-    pub fn lora(&self, _config: &LoraConfig, _seed: u64) -> Result<Self> {
-        todo!()
-    }
-
-    /// A plain model, all of it trainable, whose weights are the dequantised base plus the adapters.
-    ///
-    /// # Errors
-    /// Only when the device refuses memory.
-    pub fn merge(&self) -> Result<Self> {
-        todo!()
-    }
-
-    /// Number of weights, adapters included; 4-bit weights count one each.
-    pub fn params(&self) -> usize {
-        self.layers().iter().map(|l| l.params).sum()
-    }
-
-    /// Number of weights that train.
-    pub fn trainable(&self) -> usize {
-        self.layers().iter().map(|l| l.trainable).sum()
-    }
-
-    /// Bytes of all weights.
-    pub fn memory(&self) -> usize {
-        self.layers().iter().map(|l| l.bytes).sum()
-    }
-
-    /// The layers, in the order of the forward pass.
-    pub fn layers(&self) -> Vec<Layer> {
-        todo!()
-    }
-
-    /// What trains: the adapters if there are any, else everything.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        todo!()
+    /// What its adapters are, if it has any.
+    pub fn lora_config(&self) -> Option<&LoraConfig> {
+        self.lora.as_ref()
     }
 
     /// A weight by its Hugging Face name, dequantised if it is kept in 4 bits.
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
-    pub fn weights(&self, _name: &str) -> Result<Tensor> {
-        todo!()
-    }
-
-    /// Logits of ids (batch, time) -> (batch, time, vocabulary), f32.
-    ///
-    /// # Errors
-    /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or a stop.
-    pub fn forward(&self, _tokens: &Tensor, _pass: &Pass) -> Result<Tensor> {
-        todo!()
-    }
-
-    /// Logits of a batch; see [`Model::forward`].
-    ///
-    /// # Errors
-    /// See [`Model::forward`].
-    pub fn logits(&self, _batch: &Batch, _pass: &Pass) -> Result<Tensor> {
-        todo!()
-    }
-
-    /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that `backward` can start from.
-    ///
-    /// # Errors
-    /// See [`Model::forward`]; a batch whose labels all count for nothing is refused.
-    pub fn loss(&self, _batch: &Batch, _pass: &Pass) -> Result<Tensor> {
-        todo!()
-    }
-
-    /// Takes new ids (batch, new) into the cache and gives the logits of the last of them: (batch, vocabulary).
-    ///
-    /// # Errors
-    /// See [`Model::forward`].
-    pub fn step(&self, _tokens: &Tensor, _cache: &mut Cache, _pass: &Pass) -> Result<Tensor> {
-        todo!()
-    }
-
-    /// Attention weights of one layer over a batch: (batch, heads, time, time).
-    ///
-    /// # Errors
-    /// Names a layer that the model has not.
-    pub fn attention(&self, _batch: &Batch, _layer: usize) -> Result<Tensor> {
-        todo!()
+    pub fn weights(&self, name: &str) -> Result<Tensor> {
+        if let Some(weight) = self.weights_in_order().find(|weight| weight.name() == name) {
+            return Ok(weight.detached());
+        }
+        if let Some(linear) = self.core.linears().find(|l| name.strip_suffix(".weight") == Some(&l.name)) {
+            return linear.base(&self.device);
+        }
+        if name == "lm_head.weight" && self.config.tie_word_embeddings {
+            return Ok(self.core.embedding.detached());
+        }
+        let mut known: Vec<String> = self.core.linears().map(|l| format!("{}.weight", l.name)).collect();
+        known.extend(self.weights_in_order().map(|w| w.name().to_owned()));
+        Err(match crate::error::nearest(name, &known.iter().map(String::as_str).collect::<Vec<_>>()) {
+            Some(near) => Error::mistake(format!("no weight is called '{name}'"))
+                .with_hint(format!("did you mean '{near}'? layers() lists all")),
+            None => Error::mistake(format!("no weight is called '{name}'"))
+                .with_hint("names are those of the checkpoint, \"model.embed_tokens.weight\" for one"),
+        })
     }
 }

@@ -1,17 +1,26 @@
 //! The hot ops, each a folder: formula and gradient in `mod.rs`, the CPU in `cpu.rs`, and a naive twin made of plain
 //! candle ops that the tests hold it equal to, forward and backward.
 //!
-//! All take contiguous f32 tensors and an [`Interrupt`](crate::interrupt::Interrupt) that is asked once a call.
+//! All take f32 tensors (a tensor that is not contiguous is copied) and an
+//! [`Interrupt`](crate::interrupt::Interrupt) that is asked once a call, forward and backward. Results do not depend on
+//! the number of threads.
 
+mod adamw;
 mod attention;
+pub(in crate::nn) mod cpu;
 mod cross_entropy;
+mod embedding;
 mod linear;
 mod rms_norm;
 mod rope;
 mod swiglu;
+#[cfg(test)]
+mod twin;
 
+pub use adamw::{AdamWStep, adamw_step, square_norm};
 pub use attention::{AttentionShape, attention};
 pub use cross_entropy::cross_entropy;
+pub use embedding::embedding;
 pub use linear::{Adapter, Frozen, linear, lora_linear};
 pub use rms_norm::rms_norm;
 pub use rope::rope;

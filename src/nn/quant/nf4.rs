@@ -1,6 +1,16 @@
 //! NF4: a matrix in blocks of 64, codes of 4 bits, one scale a block, scales in 8 bits.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::cpu;
+use super::quantize;
+
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
+///
+/// The value at index i is `NF4_MAP[code i] · scale[i / 64]`, and the scale of block b is
+/// `NESTED_MAP[absmax[b]] · nested_absmax[b / 256] + nested_offset`. Blocks run over the ends of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nf4 {
     /// (out_features, in_features)
@@ -15,6 +25,9 @@ pub struct Nf4 {
     pub nested_offset: f32,
 }
 
+/// Values of a task.
+const CHUNK: usize = 1 << 14;
+
 impl Nf4 {
     /// Values that share one scale.
     pub const BLOCK: usize = 64;
@@ -22,18 +35,29 @@ impl Nf4 {
     pub const NESTED_BLOCK: usize = 256;
 
     /// Quantises a row-major matrix.
-    pub fn quantize(_weights: &[f32], _shape: (usize, usize)) -> Self {
-        todo!()
+    ///
+    /// # Panics
+    /// When the number of weights is not that of the shape.
+    pub fn quantize(weights: &[f32], shape: (usize, usize)) -> Self {
+        assert_eq!(weights.len(), shape.0 * shape.1, "weights of a {shape:?} matrix");
+        quantize::quantize(weights, shape)
     }
 
-    /// Writes the values of `range` (row-major indices) to `out`.
-    pub fn dequantize_into(&self, _range: std::ops::Range<usize>, _out: &mut [f32]) {
-        todo!()
+    /// Writes the values of `range` (row-major indices) to `out`, on all threads if there are many.
+    ///
+    /// # Panics
+    /// When the range is not inside the matrix or has another length than `out`.
+    pub fn dequantize_into(&self, range: Range<usize>, out: &mut [f32]) {
+        assert!(range.len() == out.len() && range.end <= self.len(), "{range:?} of {:?}", self.shape);
+        if out.len() <= CHUNK {
+            return cpu::dequantize(self, range.start, out);
+        }
+        out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| cpu::dequantize(self, range.start + i * CHUNK, out));
     }
 
     /// All values.
     pub fn dequantize(&self) -> Vec<f32> {
-        let mut out = vec![0.0; self.shape.0 * self.shape.1];
+        let mut out = vec![0.0; self.len()];
         self.dequantize_into(0..out.len(), &mut out);
         out
     }
@@ -41,5 +65,49 @@ impl Nf4 {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.codes.len() + self.absmax.len() + 4 * self.nested_absmax.len() + 4
+    }
+
+    fn len(&self) -> usize {
+        self.shape.0 * self.shape.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(shape: (usize, usize)) -> Nf4 {
+        let weights: Vec<f32> = (0..shape.0 * shape.1).map(|i| ((i * i) as f32).sin() * (1 + i / 64) as f32).collect();
+        Nf4::quantize(&weights, shape)
+    }
+
+    #[test]
+    fn any_range_is_a_part_of_the_whole() {
+        let q = example((37, 45));
+        let all = q.dequantize();
+        for range in [0..0, 0..1, 1..2, 63..65, 5..200, 64..128, 65..1000, 1600..1665, 0..1665] {
+            let mut part = vec![0.0; range.len()];
+            q.dequantize_into(range.clone(), &mut part);
+            assert_eq!(part, all[range]);
+        }
+    }
+
+    #[test]
+    fn a_large_matrix_does_not_depend_on_the_number_of_threads() {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let q = example((301, 257));
+                (q.dequantize(), q)
+            })
+        };
+        assert!(run(1) == run(3));
+    }
+
+    #[test]
+    fn a_weight_takes_a_little_more_than_four_bits() {
+        let q = example((256, 512));
+        let bits = 8.0 * q.bytes() as f64 / (256.0 * 512.0);
+        assert!((bits - 4.127).abs() < 1e-3, "{bits}");
     }
 }

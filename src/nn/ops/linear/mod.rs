@@ -1,11 +1,28 @@
 //! Linear layers: dense and trainable, or frozen (dense or NF4) with a low-rank adapter.
+//!
+//! With `y = x Wᵀ + s · d Aᵀ Bᵀ`, `d = drop(x)` and `v = s · dy B` the gradients are
+//!
+//! ```text
+//! dx = dy W + drop(v A)      dW = dyᵀ x      dA = vᵀ d      dB = s · dyᵀ (d Aᵀ)
+//! ```
+//!
+//! The mask of `drop` is a function of the seed and the place, so backward draws it again instead of keeping it.
+
+mod cpu;
+mod dropout;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-use crate::error::Result;
+use self::cpu::{Low, Weight};
+use self::dropout::Dropout;
+use super::cpu::{floats, floats_of, input};
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::error::check;
 use crate::nn::quant::Nf4;
 
 /// A weight (out, in) that does not train.
@@ -15,6 +32,19 @@ pub enum Frozen {
     Dense(Tensor),
     /// 4 bits; dequantised panel by panel inside the product, never whole.
     Nf4(Arc<Nf4>),
+}
+
+impl Frozen {
+    /// (out, in)
+    ///
+    /// # Errors
+    /// A dense weight that is not a matrix.
+    pub fn shape(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Dense(w) => Ok(w.dims2()?),
+            Self::Nf4(w) => Ok(w.shape),
+        }
+    }
 }
 
 /// A low-rank update of a frozen weight.
@@ -31,12 +61,198 @@ pub struct Adapter {
 }
 
 /// `y = x Wᵀ`: x (…, in), w (out, in) -> (…, out). Gradients for both.
-pub fn linear(_x: &Tensor, _w: &Tensor, _interrupt: &Interrupt) -> Result<Tensor> {
-    todo!()
+///
+/// # Errors
+/// Shapes that do not fit each other, or a stop.
+pub fn linear(x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let (x, w) = (input(x, "linear")?, input(w, "linear")?);
+    fits(&x, w.dims2()?)?;
+    Ok(x.apply_op2(&w, Linear { interrupt: interrupt.clone() })?)
 }
 
 /// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W is frozen, and its dequantised
 /// values are never kept.
-pub fn lora_linear(_x: &Tensor, _w: &Frozen, _adapter: Option<&Adapter>, _interrupt: &Interrupt) -> Result<Tensor> {
-    todo!()
+///
+/// # Errors
+/// Shapes that do not fit each other, a dropout outside of 0..1, or a stop.
+pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let x = input(x, "lora_linear")?;
+    let (out, wide) = w.shape()?;
+    fits(&x, (out, wide))?;
+    let weight = match w {
+        Frozen::Dense(w) => Frozen::Dense(input(&w.detach(), "lora_linear")?),
+        Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
+    };
+    let frozen = FrozenLinear { weight, shape: (out, wide), interrupt: interrupt.clone() };
+    let Some(adapter) = adapter else { return Ok(x.apply_op1(frozen)?) };
+    let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
+    let (rank, a_in) = a.dims2()?;
+    if a_in != wide || b.dims2()? != (out, rank) {
+        return Err(Error::mistake(format!(
+            "an adapter of {:?} and {:?} does not fit a weight of ({out}, {wide})",
+            a.dims(),
+            b.dims()
+        )));
+    }
+    let dropout = match adapter.dropout {
+        Some((share, seed)) => Dropout::new(share, seed)?,
+        None => None,
+    };
+    Ok(x.apply_op3(&a, &b, LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout })?)
+}
+
+/// Refuses an input whose last axis is not the weight's input.
+fn fits(x: &Tensor, (out, wide): (usize, usize)) -> Result<()> {
+    match x.dims().last() {
+        Some(&last) if last == wide => Ok(()),
+        _ => Err(Error::mistake(format!("an input of {:?} does not fit a weight of ({out}, {wide})", x.dims()))),
+    }
+}
+
+/// The shape of the output: that of the input with another last axis.
+fn widened(input: &Layout, out: usize) -> Shape {
+    let mut dims = input.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = out;
+    }
+    Shape::from(dims)
+}
+
+/// How many rows a (…, in) tensor has.
+fn rows(x: &Layout) -> usize {
+    x.dims().iter().rev().skip(1).product()
+}
+
+struct Linear {
+    interrupt: Interrupt,
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let shape = wl.shape().dims2()?;
+        let weight = Weight::Dense(floats_of(w, wl)?);
+        let y = cpu::forward(floats_of(x, xl)?, rows(xl), weight, shape, None);
+        Ok((CpuStorage::F32(y), widened(xl, shape.0)))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+        check(&self.interrupt)?;
+        let (shape, dy) = (w.dims2()?, dy.contiguous()?);
+        let (dy, rows) = (floats(&dy)?, rows(x.layout()));
+        let dx = match x.track_op() {
+            true => {
+                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape);
+                Some(Tensor::from_vec(dx, x.shape(), x.device())?)
+            }
+            false => None,
+        };
+        let dw = match w.track_op() {
+            true => Some(Tensor::from_vec(cpu::weight_gradient(&dy, rows, &floats(x)?, shape), shape, w.device())?),
+            false => None,
+        };
+        Ok((dx, dw))
+    }
+}
+
+struct FrozenLinear {
+    weight: Frozen,
+    shape: (usize, usize),
+    interrupt: Interrupt,
+}
+
+impl FrozenLinear {
+    /// Calls `work` with the values, borrowed.
+    fn with<T>(&self, work: impl FnOnce(Weight<'_>) -> T) -> Candle<T> {
+        match &self.weight {
+            Frozen::Dense(w) => Ok(work(Weight::Dense(&floats(w)?))),
+            Frozen::Nf4(w) => Ok(work(Weight::Nf4(w))),
+        }
+    }
+}
+
+impl CustomOp1 for FrozenLinear {
+    fn name(&self) -> &'static str {
+        "frozen_linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let values = floats_of(x, xl)?;
+        let y = self.with(|w| cpu::forward(values, rows(xl), w, self.shape, None))?;
+        Ok((CpuStorage::F32(y), widened(xl, self.shape.0)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<Option<Tensor>> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        let dy = floats(&dy)?;
+        let dx = self.with(|w| cpu::input_gradient(&dy, rows(x.layout()), w, self.shape))?;
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
+}
+
+struct LoraLinear {
+    frozen: FrozenLinear,
+    rank: usize,
+    scale: f32,
+    dropout: Option<Dropout>,
+}
+
+impl LoraLinear {
+    fn low<'a>(&self, a: &'a [f32], b: &'a [f32]) -> Low<'a> {
+        Low { a, b, rank: self.rank, scale: self.scale, dropout: self.dropout }
+    }
+}
+
+impl CustomOp3 for LoraLinear {
+    fn name(&self) -> &'static str {
+        "lora_linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        a: &CpuStorage,
+        al: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Candle<(CpuStorage, Shape)> {
+        let values = floats_of(x, xl)?;
+        let low = self.low(floats_of(a, al)?, floats_of(b, bl)?);
+        let shape = self.frozen.shape;
+        let y = self.frozen.with(|w| cpu::forward(values, rows(xl), w, shape, Some(&low)))?;
+        Ok((CpuStorage::F32(y), widened(xl, shape.0)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Candle<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        check(&self.frozen.interrupt)?;
+        let dy = dy.contiguous()?;
+        let (dy, rows) = (floats(&dy)?, rows(x.layout()));
+        let (xs, av, bv) = (floats(x)?, floats(a)?, floats(b)?);
+        let low = self.low(&av, &bv);
+        let shape = self.frozen.shape;
+        let mut dx = match x.track_op() {
+            true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape))?),
+            false => None,
+        };
+        let (da, db) = cpu::low_gradients(&dy, rows, &xs, shape, &low, dx.as_deref_mut());
+        Ok((
+            dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?,
+            Some(Tensor::from_vec(da, a.shape(), a.device())?),
+            Some(Tensor::from_vec(db, b.shape(), b.device())?),
+        ))
+    }
 }

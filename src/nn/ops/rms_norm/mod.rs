@@ -1,11 +1,75 @@
 //! RMSNorm (Zhang & Sennrich 2019): `y = x / √(mean(x²) + ε) · w`.
+//!
+//! With `r = 1 / √(mean(x²) + ε)` and `g = w · dy`, for each row: `dx = r · g − x · r³ · mean(g · x)`; `dw = Σ dy · x · r`
+//! over the rows.
 
-use candle_core::Tensor;
+mod cpu;
 
-use crate::error::Result;
+use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
+
+use super::cpu::{floats, floats_of, input};
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::error::check;
 
 /// x (…, hidden), w (hidden) -> (…, hidden). Gradients for both.
-pub fn rms_norm(_x: &Tensor, _w: &Tensor, _eps: f64, _interrupt: &Interrupt) -> Result<Tensor> {
-    todo!()
+///
+/// # Errors
+/// A weight of another width, or a stop.
+pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let (x, w) = (input(x, "rms_norm")?, input(w, "rms_norm")?);
+    if x.dims().last().copied() != Some(w.dims1()?) || w.elem_count() == 0 {
+        return Err(Error::mistake(format!("a norm of {:?} does not fit an input of {:?}", w.dims(), x.dims())));
+    }
+    Ok(x.apply_op2(&w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() })?)
+}
+
+struct RmsNorm {
+    eps: f32,
+    interrupt: Interrupt,
+}
+
+impl CustomOp2 for RmsNorm {
+    fn name(&self) -> &'static str {
+        "rms_norm"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let y = cpu::forward(floats_of(x, xl)?, floats_of(w, wl)?, self.eps);
+        Ok((CpuStorage::F32(y), xl.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        let (dx, dw) = cpu::backward(&floats(x)?, &floats(w)?, &floats(&dy)?, self.eps);
+        Ok((Some(Tensor::from_vec(dx, x.shape(), x.device())?), Some(Tensor::from_vec(dw, w.shape(), w.device())?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::twin::{hold, random};
+
+    fn naive(x: &Tensor, w: &Tensor, eps: f64) -> Candle<Tensor> {
+        let mean = x.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
+        x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
+    }
+
+    #[test]
+    fn it_equals_its_twin() {
+        for (seed, shape) in [&[1, 1][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[4, 1]].iter().enumerate()
+        {
+            let (x, w) = (random(shape, seed as u64), random(&shape[shape.len() - 1..], 50));
+            hold(&format!("{shape:?}"), &[x, w], |x, i| rms_norm(&x[0], &x[1], 1e-5, i), |x| naive(&x[0], &x[1], 1e-5));
+        }
+    }
+
+    #[test]
+    fn a_weight_of_another_width_is_refused() {
+        let error = rms_norm(&random(&[2, 4], 0), &random(&[3], 1), 1e-5, &Interrupt::new()).unwrap_err();
+        assert_eq!(error.message(), "a norm of [3] does not fit an input of [2, 4]");
+    }
 }

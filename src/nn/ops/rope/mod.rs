@@ -1,11 +1,100 @@
-//! Rotary positions (Su et al. 2021) in the half-split layout of `transformers`' LLaMA.
+//! Rotary positions (Su et al. 2021) in the half-split layout of `transformers`' LLaMA: with `half = dim / 2` and the
+//! angle `φ = position · θ^(−2i / dim)`, the pair (xᵢ, xᵢ₊half) is turned by φ. The gradient is turned back.
 
-use candle_core::Tensor;
+mod cpu;
 
-use crate::error::Result;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
+
+use self::cpu::Angles;
+use super::cpu::{floats, floats_of, input};
+use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::error::check;
 
 /// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.
-pub fn rope(_x: &Tensor, _theta: f64, _offset: usize, _interrupt: &Interrupt) -> Result<Tensor> {
-    todo!()
+///
+/// # Errors
+/// An odd `dim`, another rank, or a stop.
+pub fn rope(x: &Tensor, theta: f64, offset: usize, interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let x = input(x, "rope")?;
+    let (_, time, _, dim) = x.dims4()?;
+    if dim % 2 == 1 {
+        return Err(Error::mistake(format!("rotary positions want an even head width, not {dim}")));
+    }
+    let angles = Angles::get(theta, dim, offset..offset + time);
+    Ok(x.apply_op1(Rope { angles, offset, interrupt: interrupt.clone() })?)
+}
+
+struct Rope {
+    angles: Angles,
+    offset: usize,
+    interrupt: Interrupt,
+}
+
+impl CustomOp1 for Rope {
+    fn name(&self) -> &'static str {
+        "rope"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let y = cpu::turn(floats_of(x, l)?, l.shape().dims4()?, &self.angles, self.offset, 1.0);
+        Ok((CpuStorage::F32(y), l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<Option<Tensor>> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        let dx = cpu::turn(&floats(&dy)?, x.dims4()?, &self.angles, self.offset, -1.0);
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::ops::twin::{close, hold, random, values};
+
+    /// `x · cos + rotate_half(x) · sin`, as `transformers` writes it.
+    fn naive(x: &Tensor, theta: f64, offset: usize) -> Candle<Tensor> {
+        let (_, time, _, dim) = x.dims4()?;
+        let half = dim / 2;
+        let mut angles = Vec::new();
+        for t in 0..time {
+            for i in 0..dim {
+                angles.push(((t + offset) as f64 * theta.powf(-2.0 * (i % half) as f64 / dim as f64)) as f32);
+            }
+        }
+        let angles = Tensor::from_vec(angles, (1, time, 1, dim), &Device::Cpu)?;
+        let (left, right) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
+        let turned = Tensor::cat(&[right.neg()?, left], 3)?;
+        x.broadcast_mul(&angles.cos()?)? + turned.broadcast_mul(&angles.sin()?)?
+    }
+
+    #[test]
+    fn it_equals_its_twin() {
+        for (seed, shape, offset) in [(0, [1, 1, 1, 2], 0), (1, [2, 7, 3, 6], 5), (2, [3, 33, 5, 64], 100)] {
+            let x = random(&shape, seed);
+            hold(&format!("{shape:?}"), &[x], |x, i| rope(&x[0], 1e4, offset, i), |x| naive(&x[0], 1e4, offset));
+        }
+    }
+
+    #[test]
+    fn a_later_offset_is_a_later_position() {
+        let x = random(&[1, 9, 2, 8], 3);
+        let whole = rope(&x, 1e4, 0, &Interrupt::new()).unwrap();
+        let last = rope(&x.narrow(1, 8, 1).unwrap(), 1e4, 8, &Interrupt::new()).unwrap();
+        close("last", &last, &whole.narrow(1, 8, 1).unwrap(), 0.0);
+        // Beyond the first table, and with another base in between.
+        let far = rope(&x, 1e4, 5000, &Interrupt::new()).unwrap();
+        assert_ne!(values(&rope(&x, 5e5, 5000, &Interrupt::new()).unwrap()), values(&far));
+        close("far", &rope(&x, 1e4, 5000, &Interrupt::new()).unwrap(), &far, 0.0);
+    }
+
+    #[test]
+    fn an_odd_width_is_refused() {
+        assert!(rope(&random(&[1, 2, 1, 3], 0), 1e4, 0, &Interrupt::new()).is_err_and(|e| e.is_mistake()));
+    }
 }

@@ -1,0 +1,270 @@
+//! The host: sockets on one thread, the interpreter on another, and what passes between them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jupyter_protocol::{ConnectionInfo, JupyterMessage};
+use jupyter_zmq_client as zmq;
+use serde_json::json;
+use tokio::sync::mpsc;
+use zeromq::{SocketRecv, SocketSend};
+
+use crate::error::{Error, Result};
+use crate::iopub;
+use crate::shell::{self, Cell, Running, Shared};
+use crate::stdin::{Question, Stdin};
+use crate::wire::{Request, receive, reply, unknown};
+use crate::worker;
+use crate::{Fault, Interpreter, Outbox, Output};
+
+/// The library queues what it sends; after the last message it needs this long to get it out.
+const LINGER: Duration = Duration::from_millis(150);
+/// A socket that failed is tried again after this.
+const BREATH: Duration = Duration::from_millis(5);
+
+/// Why the host returned. The interpreter's thread may still run: leave the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The front end asked for it.
+    Shutdown,
+    /// The front end asked for it and will start the kernel again.
+    Restart,
+    /// The process that started the kernel is gone.
+    Orphaned,
+}
+
+/// Asks the running cell to stop. Called from the host's thread on an interrupt request and on SIGINT.
+pub struct Stop(Box<dyn Fn() + Send + Sync>);
+
+impl Stop {
+    /// A stop over any function that returns at once.
+    pub fn new(stop: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Box::new(stop))
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
+}
+
+/// Serves `connection` until the front end asks for shutdown. `make` runs on the interpreter's own thread.
+///
+/// # Errors
+/// A socket that cannot be opened; an interpreter that does not start.
+pub fn serve<I: Interpreter>(
+    connection: &ConnectionInfo,
+    stop: Stop,
+    make: impl FnOnce(Outbox, Stdin) -> Result<I, Fault> + Send + 'static,
+) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    let exit = tasks.block_on(&runtime, host(connection, stop, make));
+    runtime.shutdown_background();
+    exit
+}
+
+async fn host<I: Interpreter>(
+    connection: &ConnectionInfo,
+    stop: Stop,
+    make: impl FnOnce(Outbox, Stdin) -> Result<I, Fault> + Send + 'static,
+) -> Result<Exit> {
+    let parent = parent_id();
+    let session = format!("{:x}-{:x}", std::process::id(), connection.shell_port);
+    let opened = |channel| move |e: zmq::RuntimeError| Error::Socket { channel, message: e.to_string() };
+    let heartbeat = zmq::create_kernel_heartbeat_connection(connection).await.map_err(opened("heartbeat"))?;
+    let iopub = zmq::create_kernel_iopub_xpub_connection(connection, &session).await.map_err(opened("iopub"))?;
+    let stdin = zmq::create_kernel_stdin_connection(connection, &session).await.map_err(opened("stdin"))?;
+    let shell = zmq::create_kernel_shell_connection(connection, &session).await.map_err(opened("shell"))?;
+    let control = zmq::create_kernel_control_connection(connection, &session).await.map_err(opened("control"))?;
+
+    let (to_iopub, iopub_queue) = mpsc::unbounded_channel();
+    tokio::task::spawn_local(beat(heartbeat));
+    tokio::task::spawn_local(iopub::run(iopub, iopub_queue));
+
+    let cell = Cell::default();
+    let (questions, question_queue) = mpsc::unbounded_channel();
+    let (answers, answer_queue) = std::sync::mpsc::channel();
+    tokio::task::spawn_local(ask(stdin, question_queue, answers, cell.running.clone()));
+
+    let outbox = paging(iopub::outbox(to_iopub.clone()), cell.pages.clone());
+    let asker = asking(questions, cell.running.clone());
+    let stdin = Stdin::new(asker, answer_queue, cell.stop.clone());
+    let worker = worker::start(move || make(outbox, stdin)).await?;
+
+    let (replies, reply_queue) = mpsc::unbounded_channel();
+    let shared = Arc::new(Shared::new(worker, to_iopub, replies, cell));
+    let (requests, request_queue) = mpsc::unbounded_channel();
+    let (shell_out, shell_in) = shell.split();
+    tokio::task::spawn_local(post(shell_out, reply_queue));
+    tokio::task::spawn_local(listen(shell_in, requests));
+    tokio::task::spawn_local(shell::receive(shared.clone(), request_queue));
+
+    let brake = Arc::new(Brake { cell: shared.stop.clone(), stop });
+    tokio::task::spawn_local(signals(brake.clone()));
+    tokio::select! {
+        exit = controlled(control, shared, brake) => Ok(exit),
+        () = orphaned(parent) => Ok(Exit::Orphaned),
+    }
+}
+
+/// What an interrupt does: it ends a question to the user, and tells the language.
+struct Brake {
+    cell: Arc<AtomicBool>,
+    stop: Stop,
+}
+
+impl Brake {
+    fn pull(&self) {
+        self.cell.store(true, Ordering::SeqCst);
+        (self.stop.0)();
+    }
+}
+
+/// Answers every ping with itself, whatever happens.
+async fn beat(mut heartbeat: zmq::KernelHeartbeatConnection) {
+    loop {
+        match heartbeat.socket.recv().await {
+            // A peer that left before its answer is no reason to stop.
+            Ok(ping) => drop(heartbeat.socket.send(ping).await),
+            Err(_) => tokio::time::sleep(BREATH).await,
+        }
+    }
+}
+
+/// Reads requests for ever; a message that cannot be read or is not signed is passed over.
+async fn listen<S: SocketRecv>(mut connection: zmq::Connection<S>, requests: mpsc::UnboundedSender<Request>) {
+    loop {
+        match receive(&mut connection).await {
+            Ok(request) => {
+                if requests.send(request).is_err() {
+                    return;
+                }
+            }
+            Err(_) => tokio::time::sleep(BREATH).await,
+        }
+    }
+}
+
+/// Sends replies in order; one whose client left is dropped.
+async fn post<S: SocketSend>(mut connection: zmq::Connection<S>, mut replies: mpsc::UnboundedReceiver<JupyterMessage>) {
+    while let Some(message) = replies.recv().await {
+        let _ = connection.send(message).await;
+    }
+}
+
+/// The control channel: interrupt and shutdown, answered while a cell runs.
+async fn controlled(mut control: zmq::KernelControlConnection, shared: Arc<Shared>, brake: Arc<Brake>) -> Exit {
+    loop {
+        let request = match receive(&mut control).await {
+            Ok(request) => Arc::new(request),
+            Err(_) => {
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        shared.status("busy", &request);
+        let kind = request.kind().replace("_request", "_reply");
+        let restart = request.content.get("restart").and_then(serde_json::Value::as_bool).unwrap_or(false);
+        let content = match request.kind() {
+            "interrupt_request" => {
+                brake.pull();
+                Some(json!({ "status": "ok" }))
+            }
+            "shutdown_request" => {
+                brake.pull();
+                Some(json!({ "status": "ok", "restart": restart }))
+            }
+            _ => shared.answer(&request),
+        };
+        if let Some(content) = content {
+            let _ = control.send(reply(&kind, content, &request)).await;
+        }
+        if request.kind() == "shutdown_request" {
+            shared.publish("shutdown_reply", json!({ "status": "ok", "restart": restart }), &request);
+            shared.status("idle", &request);
+            tokio::time::sleep(LINGER).await;
+            return if restart { Exit::Restart } else { Exit::Shutdown };
+        }
+        shared.status("idle", &request);
+    }
+}
+
+/// SIGINT, which some front ends send in place of a message.
+async fn signals(brake: Arc<Brake>) {
+    while tokio::signal::ctrl_c().await.is_ok() {
+        brake.pull();
+    }
+}
+
+/// Ends when the process that started this one is gone, so that no kernel outlives its server.
+async fn orphaned(parent: Option<u32>) {
+    let Some(parent) = parent.filter(|&id| id > 1) else { return std::future::pending().await };
+    while parent_id() == Some(parent) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(unix)]
+fn parent_id() -> Option<u32> {
+    Some(std::os::unix::process::parent_id())
+}
+
+#[cfg(not(unix))]
+fn parent_id() -> Option<u32> {
+    None
+}
+
+/// An outbox that keeps pages for the reply and passes the rest on.
+fn paging(outbox: Outbox, pages: Arc<Mutex<Vec<crate::Bundle>>>) -> Outbox {
+    Outbox::new(move |output| match output {
+        Output::Page(page) => pages.lock().unwrap_or_else(PoisonError::into_inner).push(page),
+        other => outbox.send(other),
+    })
+}
+
+/// Takes a question when the running cell's front end allows any.
+fn asking(
+    questions: mpsc::UnboundedSender<Question>,
+    running: Arc<Mutex<Option<Running>>>,
+) -> impl Fn(Question) -> bool + Send + Sync {
+    move |question| {
+        let allowed =
+            running.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(|cell| cell.allow_stdin);
+        allowed && questions.send(question).is_ok()
+    }
+}
+
+/// The stdin channel: questions go to the front end of the running cell, answers to whoever waits.
+async fn ask(
+    mut stdin: zmq::KernelStdinConnection,
+    mut questions: mpsc::UnboundedReceiver<Question>,
+    answers: std::sync::mpsc::Sender<String>,
+    running: Arc<Mutex<Option<Running>>>,
+) {
+    loop {
+        tokio::select! {
+            question = questions.recv() => {
+                let Some(question) = question else { return };
+                let cell = running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(Running { request, .. }) = cell {
+                    let content = json!({ "prompt": question.prompt, "password": question.password });
+                    // The identity of the cell's client routes the question to it.
+                    let message = JupyterMessage::new(unknown("input_request", content), Some(&request.envelope));
+                    let _ = stdin.send(message).await;
+                }
+            }
+            answer = receive(&mut stdin) => match answer {
+                Ok(answer) if answer.kind() == "input_reply" => {
+                    let value = answer.content.get("value").and_then(serde_json::Value::as_str).unwrap_or("");
+                    let _ = answers.send(value.to_owned());
+                }
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(BREATH).await,
+            }
+        }
+    }
+}

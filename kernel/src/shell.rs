@@ -1,0 +1,353 @@
+//! The shell channel: cells one after the other, everything else at once, also while a cell runs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jupyter_protocol::JupyterMessage;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::history::{History, Query};
+use crate::iopub::Publish;
+use crate::wire::{Request, reply};
+use crate::worker::{Job, Outcome, Worker};
+use crate::{Bundle, Completeness, Fault, Language};
+
+/// Requests that a front end sent in one go arrive within this time of each other.
+const SAME_BREATH: Duration = Duration::from_millis(20);
+
+/// What the channels share.
+pub(crate) struct Shared {
+    pub(crate) worker: Worker,
+    pub(crate) iopub: mpsc::UnboundedSender<Publish>,
+    pub(crate) replies: mpsc::UnboundedSender<JupyterMessage>,
+    pub(crate) pages: Arc<Mutex<Vec<Bundle>>>,
+    /// The cell that runs, for questions to its front end and for the status after other requests.
+    pub(crate) running: Arc<Mutex<Option<Running>>>,
+    pub(crate) stop: Arc<AtomicBool>,
+    history: Mutex<History>,
+    count: AtomicUsize,
+}
+
+/// A cell that runs.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) request: Arc<Request>,
+    pub(crate) allow_stdin: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+struct Execute {
+    code: String,
+    silent: bool,
+    store_history: bool,
+    user_expressions: BTreeMap<String, String>,
+    allow_stdin: bool,
+    stop_on_error: bool,
+}
+
+impl Default for Execute {
+    fn default() -> Self {
+        Self {
+            code: String::new(),
+            silent: false,
+            store_history: true,
+            user_expressions: BTreeMap::new(),
+            allow_stdin: false,
+            stop_on_error: true,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Typed {
+    code: String,
+    cursor_pos: usize,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        worker: Worker,
+        iopub: mpsc::UnboundedSender<Publish>,
+        replies: mpsc::UnboundedSender<JupyterMessage>,
+        cell: Cell,
+    ) -> Self {
+        let Cell { pages, running, stop } = cell;
+        let (history, count) = (Mutex::default(), AtomicUsize::new(0));
+        Self { worker, iopub, replies, pages, running, stop, history, count }
+    }
+
+    /// Says that the kernel is at work on a request, or done with it.
+    pub(crate) fn status(&self, state: &str, request: &Arc<Request>) {
+        self.publish("status", json!({ "execution_state": state }), request);
+    }
+
+    pub(crate) fn publish(&self, kind: &'static str, content: Value, request: &Arc<Request>) {
+        // Closed only when the kernel is on its way out.
+        let _ = self.iopub.send(Publish::Message(kind, content, request.clone()));
+    }
+
+    /// The answer to a request that needs no interpreter, if it is one.
+    pub(crate) fn answer(&self, request: &Request) -> Option<Value> {
+        let content = match request.kind() {
+            "kernel_info_request" => kernel_info(&self.worker.language),
+            "is_complete_request" => {
+                let typed: Typed = request.parse();
+                self.assisted(|assistant| is_complete(&assistant.completeness(&typed.code)))
+            }
+            "complete_request" => {
+                let typed: Typed = request.parse();
+                self.assisted(|assistant| complete(assistant, &typed))
+            }
+            "inspect_request" => {
+                let typed: Typed = request.parse();
+                let cursor = byte_of(&typed.code, typed.cursor_pos);
+                let found = self.assisted(|assistant| assistant.inspect(&typed.code, cursor));
+                let data = found.as_ref().map_or_else(|| json!({}), |bundle| json!(bundle.forms()));
+                json!({ "status": "ok", "found": found.is_some(), "data": data, "metadata": {} })
+            }
+            "history_request" => {
+                let query: Query = request.parse();
+                self.history.lock().unwrap_or_else(PoisonError::into_inner).answer(&query)
+            }
+            "comm_info_request" => json!({ "status": "ok", "comms": {} }),
+            _ => return None,
+        };
+        Some(content)
+    }
+
+    fn assisted<T>(&self, ask: impl FnOnce(&dyn crate::Assistant) -> T) -> T {
+        ask(&**self.worker.assistant.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Anything but a cell: answered between busy and idle. When a cell runs, its busy is said again after, since some
+    /// front ends show the last status they heard.
+    fn at_once(&self, request: &Arc<Request>) {
+        self.status("busy", request);
+        if let Some(content) = self.answer(request) {
+            let kind = request.kind().replace("_request", "_reply");
+            let _ = self.replies.send(reply(&kind, content, request));
+        } else if request.kind() == "comm_open" {
+            // No comm has a target here, and the protocol wants such a one closed.
+            let id = request.content.get("comm_id").cloned().unwrap_or_default();
+            self.publish("comm_close", json!({ "comm_id": id, "data": {} }), request);
+        }
+        self.status("idle", request);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(Running { request, .. }) = running {
+            self.status("busy", &request);
+        }
+    }
+}
+
+/// What the interpreter's handles and the shell know of the present cell.
+#[derive(Clone, Default)]
+pub(crate) struct Cell {
+    pub(crate) pages: Arc<Mutex<Vec<Bundle>>>,
+    pub(crate) running: Arc<Mutex<Option<Running>>>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+/// Sorts requests: cells into a queue, the rest is answered at once.
+pub(crate) async fn receive(shared: Arc<Shared>, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let (cells, queue) = mpsc::unbounded_channel();
+    tokio::task::spawn_local(run_cells(shared.clone(), queue));
+    while let Some(request) = requests.recv().await {
+        let request = Arc::new(request);
+        if request.kind() == "execute_request" {
+            let _ = cells.send(request);
+        } else {
+            shared.at_once(&request);
+        }
+    }
+}
+
+async fn run_cells(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Arc<Request>>) {
+    while let Some(request) = queue.recv().await {
+        shared.status("busy", &request);
+        let execute: Execute = request.parse();
+        let (well, content) = shared.run_cell(&request, &execute).await;
+        let mut behind = Vec::new();
+        if !well && execute.stop_on_error {
+            // What was sent along with this cell falls with it; what is sent after its reply does not.
+            tokio::time::sleep(SAME_BREATH).await;
+            behind.extend(std::iter::from_fn(|| queue.try_recv().ok()));
+        }
+        let _ = shared.replies.send(reply("execute_reply", content, &request));
+        shared.status("idle", &request);
+        behind.iter().for_each(|queued| shared.abort(queued));
+    }
+}
+
+impl Shared {
+    /// Runs a cell: whether it went well, and the content of its reply.
+    async fn run_cell(&self, request: &Arc<Request>, execute: &Execute) -> (bool, Value) {
+        let stored = execute.store_history && !execute.silent;
+        let number = self.count.load(Ordering::Relaxed) + usize::from(stored);
+        self.count.store(number, Ordering::Relaxed);
+        if stored {
+            self.history.lock().unwrap_or_else(PoisonError::into_inner).push(number, &execute.code);
+        }
+        let _ = self.iopub.send(Publish::About(request.clone()));
+        if !execute.silent {
+            self.publish("execute_input", json!({ "code": execute.code, "execution_count": number }), request);
+        }
+        let outcome = self.work(request, execute).await;
+        let content = self.conclude(request, execute, number, &outcome);
+        self.flushed().await;
+        (outcome.value.is_ok(), content)
+    }
+
+    async fn work(&self, request: &Arc<Request>, execute: &Execute) -> Outcome {
+        self.stop.store(false, Ordering::SeqCst);
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let running = Running { request: request.clone(), allow_stdin: execute.allow_stdin };
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+        let (done, outcome) = oneshot::channel();
+        let job = Job { cell: execute.code.clone(), expressions: execute.user_expressions.clone(), done };
+        let sent = self.worker.jobs.send(job).is_ok();
+        let outcome = if sent { outcome.await.ok() } else { None };
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        outcome.unwrap_or_else(|| Outcome {
+            value: Err(Fault::new("Panic", "the interpreter is gone; restart the kernel")),
+            expressions: BTreeMap::new(),
+        })
+    }
+
+    /// Publishes the value or the fault, and makes the content of the reply.
+    fn conclude(&self, request: &Arc<Request>, execute: &Execute, number: usize, outcome: &Outcome) -> Value {
+        let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
+        let payload: Vec<Value> =
+            pages.iter().map(|page| json!({ "source": "page", "data": page.forms(), "start": 0 })).collect();
+        match &outcome.value {
+            Ok(value) => {
+                if let (Some(bundle), false) = (value, execute.silent) {
+                    let result = json!({ "execution_count": number, "data": bundle.forms(), "metadata": {} });
+                    self.publish("execute_result", result, request);
+                }
+                let expressions: Map<String, Value> =
+                    outcome.expressions.iter().map(|(name, value)| (name.clone(), expression(value))).collect();
+                json!({ "status": "ok", "execution_count": number, "payload": payload, "user_expressions": expressions })
+            }
+            Err(fault) => {
+                let mut content = error(fault);
+                if !execute.silent {
+                    self.publish("error", content.clone(), request);
+                }
+                content["status"] = "error".into();
+                content["execution_count"] = number.into();
+                content["payload"] = payload.into();
+                content["user_expressions"] = json!({});
+                content
+            }
+        }
+    }
+
+    /// Waits until all that was said has been sent.
+    async fn flushed(&self) {
+        let (done, sent) = oneshot::channel();
+        if self.iopub.send(Publish::Flush(done)).is_ok() {
+            let _ = sent.await;
+        }
+    }
+
+    /// Answers a cell that a fault before it keeps from running.
+    fn abort(&self, request: &Arc<Request>) {
+        self.status("busy", request);
+        let content = json!({ "status": "aborted", "execution_count": self.count.load(Ordering::Relaxed),
+            "payload": [], "user_expressions": {} });
+        let _ = self.replies.send(reply("execute_reply", content, request));
+        self.status("idle", request);
+    }
+}
+
+fn error(fault: &Fault) -> Value {
+    json!({ "ename": fault.name, "evalue": fault.message, "traceback": fault.traceback })
+}
+
+fn expression(value: &Result<Bundle, Fault>) -> Value {
+    match value {
+        Ok(bundle) => json!({ "status": "ok", "data": bundle.forms(), "metadata": {} }),
+        Err(fault) => {
+            let mut content = error(fault);
+            content["status"] = "error".into();
+            content
+        }
+    }
+}
+
+fn kernel_info(language: &Language) -> Value {
+    let links: Vec<Value> = language.help_links.iter().map(|(text, url)| json!({ "text": text, "url": url })).collect();
+    json!({
+        "status": "ok",
+        "protocol_version": "5.4",
+        "implementation": language.implementation,
+        "implementation_version": language.implementation_version,
+        "language_info": {
+            "name": language.name,
+            "version": language.version,
+            "mimetype": language.mimetype,
+            "file_extension": language.file_extension,
+            "pygments_lexer": language.highlighter,
+            "codemirror_mode": language.highlighter,
+            "nbconvert_exporter": "script",
+        },
+        "banner": language.banner,
+        "help_links": links,
+        "debugger": false,
+        "supported_features": [],
+    })
+}
+
+fn is_complete(completeness: &Completeness) -> Value {
+    match completeness {
+        Completeness::Complete => json!({ "status": "complete" }),
+        Completeness::Incomplete { indent } => json!({ "status": "incomplete", "indent": indent }),
+        Completeness::Invalid => json!({ "status": "invalid" }),
+        Completeness::Unknown => json!({ "status": "unknown" }),
+    }
+}
+
+fn complete(assistant: &dyn crate::Assistant, typed: &Typed) -> Value {
+    let found = assistant.complete(&typed.code, byte_of(&typed.code, typed.cursor_pos));
+    let (start, end) = (chars_to(&typed.code, found.start), chars_to(&typed.code, found.end));
+    let matches: Vec<&str> = found.items.iter().map(|item| item.text.as_str()).collect();
+    let types: Vec<Value> = found
+        .items
+        .iter()
+        .map(|item| {
+            json!({ "start": start, "end": end, "text": item.text, "type": item.kind, "signature": item.signature })
+        })
+        .collect();
+    json!({ "status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end,
+        "metadata": { "_jupyter_types_experimental": types } })
+}
+
+/// The byte offset of a cursor in code points; one past the end is the end.
+fn byte_of(code: &str, cursor: usize) -> usize {
+    code.char_indices().nth(cursor).map_or(code.len(), |(at, _)| at)
+}
+
+/// The cursor in code points of a byte offset.
+fn chars_to(code: &str, byte: usize) -> usize {
+    code.char_indices().take_while(|(at, _)| *at < byte).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_code_points_outside_and_bytes_inside() {
+        let code = "é𝄞x";
+        let bytes: Vec<usize> = (0..5).map(|cursor| byte_of(code, cursor)).collect();
+        assert_eq!(bytes, [0, 2, 6, 7, 7]);
+        let back: Vec<usize> = bytes.iter().map(|&byte| chars_to(code, byte)).collect();
+        assert_eq!(back, [0, 1, 2, 3, 3]);
+    }
+}

@@ -1,0 +1,186 @@
+//! The command line: what was asked for, and who does it.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Read, Write as _};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use etude::error::Error;
+use etude::repl;
+use etude::script::programs::{PROGRAMS, Program};
+
+/// The exit code of a call that cannot be understood.
+const USAGE: i32 = 2;
+
+/// A practice room for music transformers: a scriptable notebook in one binary.
+///
+/// Without arguments a prompt opens; a script that is piped in is run whole.
+#[derive(Debug, Parser)]
+#[command(name = "etude", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Call {
+    /// Run CODE and print its value
+    #[arg(short = 'e', long = "eval", value_name = "CODE")]
+    eval: Option<String>,
+    /// Do not run the startup script (init.rhai in ~/.config/etude)
+    #[arg(long)]
+    no_init: bool,
+    /// Compute on N threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Run a script file (- for standard input); ARGS go to its `args` untouched
+    Run {
+        /// The script, and what its `args` holds
+        #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        file: Vec<String>,
+    },
+    /// A program that comes with the binary, or a script file
+    #[command(external_subcommand)]
+    Program(Vec<String>),
+}
+
+/// Does what the command line asks for: the exit code.
+pub(crate) fn main() -> i32 {
+    let matches = Call::command().after_help(after_help()).get_matches();
+    let call = match Call::from_arg_matches(&matches) {
+        Ok(call) => call,
+        Err(e) => e.exit(),
+    };
+    if let Some(threads) = call.threads {
+        // It fails only when the pool is there already, and nothing has computed yet.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+    }
+    match (call.eval, call.what) {
+        (Some(code), what) => match what {
+            None => repl::code("-e", &code, &[], true),
+            Some(What::Program(args)) => repl::code("-e", &code, &args, true),
+            Some(What::Run { .. }) => usage(&Error::mistake("-e and run exclude each other")),
+        },
+        (None, Some(What::Run { file })) => run(&file),
+        (None, Some(What::Program(words))) => program(&words),
+        (None, None) if std::io::stdin().is_terminal() => repl::prompt(!call.no_init),
+        (None, None) => piped(&[]),
+    }
+}
+
+/// `etude run FILE [ARGS]`
+fn run(words: &[String]) -> i32 {
+    let (file, args) = words.split_first().map_or(("-", &[][..]), |(file, args)| (file.as_str(), args));
+    let path = Path::new(file);
+    match () {
+        () if file == "-" => piped(args),
+        () if path.is_file() => repl::file(path, args),
+        () => {
+            let error = Error::mistake(format!("there is no script {file}"));
+            usage(&match Program::named(file) {
+                Some(program) => error.with_hint(format!("the program of that name is run by: etude {}", program.name)),
+                None => error,
+            })
+        }
+    }
+}
+
+/// `etude NAME [ARGS]` and `etude FILE.rhai [ARGS]`
+fn program(words: &[String]) -> i32 {
+    let Some((name, args)) = words.split_first() else { return USAGE };
+    if let Some(program) = Program::named(name) {
+        if matches!(args, [only] if only == "--help" || only == "-h") {
+            return say(&program.help());
+        }
+        return repl::program(program, args);
+    }
+    if name.ends_with(".rhai") || Path::new(name).is_file() {
+        return run(words);
+    }
+    let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).chain(["run"]).collect();
+    usage(&Error::unknown("command or program", name, &names))
+}
+
+/// The script on standard input.
+fn piped(args: &[String]) -> i32 {
+    let mut bytes = Vec::new();
+    if let Err(e) = std::io::stdin().read_to_end(&mut bytes) {
+        return usage(&Error::io("cannot read", "standard input", e));
+    }
+    match String::from_utf8(bytes) {
+        Ok(code) => repl::code("stdin", &code, args, false),
+        Err(e) => usage(&Error::broken(format!(
+            "standard input is no text: byte {} is not UTF-8",
+            e.utf8_error().valid_up_to()
+        ))),
+    }
+}
+
+/// Prints a text; a reader that has gone is no failure.
+fn say(text: &str) -> i32 {
+    let _ = writeln!(std::io::stdout(), "{text}");
+    0
+}
+
+fn usage(error: &Error) -> i32 {
+    let _ = writeln!(std::io::stderr(), "error: {error}\n\nFor more information, try 'etude --help'.");
+    USAGE
+}
+
+fn after_help() -> String {
+    let mut text = String::from("Programs (etude NAME --help says more):\n");
+    for program in PROGRAMS {
+        let _ = writeln!(text, "  {:<10}  {}", program.name, program.about());
+    }
+    text.push_str(
+        "
+Examples:
+  etude                                   open the prompt
+  etude quickstart                        the whole story: MIDI in, a tuned model and a new solo out
+  etude run tune.rhai midi/ --steps 500   run a script; its args are [\"midi/\", \"--steps\", \"500\"]
+  etude -e 'midi(\"song.mid\").tempo'       print a value
+  echo 'print(1 + 1)' | etude             run what is piped in
+
+Environment: NO_COLOR (no colours), ETUDE_HISTORY (file of typed lines; empty for none).
+Exit codes: 0 done, 1 the script failed, 2 wrong usage, 130 interrupted, or what exit(n) says.",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &[&str]) -> Call {
+        let matches = Call::command().try_get_matches_from(line).expect("a call");
+        Call::from_arg_matches(&matches).expect("a call")
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Call::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_a_script_is_its_own() {
+        let call = words(&["etude", "--threads", "2", "run", "a.rhai", "--threads", "3", "-e", "--", "--help"]);
+        assert_eq!(call.threads.map(NonZeroUsize::get), Some(2));
+        assert!(call.eval.is_none());
+        let Some(What::Run { file }) = call.what else { panic!("{call:?}") };
+        assert_eq!(file, ["a.rhai", "--threads", "3", "-e", "--", "--help"]);
+    }
+
+    #[test]
+    fn what_follows_a_program_is_its_own() {
+        let call = words(&["etude", "quickstart", "--no-init", "-e", "x", "--"]);
+        assert!(!call.no_init);
+        let Some(What::Program(all)) = call.what else { panic!("{call:?}") };
+        assert_eq!(all, ["quickstart", "--no-init", "-e", "x", "--"]);
+    }
+
+    #[test]
+    fn zero_threads_are_refused() {
+        assert!(Call::command().try_get_matches_from(["etude", "--threads", "0"]).is_err());
+    }
+}

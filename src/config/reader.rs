@@ -1,0 +1,232 @@
+//! A deserialiser over maps that keeps the path to what is wrong, and takes whole floats for integers.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Number, Value, map};
+
+use super::fault::Fault;
+
+/// Reads one value.
+#[derive(Debug)]
+pub(super) struct Reader(pub(super) Value);
+
+impl Reader {
+    /// Reads a number where an integer is wanted: `4.0` is 4.
+    fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.0 {
+            Value::Number(n) => match whole(n) {
+                Some(n) if n >= 0 => visitor.visit_u64(n.unsigned_abs()),
+                Some(n) => visitor.visit_i64(n),
+                None => self.deserialize_any(visitor),
+            },
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    /// The fault of a value where `wanted` should stand.
+    fn refuse(self, wanted: &'static str) -> Fault {
+        match self.deserialize_any(Nothing(wanted)) {
+            Ok(never) => match never {},
+            Err(fault) => fault,
+        }
+    }
+
+    fn array<'de, V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Array(items) if items.len() != len => Err(Fault::length(len, items.len())),
+            other => Self(other).deserialize_any(visitor),
+        }
+    }
+}
+
+/// The integer that a float is, if it is one and floats are exact there.
+fn whole(n: &Number) -> Option<i64> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    let x = n.as_f64().filter(|_| n.is_f64())?;
+    (x.fract() == 0.0 && x.abs() <= EXACT).then_some(x as i64)
+}
+
+macro_rules! integers {
+    ($($method:ident)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+            self.integer(visitor)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Reader {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(b) => visitor.visit_bool(b),
+            Value::Number(n) => match (n.as_u64(), n.as_i64(), n.as_f64()) {
+                (Some(n), ..) => visitor.visit_u64(n),
+                (_, Some(n), _) => visitor.visit_i64(n),
+                (.., Some(x)) => visitor.visit_f64(x),
+                _ => Err(Fault::custom(format!("{n} is too large"))),
+            },
+            Value::String(text) => visitor.visit_string(text),
+            Value::Array(items) => visitor.visit_seq(Items { rest: items.into_iter().enumerate() }),
+            Value::Object(map) => visitor.visit_map(Entries { rest: map.into_iter(), value: None }),
+        }
+    }
+
+    integers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        self.array(len, visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.array(len, visitor)
+    }
+
+    /// A map; serde would take an array for the fields in their order, which no user means.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        if self.0.is_object() { self.deserialize_any(visitor) } else { Err(self.refuse("a map")) }
+    }
+
+    /// `"name"`, or `{"name": content}`.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        let choice = match self.0 {
+            Value::String(name) => Choice { name, content: None },
+            Value::Object(map) if map.len() == 1 => one(map).ok_or_else(|| Fault::custom("an empty map"))?,
+            other => return Err(Self(other).refuse("a string")),
+        };
+        visitor.visit_enum(choice)
+    }
+
+    forward_to_deserialize_any! {
+        bool i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq map identifier ignored_any
+    }
+}
+
+fn one(map: Map<String, Value>) -> Option<Choice> {
+    map.into_iter().next().map(|(name, content)| Choice { name, content: Some(content) })
+}
+
+/// A visitor that takes nothing, for its refusals.
+struct Nothing(&'static str);
+
+impl Visitor<'_> for Nothing {
+    type Value = Infallible;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+struct Items {
+    rest: std::iter::Enumerate<std::vec::IntoIter<Value>>,
+}
+
+impl<'de> SeqAccess<'de> for Items {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        let Some((index, item)) = self.rest.next() else { return Ok(None) };
+        seed.deserialize(Reader(item)).map(Some).map_err(|fault| fault.at(index))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.rest.len())
+    }
+}
+
+struct Entries {
+    rest: map::IntoIter,
+    value: Option<(String, Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Fault;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        self.value = self.rest.next();
+        let Some((key, _)) = &self.value else { return Ok(None) };
+        let key: StrDeserializer<'_, Fault> = key.as_str().into_deserializer();
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        let Some((key, value)) = self.value.take() else {
+            return Err(Fault::custom("a value was asked for before its key"));
+        };
+        seed.deserialize(Reader(value)).map_err(|fault| fault.under(key))
+    }
+}
+
+struct Choice {
+    name: String,
+    content: Option<Value>,
+}
+
+impl<'de> EnumAccess<'de> for Choice {
+    type Error = Fault;
+    type Variant = Content;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content), Fault> {
+        let name: StrDeserializer<'_, Fault> = self.name.as_str().into_deserializer();
+        Ok((seed.deserialize(name)?, Content(self.content)))
+    }
+}
+
+struct Content(Option<Value>);
+
+impl<'de> VariantAccess<'de> for Content {
+    type Error = Fault;
+
+    fn unit_variant(self) -> Result<(), Fault> {
+        match self.0 {
+            None | Some(Value::Null) => Ok(()),
+            Some(_) => Err(Fault::invalid_type(Unexpected::Map, &"a string")),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+        seed.deserialize(Reader(self.0.unwrap_or(Value::Null)))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+        Reader(self.0.unwrap_or(Value::Null)).array(len, visitor)
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+        Reader(self.0.unwrap_or(Value::Null)).deserialize_any(visitor)
+    }
+}

@@ -1,0 +1,154 @@
+//! Pieces: files read, trimmed, heard and encoded once, on all cores.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::data::scan::{self, Found};
+use crate::data::{ChordSource, DatasetOptions};
+use crate::error::{Error, Result};
+use crate::harmony::{ChordAt, ChordClass, chord_markers, recognize};
+use crate::midi::Score;
+use crate::progress::Progress;
+use crate::tokens::Tokenizer;
+
+/// A file that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it was skipped.
+    pub reason: String,
+}
+
+/// A piece that can be played.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// A hash of its bytes; the same for copies of one file.
+    pub(super) content: u64,
+    /// What it holds, without the silence at its start.
+    pub(super) score: Score,
+    /// Its chords.
+    pub(super) chords: Vec<ChordAt>,
+    /// It encoded as it is, without BOS and EOS.
+    pub(super) ids: Vec<u32>,
+}
+
+/// No MIDI file is so large; what is, is something else.
+const LARGEST: u64 = 64 << 20;
+/// The channel of drums, counted from 0.
+const DRUMS: u8 = 9;
+
+impl Piece {
+    /// The lowest and highest keys of all notes that have a pitch.
+    pub(super) fn keys(&self) -> Option<(u8, u8)> {
+        let pitched = self.score.tracks.iter().filter(|t| t.channel != DRUMS);
+        let keys = || pitched.clone().flat_map(|t| &t.notes).map(|n| n.pitch);
+        keys().min().zip(keys().max())
+    }
+}
+
+/// Reads what lies under `paths`; what cannot be read or has no notes comes back as the second list.
+///
+/// # Errors
+/// Fails when a path does not exist, when nothing can be used, or when stopped.
+pub(super) fn read(
+    paths: &[PathBuf],
+    tokenizer: &Tokenizer,
+    options: &DatasetOptions,
+    progress: &Progress,
+) -> Result<(Vec<Piece>, Vec<Broken>)> {
+    let Found { files, mut broken } = find(paths)?;
+    let source = if tokenizer.chord_id(ChordClass::None).is_some() { options.chords } else { ChordSource::None };
+    let task = Mutex::new(progress.task("reading", Some(files.len() as u64), "files"));
+    let read = files.into_par_iter().map(|path| {
+        progress.check()?;
+        let piece = read_one(&path, tokenizer, source).map_err(|e| Broken { path, reason: e.message().to_string() });
+        task.lock().unwrap_or_else(PoisonError::into_inner).advance(1)?;
+        Ok(piece)
+    });
+    let mut pieces = Vec::new();
+    for outcome in read.collect::<Result<Vec<_>>>()? {
+        match outcome {
+            Ok(piece) => pieces.push(piece),
+            Err(skipped) => broken.push(skipped),
+        }
+    }
+    if pieces.is_empty() { Err(nothing_left(&broken)) } else { Ok((pieces, broken)) }
+}
+
+/// The files under all paths, each once.
+fn find(paths: &[PathBuf]) -> Result<Found> {
+    let mut all = Found::default();
+    let mut seen = HashSet::new();
+    for path in paths {
+        let found = scan::find(path)?;
+        all.broken.extend(found.broken);
+        all.files
+            .extend(found.files.into_iter().filter(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone()))));
+    }
+    if paths.is_empty() {
+        return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
+    }
+    Ok(all)
+}
+
+fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource) -> Result<Piece> {
+    let bytes = read_bytes(path)?;
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let score = Score::from_bytes(&bytes)?.trim();
+    if score.is_empty() {
+        return Err(Error::broken("it has no notes"));
+    }
+    let chords = chords_of(&score, source);
+    let ids = tokenizer.encode_with(&score, &chords);
+    if ids.is_empty() {
+        return Err(Error::broken(format!("the {} encoding has no token for its notes", tokenizer.scheme())));
+    }
+    Ok(Piece { path: path.to_path_buf(), content: hasher.finish(), score, chords, ids })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    let refused = |e: std::io::Error| Error::broken(e.to_string());
+    let file = File::open(path).map_err(refused)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(refused)?;
+    match bytes.len() as u64 {
+        0 => Err(Error::broken("the file is empty")),
+        n if n > LARGEST => Err(Error::broken(format!("no MIDI file is larger than {} MiB", LARGEST >> 20))),
+        _ => Ok(bytes),
+    }
+}
+
+fn chords_of(score: &Score, source: ChordSource) -> Vec<ChordAt> {
+    let markers = match source {
+        ChordSource::Auto | ChordSource::Markers => chord_markers(score),
+        ChordSource::Detect | ChordSource::None => Vec::new(),
+    };
+    let listen = source == ChordSource::Detect || source == ChordSource::Auto && markers.is_empty();
+    if listen { recognize(score) } else { markers }
+}
+
+/// How many reasons an error shows.
+const SHOWN: usize = 3;
+
+/// The error of a build in which every file was skipped.
+pub(super) fn nothing_left(broken: &[Broken]) -> Error {
+    let mut reasons: Vec<String> =
+        broken.iter().take(SHOWN).map(|b| format!("{}: {}", b.path.display(), b.reason)).collect();
+    if broken.len() > SHOWN {
+        reasons.push(format!("and {} more", broken.len() - SHOWN));
+    }
+    let files = if broken.len() == 1 { "the only file".into() } else { format!("none of the {} files", broken.len()) };
+    let verb = if broken.len() == 1 { "cannot be used" } else { "can be used" };
+    Error::broken(format!("{files} {verb}:\n    {}", reasons.join("\n    ")))
+        .with_hint("a dataset needs at least one Standard MIDI File with notes")
+}

@@ -1,0 +1,131 @@
+//! The JSON files of a saved dataset.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::data::{Broken, Dataset, DatasetOptions, Split};
+use crate::error::{Error, Result};
+use crate::tokens::Tokenizer;
+
+/// `dataset_dict.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Sides {
+    /// The folders of the splits.
+    pub(super) splits: Vec<String>,
+}
+
+/// The part of `state.json` that says where the rows are.
+#[derive(Debug, Deserialize)]
+pub(super) struct State {
+    #[serde(rename = "_data_files")]
+    data_files: Vec<DataFile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DataFile {
+    filename: PathBuf,
+}
+
+impl State {
+    /// The Arrow files, in order.
+    pub(super) fn files(self) -> impl Iterator<Item = PathBuf> {
+        self.data_files.into_iter().map(|f| f.filename)
+    }
+}
+
+/// `state.json` of a split in one file. `datasets` wants all seven keys; the fingerprint names its caches.
+pub(super) fn state(file: &str, fingerprint: u64) -> Value {
+    json!({
+        "_data_files": [{ "filename": file }],
+        "_fingerprint": format!("{fingerprint:016x}"),
+        "_format_columns": null,
+        "_format_kwargs": {},
+        "_format_type": null,
+        "_output_all_columns": false,
+        "_split": null,
+    })
+}
+
+/// `dataset_info.json`: one column, `input_ids`.
+pub(super) fn info() -> Value {
+    json!({
+        "citation": "",
+        "description": "",
+        "features": {
+            "input_ids": { "feature": { "dtype": "int32", "_type": "Value" }, "_type": "List" }
+        },
+        "homepage": "",
+        "license": "",
+    })
+}
+
+/// `etude.json`: what the Python side has no place for. Paths that are not UTF-8 are written as well as that goes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct About {
+    /// What was asked for.
+    options: Option<DatasetOptions>,
+    /// Rows of the two splits, so that a file cut short is noticed.
+    rows: Option<[usize; 2]>,
+    #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
+    val_files: Vec<String>,
+    #[serde(default)]
+    broken: Vec<Skipped>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Skipped {
+    path: String,
+    reason: String,
+}
+
+impl About {
+    /// What there is to say about a dataset.
+    pub(super) fn of(data: &Dataset) -> Self {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        Self {
+            options: Some(data.options.clone()),
+            rows: Some([data.train.len(), data.val.len()]),
+            files: data.files.iter().map(text).collect(),
+            val_files: data.val_files.iter().map(text).collect(),
+            broken: data.broken.iter().map(|b| Skipped { path: text(&b.path), reason: b.reason.clone() }).collect(),
+        }
+    }
+
+    /// Fails when other rows were read than were written.
+    pub(super) fn check_rows(&self, file: &Path, read: [usize; 2]) -> Result<()> {
+        match self.rows {
+            Some(rows) if rows != read => Err(Error::broken(format!(
+                "{} speaks of {} and {} rows, but the Arrow files hold {} and {}",
+                file.display(),
+                rows[0],
+                rows[1],
+                read[0],
+                read[1]
+            ))
+            .with_hint("a file was cut short or exchanged; if you changed the rows yourself, delete etude.json")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The dataset of these rows.
+    pub(super) fn dataset(self, train: Split, val: Split, tokenizer: Arc<Tokenizer>) -> Dataset {
+        let paths = |list: Vec<String>| list.into_iter().map(PathBuf::from).collect();
+        let broken = self.broken.into_iter().map(|b| Broken { path: b.path.into(), reason: b.reason });
+        let options =
+            self.options.unwrap_or_else(|| DatasetOptions { max_seq_len: train.width(), ..DatasetOptions::default() });
+        Dataset {
+            train,
+            val,
+            files: paths(self.files),
+            val_files: paths(self.val_files),
+            broken: broken.collect(),
+            tokenizer,
+            options,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What to play.
+
+use crate::error::{Error, Result};
+use crate::harmony::Chart;
+use crate::midi::Score;
+
+/// What to play.
+#[derive(Debug, Clone)]
+pub struct GenerateOptions {
+    /// Chords to play over, one chart or none; repeated until the tokens or bars are used up.
+    pub chords: Option<Chart>,
+    /// Beats (quarters) a minute of the chords.
+    pub tempo: f64,
+    /// A score to go on from; it is part of the result.
+    pub prompt: Option<Score>,
+    /// Ids to add at most, drawn and forced (chords) alike.
+    pub max_new_tokens: usize,
+    /// Bars (of four beats at `tempo`) to add at most.
+    pub bars: Option<usize>,
+    /// Takes.
+    pub count: usize,
+    /// Whether keys and values are kept between tokens; without, every token costs the whole sequence (for tests).
+    pub use_cache: bool,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        Self { chords: None, tempo: 120.0, prompt: None, max_new_tokens: 512, bars: None, count: 1, use_cache: true }
+    }
+}
+
+impl GenerateOptions {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the option and its value.
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in
+            [("max_new_tokens", Some(self.max_new_tokens)), ("bars", self.bars), ("count", Some(self.count))]
+        {
+            if value == Some(0) {
+                return Err(Error::mistake(format!("{name} must be at least 1, not 0")));
+            }
+        }
+        if !(10.0..=1000.0).contains(&self.tempo) {
+            return Err(Error::mistake(format!(
+                "tempo must lie between 10 and 1000 beats a minute, not {}",
+                self.tempo
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! One draw from a distribution.
+//!
+//! What is not allowed is taken out first; then, in the order of `transformers`' processors, come the repetition
+//! penalty, the temperature, top-k, top-p and min-p, and one draw from what is left. With logits `z`:
+//!
+//! - penalty θ: `z/θ` where `z > 0`, else `z·θ`, for every id that was said, once;
+//! - top-k: what is at least the k-th largest (equal ones all stay);
+//! - top-p: the shortest run of the likeliest whose probabilities reach `p`;
+//! - min-p: what has at least `min_p` times the probability of the likeliest.
+//!
+//! The vocabulary is never sorted whole: a run of the likeliest is selected, and twice as long a one while it falls
+//! short of `top_p`.
+
+mod options;
+#[cfg(test)]
+mod tests;
+
+pub use options::SamplerOptions;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::Result;
+
+/// A stream of draws.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    options: SamplerOptions,
+    random: ChaCha8Rng,
+    /// Kept between draws only for its memory.
+    field: Vec<Candidate>,
+}
+
+/// An id that can still be drawn.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    id: u32,
+    logit: f32,
+}
+
+/// The likeliest first, equal ones by id.
+fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
+}
+
+impl Sampler {
+    /// A sampler at the start of its stream.
+    ///
+    /// # Errors
+    /// See [`SamplerOptions::validate`].
+    pub fn new(options: SamplerOptions) -> Result<Self> {
+        options.validate()?;
+        let random = ChaCha8Rng::seed_from_u64(options.seed);
+        Ok(Self { options, random, field: Vec::new() })
+    }
+
+    /// The options.
+    pub fn options(&self) -> &SamplerOptions {
+        &self.options
+    }
+
+    /// Replaces the options; the stream starts anew when the seed changes.
+    ///
+    /// # Errors
+    /// See [`SamplerOptions::validate`].
+    pub fn set_options(&mut self, options: SamplerOptions) -> Result<()> {
+        options.validate()?;
+        if options.seed != self.options.seed {
+            self.random = ChaCha8Rng::seed_from_u64(options.seed);
+        }
+        self.options = options;
+        Ok(())
+    }
+
+    /// A sampler with the same options and a stream of its own, which depends on the seed and the take alone.
+    pub(crate) fn for_take(&self, take: usize) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(self.options.seed);
+        random.set_stream(take as u64 + 1); // stream 0 is the sampler's own
+        Self { options: self.options.clone(), random, field: Vec::new() }
+    }
+
+    /// Draws an id from logits (vocabulary). `said` are the ids so far (for the penalty), `mask` what is allowed.
+    ///
+    /// NaN counts as impossible. Where no allowed id has a logit above −∞, one of the allowed is drawn, all alike (the
+    /// first of them at temperature 0); where nothing is allowed, as if there were no mask; without logits, 0.
+    pub fn sample(&mut self, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> u32 {
+        let mut field = std::mem::take(&mut self.field);
+        let id = self.draw(&mut field, logits, said, mask);
+        self.field = field;
+        id
+    }
+
+    fn draw(&mut self, field: &mut Vec<Candidate>, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> u32 {
+        let allowed = |id: usize| mask.is_none_or(|mask| mask.get(id).copied().unwrap_or(false));
+        field.clear();
+        let ids = logits.iter().enumerate().filter(|&(id, _)| allowed(id));
+        field.extend(ids.map(|(id, &logit)| Candidate { id: id as u32, logit }));
+        if field.is_empty() {
+            return if mask.is_some() { self.draw(field, logits, said, None) } else { 0 };
+        }
+        self.penalise(field, said);
+        if field.iter().all(|c| c.logit.is_nan() || c.logit == f32::NEG_INFINITY) {
+            let place = if self.options.temperature == 0.0 { 0 } else { self.random.random_range(0..field.len()) };
+            return field[place].id;
+        }
+        field.retain(|c| !c.logit.is_nan() && c.logit > f32::NEG_INFINITY);
+        if self.options.temperature == 0.0 {
+            return field.iter().copied().min_by(likelier).map_or(0, |c| c.id);
+        }
+        self.keep_top_k(field);
+        self.pick(field)
+    }
+
+    /// Each id that was said is penalised once, however often it was said.
+    fn penalise(&self, field: &mut [Candidate], said: &[u32]) {
+        let penalty = self.options.repetition_penalty as f32;
+        if penalty == 1.0 || said.is_empty() {
+            return;
+        }
+        let mut heard = vec![false; field.last().map_or(0, |c| c.id as usize + 1)];
+        for &id in said {
+            if let Some(heard) = heard.get_mut(id as usize) {
+                *heard = true;
+            }
+        }
+        for candidate in field.iter_mut().filter(|c| heard[c.id as usize]) {
+            let logit = candidate.logit;
+            candidate.logit = if logit > 0.0 { logit / penalty } else { logit * penalty };
+        }
+    }
+
+    fn keep_top_k(&self, field: &mut Vec<Candidate>) {
+        let k = self.options.top_k;
+        if k > 0 && k < field.len() {
+            let least = field.select_nth_unstable_by(k - 1, likelier).1.logit;
+            field.retain(|c| c.logit >= least);
+        }
+    }
+
+    /// Temperature, top-p and min-p, and the draw.
+    fn pick(&mut self, field: &mut [Candidate]) -> u32 {
+        let highest = field.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
+        let temperature = self.options.temperature;
+        let weight = move |c: &Candidate| match highest {
+            f32::INFINITY => f64::from(u8::from(c.logit == f32::INFINITY)),
+            _ => ((f64::from(c.logit) - f64::from(highest)) / temperature).exp(),
+        };
+        let Self { options: SamplerOptions { top_p, min_p, .. }, random, .. } = self;
+        let kept = if *top_p < 1.0 {
+            let enough = *top_p * field.iter().map(weight).sum::<f64>();
+            likeliest(field, enough, weight)
+        } else {
+            // The order of the draw must not depend on how the field was cut.
+            field.sort_unstable_by_key(|c| c.id);
+            field
+        };
+        // The likeliest weighs 1, so min_p is the least weight that stays.
+        let weight = |c: &Candidate| Some(weight(c)).filter(|w| w >= min_p).unwrap_or(0.0);
+        let total: f64 = kept.iter().map(weight).sum();
+        let mut left = random.random::<f64>() * total;
+        let mut drawn = None;
+        for candidate in kept.iter() {
+            let weight = weight(candidate);
+            if weight > 0.0 {
+                drawn = Some(candidate.id);
+                left -= weight;
+                if left < 0.0 {
+                    break;
+                }
+            }
+        }
+        drawn.unwrap_or(0)
+    }
+}
+
+/// The shortest run of the likeliest whose weights reach `enough`, in order.
+fn likeliest(field: &mut [Candidate], enough: f64, weight: impl Fn(&Candidate) -> f64) -> &mut [Candidate] {
+    let (mut sorted, mut sum) = (0, 0.0);
+    let mut run = 32;
+    while sorted < field.len() {
+        let end = run.min(field.len());
+        if end < field.len() {
+            field[sorted..].select_nth_unstable_by(end - sorted - 1, likelier);
+        }
+        field[sorted..end].sort_unstable_by(likelier);
+        for place in sorted..end {
+            sum += weight(&field[place]);
+            if sum >= enough {
+                return &mut field[..=place];
+            }
+        }
+        (sorted, run) = (end, run * 2);
+    }
+    field
+}

@@ -1,0 +1,77 @@
+//! How to draw, in the words of `transformers`' `GenerationConfig`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How to draw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplerOptions {
+    /// Logits are divided by it; 0 takes the likeliest.
+    pub temperature: f64,
+    /// Keep the likeliest so many; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the likeliest whose probabilities sum to this, 0 < top_p ≤ 1.
+    pub top_p: f64,
+    /// Keep what is at least this share of the likeliest, 0 ≤ min_p < 1.
+    pub min_p: f64,
+    /// Divides positive and multiplies negative logits of what was said (Keskar et al. 2019); 1 does nothing.
+    pub repetition_penalty: f64,
+    /// Two samplers with one seed draw the same.
+    pub seed: u64,
+    /// Whether only what the grammar allows can be drawn.
+    pub grammar: bool,
+}
+
+impl Default for SamplerOptions {
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: 0, grammar: true }
+    }
+}
+
+impl SamplerOptions {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the option and its value.
+    pub fn validate(&self) -> Result<()> {
+        let Self { temperature, top_p, min_p, repetition_penalty, .. } = *self;
+        if !(temperature.is_finite() && temperature >= 0.0) {
+            let error = Error::mistake(format!("temperature must be at least 0, not {temperature}"));
+            return Err(error.with_hint("0 takes the likeliest, 1 draws as the model says"));
+        }
+        if !(top_p > 0.0 && top_p <= 1.0) {
+            return Err(Error::mistake(format!("top_p must lie in (0, 1], not {top_p}")).with_hint("1 keeps all"));
+        }
+        if !(0.0..1.0).contains(&min_p) {
+            return Err(Error::mistake(format!("min_p must lie in [0, 1), not {min_p}")).with_hint("0 keeps all"));
+        }
+        if !(repetition_penalty.is_finite() && repetition_penalty > 0.0) {
+            let error = Error::mistake(format!("repetition_penalty must be above 0, not {repetition_penalty}"));
+            return Err(error.with_hint("1 does nothing, 1.1 makes repeats a little rarer"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_out_of_range_is_named_with_its_value() {
+        let base = SamplerOptions::default;
+        for (options, message) in [
+            (SamplerOptions { top_p: 1.5, ..base() }, "top_p must lie in (0, 1], not 1.5"),
+            (SamplerOptions { top_p: 0.0, ..base() }, "top_p must lie in (0, 1], not 0"),
+            (SamplerOptions { min_p: 1.0, ..base() }, "min_p must lie in [0, 1), not 1"),
+            (SamplerOptions { temperature: -0.5, ..base() }, "temperature must be at least 0, not -0.5"),
+            (SamplerOptions { temperature: f64::NAN, ..base() }, "temperature must be at least 0, not NaN"),
+            (SamplerOptions { repetition_penalty: 0.0, ..base() }, "repetition_penalty must be above 0, not 0"),
+        ] {
+            assert_eq!(options.validate().expect_err(message).message(), message);
+        }
+        base().validate().expect("defaults");
+    }
+}

@@ -1,0 +1,172 @@
+//! Other models made of one: frozen in 4 bits, with adapters, and with the adapters merged in.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use super::Model;
+use super::core::{Change, Linear, Lora, Matrix, Weight};
+use crate::error::{Error, Result};
+use crate::nn::init::Init;
+use crate::nn::lora::{ALL_LINEAR, LoraConfig, matches};
+use crate::nn::quant::Nf4;
+
+impl Model {
+    /// A copy whose block weights are frozen in NF4 with double quantisation; embedding, norms and head stay as they
+    /// are, shared and frozen. Adapters stay and train on.
+    ///
+    /// # Errors
+    /// `scheme` other than "nf4" is refused.
+    pub fn quantize(&self, scheme: &str) -> Result<Self> {
+        if scheme != "nf4" {
+            return Err(Error::unknown("quantization", scheme, &["nf4"]));
+        }
+        self.changed(&Quantize)
+    }
+
+    /// A copy that shares the weights, frozen, and has fresh adapters; it answers the same until they train.
+    ///
+    /// A begins uniform in ±1/√in (Kaiming with a = √5, as PEFT has it) and B with zeros.
+    ///
+    /// # Errors
+    /// Names a target module that the model has not; a model that has adapters already is refused.
+    pub fn lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
+        config.validate()?;
+        if self.lora.is_some() {
+            return Err(Error::mistake("the model has adapters already")
+                .with_hint("merge() puts them into the weights; or begin again from the model without them"));
+        }
+        self.check_targets(config)?;
+        self.with_adapters(config, &|linear, is_head| {
+            let aimed = |target: &String| match target.as_str() {
+                ALL_LINEAR => !is_head,
+                target => matches(target, &linear.name),
+            };
+            config.target_modules.iter().any(aimed).then(|| fresh(linear, config, seed, &self.device)).transpose()
+        })
+    }
+
+    /// A plain model, all of it trainable, whose weights are the dequantised base plus the adapters.
+    ///
+    /// # Errors
+    /// Only when the device refuses memory.
+    pub fn merge(&self) -> Result<Self> {
+        let merged = self.changed(&Merge { device: &self.device })?;
+        Ok(Self { lora: None, origin: None, ..merged })
+    }
+
+    /// A copy that shares the weights, frozen, with the adapters that `make` gives each layer (told whether the layer
+    /// is the head).
+    pub(crate) fn with_adapters(&self, config: &LoraConfig, make: &MakeAdapter<'_>) -> Result<Self> {
+        let adapted = self.changed(&Adapt { make })?;
+        Ok(Self { lora: Some(config.clone()), ..adapted })
+    }
+
+    fn changed(&self, change: &dyn Change) -> Result<Self> {
+        Ok(Self { core: self.core.change(change)?, ..self.clone() })
+    }
+
+    fn check_targets(&self, config: &LoraConfig) -> Result<()> {
+        for target in &config.target_modules {
+            let found = target == ALL_LINEAR || self.core.linears().any(|linear| matches(target, &linear.name));
+            if !found {
+                let mut known = vec![ALL_LINEAR];
+                for linear in self.core.linears() {
+                    if !known.contains(&linear.module()) {
+                        known.push(linear.module());
+                    }
+                }
+                return Err(Error::unknown("target module", target, &known));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives a layer its adapter, if it gets one; the second argument says whether the layer is the head.
+pub(crate) type MakeAdapter<'a> = dyn Fn(&Linear, bool) -> Result<Option<Lora>> + 'a;
+
+/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", for `which` "A" or "B".
+pub(crate) fn adapter_name(linear: &str, which: &str) -> String {
+    format!("base_model.model.{linear}.lora_{which}.weight")
+}
+
+fn fresh(linear: &Linear, config: &LoraConfig, seed: u64, device: &Device) -> Result<Lora> {
+    let (out, wide) = linear.shape;
+    let draw = |which: &str, shape: [usize; 2], init: Init| {
+        let name = adapter_name(&linear.name, which);
+        let values = init.draw(&name, &shape, seed, device)?;
+        Weight::trained(name, &values)
+    };
+    Ok(Lora {
+        a: draw("A", [config.r, wide], Init::Uniform(1.0 / (wide as f64).sqrt()))?,
+        b: draw("B", [out, config.r], Init::Zeros)?,
+        scale: config.scale(),
+        dropout: config.lora_dropout,
+    })
+}
+
+fn frozen(linear: &Linear) -> Linear {
+    let matrix = match &linear.matrix {
+        Matrix::Dense(weight) => Matrix::Dense(weight.frozen()),
+        codes @ Matrix::Nf4(_) => codes.clone(),
+    };
+    Linear { matrix, ..linear.clone() }
+}
+
+struct Quantize;
+
+impl Change for Quantize {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Ok(weight.frozen())
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        let Matrix::Dense(weight) = &linear.matrix else { return Ok(linear.clone()) };
+        let values = weight.detached().flatten_all()?.to_vec1::<f32>()?;
+        let matrix = Matrix::Nf4(Arc::new(Nf4::quantize(&values, linear.shape)));
+        Ok(Linear { matrix, ..linear.clone() })
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        Ok(frozen(head))
+    }
+}
+
+struct Adapt<'a> {
+    make: &'a MakeAdapter<'a>,
+}
+
+impl Change for Adapt<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Ok(weight.frozen())
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        Ok(Linear { adapter: (self.make)(linear, false)?, ..frozen(linear) })
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        Ok(Linear { adapter: (self.make)(head, true)?, ..frozen(head) })
+    }
+}
+
+struct Merge<'a> {
+    device: &'a Device,
+}
+
+impl Change for Merge<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Weight::trained(weight.name(), &weight.detached())
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        let values: Tensor = linear.merged(self.device)?;
+        let weight = Weight::trained(format!("{}.weight", linear.name), &values)?;
+        Ok(Linear::dense(&linear.name, linear.shape, weight))
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        self.linear(head)
+    }
+}

@@ -1,0 +1,77 @@
+//! A named tensor that trains or does not.
+
+use candle_core::{Tensor, Var};
+
+use crate::error::Result;
+
+/// An f32 tensor under its Hugging Face name. Clones share the memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Weight {
+    name: String,
+    values: Values,
+}
+
+#[derive(Debug, Clone)]
+enum Values {
+    Trains(Var),
+    Frozen(Tensor),
+}
+
+impl Weight {
+    /// A weight that trains; the values are copied.
+    pub(crate) fn trained(name: impl Into<String>, values: &Tensor) -> Result<Self> {
+        Ok(Self { name: name.into(), values: Values::Trains(Var::from_tensor(values)?) })
+    }
+
+    /// A weight that does not train.
+    pub(crate) fn fixed(name: impl Into<String>, values: Tensor) -> Self {
+        Self { name: name.into(), values: Values::Frozen(values) }
+    }
+
+    /// "model.norm.weight"
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same memory, no longer training here.
+    pub(crate) fn frozen(&self) -> Self {
+        Self { name: self.name.clone(), values: Values::Frozen(self.detached()) }
+    }
+
+    /// The tensor, reached by gradients when `tracked` and it trains.
+    pub(crate) fn tensor(&self, tracked: bool) -> Tensor {
+        match &self.values {
+            Values::Trains(var) if tracked => var.as_tensor().clone(),
+            _ => self.detached(),
+        }
+    }
+
+    /// The values, out of reach of gradients.
+    pub(crate) fn detached(&self) -> Tensor {
+        match &self.values {
+            Values::Trains(var) => var.as_detached_tensor(),
+            Values::Frozen(tensor) => tensor.clone(),
+        }
+    }
+
+    /// What an optimizer updates.
+    pub(crate) fn var(&self) -> Option<&Var> {
+        match &self.values {
+            Values::Trains(var) => Some(var),
+            Values::Frozen(_) => None,
+        }
+    }
+
+    /// Its shape.
+    pub(crate) fn dims(&self) -> &[usize] {
+        match &self.values {
+            Values::Trains(var) => var.dims(),
+            Values::Frozen(tensor) => tensor.dims(),
+        }
+    }
+
+    /// Number of values.
+    pub(crate) fn count(&self) -> usize {
+        self.dims().iter().product()
+    }
+}

@@ -1,0 +1,122 @@
+//! Ids in, logits out: the passes of a [`Model`].
+
+use candle_core::{DType, Tensor};
+
+use super::core::Run;
+use super::{Model, Pass};
+use crate::data::{Batch, IGNORE};
+use crate::error::{Error, Result};
+use crate::nn::{Cache, ops};
+
+impl Model {
+    /// Logits of ids (batch, time) -> (batch, time, vocabulary), f32.
+    ///
+    /// # Errors
+    /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or a stop.
+    pub fn forward(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.checked(tokens, 0)?;
+        self.core.forward(&tokens, &Run::tracked(pass))
+    }
+
+    /// Logits of a batch; see [`Model::forward`].
+    ///
+    /// # Errors
+    /// See [`Model::forward`].
+    pub fn logits(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        self.core.forward(&self.tokens(batch)?, &Run::tracked(pass))
+    }
+
+    /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that `backward` can start from.
+    ///
+    /// # Errors
+    /// See [`Model::forward`]; a batch whose labels all count for nothing is refused.
+    pub fn loss(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        let vocabulary = self.config.vocab_size;
+        if batch.labels.len() != batch.tokens.len() {
+            let (labels, tokens) = (batch.labels.len(), batch.tokens.len());
+            return Err(Error::mistake(format!("the batch has {labels} labels for {tokens} ids")));
+        }
+        if batch.labels.iter().all(|&label| label == IGNORE) {
+            return Err(Error::mistake("no label of the batch counts, so it has no loss")
+                .with_hint("padding and chord tokens are not predicted; take a batch with notes in it"));
+        }
+        if let Some(&label) = batch.labels.iter().find(|&&label| label != IGNORE && label as usize >= vocabulary) {
+            return Err(self.beyond("label", label));
+        }
+        let logits = self.logits(batch, pass)?; // (batch, time, vocabulary)
+        let rows = logits.reshape((batch.labels.len(), vocabulary))?; // (batch · time, vocabulary)
+        ops::cross_entropy(&rows, &batch.labels, &pass.interrupt)
+    }
+
+    /// Takes new ids (batch, new) into the cache and gives the logits of the last of them: (batch, vocabulary).
+    ///
+    /// # Errors
+    /// See [`Model::forward`]; a stop leaves the cache as it was.
+    pub fn step(&self, tokens: &Tensor, cache: &mut Cache, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.checked(tokens, cache.len())?;
+        self.core.step(&tokens, cache, &Run::untracked(pass))
+    }
+
+    /// Attention weights of one layer over a batch: (batch, heads, time, time).
+    ///
+    /// # Errors
+    /// Names a layer that the model has not.
+    pub fn attention(&self, batch: &Batch, layer: usize) -> Result<Tensor> {
+        let layers = self.config.num_hidden_layers;
+        if layer >= layers {
+            return Err(Error::mistake(format!("there is no layer {layer}"))
+                .with_hint(format!("the model has {layers}, from 0 to {}", layers - 1)));
+        }
+        let pass = Pass::default();
+        self.core.attention(&self.tokens(batch)?, layer, &Run::untracked(&pass))
+    }
+
+    /// The ids of a batch as a tensor: (rows, width).
+    fn tokens(&self, batch: &Batch) -> Result<Tensor> {
+        let (rows, width) = (batch.rows, batch.width);
+        if rows * width != batch.tokens.len() {
+            return Err(Error::mistake(format!("{} ids are no batch of {rows} × {width}", batch.tokens.len())));
+        }
+        self.check_ids(&batch.tokens)?;
+        self.check_length(rows, 0, width)?;
+        Ok(Tensor::from_slice(&batch.tokens, (rows, width), self.device())?)
+    }
+
+    /// Ids fit for the embedding: (batch, new), u32.
+    fn checked(&self, tokens: &Tensor, said: usize) -> Result<Tensor> {
+        let (rows, new) = tokens.dims2().map_err(|_| {
+            Error::mistake(format!("ids have the shape {:?}", tokens.dims())).with_hint("it must be (batch, time)")
+        })?;
+        self.check_length(rows, said, new)?;
+        let tokens = tokens.to_device(self.device())?.to_dtype(DType::U32)?;
+        self.check_ids(&tokens.flatten_all()?.to_vec1::<u32>()?)?;
+        Ok(tokens)
+    }
+
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        match ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            Some(&id) => Err(self.beyond("id", id)),
+            None => Ok(()),
+        }
+    }
+
+    fn beyond(&self, what: &str, id: u32) -> Error {
+        Error::mistake(format!("the {what} {id} is beyond the model's vocabulary of {}", self.config.vocab_size))
+            .with_hint("a model reads the ids of the tokenizer it was trained with")
+    }
+
+    fn check_length(&self, rows: usize, said: usize, new: usize) -> Result<()> {
+        let most = self.config.max_position_embeddings;
+        if rows == 0 || new == 0 {
+            return Err(Error::mistake(format!("a batch of {rows} × {new} ids is empty")));
+        }
+        if said + new > most {
+            return Err(Error::mistake(format!(
+                "position {} is beyond max_position_embeddings {most}",
+                said + new - 1
+            ))
+            .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! The model as a table, and what of it trains.
+
+use candle_core::Var;
+
+use super::Model;
+use super::core::{Head, Linear, Matrix, Part, Weight};
+
+/// A trainable tensor with its Hugging Face name.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// "model.layers.0.self_attn.q_proj.weight", or as PEFT says it
+    /// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
+    pub name: String,
+    /// The values; updated in place.
+    pub var: Var,
+}
+
+/// A line of the model table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// "model.layers.0.self_attn.q_proj"
+    pub name: String,
+    /// "embedding", "rms_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
+    pub kind: String,
+    /// Shape of its weight.
+    pub shape: Vec<usize>,
+    /// Weights in it, adapters included.
+    pub params: usize,
+    /// Weights of it that train.
+    pub trainable: usize,
+    /// Bytes it holds.
+    pub bytes: usize,
+}
+
+impl Model {
+    /// Number of weights, adapters included; 4-bit weights count one each.
+    pub fn params(&self) -> usize {
+        self.layers().iter().map(|l| l.params).sum()
+    }
+
+    /// Number of weights that train.
+    pub fn trainable(&self) -> usize {
+        self.layers().iter().map(|l| l.trainable).sum()
+    }
+
+    /// Bytes of all weights.
+    pub fn memory(&self) -> usize {
+        self.layers().iter().map(|l| l.bytes).sum()
+    }
+
+    /// The layers, in the order of the forward pass.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers: Vec<Layer> = self.core.parts().map(layer).collect();
+        if let Head::Tied = self.core.head {
+            layers.push(Layer {
+                name: "lm_head".into(),
+                kind: format!("tied to {}", stem(self.core.embedding.name())),
+                shape: self.core.embedding.dims().to_vec(),
+                params: 0,
+                trainable: 0,
+                bytes: 0,
+            });
+        }
+        layers
+    }
+
+    /// What trains: the adapters if there are any, nothing of a model in 4 bits without them, else everything.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.weights_in_order()
+            .filter_map(|weight| Some(Parameter { name: weight.name().to_owned(), var: weight.var()?.clone() }))
+            .collect()
+    }
+
+    /// All weights but the 4-bit ones, in the order of the forward pass.
+    pub(super) fn weights_in_order(&self) -> impl Iterator<Item = &Weight> {
+        self.core.parts().flat_map(|part| -> Box<dyn Iterator<Item = &Weight>> {
+            match part {
+                Part::Embedding(weight) | Part::Norm(weight) => Box::new(std::iter::once(weight)),
+                Part::Linear(linear) => Box::new(linear.weights()),
+            }
+        })
+    }
+}
+
+fn layer(part: Part<'_>) -> Layer {
+    match part {
+        Part::Embedding(weight) => plain("embedding", weight),
+        Part::Norm(weight) => plain("rms_norm", weight),
+        Part::Linear(linear) => of_linear(linear),
+    }
+}
+
+fn plain(kind: &str, weight: &Weight) -> Layer {
+    Layer {
+        name: stem(weight.name()).to_owned(),
+        kind: kind.into(),
+        shape: weight.dims().to_vec(),
+        params: weight.count(),
+        trainable: trains(weight),
+        bytes: 4 * weight.count(),
+    }
+}
+
+fn of_linear(linear: &Linear) -> Layer {
+    let (rows, columns) = linear.shape;
+    let (mut kind, packed) = match &linear.matrix {
+        Matrix::Dense(_) => (String::from("linear"), None),
+        Matrix::Nf4(codes) => (String::from("linear nf4"), Some(codes.bytes())),
+    };
+    if let Some(lora) = &linear.adapter {
+        kind += &format!(" + lora r={}", lora.a.dims()[0]);
+    }
+    let dense: usize = linear.weights().map(Weight::count).sum();
+    Layer {
+        name: linear.name.clone(),
+        kind,
+        shape: vec![rows, columns],
+        params: dense + if packed.is_some() { rows * columns } else { 0 },
+        trainable: linear.weights().map(trains).sum(),
+        bytes: 4 * dense + packed.unwrap_or(0),
+    }
+}
+
+fn trains(weight: &Weight) -> usize {
+    if weight.var().is_some() { weight.count() } else { 0 }
+}
+
+fn stem(name: &str) -> &str {
+    name.strip_suffix(".weight").unwrap_or(name)
+}

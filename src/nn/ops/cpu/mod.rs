@@ -1,0 +1,9 @@
+//! What the CPU paths of all ops stand on: borrowed memory of tensors, matrix products, vector arithmetic.
+
+mod gemm;
+mod memory;
+mod simd;
+
+pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
+pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
+pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};

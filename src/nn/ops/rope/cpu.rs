@@ -1,0 +1,98 @@
+//! The rotation, and the table of angles that all layers share.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
+
+/// cos and sin of every position from 0 on: `half` cosines, then `half` sines, a position.
+#[derive(Clone)]
+pub(super) struct Angles(Arc<Table>);
+
+struct Table {
+    theta: f64,
+    dim: usize,
+    positions: usize,
+    values: Vec<f32>,
+}
+
+/// The table used last: a model has one.
+static LATEST: Mutex<Option<Angles>> = Mutex::new(None);
+
+impl Angles {
+    /// A table that reaches the end of `positions`.
+    pub(super) fn get(theta: f64, dim: usize, positions: Range<usize>) -> Self {
+        let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |t: &Table| t.theta.to_bits() == theta.to_bits() && t.dim == dim && t.positions >= positions.end;
+        match &*latest {
+            Some(angles) if fits(&angles.0) => angles.clone(),
+            _ => {
+                let angles = Self(Arc::new(Table::new(theta, dim, positions.end.next_power_of_two().max(512))));
+                *latest = Some(angles.clone());
+                angles
+            }
+        }
+    }
+}
+
+impl Table {
+    /// Frequencies and angles are rounded to f32 where `transformers` rounds them.
+    fn new(theta: f64, dim: usize, positions: usize) -> Self {
+        let half = dim / 2;
+        let frequency: Vec<f32> = (0..half)
+            .map(|i| {
+                let exponent = (2 * i) as f32 / dim as f32;
+                1.0 / (theta.powf(f64::from(exponent)) as f32)
+            })
+            .collect();
+        let mut values = Vec::with_capacity(positions * dim);
+        for position in 0..positions {
+            let angle = |f: &f32| f64::from(position as f32 * f);
+            values.extend(frequency.iter().map(|f| angle(f).cos() as f32));
+            values.extend(frequency.iter().map(|f| angle(f).sin() as f32));
+        }
+        Self { theta, dim, positions, values }
+    }
+}
+
+/// x (batch, time, heads, dim) turned by the angles of `offset..`, forwards (`way` 1) or back (−1).
+pub(super) fn turn(
+    x: &[f32],
+    (_, time, heads, dim): (usize, usize, usize, usize),
+    angles: &Angles,
+    offset: usize,
+    way: f32,
+) -> Vec<f32> {
+    let step = heads * dim;
+    if step == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the positions are disjoint and cover the output; `turn_heads` writes every element.
+    unsafe {
+        fill(x.len(), |out| {
+            let out = Disjoint::uninit(out);
+            x.par_chunks(step).with_min_len(16).enumerate().for_each(|(i, x)| {
+                let position = offset + i % time;
+                let table = &angles.0.values[position * dim..(position + 1) * dim];
+                turn_heads(x, table, way, out.part(i * step..(i + 1) * step));
+            });
+        })
+    }
+}
+
+for_each_isa! {
+    fn turn_heads(x: &[f32], table: &[f32], way: f32, out: &mut [f32]) {
+        let half = table.len() / 2;
+        let (cos, sin) = table.split_at(half);
+        for (x, out) in x.chunks_exact(2 * half).zip(out.chunks_exact_mut(2 * half)) {
+            let ((a, b), (left, right)) = (x.split_at(half), out.split_at_mut(half));
+            for i in 0..half {
+                let s = sin[i] * way;
+                left[i] = a[i] * cos[i] - b[i] * s;
+                right[i] = b[i] * cos[i] + a[i] * s;
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What every op is held to in its tests: equal to a naive twin, forward and backward, on contiguous tensors and on
+//! views; gradients that agree with finite differences; the same bits on any number of threads; a stop that is obeyed.
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
+/// Uniform values in [−1, 1).
+pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+pub(super) fn values(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The output of `op`, and the gradients of its sum weighted by fixed random numbers.
+fn run(vars: &[Var], view: bool, op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
+    let inputs: Vec<Tensor> = vars.iter().map(|v| if view { turned(v) } else { v.as_tensor().clone() }).collect();
+    let y = op(&inputs).unwrap();
+    let weights = random(y.dims(), 99);
+    let mut grads = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+    let grad = |v: &Var| grads.remove(v).unwrap_or_else(|| panic!("a parameter of {:?} got no gradient", v.dims()));
+    let gradients: Vec<Tensor> = vars.iter().map(grad).collect();
+    [y].into_iter().chain(gradients).collect()
+}
+
+/// Two axes exchanged: what a tensor must be stored as for its view to have the right shape.
+fn turned(x: &Tensor) -> Tensor {
+    if x.rank() < 2 { x.clone() } else { x.transpose(x.rank() - 2, x.rank() - 1).unwrap() }
+}
+
+pub(super) fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f32) {
+    assert_eq!(a.dims(), b.dims(), "{what}");
+    let (a, b) = (values(a), values(b));
+    let scale = b.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+    for (i, (x, y)) in a.iter().zip(&b).enumerate() {
+        assert!((x - y).abs() <= tolerance * scale, "{what}: value {i} is {x}, the twin says {y} (scale {scale})");
+    }
+}
+
+/// Holds `fast` to `slow` and to all the rest.
+pub(super) fn hold(
+    what: &str,
+    inputs: &[Tensor],
+    fast: impl Fn(&[Tensor], &Interrupt) -> Result<Tensor> + Sync,
+    slow: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+) {
+    let quiet = Interrupt::new();
+    let go = |x: &[Tensor]| fast(x, &quiet);
+    for view in [false, true] {
+        let store = |x: &Tensor| if view { turned(x).contiguous().unwrap() } else { x.clone() };
+        let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&store(x)).unwrap()).collect();
+        let truth = run(&vars, view, &|x| Ok(slow(x)?));
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| run(&vars, view, &go))
+        };
+        let two = on(2);
+        for (i, (a, b)) in two.iter().zip(&truth).enumerate() {
+            let part = if i == 0 { "output".into() } else { format!("gradient of input {}", i - 1) };
+            close(&format!("{what}, view {view}, {part}"), a, b, 2e-5);
+        }
+        for (a, b) in on(1).iter().zip(&two).chain(on(3).iter().zip(&two)) {
+            assert_eq!(values(a), values(b), "{what}: the number of threads shows");
+        }
+    }
+    finite_differences(what, inputs, &go);
+    stops(what, inputs, &fast);
+}
+
+/// The slope along a random direction, measured and from the gradients.
+fn finite_differences(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor]) -> Result<Tensor>) {
+    let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+    let all = run(&vars, false, op);
+    let weights = values(&random(all[0].dims(), 99));
+    for (i, input) in inputs.iter().enumerate() {
+        let direction = random(input.dims(), 5 + i as u64);
+        let at = |h: f64| -> f64 {
+            let mut moved = inputs.to_vec();
+            moved[i] = (input + direction.affine(h, 0.0).unwrap()).unwrap();
+            values(&op(&moved).unwrap()).iter().zip(&weights).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
+        };
+        let h = 1e-2;
+        // Five points, so that the curvature of the op does not show.
+        let measured = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+        let (g, d) = (values(&all[i + 1]), values(&direction));
+        let claimed: f64 = g.iter().zip(&d).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+        let size: f64 = g.iter().zip(&d).map(|(g, d)| (f64::from(*g) * f64::from(*d)).powi(2)).sum::<f64>().sqrt();
+        let slack = 2e-3 * (size + claimed.abs()) + 2e-3;
+        assert!((measured - claimed).abs() <= slack, "{what}, input {i}: slope {measured}, gradient {claimed}");
+    }
+}
+
+/// A stop before forward, and one between forward and backward.
+fn stops(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor], &Interrupt) -> Result<Tensor>) {
+    let interrupt = Interrupt::new();
+    let vars: Vec<Tensor> = inputs.iter().map(|x| Var::from_tensor(x).unwrap().into_inner()).collect();
+    let y = op(&vars, &interrupt).unwrap().sum_all().unwrap();
+    interrupt.trigger();
+    assert!(op(&vars, &interrupt).is_err_and(|e| e.is_interrupted()), "{what}: forward went on");
+    let backward = y.backward().map_err(crate::error::Error::from);
+    assert!(backward.is_err_and(|e| e.is_interrupted()), "{what}: backward went on");
+}

@@ -1,0 +1,108 @@
+//! Writing files that are there whole or not at all.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use safetensors::{Dtype as Stored, View};
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::error::{Error, Result};
+
+/// A tensor on its way to a file.
+pub(super) struct Entry<'a> {
+    pub(super) dtype: Stored,
+    pub(super) shape: Vec<usize>,
+    pub(super) bytes: usize,
+    /// Makes the bytes when they are written, so that they are in memory one tensor at a time.
+    pub(super) data: Box<dyn Fn() -> Result<Cow<'a, [u8]>> + 'a>,
+}
+
+/// An entry being written, and where to say that its bytes could not be had: safetensors cannot be told.
+struct Written<'a> {
+    entry: Entry<'a>,
+    failed: Rc<RefCell<Option<Error>>>,
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Stored {
+        self.entry.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.entry.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        (self.entry.data)().unwrap_or_else(|error| {
+            *self.failed.borrow_mut() = Some(error);
+            Cow::Owned(vec![0; self.entry.bytes])
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        self.entry.bytes
+    }
+}
+
+/// Makes the folder `dir` and those above it.
+pub(super) fn make_folder(dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the folder", dir, e))
+}
+
+/// Writes a safetensors file with the metadata that `transformers` asks for.
+pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<()> {
+    let metadata = HashMap::from([(String::from("format"), String::from("pt"))]);
+    let failed = Rc::new(RefCell::new(None));
+    let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failed: failed.clone() }));
+    replace(path, |temporary| {
+        safetensors::serialize_to_file(written, Some(metadata), temporary).map_err(|e| match e {
+            safetensors::SafeTensorError::IoError(e) => e,
+            other => io::Error::other(other),
+        })?;
+        failed.take().map_or(Ok(()), |error: Error| Err(io::Error::other(error)))
+    })
+}
+
+/// Writes a text file.
+pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
+    replace(path, |temporary| fs::write(temporary, text))
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Lets `write` fill a temporary file in the same folder, brings it to the disk and gives it the name `path`.
+fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let store = || -> io::Result<()> {
+        let temporary: TempPath = NamedTempFile::new_in(folder)?.into_temp_path();
+        write(&temporary)?;
+        let file = File::open(&temporary)?;
+        readable_as_usual(&file)?;
+        file.sync_all()?;
+        temporary.persist(path).map_err(|e| e.error)
+    };
+    store().map_err(|e| Error::io("cannot write", path, e))
+}
+
+/// Temporary files are for their owner alone; what is saved may be read as other files are.
+#[cfg(unix)]
+fn readable_as_usual(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable_as_usual(_file: &File) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! Weights on disk: Hugging Face folders, bitsandbytes' layout of 4-bit weights, PEFT's adapters.
+
+mod adapter;
+mod dtype;
+mod file;
+mod folder;
+mod nf4;
+mod read;
+
+pub use dtype::Dtype;

@@ -1,0 +1,53 @@
+//! Numbers as people read them beside a picture.
+
+/// A number in at most four significant digits: `0.0123`, `12.5`, `1200`, `3.1e-7`.
+pub(super) fn short(x: f64) -> String {
+    if !x.is_finite() {
+        return if x.is_nan() {
+            "nan".into()
+        } else if x > 0.0 {
+            "inf".into()
+        } else {
+            "-inf".into()
+        };
+    }
+    let size = x.abs();
+    if size == 0.0 {
+        return "0".into();
+    }
+    if !(1e-4..1e7).contains(&size) {
+        let text = format!("{x:.2e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{exponent}", trim(mantissa));
+    }
+    let decimals = (3 - size.log10().floor() as i32).max(0) as usize;
+    trim(&format!("{x:.decimals$}")).to_owned()
+}
+
+fn trim(digits: &str) -> &str {
+    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (1.0, "1"),
+            (-12.3456, "-12.35"),
+            (0.012_345, "0.01235"),
+            (1234.5, "1234"),
+            (1_234_567.0, "1234567"),
+            (3.1e-7, "3.1e-7"),
+            (-2e9, "-2e9"),
+            (f64::NAN, "nan"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(short(x), text, "{x}");
+        }
+    }
+}

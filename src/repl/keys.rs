@@ -1,0 +1,186 @@
+//! What keys do beyond the line editor's own: Enter indents while something is open, a closing bracket moves back, Tab
+//! at the start of a line indents, Up and Down search for entries that begin with what was typed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustyline::history::History;
+use rustyline::{
+    Cmd, ConditionalEventHandler, Editor, Event, EventContext, EventHandler, Helper, KeyCode, KeyEvent, Modifiers,
+    Movement, RepeatCount,
+};
+
+use crate::script::scan::{Open, scan};
+
+/// Spaces a level of brackets is indented by.
+const INDENT: usize = 4;
+
+/// The code in what was typed: without `:time` and `:type`, and none in other commands.
+pub(super) fn code_of(text: &str) -> &str {
+    match text.chars().next() {
+        Some(':') => text.strip_prefix(":time ").or_else(|| text.strip_prefix(":type ")).unwrap_or(""),
+        Some('!' | '?') => "",
+        _ => text,
+    }
+}
+
+/// True when a bracket, a string in backticks or a comment is open at the end.
+fn unfinished(text: &str) -> bool {
+    let open = scan(code_of(text)).open;
+    open.iter().any(|o| !matches!(o, Open::LineComment | Open::Text(_)))
+}
+
+/// True when the last line of several is blank: Enter on such a line takes the text as it is.
+pub(super) fn ends_blank(text: &str) -> bool {
+    text.rsplit_once('\n').is_some_and(|(_, last)| last.trim().is_empty())
+}
+
+/// The spaces a line after `text` begins with: four for each line that opened a bracket.
+fn indent(text: &str) -> String {
+    let open = scan(text).open;
+    if matches!(open.last(), Some(Open::Template(_) | Open::Comment)) {
+        return String::new();
+    }
+    let mut lines: Vec<usize> = open
+        .iter()
+        .filter_map(|o| match o {
+            Open::Bracket(_, behind) => Some(text[..*behind].matches('\n').count()),
+            _ => None,
+        })
+        .collect();
+    lines.dedup();
+    " ".repeat(INDENT * lines.len())
+}
+
+/// True when only spaces stand before the cursor in its line.
+fn at_line_start(before: &str) -> bool {
+    before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty())
+}
+
+struct Enter {
+    /// Even when nothing is open.
+    always: bool,
+}
+
+impl ConditionalEventHandler for Enter {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        let (text, before) = (ctx.line(), &ctx.line()[..ctx.pos()]);
+        let escape = ctx.pos() == text.len() && ends_blank(text);
+        let more = self.always || (unfinished(text) && !escape);
+        more.then(|| Cmd::Insert(1, format!("\n{}", indent(before))))
+    }
+}
+
+struct Close(char);
+
+impl ConditionalEventHandler for Close {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        let before = &ctx.line()[..ctx.pos()];
+        let deep = before.ends_with(&" ".repeat(INDENT)) && before.contains('\n') && at_line_start(before);
+        deep.then(|| Cmd::Replace(Movement::BackwardChar(INDENT as RepeatCount), Some(self.0.to_string())))
+    }
+}
+
+struct Tab;
+
+impl ConditionalEventHandler for Tab {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        let before = &ctx.line()[..ctx.pos()];
+        let indents = !before.is_empty() && at_line_start(before);
+        indents.then(|| Cmd::Insert(1, " ".repeat(INDENT)))
+    }
+}
+
+/// How the arrows go through the history since the prompt appeared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrows(Arc<AtomicU8>);
+
+const FRESH: u8 = 0;
+const ALL: u8 = 1;
+const PREFIX: u8 = 2;
+
+impl Arrows {
+    /// A new prompt.
+    pub(super) fn reset(&self) {
+        self.0.store(FRESH, Ordering::Relaxed);
+    }
+
+    /// True when entries that begin with the typed text are wanted: something was typed before the first arrow.
+    fn by_prefix(&self, text: &str) -> bool {
+        if text.is_empty() {
+            self.0.store(ALL, Ordering::Relaxed);
+        } else {
+            let _ = self.0.compare_exchange(FRESH, PREFIX, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.0.load(Ordering::Relaxed) == PREFIX
+    }
+}
+
+struct Arrow {
+    arrows: Arrows,
+    up: bool,
+}
+
+impl ConditionalEventHandler for Arrow {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
+        let (before, after) = ctx.line().split_at(ctx.pos());
+        let edge = if self.up { !before.contains('\n') } else { !after.contains('\n') };
+        // In a text of several lines the arrows move between lines, unless it was found by what is before the cursor.
+        let searching = self.arrows.by_prefix(ctx.line()) && !before.is_empty();
+        let search = if self.up { Cmd::HistorySearchBackward } else { Cmd::HistorySearchForward };
+        (searching && (edge || !before.contains('\n'))).then_some(search)
+    }
+}
+
+/// Binds the keys.
+pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>) -> Arrows {
+    let arrows = Arrows::default();
+    let mut on = |key: KeyEvent, handler: Box<dyn ConditionalEventHandler>| {
+        editor.bind_sequence(key, EventHandler::Conditional(handler));
+    };
+    on(KeyEvent(KeyCode::Enter, Modifiers::NONE), Box::new(Enter { always: false }));
+    on(KeyEvent(KeyCode::Enter, Modifiers::ALT), Box::new(Enter { always: true }));
+    on(KeyEvent(KeyCode::Tab, Modifiers::NONE), Box::new(Tab));
+    for bracket in ['}', ')', ']'] {
+        on(KeyEvent(KeyCode::Char(bracket), Modifiers::NONE), Box::new(Close(bracket)));
+    }
+    for (key, up) in [(KeyCode::Up, true), (KeyCode::Down, false)] {
+        on(KeyEvent(key, Modifiers::NONE), Box::new(Arrow { arrows: arrows.clone(), up }));
+    }
+    arrows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_that_opens_indents_once() {
+        assert_eq!(indent("fn f(x) {"), "    ");
+        assert_eq!(indent("fn f(x) {\n    g(#{"), "        ");
+        assert_eq!(indent("f(#{ a: 1,"), "    ");
+        assert_eq!(indent("f(1);"), "");
+        assert_eq!(indent("let s = `a"), "", "spaces would become part of the text");
+    }
+
+    #[test]
+    fn what_is_open_wants_more() {
+        for open in ["f(", "#{ a: 1", "`two", "/* c", ":time for i in 0..3 {", "`a ${ b"] {
+            assert!(unfinished(open), "{open}");
+        }
+        for done in ["f()", "1 + // (", "\"open", ":load (", "!echo (", "?f("] {
+            assert!(!unfinished(done), "{done}");
+        }
+    }
+
+    #[test]
+    fn arrows_search_only_for_what_was_typed() {
+        let arrows = Arrows::default();
+        assert!(!arrows.by_prefix(""), "an empty line walks through all");
+        assert!(!arrows.by_prefix("recalled"), "and goes on doing so");
+        arrows.reset();
+        assert!(arrows.by_prefix("typed"));
+        assert!(arrows.by_prefix("typed and found"));
+        assert!(!arrows.by_prefix(""), "cleared: all again");
+    }
+}

@@ -1,0 +1,144 @@
+//! The loop of the prompt: read, run, show.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rustyline::config::{BellStyle, Config};
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{ColorMode, CompletionType, Editor};
+
+use super::helper::Assistant;
+use super::stage::Stage;
+use super::style::{code, paint};
+use super::terminal::shortened;
+use super::{files, keys};
+use crate::script::command::{self, Done};
+use crate::script::{Bundle, Fault, Session};
+
+const PROMPT: &str = "♪ ";
+
+/// Lines the history keeps.
+const REMEMBERED: usize = 10_000;
+
+/// A result is shown up to so many lines and letters.
+const SHOWN: (usize, usize) = (200, 40_000);
+
+type LineEditor = Editor<Assistant, DefaultHistory>;
+
+/// Greets, then reads and runs until the user leaves: the exit code.
+pub(super) fn run(stage: &Stage, init: bool) -> i32 {
+    let session = Rc::new(RefCell::new(Session::new(stage.host())));
+    let mut editor = match editor(stage, &session) {
+        Ok(editor) => editor,
+        Err(e) => {
+            stage.terminal.warn(&format!("the terminal cannot be used: {e}"));
+            return 1;
+        }
+    };
+    let arrows = keys::bind(&mut editor);
+    let history = files::history();
+    recall(&mut editor, history.as_ref());
+    greet(stage);
+    if let Some(path) = files::startup().filter(|_| init) {
+        let result = stage.stop.during(|| session.borrow_mut().run(&path).map(|_| None));
+        if let Some(code) = show(stage, &session, result) {
+            return code;
+        }
+    }
+    loop {
+        arrows.reset();
+        session.borrow_mut().set_width(stage.terminal.width());
+        let text = match editor.readline(PROMPT) {
+            Ok(text) => text,
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => return 0,
+            Err(e) => {
+                stage.terminal.warn(&format!("the terminal cannot be read: {e}"));
+                return 1;
+            }
+        };
+        let text = text.trim_end();
+        if text.trim().is_empty() {
+            continue;
+        }
+        remember(&mut editor, text, history.as_ref());
+        let outcome = stage.stop.during(|| {
+            let session = &mut *session.borrow_mut();
+            match command::run(session, text)? {
+                Done::Said(bundle) => Ok(Next::Show(Some(bundle))),
+                Done::Quit => Ok(Next::Leave),
+                Done::NotACommand => session.eval(text).map(Next::Show),
+            }
+        });
+        let result = match outcome {
+            Ok(Next::Leave) => return 0,
+            Ok(Next::Show(bundle)) => Ok(bundle),
+            Err(fault) => Err(fault),
+        };
+        if let Some(code) = show(stage, &session, result) {
+            return code;
+        }
+    }
+}
+
+enum Next {
+    Show(Option<Bundle>),
+    Leave,
+}
+
+/// Shows what came out; the exit code when the code asked to leave.
+fn show(stage: &Stage, session: &RefCell<Session>, result: Result<Option<Bundle>, Fault>) -> Option<i32> {
+    if let Some(code) = session.borrow_mut().take_exit() {
+        return Some(code);
+    }
+    match result {
+        Ok(Some(bundle)) if !bundle.plain().is_empty() => {
+            stage.terminal.print(&format!("{}\n", shortened(bundle.plain(), SHOWN.0, SHOWN.1)));
+        }
+        Ok(_) => {}
+        Err(fault) => stage.terminal.warn(&fault.render(stage.terminal.err.color)),
+    }
+    None
+}
+
+fn editor(stage: &Stage, session: &Rc<RefCell<Session>>) -> Result<LineEditor, ReadlineError> {
+    let color = stage.terminal.out.color;
+    let config = Config::builder()
+        .max_history_size(REMEMBERED)?
+        .history_ignore_dups(true)?
+        .completion_type(CompletionType::List)
+        .completion_show_all_if_ambiguous(true)
+        .color_mode(if color { ColorMode::Enabled } else { ColorMode::Disabled })
+        .bell_style(BellStyle::None)
+        .build();
+    let mut editor = Editor::with_config(config)?;
+    editor.set_helper(Some(Assistant::new(session.clone(), color)));
+    Ok(editor)
+}
+
+fn recall(editor: &mut LineEditor, history: Option<&PathBuf>) {
+    // There is none the first time; one that cannot be read costs the old lines only.
+    let _ = history.map(|path| editor.load_history(path));
+}
+
+/// Keeps a line, on disk at once: a crash must not lose it. A disk that refuses is not worth a word at every line.
+fn remember(editor: &mut LineEditor, text: &str, history: Option<&PathBuf>) {
+    if editor.add_history_entry(text).unwrap_or(false)
+        && let Some(path) = history
+    {
+        let _ = path.parent().map(std::fs::create_dir_all);
+        let _ = editor.append_history(path);
+    }
+}
+
+fn greet(stage: &Stage) {
+    let strong = |text: &str| paint(stage.terminal.out.color, code::COMMAND, text);
+    stage.terminal.print(&format!(
+        "Étude {}, a practice room for music transformers\n  {}             what can be typed here\n  {}  the whole story: MIDI in, a fine-tuned adapter and a new solo out\n",
+        env!("CARGO_PKG_VERSION"),
+        strong(":help"),
+        strong(":load quickstart"),
+    ));
+}

@@ -1,0 +1,52 @@
+//! What a session needs of the terminal it runs in.
+
+use std::sync::Arc;
+
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+
+use super::stop::Stop;
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::script::{Host, Output};
+
+/// The terminal and the keys that stop.
+pub(super) struct Stage {
+    pub(super) terminal: Arc<Terminal>,
+    pub(super) stop: Arc<Stop>,
+}
+
+impl Stage {
+    /// The terminal of this process, its signals handled.
+    pub(super) fn new() -> Self {
+        let terminal = Arc::new(Terminal::new());
+        Self { stop: Stop::install(&terminal), terminal }
+    }
+
+    /// A host for sessions.
+    pub(super) fn host(&self) -> Host {
+        let terminal = self.terminal.clone();
+        let output = move |output: Output| match output {
+            Output::Text(text) => terminal.print(&text),
+            Output::Warning(text) => terminal.warn(&text),
+            Output::Display(bundle) => terminal.print(&format!("{}\n", bundle.plain())),
+        };
+        Host {
+            progress: Progress::new(self.terminal.clone(), self.stop.interrupt().clone()),
+            output: Arc::new(output),
+            input: Arc::new(ask),
+            width: self.terminal.width(),
+        }
+    }
+}
+
+/// Reads a line for `input(prompt)`.
+fn ask(prompt: &str) -> Result<String> {
+    let read = DefaultEditor::new().and_then(|mut editor| editor.readline(prompt));
+    read.map_err(|e| match e {
+        ReadlineError::Interrupted => Error::interrupted(),
+        ReadlineError::Eof => Error::mistake("input() found the end of the input").with_hint("give it one more line"),
+        e => Error::internal(e),
+    })
+}

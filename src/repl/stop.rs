@@ -1,0 +1,110 @@
+//! Ctrl-C. While a cell runs, the first press asks it to stop, the second says that it was heard, a third soon after
+//! leaves at once. At the prompt the line editor sees the key itself and clears the line.
+//!
+//! SIGTERM and SIGHUP ask the running work to stop in the same way; at the prompt they do nothing, as in a shell (a
+//! terminal that was closed ends the prompt by the end of its input).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::terminal::Terminal;
+use crate::interrupt::Interrupt;
+
+/// The exit code of a program that was interrupted: what the shell reports for SIGINT.
+pub(super) const INTERRUPTED: i32 = 128 + 2;
+
+/// A third press counts within this time of the one before.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What the handler of signals and the prompt share.
+#[derive(Debug, Default)]
+pub(super) struct Stop {
+    interrupt: Interrupt,
+    /// The presses since work began; none while nothing runs.
+    presses: Mutex<Option<Presses>>,
+}
+
+#[derive(Debug, Default)]
+struct Presses {
+    count: u32,
+    latest: Option<Instant>,
+}
+
+/// What a press leads to.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Ask,
+    Explain,
+    Leave,
+}
+
+impl Stop {
+    /// Handles the signals of this process from now on.
+    pub(super) fn install(terminal: &Arc<Terminal>) -> Arc<Self> {
+        let stop = Arc::new(Self::default());
+        let (handler, terminal) = (stop.clone(), terminal.clone());
+        let handle = move || {
+            match handler.press(Instant::now()) {
+            Answer::Nothing => {}
+            Answer::Ask => handler.interrupt.trigger(),
+            Answer::Explain => terminal.warn(
+                "stopping at the next safe place; to leave at once and lose the variables, press Ctrl-C again within 2 s",
+            ),
+            Answer::Leave => {
+                terminal.warn("left without waiting");
+                std::process::exit(INTERRUPTED);
+            }
+        }
+        };
+        // A second handler in one process is refused; the first is as good.
+        let _ = ctrlc::set_handler(handle);
+        stop
+    }
+
+    /// The flag that work asks.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Runs `work`, during which a press asks it to stop.
+    pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.interrupt.clear();
+        *self.presses.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presses::default());
+        let result = work();
+        *self.presses.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        result
+    }
+
+    fn press(&self, now: Instant) -> Answer {
+        let mut presses = self.presses.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Presses { count, latest }) = &mut *presses else { return Answer::Nothing };
+        let soon = latest.is_some_and(|before| now - before <= SOON);
+        *latest = Some(now);
+        *count += 1;
+        match *count {
+            1 => Answer::Ask,
+            2 => Answer::Explain,
+            _ if soon => Answer::Leave,
+            _ => Answer::Explain,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presses_escalate_while_work_runs() {
+        let stop = Stop::default();
+        let now = Instant::now();
+        assert_eq!(stop.press(now), Answer::Nothing, "nothing runs");
+        stop.during(|| {
+            let answers: Vec<Answer> = [0, 1, 9, 10].map(|s| stop.press(now + Duration::from_secs(s))).into();
+            assert_eq!(answers, [Answer::Ask, Answer::Explain, Answer::Explain, Answer::Leave]);
+        });
+        assert_eq!(stop.press(now), Answer::Nothing, "the work is over");
+        stop.during(|| assert_eq!(stop.press(now), Answer::Ask, "new work, new presses"));
+    }
+}

@@ -1,0 +1,217 @@
+//! The two streams of the terminal. Output goes to stdout; warnings, faults and progress to stderr. While a task runs
+//! on a terminal its state is one line that is redrawn; what is printed meanwhile appears above it.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::bar;
+use super::style::Stream;
+use crate::progress::{Sink, Snapshot};
+
+/// A task shorter than this is never drawn: the line would only flicker.
+const FIRST_DRAWN: Duration = Duration::from_millis(300);
+/// Between two drawings.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+/// A task that took longer leaves a line behind.
+const WORTH_A_LINE: Duration = Duration::from_secs(2);
+/// Where lines cannot be redrawn: the first report, and the time between two.
+const FIRST_SAID: Duration = Duration::from_secs(1);
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// Columns where the terminal does not say.
+const USUAL_WIDTH: usize = 80;
+
+/// The exit code of a program whose reader has gone: what the shell reports for SIGPIPE.
+const READER_GONE: i32 = 128 + 13;
+
+/// Where output and progress go.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    pub(super) out: Stream,
+    pub(super) err: Stream,
+    tasks: Mutex<Tasks>,
+}
+
+/// The tasks that run, the outermost first, and what of them is on the screen.
+#[derive(Debug, Default)]
+struct Tasks {
+    live: Vec<String>,
+    on_screen: bool,
+    shown: Option<Instant>,
+}
+
+impl Terminal {
+    /// The terminal, pipe or file this process writes to.
+    pub(super) fn new() -> Self {
+        Self { out: Stream::of(&io::stdout()), err: Stream::of(&io::stderr()), tasks: Mutex::default() }
+    }
+
+    /// Columns of the terminal.
+    pub(super) fn width(&self) -> usize {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0)).max(20)
+    }
+
+    /// Writes to stdout.
+    pub(super) fn print(&self, text: &str) {
+        let mut tasks = self.tasks();
+        self.wipe(&mut tasks);
+        delivered(write(&mut io::stdout().lock(), text));
+    }
+
+    /// Writes a line to stderr.
+    pub(super) fn warn(&self, text: &str) {
+        let mut tasks = self.tasks();
+        self.wipe(&mut tasks);
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        // Nobody can be told that stderr is closed.
+        let _ = write(&mut io::stderr().lock(), &format!("{text}{end}"));
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wipe(&self, tasks: &mut Tasks) {
+        if std::mem::take(&mut tasks.on_screen) {
+            let _ = write(&mut io::stderr().lock(), "\r\x1b[K");
+        }
+    }
+
+    /// On a terminal: the innermost task, redrawn.
+    fn draw(&self, tasks: &mut Tasks, task: &Snapshot) {
+        if task.elapsed >= FIRST_DRAWN && tasks.shown.is_none_or(|at| at.elapsed() >= DRAW_EVERY) {
+            let line = bar::line(task, self.width(), self.err.color);
+            let _ = write(&mut io::stderr().lock(), &format!("\r{line}\x1b[K"));
+            tasks.on_screen = true;
+            tasks.shown = Some(Instant::now());
+        }
+    }
+
+    /// Elsewhere: the outermost task, now and then.
+    fn say(&self, tasks: &mut Tasks, task: &Snapshot) {
+        let outermost = tasks.live.first() == Some(&task.title);
+        if outermost && task.elapsed >= FIRST_SAID && tasks.shown.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::plain(task)));
+            tasks.shown = Some(Instant::now());
+        }
+    }
+
+    fn finish(&self, tasks: &mut Tasks, task: &Snapshot) {
+        tasks.live.truncate(tasks.live.iter().rposition(|title| *title == task.title).unwrap_or(usize::MAX));
+        self.wipe(tasks);
+        if !tasks.live.is_empty() {
+            return;
+        }
+        tasks.shown = None;
+        let least = if self.err.terminal { WORTH_A_LINE } else { FIRST_SAID };
+        if task.elapsed >= least {
+            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::summary(task)));
+        }
+    }
+}
+
+impl Sink for Terminal {
+    fn show(&self, task: &Snapshot) {
+        let mut tasks = self.tasks();
+        if task.finished {
+            return self.finish(&mut tasks, task);
+        }
+        if !tasks.live.contains(&task.title) {
+            tasks.live.push(task.title.clone());
+        }
+        if self.err.terminal { self.draw(&mut tasks, task) } else { self.say(&mut tasks, task) }
+    }
+}
+
+fn write(stream: &mut impl Write, text: &str) -> io::Result<()> {
+    stream.write_all(text.as_bytes())?;
+    stream.flush()
+}
+
+/// Ends the program when stdout cannot take more: quietly when the reader has gone (`etude … | head`), and with a word
+/// when, say, the disk is full, because output that is lost is no success.
+fn delivered(result: io::Result<()>) {
+    match result {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(READER_GONE),
+        Err(e) => {
+            let _ = writeln!(io::stderr(), "cannot write the output: {e}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// A long text shortened to its first and last lines, with a word on how to see the rest.
+pub(super) fn shortened(text: &str, lines: usize, letters: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    if all.len() <= lines && text.len() <= letters {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let (head, tail) = if all.len() > lines { (lines * 3 / 4, lines / 4) } else { (all.len(), 0) };
+    let each = (letters / (head + tail).max(1)).max(80);
+    let line = |text: &str| match text.char_indices().nth(each) {
+        Some((end, _)) => format!("{}… ({} more characters)", &text[..end], text[end..].chars().count()),
+        None => text.to_owned(),
+    };
+    for text in &all[..head] {
+        let _ = writeln!(kept, "{}", line(text));
+    }
+    if all.len() > head + tail {
+        let _ = writeln!(kept, "… {} more lines: print(_) shows them", all.len() - head - tail);
+    }
+    for text in &all[all.len() - tail..] {
+        let _ = writeln!(kept, "{}", line(text));
+    }
+    kept.trim_end_matches('\n').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        let long: String = (0..100).map(|i| format!("line {i}\n")).collect();
+        let short = shortened(&long, 8, 10_000);
+        assert_eq!(
+            short,
+            "line 0\nline 1\nline 2\nline 3\nline 4\nline 5\n… 92 more lines: print(_) shows them\nline 98\nline 99"
+        );
+        assert_eq!(shortened("a\nb", 8, 10_000), "a\nb");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_letters() {
+        let short = shortened(&"é".repeat(1000), 8, 100);
+        assert_eq!(short, format!("{}… (900 more characters)", "é".repeat(100)));
+    }
+
+    fn snapshot(title: &str, finished: bool) -> Snapshot {
+        Snapshot {
+            title: title.into(),
+            unit: "steps",
+            done: 1,
+            total: None,
+            note: String::new(),
+            elapsed: Duration::ZERO,
+            finished,
+        }
+    }
+
+    #[test]
+    fn a_task_inside_another_ends_before_it() {
+        let terminal = Terminal::new();
+        for (title, finished) in [("fit", false), ("evaluate", false), ("evaluate", true), ("evaluate", false)] {
+            terminal.show(&snapshot(title, finished));
+        }
+        assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
+        terminal.show(&snapshot("never begun", true));
+        assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
+        terminal.show(&snapshot("fit", true));
+        assert!(terminal.tasks().live.is_empty(), "what was inside is over, too");
+    }
+}

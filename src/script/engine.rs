@@ -1,0 +1,69 @@
+//! The engine: Rhai with our limits, hooks and objects.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use rhai::{Dynamic, Engine, OptimizationLevel, Position, Token};
+
+use crate::script::failure::STOPPED;
+use crate::script::globals::Globals;
+use crate::script::kit::Kit;
+use crate::script::studio::Studio;
+use crate::script::{Output, objects};
+
+/// Calls within calls; [`on_big_stack`](crate::script::on_big_stack) has room for them.
+const CALL_LEVELS: usize = 200;
+/// Expressions within expressions, outside and inside functions.
+const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
+
+/// Places of `_` in the text being parsed that mean the last value, not the default case of a `switch`.
+pub(crate) type LastMarks = Rc<RefCell<BTreeSet<(usize, usize)>>>;
+
+/// An engine whose functions work on `studio` and whose scripts see `globals`.
+pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> Engine {
+    let mut engine = Engine::new();
+    engine
+        .set_max_call_levels(CALL_LEVELS)
+        .set_max_expr_depths(EXPRESSION_DEPTHS.0, EXPRESSION_DEPTHS.1)
+        .set_max_variables(100_000)
+        .set_max_functions(100_000)
+        .set_max_modules(1000)
+        .set_max_operations(0)
+        .set_max_string_size(1 << 30)
+        .set_max_array_size(1 << 28)
+        .set_max_map_size(1 << 24)
+        .set_fail_on_invalid_map_property(true)
+        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
+        .set_optimization_level(OptimizationLevel::None);
+    hooks(&mut engine, studio, globals, marks);
+    let mut kit = Kit::new(&mut engine, studio.clone());
+    objects::register(&mut kit);
+    kit.finish();
+    engine
+}
+
+// Rhai calls these hooks volatile, not obsolete.
+#[allow(deprecated)]
+fn hooks(engine: &mut Engine, studio: &Studio, globals: &Globals, marks: &LastMarks) {
+    let host = studio.clone();
+    engine.on_print(move |text| host.say(Output::Text(format!("{text}\n"))));
+    let host = studio.clone();
+    engine.on_debug(move |text, _, position| {
+        let place = position.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+        host.say(Output::Warning(format!("{place}{text}\n")));
+    });
+    let interrupt = studio.progress().interrupt().clone();
+    engine.on_progress(move |_| interrupt.is_set().then(|| Dynamic::from(STOPPED)));
+    let (host, globals) = (studio.clone(), globals.clone());
+    engine.on_var(move |name, place, context| globals.resolve(&host, name, place, context));
+    let marks = marks.clone();
+    engine.on_parse_token(move |token, position, _| match token {
+        Token::Underscore if marks.borrow().contains(&place(position)) => Token::Identifier(Box::new("_".into())),
+        token => token,
+    });
+}
+
+fn place(position: Position) -> (usize, usize) {
+    (position.line().unwrap_or(0), position.position().unwrap_or(0))
+}

@@ -1,0 +1,193 @@
+//! What the functions of a script see of the session's variables, and how variables that were defined anew go.
+//!
+//! A Rhai function sees its parameters only. Here it may also read the variables of the session, as they are at the
+//! moment of the call: between the statements of a cell a checkpoint is run, a look-up of a variable that no script can
+//! name. Rhai asks our resolver for it and hands us the scope; every variable that some function names is made a shared
+//! value there, so that later assignments reach what the functions see.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rhai::{AST, ASTNode, Dynamic, EvalContext, Expr, Scope};
+
+use crate::error::Error;
+use crate::script::failure::Fallible;
+use crate::script::studio::Studio;
+use crate::script::{Variable, show};
+
+/// The variable that no script can name.
+pub(crate) const CHECKPOINT: &str = "checkpoint\u{2063}";
+/// The last value.
+pub(crate) const LAST: &str = "_";
+
+/// The variables that functions name, as shared values.
+#[derive(Clone, Default)]
+pub(crate) struct Globals(Rc<RefCell<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// Names that occur free in a function.
+    free: BTreeSet<String>,
+    values: BTreeMap<String, Dynamic>,
+    /// Number of variables that were there when the cell began.
+    base: usize,
+}
+
+impl Globals {
+    /// Reads from the session's functions which names are free in them.
+    pub(crate) fn set_functions(&self, functions: &AST) {
+        let mut free = BTreeSet::new();
+        functions.walk(&mut |path: &[ASTNode]| {
+            // The parser found no place for it: it is neither a parameter nor a variable of the function.
+            if let Some(ASTNode::Expr(Expr::Variable(v, None, _))) = path.last()
+                && v.0.is_none()
+            {
+                free.insert(v.1.to_string());
+            }
+            true
+        });
+        self.0.borrow_mut().free = free;
+    }
+
+    /// A cell begins.
+    pub(crate) fn begin(&self, scope: &mut Scope) {
+        self.0.borrow_mut().base = scope.len();
+        self.share(scope);
+    }
+
+    /// Makes the variables that functions name shared, and drops what can no longer be named.
+    pub(crate) fn checkpoint(&self, scope: &mut Scope) {
+        if let Some(kept) = self.without_shadowed(scope) {
+            *scope = kept;
+        }
+        self.share(scope);
+    }
+
+    /// A cell has ended: only what can be named stays.
+    pub(crate) fn end(&self, scope: &mut Scope) {
+        self.0.borrow_mut().base = usize::MAX;
+        let names: BTreeSet<&str> = (&*scope).into_iter().map(|(name, ..)| name).collect();
+        if names.len() != scope.len() || names.contains(LAST) {
+            let mut kept = latest(std::mem::take(scope));
+            kept.retain(|(name, _)| name != LAST);
+            *scope = rebuild(kept);
+        }
+        self.share(scope);
+        self.0.borrow_mut().values.retain(|name, _| scope.contains(name));
+    }
+
+    /// The value a function reads; none when there is no such variable.
+    fn read(&self, name: &str) -> Fallible<Option<Dynamic>> {
+        let inner = self.0.borrow();
+        let Some(value) = inner.values.get(name) else { return Ok(None) };
+        if value.is_locked() {
+            let error = Error::mistake(format!("'{name}' is in use by the call that this function runs in"))
+                .with_hint(format!("hand '{name}' to the function as an argument"));
+            return Err(error.into());
+        }
+        Ok(Some(value.flatten_clone()))
+    }
+
+    fn share(&self, scope: &mut Scope) {
+        let Inner { free, values, .. } = &mut *self.0.borrow_mut();
+        for name in free.iter() {
+            match scope.get_mut(name) {
+                Some(value) => {
+                    if !value.is_shared() {
+                        *value = std::mem::take(value).into_shared();
+                    }
+                    values.insert(name.clone(), value.clone());
+                }
+                // A constant cannot change: a copy serves.
+                None => match scope.get(name) {
+                    Some(value) => drop(values.insert(name.clone(), value.flatten_clone())),
+                    None => drop(values.remove(name)),
+                },
+            }
+        }
+    }
+
+    /// The scope with the values of variables that were defined anew let go. Places of this cell stay, since the parser
+    /// counted them from the end; `None` when there is nothing to let go.
+    fn without_shadowed(&self, scope: &mut Scope) -> Option<Scope<'static>> {
+        let base = self.0.borrow().base.min(scope.len());
+        let mut seen = BTreeSet::new();
+        if (&*scope).into_iter().all(|(name, ..)| seen.insert(name)) {
+            return None;
+        }
+        let entries: Vec<(String, Dynamic)> =
+            std::mem::take(scope).into_iter().map(|(name, value, _)| (name, value)).collect();
+        let last: BTreeMap<String, usize> =
+            entries.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut dropped = 0;
+        for (i, (name, value)) in entries.into_iter().enumerate() {
+            if last.get(&name) == Some(&i) {
+                kept.push((name, value));
+            } else if i < base {
+                dropped += 1;
+            } else {
+                kept.push((name, Dynamic::UNIT));
+            }
+        }
+        self.0.borrow_mut().base = base - dropped;
+        Some(rebuild(kept))
+    }
+}
+
+/// The latest variable of each name, in the order they were made.
+fn latest(scope: Scope) -> Vec<(String, Dynamic)> {
+    let entries: Vec<(String, Dynamic)> = scope.into_iter().map(|(name, value, _)| (name, value)).collect();
+    let mut seen = BTreeSet::new();
+    let mut kept: Vec<_> = entries.into_iter().rev().filter(|(name, _)| seen.insert(name.clone())).collect();
+    kept.reverse();
+    kept
+}
+
+fn rebuild(entries: Vec<(String, Dynamic)>) -> Scope<'static> {
+    entries.into_iter().map(|(name, value)| (name, value.is_read_only(), value)).collect()
+}
+
+impl Globals {
+    /// What a look-up of a variable gives: nothing, to look in the scope at hand; or the value.
+    pub(crate) fn resolve(
+        &self,
+        studio: &Studio,
+        name: &str,
+        place: usize,
+        mut context: EvalContext,
+    ) -> Fallible<Option<Dynamic>> {
+        if place > 0 {
+            return Ok(None);
+        }
+        if name == CHECKPOINT {
+            self.checkpoint(context.scope_mut());
+            if studio.wants_variables() {
+                studio.set_variables(variables(studio, context.scope()));
+            }
+            return Ok(Some(Dynamic::UNIT));
+        }
+        if context.scope().contains(name) {
+            return Ok(None);
+        }
+        if name == LAST {
+            return Ok(Some(studio.last()));
+        }
+        if context.call_level() == 0 { Ok(None) } else { self.read(name) }
+    }
+}
+
+/// The variables of a scope, in the order they were made.
+pub(crate) fn variables(studio: &Studio, scope: &Scope) -> Vec<Variable> {
+    let entries = scope.into_iter().filter(|(name, ..)| *name != LAST);
+    let variable = |(name, value, _): (&str, &Dynamic, _)| {
+        let value = value.flatten_clone();
+        Variable {
+            name: name.into(),
+            type_name: show::type_name(&value).into_owned(),
+            summary: show::line(studio.catalog(), &value),
+        }
+    };
+    entries.map(variable).collect()
+}

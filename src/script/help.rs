@@ -1,0 +1,94 @@
+//! Documentation as text: an overview, a type with its members, a function with its options.
+
+use rhai::Dynamic;
+
+use crate::error::{Error, Result};
+use crate::plot;
+use crate::script::catalog::{Catalog, Kind, Member};
+use crate::script::show::type_name;
+
+/// Everything there is, a line each.
+pub(crate) fn overview(catalog: &Catalog) -> String {
+    let rows = |names: Vec<(&str, &str)>| -> Vec<Vec<String>> {
+        names.into_iter().map(|(name, doc)| vec![name.into(), doc.into()]).collect()
+    };
+    let types = catalog.types.iter().map(|(name, doc)| (*name, doc.lines().next().unwrap_or_default())).collect();
+    let functions = catalog
+        .function_names()
+        .into_iter()
+        .map(|n| (n, catalog.functions(n).next().map_or("", Member::brief)))
+        .collect();
+    format!(
+        "{}\n\n{}\n\nhelp(\"midi\"), help(\"Model\"), help(\"Model.generate\") and help(x) tell more.",
+        plot::table(&["function", ""], &rows(functions)),
+        plot::table(&["type", ""], &rows(types)),
+    )
+}
+
+/// The documentation a value asks for: what a string names, or the type of any other value.
+pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic) -> Result<String> {
+    if let Ok(name) = topic.as_immutable_string_ref() {
+        return named(catalog, &name).ok_or_else(|| unknown(catalog, &name));
+    }
+    let name = type_name(topic);
+    of_type(catalog, &name)
+        .ok_or_else(|| Error::mistake(format!("there is no help on {name}")).with_hint("help() lists what there is"))
+}
+
+/// The documentation of a function, type or member ("Model.generate").
+pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<String> {
+    let name = name.trim().trim_end_matches("()");
+    if let Some((owner, member)) = name.split_once('.') {
+        let members: Vec<&Member> = catalog.members(owner).filter(|m| m.name == member).collect();
+        return of_members(&members);
+    }
+    let functions: Vec<&Member> = catalog.functions(name).collect();
+    of_members(&functions).or_else(|| of_type(catalog, name)).or_else(|| {
+        let members: Vec<&Member> = catalog.members.iter().filter(|m| m.name == name).collect();
+        of_members(&members)
+    })
+}
+
+/// Signatures, documentation and options of functions that share a name.
+fn of_members(members: &[&Member]) -> Option<String> {
+    let mut text = String::new();
+    for member in members {
+        text += &format!("{}\n", member.signature());
+        for line in member.doc.lines() {
+            text += &format!("    {line}\n");
+        }
+        let width = member.options.iter().map(|o| o.0.len()).max().unwrap_or(0);
+        for (key, doc) in member.options {
+            text += &format!("      {key:<width$}  {doc}\n");
+        }
+    }
+    (!text.is_empty()).then(|| text.trim_end().to_string())
+}
+
+/// A type and its members.
+fn of_type(catalog: &Catalog, name: &str) -> Option<String> {
+    let doc = catalog.type_doc(name)?;
+    let mut text = format!("{name}\n    {}\n", doc.replace('\n', "\n    "));
+    let row = |m: &Member| {
+        let signature = m.signature();
+        let short = signature.strip_prefix(name).unwrap_or(&signature).trim_start();
+        let set = if m.kind == (Kind::Property { writable: true }) { " (can be set)" } else { "" };
+        vec![short.trim_start_matches('.').to_string(), format!("{}{set}", m.brief())]
+    };
+    let own = catalog.members(name).filter(|m| !m.name.starts_with("to_"));
+    let rows: Vec<Vec<String>> = own.map(row).collect();
+    if !rows.is_empty() {
+        text += &plot::table(&["member", ""], &rows);
+    }
+    Some(text.trim_end().to_string())
+}
+
+fn unknown(catalog: &Catalog, name: &str) -> Error {
+    let mut known: Vec<&str> = catalog.function_names().into_iter().collect();
+    known.extend(catalog.types.iter().map(|t| t.0));
+    let error = Error::mistake(format!("there is no help on '{name}'"));
+    match crate::error::nearest(name, &known) {
+        Some(near) => error.with_hint(format!("did you mean '{near}'? help() lists what there is")),
+        None => error.with_hint("help() lists what there is"),
+    }
+}

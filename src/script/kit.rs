@@ -1,0 +1,249 @@
+//! How objects register what scripts can do with them: one line of signature, its documentation, a closure.
+//!
+//! Both go to Rhai (as metadata) and to the [`Catalog`], so that what help says is what is registered.
+
+use std::any::TypeId;
+use std::marker::PhantomData;
+
+use rhai::{Engine, FuncRegistration, RhaiNativeFunc, Variant};
+
+use crate::script::Bundle;
+use crate::script::catalog::{Catalog, Kind, Member, Shower};
+use crate::script::failure::Fallible;
+use crate::script::studio::Studio;
+
+/// A type of values that scripts hold: a cheap handle whose clones are the same object.
+pub(crate) trait Object: Clone + 'static {
+    /// The name scripts know it by.
+    const NAME: &'static str;
+    /// What it is, in a few sentences.
+    const DOC: &'static str;
+
+    /// The object in one line.
+    fn line(&self) -> String;
+
+    /// The object on one screen.
+    fn text(&self, _width: usize) -> String {
+        self.line()
+    }
+
+    /// The object in all its forms.
+    fn bundle(&self, width: usize) -> Bundle {
+        Bundle::text(self.text(width))
+    }
+}
+
+/// The tool that registers functions and types.
+pub(crate) struct Kit<'e> {
+    engine: &'e mut Engine,
+    studio: Studio,
+    catalog: Catalog,
+}
+
+impl<'e> Kit<'e> {
+    pub(crate) fn new(engine: &'e mut Engine, studio: Studio) -> Self {
+        Self { engine, studio, catalog: Catalog::default() }
+    }
+
+    /// The state that closures capture.
+    pub(crate) fn studio(&self) -> Studio {
+        self.studio.clone()
+    }
+
+    /// Hands the catalog to the session.
+    pub(crate) fn finish(self) {
+        self.studio.set_catalog(self.catalog);
+    }
+
+    /// Registers a function: `"midi(path: string) -> Score"`.
+    pub(crate) fn function<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) -> &mut Member
+    where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(None, Kind::Function, signature, doc);
+        let name = member.name;
+        self.add(FuncRegistration::new(name), member, f)
+    }
+
+    /// Registers a type and gives the tool for its members.
+    pub(crate) fn object<T: Object>(&mut self) -> Members<'_, 'e, T> {
+        self.engine.register_type_with_name::<T>(T::NAME);
+        self.catalog.types.push((T::NAME, T::DOC));
+        self.catalog.showers.insert(
+            TypeId::of::<T>(),
+            Shower {
+                line: |value| value.read_lock::<T>().map_or_else(String::new, |object| object.line()),
+                bundle: |value, width| {
+                    value.read_lock::<T>().map_or_else(Bundle::default, |object| object.bundle(width))
+                },
+            },
+        );
+        let studio = self.studio();
+        let mut members = Members { kit: self, object: PhantomData::<T> };
+        members.method("to_string() -> string", "The object as text, on one screen.", move |object: &mut T| {
+            object.text(studio.width())
+        });
+        members.method("to_debug() -> string", "The object in one line.", |object: &mut T| object.line());
+        members
+    }
+
+    /// The tool for more members of a type that is registered.
+    pub(crate) fn members<T: Object>(&mut self) -> Members<'_, 'e, T> {
+        Members { kit: self, object: PhantomData }
+    }
+
+    fn add<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        registration: FuncRegistration,
+        member: Member,
+        f: FUNC,
+    ) -> &mut Member
+    where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let object = member.owner.map(|owner| format!("object: {owner}"));
+        let params = member.params.iter().map(|(name, kind)| format!("{name}: {kind}"));
+        let returns = if member.returns.is_empty() { "()" } else { member.returns };
+        let info: Vec<String> = object.into_iter().chain(params).chain([returns.to_string()]).collect();
+        let comments: Vec<String> = member.doc.lines().map(|line| format!("/// {line}")).collect();
+        registration
+            // Objects are handles: what changes is behind them, so a constant handle takes every call.
+            .with_purity(true)
+            .with_params_info(info)
+            .with_comments(comments)
+            .register_into_engine(self.engine, f);
+        self.catalog.members.push(member);
+        let last = self.catalog.members.len() - 1;
+        &mut self.catalog.members[last]
+    }
+}
+
+/// The tool that registers the members of one type; every closure takes `&mut T` first.
+pub(crate) struct Members<'k, 'e, T> {
+    kit: &'k mut Kit<'e>,
+    object: PhantomData<T>,
+}
+
+impl<T: Object> Members<'_, '_, T> {
+    /// Registers a method: `"transpose(semitones: int) -> Score"`.
+    pub(crate) fn method<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) -> &mut Member
+    where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(T::NAME), Kind::Method, signature, doc);
+        self.kit.add(FuncRegistration::new(member.name), member, f)
+    }
+
+    /// Registers a property: `"duration -> float"`.
+    pub(crate) fn get<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(T::NAME), Kind::Property { writable: false }, signature, doc);
+        self.kit.add(FuncRegistration::new_getter(member.name), member, f);
+    }
+
+    /// Makes a property writable; the new value comes as a [`Dynamic`], so that an integer serves as a float.
+    pub(crate) fn set<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        name: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let mut known = self.kit.catalog.members.iter_mut();
+        if let Some(member) = known.rfind(|m| m.owner == Some(T::NAME) && m.name == name) {
+            member.kind = Kind::Property { writable: true };
+        }
+        FuncRegistration::new_setter(name).with_purity(true).register_into_engine(self.kit.engine, f);
+    }
+
+    /// Registers an operator: `"+(other: Score) -> Score"`.
+    pub(crate) fn operator<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(T::NAME), Kind::Operator, signature, doc);
+        self.kit.add(FuncRegistration::new(member.name), member, f);
+    }
+
+    /// Registers `object[index]`: `"[](index: int) -> Chord"`.
+    pub(crate) fn index<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(T::NAME), Kind::Index, signature, doc);
+        self.kit.add(FuncRegistration::new_index_getter(), member, f);
+    }
+
+    /// Makes `for item in object` work.
+    pub(crate) fn iterate<R: Variant + Clone>(&mut self)
+    where
+        T: IntoIterator<Item = Fallible<R>>,
+    {
+        self.kit.engine.register_iterator_result::<T, R>();
+    }
+
+    /// The state that closures capture.
+    pub(crate) fn studio(&self) -> Studio {
+        self.kit.studio()
+    }
+}
+
+/// Reads `name(a: type, b: type) -> type`.
+fn parse(owner: Option<&'static str>, kind: Kind, signature: &'static str, doc: &'static str) -> Member {
+    let (head, returns) = signature.split_once(" -> ").unwrap_or((signature, ""));
+    let (name, params) = match head.split_once('(') {
+        Some((name, params)) => (name, params.trim_end_matches(')')),
+        None => (head, ""),
+    };
+    let params = params.split(", ").filter_map(|p| p.split_once(": ")).collect();
+    Member { owner, name, kind, params, returns, doc, options: &[] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_read_and_written() {
+        for signature in ["midi(path: string) -> Score", "seed(n: int)", "device() -> string"] {
+            assert_eq!(parse(None, Kind::Function, signature, "").signature(), signature);
+        }
+        let get = parse(Some("Score"), Kind::Property { writable: false }, "duration -> float", "");
+        assert_eq!(get.signature(), "Score.duration -> float");
+        let index = parse(Some("Chords"), Kind::Index, "[](index: int) -> Chord", "");
+        assert_eq!(index.signature(), "Chords[index: int] -> Chord");
+        let plus = parse(Some("Score"), Kind::Operator, "+(other: Score) -> Score", "");
+        assert_eq!(plus.signature(), "Score + Score -> Score");
+    }
+}

@@ -1,0 +1,106 @@
+//! Calls and properties that do not exist: what would fit, and what was probably meant.
+
+use crate::error::nearest;
+use crate::script::Fault;
+use crate::script::catalog::{Kind, Member};
+use crate::script::diagnose::Scene;
+use crate::script::show::plain_type;
+
+/// At most so many signatures stand in a hint.
+const LISTED: usize = 6;
+
+/// A call that nothing fits, from Rhai's `name (type, type)`.
+pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
+    let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
+    let given: Vec<&str> = given.trim_end_matches(')').split(", ").filter(|t| !t.is_empty()).map(plain_type).collect();
+    if !name.starts_with(|c: char| c == '_' || c.is_alphabetic()) {
+        return operator(scene, name, &given);
+    }
+    let scripted: Vec<&(String, usize)> = scene.functions.iter().filter(|f| f.0 == name).collect();
+    let known: Vec<&Member> = scene.catalog.members.iter().filter(|m| m.name == name && callable(m)).collect();
+    let call = format!("{name}({})", given.join(", "));
+    if let Some(first) = scripted.first() {
+        let wants = if first.1 == 1 { "1 argument".into() } else { format!("{} arguments", first.1) };
+        return Fault::new("TypeError", format!("{name} takes {wants}, not {}", given.len()));
+    }
+    if !known.is_empty() {
+        // What belongs to the object at hand tells more than what others have under the same name.
+        let own: Vec<&Member> = known.iter().copied().filter(|m| m.owner == given.first().copied()).collect();
+        let fitting = if own.is_empty() { &known } else { &own };
+        let list: Vec<String> = fitting.iter().take(LISTED).map(|m| m.signature()).collect();
+        let hint = format!("there is {}", list.join("\n        "));
+        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{call} does not fit")) };
+    }
+    if let Some(property) = given.first().and_then(|owner| of(scene, owner, name)) {
+        let hint = format!("write it without parentheses: .{name}");
+        let message = format!("'{name}' of {} is a property, not a function", given[0]);
+        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{message} ({})", property.returns)) };
+    }
+    let mut names: Vec<&str> = scene.catalog.function_names().into_iter().collect();
+    names.extend(scene.functions.iter().map(|f| f.0.as_str()));
+    if let Some(owner) = given.first() {
+        names.extend(scene.catalog.member_names(owner));
+    }
+    let hint = match nearest(name, &names) {
+        Some(near) => Some(format!("did you mean '{near}'?")),
+        None => given.first().and_then(|owner| members_of(scene, owner)),
+    };
+    Fault { hint, ..Fault::new("NameError", format!("there is no function {call}")) }
+}
+
+/// A property that does not exist or cannot be set, from Rhai's sentence.
+pub(crate) fn property(scene: &Scene, text: &str) -> Fault {
+    let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
+    let (Some(&name), Some(owner)) = (quoted.first(), quoted.get(1).map(|t| plain_type(t))) else {
+        return Fault::new("TypeError", text);
+    };
+    let setting = text.starts_with("No writable");
+    let known = of(scene, owner, name);
+    if setting && let Some(member) = known {
+        return match member.kind {
+            Kind::Property { writable: true } => {
+                let given = quoted.get(2).map_or("this", |t| plain_type(t));
+                Fault::new("TypeError", format!("{owner}.{name} cannot be set to {given}"))
+            }
+            _ => Fault::new("TypeError", format!("{owner}.{name} can be read but not set")),
+        };
+    }
+    if let Some(member) = known {
+        let hint = format!("call it: {}", member.signature());
+        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{owner}.{name} is a method")) };
+    }
+    let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().collect();
+    let hint = match nearest(name, &names) {
+        Some(near) => Some(format!("did you mean '{near}'?")),
+        None => members_of(scene, owner),
+    };
+    Fault { hint, ..Fault::new("NameError", format!("{owner} has no '{name}'")) }
+}
+
+fn operator(scene: &Scene, name: &str, given: &[&str]) -> Fault {
+    let message = match given {
+        [one] => format!("{name} does not apply to {one}"),
+        [left, right] => format!("{left} {name} {right} has no meaning"),
+        _ => format!("{name} does not apply here"),
+    };
+    let fitting =
+        scene.catalog.members.iter().filter(|m| {
+            m.kind == Kind::Operator && m.name == name && m.owner.is_some_and(|owner| given.contains(&owner))
+        });
+    let list: Vec<String> = fitting.take(LISTED).map(Member::signature).collect();
+    let hint = (!list.is_empty()).then(|| format!("there is {}", list.join("\n        ")));
+    Fault { hint, ..Fault::new("TypeError", message) }
+}
+
+fn callable(member: &Member) -> bool {
+    matches!(member.kind, Kind::Function | Kind::Method)
+}
+
+fn of<'s>(scene: &'s Scene, owner: &str, name: &str) -> Option<&'s Member> {
+    scene.catalog.members(owner).find(|m| m.name == name)
+}
+
+fn members_of(scene: &Scene, owner: &str) -> Option<String> {
+    let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().filter(|n| !n.starts_with("to_")).collect();
+    (!names.is_empty()).then(|| format!("{owner} has {}", names.join(", ")))
+}

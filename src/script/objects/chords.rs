@@ -1,0 +1,160 @@
+//! Chords: a progression, written as symbols or heard in a score; Chord: one of them.
+
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic};
+
+use crate::harmony::{self, Chart, ChordAt};
+use crate::script::convert::{number, place, whole};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::Score;
+
+/// A handle on a progression.
+#[derive(Debug, Clone)]
+pub(crate) struct Chords(pub(crate) Rc<Chart>);
+
+/// A handle on one chord.
+#[derive(Debug, Clone)]
+pub(crate) struct Chord(Rc<harmony::Chord>);
+
+/// Beats a minute when nothing else is said.
+const TEMPO: f64 = 120.0;
+
+impl Chords {
+    /// Reads a progression.
+    pub(crate) fn parse(text: &str) -> Fallible<Self> {
+        Ok(Self(Rc::new(text.parse::<Chart>()?)))
+    }
+
+    /// The chords heard in a score, a bar each.
+    pub(crate) fn heard(chords: &[ChordAt]) -> Self {
+        Self(Rc::new(Chart { bars: chords.iter().map(|at| vec![at.chord.clone()]).collect() }))
+    }
+
+    fn len(&self) -> usize {
+        self.0.chords().count()
+    }
+}
+
+impl Object for Chords {
+    const NAME: &'static str = "Chords";
+    const DOC: &'static str = "A chord progression, in bars.\n\
+        chords(\"Cmaj7 Am7 | Dm7 G7\") writes one, score.chords() hears one. Without bar lines every chord fills a bar; \
+        % repeats the bar before, N.C. is no chord.";
+
+    fn line(&self) -> String {
+        let bar = |bar: &harmony::Bar| bar.iter().map(harmony::Chord::name).collect::<Vec<_>>().join(" ");
+        self.0.bars.iter().map(bar).collect::<Vec<_>>().join(" | ")
+    }
+
+    /// Four bars a line.
+    fn text(&self, _width: usize) -> String {
+        let bars: Vec<String> =
+            self.0.bars.iter().map(|bar| bar.iter().map(harmony::Chord::name).collect::<Vec<_>>().join(" ")).collect();
+        let cell = bars.iter().map(|b| b.chars().count()).max().unwrap_or(0);
+        let row = |row: &[String]| {
+            format!("| {} |", row.iter().map(|b| format!("{b:<cell$}")).collect::<Vec<_>>().join(" | "))
+        };
+        bars.chunks(4).map(row).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Object for Chord {
+    const NAME: &'static str = "Chord";
+    const DOC: &'static str = "One chord of a progression.";
+
+    fn line(&self) -> String {
+        self.0.name()
+    }
+}
+
+impl IntoIterator for Chords {
+    type Item = Fallible<Chord>;
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.chords().map(|c| Ok(Chord(Rc::new(c.clone())))).collect::<Vec<_>>().into_iter()
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    kit.function(
+        "chords(symbols: string) -> Chords",
+        "Reads a chord progression: chords(\"Cmaj7 F#m7b5 | B7b9/D# Em6 | % | N.C.\").\n\
+         Without bar lines every chord fills a bar; chords between two lines share the bar.",
+        Chords::parse,
+    );
+    progression(kit);
+    let mut chord = kit.object::<Chord>();
+    chord.get("name -> string", "Its symbol: \"F#m7b5\".", |c: &mut Chord| c.0.name());
+    chord.get("root -> string", "Its root: \"F#\"; empty when there is no chord.", |c: &mut Chord| {
+        c.0.root().map_or_else(String::new, |r| r.to_string())
+    });
+    chord.get("quality -> string", "What follows the root: \"m7b5\".", |c: &mut Chord| c.0.quality().to_string());
+    chord.get("bass -> string", "The bass of a slash chord, else the root.", |c: &mut Chord| {
+        c.0.bass().or(c.0.root()).map_or_else(String::new, |b| b.to_string())
+    });
+    chord.get("pitches -> array", "Its pitch classes from the root up: 0 is C, 11 is B.", |c: &mut Chord| {
+        c.0.pitches().into_iter().map(|p| Dynamic::from(i64::from(p))).collect::<Array>()
+    });
+    chord.method(
+        "transpose(semitones: int) -> Chord",
+        "The same chord, so many semitones higher.",
+        |c: &mut Chord, semitones: Dynamic| -> Fallible<Chord> {
+            Ok(Chord(Rc::new(c.0.transpose((whole("transpose: semitones", &semitones)? % 12) as i32))))
+        },
+    );
+    chord.operator("==(other: Chord) -> bool", "True when both are written the same.", |a: &mut Chord, b: Chord| {
+        a.0 == b.0
+    });
+    chord.operator("!=(other: Chord) -> bool", "True when they differ.", |a: &mut Chord, b: Chord| a.0 != b.0);
+}
+
+fn progression(kit: &mut Kit) {
+    let mut chords = kit.object::<Chords>();
+    chords.get("len -> int", "How many chords it has.", |c: &mut Chords| c.len() as i64);
+    chords.get("bars -> int", "How many bars it has.", |c: &mut Chords| c.0.bars.len() as i64);
+    chords.index(
+        "[](index: int) -> Chord",
+        "One of its chords, the first being 0.",
+        |c: &mut Chords, index: i64| -> Fallible<Chord> {
+            let index = place("chord", index, c.len())?;
+            let chord = c.0.chords().nth(index).cloned().unwrap_or_else(harmony::Chord::none);
+            Ok(Chord(Rc::new(chord)))
+        },
+    );
+    chords.method(
+        "transpose(semitones: int) -> Chords",
+        "The same progression, so many semitones higher, sanely spelled.",
+        |c: &mut Chords, semitones: Dynamic| -> Fallible<Chords> {
+            let semitones = (whole("transpose: semitones", &semitones)? % 12) as i32;
+            Ok(Chords(Rc::new(c.0.transpose(semitones))))
+        },
+    );
+    chords.method(
+        "score() -> Score",
+        "The chords voiced on a piano at 120 beats a minute, a bar of 4/4 each.",
+        |c: &mut Chords| Score::new(c.0.score(TEMPO)),
+    );
+    chords.method(
+        "score(tempo: float) -> Score",
+        "The chords voiced on a piano, so many beats a minute.",
+        |c: &mut Chords, tempo: Dynamic| -> Fallible<Score> {
+            let tempo = number("score: tempo", &tempo)?;
+            if !(10.0..=1000.0).contains(&tempo) {
+                return crate::script::failure::mistake(format!(
+                    "score: tempo must lie between 10 and 1000 beats a minute, not {tempo}"
+                ));
+            }
+            Ok(Score::new(c.0.score(tempo)))
+        },
+    );
+    chords.operator(
+        "==(other: Chords) -> bool",
+        "True when both are written the same.",
+        |a: &mut Chords, b: Chords| a.0 == b.0,
+    );
+    chords.operator("!=(other: Chords) -> bool", "True when they differ.", |a: &mut Chords, b: Chords| a.0 != b.0);
+    chords.iterate();
+}

@@ -1,0 +1,236 @@
+//! Dataset: folders of MIDI as rows of ids; Split: its rows to train on or to measure with.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::data::{self, DatasetOptions};
+use crate::error::Error;
+use crate::plot;
+use crate::script::convert::{article, count, from_ids, options, place, text};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::{Batches, Tokenizer};
+use crate::script::studio::Studio;
+use crate::tokens;
+
+/// A handle on a dataset.
+#[derive(Debug, Clone)]
+pub(crate) struct Dataset(pub(crate) Rc<data::Dataset>);
+
+/// A handle on one side of a dataset.
+#[derive(Debug, Clone)]
+pub(crate) struct Split {
+    pub(crate) split: data::Split,
+    pub(crate) tokenizer: Arc<tokens::Tokenizer>,
+}
+
+/// The options of `dataset`, in the words of [`DatasetOptions`].
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("max_seq_len", "ids in a row (512); also seq_len"),
+    ("augment", "copies of the training pieces: #{ transpose: 12, tempo: [0.9, 1.0, 1.1], sample: 3 }"),
+    ("val", "share of the pieces held out (0.1)"),
+    ("chords", "where chord tokens come from: \"auto\", \"markers\", \"detect\", \"none\""),
+    ("chord_dropout", "share of the training copies that are encoded without chords (0)"),
+    ("seed", "decides split, order and draws (0)"),
+];
+
+impl Object for Dataset {
+    const NAME: &'static str = "Dataset";
+    const DOC: &'static str = "Folders of MIDI as rows of ids, split by piece.\n\
+        dataset(folder, tokenizer, #{ … }) makes one, dataset(folder) reads what save wrote.";
+
+    fn line(&self) -> String {
+        let stats = self.0.stats();
+        format!("Dataset: {} files, {} + {} rows of {} ids", stats.files, stats.rows[0], stats.rows[1], stats.width)
+    }
+
+    fn text(&self, width: usize) -> String {
+        let stats = self.0.stats();
+        let row = |name: &str, i: usize, files: usize| {
+            vec![name.to_string(), files.to_string(), stats.rows[i].to_string(), stats.tokens[i].to_string()]
+        };
+        let val_files = self.0.val_files.len();
+        let rows = [row("train", 0, stats.files.saturating_sub(val_files)), row("val", 1, val_files)];
+        let mut text = format!("{}\n{}", self.line(), plot::table(&["split", "files", "rows", "tokens"], &rows));
+        let broken = &self.0.broken;
+        if !broken.is_empty() {
+            let rows: Vec<Vec<String>> =
+                broken.iter().take(10).map(|b| vec![b.path.display().to_string(), b.reason.clone()]).collect();
+            text += &format!("\n{} skipped:\n{}", broken.len(), plot::table_within(&["file", "why"], &rows, width));
+        }
+        text
+    }
+}
+
+impl Object for Split {
+    const NAME: &'static str = "Split";
+    const DOC: &'static str = "One side of a dataset: rows of ids. split.batches(4) hands them out, split[0] is one.";
+
+    fn line(&self) -> String {
+        format!("Split: {} rows of {} ids, {} tokens", self.split.len(), self.split.width(), self.split.tokens())
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    construct(kit);
+    let mut dataset = kit.object::<Dataset>();
+    facts(&mut dataset);
+    dataset.method(
+        "save(dir: string)",
+        "Writes it in the layout of Hugging Face save_to_disk, the tokenizer beside it.",
+        |d: &mut Dataset, dir: &str| -> Fallible<()> { Ok(d.0.save(Path::new(dir))?) },
+    );
+    dataset.method(
+        "stats() -> map",
+        "Counts: files, broken, rows, tokens, max_seq_len, kinds of tokens.",
+        |d: &mut Dataset| stats(&d.0.stats()),
+    );
+    split(kit);
+}
+
+fn construct(kit: &mut Kit) {
+    kit.function(
+        "dataset(dir: string) -> Dataset",
+        "Reads a dataset that save wrote.",
+        |dir: &str| -> Fallible<Dataset> { Ok(Dataset(Rc::new(data::Dataset::load(Path::new(dir))?))) },
+    );
+    let studio = kit.studio();
+    kit.function(
+        "dataset(paths: string | array, tokenizer: Tokenizer) -> Dataset",
+        "Reads the MIDI files in a folder, or in several, into rows of ids.",
+        move |paths: Dynamic, tokenizer: Tokenizer| build(&studio, &paths, &tokenizer, &Map::new()),
+    );
+    let studio = kit.studio();
+    let member = kit.function(
+        "dataset(paths: string | array, tokenizer: Tokenizer, options: map) -> Dataset",
+        "Reads the MIDI files in a folder, or in several, into rows of ids. Files that cannot be read are skipped and listed.\nOptions:",
+        move |paths: Dynamic, tokenizer: Tokenizer, options: Map| build(&studio, &paths, &tokenizer, &options),
+    );
+    member.options = OPTIONS;
+}
+
+fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> Fallible<Dataset> {
+    let chosen: DatasetOptions = options("dataset", map)?;
+    let paths = match paths.as_array_ref() {
+        Ok(items) => {
+            items.iter().map(|p| Ok(text("a path of a dataset", p)?.into())).collect::<Fallible<Vec<PathBuf>>>()?
+        }
+        Err(_) if paths.is_string() => vec![PathBuf::from(text("the path", paths)?)],
+        Err(_) => {
+            let message = format!("dataset reads a folder or an array of paths, not {}", article(paths));
+            return Err(Error::mistake(message).into());
+        }
+    };
+    Ok(Dataset(Rc::new(data::Dataset::build(&paths, tokenizer.0.clone(), &chosen, studio.progress())?)))
+}
+
+fn facts(dataset: &mut Members<Dataset>) {
+    let side = |d: &Dataset, split: &data::Split| Split { split: split.clone(), tokenizer: d.0.tokenizer.clone() };
+    dataset.get("train -> Split", "The rows to train on.", move |d: &mut Dataset| side(d, &d.0.train));
+    dataset.get(
+        "val -> Split",
+        "The rows held out: of other pieces, never other windows of the same.",
+        move |d: &mut Dataset| side(d, &d.0.val),
+    );
+    dataset.get("files -> array", "The paths of the files that were read.", |d: &mut Dataset| paths(&d.0.files));
+    dataset.get("val_files -> array", "The paths of the pieces held out.", |d: &mut Dataset| paths(&d.0.val_files));
+    dataset.get("broken -> array", "The files that were skipped, each a map: path, reason.", |d: &mut Dataset| {
+        let broken = |b: &data::Broken| -> Dynamic {
+            let path = Dynamic::from(b.path.display().to_string());
+            Map::from([("path".into(), path), ("reason".into(), b.reason.clone().into())]).into()
+        };
+        d.0.broken.iter().map(broken).collect::<Array>()
+    });
+    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| Tokenizer(d.0.tokenizer.clone()));
+    dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
+}
+
+fn split(kit: &mut Kit) {
+    let mut split = kit.object::<Split>();
+    split.get("len -> int", "How many rows it has.", |s: &mut Split| s.split.len() as i64);
+    split.get("tokens -> int", "How many ids it has, padding left out.", |s: &mut Split| s.split.tokens() as i64);
+    split.get("max_seq_len -> int", "Ids in a row.", |s: &mut Split| s.split.width() as i64);
+    split.index(
+        "[](index: int) -> array",
+        "The ids of a row, the first being 0.",
+        |s: &mut Split, index: i64| -> Fallible<Array> {
+            let index = place("row", index, s.split.len())?;
+            Ok(from_ids(&s.split.row(index).unwrap_or_default()))
+        },
+    );
+    let studio = split.studio();
+    split.method(
+        "batches(rows: int) -> Batches",
+        "Batches of so many rows in an order drawn from the session's seed, anew each epoch, without end: leave the loop with break.",
+        move |s: &mut Split, rows: Dynamic| batches(&studio, s, &rows, &Map::new()),
+    );
+    let studio = split.studio();
+    let member = split.method(
+        "batches(rows: int, options: map) -> Batches",
+        "Batches of so many rows.\nOptions:",
+        move |s: &mut Split, rows: Dynamic, options: Map| batches(&studio, s, &rows, &options),
+    );
+    member.options = BATCH_OPTIONS;
+}
+
+/// The options of `split.batches`.
+pub(super) const BATCH_OPTIONS: &[(&str, &str)] = &[
+    ("epochs", "end after so many passes over the rows (without end when absent)"),
+    ("seed", "decides the order (the session's when absent)"),
+    ("shuffle", "false hands the rows out in order, once"),
+];
+
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct BatchOptions {
+    epochs: Option<u64>,
+    seed: Option<u64>,
+    shuffle: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { epochs: None, seed: None, shuffle: true }
+    }
+}
+
+fn batches(studio: &Studio, split: &Split, rows: &Dynamic, map: &Map) -> Fallible<Batches> {
+    let rows = count("batches: rows", rows)? as usize;
+    if rows == 0 || rows > 1 << 20 {
+        return Err(Error::mistake(format!("a batch has at least one row and at most {}, not {rows}", 1 << 20)).into());
+    }
+    if split.split.is_empty() {
+        return Err(Error::mistake("this split has no rows")
+            .with_hint("hold out more pieces with val, or give more")
+            .into());
+    }
+    let options: BatchOptions = options("batches", map)?;
+    let order = if options.shuffle {
+        split.split.batches(rows, options.seed.unwrap_or_else(|| studio.next_seed()), options.epochs)
+    } else {
+        split.split.in_order(rows)
+    };
+    Ok(Batches::new(order, split.tokenizer.clone()))
+}
+
+fn paths(paths: &[PathBuf]) -> Array {
+    paths.iter().map(|p| Dynamic::from(p.display().to_string())).collect()
+}
+
+fn stats(stats: &data::Stats) -> Map {
+    let two =
+        |[train, val]: [Dynamic; 2]| -> Dynamic { Map::from([("train".into(), train), ("val".into(), val)]).into() };
+    let kinds: Map =
+        stats.kinds.iter().map(|(kind, n)| (format!("{kind:?}").into(), Dynamic::from(*n as i64))).collect();
+    Map::from([
+        ("files".into(), (stats.files as i64).into()),
+        ("broken".into(), (stats.broken as i64).into()),
+        ("rows".into(), two(stats.rows.map(|n| (n as i64).into()))),
+        ("tokens".into(), two(stats.tokens.map(|n| (n as i64).into()))),
+        ("max_seq_len".into(), (stats.width as i64).into()),
+        ("kinds".into(), kinds.into()),
+    ])
+}

@@ -1,0 +1,139 @@
+//! The functions that belong to no object: output, help, time, seeds, devices.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
+
+use crate::config;
+use crate::plot;
+use crate::script::convert::{count, from_json};
+use crate::script::failure::{Fallible, mistake};
+use crate::script::kit::Kit;
+use crate::script::objects::Text;
+use crate::script::studio::Studio;
+use crate::script::{Output, help, show};
+
+/// A sleeper looks for a stop so often.
+const NAP: Duration = Duration::from_millis(20);
+
+pub(super) fn register(kit: &mut Kit) {
+    output(kit);
+    session(kit);
+    control(kit);
+}
+
+fn output(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "display(value: any)",
+        "Shows a value in its richest form: a picture in a notebook, text in a terminal.",
+        move |value: Dynamic| {
+            let bundle = show::bundle(studio.catalog(), &value, studio.width());
+            studio.say(Output::Display(bundle));
+        },
+    );
+    let studio = kit.studio();
+    kit.function(
+        "input(prompt: string) -> string",
+        "Asks the user for a line of text.",
+        move |prompt: &str| -> Fallible<String> { Ok((studio.host().input)(prompt)?) },
+    );
+    let studio = kit.studio();
+    kit.function("help() -> Text", "What there is: the types and functions, with a line on each.", move || {
+        Text(help::overview(studio.catalog()))
+    });
+    let studio = kit.studio();
+    kit.function(
+        "help(topic: any) -> Text",
+        "The documentation of a value's type, or of the function, type or member (\"Model.generate\") a string names.",
+        move |topic: Dynamic| -> Fallible<Text> { Ok(Text(help::topic(studio.catalog(), &topic)?)) },
+    );
+}
+
+fn session(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function("vars() -> Text", "The variables of the session, their types and values.", move || {
+        Text(variables(&studio))
+    });
+    let studio = kit.studio();
+    kit.function(
+        "seed(n: int)",
+        "Starts the session's random numbers anew: fresh weights, orders of batches and samplers without a seed of their own follow from it.",
+        move |n: i64| studio.set_seed(n as u64),
+    );
+    let studio = kit.studio();
+    kit.function("device() -> string", "The device on which models are made: \"cpu\" or \"cuda\".", move || {
+        studio.device_name()
+    });
+    let studio = kit.studio();
+    kit.function(
+        "device(name: string) -> string",
+        "Chooses the device on which models are made from now on: \"cpu\", \"cuda\", \"cuda:1\", or \"auto\", the first GPU there is.",
+        move |name: &str| -> Fallible<String> {
+            studio.set_device(name)?;
+            Ok(studio.device_name())
+        },
+    );
+    kit.function(
+        "config(path: string) -> map",
+        "Reads a YAML or JSON file into a map, to look at, to change, and to hand to model, dataset or trainer.",
+        |path: &str| -> Fallible<Dynamic> { Ok(from_json(&config::read_yaml(Path::new(path))?)) },
+    );
+}
+
+fn control(kit: &mut Kit) {
+    kit.function(
+        "time(f: function) -> float",
+        "Runs a function without arguments and gives the seconds it took: time(|| net.forward(batch)).",
+        |context: NativeCallContext, f: FnPtr| -> Fallible<f64> {
+            let begun = Instant::now();
+            let _: Dynamic = f.call_within_context(&context, ())?;
+            Ok(begun.elapsed().as_secs_f64())
+        },
+    );
+    let studio = kit.studio();
+    kit.function("sleep(seconds: float)", "Waits; a stop ends the wait.", move |seconds: f64| sleep(&studio, seconds));
+    let studio = kit.studio();
+    kit.function("sleep(seconds: int)", "Waits; a stop ends the wait.", move |seconds: i64| {
+        sleep(&studio, seconds as f64)
+    });
+    let studio = kit.studio();
+    kit.function("exit()", "Ends the program.", move || exit(&studio, &Dynamic::from(0_i64)));
+    let studio = kit.studio();
+    kit.function(
+        "exit(code: int)",
+        "Ends the program with an exit code: 0 says that all is well.",
+        move |code: Dynamic| exit(&studio, &code),
+    );
+}
+
+fn sleep(studio: &Studio, seconds: f64) -> Fallible<()> {
+    if seconds.is_nan() || seconds < 0.0 {
+        return mistake(format!("sleep takes seconds from 0 up, not {seconds}"));
+    }
+    let begun = Instant::now();
+    let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    while begun.elapsed() < span {
+        studio.progress().check()?;
+        std::thread::sleep(NAP.min(span - begun.elapsed().min(span)));
+    }
+    Ok(())
+}
+
+fn exit(studio: &Studio, code: &Dynamic) -> Fallible<()> {
+    let code = if code.is_unit() { 0 } else { count("the exit code", code)? };
+    if code > 255 {
+        return mistake(format!("an exit code lies between 0 and 255; {code} does not"));
+    }
+    studio.set_exit(Some(code as i32));
+    Err(EvalAltResult::Exit(Dynamic::UNIT, Position::NONE).into())
+}
+
+fn variables(studio: &Studio) -> String {
+    let rows: Vec<Vec<String>> = studio.variables().into_iter().map(|v| vec![v.name, v.type_name, v.summary]).collect();
+    if rows.is_empty() {
+        return "no variables yet".into();
+    }
+    plot::table(&["name", "type", "value"], &rows)
+}

@@ -1,0 +1,55 @@
+//! What scripts can do: one file an object.
+
+mod batch;
+mod chords;
+mod dataset;
+mod figure;
+mod files;
+mod gradients;
+mod language;
+mod model;
+mod optimizer;
+mod playing;
+mod report;
+mod sampler;
+mod score;
+mod tensor;
+mod text;
+mod tokenizer;
+mod trainer;
+
+use crate::script::kit::Kit;
+
+pub(crate) use batch::{Batch, Batches};
+pub(crate) use chords::Chords;
+pub(crate) use dataset::{Dataset, Split};
+pub(crate) use figure::Figure;
+pub(crate) use gradients::{Grads, Loss};
+pub(crate) use model::Model;
+pub(crate) use sampler::Sampler;
+pub(crate) use score::Score;
+pub(crate) use tensor::Tensor;
+pub(crate) use text::Text;
+pub(crate) use tokenizer::Tokenizer;
+pub(crate) use trainer::History;
+
+/// Registers everything.
+pub(crate) fn register(kit: &mut Kit) {
+    language::register(kit);
+    files::register(kit);
+    text::register(kit);
+    score::register(kit);
+    chords::register(kit);
+    tokenizer::register(kit);
+    dataset::register(kit);
+    batch::register(kit);
+    model::register(kit);
+    gradients::register(kit);
+    tensor::register(kit);
+    optimizer::register(kit);
+    trainer::register(kit);
+    sampler::register(kit);
+    playing::register(kit);
+    report::register(kit);
+    figure::register(kit);
+}

@@ -1,0 +1,402 @@
+//! Model: a transformer, with or without 4-bit weights and adapters.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Map};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::nn::{self, LoraConfig, ModelConfig, Pass};
+use crate::plot;
+use crate::script::convert::{count, from_json, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
+use crate::script::studio::Studio;
+use crate::{atomic, config, tokens};
+
+/// A handle on a model and the tokenizer it was made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Model {
+    pub(crate) model: nn::Model,
+    /// Known from the start for models that were loaded; else from the first batch.
+    tokenizer: Rc<RefCell<Option<Arc<tokens::Tokenizer>>>>,
+}
+
+/// The tokenizer of a model's folder.
+const TOKENIZER: &str = "tokenizer.json";
+
+/// The options of `lora` and `qlora`, in the words of [`LoraConfig`].
+pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
+    ("r", "rank of the adapters (8)"),
+    ("lora_alpha", "the update is scaled by lora_alpha / r (16)"),
+    ("lora_dropout", "share of the adapter's inputs dropped in training (0)"),
+    ("target_modules", "names of the layers that get one ([\"all-linear\"])"),
+    ("use_rslora", "scale by lora_alpha / √r instead (false)"),
+];
+
+/// The options of `save`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SaveOptions {
+    dtype: String,
+}
+
+impl Default for SaveOptions {
+    fn default() -> Self {
+        Self { dtype: "f32".into() }
+    }
+}
+
+/// The options of `save`, for help and completion.
+const SAVE_OPTIONS: &[(&str, &str)] =
+    &[("dtype", "how floats are stored: \"f32\", \"bf16\" or \"f16\"; 4-bit weights stay as they are")];
+
+impl Model {
+    pub(crate) fn new(model: nn::Model, tokenizer: Option<Arc<tokens::Tokenizer>>) -> Self {
+        Self { model, tokenizer: Rc::new(RefCell::new(tokenizer)) }
+    }
+
+    /// Another model that speaks the same tokens.
+    fn with(&self, model: nn::Model) -> Self {
+        Self::new(model, self.tokenizer.borrow().clone())
+    }
+
+    /// Refuses ids of another vocabulary; a model that knew no tokenizer keeps this one.
+    pub(crate) fn meets(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Fallible<()> {
+        let (knows, says) = (self.model.config().vocab_size, tokenizer.vocab_size());
+        if knows != says {
+            let message =
+                format!("the model has a vocabulary of {knows}, the {} tokenizer one of {says}", tokenizer.scheme());
+            let hint = "make the model with vocab_size: tok.vocab_size, or the dataset with the model's tokenizer";
+            return Err(Error::mistake(message).with_hint(hint).into());
+        }
+        self.tokenizer.borrow_mut().get_or_insert_with(|| tokenizer.clone());
+        Ok(())
+    }
+
+    /// The tokenizer it speaks.
+    pub(crate) fn tokenizer(&self) -> Fallible<Arc<tokens::Tokenizer>> {
+        self.tokenizer.borrow().clone().ok_or_else(|| {
+            Error::mistake("this model does not know its tokenizer yet")
+                .with_hint("it learns it from its first batch; or set it: net.tokenizer = tokenizer(\"performance\")")
+                .into()
+        })
+    }
+
+    fn quantized(&self) -> bool {
+        self.model.layers().iter().any(|layer| layer.kind.contains("nf4"))
+    }
+
+    fn title(&self) -> String {
+        let m = &self.model;
+        let share = 100.0 * m.trainable() as f64 / m.params().max(1) as f64;
+        format!(
+            "Model: {}, {} weights, {} train ({share:.1} %), {}",
+            m.config().model_type,
+            thousands(m.params()),
+            thousands(m.trainable()),
+            bytes(m.memory())
+        )
+    }
+}
+
+impl Object for Model {
+    const NAME: &'static str = "Model";
+    const DOC: &'static str = "A transformer over the tokens of a Tokenizer.\n\
+        model(#{ … }) makes one with fresh weights, load_model(\"base\") gives the one inside this program, load_model(dir) \
+        reads a Hugging Face folder. Changing it gives a new model that shares what it can: net.quantize(\"nf4\"), net.lora(#{ r: 8 }).";
+
+    fn line(&self) -> String {
+        self.title()
+    }
+
+    fn text(&self, width: usize) -> String {
+        let c = self.model.config();
+        let shape = format!(
+            "  {} layers, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
+            c.num_hidden_layers,
+            c.num_attention_heads,
+            c.head_dim(),
+            c.hidden_size,
+            c.intermediate_size,
+            c.vocab_size,
+            c.max_position_embeddings
+        );
+        format!("{}\n{shape}\n{}", self.title(), table(&self.model.layers(), width))
+    }
+}
+
+/// The layers, blocks that are like the first named once.
+fn table(layers: &[nn::Layer], width: usize) -> String {
+    let row = |layer: &nn::Layer| {
+        let shape = layer.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
+        vec![
+            layer.name.clone(),
+            layer.kind.clone(),
+            shape,
+            thousands(layer.params),
+            thousands(layer.trainable),
+            bytes(layer.bytes),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut likes = 0;
+    for layer in layers {
+        match block(&layer.name) {
+            Some((n, _)) if n > 0 => likes = likes.max(n),
+            _ => {
+                if likes > 0 {
+                    rows.push(vec![format!("… {likes} more blocks like this")]);
+                    likes = 0;
+                }
+                rows.push(row(layer));
+            }
+        }
+    }
+    plot::table_within(&["layer", "kind", "shape", "weights", "train", "memory"], &rows, width)
+}
+
+/// The number of the block in "model.layers.3.mlp.up_proj", and what follows it.
+fn block(name: &str) -> Option<(usize, &str)> {
+    let (_, rest) = name.split_once(".layers.")?;
+    let (number, rest) = rest.split_once('.')?;
+    Some((number.parse().ok()?, rest))
+}
+
+/// 12,345,678
+fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    groups.join(",")
+}
+
+fn bytes(n: usize) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
+        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    construct(kit);
+    let mut model = kit.object::<Model>();
+    facts(&mut model);
+    variants(&mut model);
+    disk(&mut model);
+    passes(&mut model);
+}
+
+fn construct(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "model(config: map) -> Model",
+        "A model with fresh weights, in the words of Hugging Face's config.json: model_type, vocab_size, hidden_size, \
+         num_hidden_layers, num_attention_heads, num_key_value_heads, intermediate_size, max_position_embeddings …",
+        move |map: Map| fresh(&studio, options("model", &map)),
+    );
+    let studio = kit.studio();
+    kit.function(
+        "model(path: string) -> Model",
+        "A model with fresh weights, as a YAML or JSON file describes it.",
+        move |path: &str| {
+            fresh(&studio, config::read_yaml(Path::new(path)).and_then(|map| config::from_map("model", map)))
+        },
+    );
+    let studio = kit.studio();
+    kit.function(
+        "load_model(source: string) -> Model",
+        "\"base\", the small pretrained model inside this program; or a Hugging Face folder: config.json, model.safetensors, \
+         and an adapter if one lies there.",
+        move |source: &str| load(&studio, source),
+    );
+}
+
+fn fresh(studio: &Studio, config: crate::error::Result<ModelConfig>) -> Fallible<Model> {
+    let config = config?;
+    config.validate()?;
+    Ok(Model::new(nn::Model::new(&config, &studio.device(), studio.next_seed())?, None))
+}
+
+fn load(studio: &Studio, source: &str) -> Fallible<Model> {
+    if source == "base" {
+        let tokenizer = tokens::Tokenizer::from_json(nn::Model::base_tokenizer())?;
+        return Ok(Model::new(nn::Model::base(&studio.device())?, Some(Arc::new(tokenizer))));
+    }
+    let dir = Path::new(source);
+    if !dir.exists() {
+        let error = Error::mistake(format!("there is no folder {source}"));
+        return Err(error.with_hint("load_model(\"base\") gives the model inside this program").into());
+    }
+    let model = nn::Model::load(dir, &studio.device())?;
+    let tokenizer = dir.join(TOKENIZER);
+    let tokenizer = if tokenizer.exists() { Some(Arc::new(tokens::Tokenizer::load(tokenizer)?)) } else { None };
+    Ok(Model::new(model, tokenizer))
+}
+
+fn facts(model: &mut Members<Model>) {
+    model.get("params -> int", "How many weights it has, adapters included.", |m: &mut Model| m.model.params() as i64);
+    model.get("trainable -> int", "How many of its weights train.", |m: &mut Model| m.model.trainable() as i64);
+    model.get("memory -> int", "Bytes of all weights.", |m: &mut Model| m.model.memory() as i64);
+    model.get("config -> map", "Its shape, in the words of config.json.", |m: &mut Model| -> Fallible<Dynamic> {
+        Ok(from_json(&serde_json::to_value(m.model.config()).map_err(Error::internal)?))
+    });
+    model.get("parameters -> array", "The names of the weights that train.", |m: &mut Model| -> Array {
+        m.model.parameters().into_iter().map(|p| Dynamic::from(p.name)).collect()
+    });
+    model.get(
+        "tokenizer -> Tokenizer",
+        "The tokenizer whose tokens it speaks.",
+        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer(m.tokenizer()?)) },
+    );
+    model.set("tokenizer", |m: &mut Model, value: Tokenizer| -> Fallible<()> {
+        m.meets(&value.0)?;
+        m.tokenizer.borrow_mut().replace(value.0);
+        Ok(())
+    });
+    let studio = model.studio();
+    model.method("summary() -> Text", "Every layer: kind, shape, weights, memory.", move |m: &mut Model| {
+        Text(m.text(studio.width()))
+    });
+}
+
+fn variants(model: &mut Members<Model>) {
+    model.method("quantize() -> Model", "The same with its blocks in 4 bits.", |m: &mut Model| quantize(m, "nf4"));
+    model.method(
+        "quantize(scheme: string) -> Model",
+        "The same with its blocks in 4 bits (\"nf4\"), frozen.",
+        quantize,
+    );
+    let studio = model.studio();
+    let lora = move |m: &Model, map: &Map, what: &str| -> Fallible<Model> {
+        let config: LoraConfig = options(what, map)?;
+        Ok(m.with(m.model.lora(&config, studio.next_seed())?))
+    };
+    let plain = lora.clone();
+    model.method(
+        "lora() -> Model",
+        "The same with its weights frozen and fresh adapters beside them.",
+        move |m: &mut Model| plain(m, &Map::new(), "lora"),
+    );
+    let with_options = lora.clone();
+    let member = model.method(
+        "lora(options: map) -> Model",
+        "The same with its weights frozen and fresh adapters beside them (Hu et al. 2021); it answers the same until they train.\nOptions, with PEFT's names:",
+        move |m: &mut Model, map: Map| with_options(m, &map, "lora"),
+    );
+    member.options = LORA_OPTIONS;
+    let plain = lora.clone();
+    model.method("qlora() -> Model", "quantize(\"nf4\") and lora() in one.", move |m: &mut Model| {
+        plain(&in_four_bits(m)?, &Map::new(), "qlora")
+    });
+    let member = model.method(
+        "qlora(options: map) -> Model",
+        "quantize(\"nf4\") and lora(options) in one (Dettmers et al. 2023).\nOptions, with PEFT's names:",
+        move |m: &mut Model, map: Map| lora(&in_four_bits(m)?, &map, "qlora"),
+    );
+    member.options = LORA_OPTIONS;
+    model.method(
+        "merge() -> Model",
+        "One plain model, all of it trainable: the weights with the adapters added.",
+        |m: &mut Model| -> Fallible<Model> { Ok(m.with(m.model.merge()?)) },
+    );
+}
+
+fn quantize(model: &mut Model, scheme: &str) -> Fallible<Model> {
+    Ok(model.with(model.model.quantize(scheme)?))
+}
+
+fn in_four_bits(model: &mut Model) -> Fallible<Model> {
+    if model.quantized() { Ok(model.clone()) } else { quantize(model, "nf4") }
+}
+
+fn disk(model: &mut Members<Model>) {
+    model.method(
+        "save(dir: string)",
+        "Writes a Hugging Face folder, with tokenizer.json when the tokenizer is known.",
+        |m: &mut Model, dir: &str| save(m, dir, &Map::new()),
+    );
+    let member = model.method(
+        "save(dir: string, options: map)",
+        "Writes a Hugging Face folder, with tokenizer.json when the tokenizer is known.\nOptions:",
+        |m: &mut Model, dir: &str, map: Map| save(m, dir, &map),
+    );
+    member.options = SAVE_OPTIONS;
+    model.method(
+        "save_adapter(dir: string)",
+        "Writes its adapter as PEFT does.",
+        |m: &mut Model, dir: &str| -> Fallible<()> { Ok(m.model.save_adapter(Path::new(dir))?) },
+    );
+    model.method(
+        "load_adapter(dir: string) -> Model",
+        "The same with the adapter of a PEFT folder.",
+        |m: &mut Model, dir: &str| -> Fallible<Model> { Ok(m.with(m.model.load_adapter(Path::new(dir))?)) },
+    );
+    model.method(
+        "weights(name: string) -> Tensor",
+        "A weight by its Hugging Face name.",
+        |m: &mut Model, name: &str| -> Fallible<Tensor> { Ok(Tensor(m.model.weights(name)?)) },
+    );
+}
+
+fn save(model: &Model, dir: &str, map: &Map) -> Fallible<()> {
+    let chosen: SaveOptions = options("save", map)?;
+    model.model.save_with(Path::new(dir), chosen.dtype.parse()?)?;
+    if let Some(tokenizer) = &*model.tokenizer.borrow() {
+        atomic::write(&Path::new(dir).join(TOKENIZER), tokenizer.to_json().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn passes(model: &mut Members<Model>) {
+    let studio = model.studio();
+    model.method(
+        "forward(batch: Batch) -> Tensor",
+        "Logits: (batch, time, vocabulary). Nothing is dropped.",
+        move |m: &mut Model, batch: Batch| -> Fallible<Tensor> {
+            m.meets(&batch.tokenizer)?;
+            Ok(Tensor(m.model.logits(&batch.batch, &pass(&studio, None))?.detach()))
+        },
+    );
+    let studio = model.studio();
+    model.method(
+        "loss(batch: Batch) -> Loss",
+        "How far it is off on a batch, to go backward from; dropout is on, as in training.",
+        move |m: &mut Model, batch: Batch| -> Fallible<Loss> {
+            m.meets(&batch.tokenizer)?;
+            let loss = m.model.loss(&batch.batch, &pass(&studio, Some(studio.next_seed())))?;
+            Loss::new(loss, m.model.parameters())
+        },
+    );
+    model.method(
+        "attention(batch: Batch, layer: int) -> Tensor",
+        "Attention weights of one layer: (batch, heads, time, time).",
+        |m: &mut Model, batch: Batch, layer: Dynamic| -> Fallible<Tensor> {
+            m.meets(&batch.tokenizer)?;
+            Ok(Tensor(m.model.attention(&batch.batch, count("attention: layer", &layer)? as usize)?))
+        },
+    );
+}
+
+fn pass(studio: &Studio, dropout_seed: Option<u64>) -> Pass {
+    Pass { dropout_seed, interrupt: studio.progress().interrupt().clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!(thousands(12), "12");
+        assert_eq!(bytes(3 * 1_048_576), "3.0 MiB");
+        assert_eq!(block("model.layers.3.mlp.up_proj"), Some((3, "mlp.up_proj")));
+        assert_eq!(block("lm_head"), None);
+    }
+}

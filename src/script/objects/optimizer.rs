@@ -1,0 +1,117 @@
+//! Optimizer: AdamW over what trains in a model; Schedule: the learning rate as a function of the step.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rhai::{Dynamic, Map};
+
+use crate::error::Error;
+use crate::script::convert::{count, number, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::{Grads, Model};
+use crate::train::{self, AdamWOptions, ScheduleKind};
+
+/// A handle on an optimizer.
+#[derive(Debug, Clone)]
+pub(crate) struct Optimizer(Rc<RefCell<train::AdamW>>);
+
+/// A learning-rate schedule.
+#[derive(Debug, Clone)]
+pub(crate) struct Schedule(train::Schedule);
+
+/// The options of `adamw`, in the words of [`AdamWOptions`].
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("lr", "learning rate (1e-3)"),
+    ("betas", "decay of the two moments ([0.9, 0.999])"),
+    ("eps", "added to the root of the second moment (1e-8)"),
+    ("weight_decay", "decoupled weight decay (0.01); norms have none"),
+    ("bits", "bits of the moments (32)"),
+];
+
+/// The options of `schedule`.
+pub(super) const SCHEDULE_OPTIONS: &[(&str, &str)] = &[
+    ("peak", "highest learning rate, reached after the warm-up (1e-3)"),
+    ("warmup", "steps of linear warm-up (0)"),
+    ("total", "the step at which min is reached (1000)"),
+    ("min", "lowest learning rate (0)"),
+];
+
+impl Object for Optimizer {
+    const NAME: &'static str = "Optimizer";
+    const DOC: &'static str = "AdamW over what trains in a model: optimizer.step(loss.backward()) changes the weights.";
+
+    fn line(&self) -> String {
+        let adamw = self.0.borrow();
+        format!("Optimizer: AdamW, lr {}, {} steps", adamw.lr(), adamw.steps())
+    }
+}
+
+impl Object for Schedule {
+    const NAME: &'static str = "Schedule";
+    const DOC: &'static str = "The learning rate as a function of the step: optimizer.lr = schedule.at(step).";
+
+    fn line(&self) -> String {
+        let s = &self.0;
+        let kind = ScheduleKind::NAMES[s.kind as usize];
+        format!("Schedule: {kind}, peak {} after {} steps, {} at {}", s.peak, s.warmup, s.min, s.total)
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    kit.function(
+        "adamw(model: Model) -> Optimizer",
+        "AdamW with PyTorch's defaults over what trains in a model.",
+        |m: Model| adamw(&m, &Map::new()),
+    );
+    let member = kit.function(
+        "adamw(model: Model, options: map) -> Optimizer",
+        "AdamW (Loshchilov & Hutter 2017) over what trains in a model.\nOptions, with PyTorch's names and defaults:",
+        |m: Model, map: Map| adamw(&m, &map),
+    );
+    member.options = OPTIONS;
+    let mut optimizer = kit.object::<Optimizer>();
+    optimizer.get("lr -> float", "The learning rate of the next step.", |o: &mut Optimizer| o.0.borrow().lr());
+    optimizer.set("lr", |o: &mut Optimizer, lr: Dynamic| -> Fallible<()> {
+        Ok(o.0.borrow_mut().set_lr(number("lr", &lr)?)?)
+    });
+    optimizer.get("steps -> int", "Steps taken.", |o: &mut Optimizer| o.0.borrow().steps() as i64);
+    optimizer.method(
+        "step(grads: Grads)",
+        "Changes the weights against their gradients.",
+        |o: &mut Optimizer, grads: Grads| -> Fallible<()> { Ok(o.0.borrow_mut().step(&grads.0)?) },
+    );
+    schedules(kit);
+}
+
+fn adamw(model: &Model, map: &Map) -> Fallible<Optimizer> {
+    let options: AdamWOptions = options("adamw", map)?;
+    Ok(Optimizer(Rc::new(RefCell::new(train::AdamW::new(model.model.parameters(), options)?))))
+}
+
+fn schedules(kit: &mut Kit) {
+    let member = kit.function(
+        "schedule(kind: string, options: map) -> Schedule",
+        "A learning rate that warms up to its peak, then falls as \"cosine\", as \"linear\", or stays \"constant\".\nOptions:",
+        |kind: &str, map: Map| -> Fallible<Schedule> {
+            if !ScheduleKind::NAMES.contains(&kind) {
+                return Err(Error::unknown("schedule", kind, &ScheduleKind::NAMES).into());
+            }
+            let mut map = map;
+            if map.contains_key("kind") {
+                return Err(Error::mistake("schedule takes its kind first: schedule(\"cosine\", #{ … })").into());
+            }
+            map.insert("kind".into(), kind.into());
+            let schedule: train::Schedule = options("schedule", &map)?;
+            schedule.validate()?;
+            Ok(Schedule(schedule))
+        },
+    );
+    member.options = SCHEDULE_OPTIONS;
+    let mut schedule = kit.object::<Schedule>();
+    schedule.method(
+        "at(step: int) -> float",
+        "The learning rate of a step, the first being 0.",
+        |s: &mut Schedule, step: Dynamic| -> Fallible<f64> { Ok(s.0.at(count("at: step", &step)?)) },
+    );
+}

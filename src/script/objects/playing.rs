@@ -1,0 +1,176 @@
+//! How a model plays: whole takes, or a stream of tokens.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::error::Error;
+use crate::generate::{self, GenerateOptions};
+use crate::script::convert::{article, from_ids, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::{Chords, Model, Sampler, Score};
+use crate::script::studio::Studio;
+use crate::tokens;
+
+/// The options of `generate` and `stream`.
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("chords", "chords to play over, repeated until the end: chords(\"Dm7 G7\") or the symbols"),
+    ("tempo", "beats a minute of the chords (120)"),
+    ("prompt", "a Score to go on from; it is part of the result"),
+    ("max_new_tokens", "tokens to add at most (512)"),
+    ("bars", "bars to play at most"),
+    ("count", "takes (1); more than one gives an array"),
+    ("use_cache", "false computes every token from the beginning (true)"),
+];
+
+/// What of the options is plain data.
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Plain {
+    chords: Option<bool>,
+    prompt: Option<bool>,
+    tempo: f64,
+    max_new_tokens: usize,
+    bars: Option<usize>,
+    count: usize,
+    use_cache: bool,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        let GenerateOptions { tempo, max_new_tokens, bars, count, use_cache, .. } = GenerateOptions::default();
+        Self { chords: None, prompt: None, tempo, max_new_tokens, bars, count, use_cache }
+    }
+}
+
+/// A handle on a model that plays, token by token.
+#[derive(Clone)]
+pub(crate) struct Stream {
+    generator: Rc<RefCell<generate::Generator>>,
+    tokenizer: Arc<tokens::Tokenizer>,
+    /// Tokens drawn and not yet handed out: take and id.
+    waiting: Rc<RefCell<VecDeque<(usize, u32)>>>,
+}
+
+impl Iterator for Stream {
+    type Item = Fallible<Dynamic>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut waiting = self.waiting.borrow_mut();
+        while waiting.is_empty() {
+            match self.generator.borrow_mut().next()? {
+                Ok(said) => waiting.extend(said.into_iter().enumerate().filter_map(|(take, id)| Some((take, id?)))),
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+        let (take, id) = waiting.pop_front()?;
+        let token = self.tokenizer.token(id).unwrap_or_default().to_string();
+        let entries: [(&str, Dynamic); 3] =
+            [("take", (take as i64).into()), ("id", i64::from(id).into()), ("token", token.into())];
+        Some(Ok(entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map>().into()))
+    }
+}
+
+impl Object for Stream {
+    const NAME: &'static str = "Stream";
+    const DOC: &'static str =
+        "A model that plays, token by token: for said in net.stream(sampler()) { print(said.token) }.";
+
+    fn line(&self) -> String {
+        format!("Stream: {} tokens so far", self.generator.borrow().ids(0).len())
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let mut model = kit.members::<Model>();
+    let studio = model.studio();
+    model.method("generate(sampler: Sampler) -> Score", "Plays.", move |m: &mut Model, s: Sampler| {
+        play(&studio, m, &s, &Map::new())
+    });
+    let studio = model.studio();
+    let member = model.method(
+        "generate(sampler: Sampler, options: map) -> Score | array",
+        "Plays, over chords or freely.\nOptions:",
+        move |m: &mut Model, s: Sampler, map: Map| play(&studio, m, &s, &map),
+    );
+    member.options = OPTIONS;
+    let studio = model.studio();
+    model.method("stream(sampler: Sampler) -> Stream", "Plays, token by token.", move |m: &mut Model, s: Sampler| {
+        stream(&studio, m, &s, &Map::new())
+    });
+    let studio = model.studio();
+    let member = model.method(
+        "stream(sampler: Sampler, options: map) -> Stream",
+        "Plays, token by token: each is a map with take, id and token.\nOptions:",
+        move |m: &mut Model, s: Sampler, map: Map| stream(&studio, m, &s, &map),
+    );
+    member.options = OPTIONS;
+    let mut stream = kit.object::<Stream>();
+    stream.method(
+        "next() -> map",
+        "The next token: take, id, token; () at the end.",
+        |s: &mut Stream| -> Fallible<Dynamic> { s.next().unwrap_or(Ok(Dynamic::UNIT)) },
+    );
+    stream.get("ids -> array", "The ids of the first take so far.", |s: &mut Stream| {
+        from_ids(s.generator.borrow().ids(0))
+    });
+    stream.method("score() -> Score", "The first take so far.", |s: &mut Stream| {
+        Score::new(s.tokenizer.decode(s.generator.borrow().ids(0)))
+    });
+    stream.iterate();
+}
+
+fn play(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Dynamic> {
+    let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
+    let takes = generate::generate(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
+    let mut scores: Vec<Dynamic> = takes.iter().map(|ids| Dynamic::from(Score::new(tokenizer.decode(ids)))).collect();
+    match (options.count, scores.pop()) {
+        (1, Some(score)) => Ok(score),
+        (_, last) => Ok(scores.into_iter().chain(last).collect::<Array>().into()),
+    }
+}
+
+fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Stream> {
+    let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
+    let generator =
+        generate::Generator::new(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
+    Ok(Stream { generator: Rc::new(RefCell::new(generator)), tokenizer, waiting: Rc::default() })
+}
+
+/// The options from a map, whose chords and prompt are objects.
+fn chosen(map: &Map) -> Fallible<GenerateOptions> {
+    let mut plain = map.clone();
+    for key in ["chords", "prompt"] {
+        if let Some(value) = plain.get_mut(key) {
+            *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
+        }
+    }
+    let Plain { tempo, max_new_tokens, bars, count, use_cache, .. } = options("generate", &plain)?;
+    let chords = match map.get("chords").filter(|v| !v.is_unit()) {
+        None => None,
+        Some(value) => Some(match (value.read_lock::<Chords>(), value.as_immutable_string_ref()) {
+            (Some(chords), _) => (*chords.0).clone(),
+            (_, Ok(symbols)) => (*Chords::parse(&symbols)?.0).clone(),
+            _ => {
+                let message = format!("generate: chords must be Chords or symbols, not {}", article(value));
+                return Err(Error::mistake(message).into());
+            }
+        }),
+    };
+    let prompt = match map.get("prompt").filter(|v| !v.is_unit()) {
+        None => None,
+        Some(value) => match value.read_lock::<Score>() {
+            Some(score) => Some((*score.0).clone()),
+            None => {
+                return Err(Error::mistake(format!("generate: prompt must be a Score, not {}", article(value))).into());
+            }
+        },
+    };
+    let options = GenerateOptions { chords, tempo, prompt, max_new_tokens, bars, count, use_cache };
+    options.validate()?;
+    Ok(options)
+}

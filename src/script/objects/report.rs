@@ -1,0 +1,49 @@
+//! Report: how good a model is on held-out pieces.
+
+use crate::metrics;
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::{Model, Split};
+
+/// The figures of one measurement.
+#[derive(Debug, Clone)]
+pub(crate) struct Report(metrics::Report);
+
+impl Object for Report {
+    const NAME: &'static str = "Report";
+    const DOC: &'static str =
+        "How good a model is on rows it has not seen; accuracies are shares of right predictions.";
+
+    fn line(&self) -> String {
+        format!("Report: loss {:.4}, perplexity {:.2}, {} tokens", self.0.loss, self.0.perplexity, self.0.tokens)
+    }
+
+    fn text(&self, _width: usize) -> String {
+        self.0.to_string()
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "evaluate(model: Model, split: Split) -> Report",
+        "Measures a model on the rows of a split: evaluate(net, data.val).",
+        move |model: Model, split: Split| -> Fallible<Report> {
+            model.meets(&split.tokenizer)?;
+            Ok(Report(metrics::evaluate(&model.model, &split.tokenizer, &split.split, studio.progress())?))
+        },
+    );
+    let mut report = kit.object::<Report>();
+    report.get("loss -> float", "Mean cross-entropy, nats a token.", |r: &mut Report| r.0.loss);
+    report.get("perplexity -> float", "exp(loss).", |r: &mut Report| r.0.perplexity);
+    report.get("note_accuracy -> float", "Share of right predictions where a pitch begins.", |r: &mut Report| {
+        r.0.note_accuracy
+    });
+    report.get("rhythm_accuracy -> float", "Share of right predictions of time.", |r: &mut Report| r.0.rhythm_accuracy);
+    report.get(
+        "harmonic_consistency -> float",
+        "Share of the predicted pitches that are tones of the chord in force.",
+        |r: &mut Report| r.0.harmonic_consistency,
+    );
+    report.get("tokens -> int", "Tokens measured.", |r: &mut Report| r.0.tokens as i64);
+}

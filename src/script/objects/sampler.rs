@@ -1,0 +1,187 @@
+//! Sampler: how the next token is drawn.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::error::Error;
+use crate::generate::{self, SamplerOptions};
+use crate::script::convert::{article, count, ids, number, numbers, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::Tensor;
+use crate::script::studio::mix;
+
+/// A handle on a sampler.
+#[derive(Debug, Clone)]
+pub(crate) struct Sampler(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+struct State {
+    sampler: generate::Sampler,
+    /// How often it was given to `generate`: each time it draws from another stream.
+    uses: u64,
+}
+
+/// The options of `sampler`, in the words of [`SamplerOptions`].
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("temperature", "logits are divided by it (1); 0 takes the likeliest"),
+    ("top_k", "keep the likeliest so many (0: all)"),
+    ("top_p", "keep the likeliest whose probabilities sum to this (1)"),
+    ("min_p", "keep what has at least this share of the likeliest (0)"),
+    ("repetition_penalty", "makes what was said less likely (1: no)"),
+    ("seed", "two samplers with one seed draw the same (the session's when absent)"),
+    ("grammar", "whether only what makes sense can be drawn (true)"),
+];
+
+impl Sampler {
+    /// The sampler for the next use: the first draws from the seed itself, later ones from streams that follow from it.
+    pub(crate) fn next_use(&self) -> Fallible<generate::Sampler> {
+        let mut state = self.0.borrow_mut();
+        let uses = state.uses;
+        state.uses += 1;
+        if uses == 0 {
+            return Ok(state.sampler.clone());
+        }
+        let mut options = state.sampler.options().clone();
+        options.seed = mix(options.seed, uses);
+        Ok(generate::Sampler::new(options)?)
+    }
+
+    fn options(&self) -> SamplerOptions {
+        self.0.borrow().sampler.options().clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut SamplerOptions)) -> Fallible<()> {
+        let mut options = self.options();
+        let seed = options.seed;
+        change(&mut options);
+        let mut state = self.0.borrow_mut();
+        if options.seed != seed {
+            state.uses = 0;
+        }
+        Ok(state.sampler.set_options(options)?)
+    }
+}
+
+impl Object for Sampler {
+    const NAME: &'static str = "Sampler";
+    const DOC: &'static str = "How the next token is drawn from what a model expects.\n\
+        sampler(#{ temperature: 0.9, top_p: 0.95, seed: 7 }) makes one. Each time it is given to generate it draws anew; \
+        setting its seed starts over.";
+
+    fn line(&self) -> String {
+        let o = self.options();
+        let mut text = format!("Sampler: temperature {}", o.temperature);
+        let set = [("top_k", o.top_k as f64, 0.0), ("top_p", o.top_p, 1.0), ("min_p", o.min_p, 0.0)];
+        for (name, value, usual) in set.into_iter().chain([("repetition_penalty", o.repetition_penalty, 1.0)]) {
+            if value != usual {
+                text += &format!(", {name} {value}");
+            }
+        }
+        text += &format!(", seed {}{}", o.seed, if o.grammar { "" } else { ", no grammar" });
+        text
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    let make = move |map: &Map| -> Fallible<Sampler> {
+        let mut chosen: SamplerOptions = options("sampler", map)?;
+        if !map.contains_key("seed") {
+            chosen.seed = studio.next_seed();
+        }
+        let sampler = generate::Sampler::new(chosen)?;
+        Ok(Sampler(Rc::new(RefCell::new(State { sampler, uses: 0 }))))
+    };
+    let plain = make.clone();
+    kit.function("sampler() -> Sampler", "A sampler that draws as the model expects.", move || plain(&Map::new()));
+    let member = kit.function("sampler(options: map) -> Sampler", "A sampler.\nOptions:", move |map: Map| make(&map));
+    member.options = OPTIONS;
+    let mut sampler = kit.object::<Sampler>();
+    settings(&mut sampler);
+    sampler.method(
+        "sample(logits: Tensor | array) -> int",
+        "Draws an id from the logits of a vocabulary.",
+        |s: &mut Sampler, logits: Dynamic| sample(s, &logits, &Array::new()),
+    );
+    sampler.method(
+        "sample(logits: Tensor | array, said: array) -> int",
+        "Draws an id; the ids said so far bear the repetition penalty.",
+        |s: &mut Sampler, logits: Dynamic, said: Array| sample(s, &logits, &said),
+    );
+}
+
+fn settings(sampler: &mut Members<Sampler>) {
+    sampler.get("temperature -> float", "Logits are divided by it; 0 takes the likeliest.", |s: &mut Sampler| {
+        s.options().temperature
+    });
+    sampler.set("temperature", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number("temperature", &v)?;
+        s.change(|o| o.temperature = v)
+    });
+    sampler.get("top_k -> int", "The likeliest so many are kept; 0 keeps all.", |s: &mut Sampler| {
+        s.options().top_k as i64
+    });
+    sampler.set("top_k", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = count("top_k", &v)? as usize;
+        s.change(|o| o.top_k = v)
+    });
+    sampler.get("top_p -> float", "The likeliest whose probabilities sum to this are kept.", |s: &mut Sampler| {
+        s.options().top_p
+    });
+    sampler.set("top_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number("top_p", &v)?;
+        s.change(|o| o.top_p = v)
+    });
+    sampler.get("min_p -> float", "What has at least this share of the likeliest is kept.", |s: &mut Sampler| {
+        s.options().min_p
+    });
+    sampler.set("min_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number("min_p", &v)?;
+        s.change(|o| o.min_p = v)
+    });
+    sampler.get(
+        "repetition_penalty -> float",
+        "Makes what was said less likely; 1 does nothing.",
+        |s: &mut Sampler| s.options().repetition_penalty,
+    );
+    sampler.set("repetition_penalty", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number("repetition_penalty", &v)?;
+        s.change(|o| o.repetition_penalty = v)
+    });
+    sampler.get(
+        "seed -> int",
+        "Two samplers with one seed draw the same; setting it starts over.",
+        |s: &mut Sampler| s.options().seed as i64,
+    );
+    sampler.set("seed", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = count("seed", &v)?;
+        s.change(|o| o.seed = v)?;
+        // Also when it is the seed it had.
+        let options = s.options();
+        *s.0.borrow_mut() = State { sampler: generate::Sampler::new(options)?, uses: 0 };
+        Ok(())
+    });
+    sampler
+        .get("grammar -> bool", "Whether only what makes sense can be drawn.", |s: &mut Sampler| s.options().grammar);
+    sampler.set("grammar", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v =
+            v.as_bool().map_err(|_| Error::mistake(format!("grammar must be true or false, not {}", article(&v))))?;
+        s.change(|o| o.grammar = v)
+    });
+}
+
+fn sample(sampler: &Sampler, logits: &Dynamic, said: &Array) -> Fallible<i64> {
+    let logits: Vec<f32> = match (logits.read_lock::<Tensor>(), logits.as_array_ref()) {
+        (Some(tensor), _) => tensor.values()?,
+        (_, Ok(array)) => numbers("logits", &array)?.into_iter().map(|v| v as f32).collect(),
+        _ => return Err(Error::mistake(format!("sample takes a Tensor or an array, not {}", article(logits))).into()),
+    };
+    if logits.is_empty() {
+        return Err(Error::mistake("sample needs at least one logit").into());
+    }
+    let said = ids("said", said)?;
+    Ok(i64::from(sampler.0.borrow_mut().sampler.sample(&logits, &said, None)))
+}

@@ -1,0 +1,170 @@
+//! Score: a piece of music, read from a MIDI file, decoded from tokens, or played by a model.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::harmony::{self, ChordAt};
+use crate::midi;
+use crate::plot;
+use crate::script::convert::{number, whole};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::{Chords, Text};
+
+/// A handle on a score. Scores do not change: every edit gives a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct Score(pub(crate) Rc<midi::Score>);
+
+/// Lines of a piano roll.
+const ROLL_HEIGHT: usize = 16;
+
+impl Score {
+    pub(crate) fn new(score: midi::Score) -> Self {
+        Self(Rc::new(score))
+    }
+
+    /// What its markers say; else what is heard in it.
+    fn chords(&self) -> Vec<ChordAt> {
+        let marked = harmony::chord_markers(&self.0);
+        if marked.is_empty() { harmony::recognize(&self.0) } else { marked }
+    }
+}
+
+impl Object for Score {
+    const NAME: &'static str = "Score";
+    const DOC: &'static str = "A piece of music: notes in tracks, tempo, metre and chord markers.\n\
+        midi(path) reads one, a Tokenizer decodes one, a Model generates one. Scores do not change: transpose, stretch \
+        and slice give new ones.";
+
+    fn line(&self) -> String {
+        let notes = self.0.len();
+        format!("Score: {notes} note{}, {:.1} s", if notes == 1 { "" } else { "s" }, self.0.duration())
+    }
+
+    fn text(&self, width: usize) -> String {
+        let score = &*self.0;
+        let tracks: Vec<String> = score.tracks.iter().filter(|t| !t.notes.is_empty()).map(track_line).collect();
+        let bars = score.bars().len();
+        let mut text =
+            format!("{}, {:.0} bpm, {bars} bar{}", self.line(), score.tempo(), if bars == 1 { "" } else { "s" });
+        for track in tracks.iter().take(8) {
+            text += &format!("\n  {track}");
+        }
+        if tracks.len() > 8 {
+            text += &format!("\n  … {} more tracks", tracks.len() - 8);
+        }
+        if !score.is_empty() {
+            text += &format!("\n{}", plot::piano_roll(score, width, ROLL_HEIGHT));
+        }
+        text
+    }
+}
+
+fn track_line(track: &midi::Track) -> String {
+    let name = if track.name.is_empty() { "track" } else { track.name.trim() };
+    let range = |f: fn(_) -> Option<u8>| f(track.notes.iter().map(|n| n.pitch).collect::<Vec<_>>()).unwrap_or(0);
+    let low = range(|p: Vec<u8>| p.into_iter().min());
+    let high = range(|p: Vec<u8>| p.into_iter().max());
+    format!("{name}: {} notes, pitches {low} to {high}", track.notes.len())
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    kit.function(
+        "midi(path: string) -> Score",
+        "Reads a MIDI file.\nFormats 0, 1 and 2, also in RIFF.",
+        |path: &str| -> Fallible<Score> { Ok(Score::new(midi::Score::read(path)?)) },
+    );
+    let mut score = kit.object::<Score>();
+    facts(&mut score);
+    edits(&mut score);
+    score.method(
+        "chords() -> Chords",
+        "Its chords: what its markers say, or what is heard in it, one wherever the harmony changes.",
+        |s: &mut Score| Chords::heard(&s.chords()),
+    );
+    score.method("save(path: string)", "Writes it as a MIDI file.", |s: &mut Score, path: &str| -> Fallible<()> {
+        Ok(s.0.write(Path::new(path))?)
+    });
+    let studio = score.studio();
+    score.method(
+        "plot() -> Text",
+        "Its piano roll: time from left to right, pitch from bottom to top.",
+        move |s: &mut Score| Text(plot::piano_roll(&s.0, studio.width(), 2 * ROLL_HEIGHT)),
+    );
+}
+
+fn facts(score: &mut Members<Score>) {
+    score.get(
+        "notes -> array",
+        "Its notes by time, each a map: pitch (60 is middle C), velocity (1 to 127), start and end (seconds), track.",
+        |s: &mut Score| s.0.sounds().iter().map(note).collect::<Array>(),
+    );
+    score.get(
+        "tracks -> array",
+        "Its tracks, each a map: name, channel, program, notes (how many).",
+        |s: &mut Score| s.0.tracks.iter().map(track).collect::<Array>(),
+    );
+    score.get("duration -> float", "Its length in seconds, up to the end of the last note.", |s: &mut Score| {
+        s.0.duration()
+    });
+    score.get("tempo -> float", "Its first tempo, in beats a minute.", |s: &mut Score| s.0.tempo());
+    score.get("bars -> int", "How many bars it has.", |s: &mut Score| s.0.bars().len() as i64);
+    score.get("len -> int", "How many notes it has.", |s: &mut Score| s.0.len() as i64);
+    score.operator(
+        "==(other: Score) -> bool",
+        "True when both have the same notes, tempi, metres and markers.",
+        |a: &mut Score, b: Score| a.0 == b.0,
+    );
+    score.operator("!=(other: Score) -> bool", "True when they differ.", |a: &mut Score, b: Score| a.0 != b.0);
+}
+
+fn edits(score: &mut Members<Score>) {
+    score.method(
+        "transpose(semitones: int) -> Score",
+        "The same, so many semitones higher; drums stay.",
+        |s: &mut Score, semitones: Dynamic| -> Fallible<Score> {
+            let semitones = whole("transpose: semitones", &semitones)?;
+            Ok(Score::new(s.0.transpose(semitones.clamp(-1000, 1000) as i32)?))
+        },
+    );
+    score.method(
+        "stretch(factor: float) -> Score",
+        "The same, lasting so many times as long: 2 is half the tempo.",
+        |s: &mut Score, factor: Dynamic| -> Fallible<Score> {
+            Ok(Score::new(s.0.stretch(number("stretch: factor", &factor)?)?))
+        },
+    );
+    score.method(
+        "slice(from: float, to: float) -> Score",
+        "What sounds between two moments (seconds), moved to the start.",
+        |s: &mut Score, from: Dynamic, to: Dynamic| -> Fallible<Score> {
+            Ok(Score::new(s.0.slice(number("slice: from", &from)?, number("slice: to", &to)?)?))
+        },
+    );
+    score.operator("+(other: Score) -> Score", "This score and then the other.", |a: &mut Score, b: Score| {
+        Score::new(a.0.append(&b.0))
+    });
+}
+
+fn note(sound: &midi::Sound) -> Dynamic {
+    let entries: [(&str, Dynamic); 5] = [
+        ("pitch", i64::from(sound.pitch).into()),
+        ("velocity", i64::from(sound.velocity).into()),
+        ("start", sound.start.into()),
+        ("end", sound.end.into()),
+        ("track", (sound.track as i64).into()),
+    ];
+    entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map>().into()
+}
+
+fn track(track: &midi::Track) -> Dynamic {
+    let entries: [(&str, Dynamic); 4] = [
+        ("name", track.name.clone().into()),
+        ("channel", i64::from(track.channel).into()),
+        ("program", i64::from(track.program).into()),
+        ("notes", (track.notes.len() as i64).into()),
+    ];
+    entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map>().into()
+}

@@ -1,0 +1,125 @@
+//! Tokenizer: scores become ids and come back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rhai::{Array, Map};
+
+use crate::error::Error;
+use crate::script::convert::{from_ids, ids, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::{Score, Text};
+use crate::tokens;
+
+/// A handle on a tokenizer.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokenizer(pub(crate) Arc<tokens::Tokenizer>);
+
+impl Object for Tokenizer {
+    const NAME: &'static str = "Tokenizer";
+    const DOC: &'static str = "Turns scores into ids and ids into scores.\n\
+        tokenizer(\"performance\") makes one, tokenizer(\"tokenizer.json\") reads one in MidiTok's layout.";
+
+    fn line(&self) -> String {
+        format!("Tokenizer: {}, {} tokens", self.0.scheme(), self.0.vocab_size())
+    }
+
+    fn text(&self, _width: usize) -> String {
+        let mut text = self.line();
+        let names: Vec<&str> = (0..self.0.vocab_size() as u32).filter_map(|id| self.0.token(id).ok()).collect();
+        for block in blocks(&names) {
+            text += &format!("\n  {block}");
+        }
+        text
+    }
+}
+
+/// The vocabulary in runs of names that share what stands before the `_`.
+fn blocks(names: &[&str]) -> Vec<String> {
+    let stem = |name: &str| name.rsplit_once('_').map_or_else(|| name.to_string(), |(stem, _)| stem.to_string());
+    let mut blocks: Vec<(String, usize, usize)> = Vec::new();
+    for (id, name) in names.iter().enumerate() {
+        match blocks.last_mut() {
+            Some((last, _, end)) if *last == stem(name) => *end = id,
+            _ => blocks.push((stem(name), id, id)),
+        }
+    }
+    let block = |(stem, from, to): &(String, usize, usize)| {
+        if from == to { format!("{from:>5}        {}", names[*from]) } else { format!("{from:>5} to {to:<4} {stem}") }
+    };
+    let mut lines: Vec<String> = blocks.iter().take(24).map(block).collect();
+    if blocks.len() > 24 {
+        lines.push(format!("… {} more kinds", blocks.len() - 24));
+    }
+    lines
+}
+
+/// A name of a scheme or the path of a file.
+fn named(name: &str) -> Fallible<Tokenizer> {
+    if is_path(name) {
+        return Ok(Tokenizer(Arc::new(tokens::Tokenizer::load(name)?)));
+    }
+    Ok(Tokenizer(Arc::new(tokens::Tokenizer::new(name, &tokens::Options::default())?)))
+}
+
+fn is_path(name: &str) -> bool {
+    !tokens::Tokenizer::SCHEMES.contains(&name)
+        && (name.contains(['/', '\\']) || name.ends_with(".json") || Path::new(name).exists())
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    kit.function(
+        "tokenizer(name: string) -> Tokenizer",
+        "A tokenizer by the name of its encoding (\"performance\", \"remi\", \"tsd\", \"midi_like\"), or from a tokenizer.json.",
+        named,
+    );
+    kit.function(
+        "tokenizer(name: string, options: map) -> Tokenizer",
+        "A tokenizer by the name of its encoding, with options.",
+        |name: &str, map: Map| -> Fallible<Tokenizer> {
+            if is_path(name) {
+                return Err(Error::mistake(format!("tokenizer(\"{name}\") reads a file and takes no options")).into());
+            }
+            let options: tokens::Options = options("tokenizer", &map)?;
+            Ok(Tokenizer(Arc::new(tokens::Tokenizer::new(name, &options)?)))
+        },
+    );
+    let mut tokenizer = kit.object::<Tokenizer>();
+    tokenizer.get("name -> string", "The name of its encoding.", |t: &mut Tokenizer| t.0.scheme().to_string());
+    tokenizer.get("vocab_size -> int", "How many ids there are.", |t: &mut Tokenizer| t.0.vocab_size() as i64);
+    tokenizer.method(
+        "encode(score: Score) -> array",
+        "The ids of a score; chord markers in it become chord tokens.",
+        |t: &mut Tokenizer, score: Score| from_ids(&t.0.encode(&score.0)),
+    );
+    tokenizer.method(
+        "decode(ids: array) -> Score",
+        "The score of any ids: what makes no sense is left out.",
+        |t: &mut Tokenizer, array: Array| -> Fallible<Score> { Ok(Score::new(t.0.decode(&ids("ids", &array)?))) },
+    );
+    tokenizer.method(
+        "token(id: int) -> string",
+        "The name of an id: \"NoteOn_60\".",
+        |t: &mut Tokenizer, id: i64| -> Fallible<String> {
+            let id = u32::try_from(id)
+                .map_err(|_| Error::mistake(format!("{id} is no id: they run from 0 to {}", t.0.vocab_size() - 1)))?;
+            Ok(t.0.token(id)?.to_string())
+        },
+    );
+    tokenizer.method(
+        "id(token: string) -> int",
+        "The id of a name.",
+        |t: &mut Tokenizer, token: &str| -> Fallible<i64> { Ok(i64::from(t.0.id(token)?)) },
+    );
+    tokenizer.method(
+        "show(ids: array) -> Text",
+        "The ids in words, one event a line, with the time each happens.",
+        |t: &mut Tokenizer, array: Array| -> Fallible<Text> { Ok(Text(t.0.show(&ids("ids", &array)?))) },
+    );
+    tokenizer.method(
+        "save(path: string)",
+        "Writes a tokenizer.json in MidiTok's layout.",
+        |t: &mut Tokenizer, path: &str| -> Fallible<()> { Ok(t.0.save(path)?) },
+    );
+}

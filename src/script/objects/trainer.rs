@@ -1,0 +1,276 @@
+//! Trainer: the training loop, a step at a time or to the end; History: what its steps did.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::error::Error;
+use crate::plot;
+use crate::script::convert::{article, json_map, options, place};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::{Dataset, Figure, Model};
+use crate::script::studio::Studio;
+use crate::train::{self, Step, TrainOptions};
+
+/// A handle on a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Trainer {
+    run: Rc<RefCell<train::Trainer>>,
+    model: Model,
+}
+
+/// What the steps of a run did, up to the moment it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct History(Rc<Vec<Step>>);
+
+/// The options of `trainer`, in the words of [`TrainOptions`].
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("lr", "peak learning rate (2e-4)"),
+    ("batch_size", "rows in a micro-batch (4)"),
+    ("gradient_accumulation_steps", "micro-batches in a step (1)"),
+    ("max_steps", "steps of the run (100)"),
+    ("schedule", "shape of the learning rate: \"cosine\", \"linear\", \"constant\""),
+    ("schedule_steps", "steps over which it is laid (max_steps)"),
+    ("warmup_steps", "steps of linear warm-up (0)"),
+    ("min_lr", "learning rate at the end of the schedule (0)"),
+    ("max_grad_norm", "gradients are clipped to this norm (1); 0 clips nothing"),
+    ("betas", "decay of the moments ([0.9, 0.999])"),
+    ("weight_decay", "decoupled weight decay (0)"),
+    ("eval_every", "steps between measurements of the held-out loss (0: never)"),
+    ("eval_batches", "batches of one measurement (all)"),
+    ("checkpoint_every", "steps between checkpoints (0: at the end)"),
+    ("save_total_limit", "checkpoints kept (all)"),
+    ("out", "folder of the run; nothing is written without"),
+    ("seed", "order of batches and dropout (the session's when absent)"),
+];
+
+impl Object for Trainer {
+    const NAME: &'static str = "Trainer";
+    const DOC: &'static str = "The training loop over a model and a dataset.\n\
+        run.fit() trains to max_steps, run.step() one step, run.history is what happened.";
+
+    fn line(&self) -> String {
+        let run = self.run.borrow();
+        let last = run.history().last().map_or_else(String::new, |s| format!(", loss {:.4}", s.loss));
+        format!("Trainer: step {} of {}{last}", run.steps(), run.options().max_steps)
+    }
+
+    fn text(&self, width: usize) -> String {
+        format!("{}\n{}", self.line(), self.history().text(width))
+    }
+}
+
+impl Trainer {
+    fn history(&self) -> History {
+        History(Rc::new(self.run.borrow().history().to_vec()))
+    }
+}
+
+impl History {
+    pub(crate) fn losses(&self) -> Vec<f64> {
+        self.0.iter().map(|s| s.loss).collect()
+    }
+
+    /// The training loss and, where it was measured, the held-out loss, as curves over the steps.
+    pub(crate) fn figure(&self) -> Figure {
+        let mut series = vec![("loss".to_string(), self.losses())];
+        // Between two measurements the held-out loss is drawn as a line.
+        let measured: Vec<(usize, f64)> =
+            self.0.iter().enumerate().filter_map(|(i, s)| Some((i, s.val_loss?))).collect();
+        if measured.len() > 1 {
+            series.push(("held out".into(), between(&measured, self.0.len())));
+        }
+        Figure::new(crate::plot::Figure {
+            title: "training".into(),
+            x_label: "step".into(),
+            y_label: "loss".into(),
+            series,
+        })
+    }
+}
+
+/// A value for every place from values at some: straight lines between them, gaps outside.
+fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
+    let mut values = vec![f64::NAN; len];
+    for pair in points.windows(2) {
+        let ((from, a), (to, b)) = (pair[0], pair[1]);
+        for (i, value) in values.iter_mut().enumerate().take(to + 1).skip(from) {
+            *value = a + (b - a) * (i - from) as f64 / (to - from).max(1) as f64;
+        }
+    }
+    values
+}
+
+impl Object for History {
+    const NAME: &'static str = "History";
+    const DOC: &'static str = "What the steps of a run did: history.losses, history[0].lr; plot(history) draws it.";
+
+    fn line(&self) -> String {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => {
+                format!("History: {} steps, loss {:.4} -> {:.4}", self.0.len(), first.loss, last.loss)
+            }
+            _ => "History: no steps yet".into(),
+        }
+    }
+
+    fn text(&self, width: usize) -> String {
+        let Some(last) = self.0.last() else { return self.line() };
+        let losses = self.losses();
+        let mut text = format!("{}\n  loss      {}", self.line(), plot::sparkline(&losses, width.saturating_sub(14)));
+        let held: Vec<f64> = self.0.iter().filter_map(|s| s.val_loss).collect();
+        if let (Some(first), Some(end)) = (held.first(), held.last()) {
+            let curve = plot::sparkline(&held, width.saturating_sub(40));
+            text += &format!("\n  held out  {curve} {first:.4} -> {end:.4}");
+        }
+        text += &format!(
+            "\n  lr {:.2e}, gradient norm {:.2}, {:.0} tokens/s",
+            last.lr, last.grad_norm, last.tokens_per_second
+        );
+        text
+    }
+
+    fn bundle(&self, width: usize) -> crate::script::Bundle {
+        let mut bundle = if self.0.len() > 1 { self.figure().bundle(width) } else { crate::script::Bundle::default() };
+        bundle.forms.insert("text/plain", self.text(width));
+        bundle
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    construct(kit);
+    let mut trainer = kit.object::<Trainer>();
+    work(&mut trainer);
+    trainer.get("history -> History", "What its steps did.", |t: &mut Trainer| t.history());
+    trainer.get("model -> Model", "The model it trains.", |t: &mut Trainer| t.model.clone());
+    trainer.get("steps -> int", "Steps done.", |t: &mut Trainer| t.run.borrow().steps() as i64);
+    trainer.get("options -> map", "The options of the run.", |t: &mut Trainer| -> Fallible<Dynamic> {
+        let options = serde_json::to_value(t.run.borrow().options()).map_err(Error::internal)?;
+        Ok(crate::script::convert::from_json(&options))
+    });
+    let mut history = kit.object::<History>();
+    history.get("len -> int", "How many steps it holds.", |h: &mut History| h.0.len() as i64);
+    history.get("losses -> array", "The training loss of each step.", |h: &mut History| column(h, |s| Some(s.loss)));
+    history.get("val_losses -> array", "The held-out losses that were measured.", |h: &mut History| {
+        column(h, |s| s.val_loss)
+    });
+    history.get("lrs -> array", "The learning rate of each step.", |h: &mut History| column(h, |s| Some(s.lr)));
+    history.index(
+        "[](index: int) -> map",
+        "One step: step, loss, lr, grad_norm, tokens_per_second, val_loss.",
+        |h: &mut History, index: i64| -> Fallible<Map> { Ok(step_map(&h.0[place("step", index, h.0.len())?])) },
+    );
+}
+
+fn construct(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "trainer(model: Model, data: Dataset) -> Trainer",
+        "A run over a model and a dataset.",
+        move |m: Model, d: Dataset| begin(&studio, m, &d, &Map::new()),
+    );
+    let studio = kit.studio();
+    let member = kit.function(
+        "trainer(model: Model, data: Dataset, options: map) -> Trainer",
+        "A run over a model and a dataset.\nOptions:",
+        move |m: Model, d: Dataset, map: Map| begin(&studio, m, &d, &map),
+    );
+    member.options = OPTIONS;
+    let studio = kit.studio();
+    kit.function("resume(dir: string) -> Trainer", "Goes on with a run from its last checkpoint.", move |dir: &str| {
+        resume(&studio, dir, Map::new())
+    });
+    let studio = kit.studio();
+    let member = kit.function(
+        "resume(dir: string, options: map) -> Trainer",
+        "Goes on with a run from its last checkpoint, with options of its own; data: dataset hands the data over instead of reading them again.\nOptions:",
+        move |dir: &str, map: Map| resume(&studio, dir, map),
+    );
+    member.options = OPTIONS;
+    kit.function(
+        "latest_checkpoint(dir: string) -> string",
+        "The newest checkpoint of the run in a folder; empty when there is none.",
+        |dir: &str| {
+            train::Trainer::latest_checkpoint(Path::new(dir)).map_or_else(String::new, |p| p.display().to_string())
+        },
+    );
+}
+
+fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<Trainer> {
+    model.meets(&data.0.tokenizer)?;
+    let mut chosen: TrainOptions = options("trainer", map)?;
+    if !map.contains_key("seed") {
+        chosen.seed = studio.next_seed();
+    }
+    let run = train::Trainer::new(model.model.clone(), (*data.0).clone(), chosen)?;
+    Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
+}
+
+fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
+    let data = match map.remove("data") {
+        None => None,
+        Some(value) => match value.read_lock::<Dataset>() {
+            Some(dataset) => Some((*dataset.0).clone()),
+            None => {
+                return Err(Error::mistake(format!("resume: data must be a Dataset, not {}", article(&value))).into());
+            }
+        },
+    };
+    let overrides = json_map("resume", &map)?;
+    let run = train::Trainer::resume(Path::new(dir), data, &overrides, &studio.device(), studio.progress())?;
+    let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
+    Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
+}
+
+fn work(trainer: &mut Members<Trainer>) {
+    let studio = trainer.studio();
+    trainer.method(
+        "step() -> map",
+        "One step: micro-batches, backward, clip, update. Gives what it did.",
+        move |t: &mut Trainer| -> Fallible<Map> { Ok(step_map(&t.run.borrow_mut().step(studio.progress())?)) },
+    );
+    let studio = trainer.studio();
+    trainer.method(
+        "fit()",
+        "Steps until max_steps, measuring and saving on the way. After a stop it goes on from there.",
+        move |t: &mut Trainer| -> Fallible<()> { Ok(t.run.borrow_mut().fit(studio.progress())?) },
+    );
+    let studio = trainer.studio();
+    trainer.method("evaluate() -> float", "The held-out loss now.", move |t: &mut Trainer| -> Fallible<f64> {
+        Ok(t.run.borrow().evaluate(studio.progress())?)
+    });
+    trainer.method("save()", "Writes the model to the run's folder.", |t: &mut Trainer| -> Fallible<()> {
+        Ok(t.run.borrow().save()?)
+    });
+}
+
+fn column(history: &History, f: fn(&Step) -> Option<f64>) -> Array {
+    history.0.iter().filter_map(f).map(Dynamic::from).collect()
+}
+
+fn step_map(step: &Step) -> Map {
+    let entries: [(&str, Dynamic); 6] = [
+        ("step", (step.step as i64).into()),
+        ("loss", step.loss.into()),
+        ("lr", step.lr.into()),
+        ("grad_norm", step.grad_norm.into()),
+        ("tokens_per_second", step.tokens_per_second.into()),
+        ("val_loss", step.val_loss.map_or(Dynamic::UNIT, Dynamic::from)),
+    ];
+    entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measurements_are_joined_by_lines() {
+        let values = between(&[(1, 1.0), (3, 3.0)], 5);
+        assert!(values[0].is_nan() && values[4].is_nan());
+        assert_eq!(values[1..4], [1.0, 2.0, 3.0]);
+    }
+}

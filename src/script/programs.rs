@@ -1,0 +1,67 @@
+//! The programs that come with the binary: `etude quickstart`, `:load quickstart`. Each is a script of `scripts/`; the
+//! comment it begins with is its help.
+
+/// A script inside the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// What it is called by.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+/// All of them, by name.
+pub const PROGRAMS: &[Program] = &[
+    Program { name: "pretrain", source: include_str!("../../scripts/pretrain.rhai") },
+    Program { name: "quickstart", source: include_str!("../../scripts/quickstart.rhai") },
+];
+
+impl Program {
+    /// The program of a name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        PROGRAMS.iter().find(|p| p.name == name)
+    }
+
+    /// What it does, in one line.
+    pub fn about(&self) -> &'static str {
+        self.source.lines().next().map_or("", comment)
+    }
+
+    /// What it does and which arguments it takes.
+    pub fn help(&self) -> String {
+        let lines = self.source.lines().take_while(|line| line.starts_with("//")).map(comment);
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// A line of a comment without its slashes.
+fn comment(line: &'static str) -> &'static str {
+    let text = line.trim_start_matches('/');
+    text.strip_prefix(' ').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_of_the_folder_is_inside() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+        let files = std::fs::read_dir(folder).expect("the folder is there").map(|e| e.expect("an entry").path());
+        let mut names: Vec<String> = files
+            .filter(|path| path.extension().is_some_and(|e| e == "rhai"))
+            .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        assert!(names.len() >= 2, "{names:?}");
+        assert_eq!(names, PROGRAMS.iter().map(|p| p.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_program_says_what_it_is_and_how_it_is_called() {
+        for program in PROGRAMS {
+            assert!(program.about().ends_with(['.', ':']), "{}: {}", program.name, program.about());
+            assert!(program.help().contains(&format!("  etude {}", program.name)), "{}", program.help());
+        }
+    }
+}

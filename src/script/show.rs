@@ -1,0 +1,188 @@
+//! Values as a user sees them: the type's name, one line, one screen, all forms.
+
+use std::borrow::Cow;
+
+use rhai::{Array, Dynamic, FnPtr, Map};
+
+use crate::script::Bundle;
+use crate::script::catalog::Catalog;
+
+/// A result is cut after so many lines.
+const LINES: usize = 24;
+/// A value in one line is cut after so many characters.
+const LINE: usize = 76;
+
+/// The type of a value, as scripts name it: "int", "string", "Score".
+pub(crate) fn type_name(value: &Dynamic) -> Cow<'static, str> {
+    if value.is_fnptr() {
+        return "function".into();
+    }
+    plain_type(value.type_name()).to_string().into()
+}
+
+/// A type as scripts name it, from the name Rust or Rhai has for it.
+pub(crate) fn plain_type(name: &str) -> &str {
+    let name = name.trim();
+    match name.strip_prefix("&mut ").unwrap_or(name) {
+        "i64" | "INT" => "int",
+        "f64" | "FLOAT" => "float",
+        "&str" | "ImmutableString" | "String" | "alloc::string::String" => "string",
+        "Dynamic" | "rhai::types::dynamic::Dynamic" | "?" => "any",
+        "Array" => "array",
+        "Map" => "map",
+        "Fn" | "FnPtr" | "rhai::types::fn_ptr::FnPtr" => "function",
+        "Failure" | "etude::script::failure::Failure" => "Error",
+        path if path.contains("ImmutableString") => "string",
+        path if path.contains("ops::range") => "range",
+        path => path.rsplit("::").next().unwrap_or(path),
+    }
+}
+
+/// A value in one line.
+pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
+    let mut text = String::new();
+    write(catalog, value, &mut text, LINE);
+    shorten(text, LINE)
+}
+
+/// A value in all its forms; the text is at most one screen.
+pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize) -> Bundle {
+    if let Some(shower) = catalog.showers.get(&value.type_id()) {
+        return (shower.bundle)(value, width);
+    }
+    if let Ok(text) = value.as_immutable_string_ref()
+        && text.contains('\n')
+    {
+        return Bundle::text(text.as_str());
+    }
+    if let Ok(items) = value.as_array_ref() {
+        return Bundle::text(array(catalog, &items, width));
+    }
+    if let Ok(entries) = value.as_map_ref() {
+        return Bundle::text(map(catalog, &entries, width));
+    }
+    let mut text = String::new();
+    write(catalog, value, &mut text, 2000);
+    Bundle::text(shorten(text, 2000))
+}
+
+/// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
+fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
+    if let Some(shower) = catalog.showers.get(&value.type_id()) {
+        out.push_str(&(shower.line)(value));
+    } else if let Ok(items) = value.as_array_ref() {
+        out.push('[');
+        for (i, item) in items.iter().enumerate() {
+            if out.len() > limit {
+                break;
+            }
+            out.push_str(if i > 0 { ", " } else { "" });
+            write(catalog, item, out, limit);
+        }
+        out.push(']');
+    } else if let Ok(entries) = value.as_map_ref() {
+        out.push_str("#{");
+        for (i, (key, item)) in entries.iter().enumerate() {
+            if out.len() > limit {
+                break;
+            }
+            out.push_str(if i > 0 { ", " } else { " " });
+            out.push_str(&format!("{key}: "));
+            write(catalog, item, out, limit);
+        }
+        out.push_str(if entries.is_empty() { "}" } else { " }" });
+    } else if let Some(f) = value.read_lock::<FnPtr>() {
+        out.push_str(&if f.is_anonymous() { "closure".to_string() } else { format!("fn {}", f.fn_name()) });
+    } else if let Ok(text) = value.as_immutable_string_ref() {
+        let head: String = text.chars().take(limit + 1).collect();
+        out.push_str(&format!("{head:?}"));
+    } else if let Ok(n) = value.as_float() {
+        out.push_str(&format!("{n:?}"));
+    } else {
+        out.push_str(&value.to_string());
+    }
+}
+
+/// An array: in one line when it fits, else as many columns of a grid as fit.
+fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
+    let whole: usize = items.iter().take(width).map(|item| line(catalog, item).chars().count() + 2).sum();
+    if whole + 2 <= width && items.len() < width {
+        return format!("[{}]", items.iter().map(|i| line(catalog, i)).collect::<Vec<_>>().join(", "));
+    }
+    let shown: Vec<String> = items.iter().take(LINES * width / 2).map(|item| line(catalog, item)).collect();
+    let cell = shown.iter().map(|s| s.chars().count()).max().unwrap_or(0) + 2;
+    let columns = (width.saturating_sub(2) / cell).max(1);
+    let mut text = String::from("[\n");
+    for row in shown.chunks(columns).take(LINES) {
+        text.push_str("  ");
+        text.push_str(&row.iter().map(|s| format!("{s:>w$}", w = cell - 2)).collect::<Vec<_>>().join(", "));
+        text.push_str(",\n");
+    }
+    let left = items.len().saturating_sub(LINES * columns);
+    if left > 0 {
+        text.push_str(&format!("  … {left} more\n"));
+    }
+    text.push_str(&format!("] ({} items)", items.len()));
+    text
+}
+
+/// A map: in one line when it fits, else an entry a line.
+fn map(catalog: &Catalog, entries: &Map, width: usize) -> String {
+    let mut text = String::new();
+    write(catalog, &Dynamic::from_map(entries.clone()), &mut text, width);
+    if text.chars().count() <= width {
+        return text;
+    }
+    let mut text = String::from("#{\n");
+    for (key, item) in entries.iter().take(LINES) {
+        text.push_str(&format!("  {key}: {},\n", line(catalog, item)));
+    }
+    if entries.len() > LINES {
+        text.push_str(&format!("  … {} more\n", entries.len() - LINES));
+    }
+    text.push('}');
+    text
+}
+
+fn shorten(text: String, limit: usize) -> String {
+    let text = if limit == LINE { text.replace('\n', " ") } else { text };
+    if text.chars().count() <= limit {
+        return text;
+    }
+    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: Dynamic) -> String {
+        bundle(&Catalog::default(), &value, 40).plain().to_string()
+    }
+
+    #[test]
+    fn values_are_shown_as_they_are_written() {
+        assert_eq!(shown(2.0.into()), "2.0");
+        assert_eq!(shown("a\"b".into()), r#""a\"b""#);
+        assert_eq!(shown("two\nlines".into()), "two\nlines");
+        let items: Array = vec![1_i64.into(), 2.5.into(), "x".into()];
+        assert_eq!(shown(items.into()), r#"[1, 2.5, "x"]"#);
+        let map: Map = [("a".into(), Dynamic::from(1_i64))].into_iter().collect();
+        assert_eq!(shown(map.into()), "#{ a: 1 }");
+    }
+
+    #[test]
+    fn a_long_array_is_cut_to_a_screen() {
+        let items: Array = (0..100_000_i64).map(Dynamic::from).collect();
+        let text = shown(items.into());
+        assert!(text.lines().count() <= LINES + 3, "{text}");
+        assert!(text.ends_with("(100000 items)"), "{text}");
+        assert!(text.lines().all(|l| l.chars().count() <= 41), "{text}");
+    }
+
+    #[test]
+    fn types_have_the_names_of_the_language() {
+        assert_eq!(type_name(&1_i64.into()), "int");
+        assert_eq!(plain_type("etude::script::objects::score::Score"), "Score");
+    }
+}

@@ -1,0 +1,173 @@
+//! What all objects of one session share: the host, the seed, the device, and what the session must hear of.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use candle_core::Device;
+use rhai::Dynamic;
+
+use crate::error::Result;
+use crate::nn;
+use crate::progress::Progress;
+use crate::script::catalog::Catalog;
+use crate::script::{Host, Output, Variable};
+
+/// A handle on the shared state of a session.
+#[derive(Clone)]
+pub(crate) struct Studio(Rc<State>);
+
+struct State {
+    host: Host,
+    width: Cell<usize>,
+    /// The seed of the session and how many seeds were drawn from it.
+    seed: Cell<u64>,
+    draws: Cell<u64>,
+    device: RefCell<(String, Device)>,
+    exit: Cell<Option<i32>>,
+    last: RefCell<Dynamic>,
+    wants_variables: Cell<bool>,
+    variables: RefCell<Vec<Variable>>,
+    catalog: OnceCell<Catalog>,
+}
+
+impl Studio {
+    pub(crate) fn new(host: Host) -> Self {
+        Self(Rc::new(State {
+            width: Cell::new(host.width),
+            host,
+            seed: Cell::new(0),
+            draws: Cell::new(0),
+            device: RefCell::new(("cpu".into(), Device::Cpu)),
+            exit: Cell::new(None),
+            last: RefCell::new(Dynamic::UNIT),
+            wants_variables: Cell::new(false),
+            variables: RefCell::new(Vec::new()),
+            catalog: OnceCell::new(),
+        }))
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.0.host
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.0.host.progress
+    }
+
+    /// Columns that text forms keep to.
+    pub(crate) fn width(&self) -> usize {
+        self.0.width.get().max(20)
+    }
+
+    pub(crate) fn set_width(&self, columns: usize) {
+        self.0.width.set(columns);
+    }
+
+    pub(crate) fn say(&self, output: Output) {
+        (self.0.host.output)(output);
+    }
+
+    /// Starts the stream of seeds anew.
+    pub(crate) fn set_seed(&self, seed: u64) {
+        self.0.seed.set(seed);
+        self.0.draws.set(0);
+    }
+
+    /// The next seed of the session, for whatever draws and was given no seed of its own. Two sessions that were given
+    /// one seed hand out the same ones. Below 2^31, so that it reads well and fits every file format.
+    pub(crate) fn next_seed(&self) -> u64 {
+        let draw = self.0.draws.get() + 1;
+        self.0.draws.set(draw);
+        mix(self.0.seed.get(), draw) >> 33
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.0.device.borrow().1.clone()
+    }
+
+    pub(crate) fn device_name(&self) -> String {
+        self.0.device.borrow().0.clone()
+    }
+
+    /// Makes a device the one on which models are made from now on.
+    pub(crate) fn set_device(&self, name: &str) -> Result<()> {
+        let device = nn::device(name)?;
+        let name = match (&device, name) {
+            (Device::Cpu, _) => "cpu",
+            (_, "auto") => "cuda",
+            _ => name,
+        };
+        *self.0.device.borrow_mut() = (name.into(), device);
+        Ok(())
+    }
+
+    pub(crate) fn set_exit(&self, code: Option<i32>) {
+        self.0.exit.set(code);
+    }
+
+    pub(crate) fn exit(&self) -> Option<i32> {
+        self.0.exit.get()
+    }
+
+    /// The last value a cell gave: `_`.
+    pub(crate) fn last(&self) -> Dynamic {
+        self.0.last.borrow().clone()
+    }
+
+    pub(crate) fn set_last(&self, value: Dynamic) {
+        let old = self.0.last.replace(value);
+        drop(old);
+    }
+
+    /// Whether the running cell may call `vars()`, so that the list is worth keeping.
+    pub(crate) fn wants_variables(&self) -> bool {
+        self.0.wants_variables.get()
+    }
+
+    pub(crate) fn want_variables(&self, wanted: bool) {
+        self.0.wants_variables.set(wanted);
+    }
+
+    /// The variables as `vars()` shows them.
+    pub(crate) fn variables(&self) -> Vec<Variable> {
+        self.0.variables.borrow().clone()
+    }
+
+    pub(crate) fn set_variables(&self, variables: Vec<Variable>) {
+        *self.0.variables.borrow_mut() = variables;
+    }
+
+    /// Says what there is to look up; once, when all objects are registered.
+    pub(crate) fn set_catalog(&self, catalog: Catalog) {
+        // A second catalog would be a second engine, and every engine has its own studio.
+        let _ = self.0.catalog.set(catalog);
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.0.catalog.get_or_init(Catalog::default)
+    }
+}
+
+/// One step of SplitMix64 (Steele, Lea & Flood 2014) at `seed + draw * golden ratio`.
+pub(crate) fn mix(seed: u64, draw: u64) -> u64 {
+    let mut z = seed.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_hands_out_the_same_seeds() {
+        let studio = Studio::new(Host::silent());
+        studio.set_seed(7);
+        let first = [studio.next_seed(), studio.next_seed()];
+        studio.set_seed(7);
+        assert_eq!(first, [studio.next_seed(), studio.next_seed()]);
+        assert_ne!(first[0], first[1]);
+        assert!(first.iter().all(|&s| s < 1 << 31));
+    }
+}

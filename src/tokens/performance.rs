@@ -1,1 +1,0 @@
-//! The performance encoding of Music Transformer (Huang et al. 2018).

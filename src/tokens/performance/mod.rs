@@ -1,0 +1,227 @@
+//! The performance encoding of Music Transformer (Huang et al. 2018; Oore et al. 2018): keys go down and up, time
+//! passes in steps of 10 ms.
+//!
+//! | ids | tokens | meaning |
+//! |---|---|---|
+//! | 0–3 | `PAD_None BOS_None EOS_None MASK_None` | special |
+//! | 4–131 | `NoteOn_0 … NoteOn_127` | a key goes down |
+//! | 132–259 | `NoteOff_0 … NoteOff_127` | a key goes up |
+//! | 260–359 | `TimeShift_1 … TimeShift_100` | so many steps of 10 ms pass |
+//! | 360–391 | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
+//! | 392–560 | `Chord_N.C.`, `Chord_C:maj … Chord_B:aug` | the chord from here on (option `chords`) |
+//!
+//! What happens at one instant stands in one order: the chord, the keys that go up by pitch, the keys that go down by
+//! pitch, each with a velocity before it when that changes. Time between instants is `TimeShift_100` as often as it
+//! fits and then the rest. So a score has one spelling, and the grammar accepts no other.
+
+mod decode;
+mod encode;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub(super) use rules::Rules;
+
+use crate::harmony::{ChordAt, ChordClass, chord_markers};
+use crate::midi::Score;
+use crate::tokens::chords;
+use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::{Kind, Vocabulary};
+
+/// Steps in a second.
+const RATE: f64 = 100.0;
+/// The longest single time shift, in steps.
+const LONGEST_SHIFT: u32 = 100;
+
+/// What an id says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Pad,
+    Bos,
+    Eos,
+    Mask,
+    On(u8),
+    Off(u8),
+    Shift(u32),
+    Velocity(u8),
+    Chord(u32),
+}
+
+impl Event {
+    const ON: u32 = 4;
+    const OFF: u32 = Self::ON + 128;
+    const SHIFT: u32 = Self::OFF + 128;
+    const VELOCITY: u32 = Self::SHIFT + LONGEST_SHIFT;
+    const CHORD: u32 = Self::VELOCITY + 32;
+    const END: u32 = Self::CHORD + chords::COUNT;
+
+    fn of(id: u32) -> Option<Self> {
+        Some(match id {
+            0 => Self::Pad,
+            1 => Self::Bos,
+            2 => Self::Eos,
+            3 => Self::Mask,
+            Self::ON..Self::OFF => Self::On((id - Self::ON) as u8),
+            Self::OFF..Self::SHIFT => Self::Off((id - Self::OFF) as u8),
+            Self::SHIFT..Self::VELOCITY => Self::Shift(id - Self::SHIFT + 1),
+            Self::VELOCITY..Self::CHORD => Self::Velocity((id - Self::VELOCITY) as u8),
+            Self::CHORD..Self::END => Self::Chord(id - Self::CHORD),
+            _ => return None,
+        })
+    }
+
+    fn id(self) -> u32 {
+        match self {
+            Self::Pad => 0,
+            Self::Bos => 1,
+            Self::Eos => 2,
+            Self::Mask => 3,
+            Self::On(pitch) => Self::ON + u32::from(pitch),
+            Self::Off(pitch) => Self::OFF + u32::from(pitch),
+            Self::Shift(steps) => Self::SHIFT + steps - 1,
+            Self::Velocity(bin) => Self::VELOCITY + u32::from(bin),
+            Self::Chord(place) => Self::CHORD + place,
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Pad => "PAD_None".to_string(),
+            Self::Bos => "BOS_None".to_string(),
+            Self::Eos => "EOS_None".to_string(),
+            Self::Mask => "MASK_None".to_string(),
+            Self::On(pitch) => format!("NoteOn_{pitch}"),
+            Self::Off(pitch) => format!("NoteOff_{pitch}"),
+            Self::Shift(steps) => format!("TimeShift_{steps}"),
+            Self::Velocity(bin) => format!("Velocity_{bin}"),
+            Self::Chord(place) => chords::name(place),
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Pad | Self::Bos | Self::Eos | Self::Mask => Kind::Special,
+            Self::On(_) => Kind::Note,
+            Self::Off(_) => Kind::NoteOff,
+            Self::Shift(_) => Kind::Time,
+            Self::Velocity(_) => Kind::Velocity,
+            Self::Chord(_) => Kind::Chord,
+        }
+    }
+}
+
+/// The velocity bin (0–31) of a MIDI velocity.
+fn bin(velocity: u8) -> u8 {
+    velocity.min(127) >> 2
+}
+
+/// The MIDI velocity in the middle of a bin.
+fn velocity(bin: u8) -> u8 {
+    (bin << 2) + 2
+}
+
+/// A piece lasts a day at most, in steps, so that a broken file cannot make endless silence.
+const DAY: u32 = 24 * 60 * 60 * RATE as u32;
+
+/// The step nearest to a moment; `None` from a day on.
+fn step(seconds: f64) -> Option<u32> {
+    let steps = (seconds * RATE).round();
+    (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
+}
+
+/// The encoding with its one option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Performance {
+    /// Whether there are chord tokens.
+    pub(super) chords: bool,
+}
+
+impl Performance {
+    pub(super) fn vocabulary(self) -> Vocabulary {
+        let mut vocabulary = Vocabulary::default();
+        for event in (0..self.vocab_size()).filter_map(Event::of) {
+            vocabulary.push(event.name(), event.kind());
+        }
+        vocabulary
+    }
+
+    fn vocab_size(self) -> u32 {
+        if self.chords { Event::END } else { Event::CHORD }
+    }
+
+    pub(super) fn encode(self, score: &Score) -> Vec<u32> {
+        if self.chords { encode::encode(score, &chord_markers(score)) } else { encode::encode(score, &[]) }
+    }
+
+    pub(super) fn encode_with(self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
+        encode::encode(score, if self.chords { chords } else { &[] })
+    }
+
+    pub(super) fn decode(self, ids: &[u32]) -> Score {
+        decode::decode(ids.iter().copied().filter(|&id| id < self.vocab_size()))
+    }
+
+    pub(super) fn pitch(self, id: u32) -> Option<u8> {
+        match Event::of(id) {
+            Some(Event::On(pitch)) => Some(pitch),
+            _ => None,
+        }
+    }
+
+    pub(super) fn chord(self, id: u32) -> Option<ChordClass> {
+        match Event::of(id) {
+            Some(Event::Chord(place)) if self.chords => chords::class(place),
+            _ => None,
+        }
+    }
+
+    pub(super) fn chord_id(self, class: ChordClass) -> Option<u32> {
+        self.chords.then(|| Event::Chord(chords::place(class)).id())
+    }
+
+    /// The ids of the same piece `semitones` higher; `None` when a pitch would leave the piano.
+    pub(super) fn transpose(self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
+        let shift = |pitch: u8| {
+            let moved = i32::from(pitch) + semitones;
+            (semitones == 0 || PIANO.contains(&moved)).then_some(moved as u8)
+        };
+        let mut moved = Vec::with_capacity(ids.len());
+        for &id in ids {
+            moved.push(match Event::of(id) {
+                Some(Event::On(pitch)) => Event::On(shift(pitch)?).id(),
+                Some(Event::Off(pitch)) => Event::Off(shift(pitch)?).id(),
+                Some(Event::Chord(place)) => Event::Chord(chords::transpose(place, semitones)).id(),
+                _ => id,
+            });
+        }
+        Some(moved)
+    }
+
+    pub(super) fn rules(self) -> Rules {
+        Rules::new(self.vocab_size())
+    }
+
+    /// Seconds at which each id happens.
+    pub(super) fn moments(self, ids: &[u32]) -> Vec<f64> {
+        let mut steps = 0_u64;
+        ids.iter()
+            .map(|&id| {
+                let now = steps;
+                if let Some(Event::Shift(shift)) = Event::of(id) {
+                    steps += u64::from(shift);
+                }
+                now as f64 / RATE
+            })
+            .collect()
+    }
+
+    /// What a token says, for people: the name of the key, the time in seconds, the loudness.
+    pub(super) fn gloss(self, id: u32) -> String {
+        match Event::of(id) {
+            Some(Event::On(pitch) | Event::Off(pitch)) => key_name(pitch),
+            Some(Event::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
+            Some(Event::Velocity(bin)) => format!("loudness {}", velocity(bin)),
+            _ => String::new(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What may follow what in the performance encoding: exactly the spellings that encoding a score makes.
+
+use crate::harmony::ChordAt;
+
+use super::{Event, LONGEST_SHIFT, RATE};
+
+/// The state of a sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    vocab_size: u32,
+    /// A bit a pitch that is held.
+    held: u128,
+    velocity: Option<u8>,
+    chord: Option<u32>,
+    /// Steps since the start.
+    now: u64,
+    last: Last,
+    horizon: Option<u64>,
+}
+
+/// The last event, as far as it decides the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// None yet.
+    Begin,
+    /// Time passed, as far as one token goes: more may follow.
+    FullShift,
+    /// Time passed, and what comes now happens here.
+    Shift,
+    Chord,
+    Off(u8),
+    On(u8),
+    /// A note must follow, above this one if there was one at this instant.
+    Velocity(Option<u8>),
+    End,
+}
+
+impl Rules {
+    pub(super) fn new(vocab_size: u32) -> Self {
+        Self { vocab_size, held: 0, velocity: None, chord: None, now: 0, last: Last::Begin, horizon: None }
+    }
+
+    pub(crate) fn allow(&self, mask: &mut [bool]) {
+        for (id, allowed) in mask.iter_mut().enumerate() {
+            let id = id as u32;
+            *allowed = self.accepts(id) && id < Event::CHORD;
+        }
+    }
+
+    pub(crate) fn accepts(&self, id: u32) -> bool {
+        let Some(event) = Event::of(id).filter(|_| id < self.vocab_size) else { return false };
+        if self.last == Last::End {
+            return event == Event::Eos;
+        }
+        let fresh = matches!(self.last, Last::Begin | Last::FullShift | Last::Shift);
+        let owing = matches!(self.last, Last::Velocity(_));
+        match event {
+            Event::Pad | Event::Bos | Event::Mask => false,
+            Event::Eos => self.held == 0 && matches!(self.last, Last::Begin | Last::Chord | Last::Off(_)),
+            Event::Chord(place) => fresh && self.chord != Some(place),
+            Event::Off(pitch) => {
+                let in_order = match self.last {
+                    Last::Off(before) => pitch > before,
+                    Last::Chord => true,
+                    _ => fresh,
+                };
+                in_order && self.held >> pitch & 1 == 1
+            }
+            Event::On(pitch) => self.velocity.is_some() && self.free() >> pitch & 1 == 1,
+            Event::Velocity(bin) => !owing && self.velocity != Some(bin) && self.free() != 0,
+            Event::Shift(steps) => !owing && self.last != Last::Shift && u64::from(steps) <= self.room(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, id: u32) {
+        if !self.accepts(id) {
+            return;
+        }
+        self.last = match Event::of(id) {
+            Some(Event::Eos) => Last::End,
+            Some(Event::Chord(place)) => {
+                self.chord = Some(place);
+                self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
+                Last::Chord
+            }
+            Some(Event::Off(pitch)) => {
+                self.held &= !(1 << pitch);
+                Last::Off(pitch)
+            }
+            Some(Event::On(pitch)) => {
+                self.held |= 1 << pitch;
+                Last::On(pitch)
+            }
+            Some(Event::Velocity(bin)) => {
+                self.velocity = Some(bin);
+                Last::Velocity(self.highest())
+            }
+            Some(Event::Shift(steps)) => {
+                self.now += u64::from(steps);
+                if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
+            }
+            Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
+        };
+    }
+
+    pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
+        self.horizon = at.map(steps);
+    }
+
+    pub(crate) fn reached(&self, at: &ChordAt) -> bool {
+        self.now >= steps(at)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.now as f64 / RATE
+    }
+
+    /// The highest pitch that went down at this instant.
+    fn highest(&self) -> Option<u8> {
+        match self.last {
+            Last::On(pitch) => Some(pitch),
+            Last::Velocity(above) => above,
+            _ => None,
+        }
+    }
+
+    /// The pitches that may go down now: those that are not held, above the last that did.
+    fn free(&self) -> u128 {
+        let above = match self.highest() {
+            Some(127) => 0,
+            Some(pitch) => u128::MAX << (pitch + 1),
+            None => u128::MAX,
+        };
+        above & !self.held
+    }
+
+    /// Steps that may pass. At the horizon none may, until a chord is set there; only when nothing else at all could be
+    /// said does time go on without it.
+    fn room(&self) -> u64 {
+        let stuck = matches!(self.last, Last::On(_)) && self.free() == 0;
+        match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
+            Some(left) if left > 0 || !stuck => left,
+            _ => u64::MAX,
+        }
+    }
+}
+
+fn steps(at: &ChordAt) -> u64 {
+    (at.seconds * RATE).round() as u64
+}

@@ -1,0 +1,50 @@
+//! What a caller may choose about the optimizer, with PyTorch's names and defaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// PyTorch's names and defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamWOptions {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the two moments.
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay; norms and vectors have none.
+    pub weight_decay: f64,
+    /// Bits of the moments: 32 (8 is for a later release and refused).
+    pub bits: u8,
+}
+
+impl Default for AdamWOptions {
+    fn default() -> Self {
+        Self { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, bits: 32 }
+    }
+}
+
+impl AdamWOptions {
+    /// Checks the ranges.
+    ///
+    /// # Errors
+    /// Names the option and its value.
+    pub fn validate(&self) -> Result<()> {
+        let Self { lr, betas, eps, weight_decay, bits } = *self;
+        for (name, value) in [("lr", lr), ("eps", eps), ("weight_decay", weight_decay)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::mistake(format!("{name} must be at least 0, not {value}")));
+            }
+        }
+        if ![betas.0, betas.1].iter().all(|beta| (0.0..1.0).contains(beta)) {
+            return Err(Error::mistake(format!("betas must lie in [0, 1), not be {} and {}", betas.0, betas.1)));
+        }
+        if bits != 32 {
+            return Err(Error::mistake(format!("bits must be 32, not {bits}"))
+                .with_hint("moments are kept in 32 bits; leave the option out"));
+        }
+        Ok(())
+    }
+}
