@@ -11,6 +11,7 @@ mod symbol;
 mod templates;
 mod voicing;
 mod windows;
+mod words;
 
 pub use chart::{Bar, Chart};
 pub use chord::Chord;

@@ -8,64 +8,7 @@
 //! - `(b9)` and its like on a plain major triad mean a dominant chord; `(#11)` does not, and `add` says what it says.
 
 use super::quality::Quality;
-
-/// Words, the longer before those they begin with; `mad` guards "madd9" from being read as "ma".
-const WORDS: [(&str, Word); 38] = [
-    ("major", Word::Major),
-    ("Major", Word::Major),
-    ("maj", Word::Major),
-    ("Maj", Word::Major),
-    ("MAJ", Word::Major),
-    ("madd", Word::MinorAdd),
-    ("ma", Word::Major),
-    ("Ma", Word::Major),
-    ("MA", Word::Major),
-    ("M", Word::Major),
-    ("j", Word::Major),
-    ("J", Word::Major),
-    ("△", Word::MajorSeven),
-    ("Δ", Word::MajorSeven),
-    ("∆", Word::MajorSeven),
-    ("minor", Word::Minor),
-    ("min", Word::Minor),
-    ("Min", Word::Minor),
-    ("MIN", Word::Minor),
-    ("mi", Word::Minor),
-    ("m", Word::Minor),
-    ("dim", Word::Diminished),
-    ("Dim", Word::Diminished),
-    ("°", Word::Diminished),
-    ("º", Word::Diminished),
-    ("omit", Word::LeaveOut),
-    ("o", Word::Diminished),
-    ("hdim", Word::HalfDiminished),
-    ("ø", Word::HalfDiminished),
-    ("Ø", Word::HalfDiminished),
-    ("augmented", Word::Augmented),
-    ("aug", Word::Augmented),
-    ("Aug", Word::Augmented),
-    ("dom", Word::Dominant),
-    ("sus", Word::Suspended),
-    ("alt", Word::Altered),
-    ("add", Word::Add),
-    ("no", Word::LeaveOut),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Word {
-    Major,
-    MajorSeven,
-    Minor,
-    MinorAdd,
-    Diminished,
-    HalfDiminished,
-    Augmented,
-    Dominant,
-    Suspended,
-    Altered,
-    Add,
-    LeaveOut,
-}
+use super::words::{WORDS, Word};
 
 /// Reads what stands behind a root: intervals in semitones above it, in the order root, third, fifth, seventh,
 /// tensions. The error is the index of the character that makes no sense.
