@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::quality;
+use super::symbol;
 use crate::error::{Error, Result};
 use crate::harmony::{ChordClass, Quality, Spelling};
 
@@ -109,8 +109,8 @@ impl Chord {
 
     /// A chord by the pitch class of its root and a suffix this crate itself writes.
     pub(super) fn on(root: u8, suffix: &str) -> Self {
-        let symbol: Vec<char> = suffix.chars().collect();
-        let intervals = quality::intervals(&symbol).expect("the suffixes of this crate are symbols");
+        let written: Vec<char> = suffix.chars().collect();
+        let intervals = symbol::intervals(&written).expect("the suffixes of this crate are symbols");
         Self { root: Some(Spelling::of_pitch_class(root)), quality: suffix.into(), bass: None, intervals }
     }
 
@@ -123,7 +123,7 @@ impl Chord {
         let (root, length) = Spelling::read(symbol).ok_or(0usize)?;
         let (bass, end) = slash_bass(symbol);
         let written = symbol.get(length..end).unwrap_or_default();
-        let intervals = quality::intervals(written).map_err(|at| at + length)?;
+        let intervals = symbol::intervals(written).map_err(|at| at + length)?;
         Ok(Self { root: Some(root), quality: written.iter().collect(), bass, intervals })
     }
 

@@ -7,9 +7,11 @@ mod markers;
 mod quality;
 mod recognize;
 mod spelling;
+mod symbol;
 mod templates;
 mod voicing;
 mod windows;
+mod words;
 
 pub use chart::{Bar, Chart};
 pub use chord::Chord;

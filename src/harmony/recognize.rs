@@ -31,9 +31,10 @@ pub fn recognize(score: &Score) -> Vec<ChordAt> {
     let vocabulary = templates::vocabulary();
     let mut chords: Vec<ChordAt> = Vec::new();
     for stretch in stretches(&windows, &vocabulary) {
-        let template = &vocabulary[stretch.found.template];
-        let bass = template.bass(stretch.found.root, &stretch.bass);
-        let chord = Chord::on(stretch.found.root, template.suffix).over(bass);
+        // Silence belongs to the chord before it.
+        let Some(found) = stretch.found else { continue };
+        let template = &vocabulary[found.template];
+        let chord = Chord::on(found.root, template.suffix).over(template.bass(found.root, &stretch.bass));
         if chords.last().is_none_or(|last| last.chord != chord) {
             let tick = windows[stretch.first].start;
             chords.push(ChordAt::new(tick, chord, &clock, score.ticks_per_quarter));
@@ -42,54 +43,46 @@ pub fn recognize(score: &Score) -> Vec<ChordAt> {
     chords
 }
 
-/// Windows from `first` on that have one chord.
-#[derive(Debug, Clone)]
+/// Windows from `first` on that have one chord, or none that sounds.
+#[derive(Debug, Clone, Copy)]
 struct Stretch {
     first: usize,
     bass: Chroma,
-    found: Match,
+    found: Option<Match>,
 }
 
-/// The best cut of the windows; silence belongs to the chord before it.
+/// The best cut of the windows.
 fn stretches(windows: &[Window], vocabulary: &[Template]) -> Vec<Stretch> {
-    // The best cut of the windows before each, its value, and its last stretch.
+    // Of the windows before each: the value of their best cut, and the last stretch in it.
     let mut values = vec![0.0f32];
-    let mut lasts: Vec<Option<Stretch>> = vec![None];
+    let mut lasts: Vec<Stretch> = Vec::with_capacity(windows.len());
     for end in 1..=windows.len() {
         let (mut value, mut last) = (f32::NEG_INFINITY, None);
-        let (mut chroma, mut bass, mut weight): (Chroma, Chroma, f32) = ([0.0; 12], [0.0; 12], 0.0);
+        let (mut chroma, mut low, mut weight): (Chroma, Chroma, f32) = ([0.0; 12], [0.0; 12], 0.0);
         for first in (end.saturating_sub(LONGEST)..end).rev() {
             let window = &windows[first];
             add(&mut chroma, &window.chroma);
-            add(&mut bass, &window.bass);
+            add(&mut low, &window.bass);
             weight += window.chroma.iter().sum::<f32>().min(1.0);
-            let shares = shares(&bass);
-            let found = (weight > 0.0).then(|| templates::best(vocabulary, &self::shares(&chroma), &shares));
+            let bass = shares(&low);
+            let found = (weight > 0.0).then(|| templates::best(vocabulary, &shares(&chroma), &bass));
             let here = values[first] + found.map_or(0.0, |f| weight * f.fit - window.place.price());
             if here > value {
-                value = here;
-                last = Some((first, found.map(|found| Stretch { first, bass: shares, found })));
+                (value, last) = (here, Some(Stretch { first, bass, found }));
             }
         }
         values.push(value);
-        lasts.push(
-            last.and_then(|(first, stretch)| stretch.or(Some(Stretch { first, bass: [0.0; 12], found: SILENCE }))),
-        );
+        lasts.extend(last);
     }
     let mut cut = Vec::new();
     let mut end = windows.len();
-    while let Some(stretch) = lasts.get_mut(end).and_then(Option::take) {
+    while let Some(stretch) = end.checked_sub(1).and_then(|before| lasts.get(before)) {
         end = stretch.first;
-        if stretch.found != SILENCE {
-            cut.push(stretch);
-        }
+        cut.push(*stretch);
     }
     cut.reverse();
     cut
 }
-
-/// Stands for no chord.
-const SILENCE: Match = Match { fit: 0.0, root: u8::MAX, template: usize::MAX };
 
 fn add(sum: &mut Chroma, more: &Chroma) {
     for (s, m) in sum.iter_mut().zip(more) {

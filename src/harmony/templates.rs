@@ -73,21 +73,26 @@ pub(super) struct Match {
 
 /// Finds the best chord for a chroma and a bass, each of which sums to one (or to nothing).
 pub(super) fn best(vocabulary: &[Template], chroma: &Chroma, bass: &Chroma) -> Match {
+    // What a tone at each place of a chord (root, third, fifth, others) is worth, for two octaves: no wrapping inside.
+    let mut worth = [[0.0f32; 24]; 4];
+    let mut low = [0.0f32; 24];
+    for i in 0..24 {
+        let share = chroma[i % 12];
+        let missing = (1.0 - share / PRESENT).max(0.0);
+        for (place, worth) in worth.iter_mut().enumerate() {
+            worth[i] = (1.0 + FOREIGN) * share - MISSING[place] * missing;
+        }
+        low[i] = bass[i % 12];
+    }
     let mut best = Match { fit: f32::NEG_INFINITY, root: 0, template: 0 };
     for root in 0..12 {
-        let at = |tone: usize| (root + tone) % 12;
         for (index, template) in vocabulary.iter().enumerate() {
-            let (mut inside, mut missing, mut steady) = (0.0, 0.0, 0.0f32);
+            let (mut sum, mut steady) = (0.0, 0.0f32);
             for (place, &tone) in template.tones.iter().enumerate() {
-                let share = chroma[at(tone)];
-                inside += share;
-                missing += MISSING[place.min(3)] * (1.0 - share / PRESENT).max(0.0);
-                steady = steady.max(bass[at(tone)]);
+                sum += worth[place.min(3)][root + tone];
+                steady = steady.max(low[root + tone]);
             }
-            let fit = inside - FOREIGN * (1.0 - inside) - missing
-                + template.prior
-                + ROOT_BASS * bass[root]
-                + STEADY_BASS * steady;
+            let fit = sum - FOREIGN + template.prior + ROOT_BASS * low[root] + STEADY_BASS * steady;
             if fit > best.fit {
                 best = Match { fit, root: root as u8, template: index };
             }

@@ -41,7 +41,7 @@ impl Joiner {
     pub(super) fn new(score: Score) -> Self {
         let end = score.end();
         let mut joiner = Self { score: Score::new(score.ticks_per_quarter), end: 0, tracks: HashMap::new() };
-        if end > 0 || score.tracks.iter().any(|t| !t.name.is_empty()) {
+        if !score.tracks.is_empty() {
             joiner.append(&score);
         }
         joiner.score = Score { tracks: joiner.score.tracks, ..score };
@@ -68,6 +68,18 @@ impl Joiner {
                 .extend(track.pedals.iter().map(|p| Pedal { start: later(p.start, at), end: later(p.end, at) }));
         }
         self.end = later(other.end(), at);
+    }
+
+    /// The last tick at which anything is said.
+    pub(super) fn last_tick(&self) -> u32 {
+        let score = &self.score;
+        let lasts = [
+            score.tempos.last().map(|t| t.tick),
+            score.meters.last().map(|m| m.tick),
+            score.keys.last().map(|k| k.tick),
+            score.markers.last().map(|m| m.tick),
+        ];
+        lasts.into_iter().flatten().fold(self.end, u32::max)
     }
 
     pub(super) fn finish(self) -> Score {
@@ -104,4 +116,58 @@ fn later(tick: u32, by: u32) -> u32 {
 fn later_note(note: Note, by: u32) -> Note {
     let start = later(note.start, by).min(u32::MAX - 1);
     Note { start, end: later(note.end, by).max(start + 1), ..note }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::Track;
+
+    fn score(name: &str, ticks: u32, notes: &[(u32, u32)]) -> Score {
+        let note = |&(start, end): &(u32, u32)| Note { start, pitch: 60, end, velocity: 80 };
+        let mut score = Score::new(ticks);
+        let notes = notes.iter().map(note).collect();
+        score.tracks.push(Track { name: name.into(), notes, ..Track::default() });
+        score
+    }
+
+    #[test]
+    fn durations_add_up_whatever_the_ticks_and_tempi() {
+        let mut slow = score("a", 96, &[(0, 96), (96, 250)]);
+        slow.tempos.push(Tempo::from_bpm(40.0));
+        let fast = score("a", 480, &[(240, 960)]);
+        for (first, second) in [(&slow, &fast), (&fast, &slow), (&slow, &slow)] {
+            let both = first.append(second);
+            assert!((both.duration() - first.duration() - second.duration()).abs() < 1e-9);
+            assert_eq!(both.tracks.len(), 1);
+            assert_eq!(both.len(), first.len() + second.len());
+        }
+    }
+
+    #[test]
+    fn tracks_of_one_name_go_on_and_others_are_added() {
+        let mut one = score("a", 480, &[(0, 480)]);
+        one.tracks.push(one.tracks[0].clone());
+        let both = one.append(&score("b", 480, &[(0, 10)])).append(&one);
+        let sizes: Vec<(&str, usize)> = both.tracks.iter().map(|t| (t.name.as_str(), t.notes.len())).collect();
+        assert_eq!(sizes, [("a", 2), ("a", 2), ("b", 1)]);
+    }
+
+    #[test]
+    fn the_bars_of_the_second_begin_with_it() {
+        let mut waltz = score("a", 480, &[(0, 1000)]);
+        waltz.meters.push(Meter { numerator: 3, ..Meter::DEFAULT });
+        let plain = score("a", 480, &[(0, 3840)]);
+        assert_eq!(waltz.append(&plain).bars(), [0, 1000, 2920]);
+        assert_eq!(plain.append(&waltz).bars(), [0, 1920, 3840]);
+    }
+
+    #[test]
+    fn what_stands_at_the_end_of_the_first_gives_way() {
+        let mut first = score("a", 480, &[(0, 480)]);
+        first.markers = vec![Marker { tick: 0, text: "x".into() }, Marker { tick: 480, text: "end".into() }];
+        let both = first.append(&first);
+        let markers: Vec<(u32, &str)> = both.markers.iter().map(|m| (m.tick, m.text.as_str())).collect();
+        assert_eq!(markers, [(0, "x"), (480, "x"), (960, "end")]);
+    }
 }

@@ -9,12 +9,10 @@ impl Meter {
     /// What holds where a file says nothing: 4/4.
     pub const DEFAULT: Self = Self { tick: 0, numerator: 4, denominator: 4 };
 
-    /// Ticks of `bars` bars; a bar lasts one at least.
-    fn ticks(&self, bars: u64, ticks_per_quarter: u32) -> u64 {
+    /// Ticks in a bar as a fraction, so that nothing is lost where a bar is no whole number of them; one at least.
+    fn bar(&self, ticks_per_quarter: u32) -> (u64, u64) {
         let denominator = u64::from(self.denominator.max(1));
-        let quarter = u64::from(ticks_per_quarter);
-        // A fraction of a tick is carried, not lost: twelve ticks a quarter, bars of 3/64.
-        bars * (4 * quarter * u64::from(self.numerator)).max(denominator) / denominator
+        ((4 * u64::from(ticks_per_quarter) * u64::from(self.numerator)).max(denominator), denominator)
     }
 }
 
@@ -29,7 +27,8 @@ impl Score {
                 break;
             }
             let stop = next.min(end.into());
-            let lines = (0u64..).map(|k| u64::from(meter.tick) + meter.ticks(k, self.ticks_per_quarter));
+            let (bar, parts) = meter.bar(self.ticks_per_quarter);
+            let lines = (0u64..).map(|k| u64::from(meter.tick) + k * bar / parts);
             let lines = lines.take_while(|&t| t < stop).map(|t| t as u32).filter(|&t| t > 0);
             let room = MOST_BARS - bars.len();
             bars.extend(lines.take(room));
@@ -41,13 +40,9 @@ impl Score {
     pub fn bar_line_from(&self, tick: u32) -> u32 {
         let spans = self.meter_spans();
         let (meter, next) = spans.iter().rfind(|(m, _)| m.tick <= tick).copied().unwrap_or((Meter::DEFAULT, u64::MAX));
-        let (begin, bar) = (u64::from(meter.tick), meter.ticks(1, self.ticks_per_quarter));
-        // At most two steps from the estimate, which carries a fraction of a tick a bar.
-        let guess = (u64::from(tick) - begin) / bar.max(1);
-        let line = (guess.saturating_sub(guess / bar.max(1) + 1)..)
-            .map(|k| begin + meter.ticks(k, self.ticks_per_quarter))
-            .find(|&line| line >= u64::from(tick));
-        line.unwrap_or(next).min(next).min(u32::MAX.into()) as u32
+        let (begin, (bar, parts)) = (u64::from(meter.tick), meter.bar(self.ticks_per_quarter));
+        let bars = ((u64::from(tick) - begin) * parts).div_ceil(bar);
+        (begin + bars * bar / parts).min(next).min(u32::MAX.into()) as u32
     }
 
     /// Every metre and the tick at which it ends; the first begins at 0.
@@ -56,5 +51,53 @@ impl Score {
         let meters: Vec<Meter> = first.into_iter().chain(self.meters.iter().copied()).collect();
         let ends = meters.iter().skip(1).map(|m| u64::from(m.tick)).chain([u64::MAX]).collect::<Vec<_>>();
         meters.into_iter().zip(ends).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Note, Track};
+
+    fn score(ticks: u32, end: u32, meters: &[(u32, u8, u8)]) -> Score {
+        let mut score = Score::new(ticks);
+        let notes = vec![Note { start: 0, pitch: 60, end, velocity: 80 }];
+        score.tracks.push(Track { notes, ..Track::default() });
+        let meter = |&(tick, numerator, denominator): &(u32, u8, u8)| Meter { tick, numerator, denominator };
+        score.meters = meters.iter().map(meter).collect();
+        score
+    }
+
+    #[test]
+    fn bars_follow_the_metre() {
+        assert_eq!(score(100, 1000, &[]).bars(), [0, 400, 800]);
+        assert_eq!(score(100, 800, &[]).bars(), [0, 400]);
+        assert_eq!(score(100, 1000, &[(0, 3, 4), (500, 6, 8)]).bars(), [0, 300, 500, 800]);
+        assert_eq!(score(100, 900, &[(500, 2, 4)]).bars(), [0, 400, 500, 700]);
+        assert_eq!(Score::new(100).bars(), [0]);
+    }
+
+    #[test]
+    fn fractions_of_a_tick_are_carried() {
+        assert_eq!(score(2, 9, &[(0, 3, 8)]).bars(), [0, 3, 6]);
+        assert_eq!(score(1, 7, &[(0, 3, 8)]).bars(), [0, 1, 3, 4, 6]);
+    }
+
+    #[test]
+    fn damaged_files_do_not_get_bars_without_end() {
+        let bars = score(1, u32::MAX, &[(0, 1, 128)]).bars();
+        assert_eq!(bars.len(), MOST_BARS);
+        assert!(bars.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn the_next_bar_line_is_found_without_counting() {
+        for (ticks, meters) in [(100, vec![]), (1, vec![(0, 3, 8)]), (10, vec![(0, 3, 4), (95, 7, 8)])] {
+            let score = score(ticks, 300, &meters);
+            let bars = score.bars();
+            for tick in 0..bars[bars.len() - 1] {
+                assert_eq!(bars.iter().copied().find(|b| *b >= tick), Some(score.bar_line_from(tick)), "{tick}");
+            }
+        }
     }
 }

@@ -11,8 +11,12 @@ impl Tempo {
         60e6 / f64::from(self.micros_per_quarter.max(1))
     }
 
-    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it.
+    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it; the default where it is no positive
+    /// number.
     pub fn from_bpm(bpm: f64) -> Self {
+        if bpm.is_nan() || bpm <= 0.0 {
+            return Self::DEFAULT;
+        }
         Self { tick: 0, micros_per_quarter: (60e6 / bpm).round().clamp(1.0, 16_777_215.0) as u32 }
     }
 }

@@ -85,3 +85,68 @@ fn in_force<T: Copy>(list: &[T], from: u32, to: u32, tick: impl Fn(&T) -> u32, a
     let begin = list.partition_point(|x| tick(x) <= from).saturating_sub(1);
     list[begin..].iter().take_while(|x| tick(x) < to).map(|x| at(x, tick(x).saturating_sub(from))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A note a beat for three bars of 3/4 at 60, on ticks of 100.
+    fn score() -> Score {
+        let mut score = Score::new(100);
+        let note = |beat: u32| Note { start: 100 * beat, pitch: 60 + beat as u8, end: 100 * beat + 100, velocity: 80 };
+        let pedals = vec![Pedal { start: 150, end: 450 }];
+        score.tracks.push(Track { notes: (0..9).map(note).collect(), pedals, ..Track::default() });
+        score.tempos = vec![Tempo::from_bpm(60.0), Tempo { tick: 400, micros_per_quarter: 2_000_000 }];
+        score.meters = vec![Meter { tick: 0, numerator: 3, denominator: 4 }];
+        score.markers =
+            [(0, "chord:C"), (100, "form:A"), (450, "chord:F")].map(|(tick, t)| Marker { tick, text: t.into() }).into();
+        score
+    }
+
+    #[test]
+    fn a_slice_holds_what_sounds_between_two_moments() {
+        let part = score().slice(1.5, 5.0).expect("a slice");
+        let notes = &part.tracks[0].notes;
+        assert_eq!((notes[0].start, notes[0].end, notes[0].pitch), (0, 50, 61));
+        assert_eq!((notes.len(), part.end()), (4, 300));
+        assert!((part.duration() - 3.5).abs() < 1e-9);
+        assert_eq!(part.tracks[0].pedals, [Pedal { start: 0, end: 300 }]);
+        assert_eq!(part.tempos, [Tempo::from_bpm(60.0), Tempo { tick: 250, micros_per_quarter: 2_000_000 }]);
+    }
+
+    #[test]
+    fn a_slice_keeps_bar_lines_and_the_chord_in_force() {
+        let part = score().slice_ticks(150, 900);
+        assert_eq!(part.bars(), [0, 150, 450]);
+        let markers: Vec<(u32, &str)> = part.markers.iter().map(|m| (m.tick, m.text.as_str())).collect();
+        assert_eq!(markers, [(0, "chord:C"), (300, "chord:F")]);
+        assert_eq!(score().slice_ticks(450, 900).markers.len(), 1);
+    }
+
+    #[test]
+    fn slices_join_to_the_whole() {
+        let whole =
+            score().slice(0.0, 2.0).expect("a slice").append(&score().slice(2.0, f64::INFINITY).expect("a slice"));
+        assert_eq!(whole.tracks[0].notes, score().tracks[0].notes);
+        assert!((whole.duration() - score().duration()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn moments_in_the_wrong_order_are_refused() {
+        for (from, to) in [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0), (f64::NAN, 1.0), (0.0, f64::NAN)] {
+            assert!(score().slice(from, to).is_err(), "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn trimming_cuts_whole_bars_where_there_are_bars() {
+        let mut late = score().slice_ticks(0, 900);
+        for note in &mut late.tracks[0].notes {
+            (note.start, note.end) = (note.start + 400, note.end + 400);
+        }
+        assert_eq!(late.trim().tracks[0].notes[0].start, 100);
+        late.meters.clear();
+        assert_eq!(late.trim().tracks[0].notes[0].start, 0);
+        assert_eq!(Score::new(1).trim(), Score::new(1));
+    }
+}

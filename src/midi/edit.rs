@@ -109,3 +109,62 @@ impl Score {
 fn transposed_key(sharps: i8, semitones: i32) -> i8 {
     ((i32::from(sharps) + 7 * semitones.rem_euclid(12) + 5).rem_euclid(12) - 5) as i8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score() -> Score {
+        let mut score = Score::new(480);
+        let note = |start, pitch| Note { start, pitch, end: start + 480, velocity: 80 };
+        score.tracks.push(Track { notes: vec![note(0, 21), note(480, 100)], ..Track::default() });
+        score.tracks.push(Track { channel: DRUMS, notes: vec![note(0, 2)], ..Track::default() });
+        score.keys.push(Key { tick: 0, sharps: -3, minor: true });
+        score.markers.push(Marker { tick: 0, text: "chord:F#m7b5/E".into() });
+        score.markers.push(Marker { tick: 0, text: "form:A1".into() });
+        score
+    }
+
+    #[test]
+    fn transposition_moves_notes_keys_and_chords_but_not_drums() {
+        let higher = score().transpose(2).expect("it fits");
+        assert_eq!(higher.tracks[0].notes[1].pitch, 102);
+        assert_eq!(higher.tracks[1], score().tracks[1]);
+        assert_eq!(higher.keys[0].sharps, -1);
+        assert_eq!(higher.markers[0].text, "chord:Abm7b5/Gb");
+        assert_eq!(higher.markers[1].text, "form:A1");
+        assert_eq!(higher.transpose(-2).expect("it fits").tracks, score().tracks);
+    }
+
+    #[test]
+    fn a_transposition_out_of_range_says_what_is_possible() {
+        let error = score().transpose(28).expect_err("128 is no note");
+        assert!(error.hint().is_some_and(|h| h.contains("-21 to +27")), "{error}");
+        assert!(score().transpose(i32::MIN).is_err());
+    }
+
+    #[test]
+    fn keys_stay_between_five_flats_and_six_sharps() {
+        let around: Vec<i8> = (0..12).map(|n| transposed_key(0, n)).collect();
+        assert_eq!(around, [0, -5, 2, -3, 4, -1, 6, 1, -4, 3, -2, 5]);
+        assert_eq!(transposed_key(-6, -1), -1);
+    }
+
+    #[test]
+    fn stretching_changes_time_but_not_ticks() {
+        let long = score().stretch(1.5).expect("it can be said");
+        assert!((long.duration() - 1.5).abs() < 1e-9);
+        assert_eq!(long.tracks, score().tracks);
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9, 40.0] {
+            assert!(score().stretch(factor).is_err(), "{factor}");
+        }
+    }
+
+    #[test]
+    fn resampling_keeps_moments_and_never_loses_a_note() {
+        let coarse = score().resample(1);
+        assert_eq!(coarse.len(), 3);
+        assert_eq!(coarse.tracks[0].notes[1], Note { start: 1, pitch: 100, end: 2, velocity: 80 });
+        assert!((score().resample(960).duration() - score().duration()).abs() < 1e-12);
+    }
+}

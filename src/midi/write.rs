@@ -16,7 +16,7 @@ const FINEST: u32 = 32_767;
 const LONGEST_WAIT: u32 = (1 << 28) - 1;
 
 /// Longer texts are cut, in bytes.
-const LONGEST_TEXT: usize = 1 << 16;
+pub(super) const LONGEST_TEXT: usize = 1 << 16;
 
 /// An event with its tick; events of one tick are in the order in which they work.
 type Timed<'a> = (u32, TrackEventKind<'a>);

@@ -9,6 +9,7 @@ mod floors;
 mod folders;
 mod golden_nf4;
 mod llama;
+mod midi;
 mod peers;
 mod repl;
 mod scripts;

@@ -19,6 +19,9 @@ use crate::midi::{Score, Tempo};
 use chunks::{Chunks, Timing};
 use track::Reader;
 
+/// No event may come later: other tools count ticks in 32 bits with a sign.
+const LAST_TICK: u32 = i32::MAX as u32;
+
 /// Larger files are refused, in bytes.
 const LARGEST: u64 = 1 << 28;
 
@@ -53,6 +56,10 @@ impl Score {
             while let Some(chunk) = chunks.next()? {
                 reader.read(&chunk)?;
                 joiner.append(&reader.finish());
+                if joiner.last_tick() > LAST_TICK {
+                    let message = format!("offset {}: this pattern ends past tick {LAST_TICK}", chunk.offset);
+                    return Err(Error::broken(message).with_hint("the file is damaged; export it again"));
+                }
             }
             return Ok(joiner.finish());
         }
@@ -90,3 +97,6 @@ fn cannot_read(path: &Path, source: std::io::Error) -> Error {
         error
     }
 }
+
+#[cfg(test)]
+mod tests;

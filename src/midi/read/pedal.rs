@@ -55,24 +55,69 @@ impl Pedals {
 }
 
 /// The spans in which the pedal of a channel is down, and (track, span) wherever a track presses it.
+///
+/// Tracks may write the same pedal side by side, so what happens at one tick is taken together: it goes up if any track
+/// lifts it, and is down after that if any track left it so.
 fn spans(events: &[Event], last: u32) -> (Vec<Pedal>, Vec<(usize, usize)>) {
     let (mut spans, mut pressed) = (Vec::new(), Vec::new());
     let mut begun: Option<u32> = None;
-    let up = Event { tick: last, track: 0, down: false };
-    for event in events.iter().chain([&up]) {
-        if event.down {
-            begun = begun.or(Some(event.tick));
-            pressed.push((event.track, spans.len()));
-        } else if let Some(start) = begun.take() {
-            if event.tick > start {
-                spans.push(Pedal { start, end: event.tick });
-            } else {
-                // Down and up at once: no span, so nobody pressed it.
-                while pressed.last().is_some_and(|&(_, span)| span == spans.len()) {
-                    pressed.pop();
-                }
+    for moment in events.chunk_by(|a, b| a.tick == b.tick) {
+        let tick = moment[0].tick;
+        if moment.iter().any(|e| !e.down) {
+            spans.extend(begun.take().map(|start| Pedal { start, end: tick }));
+        }
+        for (i, event) in moment.iter().enumerate() {
+            let left = moment.get(i + 1).is_none_or(|next| next.track != event.track);
+            if event.down && left && tick < last {
+                begun = begun.or(Some(tick));
+                pressed.push((event.track, spans.len()));
             }
         }
     }
+    spans.extend(begun.map(|start| Pedal { start, end: last }));
     (spans, pressed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::Note;
+
+    fn handed_out(events: &[(usize, u32, u8)], tracks: &mut [Track]) -> Vec<Vec<(u32, u32)>> {
+        let mut pedals = Pedals::default();
+        for &(track, tick, value) in events {
+            pedals.set(0, track, tick, value);
+        }
+        pedals.hand_out(tracks);
+        tracks.iter().map(|t| t.pedals.iter().map(|p| (p.start, p.end)).collect()).collect()
+    }
+
+    fn track(notes: &[(u32, u32)]) -> Track {
+        let note = |&(start, end): &(u32, u32)| Note { start, pitch: 60, end, velocity: 80 };
+        Track { notes: notes.iter().map(note).collect(), ..Track::default() }
+    }
+
+    #[test]
+    fn a_track_gets_what_it_presses_and_what_prolongs_its_notes() {
+        let events = [(0, 0, 127), (0, 100, 0), (0, 100, 127), (0, 200, 0), (0, 300, 64), (0, 301, 63)];
+        let mut tracks = [track(&[]), track(&[(0, 50), (90, 200), (150, 301)]), track(&[(100, 120), (130, 140)])];
+        let spans = handed_out(&events, &mut tracks);
+        assert_eq!(spans, [vec![(0, 100), (100, 200), (300, 301)], vec![(0, 100)], vec![(100, 200)]]);
+    }
+
+    #[test]
+    fn tracks_that_write_the_same_pedal_agree() {
+        let mut events = Vec::new();
+        for track in [1, 0] {
+            events.extend([(track, 10, 100), (track, 20, 0), (track, 20, 100), (track, 30, 0), (track, 40, 90)]);
+        }
+        let spans = handed_out(&events, &mut [track(&[(0, 60)]), track(&[])]);
+        assert_eq!(spans, [vec![(10, 20), (20, 30), (40, 60)], vec![(10, 20), (20, 30), (40, 60)]]);
+    }
+
+    #[test]
+    fn a_touch_without_length_is_no_span() {
+        let spans = handed_out(&[(0, 10, 127), (0, 10, 0), (0, 20, 127)], &mut [track(&[(0, 20)])]);
+        assert_eq!(spans, [vec![]]);
+    }
 }

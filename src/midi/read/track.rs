@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use midly::num::u7;
 use midly::{EventIter, MetaMessage, MidiMessage, TrackEvent, TrackEventKind};
 
+use super::LAST_TICK;
 use super::chunks::Chunk;
 use super::held::Held;
 use super::pedal::Pedals;
 use crate::error::{Error, Result};
+use crate::midi::write::LONGEST_TEXT;
 use crate::midi::{Key, Marker, Meter, Score, Tempo, Track};
 
-/// No event may come later: other tools count ticks in 32 bits with a sign.
-const LAST_TICK: u32 = i32::MAX as u32;
-
-/// Longer track names are cut, in bytes.
+/// Longer track names are cut, in bytes: a name is kept once for every channel and program of its track.
 const LONGEST_NAME: usize = 256;
 
 /// Fills a score track by track.
@@ -108,10 +107,10 @@ impl Reader {
         match event.kind {
             TrackEventKind::Midi { channel, message } => self.message(part, channel.as_int(), message),
             TrackEventKind::Meta(MetaMessage::TrackName(name)) if part.name.is_none() => {
-                part.name = Some(name_of(name))
+                part.name = Some(text(name, LONGEST_NAME))
             }
             TrackEventKind::Meta(MetaMessage::Marker(words) | MetaMessage::CuePoint(words)) => {
-                self.score.markers.push(Marker { tick, text: text(words) });
+                self.score.markers.push(Marker { tick, text: text(words, LONGEST_TEXT) });
             }
             TrackEventKind::Meta(MetaMessage::Tempo(micros)) if micros.as_int() > 0 && self.tempo_counts => {
                 self.score.tempos.push(Tempo { tick, micros_per_quarter: micros.as_int() });
@@ -226,19 +225,16 @@ fn last_at_each_tick<T: Copy>(list: &mut Vec<T>, tick: impl Fn(&T) -> u32) {
     });
 }
 
-/// Text as the file means it: UTF-8, or Latin-1 where it is none (older files hold `Für Elise` so).
-fn text(bytes: &[u8]) -> String {
+/// Text as the file means it: UTF-8, or Latin-1 where it is none (older files hold `Für Elise` so). Longer text than
+/// `most` bytes is cut.
+fn text(bytes: &[u8], most: usize) -> String {
     let bytes = bytes.split(|&b| b == 0).next().unwrap_or(bytes);
-    match std::str::from_utf8(bytes) {
+    let mut text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.iter().map(|&b| char::from(b)).collect(),
-    }
-}
-
-fn name_of(bytes: &[u8]) -> String {
-    let mut name = text(bytes);
-    name.truncate(name.floor_char_boundary(LONGEST_NAME));
-    name
+    };
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
 
 /// Reads a variable-length number: seven bits a byte, the last without its top bit, four bytes at most.
