@@ -86,10 +86,7 @@ impl Config {
             pitch_range: options.pitch_range.unwrap_or((21, 109)),
             beat_res: match &options.beat_res {
                 Some(map) => beat_res(map)?,
-                None => vec![
-                    Resolution { from: 0, to: 4, positions: 8 },
-                    Resolution { from: 4, to: 12, positions: 4 },
-                ],
+                None => vec![Resolution { from: 0, to: 4, positions: 8 }, Resolution { from: 4, to: 12, positions: 4 }],
             },
             num_velocities: options.num_velocities.unwrap_or(32),
             use_velocities: options.use_velocities.unwrap_or(true),
@@ -225,7 +222,13 @@ fn beat_res(map: &Map<String, Value>) -> Result<Vec<Resolution>> {
             (Some((from, to)), Some(positions)) if from < to && to <= 256 => {
                 ranges.push(Resolution { from, to, positions: positions as u32 });
             }
-            _ => return Err(wrong("beat_res", format!("\"{key}\": {value}"), "\"from_to\": positions a beat (1 to 64)")),
+            _ => {
+                return Err(wrong(
+                    "beat_res",
+                    format!("\"{key}\": {value}"),
+                    "\"from_to\": positions a beat (1 to 64)",
+                ));
+            }
         }
     }
     ranges.sort_by_key(|r| r.from);

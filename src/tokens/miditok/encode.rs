@@ -40,7 +40,8 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
 
 /// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.
 fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, Event)> {
-    let mut events: Vec<(u32, Event)> = Vec::with_capacity(grid.meters.len() + grid.tempos.len() + 2 * grid.notes.len());
+    let mut events: Vec<(u32, Event)> =
+        Vec::with_capacity(grid.meters.len() + grid.tempos.len() + 2 * grid.notes.len());
     if miditok.config.use_time_signatures {
         events.extend(grid.meters.iter().enumerate().map(|(i, meter)| (meter.tick, Event::Meter(i))));
     }

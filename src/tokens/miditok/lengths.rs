@@ -86,7 +86,10 @@ mod tests {
     fn the_default_has_sixty_four_lengths() {
         let lengths = lengths();
         assert_eq!(lengths.len(), 64);
-        assert_eq!(["0.1.8", "3.7.8", "4.0.4", "12.0.4"], [0, 30, 31, 63].map(|i| lengths.name(i)).map(|n| n).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0.1.8", "3.7.8", "4.0.4", "12.0.4"],
+            [0, 30, 31, 63].map(|i| lengths.name(i)).map(|n| n).each_ref().map(String::as_str)
+        );
         assert_eq!(lengths.ticks(63, 16), 192);
     }
 

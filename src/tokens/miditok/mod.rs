@@ -83,7 +83,8 @@ impl MidiTok {
         let lengths = Lengths::new(&config.beat_res);
         let layout = Layout::new(style, &config, &lengths);
         let bins = f64::from(config.num_velocities);
-        let velocities = (1..config.num_velocities).map(|i| (f64::from(i) * (127.0 / bins)) as u8).chain([127]).collect();
+        let velocities =
+            (1..config.num_velocities).map(|i| (f64::from(i) * (127.0 / bins)) as u8).chain([127]).collect();
         let tempos = tempos(&config);
         Self { style, config, lengths, velocities, tempos, layout }
     }
