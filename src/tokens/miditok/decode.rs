@@ -58,7 +58,6 @@ impl Decoder<'_> {
             Token::Tempo(bin) => {
                 let micros = (60e6 / self.miditok.tempos[usize::from(bin)]).round() as u32;
                 let tick = self.walk.now;
-                self.score.tempos.pop_if(|before| before.tick >= tick);
                 self.score.tempos.push(Tempo { tick, micros_per_quarter: micros });
             }
             _ => {}
@@ -104,6 +103,10 @@ impl Decoder<'_> {
         while let Some((voice, note)) = self.open.pop_front() {
             self.end(voice, note);
         }
+        // Positions may go back in a bar; of tempi at one tick the last that was said counts.
+        self.score.tempos.reverse();
+        self.score.tempos.sort_by_key(|tempo| tempo.tick);
+        self.score.tempos.dedup_by_key(|tempo| tempo.tick);
         if self.score.tempos.is_empty() {
             self.score.tempos.push(Tempo { tick: 0, micros_per_quarter: MICROS_PER_QUARTER });
         }

@@ -3,7 +3,8 @@
 //! 1. Metres that the vocabulary lacks are left out; the shortest beat of those that stay decides the ticks.
 //! 2. Onsets and lengths are rounded to ticks on their own, half away from zero, a length to one tick at least; metre
 //!    changes are truncated, then put off to the next bar line.
-//! 3. Where beats differ, onsets are rounded to the positions of their section, half to even.
+//! 3. Where a position has several ticks, onsets are rounded to the positions of their section, half to even. (MidiTok
+//!    forgets this when the metre that asked for the finer ticks was itself left out, and says a position twice.)
 //! 4. Pitches out of range go; velocities, lengths and tempi become the nearest bin.
 
 use crate::midi::{Meter, Note, Score, Track};
@@ -137,8 +138,6 @@ struct Sections {
     /// (first tick, ticks a beat), the first at 0.
     starts: Vec<(u32, u32)>,
     positions: u32,
-    /// Whether the piece has beats of one length only; then every tick that matters is a position.
-    plain: bool,
 }
 
 impl Sections {
@@ -150,8 +149,7 @@ impl Sections {
                 starts.push((meter.tick, beat));
             }
         }
-        let plain = starts.len() < 2;
-        Self { starts, positions: miditok.config.positions(), plain }
+        Self { starts, positions: miditok.config.positions() }
     }
 
     /// The section of a tick: its first tick and its ticks a beat.
@@ -163,7 +161,7 @@ impl Sections {
     fn round(&self, tick: u32) -> u32 {
         let (start, ticks_per_beat) = self.at(tick);
         let step = ticks_per_beat / self.positions;
-        if self.plain || step <= 1 {
+        if step <= 1 {
             return tick;
         }
         start + (f64::from(tick - start) / f64::from(step)).round_ties_even() as u32 * step

@@ -4,6 +4,7 @@
 //! the notes that begin by pitch, velocity, length. Time is a bar with its metre, or a position later than the last
 //! (REMI), or shifts, the longest first (TSD, MIDILike).
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::harmony::ChordAt;
@@ -11,6 +12,8 @@ use crate::harmony::ChordAt;
 use super::token::{DRUMS, Token};
 use super::walk::Walk;
 use super::{MidiTok, Style};
+
+const EOS: Token = Token::Special(2);
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -28,8 +31,8 @@ pub(crate) struct Rules {
     slack: Option<u32>,
     metre_said: bool,
     tempo_said: bool,
-    /// Notes that sound, in the order they began (MIDILike).
-    open: Vec<Open>,
+    /// Notes that sound by voice and pitch, each in the order they began (MIDILike).
+    open: BTreeMap<(u8, u8), VecDeque<Open>>,
     /// Notes that have begun.
     begun: u32,
     /// Ticks that time may not pass.
@@ -72,8 +75,6 @@ enum Order {
 /// A note that sounds.
 #[derive(Debug, Clone, Copy)]
 struct Open {
-    voice: u8,
-    pitch: u8,
     start: u32,
     number: u32,
 }
@@ -99,23 +100,17 @@ impl Rules {
             slack: None,
             metre_said: false,
             tempo_said: false,
-            open: Vec::new(),
+            open: BTreeMap::new(),
             begun: 0,
             horizon: None,
         }
     }
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
-        let mut any = false;
+        // Where nothing is left to say at this instant, time goes on without what the horizon waits for.
+        let horizon = if self.stuck() { None } else { self.horizon };
         for (id, allowed) in mask.iter_mut().enumerate() {
-            *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, self.horizon));
-            any |= *allowed;
-        }
-        if !any {
-            // Nothing is left at this instant: time goes on without what the horizon waits for.
-            for (id, allowed) in mask.iter_mut().enumerate() {
-                *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, None));
-            }
+            *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, horizon));
         }
     }
 
@@ -124,8 +119,10 @@ impl Rules {
         self.permits(token, Taste::Judge, self.horizon) || (self.permits(token, Taste::Judge, None) && self.stuck())
     }
 
+    /// Whether the horizon leaves nothing to say but the end.
     fn stuck(&self) -> bool {
-        !self.miditok.layout.tokens().iter().any(|&token| self.permits(token, Taste::Sample, self.horizon))
+        let says = |&token: &Token| token != EOS && self.permits(token, Taste::Sample, self.horizon);
+        self.horizon.is_some() && !self.miditok.layout.tokens().iter().any(says)
     }
 
     fn token(&self, id: u32) -> Option<Token> {
@@ -134,16 +131,16 @@ impl Rules {
 
     fn permits(&self, token: Token, taste: Taste, horizon: Option<u32>) -> bool {
         match (self.next, token) {
-            (_, Token::Special(2)) => self.ends(),
+            (_, EOS) => self.ends(),
             (Next::Nothing, _) | (_, Token::Special(_)) => false,
             (Next::Metre, Token::TimeSig(_)) => true,
             (Next::Velocity(onset), Token::Velocity(velocity)) => {
                 let last = self.last_onset(onset);
-                taste == Taste::Sample || last.is_none_or(|last| velocity >= last.velocity)
+                last.is_none_or(|last| velocity >= last.velocity)
             }
             (Next::Duration(onset), Token::Duration(length)) => {
                 let last = self.last_onset(onset).filter(|last| last.velocity == onset.velocity);
-                taste == Taste::Sample || last.is_none_or(|last| length >= last.length)
+                last.is_none_or(|last| length >= last.length)
             }
             (Next::OfVoice(voice), Token::Pitch(pitch)) => self.says(voice, false) && self.begins(voice, pitch, taste),
             (Next::OfVoice(DRUMS), Token::Drum(pitch)) => self.says(DRUMS, true) && self.begins(DRUMS, pitch, taste),
@@ -249,12 +246,11 @@ impl Rules {
             Order::Off(last, _) => voice >= last,
             _ => true,
         };
-        let held = || self.open.iter().any(|open| (open.voice, open.pitch) == (voice, pitch));
-        in_order && (taste == Taste::Judge || !held())
+        in_order && (taste == Taste::Judge || !self.open.contains_key(&(voice, pitch)))
     }
 
     fn closes(&self, voice: u8, pitch: u8) -> bool {
-        let first = self.open.iter().find(|open| (open.voice, open.pitch) == (voice, pitch));
+        let first = self.open.get(&(voice, pitch)).and_then(VecDeque::front);
         first.is_some_and(|open| {
             let in_order = match self.order {
                 Order::Off(last, number) => voice > last || (voice == last && open.number > number),
@@ -359,7 +355,8 @@ impl Rules {
     fn after_velocity(&mut self, onset: Onset) {
         if self.miditok.style == Style::MidiLike {
             let Onset { voice, pitch, .. } = onset;
-            self.open.push(Open { voice, pitch, start: self.walk.now, number: self.begun });
+            let open = Open { start: self.walk.now, number: self.begun };
+            self.open.entry((voice, pitch)).or_default().push_back(open);
             self.note(onset);
         } else {
             self.next = Next::Duration(onset);
@@ -373,8 +370,11 @@ impl Rules {
     }
 
     fn off(&mut self, voice: u8, pitch: u8) {
-        if let Some(i) = self.open.iter().position(|open| (open.voice, open.pitch) == (voice, pitch)) {
-            let open = self.open.remove(i);
+        let Some(queue) = self.open.get_mut(&(voice, pitch)) else { return };
+        if let Some(open) = queue.pop_front() {
+            if queue.is_empty() {
+                self.open.remove(&(voice, pitch));
+            }
             self.next = Next::Any;
             self.happened(Order::Off(voice, open.number), true);
         }

@@ -220,50 +220,80 @@ fn decoding_loses_nothing_that_was_encoded() {
     }
 }
 
-/// One of the ids that may follow: first a kind, then one of that kind, so that no kind is rare and notes end.
-fn step(tokenizer: &Tokenizer, grammar: &Grammar, rng: &mut ChaCha8Rng) -> u32 {
+/// One of the ids that may follow: first a kind, then one of that kind, so that no kind is rare. A walk that `ends`
+/// goes the shortest way to EOS.
+fn step(tokenizer: &Tokenizer, grammar: &Grammar, ends: bool, rng: &mut ChaCha8Rng) -> u32 {
     let mut mask = vec![true; tokenizer.vocab_size()];
     grammar.allow(&mut mask);
     let allowed: Vec<u32> = (0..).zip(&mask).filter(|&(_, &ok)| ok).map(|(id, _)| id).collect();
     assert!(allowed.iter().all(|&id| grammar.accepts(id) && tokenizer.kind(id) != Kind::Chord));
-    let kind =
-        *[Kind::Note, Kind::NoteOff, Kind::NoteOff, Kind::Time, Kind::Special].choose(rng).expect("there are five");
-    let of_kind: Vec<u32> = allowed.iter().copied().filter(|&id| tokenizer.kind(id) == kind).collect();
-    *of_kind.choose(rng).or_else(|| allowed.choose(rng)).expect("the mask is never empty")
-}
-
-/// Ends every note that sounds, as the grammar wants it.
-fn close(tokenizer: &Tokenizer, grammar: &mut Grammar, ids: &mut Vec<u32>) {
-    while !grammar.accepts(tokenizer.eos()) {
-        let mut mask = vec![false; tokenizer.vocab_size()];
-        grammar.allow(&mut mask);
-        let first = |kind| (0..).zip(&mask).find(|&(id, &ok)| ok && tokenizer.kind(id) == kind).map(|(id, _)| id);
-        let id = first(Kind::NoteOff).or_else(|| first(Kind::Time)).or_else(|| first(Kind::Note)).expect("a way on");
-        ids.push(id);
-        grammar.push(id);
-    }
+    let kinds = [Kind::Note, Kind::NoteOff, Kind::NoteOff, Kind::Time, Kind::Special];
+    let kind = if ends { Kind::Special } else { *kinds.choose(rng).expect("there are five") };
+    let second = if ends { Kind::NoteOff } else { Kind::Time };
+    let of = |kind: Kind| allowed.iter().copied().filter(|&id| tokenizer.kind(id) == kind).collect::<Vec<u32>>();
+    let choices = [of(kind), of(second), of(Kind::Time), allowed.clone()];
+    let choice = choices.iter().find(|ids| !ids.is_empty()).expect("the mask is never empty");
+    *choice.choose(rng).expect("it is not empty")
 }
 
 #[test]
 fn what_the_grammar_accepts_is_what_encoding_makes() {
     let tokenizer = performance();
-    for seed in 0..20 {
+    let mut longest = 0;
+    for seed in 0..200 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut grammar = tokenizer.grammar();
         let mut ids = Vec::new();
-        for _ in 0..300 {
-            let id = match rng.random_range(0..5) {
-                0 => tokenizer.chord_id(random_chord(&mut rng, 0.0).chord.class()).expect("there are chords"),
-                _ => step(&tokenizer, &grammar, &mut rng),
+        loop {
+            let ends = ids.len() >= 300;
+            let chord = !ends && rng.random_range(0..5) == 0;
+            let id = match chord {
+                true => tokenizer.chord_id(random_chord(&mut rng, 0.0).chord.class()).expect("there are chords"),
+                false => step(&tokenizer, &grammar, ends, &mut rng),
             };
-            if id != tokenizer.eos() && grammar.accepts(id) {
+            let end = id == tokenizer.eos();
+            if end && (ends || rng.random_range(0..20) == 0) {
+                break;
+            }
+            if !end && grammar.accepts(id) {
                 ids.push(id);
                 grammar.push(id);
             }
         }
-        close(&tokenizer, &mut grammar, &mut ids);
-        assert!(ids.len() > 100, "the walk has {} ids", ids.len());
+        longest = longest.max(ids.len());
         assert_eq!(words(&tokenizer.encode(&tokenizer.decode(&ids))), words(&ids));
+    }
+    assert!(longest > 100, "the longest walk has {longest} ids");
+}
+
+#[test]
+fn a_model_is_never_cornered() {
+    let tokenizer = performance();
+    for seed in 0..6 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut grammar = tokenizer.grammar();
+        let mut next = random_chord(&mut rng, 0.3);
+        grammar.set_horizon(Some(&next));
+        let mut chords = 0;
+        for _ in 0..10_000 {
+            let id = step(&tokenizer, &grammar, false, &mut rng);
+            if id == tokenizer.eos() {
+                continue;
+            }
+            grammar.push(id);
+            // Half of the walks set no chord and leave the horizon where it is, for a while.
+            if grammar.reached(&next) && (seed % 2 == 0 || rng.random_range(0..100) == 0) {
+                if seed % 2 == 0 {
+                    assert!(grammar.seconds() <= next.seconds + 1e-9, "time ran past the chord");
+                    grammar.push(tokenizer.chord_id(next.chord.class()).expect("there are chords"));
+                }
+                chords += 1;
+                let wait = f64::from(rng.random_range(0..300_u32)) / 100.0;
+                next = random_chord(&mut rng, grammar.seconds() + wait);
+                grammar.set_horizon(Some(&next));
+            }
+        }
+        assert!(chords > 10, "{chords} chords were reached");
     }
 }
 
