@@ -65,7 +65,7 @@ pub(super) fn read(
     options: &DatasetOptions,
     progress: &Progress,
 ) -> Result<(Vec<Piece>, Vec<Broken>)> {
-    let Found { files, mut broken } = find(paths)?;
+    let Found { files, mut broken } = find(paths, progress)?;
     let source = if tokenizer.chord_id(ChordClass::None).is_some() { options.chords } else { ChordSource::None };
     let task = Mutex::new(progress.task("reading", Some(files.len() as u64), "files"));
     let read = files.into_par_iter().map(|path| {
@@ -85,17 +85,17 @@ pub(super) fn read(
 }
 
 /// The files under all paths, each once.
-fn find(paths: &[PathBuf]) -> Result<Found> {
+fn find(paths: &[PathBuf], progress: &Progress) -> Result<Found> {
+    if paths.is_empty() {
+        return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
+    }
     let mut all = Found::default();
     let mut seen = HashSet::new();
     for path in paths {
-        let found = scan::find(path)?;
+        let found = scan::find(path, progress)?;
         all.broken.extend(found.broken);
         all.files
             .extend(found.files.into_iter().filter(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone()))));
-    }
-    if paths.is_empty() {
-        return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
     }
     Ok(all)
 }

@@ -7,6 +7,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::data::Broken;
 use crate::error::{Error, Result};
+use crate::progress::Progress;
 
 /// What a MIDI file is called, in any case.
 const ENDINGS: [&str; 3] = ["mid", "midi", "kar"];
@@ -27,15 +28,15 @@ pub(super) struct Found {
 /// # Errors
 /// Names a path that does not exist, a folder without MIDI, and the folder inside that cannot be read.
 pub fn scan(path: &Path) -> Result<Vec<PathBuf>> {
-    let found = find(path)?;
+    let found = find(path, &Progress::silent())?;
     match found.broken.first() {
         Some(Broken { path, reason }) => Err(Error::broken(format!("cannot read {}: {reason}", path.display()))),
         None => Ok(found.files),
     }
 }
 
-/// The same as [`scan`], but what cannot be read inside is reported beside the rest.
-pub(super) fn find(path: &Path) -> Result<Found> {
+/// The same as [`scan`], but what cannot be read inside is reported beside the rest, and a stop is heard.
+pub(super) fn find(path: &Path, progress: &Progress) -> Result<Found> {
     let kind = std::fs::metadata(path).map_err(|e| missing(path, e))?.file_type();
     if kind.is_file() {
         return Ok(Found { files: vec![path.to_path_buf()], broken: Vec::new() });
@@ -47,6 +48,7 @@ pub(super) fn find(path: &Path) -> Result<Found> {
     let mut others = 0;
     let walk = WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|e| e.depth() == 0 || !is_hidden(e)) {
+        progress.check()?;
         match entry {
             Ok(entry) if !entry.file_type().is_file() => {}
             Ok(entry) if is_midi(entry.path()) => found.files.push(entry.into_path()),
@@ -146,7 +148,7 @@ mod tests {
         symlink("gone.txt", root.path().join("a/gone.txt.lnk")).expect("a link");
         assert_eq!(names(root.path(), &scan(root.path()).expect("one")), ["a/x.mid"]);
         symlink("gone", root.path().join("a/gone.mid")).expect("a link");
-        let found = find(root.path()).expect("one is there");
+        let found = find(root.path(), &Progress::silent()).expect("one is there");
         assert_eq!(names(root.path(), &found.files), ["a/x.mid"]);
         assert_eq!(found.broken.len(), 1);
         assert!(found.broken[0].path.ends_with("a/gone.mid"), "{found:?}");

@@ -205,6 +205,28 @@ fn chords_are_said_given_and_dropped_by_their_share() {
 }
 
 #[test]
+fn chords_are_heard_where_no_marker_names_them() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let mut score = Score::new(480);
+    let mut notes = Vec::new();
+    for (bar, chord) in [[48, 52, 55], [45, 52, 57], [50, 53, 57], [43, 50, 59]].iter().enumerate() {
+        let start = bar as u32 * 1920;
+        notes.extend(chord.iter().map(|&pitch| Note { start, pitch, end: start + 1900, velocity: 64 }));
+    }
+    notes.sort();
+    score.tracks.push(Track { notes, ..Track::default() });
+    score.write(root.path().join("plain.mid")).expect("it can be written");
+    let chords = |source| {
+        let data = build(root.path(), &DatasetOptions { chords: source, ..plain() });
+        let ids = rows(&data.train).concat();
+        ids.into_iter().filter(|&id| data.tokenizer.kind(id) == Kind::Chord).count()
+    };
+    assert_eq!(chords(ChordSource::Detect), 4);
+    assert_eq!(chords(ChordSource::Auto), 4);
+    assert_eq!((chords(ChordSource::Markers), chords(ChordSource::None)), (0, 0));
+}
+
+#[test]
 fn a_seed_is_a_dataset_whatever_the_number_of_threads() {
     let root = folder(12);
     let augment = Augment { transpose: 5, tempo: vec![1.0, 1.1], sample: Some(4) };
