@@ -228,7 +228,7 @@ impl Session {
             kind: "variable",
             doc: show::line(catalog, &value.flatten_clone()),
         };
-        let mut items: Vec<Completion> = self.scope.into_iter().map(variable).collect();
+        let mut items: Vec<Completion> = (&self.scope).into_iter().map(variable).collect();
         let functions = self.functions.iter_functions().filter(|f| !f.name.contains('$'));
         items.extend(functions.map(|f| Completion {
             text: f.name.into(),
