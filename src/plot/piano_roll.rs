@@ -18,7 +18,7 @@ use crate::midi::{Clock, Score, Sound};
 const GUTTER: usize = 5;
 
 /// Columns from one label of the ruler to the next, at least.
-const RULER_GAP: f64 = 9.0;
+const RULER_GAP: f64 = 8.0;
 
 /// Seconds between two labels of the ruler.
 const RULER_STEPS: [f64; 14] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
@@ -121,7 +121,7 @@ fn halved(sounds: &[Sound], low: u8, high: u8, time: &Time, height: usize) -> Ve
         let name = match i {
             0 => Some(high),
             _ if i == lines - 1 => Some(low),
-            _ => (bottom..=top).find(|pitch| pitch % 12 == 0),
+            _ => (bottom..=top).rev().find(|pitch| pitch % 12 == 0),
         };
         gutter(name) + pair[0].iter().zip(&pair[1]).map(block).collect::<String>().as_str()
     };
@@ -208,7 +208,7 @@ mod tests {
     │        ▓▓▓▓
   C4┤░░░░        ████
     └┴───────┴───────
-     0s        "
+     0s      2s"
                 .trim_start_matches('\n')
                 .trim_end()
         );
@@ -225,8 +225,8 @@ mod tests {
     │    ▄▄▀▀
   C4┤▄▄▀▀
     └┴───────┴───────
-     0s"
-            .trim_start_matches('\n')
+     0s      2s"
+                .trim_start_matches('\n')
         );
     }
 
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn long_pieces_count_minutes_and_thin_out_their_bars() {
         let text = piano_roll(&score(&[(0, 1200, 60, 80)]), 45, 10);
-        assert!(text.ends_with("\n     0:00        2:00        4:00        6:00"), "{text}");
+        assert!(text.ends_with("\n     0:00    2:00    4:00    6:00    8:00"), "{text}");
         assert!(text.matches('┴').count() <= 14, "{text}");
         assert!(text.matches('┴').count() >= 4, "{text}");
     }

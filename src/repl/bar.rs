@@ -93,7 +93,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(c);
@@ -132,12 +132,12 @@ mod tests {
     #[test]
     fn a_task_is_one_line() {
         assert_eq!(
-            line(&task(125, Some(500), 50), 80, false),
+            line(&task(125, Some(500), 50), 100, false),
             "training ━━━━━━━╸╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 125/500 steps  2.5/s  2:30 left  loss 2.31"
         );
         assert_eq!(line(&task(1200, None, 3), 80, false), "training  1,200 steps  400/s  0:03  loss 2.31");
-        assert_eq!(line(&task(0, Some(9), 0), 80, false).matches('╌').count(), 30);
-        assert_eq!(line(&task(9, Some(9), 90), 80, false).matches('━').count(), 30);
+        assert_eq!(line(&task(0, Some(9), 0), 100, false).matches('╌').count(), 30);
+        assert_eq!(line(&task(9, Some(9), 90), 100, false).matches('━').count(), 30);
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn more_than_the_total_does_not_burst_the_bar() {
-        assert!(line(&task(700, Some(500), 50), 80, false).contains(&"━".repeat(30)));
+        assert!(line(&task(700, Some(500), 50), 100, false).contains(&"━".repeat(30)));
         assert!(!line(&task(0, Some(0), 0), 80, false).contains('╌'));
     }
 

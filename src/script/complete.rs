@@ -223,12 +223,12 @@ impl Session {
     /// Variables, functions, words.
     fn names(&self, before: &Before) -> Vec<Completion> {
         let catalog = self.studio.catalog();
-        let variable = |(name, value, _): (&str, &rhai::Dynamic, _)| Completion {
+        let variable = |(name, _, value): (&str, bool, rhai::Dynamic)| Completion {
             text: name.into(),
             kind: "variable",
-            doc: show::line(catalog, &value.flatten_clone()),
+            doc: show::line(catalog, &value),
         };
-        let mut items: Vec<Completion> = (&self.scope).into_iter().map(variable).collect();
+        let mut items: Vec<Completion> = self.scope.iter().map(variable).collect();
         let functions = self.functions.iter_functions().filter(|f| !f.name.contains('$'));
         items.extend(functions.map(|f| Completion {
             text: f.name.into(),

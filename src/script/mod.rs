@@ -1,6 +1,6 @@
 //! The language: a Rhai session, and one file for each object a script can hold. The only place that knows Rhai.
 //!
-//! A cell goes through [`Session::eval`]: [`scan`] marks what `_` means, Rhai parses, `globals` lets functions see the
+//! A cell goes through [`Session::eval`]: `scan` marks what `_` means, Rhai parses, `globals` lets functions see the
 //! session's variables, `engine` runs it, `show` turns the value into a [`Bundle`], and `diagnose` turns what went wrong
 //! into a [`Fault`]. Objects are cheap handles in `objects`, registered through `kit`, which keeps signatures and
 //! documentation in the `catalog` that help and completion read.
@@ -25,10 +25,8 @@ mod paths;
 pub mod programs;
 mod quiet;
 mod resolve;
-mod save;
 pub(crate) mod scan;
 mod session;
-mod shell;
 mod show;
 mod sources;
 mod stack;

@@ -37,6 +37,9 @@ const NEIGHBOURS: [(&str, &str); 6] = [
     ("progress", "interrupt"),
 ];
 
+/// Whether a library may be named in a module.
+type Rule = fn(&str) -> bool;
+
 /// Longest file, in lines.
 const LONGEST: usize = 500;
 
@@ -117,7 +120,7 @@ fn a_module_uses_lower_floors_only() {
 
 #[test]
 fn libraries_stay_on_their_floors() {
-    let rules: [(&str, fn(&str) -> bool); 4] = [
+    let rules: [(&str, Rule); 4] = [
         ("candle_", |module| floor(module).is_some_and(|f| f >= 4)),
         ("rhai::", |module| module == "script"),
         ("rustyline::", |module| module == "repl"),

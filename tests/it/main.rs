@@ -1,10 +1,15 @@
 //! The integration tests: one binary, a module a theme.
 
+#![allow(clippy::unwrap_used)] // a test that cannot set itself up has failed
+
+mod cli;
 mod data;
 mod examples;
 mod floors;
 mod folders;
+mod golden_nf4;
 mod llama;
 mod peers;
+mod repl;
 mod scripts;
 mod store;

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::scan::{Kind, Scan, Token, scan};
+use crate::script::scan::{Kind, Scan, Token, scan};
 
 /// The first words of a script written by `:save`; a file that begins so may be written over.
 pub(super) const HEADER: &str = "// Saved from a session of Étude.";

@@ -6,8 +6,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::{Done, mistake, said};
 use crate::error::{Error, Result};
-use crate::script::{Host, Output};
+use crate::script::{Fault, Host, Output, Session};
 
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -18,16 +19,31 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long output is waited for after the command has ended: one that it left in the background may hold the pipe.
 const LINGER: Duration = Duration::from_millis(200);
 
+/// `!command`: says nothing more than the exit code, and that only when it is not 0.
+pub(super) fn shell(session: &mut Session, command: &str) -> Result<Done, Fault> {
+    if command.trim().is_empty() {
+        return mistake("! needs a command of the shell", "!ls");
+    }
+    session.host().progress.interrupt().clear();
+    let status = run(command, session.host()).map_err(|e| Fault::from(&e))?;
+    match status.code() {
+        Some(0) => said(""),
+        Some(127) => said("exit code 127 (the shell knows no such command; for 'not' in code, write (!x))"),
+        Some(code) => said(format!("exit code {code}")),
+        None => said("ended by a signal"),
+    }
+}
+
 /// Runs `command` without input; its output and errors go to the host in the order they come.
 ///
 /// # Errors
 /// When there is no shell, or when the user stopped it.
-pub(super) fn run(command: &str, host: &Host) -> Result<ExitStatus> {
-    let refused = |e| Error::io("cannot run", shell(), e);
+fn run(command: &str, host: &Host) -> Result<ExitStatus> {
+    let refused = |e| Error::io("cannot run", interpreter(), e);
     let (reader, writer) = std::io::pipe().map_err(refused)?;
     let mut child = {
         // Dropped with its ends of the pipe, so that the reader sees the end.
-        let mut call = Command::new(shell());
+        let mut call = Command::new(interpreter());
         call.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).stdin(Stdio::null());
         call.stdout(writer.try_clone().map_err(refused)?).stderr(writer);
         #[cfg(unix)]
@@ -71,14 +87,14 @@ pub(super) fn run(command: &str, host: &Host) -> Result<ExitStatus> {
     }
 }
 
-fn shell() -> &'static str {
+fn interpreter() -> &'static str {
     if cfg!(windows) { "cmd" } else { "sh" }
 }
 
 /// Sends a signal to the command and to all it started.
 fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} -- -{}", child.id());
-    let _ = Command::new(shell()).arg("-c").arg(kill).stderr(Stdio::null()).status();
+    let _ = Command::new(interpreter()).arg("-c").arg(kill).stderr(Stdio::null()).status();
 }
 
 /// The lines of a pipe, as they come.

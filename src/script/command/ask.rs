@@ -1,0 +1,138 @@
+//! The commands that ask: help, variables, types, times, the cells so far.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use super::{COMMANDS, Done, command, mistake, said};
+use crate::plot::table_within;
+use crate::script::programs::{PROGRAMS, Program};
+use crate::script::{Fault, Output, Session};
+
+pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
+    if name.is_empty() {
+        return said(overview());
+    }
+    let of_command = |name: &str| command(name).map(|c| format!(":{} {}\n  {}", c.name, c.args, c.about));
+    if let Some(name) = name.strip_prefix(':') {
+        return match of_command(name) {
+            Some(text) => said(text),
+            None => mistake(format!("there is no command :{name}"), ":help lists them"),
+        };
+    }
+    let known = session.help(name).or_else(|| Program::named(name).map(Program::help)).or_else(|| of_command(name));
+    match known {
+        Some(text) => said(text),
+        None => {
+            mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
+        }
+    }
+}
+
+fn overview() -> String {
+    let mut text = String::from(
+        "Type code, and its value is shown; a final ; hides it, _ is the last value. Tab completes, Ctrl-C stops.\n\n",
+    );
+    for c in COMMANDS {
+        let call = format!(":{} {}", c.name, c.args);
+        let _ = writeln!(text, "  {call:<18} {}", c.about);
+    }
+    text.push_str("  ?NAME or NAME?     the documentation of a function, type or member: ?midi, Model.generate?\n");
+    text.push_str(
+        "  !COMMAND           a command of the system's shell: !ls\n\nPrograms, for :load NAME or etude NAME:\n\n",
+    );
+    for program in PROGRAMS {
+        let _ = writeln!(text, "  {:<18} {}", program.name, program.about());
+    }
+    text.push_str(concat!(
+        "\nA first piece of music:\n\n",
+        "  let song = chords(\"Dm7 G7 Cmaj7\").score()\n",
+        "  song.plot()\n",
+        "  song.save(\"song.mid\")",
+    ));
+    text
+}
+
+pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, Fault> {
+    let mut variables = session.variables();
+    variables.retain(|v| v.name.starts_with(args));
+    if variables.is_empty() {
+        return said("no variables");
+    }
+    let rows: Vec<Vec<String>> = variables.into_iter().map(|v| vec![v.name, v.type_name, v.summary]).collect();
+    said(table_within(&["name", "type", "value"], &rows, session.width()))
+}
+
+pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Done, Fault> {
+    if code.is_empty() {
+        return mistake(":type needs an expression", ":type midi(\"a.mid\").notes");
+    }
+    said(session.type_of(code)?)
+}
+
+pub(super) fn time(session: &mut Session, code: &str) -> Result<Done, Fault> {
+    if code.is_empty() {
+        return mistake(":time needs code to run", ":time net.loss(batch)");
+    }
+    let begun = Instant::now();
+    let value = session.eval(code)?;
+    let took = begun.elapsed();
+    if let Some(value) = value {
+        (session.host().output)(Output::Display(value));
+    }
+    said(format!("took {}", duration(took)))
+}
+
+/// A duration to three digits: "1.23 ms".
+fn duration(d: Duration) -> String {
+    let seconds = d.as_secs_f64();
+    let (value, unit) = match seconds {
+        s if s >= 100.0 => return format!("{}:{:02} min", d.as_secs() / 60, d.as_secs() % 60),
+        s if s >= 1.0 => (s, "s"),
+        s if s >= 1e-3 => (s * 1e3, "ms"),
+        s => (s * 1e6, "µs"),
+    };
+    let decimals = if value >= 100.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
+pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, Fault> {
+    let Ok(count) = (if args.is_empty() { Ok(20) } else { args.parse::<usize>() }) else {
+        return mistake(format!(":history takes a number of cells, not '{args}'"), ":history 50");
+    };
+    let cells = session.cells();
+    let skip = cells.len().saturating_sub(count);
+    let wide = cells.len().to_string().len();
+    let lines = cells.iter().enumerate().skip(skip).flat_map(|(i, cell)| {
+        let number = format!("{:>wide$}", i + 1);
+        cell.trim_end().lines().enumerate().map(move |(l, line)| {
+            let margin = if l == 0 { number.clone() } else { " ".repeat(wide) };
+            format!("{margin}  {line}")
+        })
+    });
+    said(lines.collect::<Vec<_>>().join("\n"))
+}
+
+pub(super) fn reset(session: &mut Session, _: &str) -> Result<Done, Fault> {
+    session.reset();
+    said("variables, functions and cells are forgotten")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_three_digits() {
+        let cases =
+            [(0.000_001_5, "1.50 µs"), (0.012_34, "12.3 ms"), (1.0, "1.00 s"), (99.0, "99.0 s"), (125.0, "2:05 min")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+    }
+}

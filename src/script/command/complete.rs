@@ -1,0 +1,52 @@
+//! What could stand at the cursor of a command.
+
+use super::{COMMANDS, Command, command};
+use crate::script::programs::{PROGRAMS, Program};
+use crate::script::{Completion, Completions, Session};
+
+/// What could stand at `cursor` (a byte offset) if the text is a command; `None` when it is code.
+pub fn complete(session: &Session, text: &str, cursor: usize) -> Option<Completions> {
+    let before = text.get(..cursor)?;
+    if let Some(name) = before.strip_prefix('?') {
+        return Some(shifted(session.complete(name, name.len()), 1));
+    }
+    let rest = before.strip_prefix(':')?;
+    let Some((name, args)) = rest.split_once(char::is_whitespace) else {
+        let items = COMMANDS.iter().filter(|c| c.name.starts_with(rest));
+        let item = |c: &Command| Completion { text: c.name.into(), kind: "command", doc: c.about.into() };
+        let mut items: Vec<Completion> = items.map(item).collect();
+        items.sort_by(|a, b| a.text.cmp(&b.text));
+        return Some(Completions { start: 1, items });
+    };
+    let begin = cursor - args.len();
+    Some(match command(name)?.name {
+        "load" | "save" | "cd" => {
+            // Paths are completed inside strings: the text becomes one.
+            let quoted = format!("\"{args}");
+            let mut found = shifted(session.complete(&quoted, quoted.len()), begin - 1);
+            if name == "load" && !args.contains(['/', ' ']) {
+                let programs = PROGRAMS.iter().filter(|p| p.name.starts_with(args));
+                let item = |p: &Program| Completion { text: p.name.into(), kind: "function", doc: p.about().into() };
+                found.items.extend(programs.map(item));
+                found.start = begin;
+            }
+            found
+        }
+        "help" => {
+            let mut found = shifted(session.complete(args, args.len()), begin);
+            let commands = COMMANDS.iter().filter(|c| c.name.starts_with(args));
+            found.items.extend(commands.map(|c| Completion {
+                text: c.name.into(),
+                kind: "command",
+                doc: c.about.into(),
+            }));
+            found
+        }
+        _ => shifted(session.complete(args, args.len()), begin),
+    })
+}
+
+fn shifted(mut completions: Completions, by: usize) -> Completions {
+    completions.start += by;
+    completions
+}

@@ -1,0 +1,104 @@
+//! The commands that read and write files, and those that move between folders.
+
+use std::path::{Path, PathBuf};
+
+use super::{Done, cells, mistake, said};
+use crate::error::Error;
+use crate::script::programs::{PROGRAMS, Program};
+use crate::script::{Completeness, Fault, Session};
+
+pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
+    if args.is_empty() {
+        return mistake(":save needs a file name", ":save song.rhai");
+    }
+    let mut path = home(unquoted(args));
+    if path.extension().is_none() {
+        path.set_extension("rhai");
+    }
+    if session.cells().is_empty() {
+        return mistake("there is nothing to save: no cell has run yet", "run some code first");
+    }
+    if std::fs::read(&path).is_ok_and(|old| !old.is_empty() && !old.starts_with(cells::HEADER.as_bytes())) {
+        let message = format!("{} is there already and was not written by :save", path.display());
+        return mistake(message, "choose another name, or remove it first");
+    }
+    let text = cells::script(session.cells(), |text| session.completeness(text) == Completeness::Complete);
+    crate::atomic::write(&path, text.as_bytes()).map_err(|e| Fault::from(&e))?;
+    let count = session.cells().len();
+    let cells = if count == 1 { "cell" } else { "cells" };
+    said(format!("{count} {cells} in {0}; run it with: etude run {0}", path.display()))
+}
+
+pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
+    let mut words = words(args).into_iter();
+    let Some(name) = words.next() else {
+        return mistake(":load needs a file or the name of a program", ":load quickstart");
+    };
+    let path = home(&name);
+    let program = Program::named(&name).filter(|_| !path.exists());
+    if program.is_none() && !path.exists() && path.extension().is_none() && path.components().count() == 1 {
+        let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).collect();
+        return Err(Fault::from(&Error::unknown("file or program", &name, &names)));
+    }
+    session.set_args(&words.collect::<Vec<_>>());
+    let value = match program {
+        Some(program) => session.run_source(program.name, program.source)?,
+        None => session.run(&path)?,
+    };
+    Ok(Done::Said(value.unwrap_or_default()))
+}
+
+pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, Fault> {
+    let folder = home(if args.is_empty() { "~" } else { unquoted(args) });
+    std::env::set_current_dir(&folder).map_err(|e| Fault::from(&Error::io("cannot go to", &folder, e)))?;
+    pwd(session, "")
+}
+
+pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Done, Fault> {
+    let folder =
+        std::env::current_dir().map_err(|e| Fault::from(&Error::io("cannot find", "the current folder", e)))?;
+    said(folder.display().to_string())
+}
+
+/// A path with `~` for the user's home.
+fn home(path: &str) -> PathBuf {
+    match (path.strip_prefix('~'), std::env::home_dir()) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ => Path::new(path).into(),
+    }
+}
+
+fn unquoted(text: &str) -> &str {
+    let within = |quote| text.strip_prefix(quote).and_then(|t| t.strip_suffix(quote));
+    within('"').or_else(|| within('\'')).unwrap_or(text)
+}
+
+/// Words between spaces; quotes keep spaces in a word.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut quote) = (None::<String>, None);
+    for c in text.chars() {
+        match quote {
+            Some(q) if c == q => quote = None,
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_what_stands_in_quotes() {
+        assert_eq!(words("a  'b c' \"\" --d=\"e f\"g"), ["a", "b c", "", "--d=e fg"]);
+        assert_eq!(words("  "), [""; 0]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The commands of the prompt, the same in terminal and notebook: `:help`, `:vars`, `?name`, `!cmd`.
+
+mod ask;
+mod cells;
+mod complete;
+mod files;
+mod shell;
+
+pub use complete::complete;
+
+use crate::error::Error;
+use crate::script::{Bundle, Fault, Session};
+
+/// What a command did.
+#[derive(Debug)]
+pub enum Done {
+    /// It said this; empty when there is nothing to say.
+    Said(Bundle),
+    /// It asks to leave.
+    Quit,
+    /// It was no command: run the text as code.
+    NotACommand,
+}
+
+/// A command that begins with a colon.
+struct Command {
+    name: &'static str,
+    args: &'static str,
+    about: &'static str,
+    run: fn(&mut Session, &str) -> Result<Done, Fault>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command { name: "help", args: "[NAME]", about: "what can be done here; what NAME is (also ?NAME)", run: ask::help },
+    Command { name: "vars", args: "", about: "the variables, their types and values", run: ask::vars },
+    Command { name: "type", args: "EXPR", about: "the type of a value", run: ask::type_of },
+    Command { name: "time", args: "CODE", about: "run code and say how long it took", run: ask::time },
+    Command { name: "history", args: "[N]", about: "the last N cells that ran (20)", run: ask::history },
+    Command { name: "save", args: "FILE.rhai", about: "write the cells as a script", run: files::save },
+    Command {
+        name: "load",
+        args: "FILE [ARGS]",
+        about: "run a script, or a program by its name, in this session",
+        run: files::load,
+    },
+    Command { name: "reset", args: "", about: "forget variables, functions and cells", run: ask::reset },
+    Command { name: "cd", args: "[FOLDER]", about: "go to a folder", run: files::cd },
+    Command { name: "pwd", args: "", about: "say which folder this is", run: files::pwd },
+    Command { name: "quit", args: "", about: "leave (also Ctrl-D, exit())", run: |_, _| Ok(Done::Quit) },
+];
+
+/// Other names of commands.
+const ALIASES: [(&str, &str); 6] =
+    [("doc", "help"), ("h", "help"), ("?", "help"), ("q", "quit"), ("exit", "quit"), ("run", "load")];
+
+/// Runs `line` if it is a command (`:name …`, `?name`, `name?`, `!shell`).
+///
+/// # Errors
+/// What the command did wrong.
+pub fn run(session: &mut Session, line: &str) -> Result<Done, Fault> {
+    let line = line.trim();
+    if let Some(rest) = line.strip_prefix(':') {
+        let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let command = command(name).ok_or_else(|| {
+            let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
+            Fault::from(&Error::unknown("command", name, &names))
+        })?;
+        if args.trim().contains('\n') && !matches!(command.name, "time" | "type") {
+            return mistake(format!(":{name} stands on a line of its own"), "run it first, then the code below it");
+        }
+        return (command.run)(session, args.trim());
+    }
+    if let Some(name) = line.strip_prefix('?').or_else(|| line.strip_suffix('?').filter(|name| is_path(name))) {
+        return ask::help(session, name.trim_matches('?').trim());
+    }
+    match line.strip_prefix('!') {
+        Some(command) => shell::shell(session, command),
+        None => Ok(Done::NotACommand),
+    }
+}
+
+fn command(name: &str) -> Option<&'static Command> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    COMMANDS.iter().find(|c| c.name == name)
+}
+
+/// A name or a name of a member: `net`, `Model.generate`.
+fn is_path(text: &str) -> bool {
+    let name = |part: &str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.split('.').all(name)
+}
+
+fn said(text: impl Into<String>) -> Result<Done, Fault> {
+    Ok(Done::Said(Bundle::text(text)))
+}
+
+fn mistake<T>(message: impl Into<String>, hint: &str) -> Result<T, Fault> {
+    Err(Fault::from(&Error::mistake(message).with_hint(hint)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::Host;
+
+    #[test]
+    fn only_names_are_asked_about_with_a_mark_behind() {
+        assert!(is_path("Model.generate") && is_path("x"));
+        for no in ["", "1", "a b", "f()", "a.", "\"what\""] {
+            assert!(!is_path(no), "{no}");
+        }
+    }
+
+    fn session() -> Session {
+        Session::new(Host::silent())
+    }
+
+    fn says(session: &mut Session, line: &str) -> String {
+        match run(session, line) {
+            Ok(Done::Said(bundle)) => bundle.plain().to_owned(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refuses(session: &mut Session, line: &str) -> String {
+        run(session, line).expect_err("a fault").render(false)
+    }
+
+    #[test]
+    fn code_is_no_command() {
+        let mut session = session();
+        for code in ["1 + 1", "x.y", "`a?`", "let a = 1;"] {
+            assert!(matches!(run(&mut session, code), Ok(Done::NotACommand)), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_told_its_neighbour() {
+        assert!(refuses(&mut session(), ":hisotry").contains("did you mean 'history'"));
+        assert!(refuses(&mut session(), ":help nonesuch").contains("nothing is known about 'nonesuch'"));
+    }
+
+    #[test]
+    fn variables_types_and_history_are_listed() {
+        let mut session = session();
+        assert_eq!(says(&mut session, ":vars"), "no variables");
+        session.eval("let lr = 0.5;").expect("runs");
+        session.eval("let name =\n  \"a\";").expect("runs");
+        let vars = says(&mut session, ":vars");
+        assert!(vars.starts_with("name  type") && vars.lines().count() == 4, "{vars}");
+        assert_eq!(says(&mut session, ":history"), "1  let lr = 0.5;\n2  let name =\n     \"a\";");
+        assert_eq!(says(&mut session, ":history 1"), "2  let name =\n     \"a\";");
+        assert!(refuses(&mut session, ":history x").contains("not 'x'"));
+        says(&mut session, ":type lr + 1");
+        assert_eq!(session.cells().len(), 2, "asking for a type leaves no cell");
+        says(&mut session, ":reset");
+        assert_eq!(says(&mut session, ":vars"), "no variables");
+        assert!(matches!(run(&mut session, ":q"), Ok(Done::Quit)));
+    }
+
+    #[test]
+    fn help_knows_commands_and_programs() {
+        let mut session = session();
+        let overview = says(&mut session, ":help");
+        for word in [":vars", ":load FILE", "!COMMAND", "quickstart"] {
+            assert!(overview.contains(word), "no {word} in {overview}");
+        }
+        assert!(says(&mut session, ":help :save").contains(":save FILE.rhai"));
+        assert!(says(&mut session, "quickstart?").contains("etude quickstart"));
+    }
+
+    #[test]
+    fn what_is_saved_loads_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cells.rhai");
+        let mut first = session();
+        for cell in ["fn f(x) { x }", "fn f(x) { x * 2 }", "40 + 1", "let y = f(_) + args.len"] {
+            first.eval(cell).expect(cell);
+        }
+        let save = format!(":save \"{}\"", path.display());
+        assert!(says(&mut first, &save).starts_with("4 cells in "));
+        assert!(says(&mut first, &save).starts_with("4 cells in "), "its own file is written over");
+        let mut second = session();
+        says(&mut second, &format!(":load '{}' one two", path.display()));
+        assert_eq!(second.eval("y").expect("runs").expect("a value").plain(), "84");
+
+        std::fs::write(&path, "let mine = 1;").expect("written");
+        assert!(refuses(&mut first, &save).contains("was not written by :save"));
+        assert!(refuses(&mut first, ":load quickstrat").contains("quickstart"));
+        assert!(refuses(&mut first, ":load no/such.rhai").contains("no/such.rhai"));
+    }
+
+    #[test]
+    fn commands_are_completed() {
+        let session = session();
+        let texts = |line: &str| -> Vec<String> {
+            complete(&session, line, line.len())
+                .map_or_else(Vec::new, |c| c.items.into_iter().map(|i| i.text).collect())
+        };
+        assert_eq!(texts(":he"), ["help"]);
+        assert_eq!(texts(":").len(), COMMANDS.len());
+        assert!(texts(":load quick").contains(&"quickstart".to_owned()));
+        assert!(complete(&session, "let x", 5).is_none());
+    }
+}

@@ -1,0 +1,123 @@
+//! The command line: exit codes, pipes, arguments, colours.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn etude(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_etude"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    etude(args).output().expect("it runs")
+}
+
+/// (exit code, stdout, stderr)
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn piped(script: &str, args: &[&str]) -> Output {
+    let mut child =
+        etude(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn the_transcripts_hold() {
+    trycmd::TestCases::new().case("tests/cli/*.trycmd");
+}
+
+#[test]
+fn a_piped_script_runs_whole() {
+    let (code, out, err) = said(&piped("let x = 40;\nprint(x + 2);\n", &[]));
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "42\n", ""));
+    let (code, out, err) = said(&piped("print(1);\nthrow \"no\";\nprint(2);", &[]));
+    assert_eq!((code, out.as_str()), (Some(1), "1\n"));
+    assert!(err.contains("stdin:2") && err.contains("no"), "{err}");
+    assert_eq!(piped("exit(7); print(1);", &[]).status.code(), Some(7));
+    assert_eq!(piped("print(args)", &["run", "-", "--a"]).stdout, b"[\"--a\"]\n");
+}
+
+#[test]
+fn text_that_is_no_text_is_refused() {
+    let mut child = etude(&[]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(b"let a = \"\xff\";").expect("it reads");
+    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
+    assert_eq!(code, Some(2));
+    assert!(err.contains("byte 9 is not UTF-8"), "{err}");
+}
+
+#[test]
+fn arguments_reach_the_script_untouched() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("args.rhai");
+    std::fs::write(&script, "#!/usr/bin/env -S etude run\nfor a in args { print(a) }").expect("written");
+    let script = script.to_str().expect("a plain path");
+    let words = ["--steps", "5", "-e", "--", "--help", "", "a b", "é"];
+    for call in [vec!["run", script], vec![script]] {
+        let (code, out, err) = said(&run(&[call, words.to_vec()].concat()));
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        assert_eq!(out.lines().collect::<Vec<_>>(), words);
+    }
+}
+
+#[test]
+fn colours_never_reach_a_pipe() {
+    for variable in [None, Some("NO_COLOR")] {
+        let mut command = etude(&["-e", "nonesuch(1)"]);
+        command.env("TERM", "xterm-256color").envs(variable.map(|v| (v, "1")));
+        let (code, out, err) = said(&command.output().expect("it runs"));
+        assert_eq!(code, Some(1));
+        assert!(!out.contains('\x1b') && !err.contains('\x1b'), "{err}");
+        assert!(err.contains('^'), "a caret marks the place: {err}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_script_with_130() {
+    let mut child = etude(&["-e", "print(\"begun\"); loop {}"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("it begins");
+    let begun = Instant::now();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(kill.success());
+    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("interrupted"), "{err}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_ends_the_script_quietly() {
+    let mut child = etude(&["-e", "for i in 0..1000000 { print(i) }"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    drop(child.stdout.take());
+    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, err.as_str()), (Some(141), ""));
+}
+
+#[test]
+fn a_wrong_call_names_what_was_meant() {
+    let (code, _, err) = said(&run(&["quickstrat"]));
+    assert_eq!(code, Some(2));
+    assert!(err.contains("quickstart"), "{err}");
+    let (code, _, err) = said(&run(&["run", "no/such.rhai"]));
+    assert_eq!(code, Some(2));
+    assert!(err.contains("no/such.rhai"), "{err}");
+    assert_eq!(run(&["--nonesuch"]).status.code(), Some(2));
+    assert_eq!(run(&["-e", "1", "run", "x"]).status.code(), Some(2));
+}
