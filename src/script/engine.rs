@@ -30,9 +30,7 @@ pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> E
         .set_max_functions(100_000)
         .set_max_modules(1000)
         .set_max_operations(0)
-        .set_max_string_size(1 << 30)
-        .set_max_array_size(1 << 28)
-        .set_max_map_size(1 << 24)
+        // No limits on the sizes of strings, arrays and maps: Rhai would count a whole array after every push.
         .set_fail_on_invalid_map_property(true)
         // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
         .set_optimization_level(OptimizationLevel::None);
