@@ -6,7 +6,7 @@ mod examples;
 mod floors;
 mod folders;
 mod llama;
+mod peers;
 mod repl;
 mod scripts;
 mod store;
-mod peers;
