@@ -79,10 +79,10 @@ impl Augment {
         let n = self.transpose as i32;
         let mut all: Vec<i32> = Vec::with_capacity(self.transpose);
         for by in -(n - 1) / 2..=n / 2 {
-            if let Some(by) = [by, by - 12, by + 12].into_iter().find(|&by| fits(by)) {
-                if !all.contains(&by) {
-                    all.push(by);
-                }
+            if let Some(by) = [by, by - 12, by + 12].into_iter().find(|&by| fits(by))
+                && !all.contains(&by)
+            {
+                all.push(by);
             }
         }
         all

@@ -59,7 +59,7 @@ impl Split {
 
     /// Rows of `width` from whole rows laid end to end.
     pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
-        debug_assert!(ids.len() == 0 || ids.len() % width == 0, "rows are whole");
+        debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
         let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
         Self { ids: Arc::new(ids), width, tokens, rules }
     }

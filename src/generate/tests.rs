@@ -1,3 +1,5 @@
+//! Takes over chords, with prompts, restarts and stops, on a tiny model.
+
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
@@ -229,7 +231,7 @@ fn streaming_gives_the_same_ids_one_step_at_a_time() {
     };
     let mut stream = Generator::new(&model, &tokenizer, &sampler, &options, &Progress::silent()).expect("in range");
     let mut heard = vec![Vec::new(); 2];
-    while let Some(step) = stream.next() {
+    for step in stream.by_ref() {
         for (take, id) in heard.iter_mut().zip(step.expect("no stop")) {
             take.extend(id);
         }

@@ -73,9 +73,7 @@ fn stretches(windows: &[Window], vocabulary: &[Template]) -> Vec<Stretch> {
         }
         values.push(value);
         lasts.push(
-            last.and_then(|(first, stretch)| {
-                stretch.or_else(|| Some(Stretch { first, bass: [0.0; 12], found: SILENCE }))
-            }),
+            last.and_then(|(first, stretch)| stretch.or(Some(Stretch { first, bass: [0.0; 12], found: SILENCE }))),
         );
     }
     let mut cut = Vec::new();

@@ -1,3 +1,5 @@
+//! The report, on models and pieces small enough to count by hand.
+
 use candle_core::Device;
 
 use super::report::{Report, evaluate};

@@ -113,5 +113,5 @@ fn track(events: Vec<Timed<'_>>) -> Vec<TrackEvent<'_>> {
 }
 
 fn short(text: &str) -> &[u8] {
-    text[..text.floor_char_boundary(LONGEST_TEXT)].as_bytes()
+    &text.as_bytes()[..text.floor_char_boundary(LONGEST_TEXT)]
 }

@@ -208,7 +208,7 @@ mod tests {
     │        ▓▓▓▓
   C4┤░░░░        ████
     └┴───────┴───────
-     0s        "
+     0s      2s"
                 .trim_start_matches('\n')
                 .trim_end()
         );
@@ -225,8 +225,8 @@ mod tests {
     │    ▄▄▀▀
   C4┤▄▄▀▀
     └┴───────┴───────
-     0s"
-            .trim_start_matches('\n')
+     0s      2s"
+                .trim_start_matches('\n')
         );
     }
 

@@ -1,10 +1,13 @@
-//! Whether a text is whole, and what could stand at the cursor.
+//! Whether a text is whole, and what could stand at the cursor. Nothing of the text is run to find out.
+
+use std::collections::BTreeSet;
 
 use rhai::ParseErrorType;
 
-use crate::script::catalog::Kind;
-use crate::script::scan::{Open, scan};
-use crate::script::{Bundle, Session, help};
+use crate::script::catalog::{Kind as Of, Member};
+use crate::script::resolve::{Known, Resolver};
+use crate::script::scan::{Kind, Open, Scan, Token, scan};
+use crate::script::{Session, paths, show, standard};
 
 /// Whether a text can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +43,60 @@ pub struct Completions {
 /// Spaces of one step of indentation.
 const INDENT: usize = 4;
 
+/// A text up to the cursor.
+pub(crate) struct Before<'t> {
+    pub(crate) text: &'t str,
+    pub(crate) scan: Scan,
+    /// The tokens before the word at the cursor, comments left out.
+    pub(crate) tokens: Vec<Token>,
+    /// Where the word at the cursor begins.
+    pub(crate) start: usize,
+}
+
+impl<'t> Before<'t> {
+    /// Cuts `code` at `cursor`, or at the start of the character the cursor is in.
+    pub(crate) fn new(code: &'t str, cursor: usize) -> Self {
+        let mut end = cursor.min(code.len());
+        while !code.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = &code[..end];
+        let scan = scan(text);
+        let mut tokens: Vec<Token> = scan.code().copied().collect();
+        let start = match tokens.last() {
+            Some(last) if last.kind == Kind::Word && last.end == end => {
+                tokens.pop();
+                last_start(&scan, end)
+            }
+            _ => end,
+        };
+        Self { text, scan, tokens, start }
+    }
+
+    /// The word at the cursor.
+    pub(crate) fn word(&self) -> &'t str {
+        &self.text[self.start..]
+    }
+
+    pub(crate) fn token(&self, i: usize) -> &'t str {
+        self.tokens.get(i).map_or("", |t| &self.text[t.start..t.end])
+    }
+
+    /// The token before the word, counted back from 1.
+    pub(crate) fn back(&self, n: usize) -> &'t str {
+        self.tokens.len().checked_sub(n).map_or("", |i| self.token(i))
+    }
+
+    /// The index of the token that ends at a byte.
+    fn ending(&self, byte: usize) -> Option<usize> {
+        self.tokens.iter().position(|t| t.end == byte)
+    }
+}
+
+fn last_start(scan: &Scan, end: usize) -> usize {
+    scan.code().next_back().map_or(end, |t| t.start)
+}
+
 impl Session {
     /// Whether a text can be run as it stands.
     pub fn completeness(&self, code: &str) -> Completeness {
@@ -49,10 +106,9 @@ impl Session {
         if scan.open.iter().any(|o| matches!(o, Open::Comment | Open::Template(_))) {
             return more;
         }
-        let Err(error) = self.engine.compile(code) else { return Completeness::Complete };
+        let Err(error) = self.parse(code) else { return Completeness::Complete };
         match error.err_type() {
             ParseErrorType::UnexpectedEOF => more,
-            _ if depth > 0 && beyond(code, error.position()) => more,
             _ if beyond(code, error.position()) => more,
             _ => Completeness::Invalid,
         }
@@ -60,29 +116,177 @@ impl Session {
 
     /// What could stand at `cursor` (a byte offset): names, members by the value's type, option keys, paths in strings.
     pub fn complete(&self, code: &str, cursor: usize) -> Completions {
-        let _ = (code, cursor);
-        Completions::default()
+        let before = Before::new(code, cursor);
+        match before.scan.open.last() {
+            Some(Open::Comment | Open::LineComment) => return Completions::default(),
+            Some(&Open::Text(inside)) => return paths::complete(self.studio.catalog(), &before, inside),
+            Some(Open::Template(_)) => return Completions::default(),
+            _ => {}
+        }
+        let word = before.word();
+        let items = if matches!(before.back(1), "." | "?.") {
+            self.members(&before)
+        } else if matches!(before.back(1), "let" | "const" | "fn" | "for") || glued_to_number(&before) {
+            Vec::new()
+        } else if let Some(keys) = self.keys(&before) {
+            keys
+        } else {
+            self.names(&before)
+        };
+        let mut items: Vec<Completion> = matching(items, word);
+        items.sort();
+        items.dedup_by(|a, b| a.text == b.text);
+        Completions { start: before.start, items }
     }
 
-    /// The documentation of what stands at `cursor`.
-    pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
-        let _ = (code, cursor);
-        None
+    pub(crate) fn resolver<'a>(&'a self, before: &'a Before) -> Resolver<'a> {
+        Resolver {
+            text: before.text,
+            tokens: &before.tokens,
+            scope: &self.scope,
+            catalog: self.studio.catalog(),
+            last: self.studio.last(),
+        }
     }
 
-    /// The documentation of a function, type, member ("Model.generate") or variable; `None` when there is none.
-    pub fn help(&self, name: &str) -> Option<String> {
-        help::named(self.studio.catalog(), name)
+    /// What stands before the dot before the word.
+    pub(crate) fn owner(&self, before: &Before) -> Option<Known> {
+        self.resolver(before).before(before.tokens.len().checked_sub(1)?)
     }
 
-    /// The signature of a function, for hints while typing.
-    pub fn signature(&self, name: &str) -> Option<String> {
-        let members = &self.studio.catalog().members;
-        members
-            .iter()
-            .find(|m| m.name == name && matches!(m.kind, Kind::Function | Kind::Method))
-            .map(|m| m.signature())
+    fn members(&self, before: &Before) -> Vec<Completion> {
+        let Some(known) = self.owner(before) else { return Vec::new() };
+        let mut items = Vec::new();
+        if let Known::Value(value) = &known
+            && let Ok(map) = value.as_map_ref()
+        {
+            let entry = |(key, value): (&_, _)| {
+                let doc = show::line(self.studio.catalog(), value);
+                Completion { text: String::from(key as &str), kind: "key", doc }
+            };
+            items.extend(map.iter().map(|(key, value)| entry((key, value))));
+        }
+        let owner = known.type_name();
+        items.extend(self.studio.catalog().members(&owner).filter_map(member));
+        if !owner.starts_with(char::is_uppercase) {
+            items.extend(standard::methods(&self.engine, &owner).into_iter().map(|f| Completion {
+                kind: if f.property { "property" } else { "method" },
+                doc: f.signature,
+                text: f.name,
+            }));
+        }
+        items
     }
+
+    /// The keys of the map of options the cursor is in; none elsewhere.
+    fn keys(&self, before: &Before) -> Option<Vec<Completion>> {
+        if !matches!(before.back(1), "#{" | ",") {
+            return None;
+        }
+        let mut open = before.scan.open.iter().rev();
+        let Some(&Open::Bracket('{', inside)) = open.next() else { return None };
+        let map = before.ending(inside).filter(|&i| before.token(i) == "#{")?;
+        let options = match open.next() {
+            // f(x, #{ … })
+            Some(&Open::Bracket('(', paren)) => {
+                let name = before.ending(paren)?.checked_sub(1)?;
+                self.options(before, name)
+            }
+            // f(#{ augment: #{ … } })
+            Some(Open::Bracket('{', _)) if before.token(map.checked_sub(1)?) == ":" => {
+                let key = before.token(map.checked_sub(2)?);
+                Some(NESTED.iter().find(|(name, _)| *name == key)?.1)
+            }
+            _ => None,
+        }?;
+        let said: BTreeSet<&str> = (map..before.tokens.len()).map(|i| before.token(i)).collect();
+        let key = |(key, doc): &(&str, &str)| Completion { text: (*key).into(), kind: "key", doc: (*doc).into() };
+        Some(options.iter().filter(|(key, _)| !said.contains(key)).map(key).collect())
+    }
+
+    /// The options of the function or method whose name is token `name`.
+    fn options(&self, before: &Before, name: usize) -> Option<Options> {
+        let catalog = self.studio.catalog();
+        let word = before.token(name);
+        let owner = match name.checked_sub(1).map(|dot| before.token(dot)) {
+            Some("." | "?.") => self.resolver(before).before(name - 1).map(|known| known.type_name()),
+            _ => None,
+        };
+        let mut all = catalog.members.iter().filter(|m| m.name == word && !m.options.is_empty());
+        let fitting = match &owner {
+            Some(owner) => all.clone().find(|m| m.owner == Some(owner.as_str())),
+            None => None,
+        };
+        fitting.or_else(|| all.next()).map(|m| m.options)
+    }
+
+    /// Variables, functions, words.
+    fn names(&self, before: &Before) -> Vec<Completion> {
+        let catalog = self.studio.catalog();
+        let variable = |(name, _, value): (&str, bool, rhai::Dynamic)| Completion {
+            text: name.into(),
+            kind: "variable",
+            doc: show::line(catalog, &value),
+        };
+        let mut items: Vec<Completion> = self.scope.iter().map(variable).collect();
+        let functions = self.functions.iter_functions().filter(|f| !f.name.contains('$'));
+        items.extend(functions.map(|f| Completion {
+            text: f.name.into(),
+            kind: "function",
+            doc: format!("{}({})", f.name, f.params.join(", ")),
+        }));
+        items.extend(catalog.members.iter().filter(|m| m.owner.is_none()).map(function));
+        let words = |words: &[&str], kind| -> Vec<Completion> {
+            words.iter().map(|w| Completion { text: (*w).into(), kind, doc: String::new() }).collect()
+        };
+        items.extend(words(&standard::KEYWORDS, "keyword"));
+        items.extend(words(&standard::FUNCTIONS, "function"));
+        // What this text defines itself.
+        let defining = |i: &usize| matches!(before.token(i - 1), "let" | "const" | "fn" | "for");
+        let own = (1..before.tokens.len()).filter(defining).map(|i| before.token(i));
+        items.extend(words(&own.collect::<Vec<_>>(), "variable"));
+        items
+    }
+}
+
+type Options = &'static [(&'static str, &'static str)];
+
+/// Options that are maps of options.
+const NESTED: [(&str, Options); 1] = [(
+    "augment",
+    &[
+        ("transpose", "how many transpositions, the original among them: 12 means -5 to +6 semitones"),
+        ("tempo", "tempo factors: [0.9, 1.0, 1.1]"),
+        ("sample", "draw only so many of the copies for each piece"),
+    ],
+)];
+
+fn member(member: &Member) -> Option<Completion> {
+    let kind = match member.kind {
+        Of::Method => "method",
+        Of::Property { .. } => "property",
+        _ => return None,
+    };
+    Some(Completion { text: member.name.into(), kind, doc: member.signature() })
+}
+
+fn function(member: &Member) -> Completion {
+    Completion { text: member.name.into(), kind: "function", doc: member.signature() }
+}
+
+/// Those that begin with a word; where none does, those that do when case is no matter.
+fn matching(items: Vec<Completion>, word: &str) -> Vec<Completion> {
+    let exact: Vec<Completion> = items.iter().filter(|item| item.text.starts_with(word)).cloned().collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    let word = word.to_lowercase();
+    items.into_iter().filter(|item| item.text.to_lowercase().starts_with(&word)).collect()
+}
+
+/// `2e` is the begin of a number, not of a name.
+fn glued_to_number(before: &Before) -> bool {
+    before.tokens.last().is_some_and(|t| t.kind == Kind::Number && t.end == before.text.len())
 }
 
 /// True when a place lies behind the last character that is no white space.

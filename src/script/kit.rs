@@ -50,11 +50,6 @@ impl<'e> Kit<'e> {
         self.studio.clone()
     }
 
-    /// The engine, for what this kit has no word for.
-    pub(crate) fn engine(&mut self) -> &mut Engine {
-        self.engine
-    }
-
     /// Hands the catalog to the session.
     pub(crate) fn finish(self) {
         self.studio.set_catalog(self.catalog);

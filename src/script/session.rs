@@ -196,10 +196,16 @@ impl Session {
         })
     }
 
-    fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
+    /// The text as a program; `_` is told from the default case of a `switch`.
+    pub(crate) fn parse(&self, code: &str) -> Result<AST, rhai::ParseError> {
         *self.marks.borrow_mut() = scan::last_marks(code).into_iter().collect();
-        let compiled = self.engine.compile(code);
+        let parsed = self.engine.compile(code);
         self.marks.borrow_mut().clear();
+        parsed
+    }
+
+    fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
+        let compiled = self.parse(code);
         let mut ast = compiled.map_err(|error| self.scene().syntax(&error))?;
         if let Some(file) = file {
             ast.set_source(file.display().to_string());

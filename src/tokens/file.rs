@@ -1,23 +1,35 @@
 //! Tokenizers on disk: `tokenizer.json` in MidiTok's layout.
 //!
-//! The keys are `config`, `tokenization` (MidiTok's class name; ours for the performance encoding is "Performance")
-//! and the versions of what wrote it.
+//! The keys are `config`, `tokenization` (the name of MidiTok's class; ours for the performance encoding is
+//! "Performance") and the versions of what the layout follows. No vocabulary is written: it follows from the
+//! configuration.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::tokens::Options;
+use crate::tokens::miditok::{Config, MidiTok, Style};
 use crate::tokens::scheme::Scheme;
 
+/// The release of MidiTok whose layout and ids these are.
+const MIDITOK_VERSION: &str = "3.1.0";
+
 pub(super) fn to_json(scheme: &Scheme) -> String {
-    let document = json!({
-        "config": scheme.options(),
-        "tokenization": "Performance",
-        "etude_version": env!("CARGO_PKG_VERSION"),
-    });
+    let document = match scheme {
+        Scheme::Performance(performance) => json!({
+            "config": { "chords": performance.chords },
+            "tokenization": "Performance",
+            "etude_version": env!("CARGO_PKG_VERSION"),
+        }),
+        Scheme::MidiTok(miditok) => json!({
+            "config": miditok.config().to_json(),
+            "tokenization": miditok.style().class(),
+            "miditok_version": MIDITOK_VERSION,
+            "etude_version": env!("CARGO_PKG_VERSION"),
+        }),
+    };
     format!("{document:#}\n")
 }
 
@@ -28,26 +40,18 @@ pub(super) fn from_json(json: &str) -> Result<Scheme> {
         Some(other) => return Err(Error::broken(format!("the key 'tokenization' is {other}, not a name"))),
         None => return Err(Error::broken("there is no key 'tokenization'").with_hint("is this a tokenizer.json?")),
     };
-    let config = document.get("config").cloned().unwrap_or_else(|| json!({}));
-    match tokenization {
-        "Performance" => {
-            let options: Options = serde_json::from_value(config)
-                .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
-            Scheme::new("performance", &options)
-        }
-        other => Err(Error::unknown("tokenization", other, &["Performance"])),
-    }
-}
-
-/// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, text: &str) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let save = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+    let config = match document.get("config") {
+        Some(Value::Object(config)) => config.clone(),
+        Some(other) => return Err(Error::broken(format!("the key 'config' is {other}, not an object"))),
+        None => Map::new(),
     };
-    save().map_err(|e| Error::io("cannot write", path, e))
+    if tokenization == "Performance" {
+        let options: Options = serde_json::from_value(Value::Object(config))
+            .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
+        return Scheme::new("performance", &options);
+    }
+    match Style::ALL.into_iter().find(|style| style.class() == tokenization) {
+        Some(style) => Ok(Scheme::MidiTok(Arc::new(MidiTok::new(style, Config::from_json(&config)?)))),
+        None => Err(Error::unknown("tokenization", tokenization, &["Performance", "REMI", "TSD", "MIDILike"])),
+    }
 }

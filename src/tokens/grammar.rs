@@ -1,7 +1,7 @@
 //! Which token may follow: the same automaton serves sampling (as a mask) and tests (as a judge).
 
 use crate::harmony::ChordAt;
-use crate::tokens::performance;
+use crate::tokens::{miditok, performance};
 
 /// The state of a sequence under the rules of its encoding.
 ///
@@ -22,6 +22,7 @@ pub struct Grammar {
 #[derive(Debug, Clone)]
 pub(super) enum Rules {
     Performance(performance::Rules),
+    MidiTok(miditok::Rules),
 }
 
 impl Grammar {
@@ -35,6 +36,7 @@ impl Grammar {
     pub fn allow(&self, mask: &mut [bool]) {
         match &self.rules {
             Rules::Performance(rules) => rules.allow(mask),
+            Rules::MidiTok(rules) => rules.allow(mask),
         }
     }
 
@@ -42,6 +44,7 @@ impl Grammar {
     pub fn accepts(&self, id: u32) -> bool {
         match &self.rules {
             Rules::Performance(rules) => rules.accepts(id),
+            Rules::MidiTok(rules) => rules.accepts(id),
         }
     }
 
@@ -49,6 +52,7 @@ impl Grammar {
     pub fn push(&mut self, id: u32) {
         match &mut self.rules {
             Rules::Performance(rules) => rules.push(id),
+            Rules::MidiTok(rules) => rules.push(id),
         }
     }
 
@@ -57,6 +61,7 @@ impl Grammar {
     pub fn set_horizon(&mut self, at: Option<&ChordAt>) {
         match &mut self.rules {
             Rules::Performance(rules) => rules.set_horizon(at),
+            Rules::MidiTok(rules) => rules.set_horizon(at),
         }
     }
 
@@ -64,6 +69,7 @@ impl Grammar {
     pub fn reached(&self, at: &ChordAt) -> bool {
         match &self.rules {
             Rules::Performance(rules) => rules.reached(at),
+            Rules::MidiTok(rules) => rules.reached(at),
         }
     }
 
@@ -71,6 +77,7 @@ impl Grammar {
     pub fn seconds(&self) -> f64 {
         match &self.rules {
             Rules::Performance(rules) => rules.seconds(),
+            Rules::MidiTok(rules) => rules.seconds(),
         }
     }
 }

@@ -3,8 +3,10 @@
 mod chords;
 mod file;
 mod grammar;
+mod miditok;
 mod options;
 mod performance;
+mod pitches;
 mod scheme;
 mod tokenizer;
 mod vocabulary;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::atomic;
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::Score;
@@ -49,7 +50,7 @@ impl Tokenizer {
     /// # Errors
     /// Names the path when the file system refuses.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        file::write(path.as_ref(), &self.to_json())
+        atomic::write(path.as_ref(), self.to_json().as_bytes())
     }
 
     /// The same as [`Tokenizer::save`] without a file.
@@ -162,14 +163,12 @@ impl Tokenizer {
 
     /// The ids in words, one event a line, with the time each happens.
     pub fn show(&self, ids: &[u32]) -> String {
-        let mut grammar = self.grammar();
         let mut text = String::new();
-        for (i, &id) in ids.iter().enumerate() {
+        for (i, (&id, now)) in ids.iter().zip(self.scheme.moments(ids)).enumerate() {
             let name = self.vocabulary.name(id).unwrap_or("not a token");
-            let line = format!("{i:>6} {:>9.2} s {id:>6}  {name:<18} {}", grammar.seconds(), self.scheme.gloss(id));
+            let line = format!("{i:>6} {now:>9.2} s {id:>6}  {name:<18} {}", self.scheme.gloss(id));
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", line.trim_end());
-            grammar.push(id);
         }
         text
     }

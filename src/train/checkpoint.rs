@@ -75,7 +75,7 @@ impl Trainer {
                 files: self.data.files.clone(),
                 options: self.data.options.clone(),
                 rows: self.data.train.len(),
-                fingerprint: fingerprint(&self.data),
+                fingerprint: self.fingerprint.get_or_init(|| fingerprint(&self.data)).clone(),
             },
             history: self.history.clone(),
         };

@@ -6,6 +6,7 @@
 //! The loss of a step is `Σ nᵢ lᵢ / Σ nᵢ` over its micro-batches, `nᵢ` being the labels that count in micro-batch `i` and
 //! `lᵢ` their mean loss: accumulating over small batches is the same step as one large batch.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ pub struct Trainer {
     pub(super) history: Vec<Step>,
     /// The step after which the last checkpoint was written, by this run.
     pub(super) saved: Option<u64>,
+    /// A number that tells these data from others, once a checkpoint has asked for it.
+    pub(super) fingerprint: OnceLock<String>,
     parameters: Vec<Parameter>,
     plan: Schedule,
 }
@@ -61,7 +64,8 @@ impl Trainer {
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
         let order = data.train.batches(options.batch_size, options.seed, None);
         let plan = options.plan();
-        Ok(Self { model, data, options, optimizer, order, history: Vec::new(), saved: None, parameters, plan })
+        let (history, saved, fingerprint) = (Vec::new(), None, OnceLock::new());
+        Ok(Self { model, data, options, optimizer, order, history, saved, fingerprint, parameters, plan })
     }
 
     /// One step: micro-batches, backward, clip, update. A stop in the middle leaves everything as it was before.

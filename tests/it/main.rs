@@ -5,6 +5,7 @@ mod data;
 mod examples;
 mod floors;
 mod folders;
+mod golden_nf4;
 mod llama;
 mod peers;
 mod repl;

@@ -1,3 +1,5 @@
+//! What each option of the sampler keeps and leaves out.
+
 use super::*;
 
 fn sampler(options: SamplerOptions) -> Sampler {

@@ -38,8 +38,10 @@ fn nested_map() -> [f32; 256] {
     for i in 0..7 {
         let (steps, decade) = (1usize << i, 10f64.powi(i - 6) as f32);
         let width = (1.0f32 - 0.1) / steps as f32;
-        // As torch.linspace: from the left end in the first half, from the right end in the second.
-        let edge = |j: usize| if 2 * j <= steps { 0.1 + width * j as f32 } else { 1.0 - width * (steps - j) as f32 };
+        // As torch.linspace: from the left end in the first half, from the right end in the second, rounded once.
+        let edge = |j: usize| {
+            if 2 * j < steps { width.mul_add(j as f32, 0.1) } else { (-width).mul_add((steps - j) as f32, 1.0) }
+        };
         for j in 0..steps {
             let middle = (edge(j) + edge(j + 1)) / 2.0;
             map[n] = decade * middle;

@@ -140,7 +140,6 @@ mod tests {
     #[test]
     fn an_unknown_command_is_told_its_neighbour() {
         assert!(refuses(&mut session(), ":hisotry").contains("did you mean 'history'"));
-        assert!(refuses(&mut session(), ":vars\nlet x = 1").contains("stands on a line of its own"));
         assert!(refuses(&mut session(), ":help nonesuch").contains("nothing is known about 'nonesuch'"));
     }
 

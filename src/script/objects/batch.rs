@@ -63,7 +63,7 @@ impl Object for Batch {
     const DOC: &'static str = "Rows of ids and, for each id, the one that should follow.";
 
     fn line(&self) -> String {
-        let Batch { batch, .. } = self;
+        let Self { batch, .. } = self;
         let labels = batch.labels.iter().filter(|&&l| l != IGNORE).count();
         format!("Batch: {} rows of {} ids, {labels} to predict", batch.rows, batch.width)
     }

@@ -17,21 +17,21 @@
 mod decode;
 mod encode;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub(super) use rules::Rules;
 
 use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::chords;
+use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::{Kind, Vocabulary};
 
 /// Steps in a second.
 const RATE: f64 = 100.0;
 /// The longest single time shift, in steps.
 const LONGEST_SHIFT: u32 = 100;
-
-/// The keys of a piano: transposing does not leave them.
-const PIANO: std::ops::RangeInclusive<i32> = 21..=108;
 
 /// What an id says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,6 +201,20 @@ impl Performance {
         Rules::new(self.vocab_size())
     }
 
+    /// Seconds at which each id happens.
+    pub(super) fn moments(self, ids: &[u32]) -> Vec<f64> {
+        let mut steps = 0_u64;
+        ids.iter()
+            .map(|&id| {
+                let now = steps;
+                if let Some(Event::Shift(shift)) = Event::of(id) {
+                    steps += u64::from(shift);
+                }
+                now as f64 / RATE
+            })
+            .collect()
+    }
+
     /// What a token says, for people: the name of the key, the time in seconds, the loudness.
     pub(super) fn gloss(self, id: u32) -> String {
         match Event::of(id) {
@@ -210,10 +224,4 @@ impl Performance {
             _ => String::new(),
         }
     }
-}
-
-/// "C4" for 60.
-fn key_name(pitch: u8) -> String {
-    const NAMES: [&str; 12] = ["C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
-    format!("{}{}", NAMES[usize::from(pitch % 12)], i32::from(pitch / 12) - 1)
 }

@@ -1,9 +1,12 @@
+//! Runs that stop and go on: the same numbers as one that never stopped.
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::data::Augment;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Sink, Snapshot};
 
@@ -146,6 +149,38 @@ fn what_cannot_be_resumed_is_refused_by_name() {
     let text = std::fs::read_to_string(&state).expect("readable").replace("\"position\"", "\"place\"");
     std::fs::write(&state, text).expect("writable");
     assert!(refused(out.path(), Value::Null).message().contains("trainer_state.json: missing field `position`"));
+}
+
+#[test]
+fn without_data_they_are_built_again_from_the_files() {
+    let (pieces, out) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let tokenizer = dataset().tokenizer;
+    for (n, row) in rows(&tokenizer, 9).iter().enumerate() {
+        let score = tokenizer.decode(row);
+        score.write(pieces.path().join(format!("{n}.mid"))).expect("written");
+    }
+    std::fs::write(pieces.path().join("broken.mid"), b"no music").expect("written");
+    let choice = DatasetOptions {
+        max_seq_len: 16,
+        val: 0.3,
+        augment: Augment { transpose: 12, tempo: vec![0.9, 1.1], sample: Some(5) },
+        ..DatasetOptions::default()
+    };
+    let paths = [pieces.path().to_path_buf()];
+    let data = Dataset::build(&paths, tokenizer, &choice, &Progress::silent()).expect("pieces");
+    assert_eq!(data.broken.len(), 1);
+    let mut whole = Trainer::new(adapted(), data.clone(), long(None)).expect("all fits");
+    whole.fit(&Progress::silent()).expect("a run");
+    let mut part =
+        Trainer::new(adapted(), data, TrainOptions { max_steps: 4, ..long(Some(out.path())) }).expect("all fits");
+    part.fit(&Progress::silent()).expect("a run");
+
+    let resumed = || Trainer::resume(out.path(), None, &json!({ "max_steps": 12 }), &Device::Cpu, &Progress::silent());
+    let mut rest = resumed().expect("a checkpoint");
+    rest.fit(&Progress::silent()).expect("a run");
+    assert_eq!(course(&rest), course(&whole));
+    std::fs::remove_file(pieces.path().join("3.mid")).expect("removed");
+    assert!(resumed().is_err_and(|error| error.is_mistake()));
 }
 
 #[test]

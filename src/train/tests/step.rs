@@ -1,3 +1,5 @@
+//! One step: accumulation, clipping, stops, losses that are not finite.
+
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;

@@ -1,3 +1,5 @@
+//! Attention held to its twin.
+
 use candle_core::{D, Device, Result as Candle, Tensor};
 
 use super::{AttentionShape, attention};

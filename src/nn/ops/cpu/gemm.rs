@@ -1,7 +1,6 @@
 //! Matrix products on views: no operand is ever transposed or copied to please the product.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::memory::{Disjoint, fill};
 
@@ -31,13 +30,6 @@ impl<'a> Mat<'a> {
     /// The transpose, by exchanging strides.
     pub(in crate::nn) fn t(self) -> Self {
         Self { data: self.data, rows: self.cols, cols: self.rows, row: self.col, col: self.row }
-    }
-
-    /// Some of the rows.
-    pub(in crate::nn) fn rows(self, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= self.rows);
-        let start = (range.start * self.row).min(self.data.len());
-        Self { data: &self.data[start..], rows: range.len(), ..self }
     }
 }
 

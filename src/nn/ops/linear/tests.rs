@@ -1,3 +1,5 @@
+//! Linear layers held to their twins.
+
 use std::sync::Arc;
 
 use candle_core::{Device, Result as Candle, Tensor, Var};

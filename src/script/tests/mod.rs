@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+mod completion;
+mod surface;
+
 use super::*;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;

@@ -1,0 +1,95 @@
+//! What could stand in a string: the names a function knows, and files.
+
+use std::fs;
+use std::path::Path;
+
+use crate::script::catalog::Catalog;
+use crate::script::complete::{Before, Completion, Completions};
+use crate::script::scan::Kind;
+use crate::tokens::Tokenizer;
+use crate::train::ScheduleKind;
+
+/// At most so many files are offered.
+const MOST: usize = 200;
+
+/// What could complete the string that began at byte `inside`.
+pub(crate) fn complete(catalog: &Catalog, before: &Before, inside: usize) -> Completions {
+    let said = before.text.get(inside..).unwrap_or_default();
+    let name = argument_of(before);
+    let mut items: Vec<Completion> = names(catalog, name)
+        .into_iter()
+        .filter(|n| n.starts_with(said))
+        .map(|n| Completion { text: n, kind: "key", doc: String::new() })
+        .collect();
+    let start = said.rfind('/').map_or(inside, |i| inside + i + 1);
+    if takes_paths(name) && (items.is_empty() || said.is_empty()) {
+        let files = files(&said[..start - inside], &said[start - inside..]);
+        items.extend(files.into_iter().map(|text| Completion { text, kind: "path", doc: String::new() }));
+    }
+    // Names are whole strings: beside files in a folder they have no place.
+    let start = if items.iter().any(|i| i.kind == "path") { start } else { inside };
+    items.sort();
+    Completions { start, items }
+}
+
+/// The function whose argument the string is; "" when it is none's.
+fn argument_of<'t>(before: &Before<'t>) -> &'t str {
+    let mut tokens = before.tokens.iter().enumerate().rev().skip_while(|(_, t)| t.kind == Kind::Text);
+    match tokens.next() {
+        Some((i, _)) if before.token(i) == "(" && i > 0 => before.token(i - 1),
+        _ => "",
+    }
+}
+
+/// The names that a function's first argument may be.
+fn names(catalog: &Catalog, function: &str) -> Vec<String> {
+    let list = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect();
+    match function {
+        "tokenizer" => list(&Tokenizer::SCHEMES),
+        "load_model" => list(&["base"]),
+        "quantize" => list(&["nf4"]),
+        "schedule" => list(&ScheduleKind::NAMES),
+        "device" => list(&["auto", "cpu", "cuda"]),
+        "help" => {
+            let members = catalog.members.iter().filter(|m| m.name.starts_with(char::is_alphabetic));
+            let mut names: Vec<String> = members
+                .map(|m| m.owner.map_or_else(|| m.name.to_string(), |owner| format!("{owner}.{}", m.name)))
+                .chain(catalog.types.iter().map(|t| t.0.to_string()))
+                .collect();
+            names.sort();
+            names.dedup();
+            names
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn takes_paths(function: &str) -> bool {
+    !matches!(function, "help" | "quantize" | "schedule" | "device" | "chords" | "print")
+}
+
+/// The files of `folder` that begin with `begin`; folders end with `/`.
+fn files(folder: &str, begin: &str) -> Vec<String> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let folder = match folder.strip_prefix("~/") {
+        Some(rest) => format!("{home}/{rest}"),
+        None => folder.to_string(),
+    };
+    let folder = if folder.is_empty() { Path::new(".") } else { Path::new(&folder) };
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let hidden = name.starts_with('.') && !begin.starts_with('.');
+            let quoted = name.contains(['"', '\\']);
+            if hidden || quoted || !name.starts_with(begin) {
+                return None;
+            }
+            Some(if entry.path().is_dir() { name + "/" } else { name })
+        })
+        .collect();
+    names.sort();
+    names.truncate(MOST);
+    names
+}

@@ -1,0 +1,128 @@
+//! MidiTok's ids into a score.
+
+use std::collections::VecDeque;
+
+use crate::midi::{Note, Score, Tempo, Track};
+
+use super::token::{DRUMS, Token};
+use super::walk::Walk;
+use super::{MidiTok, Style};
+
+/// The loudness of notes that do not say it.
+const UNSAID: u8 = 100;
+const MICROS_PER_QUARTER: u32 = 500_000;
+
+/// The score of any ids: a track a voice.
+///
+/// What MidiTok's decoder cannot read is left out: a pitch without its velocity or its length, an end without an
+/// onset; and so is a metre that does not stand at a bar line. In MIDILike a note that has not ended ends with the
+/// last token, after a position at least.
+pub(super) fn decode(miditok: &MidiTok, ids: &[u32]) -> Score {
+    let tokens: Vec<Token> = ids.iter().filter_map(|&id| miditok.layout.token(id)).collect();
+    let mut decoder = Decoder {
+        miditok,
+        score: Score::new(miditok.config.ticks_per_quarter()),
+        walk: Walk::new(miditok),
+        voice: 0,
+        notes: Vec::new(),
+        open: VecDeque::new(),
+    };
+    for (i, &token) in tokens.iter().enumerate() {
+        decoder.take(token, &tokens[i + 1..]);
+    }
+    decoder.finish()
+}
+
+struct Decoder<'a> {
+    miditok: &'a MidiTok,
+    score: Score,
+    walk: Walk,
+    /// The voice of the notes that come (programs).
+    voice: u8,
+    notes: Vec<(u8, Note)>,
+    /// Notes that have not ended (MIDILike), in the order they began.
+    open: VecDeque<(u8, Note)>,
+}
+
+impl Decoder<'_> {
+    fn take(&mut self, token: Token, rest: &[Token]) {
+        if self.walk.take(self.miditok, token) {
+            self.meter();
+        }
+        match token {
+            Token::Pitch(pitch) => self.on(if self.miditok.config.use_programs { self.voice } else { 0 }, pitch, rest),
+            Token::Drum(pitch) => self.on(DRUMS, pitch, rest),
+            Token::NoteOff(pitch) => self.off(if self.miditok.config.use_programs { self.voice } else { 0 }, pitch),
+            Token::DrumOff(pitch) => self.off(DRUMS, pitch),
+            Token::Program(voice) => self.voice = voice,
+            Token::Tempo(bin) => {
+                let micros = (60e6 / self.miditok.tempos[usize::from(bin)]).round() as u32;
+                let tick = self.walk.now;
+                self.score.tempos.pop_if(|before| before.tick >= tick);
+                self.score.tempos.push(Tempo { tick, micros_per_quarter: micros });
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes a change of metre; one at the tick of another replaces it.
+    fn meter(&mut self) {
+        let meter = self.walk.meter;
+        self.score.meters.pop_if(|before| before.tick >= meter.tick);
+        self.score.meters.push(meter);
+    }
+
+    fn on(&mut self, voice: u8, pitch: u8, rest: &[Token]) {
+        let mut rest = rest.iter().copied();
+        let mut velocity = UNSAID;
+        if self.miditok.config.use_velocities {
+            let Some(Token::Velocity(bin)) = rest.next() else { return };
+            velocity = self.miditok.velocities[usize::from(bin)];
+        }
+        let start = self.walk.now;
+        if self.miditok.style == Style::MidiLike {
+            self.open.push_back((voice, Note { start, pitch, end: start, velocity }));
+        } else if let Some(Token::Duration(length)) = rest.next() {
+            let end = start.saturating_add(self.miditok.lengths.ticks(length, self.walk.ticks_per_beat()));
+            self.notes.push((voice, Note { start, pitch, end, velocity }));
+        }
+    }
+
+    fn off(&mut self, voice: u8, pitch: u8) {
+        let Some(i) = self.open.iter().position(|(v, note)| (*v, note.pitch) == (voice, pitch)) else { return };
+        if let Some((voice, note)) = self.open.remove(i) {
+            self.end(voice, note);
+        }
+    }
+
+    fn end(&mut self, voice: u8, note: Note) {
+        let end = self.walk.now.max(note.start.saturating_add(self.walk.ticks_per_position(self.miditok)));
+        self.notes.push((voice, Note { end, ..note }));
+    }
+
+    fn finish(mut self) -> Score {
+        while let Some((voice, note)) = self.open.pop_front() {
+            self.end(voice, note);
+        }
+        if self.score.tempos.is_empty() {
+            self.score.tempos.push(Tempo { tick: 0, micros_per_quarter: MICROS_PER_QUARTER });
+        }
+        self.notes.sort_unstable();
+        for of_voice in self.notes.chunk_by(|a, b| a.0 == b.0) {
+            let voice = of_voice[0].0;
+            let (channel, program, name) = match voice {
+                DRUMS => (9, 0, "Drums".to_string()),
+                0 => (0, 0, "Piano".to_string()),
+                program => (channel(self.score.tracks.len()), program, format!("Program {program}")),
+            };
+            let notes = of_voice.iter().map(|&(_, note)| note).collect();
+            self.score.tracks.push(Track { name, channel, program, notes, pedals: Vec::new() });
+        }
+        self.score
+    }
+}
+
+/// The channels in turn, without the drums'.
+fn channel(track: usize) -> u8 {
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15][track % 15]
+}

@@ -1,0 +1,194 @@
+//! A score into MidiTok's ids: events in their order, with the tokens of time between them.
+
+use crate::midi::{Meter, Score};
+
+use super::grid::{Grid, Placed, ticks_per_bar, ticks_per_beat};
+use super::token::{DRUMS, Token};
+use super::{Encoded, MidiTok, Style};
+
+/// What happens at a tick; numbers are indices into the grid.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Meter(usize),
+    Tempo(usize),
+    On(usize),
+    Off(usize),
+}
+
+pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
+    let grid = Grid::new(miditok, score);
+    let mut writer = Writer::new(miditok, &grid);
+    for (tick, event) in events(miditok, &grid) {
+        match event {
+            Event::Meter(i) => writer.meter(grid.meters[i]),
+            Event::Tempo(i) => {
+                writer.advance(tick);
+                writer.say(Token::Tempo(grid.tempos[i].1));
+            }
+            Event::On(i) => {
+                writer.advance(tick);
+                writer.on(&grid.notes[i]);
+            }
+            Event::Off(i) => {
+                writer.advance(tick);
+                writer.off(&grid.notes[i]);
+            }
+        }
+    }
+    Encoded { ids: writer.ids, ticks: writer.ticks, bars: bars(&grid) }
+}
+
+/// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.
+fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, Event)> {
+    let mut events: Vec<(u32, Event)> =
+        Vec::with_capacity(grid.meters.len() + grid.tempos.len() + 2 * grid.notes.len());
+    if miditok.config.use_time_signatures {
+        events.extend(grid.meters.iter().enumerate().map(|(i, meter)| (meter.tick, Event::Meter(i))));
+    }
+    events.extend(grid.tempos.iter().enumerate().map(|(i, tempo)| (tempo.0, Event::Tempo(i))));
+    for (i, note) in grid.notes.iter().enumerate() {
+        events.push((note.start, Event::On(i)));
+        if miditok.style == Style::MidiLike {
+            events.push((note.end, Event::Off(i)));
+        }
+    }
+    // Stable: a note that ends has a lower number than one that begins at that tick.
+    events.sort_by_key(|&(tick, _)| tick);
+    events
+}
+
+/// The bar lines up to the last onset.
+fn bars(grid: &Grid) -> Vec<u32> {
+    let last = grid.notes.iter().map(|note| note.start).max().unwrap_or(0);
+    if last == 0 {
+        return vec![0];
+    }
+    let mut bars = Vec::new();
+    for (i, meter) in grid.meters.iter().enumerate() {
+        let end = grid.meters.get(i + 1).map_or(last + 1, |next| next.tick);
+        let bar = ticks_per_bar(*meter, grid.ticks_per_quarter);
+        bars.extend((meter.tick..end).step_by(bar as usize));
+    }
+    bars
+}
+
+struct Writer<'a> {
+    miditok: &'a MidiTok,
+    ticks_per_quarter: u32,
+    meter: Meter,
+    now: u32,
+    /// Where the bar began (REMI).
+    bar: Option<u32>,
+    /// Whether the position of `now` has been said (REMI).
+    positioned: bool,
+    ids: Vec<u32>,
+    ticks: Vec<u32>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(miditok: &'a MidiTok, grid: &Grid) -> Self {
+        let size = 6 * grid.notes.len() + 16;
+        Self {
+            miditok,
+            ticks_per_quarter: grid.ticks_per_quarter,
+            meter: grid.meters[0],
+            now: 0,
+            bar: None,
+            positioned: false,
+            ids: Vec::with_capacity(size),
+            ticks: Vec::with_capacity(size),
+        }
+    }
+
+    /// Ticks in a beat of the metre in force.
+    fn beat(&self) -> u32 {
+        ticks_per_beat(self.meter, self.ticks_per_quarter)
+    }
+
+    fn say(&mut self, token: Token) {
+        self.say_at(token, self.now);
+    }
+
+    /// A token that the vocabulary lacks is a detail that the configuration leaves out: no velocities, no programs.
+    fn say_at(&mut self, token: Token, tick: u32) {
+        if let Some(id) = self.miditok.layout.id(token) {
+            self.ids.push(id);
+            self.ticks.push(tick);
+        }
+    }
+
+    /// Lets time pass up to an event.
+    fn advance(&mut self, tick: u32) {
+        if self.miditok.style != Style::Remi {
+            return self.shift(tick);
+        }
+        self.begin_bars(tick, true);
+        if !self.positioned || tick != self.now {
+            let ticks_per_position = self.beat() / self.miditok.config.positions();
+            let index = (tick - self.bar.unwrap_or(0)) / ticks_per_position.max(1);
+            self.now = tick;
+            self.say(Token::Position(index as u16));
+            self.positioned = true;
+        }
+    }
+
+    fn shift(&mut self, tick: u32) {
+        let beat = self.beat();
+        let mut at = self.now;
+        for length in self.miditok.lengths.spell(tick - self.now, beat) {
+            self.say_at(Token::Shift(length), at);
+            at += self.miditok.lengths.ticks(length, beat);
+        }
+        self.now = tick;
+    }
+
+    /// Says the bars up to `tick`, each with its metre; the last without unless `last_too`.
+    fn begin_bars(&mut self, tick: u32, last_too: bool) {
+        let length = ticks_per_bar(self.meter, self.ticks_per_quarter);
+        let mut next = self.bar.map_or(0, |bar| bar + length);
+        while next <= tick {
+            self.bar = Some(next);
+            self.positioned = false;
+            self.say_at(Token::Bar, next);
+            next += length;
+            if last_too || next <= tick {
+                self.say_meter(self.bar.unwrap_or(0));
+            }
+        }
+    }
+
+    fn meter(&mut self, meter: Meter) {
+        match self.miditok.style {
+            Style::Remi => self.begin_bars(meter.tick, false),
+            _ => self.shift(meter.tick),
+        }
+        self.meter = meter;
+        self.now = meter.tick;
+        self.positioned = false;
+        self.say_meter(meter.tick);
+    }
+
+    fn say_meter(&mut self, tick: u32) {
+        let meter = (self.meter.numerator, self.meter.denominator);
+        if let Some(index) = self.miditok.config.time_signatures.iter().position(|&known| known == meter) {
+            self.say_at(Token::TimeSig(index as u8), tick);
+        }
+    }
+
+    fn on(&mut self, note: &Placed) {
+        let drum = note.voice == DRUMS && self.miditok.config.use_pitchdrum_tokens;
+        self.say(Token::Program(note.voice));
+        self.say(if drum { Token::Drum(note.pitch) } else { Token::Pitch(note.pitch) });
+        self.say(Token::Velocity(note.velocity));
+        if self.miditok.style != Style::MidiLike {
+            let beat = self.beat();
+            self.say(Token::Duration(self.miditok.lengths.nearest(note.end - note.start, beat)));
+        }
+    }
+
+    fn off(&mut self, note: &Placed) {
+        let drum = note.voice == DRUMS && self.miditok.config.use_pitchdrum_tokens;
+        self.say(Token::Program(note.voice));
+        self.say(if drum { Token::DrumOff(note.pitch) } else { Token::NoteOff(note.pitch) });
+    }
+}

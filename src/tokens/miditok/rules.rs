@@ -1,0 +1,401 @@
+//! What may follow what in REMI, TSD and MIDILike: exactly the spellings that encoding a score makes.
+//!
+//! At one instant: the metre, the tempo, then voice by voice the notes that end in the order they began (MIDILike) and
+//! the notes that begin by pitch, velocity, length. Time is a bar with its metre, or a position later than the last
+//! (REMI), or shifts, the longest first (TSD, MIDILike).
+
+use std::sync::Arc;
+
+use crate::harmony::ChordAt;
+
+use super::token::{DRUMS, Token};
+use super::walk::Walk;
+use super::{MidiTok, Style};
+
+/// The state of a sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    miditok: Arc<MidiTok>,
+    walk: Walk,
+    next: Next,
+    /// What was said last at this instant, as far as it decides the order.
+    order: Order,
+    /// Whether something happened since time passed; a sequence ends with something that happens.
+    eventful: bool,
+    /// Whether a position was said in this bar (REMI).
+    positioned: bool,
+    /// The longest shift that may still follow the last without being one with it (TSD, MIDILike).
+    slack: Option<u32>,
+    metre_said: bool,
+    tempo_said: bool,
+    /// Notes that sound, in the order they began (MIDILike).
+    open: Vec<Open>,
+    /// Notes that have begun.
+    begun: u32,
+    /// Ticks that time may not pass.
+    horizon: Option<u32>,
+}
+
+/// What a token left unfinished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Any,
+    /// A bar says its metre.
+    Metre,
+    /// A program names the voice of a note that begins or ends.
+    OfVoice(u8),
+    Velocity(Onset),
+    Duration(Onset),
+    Nothing,
+}
+
+/// A note that begins; the order of the fields is the order of notes at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Onset {
+    voice: u8,
+    pitch: u8,
+    velocity: u8,
+    length: u16,
+}
+
+/// The order of events at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Time,
+    Metre,
+    Tempo,
+    /// The note of this number of this voice has ended.
+    Off(u8, u32),
+    On(Onset),
+}
+
+/// A note that sounds.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    voice: u8,
+    pitch: u8,
+    start: u32,
+    number: u32,
+}
+
+/// How far the rules go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taste {
+    /// Whatever encoding a score can make.
+    Judge,
+    /// Less for sampling: no two notes of one pitch at once.
+    Sample,
+}
+
+impl Rules {
+    pub(crate) fn new(miditok: &Arc<MidiTok>) -> Self {
+        Self {
+            walk: Walk::new(miditok),
+            miditok: Arc::clone(miditok),
+            next: Next::Any,
+            order: Order::Time,
+            eventful: true,
+            positioned: false,
+            slack: None,
+            metre_said: false,
+            tempo_said: false,
+            open: Vec::new(),
+            begun: 0,
+            horizon: None,
+        }
+    }
+
+    pub(crate) fn allow(&self, mask: &mut [bool]) {
+        let mut any = false;
+        for (id, allowed) in mask.iter_mut().enumerate() {
+            *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, self.horizon));
+            any |= *allowed;
+        }
+        if !any {
+            // Nothing is left at this instant: time goes on without what the horizon waits for.
+            for (id, allowed) in mask.iter_mut().enumerate() {
+                *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, None));
+            }
+        }
+    }
+
+    pub(crate) fn accepts(&self, id: u32) -> bool {
+        let Some(token) = self.token(id) else { return false };
+        self.permits(token, Taste::Judge, self.horizon) || (self.permits(token, Taste::Judge, None) && self.stuck())
+    }
+
+    fn stuck(&self) -> bool {
+        !self.miditok.layout.tokens().iter().any(|&token| self.permits(token, Taste::Sample, self.horizon))
+    }
+
+    fn token(&self, id: u32) -> Option<Token> {
+        self.miditok.layout.token(id)
+    }
+
+    fn permits(&self, token: Token, taste: Taste, horizon: Option<u32>) -> bool {
+        match (self.next, token) {
+            (_, Token::Special(2)) => self.ends(),
+            (Next::Nothing, _) | (_, Token::Special(_)) => false,
+            (Next::Metre, Token::TimeSig(_)) => true,
+            (Next::Velocity(onset), Token::Velocity(velocity)) => {
+                let last = self.last_onset(onset);
+                taste == Taste::Sample || last.is_none_or(|last| velocity >= last.velocity)
+            }
+            (Next::Duration(onset), Token::Duration(length)) => {
+                let last = self.last_onset(onset).filter(|last| last.velocity == onset.velocity);
+                taste == Taste::Sample || last.is_none_or(|last| length >= last.length)
+            }
+            (Next::OfVoice(voice), Token::Pitch(pitch)) => self.says(voice, false) && self.begins(voice, pitch, taste),
+            (Next::OfVoice(DRUMS), Token::Drum(pitch)) => self.says(DRUMS, true) && self.begins(DRUMS, pitch, taste),
+            (Next::OfVoice(voice), Token::NoteOff(pitch)) => self.says(voice, false) && self.closes(voice, pitch),
+            (Next::OfVoice(DRUMS), Token::DrumOff(pitch)) => self.says(DRUMS, true) && self.closes(DRUMS, pitch),
+            (Next::Any, _) => self.permits_any(token, taste, horizon),
+            _ => false,
+        }
+    }
+
+    /// What may stand where no token is unfinished.
+    fn permits_any(&self, token: Token, taste: Taste, horizon: Option<u32>) -> bool {
+        let programs = self.miditok.config.use_programs;
+        let within = |tick: u32| horizon.is_none_or(|horizon| tick <= horizon);
+        match token {
+            Token::Bar => {
+                let waits = self.walk.bar.is_some() && (self.positioned && !self.eventful || !self.begun_well());
+                !waits && within(self.walk.next_bar())
+            }
+            Token::Position(index) => {
+                let Some(bar) = self.walk.bar else { return false };
+                let tick = bar + u32::from(index) * self.walk.ticks_per_position(&self.miditok);
+                let later = if self.positioned { self.eventful && tick > self.walk.now } else { true };
+                let first = self.begun_well() || index == 0;
+                later && first && tick < self.walk.next_bar() && within(tick)
+            }
+            Token::Shift(length) => {
+                let ticks = self.miditok.lengths.ticks(length, self.walk.ticks_per_beat());
+                let fits = self.slack.is_none_or(|slack| ticks <= slack);
+                self.begun_well() && fits && within(self.walk.now.saturating_add(ticks))
+            }
+            Token::TimeSig(index) => self.changes_metre(index),
+            Token::Tempo(_) => matches!(self.order, Order::Time | Order::Metre) && self.placed() && self.metre_known(),
+            Token::Program(voice) => programs && self.placed() && self.begun_well() && self.serves(voice, taste),
+            Token::Pitch(pitch) => !programs && self.happens() && self.begins(0, pitch, taste),
+            Token::Drum(pitch) => !programs && self.happens() && self.begins(DRUMS, pitch, taste),
+            Token::NoteOff(pitch) => !programs && self.happens() && self.closes(0, pitch),
+            Token::DrumOff(pitch) => !programs && self.happens() && self.closes(DRUMS, pitch),
+            _ => false,
+        }
+    }
+
+    fn ends(&self) -> bool {
+        let done = self.next == Next::Any && self.eventful && self.open.is_empty() && self.begun_well();
+        done || self.next == Next::Nothing
+    }
+
+    /// Whether events may stand here: in REMI only after a position.
+    fn placed(&self) -> bool {
+        self.miditok.style != Style::Remi || self.positioned
+    }
+
+    fn happens(&self) -> bool {
+        self.placed() && self.begun_well()
+    }
+
+    fn metre_known(&self) -> bool {
+        self.metre_said || !self.miditok.config.use_time_signatures
+    }
+
+    /// Whether what every sequence begins with has been said.
+    fn begun_well(&self) -> bool {
+        self.metre_known() && (self.tempo_said || !self.miditok.config.use_tempos)
+    }
+
+    /// A metre by itself (TSD, MIDILike): the first, or a change at a bar line.
+    fn changes_metre(&self, index: u8) -> bool {
+        if self.miditok.style == Style::Remi || self.order != Order::Time {
+            return false;
+        }
+        let metre = self.miditok.config.time_signatures[usize::from(index)];
+        let same = metre == (self.walk.meter.numerator, self.walk.meter.denominator);
+        !self.metre_said || (self.walk.now > self.walk.meter.tick && !same && self.walk.at_bar_line())
+    }
+
+    /// Whether a voice speaks with drum tokens.
+    fn says(&self, voice: u8, drum: bool) -> bool {
+        drum == (voice == DRUMS && self.miditok.config.use_pitchdrum_tokens)
+    }
+
+    /// Whether a program can be followed by a note.
+    fn serves(&self, voice: u8, taste: Taste) -> bool {
+        let config = &self.miditok.config;
+        let drum = self.says(voice, true);
+        let (low, high) = if drum { config.drums_pitch_range } else { config.pitch_range };
+        (low..=high).any(|pitch| self.begins(voice, pitch, taste) || self.closes(voice, pitch))
+    }
+
+    /// The note before at this instant, if it has the voice and pitch of `onset`.
+    fn last_onset(&self, onset: Onset) -> Option<Onset> {
+        match self.order {
+            Order::On(last) if (last.voice, last.pitch) == (onset.voice, onset.pitch) => Some(last),
+            _ => None,
+        }
+    }
+
+    fn begins(&self, voice: u8, pitch: u8, taste: Taste) -> bool {
+        let in_order = match self.order {
+            Order::On(last) if taste == Taste::Judge && !self.miditok.config.remove_duplicated_notes => {
+                (voice, pitch) >= (last.voice, last.pitch)
+            }
+            Order::On(last) => (voice, pitch) > (last.voice, last.pitch),
+            Order::Off(last, _) => voice >= last,
+            _ => true,
+        };
+        let held = || self.open.iter().any(|open| (open.voice, open.pitch) == (voice, pitch));
+        in_order && (taste == Taste::Judge || !held())
+    }
+
+    fn closes(&self, voice: u8, pitch: u8) -> bool {
+        let first = self.open.iter().find(|open| (open.voice, open.pitch) == (voice, pitch));
+        first.is_some_and(|open| {
+            let in_order = match self.order {
+                Order::Off(last, number) => voice > last || (voice == last && open.number > number),
+                Order::On(last) => voice > last.voice,
+                _ => true,
+            };
+            in_order && open.start < self.walk.now
+        })
+    }
+
+    pub(crate) fn push(&mut self, id: u32) {
+        let Some(token) = self.token(id).filter(|_| self.accepts(id)) else { return };
+        let shifted = matches!(token, Token::Shift(_));
+        let from = self.walk.clone();
+        self.walk.take(&self.miditok, token);
+        match token {
+            Token::Special(_) => self.next = Next::Nothing,
+            Token::Bar => {
+                self.next = if self.miditok.config.use_time_signatures { Next::Metre } else { Next::Any };
+                self.passed();
+                self.positioned = false;
+            }
+            Token::Position(_) => {
+                self.passed();
+                self.positioned = true;
+            }
+            Token::Shift(length) => {
+                self.slack = self.slack_after(length, &from);
+                self.passed();
+            }
+            Token::TimeSig(_) => {
+                let changed = !self.metre_said || self.walk.meter != from.meter;
+                self.next = Next::Any;
+                self.metre_said = true;
+                self.happened(if changed { Order::Metre } else { Order::Time }, changed);
+            }
+            Token::Tempo(_) => {
+                self.tempo_said = true;
+                self.happened(Order::Tempo, true);
+            }
+            Token::Program(voice) => self.next = Next::OfVoice(voice),
+            Token::Pitch(pitch) => self.on(self.voice(0), pitch),
+            Token::Drum(pitch) => self.on(DRUMS, pitch),
+            Token::NoteOff(pitch) => self.off(self.voice(0), pitch),
+            Token::DrumOff(pitch) => self.off(DRUMS, pitch),
+            Token::Velocity(velocity) => {
+                if let Next::Velocity(onset) = self.next {
+                    self.after_velocity(Onset { velocity, ..onset });
+                }
+            }
+            Token::Duration(length) => {
+                if let Next::Duration(onset) = self.next {
+                    self.note(Onset { length, ..onset });
+                }
+            }
+        }
+        if !shifted {
+            self.slack = None;
+        }
+    }
+
+    fn passed(&mut self) {
+        self.order = Order::Time;
+        self.eventful = false;
+    }
+
+    fn happened(&mut self, order: Order, eventful: bool) {
+        self.order = order;
+        self.eventful = eventful;
+    }
+
+    /// What fits behind a shift: less than would make it the next longer one, and less than fitted before.
+    fn slack_after(&self, length: u16, from: &Walk) -> Option<u32> {
+        let beat = from.ticks_per_beat();
+        let ticks = self.miditok.lengths.ticks(length, beat);
+        let longer = (usize::from(length) + 1 < self.miditok.lengths.len())
+            .then(|| self.miditok.lengths.ticks(length + 1, beat) - ticks - 1);
+        let before = self.slack.map(|slack| slack - ticks);
+        match (longer, before) {
+            (Some(longer), Some(before)) => Some(longer.min(before)),
+            (longer, before) => longer.or(before),
+        }
+    }
+
+    /// The voice of a note: the program before it, or the only one.
+    fn voice(&self, only: u8) -> u8 {
+        match self.next {
+            Next::OfVoice(voice) => voice,
+            _ => only,
+        }
+    }
+
+    fn on(&mut self, voice: u8, pitch: u8) {
+        let onset = Onset { voice, pitch, velocity: 0, length: 0 };
+        if self.miditok.config.use_velocities {
+            self.next = Next::Velocity(onset);
+        } else {
+            self.after_velocity(onset);
+        }
+    }
+
+    fn after_velocity(&mut self, onset: Onset) {
+        if self.miditok.style == Style::MidiLike {
+            let Onset { voice, pitch, .. } = onset;
+            self.open.push(Open { voice, pitch, start: self.walk.now, number: self.begun });
+            self.note(onset);
+        } else {
+            self.next = Next::Duration(onset);
+        }
+    }
+
+    fn note(&mut self, onset: Onset) {
+        self.begun += 1;
+        self.next = Next::Any;
+        self.happened(Order::On(onset), true);
+    }
+
+    fn off(&mut self, voice: u8, pitch: u8) {
+        if let Some(i) = self.open.iter().position(|open| (open.voice, open.pitch) == (voice, pitch)) {
+            let open = self.open.remove(i);
+            self.next = Next::Any;
+            self.happened(Order::Off(voice, open.number), true);
+        }
+    }
+
+    pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
+        self.horizon = at.map(|at| self.tick(at));
+    }
+
+    pub(crate) fn reached(&self, at: &ChordAt) -> bool {
+        self.walk.now >= self.tick(at)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.walk.seconds()
+    }
+
+    /// The position nearest to a beat, in ticks.
+    fn tick(&self, at: &ChordAt) -> u32 {
+        let positions = self.miditok.config.positions();
+        let position = (at.beat * f64::from(positions)).round() as u32;
+        position.saturating_mul(self.miditok.config.ticks_per_quarter() / positions)
+    }
+}

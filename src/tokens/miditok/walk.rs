@@ -1,0 +1,92 @@
+//! How time passes from token to token.
+
+use crate::midi::Meter;
+
+use super::grid;
+use super::token::Token;
+use super::{MidiTok, Style};
+
+/// Where a sequence stands in time.
+#[derive(Debug, Clone)]
+pub(super) struct Walk {
+    /// Ticks since the start, [`Config::ticks_per_quarter`](super::Config::ticks_per_quarter) a quarter.
+    pub(super) now: u32,
+    /// The metre in force and where it began.
+    pub(super) meter: Meter,
+    /// Where the bar began (REMI); `None` before the first.
+    pub(super) bar: Option<u32>,
+    /// True right after a bar token: the only place of a metre in REMI.
+    pub(super) bar_said: bool,
+    ticks_per_quarter: u32,
+}
+
+impl Walk {
+    pub(super) fn new(miditok: &MidiTok) -> Self {
+        Self {
+            now: 0,
+            meter: Meter { tick: 0, numerator: 4, denominator: 4 },
+            bar: None,
+            bar_said: false,
+            ticks_per_quarter: miditok.config.ticks_per_quarter(),
+        }
+    }
+
+    /// Takes a token; true when it is a metre that stands where one can.
+    pub(super) fn take(&mut self, miditok: &MidiTok, token: Token) -> bool {
+        let bar_said = std::mem::replace(&mut self.bar_said, token == Token::Bar);
+        match token {
+            Token::Bar => {
+                self.now = self.next_bar();
+                self.bar = Some(self.now);
+            }
+            Token::Position(index) => {
+                let bar = *self.bar.get_or_insert(0);
+                self.now = bar.saturating_add(u32::from(index) * self.ticks_per_position(miditok));
+            }
+            Token::Shift(length) => {
+                self.now = self.now.saturating_add(miditok.lengths.ticks(length, self.ticks_per_beat()));
+            }
+            Token::TimeSig(index) => {
+                let (numerator, denominator) = miditok.config.time_signatures[usize::from(index)];
+                let placed = if miditok.style == Style::Remi { bar_said } else { self.at_bar_line() };
+                if placed && (numerator, denominator) != (self.meter.numerator, self.meter.denominator) {
+                    self.meter = Meter { tick: self.now, numerator, denominator };
+                }
+                return placed;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Where the next bar begins (REMI).
+    pub(super) fn next_bar(&self) -> u32 {
+        self.bar.map_or(0, |bar| bar.saturating_add(self.ticks_per_bar()))
+    }
+
+    pub(super) fn at_bar_line(&self) -> bool {
+        (self.now - self.meter.tick).is_multiple_of(self.ticks_per_bar())
+    }
+
+    pub(super) fn ticks_per_bar(&self) -> u32 {
+        grid::ticks_per_bar(self.meter, self.ticks_per_quarter)
+    }
+
+    pub(super) fn ticks_per_beat(&self) -> u32 {
+        grid::ticks_per_beat(self.meter, self.ticks_per_quarter)
+    }
+
+    pub(super) fn ticks_per_position(&self, miditok: &MidiTok) -> u32 {
+        self.ticks_per_beat() / miditok.config.positions()
+    }
+
+    /// Beats (quarters) since the start.
+    pub(super) fn beats(&self) -> f64 {
+        f64::from(self.now) / f64::from(self.ticks_per_quarter)
+    }
+
+    /// Seconds since the start at 120 beats per minute.
+    pub(super) fn seconds(&self) -> f64 {
+        self.beats() / 2.0
+    }
+}
