@@ -19,13 +19,27 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
             None => mistake(format!("there is no command :{name}"), ":help lists them"),
         };
     }
-    let known = session.help(name).or_else(|| Program::named(name).map(Program::help)).or_else(|| of_command(name));
+    let known = of_variable(session, name)
+        .or_else(|| session.help(name))
+        .or_else(|| Program::named(name).map(Program::help))
+        .or_else(|| of_command(name));
     match known {
         Some(text) => said(text),
         None => {
             mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
         }
     }
+}
+
+/// What a variable holds and the documentation of its type; for `x.plot`, of that member.
+fn of_variable(session: &Session, name: &str) -> Option<String> {
+    let (head, member) = name.split_once('.').map_or((name, None), |(head, member)| (head, Some(member)));
+    let variable = session.variables().into_iter().find(|v| v.name == head)?;
+    if let Some(member) = member {
+        return session.help(&format!("{}.{member}", variable.type_name));
+    }
+    let about = session.help(&variable.type_name).map_or_else(String::new, |about| format!("\n\n{about}"));
+    Some(format!("{}: {}, {}{about}", variable.name, variable.type_name, variable.summary))
 }
 
 fn overview() -> String {

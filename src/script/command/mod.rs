@@ -169,6 +169,10 @@ mod tests {
             assert!(overview.contains(word), "no {word} in {overview}");
         }
         assert!(says(&mut session, ":help :save").contains(":save FILE.rhai"));
+        session.eval("let tune = chords(\"Dm7 G7\");").expect("runs");
+        let about = says(&mut session, "tune?");
+        assert!(about.starts_with("tune: Chords, ") && about.contains("transpose"), "{about}");
+        assert_eq!(says(&mut session, "tune.transpose?"), says(&mut session, "?Chords.transpose"));
         assert!(says(&mut session, "quickstart?").contains("etude quickstart"));
     }
 
