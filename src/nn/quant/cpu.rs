@@ -2,34 +2,28 @@
 //! two and a blend), or one by one. All give the same bits: one multiplication a value.
 
 use super::nf4::Nf4;
-use super::tables::{NESTED_MAP, NF4_MAP};
+use super::tables::NF4_MAP;
 
 const BLOCK: usize = Nf4::BLOCK;
 
-/// The scale of a block.
-fn scale(q: &Nf4, nested: &[f32; 256], block: usize) -> f32 {
-    nested[usize::from(q.absmax[block])] * q.nested_absmax[block / Nf4::NESTED_BLOCK] + q.nested_offset
-}
-
 /// Writes the values from index `at` on to `out`, on the calling thread.
-pub(in crate::nn) fn dequantize(q: &Nf4, at: usize, out: &mut [f32]) {
-    let nested = &*NESTED_MAP;
+pub(super) fn dequantize(q: &Nf4, at: usize, out: &mut [f32]) {
     let head = (at.next_multiple_of(BLOCK) - at).min(out.len());
     let (head, rest) = out.split_at_mut(head);
-    one_by_one(q, nested, at, head);
+    one_by_one(q, at, head);
     let at = at + head.len();
     let (blocks, tail) = rest.as_chunks_mut::<BLOCK>();
     let tail_at = at + blocks.len() * BLOCK;
-    whole_blocks(q, nested, at / BLOCK, blocks);
-    one_by_one(q, nested, tail_at, tail);
+    whole_blocks(q, at / BLOCK, blocks);
+    one_by_one(q, tail_at, tail);
 }
 
-fn one_by_one(q: &Nf4, nested: &[f32; 256], at: usize, out: &mut [f32]) {
+fn one_by_one(q: &Nf4, at: usize, out: &mut [f32]) {
     let mut known = None;
     for (i, out) in (at..).zip(out) {
         let scale = match known {
             Some((block, scale)) if block == i / BLOCK => scale,
-            _ => scale(q, nested, i / BLOCK),
+            _ => q.scale(i / BLOCK),
         };
         known = Some((i / BLOCK, scale));
         let byte = q.codes[i / 2];
@@ -37,27 +31,27 @@ fn one_by_one(q: &Nf4, nested: &[f32; 256], at: usize, out: &mut [f32]) {
     }
 }
 
-fn whole_blocks(q: &Nf4, nested: &[f32; 256], first: usize, out: &mut [[f32; BLOCK]]) {
+fn whole_blocks(q: &Nf4, first: usize, out: &mut [[f32; BLOCK]]) {
     let codes = &q.codes.as_chunks::<{ BLOCK / 2 }>().0[first..first + out.len()];
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx512f") {
             for (i, (codes, out)) in codes.iter().zip(out).enumerate() {
                 // SAFETY: this machine has AVX-512F, asked just now.
-                unsafe { x86::avx512(codes, scale(q, nested, first + i), out) };
+                unsafe { x86::avx512(codes, q.scale(first + i), out) };
             }
             return;
         }
         if std::is_x86_feature_detected!("avx2") {
             for (i, (codes, out)) in codes.iter().zip(out).enumerate() {
                 // SAFETY: this machine has AVX2, asked just now.
-                unsafe { x86::avx2(codes, scale(q, nested, first + i), out) };
+                unsafe { x86::avx2(codes, q.scale(first + i), out) };
             }
             return;
         }
     }
     for (i, (codes, out)) in codes.iter().zip(out).enumerate() {
-        portable(codes, scale(q, nested, first + i), out);
+        portable(codes, q.scale(first + i), out);
     }
 }
 

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::cpu;
 use super::quantize;
+use super::tables::NESTED_MAP;
 
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
 ///
@@ -53,6 +54,17 @@ impl Nf4 {
             return cpu::dequantize(self, range.start, out);
         }
         out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| cpu::dequantize(self, range.start + i * CHUNK, out));
+    }
+
+    /// As [`Nf4::dequantize_into`] from index `at` on, on the calling thread.
+    pub(in crate::nn) fn dequantize_here(&self, at: usize, out: &mut [f32]) {
+        cpu::dequantize(self, at, out);
+    }
+
+    /// The scale of a block.
+    pub(in crate::nn) fn scale(&self, block: usize) -> f32 {
+        NESTED_MAP[usize::from(self.absmax[block])] * self.nested_absmax[block / Self::NESTED_BLOCK]
+            + self.nested_offset
     }
 
     /// All values.

@@ -7,11 +7,11 @@ use super::memory::{Disjoint, fill};
 /// A matrix that is read: element (i, j) lies at `i · row + j · col`.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Mat<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    row: usize,
-    col: usize,
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row: usize,
+    pub(super) col: usize,
 }
 
 impl<'a> Mat<'a> {

@@ -3,7 +3,9 @@
 mod gemm;
 mod memory;
 mod simd;
+mod skinny;
 
 pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
 pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
+pub(in crate::nn) use skinny::skinny_product;

@@ -45,16 +45,13 @@ pub(in crate::nn) use for_each_isa;
 /// Partial sums kept side by side.
 const LANES: usize = 32;
 
+/// Halves added to halves; written out, for a loop over widths would go through memory.
 #[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+fn fold(lanes: [f32; LANES]) -> f32 {
+    let a: [f32; 16] = std::array::from_fn(|i| lanes[i] + lanes[i + 16]);
+    let b: [f32; 8] = std::array::from_fn(|i| a[i] + a[i + 8]);
+    let c: [f32; 4] = std::array::from_fn(|i| b[i] + b[i + 4]);
+    (c[0] + c[2]) + (c[1] + c[3])
 }
 
 /// Σ aᵢ, in 32 lanes; call it inside [`for_each_isa`].

@@ -65,8 +65,17 @@ impl Dropout {
 for_each_isa! {
     fn masked(values: &mut [f32], key: u64, below: u32, keep: f32) {
         let (key, step) = (key as u32, (key >> 32) as u32);
-        for (i, x) in values.iter_mut().enumerate() {
-            let bits = mix32(mix32((i as u32) ^ key).wrapping_add(step));
+        let mut places: [u32; 16] = std::array::from_fn(|i| i as u32);
+        let (chunks, rest) = values.as_chunks_mut::<16>();
+        for chunk in chunks {
+            for (x, place) in chunk.iter_mut().zip(&mut places) {
+                let bits = mix32(mix32(*place ^ key).wrapping_add(step));
+                *x = if bits < below { 0.0 } else { *x * keep };
+                *place += 16;
+            }
+        }
+        for (x, place) in rest.iter_mut().zip(places) {
+            let bits = mix32(mix32(place ^ key).wrapping_add(step));
             *x = if bits < below { 0.0 } else { *x * keep };
         }
     }

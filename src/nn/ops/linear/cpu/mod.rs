@@ -1,8 +1,10 @@
 //! Products with a weight that is dense or in 4 bits. The 4-bit one is dequantised a panel of output rows at a time,
-//! into memory that is reused: however large the weight, a few megabytes.
+//! into memory that is used again: however large the weight, a few megabytes.
+
+mod few_rows;
 
 use super::dropout::Dropout;
-use crate::nn::ops::cpu::{Disjoint, Mat, MatMut, Threads, fill, product, product_into};
+use crate::nn::ops::cpu::{Disjoint, Mat, MatMut, Threads, fill, product, product_into, skinny_product};
 use crate::nn::quant::Nf4;
 
 /// The values of a weight (out, in).
@@ -23,10 +25,13 @@ pub(super) struct Low<'a> {
 
 /// Values of a dequantised panel: 1 MiB, which stays in a core's cache.
 const PANEL: usize = 1 << 18;
+/// Up to so many rows each weight is used while it is still in a register.
+const FEW: usize = 8;
 
-/// Output rows of a panel.
+/// Output rows of a panel: all panels about the same, for a narrow last one would cost as much as a whole one.
 fn panel_rows((out, wide): (usize, usize)) -> usize {
-    (PANEL / wide.max(1)).clamp(128, 1024).min(out.max(1))
+    let most = (PANEL / wide.max(1)).clamp(128, 1024);
+    out.div_ceil(out.div_ceil(most).max(1)).max(1).next_multiple_of(16)
 }
 
 /// `x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (rows, in) -> (rows, out).
@@ -41,6 +46,7 @@ pub(super) fn forward(
     let xs = Mat::new(x, rows, wide);
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
+        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some(low) = low {
@@ -61,7 +67,7 @@ pub(super) fn forward(
 fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
     let (out, wide) = w.shape;
     let step = panel_rows(w.shape);
-    let mut panel = vec![0.0; step * wide];
+    let mut panel = vec![0.0; step.min(out) * wide];
     // SAFETY: the panels cover all columns of `y`, one after the other, and each product overwrites its own.
     unsafe {
         fill(rows * out, |y| {
@@ -79,21 +85,29 @@ fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
 
 /// `dy W`: dy (rows, out) -> (rows, in).
 pub(super) fn input_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, wide): (usize, usize)) -> Vec<f32> {
-    match weight {
-        Weight::Dense(w) => product(Mat::new(dy, rows, out), Mat::new(w, out, wide), 1.0),
-        Weight::Nf4(w) => {
-            let step = panel_rows(w.shape);
-            let (mut panel, mut dx) = (vec![0.0; step * wide], vec![0.0; rows * wide]);
+    let w = match weight {
+        Weight::Dense(w) => return product(Mat::new(dy, rows, out), Mat::new(w, out, wide), 1.0),
+        Weight::Nf4(w) => w,
+    };
+    let step = panel_rows(w.shape);
+    let mut panel = vec![0.0; step.min(out) * wide];
+    // SAFETY: the product with the first panel writes every element, the others add to it; without outputs there are
+    // no panels, and the gradient is zero.
+    unsafe {
+        fill(rows * wide, |dx| {
+            if out == 0 {
+                dx.fill(std::mem::MaybeUninit::new(0.0));
+            }
+            let dx = Disjoint::uninit(dx);
             for first in (0..out).step_by(step) {
                 let n = step.min(out - first);
                 let panel = &mut panel[..n * wide];
                 w.dequantize_into(first * wide..(first + n) * wide, panel);
                 let dy = Mat::strided(&dy[first.min(dy.len())..], rows, n, out);
-                let dx = MatMut::new(&mut dx, rows, wide);
+                let dx = MatMut::within(&dx, 0, (rows, wide), wide);
                 product_into(dx, dy, Mat::new(panel, n, wide), 1.0, first > 0, Threads::All);
             }
-            dx
-        }
+        })
     }
 }
 
@@ -114,10 +128,11 @@ pub(super) fn low_gradients(
     let rank = low.rank;
     let (dropped, u) = squeezed(x, rows, wide, low);
     let dy = Mat::new(dy, rows, out);
-    let v = product(dy, Mat::new(low.b, out, rank), low.scale); // (rows, r)
+    let v = skinny_product(dy, Mat::new(low.b, out, rank), low.scale); // (rows, r)
     let vs = Mat::new(&v, rows, rank);
     let da = product(vs.t(), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide), 1.0);
-    let db = product(dy.t(), Mat::new(&u, rows, rank), low.scale);
+    // dBᵀ, because then the long side lies along memory; it is small, and turning it costs nothing.
+    let db = product(Mat::new(&u, rows, rank).t(), dy, low.scale);
     if let Some(dx) = dx {
         let a = Mat::new(low.a, rank, wide);
         match &low.dropout {
@@ -125,13 +140,18 @@ pub(super) fn low_gradients(
             Some(dropout) => dropout.add(&mut product(vs, a, 1.0), dx),
         }
     }
-    (da, db)
+    (da, turned(&db, rank, out))
 }
 
 /// `drop(x)` when something is dropped, and `drop(x) Aᵀ` (rows, r).
 fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> (Option<Vec<f32>>, Vec<f32>) {
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
     let xs = Mat::new(dropped.as_deref().unwrap_or(x), rows, wide);
-    let u = product(xs, Mat::new(low.a, low.rank, wide).t(), 1.0);
+    let u = skinny_product(xs, Mat::new(low.a, low.rank, wide).t(), 1.0);
     (dropped, u)
+}
+
+/// The transpose of a row-major matrix.
+fn turned(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+    (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * cols + j])).collect()
 }

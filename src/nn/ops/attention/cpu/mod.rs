@@ -1,5 +1,7 @@
 //! Blocks of queries against all the keys they may see; a task is one block of one head.
 
+mod one_query;
+
 use rayon::prelude::*;
 
 use super::AttentionShape;
@@ -90,6 +92,9 @@ impl Block {
 
 /// The output, and the log-sum-exp of the scores of each query (batch, heads, time).
 pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
+    if s.time == 1 {
+        return one_query::forward(s, x);
+    }
     let mut sums = vec![0.0; s.batch * s.heads * s.time];
     let shared = Disjoint::new(&mut sums);
     // SAFETY: each task writes the output and the sums of its own queries and head, and together they cover both.
