@@ -30,7 +30,8 @@ impl Stage {
         let output = move |output: Output| match output {
             Output::Text(text) => terminal.print(&text),
             Output::Warning(text) => terminal.warn(&text),
-            Output::Display(bundle) => terminal.print(&format!("{}\n", bundle.plain())),
+            Output::Display { bundle, .. } => terminal.print(&format!("{}\n", bundle.plain())),
+            Output::Update { .. } | Output::Clear { .. } => {}
         };
         Host {
             progress: Progress::new(self.terminal.clone(), self.stop.interrupt().clone()),

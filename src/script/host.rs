@@ -14,8 +14,25 @@ pub enum Output {
     Text(String),
     /// Text of `debug` and of warnings.
     Warning(String),
-    /// A value shown by `display(x)`.
-    Display(Bundle),
+    /// A value shown by `display(x)`; with an `id`, later updates replace it where it stands.
+    Display {
+        /// Its forms.
+        bundle: Bundle,
+        /// Its name for updates, unique in the process.
+        id: Option<u64>,
+    },
+    /// New forms for the display with this id: a panel that lives while a model trains.
+    Update {
+        /// The new forms.
+        bundle: Bundle,
+        /// The name it was displayed under.
+        id: u64,
+    },
+    /// The output of the cell so far goes away; with `wait`, when the next output comes.
+    Clear {
+        /// Whether to wait for the next output.
+        wait: bool,
+    },
 }
 
 /// Where the output of a cell goes.

@@ -91,7 +91,7 @@ pub(super) fn time(session: &mut Session, code: &str) -> Result<Done, Fault> {
     let value = session.eval(code)?;
     let took = begun.elapsed();
     if let Some(value) = value {
-        (session.host().output)(Output::Display(value));
+        (session.host().output)(Output::Display { bundle: value, id: None });
     }
     said(format!("took {}", duration(took)))
 }

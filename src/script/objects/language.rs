@@ -30,7 +30,7 @@ fn output(kit: &mut Kit) {
         "Shows a value in its richest form: a picture in a notebook, text in a terminal.",
         move |value: Dynamic| {
             let bundle = show::bundle(studio.catalog(), &value, studio.width());
-            studio.say(Output::Display(bundle));
+            studio.say(Output::Display { bundle, id: None });
         },
     );
     let studio = kit.studio();

@@ -41,7 +41,8 @@ fn printing() -> (Session, Arc<Mutex<Vec<String>>>) {
     let output: OutputHook = Arc::new(move |output| {
         let text = match output {
             Output::Text(text) | Output::Warning(text) => text,
-            Output::Display(bundle) => format!("<{}>", bundle.plain()),
+            Output::Display { bundle, .. } | Output::Update { bundle, .. } => format!("<{}>", bundle.plain()),
+            Output::Clear { .. } => String::new(),
         };
         sink.lock().expect("no panic holds it").push(text);
     });
