@@ -164,6 +164,39 @@ fn ctrl_c_stops_a_loop_and_keeps_the_variables() {
 }
 
 #[test]
+fn ctrl_c_stops_native_work_and_keeps_the_variables() {
+    let home = home();
+    let mut prompt = Prompt::open(home.path());
+    let midi = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/midi");
+    prompt.line(&format!("let midi = \"{midi}\"; let kept = 6 * 7;"));
+    prompt.next_prompt();
+    prompt.line("let data = dataset(midi, tokenizer(\"performance\"), #{ max_seq_len: 512, val: 0.2 });");
+    prompt.next_prompt();
+    prompt.line("let net = load_model(\"base\").qlora(#{ r: 4 });");
+    prompt.next_prompt();
+    let long = [
+        "trainer(net, data, #{ max_steps: 10000, batch_size: 8 }).fit()",
+        "net.generate(sampler(#{ seed: 1 }), #{ max_new_tokens: 100000 })",
+        "loop { evaluate(net, data.val) }",
+        "loop { dataset(midi, tokenizer(\"performance\"), #{ max_seq_len: 512, augment: #{ transpose: 12 } }) }",
+        "loop { tokenizer(\"remi\").encode(midi(`${midi}/joplin_maple_leaf_rag.mid`)); sleep(0.01) }",
+        "sleep(1000)",
+    ];
+    for work in long {
+        prompt.line(&format!("print(\"begun\"); {work}"));
+        prompt.expect("\nbegun");
+        thread::sleep(Duration::from_millis(700));
+        prompt.press(CTRL_C);
+        let waited = prompt.expect("interrupted");
+        // 200 ms on a free machine; the bound leaves room for a crowded one.
+        assert!(waited < Duration::from_secs(2), "{work}: {waited:?}");
+        prompt.next_prompt();
+    }
+    prompt.line("[kept, net.trainable > 0, data.train.len > 0]");
+    prompt.expect("\n[42, true, true]");
+}
+
+#[test]
 fn ctrl_c_at_the_prompt_clears_the_line_and_stays() {
     let home = home();
     let mut prompt = Prompt::open(home.path());
