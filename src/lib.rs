@@ -9,7 +9,7 @@
 //! | floor | modules | what they know |
 //! |---|---|---|
 //! | 10 | `cli.rs`, `main.rs` | the command line |
-//! | 9 | [`repl`] | the terminal |
+//! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
 //! | 6 | [`metrics`], [`plot`] | figures about results; siblings |
@@ -44,6 +44,7 @@ pub mod config;
 
 pub mod script;
 
+pub mod notebook;
 pub mod repl;
 
 pub use error::{Error, Result};

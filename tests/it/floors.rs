@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("config", 7),
     ("script", 8),
     ("repl", 9),
+    ("notebook", 9),
     ("cli", 10),
     ("main", 10),
     ("lib", 10),
