@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("nn", 4),
     ("train", 5),
     ("generate", 5),
+    ("audio", 6),
     ("metrics", 6),
     ("plot", 6),
     ("config", 7),
