@@ -30,6 +30,7 @@ type LineEditor = Editor<Assistant, DefaultHistory>;
 /// Greets, then reads and runs until the user leaves: the exit code.
 pub(super) fn run(stage: &Stage, init: bool) -> i32 {
     let session = Rc::new(RefCell::new(Session::new(stage.host())));
+    session.borrow_mut().set_rich(false);
     let mut editor = match editor(stage, &session) {
         Ok(editor) => editor,
         Err(e) => {

@@ -18,6 +18,7 @@ mod fault;
 mod globals;
 mod help;
 mod host;
+mod html;
 mod inspect;
 mod kit;
 mod knowledge;

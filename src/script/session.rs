@@ -146,6 +146,11 @@ impl Session {
         self.studio.set_width(columns);
     }
 
+    /// Says whether the host shows HTML and plays sound (true at first); if not, values are not rendered into either.
+    pub fn set_rich(&mut self, rich: bool) {
+        self.studio.set_rich(rich);
+    }
+
     /// The columns that text forms keep to.
     pub fn width(&self) -> usize {
         self.studio.width()
@@ -288,7 +293,7 @@ impl Session {
             return Ok(None);
         }
         let value = value.flatten();
-        let bundle = (!hidden(code)).then(|| show::bundle(self.studio.catalog(), &value, self.studio.width()));
+        let bundle = (!hidden(code)).then(|| show::all(&self.studio, &value));
         self.studio.set_last(value);
         Ok(bundle)
     }

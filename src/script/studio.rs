@@ -20,6 +20,8 @@ pub(crate) struct Studio(Rc<State>);
 struct State {
     host: Host,
     width: Cell<usize>,
+    /// Whether the host shows HTML and plays sound.
+    rich: Cell<bool>,
     /// The seed of the session and how many seeds were drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
@@ -35,6 +37,7 @@ impl Studio {
     pub(crate) fn new(host: Host) -> Self {
         Self(Rc::new(State {
             width: Cell::new(host.width),
+            rich: Cell::new(true),
             host,
             seed: Cell::new(0),
             draws: Cell::new(0),
@@ -62,6 +65,15 @@ impl Studio {
 
     pub(crate) fn set_width(&self, columns: usize) {
         self.0.width.set(columns);
+    }
+
+    /// Whether values are shown in all their forms, or only in those that a terminal can show.
+    pub(crate) fn rich(&self) -> bool {
+        self.0.rich.get()
+    }
+
+    pub(crate) fn set_rich(&self, rich: bool) {
+        self.0.rich.set(rich);
     }
 
     pub(crate) fn say(&self, output: Output) {

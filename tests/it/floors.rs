@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("nn", 4),
     ("train", 5),
     ("generate", 5),
+    ("audio", 6),
     ("metrics", 6),
     ("plot", 6),
     ("config", 7),
