@@ -35,7 +35,7 @@ struct Call {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Run a script file (- for standard input); ARGS go to its `args` untouched
+    /// Run a script or a notebook (- for standard input); ARGS go to its `args` untouched
     Run {
         /// The script, and what its `args` holds
         #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -147,7 +147,7 @@ fn program(words: &[String]) -> i32 {
         }
         return repl::program(program, args);
     }
-    if name.ends_with(".rhai") || Path::new(name).is_file() {
+    if [".rhai", ".ipynb"].iter().any(|e| name.ends_with(e)) || Path::new(name).is_file() {
         return run(words);
     }
     let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).chain(["run", "kernel"]).collect();

@@ -14,6 +14,7 @@ mod terminal;
 
 use std::path::Path;
 
+use crate::script::command;
 use crate::script::programs::Program;
 use crate::script::{Bundle, Fault, Session, on_big_stack};
 use stage::Stage;
@@ -23,9 +24,9 @@ pub fn prompt(init: bool) -> i32 {
     on_big_stack(|| prompt::run(&Stage::new(), init))
 }
 
-/// Runs a script file with its arguments.
+/// Runs a script file, or the code cells of a notebook, with arguments.
 pub fn file(path: &Path, args: &[String]) -> i32 {
-    script(args, false, |session| session.run(path))
+    script(args, false, |session| command::run_file(session, path))
 }
 
 /// Runs a program that comes with the binary.

@@ -29,6 +29,7 @@ mod parser;
 mod paths;
 pub mod programs;
 mod quiet;
+mod record;
 mod resolve;
 pub(crate) mod scan;
 mod session;

@@ -8,6 +8,7 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
@@ -18,6 +19,7 @@ use crate::script::facts::Facts;
 use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::knowledge::{Function, Knowledge};
+use crate::script::record::{Record, Shown};
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
 use crate::script::{Bundle, Fault, Host, parser, quiet, scan, show};
@@ -50,13 +52,22 @@ pub struct Session {
     anchor: rhai::Shared<Module>,
     sources: Sources,
     cells: Vec<String>,
+    record: Record,
+    /// What each of the cells has shown.
+    shown: Vec<Vec<Shown>>,
     /// Of what is now; empty once a cell ran.
     knowledge: OnceCell<Rc<Knowledge>>,
 }
 
 impl Session {
     /// A session without variables.
-    pub fn new(host: Host) -> Self {
+    pub fn new(mut host: Host) -> Self {
+        let record = Record::default();
+        let (kept, output) = (record.clone(), host.output);
+        host.output = Arc::new(move |said| {
+            kept.keep(&said);
+            output(said);
+        });
         let studio = Studio::new(host);
         let (globals, marks) = (Globals::default(), LastMarks::default());
         let engine = engine(&studio, &globals, &marks);
@@ -75,6 +86,8 @@ impl Session {
             anchor: anchor.into(),
             sources: Sources::default(),
             cells: Vec::new(),
+            record,
+            shown: Vec::new(),
             knowledge: OnceCell::new(),
         };
         session.set_args(&[]);
@@ -207,6 +220,7 @@ impl Session {
         self.sources = Sources::default();
         self.studio.set_last(Dynamic::UNIT);
         self.cells.clear();
+        self.shown.clear();
         self.knowledge.take();
         self.set_args(&[]);
     }
@@ -216,12 +230,18 @@ impl Session {
         &self.cells
     }
 
+    /// What each of the cells has shown.
+    pub(crate) fn shown(&self) -> &[Vec<Shown>] {
+        &self.shown
+    }
+
     /// Where it runs.
     pub fn host(&self) -> &Host {
         self.studio.host()
     }
 
     fn run_text(&mut self, code: &str, file: Option<&Path>) -> Result<Option<Bundle>, Fault> {
+        self.record.take();
         let code = without_shebang(code);
         self.begin(&code, file);
         let shown = self.guarded(|session| {
@@ -230,7 +250,11 @@ impl Session {
             session.settle();
             outcome.map_err(|error| session.scene().fault(*error))
         })?;
+        if let Some(value) = &shown {
+            self.record.value(value);
+        }
         self.cells.push(code);
+        self.shown.push(self.record.take());
         Ok(shown)
     }
 

@@ -10,6 +10,8 @@ mod folders;
 mod golden_nf4;
 mod llama;
 mod midi;
+mod notebook;
+mod notebook_files;
 mod peers;
 mod repl;
 mod scripts;

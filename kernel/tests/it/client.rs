@@ -35,21 +35,7 @@ pub(crate) struct Client {
 impl Client {
     /// Starts a kernel and connects to it.
     pub(crate) async fn start() -> Self {
-        let (ports, listeners) =
-            zmq::peek_ports_with_listeners(IpAddr::V4(Ipv4Addr::LOCALHOST), 5).await.expect("free ports");
-        let info = ConnectionInfo {
-            ip: "127.0.0.1".into(),
-            transport: Transport::TCP,
-            shell_port: ports[0],
-            iopub_port: ports[1],
-            stdin_port: ports[2],
-            control_port: ports[3],
-            hb_port: ports[4],
-            key: "a secret".into(),
-            signature_scheme: "hmac-sha256".into(),
-            kernel_name: None,
-        };
-        drop(listeners);
+        let info = free_ports().await;
         let connection = info.clone();
         let kernel = std::thread::spawn(move || {
             let flag = Arc::new(AtomicBool::new(false));
@@ -159,6 +145,24 @@ impl Client {
         assert_eq!(reply.content["status"], "ok");
         let kernel = self.kernel.take().expect("it was started here");
         assert_eq!(kernel.join().expect("it ended well"), Exit::Shutdown);
+    }
+}
+
+/// A connection to ports that nobody listens on.
+pub(crate) async fn free_ports() -> ConnectionInfo {
+    let (ports, _listeners) =
+        zmq::peek_ports_with_listeners(IpAddr::V4(Ipv4Addr::LOCALHOST), 5).await.expect("free ports");
+    ConnectionInfo {
+        ip: "127.0.0.1".into(),
+        transport: Transport::TCP,
+        shell_port: ports[0],
+        iopub_port: ports[1],
+        stdin_port: ports[2],
+        control_port: ports[3],
+        hb_port: ports[4],
+        key: "a secret".into(),
+        signature_scheme: "hmac-sha256".into(),
+        kernel_name: None,
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Done, cells, mistake, said};
+use super::{Done, cells, ipynb, mistake, run_cell, said};
 use crate::error::Error;
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Fault, Session, parser};
+use crate::script::{Bundle, Fault, Output, Session, parser};
 
 pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
     if args.is_empty() {
-        return mistake(":save needs a file name", ":save song.rhai");
+        return mistake(":save needs a file name", ":save song.rhai, or :save song.ipynb for a notebook");
     }
     let mut path = home(unquoted(args));
     if path.extension().is_none() {
@@ -18,11 +18,16 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
     if session.cells().is_empty() {
         return mistake("there is nothing to save: no cell has run yet", "run some code first");
     }
-    if std::fs::read(&path).is_ok_and(|old| !old.is_empty() && !old.starts_with(cells::HEADER.as_bytes())) {
+    let ours = |old: &[u8]| old.starts_with(cells::HEADER.as_bytes()) || ipynb::is_saved(old);
+    if std::fs::read(&path).is_ok_and(|old| !old.is_empty() && !ours(&old)) {
         let message = format!("{} is there already and was not written by :save", path.display());
         return mistake(message, "choose another name, or remove it first");
     }
-    let text = cells::script(session.cells(), |text| parser::parse(text).is_ok());
+    let text = if is_notebook(&path) {
+        ipynb::notebook(session.cells().iter().map(String::as_str).zip(session.shown().iter().map(Vec::as_slice)))
+    } else {
+        cells::script(session.cells(), |text| parser::parse(text).is_ok())
+    };
     crate::atomic::write(&path, text.as_bytes()).map_err(|e| Fault::from(&e))?;
     let count = session.cells().len();
     let cells = if count == 1 { "cell" } else { "cells" };
@@ -43,9 +48,41 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
     session.set_args(&words.collect::<Vec<_>>());
     let value = match program {
         Some(program) => session.run_source(program.name, program.source)?,
-        None => session.run(&path)?,
+        None => run_file(session, &path)?,
     };
     Ok(Done::Said(value.unwrap_or_default()))
+}
+
+/// Runs a script, or the code cells of a notebook one after the other.
+///
+/// # Errors
+/// What the script did wrong; of a notebook, the fault names the cell. A file that cannot be read.
+pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fault> {
+    if !is_notebook(path) {
+        return session.run(path);
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| Fault::from(&Error::io("cannot read", path, e)))?;
+    let cells = ipynb::code_cells(&text).map_err(|e| Fault::from(&e.context(path.display())))?;
+    let output = session.host().output.clone();
+    let mut value = None;
+    for (number, cell) in cells {
+        let mut left = false;
+        let mut said = |done: Done| match done {
+            Done::Said(bundle) | Done::Page(bundle) if !bundle.plain().is_empty() => {
+                output(Output::Text(format!("{}\n", bundle.plain())));
+            }
+            done => left |= matches!(done, Done::Quit),
+        };
+        value = run_cell(session, Some(&format!("{}, cell {number}", path.display())), &cell, &mut said)?;
+        if left || session.exits() {
+            break;
+        }
+    }
+    Ok(value)
+}
+
+fn is_notebook(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ipynb"))
 }
 
 pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, Fault> {

@@ -4,10 +4,12 @@ mod ask;
 mod cells;
 mod complete;
 mod files;
+mod ipynb;
 mod parts;
 mod shell;
 
 pub use complete::{complete, completeness};
+pub use files::run_file;
 pub use parts::run_cell;
 
 use crate::error::Error;
@@ -40,11 +42,16 @@ const COMMANDS: &[Command] = &[
     Command { name: "type", args: "EXPR", about: "the type of a value", run: ask::type_of },
     Command { name: "time", args: "CODE", about: "run code and say how long it took", run: ask::time },
     Command { name: "history", args: "[N]", about: "the last N cells that ran (20)", run: ask::history },
-    Command { name: "save", args: "FILE.rhai", about: "write the cells as a script", run: files::save },
+    Command {
+        name: "save",
+        args: "FILE",
+        about: "write the cells as a script, or as a notebook if FILE ends in .ipynb",
+        run: files::save,
+    },
     Command {
         name: "load",
         args: "FILE [ARGS]",
-        about: "run a script, or a program by its name, in this session",
+        about: "run a script, a notebook, or a program by its name, in this session",
         run: files::load,
     },
     Command { name: "reset", args: "", about: "forget variables, functions and cells", run: ask::reset },
@@ -172,7 +179,7 @@ mod tests {
         for word in [":vars", ":load FILE", "!COMMAND", "quickstart"] {
             assert!(overview.contains(word), "no {word} in {overview}");
         }
-        assert!(says(&mut session, ":help :save").contains(":save FILE.rhai"));
+        assert!(says(&mut session, ":help :save").contains(":save FILE"));
         session.eval("let tune = chords(\"Dm7 G7\");").expect("runs");
         let about = says(&mut session, "tune?");
         assert!(about.starts_with("tune: Chords, ") && about.contains("transpose"), "{about}");
@@ -199,6 +206,28 @@ mod tests {
         assert!(refuses(&mut first, &save).contains("was not written by :save"));
         assert!(refuses(&mut first, ":load quickstrat").contains("quickstart"));
         assert!(refuses(&mut first, ":load no/such.rhai").contains("no/such.rhai"));
+    }
+
+    #[test]
+    fn a_saved_notebook_loads_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cells.ipynb");
+        let mut first = session();
+        for cell in ["let x = 20;", "print(x);\nx + 1", "let y = _ * 2;"] {
+            first.eval(cell).expect(cell);
+        }
+        let save = format!(":save {}", path.display());
+        says(&mut first, &save);
+        assert!(says(&mut first, &save).starts_with("3 cells in "), "its own file is written over");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        assert!(text.contains("\"20\\n\"") && text.contains("\"21\""), "outputs are kept: {text}");
+        let mut second = session();
+        says(&mut second, &format!(":load {}", path.display()));
+        assert_eq!(second.eval("y").expect("runs").expect("a value").plain(), "42");
+
+        std::fs::write(&path, text.replace("x + 1", "z + 1")).expect("written");
+        let fault = refuses(&mut session(), &format!(":load {}", path.display()));
+        assert!(fault.contains("cells.ipynb, cell 2:2:1"), "{fault}");
     }
 
     #[test]

@@ -34,6 +34,16 @@ fn output(kit: &mut Kit) {
         },
     );
     let studio = kit.studio();
+    kit.function("clear_output()", "Takes away what the cell has shown so far; in a terminal it stays.", move || {
+        studio.say(Output::Clear { wait: false })
+    });
+    let studio = kit.studio();
+    kit.function(
+        "clear_output(wait: bool)",
+        "Takes away what the cell has shown so far, with `true` not before there is something new to show.",
+        move |wait: bool| studio.say(Output::Clear { wait }),
+    );
+    let studio = kit.studio();
     kit.function(
         "input(prompt: string) -> string",
         "Asks the user for a line of text.",

@@ -33,10 +33,10 @@ class EtudeKernel(jkt.KernelTests):
         {"code": 'display(chords("Dm7 G7").score())', "mime": "text/plain"},
         {"code": 'display(plot([1, 2, 3]))', "mime": "image/svg+xml"},
     ]
-    code_history_pattern = "1?2*"
+    code_history_pattern = "1?+*2"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "midi"
-    code_clear_output = "clear()"
+    code_clear_output = "clear_output()"
 
 
 class EtudeWelcome(jkt.IopubWelcomeTests):

@@ -1,0 +1,97 @@
+//! Notebooks as files: run from the command line, installed kernelspecs, and the notebooks of `examples/`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn etude(args: &[&str], folder: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_etude")).args(args).current_dir(folder).output().expect("it starts")
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Writes a notebook of these cells.
+fn notebook(path: &Path, cells: &[&str]) {
+    let cells: Vec<Value> = cells
+        .iter()
+        .map(|source| json!({ "cell_type": "code", "metadata": {}, "source": source, "outputs": [] }))
+        .collect();
+    let file = json!({ "nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells });
+    std::fs::write(path, file.to_string()).expect("it is written");
+}
+
+#[test]
+fn a_notebook_runs_as_a_script() {
+    let folder = tempfile::tempdir().expect("a folder");
+    notebook(
+        &folder.path().join("a.ipynb"),
+        &["let x = args[0];", ":pwd\nprint(x + \"!\");\nx", "exit(3)", "print(1)"],
+    );
+    for call in [&["run", "a.ipynb", "hey"][..], &["a.ipynb", "hey"]] {
+        let ran = etude(call, folder.path());
+        assert_eq!(ran.status.code(), Some(3), "{}", text(&ran.stderr));
+        let out = text(&ran.stdout);
+        assert!(out.ends_with("hey!\n") && out.lines().count() == 2, "{out}");
+    }
+    notebook(&folder.path().join("b.ipynb"), &["let x = 1;", "x\n + nope"]);
+    let ran = etude(&["run", "b.ipynb"], folder.path());
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(text(&ran.stderr).contains("b.ipynb, cell 2:2:4"), "{}", text(&ran.stderr));
+    std::fs::write(folder.path().join("c.ipynb"), "no JSON").expect("it is written");
+    let ran = etude(&["run", "c.ipynb"], folder.path());
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(text(&ran.stderr).contains("c.ipynb: no notebook"), "{}", text(&ran.stderr));
+}
+
+#[test]
+fn a_kernelspec_starts_this_binary() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let prefix = folder.path().to_string_lossy().into_owned();
+    let ran = etude(
+        &["kernel", "install", "--prefix", &prefix, "--name", "studio", "--display-name", "Étude (test)"],
+        folder.path(),
+    );
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let spec = folder.path().join("share/jupyter/kernels/studio");
+    let kernel: Value =
+        serde_json::from_slice(&std::fs::read(spec.join("kernel.json")).expect("it is there")).expect("JSON");
+    assert_eq!((&kernel["display_name"], &kernel["language"]), (&json!("Étude (test)"), &json!("rhai")));
+    assert_eq!(kernel["argv"][0], env!("CARGO_BIN_EXE_etude"));
+    assert_eq!(kernel["interrupt_mode"], "message");
+    for (logo, size) in [("logo-32x32.png", 32_u32), ("logo-64x64.png", 64)] {
+        let png = std::fs::read(spec.join(logo)).expect("it is there");
+        assert_eq!(png[16..20], size.to_be_bytes(), "the width of {logo}");
+    }
+    assert!(spec.join("logo-svg.svg").is_file());
+    let ran = etude(&["kernel", "install", "--prefix", &prefix, "--name", "a b"], folder.path());
+    assert_eq!(ran.status.code(), Some(1));
+    let ran = etude(&["kernel", "run", "--connection-file", "nope.json"], folder.path());
+    assert!(text(&ran.stderr).contains("nope.json"), "{}", text(&ran.stderr));
+}
+
+#[test]
+fn the_teaching_notebook_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = examples().join("01_first_notes.ipynb");
+    let file: Value = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("JSON");
+    let cells = file["cells"].as_array().expect("cells");
+    let code = cells.iter().filter(|cell| cell["cell_type"] == "code").count();
+    assert!(code >= 8, "{code} cells of code");
+    let mut ids: Vec<&str> = cells.iter().map(|cell| cell["id"].as_str().expect("an id")).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), cells.len(), "ids are unique");
+    // It is run where a reader opens it, but writes what it writes elsewhere.
+    std::os::unix::fs::symlink(examples().join("midi"), folder.path().join("midi")).expect("a link");
+    std::fs::copy(&path, folder.path().join("first.ipynb")).expect("a copy");
+    let ran = etude(&["run", "first.ipynb"], folder.path());
+    assert!(ran.status.success(), "{}\n{}", text(&ran.stdout), text(&ran.stderr));
+    assert!(folder.path().join("first_solo.mid").is_file(), "it saves its solo");
+}
