@@ -76,6 +76,9 @@ enum Kernel {
         /// Ports and key, written by the front end
         #[arg(short = 'f', long, value_name = "FILE")]
         connection_file: PathBuf,
+        /// What a front end passes on besides, such as the file of `jupyter run`
+        #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        _besides: Vec<String>,
     },
 }
 
@@ -130,7 +133,7 @@ fn kernel(what: Kernel) -> i32 {
                 .map(|folder| say(&format!("installed the kernel in {}", folder.display())))
         }
         // A restart is up to the front end, which starts another process.
-        Kernel::Run { connection_file } => notebook::serve(&connection_file).map(|_| 0),
+        Kernel::Run { connection_file, .. } => notebook::serve(&connection_file).map(|_| 0),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "error: {error}");

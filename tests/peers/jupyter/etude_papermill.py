@@ -9,7 +9,9 @@ A Python program that calls papermill itself calls `register()` first.
 
 import json
 import math
+import re
 
+from papermill.models import Parameter
 from papermill.translators import Translator, papermill_translators
 
 
@@ -54,6 +56,11 @@ class RhaiTranslator(Translator):
     @classmethod
     def assign(cls, name, str_val):
         return f"let {name} = {str_val};"
+
+    @classmethod
+    def inspect(cls, parameters_cell):
+        found = re.findall(r"^let\s+(\w+)\s*=\s*(.*?);[ \t]*(?://[ \t]*(.*))?$", parameters_cell["source"], re.MULTILINE)
+        return [Parameter(name=name, inferred_type_name="None", default=value, help=doc) for name, value, doc in found]
 
 
 def register():

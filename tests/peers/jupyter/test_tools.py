@@ -91,6 +91,8 @@ class Translator(unittest.TestCase):
                  ('a"b\n', '"a\\"b\\n"'), ([1, "x"], '[1, "x"]'), ({"lr": 0.1}, '#{"lr": 0.1}')]
         for value, text in cases:
             self.assertEqual(T.translate(value), text)
+        found = T.inspect({"source": "// which\nlet a = 0.5; // daring\nlet b = [1, 2];"})
+        self.assertEqual([(p.name, p.default, p.help) for p in found], [("a", "0.5", "daring"), ("b", "[1, 2]", "")])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""JupyterLab in a headless Chromium, as a user meets it: run the tour, watch training, stop it, Tab, Shift-Tab, play.
+
+    pip install jupyterlab==4.6.6 playwright==1.65.2; a Chromium on PATH or in CHROMIUM
+    python lab.py FOLDER_FOR_SCREENSHOTS
+
+The kernel must be installed (run.sh does it). Prints what it saw and fails on the first thing that is not so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+PORT = int(os.environ.get("LAB_PORT", "8973"))
+ADDRESS = f"http://127.0.0.1:{PORT}"
+
+
+def lab(folder):
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={PORT}", f"--notebook-dir={folder}",
+         "--IdentityProvider.token=", "--ServerApp.password="],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": str(folder)})
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{ADDRESS}/api", timeout=1)
+            return server
+        except OSError:
+            time.sleep(0.2)
+    raise SystemExit("JupyterLab does not answer")
+
+
+def open_notebook(page, name):
+    page.goto(f"{ADDRESS}/lab/tree/{name}?reset", wait_until="domcontentloaded", timeout=120_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
+
+
+def run_all(page):
+    page.click("text=Run >> nth=0")
+    page.click('[data-command="runmenu:run-all"]')
+
+
+def wait_idle(page, seconds):
+    time.sleep(2)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=seconds * 1000)
+
+
+def outputs(page):
+    return page.evaluate("[...document.querySelectorAll('.jp-OutputArea-output')].map(o => o.innerText).join('\\n')")
+
+
+def first_notes(page, shots):
+    open_notebook(page, "01_first_notes.ipynb")
+    run_all(page)
+    wait_idle(page, 500)
+    assert "Traceback" not in outputs(page) and "Error" not in outputs(page), outputs(page)
+    for i, cell in enumerate(page.query_selector_all(".jp-CodeCell")):
+        cell.scroll_into_view_if_needed()
+        time.sleep(0.3)
+        cell.screenshot(path=f"{shots}/first-{i:02}.png")
+    duration = page.evaluate("""async () => {
+        const audio = document.querySelector('audio');
+        if (!audio) return 'no audio element';
+        for (let i = 0; i < 100 && !(audio.duration > 0); i++) await new Promise(done => setTimeout(done, 100));
+        return audio.duration; }""")
+    print("audio duration:", duration)
+    assert isinstance(duration, (int, float)) and duration > 1, duration
+
+
+def typing(page, shots):
+    editor = page.query_selector_all(".jp-CodeCell .cm-content")[-1]
+    editor.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.press("Enter")
+    page.keyboard.type("solo.trans")
+    page.keyboard.press("Tab")
+    time.sleep(2)
+    page.screenshot(path=f"{shots}/tab.png")
+    text = page.evaluate("document.querySelector('.jp-Notebook .jp-mod-active .cm-content').innerText")
+    popup = page.query_selector(".jp-Completer-list")
+    print("Tab:", repr(text[-20:]), popup and popup.inner_text())
+    assert "transpose" in text or (popup and "transpose" in popup.inner_text())
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    page.keyboard.type(" solo.")
+    page.keyboard.press("Tab")
+    time.sleep(2)
+    page.screenshot(path=f"{shots}/tab-list.png")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    editor.click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("\nmidi(")
+    page.keyboard.press("Shift+Tab")
+    page.wait_for_selector(".jp-Tooltip", timeout=20_000)
+    time.sleep(1)
+    page.screenshot(path=f"{shots}/shift-tab.png")
+    assert "midi" in page.inner_text(".jp-Tooltip")
+
+
+def training(page, shots):
+    open_notebook(page, "02_fine_tune.ipynb")
+    run_all(page)
+    seen = set()
+    for i in range(60):
+        time.sleep(3)
+        text = outputs(page)
+        seen.add(text)
+        if "steps" in text and len(seen) > 6 and i > 8:
+            break
+    page.screenshot(path=f"{shots}/training.png")
+    print("different states seen while it ran:", len(seen))
+    assert len(seen) > 3
+    begun = time.time()
+    page.click('[data-jp-item-name="interrupt"]')
+    wait_idle(page, 60)
+    print(f"stopped within {time.time() - begun:.1f} s")
+    page.screenshot(path=f"{shots}/stopped.png")
+    assert "KeyboardInterrupt" in outputs(page)
+
+
+def main():
+    shots = Path(sys.argv[1])
+    shots.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp())
+    for notebook in EXAMPLES.glob("*.ipynb"):
+        shutil.copy(notebook, folder)
+    (folder / "midi").symlink_to(EXAMPLES / "midi")
+    if os.environ.get("LAB_STEPS"):
+        path = folder / "02_fine_tune.ipynb"
+        path.write_text(path.read_text().replace("let steps = 40;", f"let steps = {os.environ['LAB_STEPS']};"))
+    server = lab(folder)
+    try:
+        with sync_playwright() as playwright:
+            chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1300, "height": 1000})
+            for part in (first_notes, typing, training):
+                if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
+                    part(page, shots)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main()
