@@ -77,9 +77,11 @@ pub(super) fn register(kit: &mut Kit) {
     );
     member.options = OPTIONS;
     let mut figure = kit.object::<Figure>();
-    figure.method("save(path: string)", "Writes it as .svg.", |f: &mut Figure, path: &str| -> Fallible<()> {
-        Ok(f.0.save(Path::new(path))?)
-    });
+    figure.method(
+        "save(path: string)",
+        "Writes it, by the ending of the path: .svg or .png.",
+        |f: &mut Figure, path: &str| -> Fallible<()> { Ok(f.0.save(Path::new(path))?) },
+    );
 }
 
 fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {
