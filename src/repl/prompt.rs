@@ -68,7 +68,7 @@ pub(super) fn run(stage: &Stage, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Done::Said(bundle) => Ok(Next::Show(Some(bundle))),
+                Done::Said(bundle) | Done::Page(bundle) => Ok(Next::Show(Some(bundle))),
                 Done::Quit => Ok(Next::Leave),
                 Done::NotACommand => session.eval(text).map(Next::Show),
             }

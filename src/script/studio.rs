@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::Device;
 use rhai::Dynamic;
@@ -29,7 +30,7 @@ struct State {
     last: RefCell<Dynamic>,
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
-    catalog: OnceCell<Catalog>,
+    catalog: OnceCell<Arc<Catalog>>,
 }
 
 impl Studio {
@@ -152,11 +153,11 @@ impl Studio {
     /// Says what there is to look up; once, when all objects are registered.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
         // A second catalog would be a second engine, and every engine has its own studio.
-        let _ = self.0.catalog.set(catalog);
+        let _ = self.0.catalog.set(Arc::new(catalog));
     }
 
-    pub(crate) fn catalog(&self) -> &Catalog {
-        self.0.catalog.get_or_init(Catalog::default)
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        self.0.catalog.get_or_init(Arc::default)
     }
 }
 
