@@ -2,7 +2,9 @@
 //! no colours.
 
 mod axis;
+mod bars;
 mod braille;
+mod chart;
 mod figure;
 mod heat_map;
 mod lines;
@@ -10,15 +12,19 @@ mod number;
 mod piano_roll;
 mod raster;
 mod roll;
+mod shades;
 mod sparkline;
 mod svg;
 mod table;
 
+pub use bars::{bars, histogram};
+pub use chart::chart;
 pub use figure::Figure;
 pub use heat_map::heat_map;
 pub use piano_roll::piano_roll;
 pub use raster::{Paper, Pixels};
 pub use roll::{Roll, System, roll};
+pub use shades::shades;
 pub use sparkline::sparkline;
 pub use svg::escape;
 pub(crate) use svg::inline;
@@ -49,7 +55,7 @@ pub fn save(svg: &str, path: &Path) -> Result<()> {
 }
 
 /// The name of a key: 60 is "C4".
-fn pitch_name(pitch: u8) -> String {
+pub fn pitch_name(pitch: u8) -> String {
     const NAMES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
     format!("{}{}", NAMES[usize::from(pitch % 12)], i32::from(pitch / 12) - 1)
 }

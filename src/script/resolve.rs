@@ -128,9 +128,7 @@ impl Resolver<'_> {
             }
             Link::Name("true" | "false") => Some(Facts::of_type("bool")),
             Link::Name("_") => Some(self.knowledge.last().clone()),
-            Link::Name(name) => {
-                self.defined(name, at, depth).or_else(|| self.knowledge.variable(name).cloned())
-            }
+            Link::Name(name) => self.defined(name, at, depth).or_else(|| self.knowledge.variable(name).cloned()),
             Link::Index(_) => None,
         }
     }

@@ -14,8 +14,8 @@ use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Names
 use crate::error::Error;
 use crate::script::diagnose::Scene;
 use crate::script::engine::{LastMarks, engine};
-use crate::script::failure::Fallible;
 use crate::script::facts::Facts;
+use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::knowledge::{Function, Knowledge};
 use crate::script::sources::Sources;

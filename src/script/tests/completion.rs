@@ -96,8 +96,9 @@ fn strings_offer_names_and_files() {
 fn what_stands_at_the_cursor_is_explained() {
     let mut session = session();
     value(&mut session, &["let s = sampler(#{ seed: 4 });", "/// Adds one.\nfn more(x) { x + 1 }"]);
-    let explained =
-        |code: &str, at: usize| session.knowledge().inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default();
+    let explained = |code: &str, at: usize| {
+        session.knowledge().inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default()
+    };
     assert!(explained("midi(\"a\")", 2).starts_with("midi(path: string) -> Score"));
     assert!(explained("s.temperature = 1", 6).contains("Logits are divided by it"));
     assert!(explained("s", 1).contains("Sampler: temperature 1"));
