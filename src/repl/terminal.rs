@@ -94,7 +94,7 @@ impl Terminal {
     fn say(&self, tasks: &mut Tasks, task: &Snapshot) {
         let outermost = tasks.live.first() == Some(&task.title);
         if outermost && task.elapsed >= FIRST_SAID && tasks.shown.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::plain(task)));
+            let _ = write(&mut io::stderr().lock(), &format!("{}\n", task.plain()));
             tasks.shown = Some(Instant::now());
         }
     }
@@ -108,7 +108,7 @@ impl Terminal {
         tasks.shown = None;
         let least = if self.err.terminal { WORTH_A_LINE } else { FIRST_SAID };
         if task.elapsed >= least {
-            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::summary(task)));
+            let _ = write(&mut io::stderr().lock(), &format!("{}\n", task.summary()));
         }
     }
 }

@@ -119,14 +119,26 @@ impl Session {
     /// # Errors
     /// What the code did wrong.
     pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+        Ok(show::type_name(&self.value_of(code)?).into_owned())
+    }
+
+    fn value_of(&mut self, code: &str) -> Result<Dynamic, Fault> {
         self.begin(code, None);
-        let value = self.guarded(|session| {
+        self.guarded(|session| {
             let ast = session.compile(code, None)?;
             let value = session.evaluate(&ast, code);
             session.settle();
-            value.map_err(|error| session.scene().fault(*error))
-        })?;
-        Ok(show::type_name(&value.flatten()).into_owned())
+            value.map(Dynamic::flatten).map_err(|error| session.scene().fault(*error))
+        })
+    }
+
+    /// The value of `code` in its forms. The code is run, but leaves no cell and no last value.
+    ///
+    /// # Errors
+    /// What the code did wrong.
+    pub fn peek(&mut self, code: &str) -> Result<Bundle, Fault> {
+        let value = self.value_of(code)?;
+        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width()))
     }
 
     /// Sets the columns that text forms keep to, when the terminal changes.
@@ -149,6 +161,11 @@ impl Session {
         let code = self.studio.exit();
         self.studio.set_exit(None);
         code
+    }
+
+    /// True when the code that just ran asked to leave.
+    pub fn exits(&self) -> bool {
+        self.studio.exit().is_some()
     }
 
     /// The variables, in the order they were made.
