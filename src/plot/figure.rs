@@ -6,7 +6,11 @@ use super::braille::Canvas;
 use super::lines;
 use super::number::short;
 use super::save;
+use super::svg::Svg;
 use crate::error::{Error, Result};
+
+/// Width and height of the picture, in pixels.
+const SIZE: (f64, f64) = (760.0, 380.0);
 
 /// Series of numbers over their index, with a title and axis names.
 #[derive(Debug, Clone, Default)]
@@ -27,11 +31,19 @@ impl Figure {
     /// # Errors
     /// When there is nothing to draw.
     pub fn svg(&self) -> Result<String> {
-        let (low, high) = self.range().ok_or_else(|| {
-            Error::mistake("there is nothing to plot").with_hint("give it at least one finite number")
-        })?;
+        let mut svg = Svg::new(SIZE.0, SIZE.1);
+        if !self.draw(&mut svg, SIZE) {
+            return Err(Error::mistake("there is nothing to plot").with_hint("give it at least one finite number"));
+        }
+        Ok(svg.finish())
+    }
+
+    /// Draws it into the upper left corner of a picture; false when there is nothing to draw.
+    pub(super) fn draw(&self, svg: &mut Svg, size: (f64, f64)) -> bool {
+        let Some((low, high)) = self.range() else { return false };
         let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.5 };
-        Ok(lines::draw(self, (low - room, high + room), self.last()))
+        lines::draw(svg, self, (low - room, high + room), self.last(), size);
+        true
     }
 
     /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the

@@ -7,8 +7,6 @@ use super::axis::ticks;
 use super::number::short;
 use super::svg::{Anchor, COLORS, Px, Svg};
 
-/// Width and height of the picture, in pixels.
-const SIZE: (f64, f64) = (760.0, 380.0);
 /// Pixels kept free on the right and at the top.
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
@@ -36,10 +34,10 @@ impl Frame {
     }
 }
 
-/// Draws the figure; `low..high` are the values on the vertical axis, `last` is the last index.
-pub(super) fn draw(figure: &Figure, (low, high): (f64, f64), last: usize) -> String {
-    let mut svg = Svg::new(SIZE.0, SIZE.1);
-    let numbers = ticks(low, high, 6);
+/// Draws the figure into the upper left corner of a picture; `low..high` are the values on the vertical axis, `last` is
+/// the last index, `size` is in pixels.
+pub(super) fn draw(svg: &mut Svg, figure: &Figure, (low, high): (f64, f64), last: usize, size: (f64, f64)) {
+    let numbers = ticks(low, high, (size.1 / 62.0) as usize);
     let widest = numbers.iter().map(|t| short(*t).len()).max().unwrap_or(0) as f64;
     let named = figure.series.iter().any(|(name, _)| !name.is_empty());
     let title = if figure.title.is_empty() { 0.0 } else { 22.0 };
@@ -47,18 +45,17 @@ pub(super) fn draw(figure: &Figure, (low, high): (f64, f64), last: usize) -> Str
     let frame = Frame {
         left: 16.0 + 6.6 * widest + label(&figure.y_label, 18.0),
         top: TOP + title + if named { 20.0 } else { 0.0 },
-        right: SIZE.0 - RIGHT,
-        bottom: SIZE.1 - 26.0 - label(&figure.x_label, 18.0),
+        right: size.0 - RIGHT,
+        bottom: size.1 - 26.0 - label(&figure.x_label, 18.0),
         low,
         high,
         last: last.max(1) as f64,
     };
-    axes(&mut svg, &frame, &numbers);
-    names(&mut svg, figure, &frame, title);
+    axes(svg, &frame, &numbers);
+    names(svg, figure, &frame, (title, size));
     for (index, (_, values)) in figure.series.iter().enumerate() {
-        curve(&mut svg, &frame, values, COLORS[index % COLORS.len()]);
+        curve(svg, &frame, values, COLORS[index % COLORS.len()]);
     }
-    svg.finish()
 }
 
 fn axes(svg: &mut Svg, frame: &Frame, numbers: &[f64]) {
@@ -72,7 +69,9 @@ fn axes(svg: &mut Svg, frame: &Frame, numbers: &[f64]) {
     svg.rules(&rules, 0.18);
     let mut marks = String::new();
     // Steps are whole numbers.
-    for index in ticks(0.0, frame.last, 8).into_iter().filter(|t| t.fract() == 0.0) {
+    for index in
+        ticks(0.0, frame.last, ((frame.right - frame.left) / 84.0) as usize).into_iter().filter(|t| t.fract() == 0.0)
+    {
         let x = frame.x(index);
         let _ = write!(marks, "M{} {}v4", Px(x), Px(frame.bottom));
         svg.text(x, frame.bottom + 17.0, Anchor::Middle, 11.0, &short(index));
@@ -82,19 +81,19 @@ fn axes(svg: &mut Svg, frame: &Frame, numbers: &[f64]) {
 }
 
 /// Title, axis names, and the names of the curves above them.
-fn names(svg: &mut Svg, figure: &Figure, frame: &Frame, title: f64) {
+fn names(svg: &mut Svg, figure: &Figure, frame: &Frame, (title, size): (f64, (f64, f64))) {
     let middle = (frame.left + frame.right) / 2.0;
     if !figure.title.is_empty() {
         svg.styled(middle, 20.0, Anchor::Middle, 15.0, " font-weight=\"600\"", &figure.title);
     }
-    svg.text(middle, SIZE.1 - 8.0, Anchor::Middle, 12.0, &figure.x_label);
+    svg.text(middle, size.1 - 8.0, Anchor::Middle, 12.0, &figure.x_label);
     let centre = (frame.top + frame.bottom) / 2.0;
     let turned = format!(" transform=\"rotate(-90 14 {})\"", Px(centre));
     svg.styled(14.0, centre, Anchor::Middle, 12.0, &turned, &figure.y_label);
     let mut x = frame.left;
     for (index, (name, _)) in figure.series.iter().enumerate().filter(|(_, (name, _))| !name.is_empty()) {
         let wide = 7.0 * name.chars().count() as f64 + 36.0;
-        if x + wide > SIZE.0 {
+        if x + wide > size.0 {
             break;
         }
         let y = TOP + title + 4.0;
@@ -107,7 +106,7 @@ fn names(svg: &mut Svg, figure: &Figure, frame: &Frame, title: f64) {
 
 fn curve(svg: &mut Svg, frame: &Frame, values: &[f64], color: &str) {
     let mut data = String::new();
-    for run in runs(values, 2 * SIZE.0 as usize) {
+    for run in runs(values, 2 * (frame.right - frame.left) as usize) {
         for (i, (index, value)) in run.iter().enumerate() {
             let _ = write!(data, "{}{} {}", if i == 0 { 'M' } else { 'L' }, Px(frame.x(*index)), Px(frame.y(*value)));
         }

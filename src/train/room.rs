@@ -22,7 +22,8 @@ pub(super) fn step_bytes(model: &Model, options: &TrainOptions, moments: usize, 
     let (h, i, v) = (c.hidden_size, c.intermediate_size, c.vocab_size);
     let k = c.kv_heads() * c.head_dim();
     let block = 9 * h + 4 * k + 3 * i;
-    let kept = if options.gradient_checkpointing { c.num_hidden_layers * h + block } else { c.num_hidden_layers * block };
+    let kept =
+        if options.gradient_checkpointing { c.num_hidden_layers * h + block } else { c.num_hidden_layers * block };
     let a_token = kept + 2 * v + 6 * h + 3 * i;
     let copies = 1 + usize::from(options.global_batch_size > rows) + usize::from(options.ema > 0.0);
     (4 * (rows * width * a_token + copies * model.trainable()) + moments) as u64
@@ -73,7 +74,13 @@ mod tests {
     use crate::nn::ModelConfig;
 
     fn model() -> Model {
-        let config = ModelConfig { vocab_size: 500, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, ..ModelConfig::default() };
+        let config = ModelConfig {
+            vocab_size: 500,
+            hidden_size: 64,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            ..ModelConfig::default()
+        };
         Model::new(&config, &Device::Cpu, 0).expect("a valid shape")
     }
 
