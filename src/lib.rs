@@ -9,7 +9,7 @@
 //! | floor | modules | what they know |
 //! |---|---|---|
 //! | 10 | `cli.rs`, `main.rs` | the command line |
-//! | 9 | [`repl`] | the terminal |
+//! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
 //! | 6 | [`metrics`], [`audio`], [`plot`] | what results sound and look like; siblings |
@@ -45,6 +45,7 @@ pub mod config;
 
 pub mod script;
 
+pub mod notebook;
 pub mod repl;
 
 pub use error::{Error, Result};

@@ -14,6 +14,15 @@ pub struct Program {
 pub const PROGRAMS: &[Program] = &[
     Program { name: "pretrain", source: include_str!("../../scripts/pretrain.rhai") },
     Program { name: "quickstart", source: include_str!("../../scripts/quickstart.rhai") },
+    Program { name: "train", source: include_str!("../../scripts/train.rhai") },
+];
+
+/// The recipes that come with the binary, by the name of their file in `configs/`.
+pub const CONFIGS: &[(&str, &str)] = &[
+    ("full_finetune", include_str!("../../configs/full_finetune.yaml")),
+    ("qlora_default", include_str!("../../configs/qlora_default.yaml")),
+    ("qlora_fast", include_str!("../../configs/qlora_fast.yaml")),
+    ("qlora_production", include_str!("../../configs/qlora_production.yaml")),
 ];
 
 impl Program {

@@ -18,6 +18,7 @@ use crate::script::facts::Facts;
 use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::knowledge::{Function, Knowledge};
+use crate::script::objects::Displayed;
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
 use crate::script::{Bundle, Fault, Host, parser, quiet, scan, show};
@@ -119,14 +120,26 @@ impl Session {
     /// # Errors
     /// What the code did wrong.
     pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+        Ok(show::type_name(&self.value_of(code)?).into_owned())
+    }
+
+    fn value_of(&mut self, code: &str) -> Result<Dynamic, Fault> {
         self.begin(code, None);
-        let value = self.guarded(|session| {
+        self.guarded(|session| {
             let ast = session.compile(code, None)?;
             let value = session.evaluate(&ast, code);
             session.settle();
-            value.map_err(|error| session.scene().fault(*error))
-        })?;
-        Ok(show::type_name(&value.flatten()).into_owned())
+            value.map(Dynamic::flatten).map_err(|error| session.scene().fault(*error))
+        })
+    }
+
+    /// The value of `code` in its forms. The code is run, but leaves no cell and no last value.
+    ///
+    /// # Errors
+    /// What the code did wrong.
+    pub fn peek(&mut self, code: &str) -> Result<Bundle, Fault> {
+        let value = self.value_of(code)?;
+        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width()))
     }
 
     /// Sets the columns that text forms keep to, when the terminal changes.
@@ -139,6 +152,11 @@ impl Session {
         self.studio.set_rich(rich);
     }
 
+    /// Says whether what is displayed can be updated in place (true at first); if not, long work shows a plain bar.
+    pub fn set_live(&mut self, live: bool) {
+        self.studio.set_live(live);
+    }
+
     /// The columns that text forms keep to.
     pub fn width(&self) -> usize {
         self.studio.width()
@@ -149,6 +167,11 @@ impl Session {
         let code = self.studio.exit();
         self.studio.set_exit(None);
         code
+    }
+
+    /// True when the code that just ran asked to leave.
+    pub fn exits(&self) -> bool {
+        self.studio.exit().is_some()
     }
 
     /// The variables, in the order they were made.
@@ -272,7 +295,7 @@ impl Session {
 
     /// The value of a cell in its forms, and kept as `_`.
     fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
-        if value.is_unit() || self.studio.exit().is_some() {
+        if value.is_unit() || value.is::<Displayed>() || self.studio.exit().is_some() {
             return Ok(None);
         }
         let value = value.flatten();

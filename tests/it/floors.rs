@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("config", 7),
     ("script", 8),
     ("repl", 9),
+    ("notebook", 9),
     ("cli", 10),
     ("main", 10),
     ("lib", 10),

@@ -1,8 +1,9 @@
 //! What could stand at the cursor of a command.
 
+use super::parts::{Part, parts};
 use super::{COMMANDS, Command, command};
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Completion, Completions, Knowledge};
+use crate::script::{Completeness, Completion, Completions, Knowledge};
 
 /// What could stand at `cursor` (a byte offset) if the text is a command; `None` when it is code.
 pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Completions> {
@@ -49,4 +50,16 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
 fn shifted(mut completions: Completions, by: usize) -> Completions {
     completions.start += by;
     completions
+}
+
+/// Whether a cell of code and commands can be run as it stands.
+pub fn completeness(knowledge: &Knowledge, cell: &str) -> Completeness {
+    match parts(cell).last() {
+        Some(Part::Command(line)) => match [":time ", ":type "].iter().find_map(|name| line.strip_prefix(name)) {
+            Some(code) => knowledge.completeness(code),
+            None => Completeness::Complete,
+        },
+        Some(Part::Code(code, _)) => knowledge.completeness(code),
+        None => Completeness::Complete,
+    }
 }

@@ -4,9 +4,11 @@ mod ask;
 mod cells;
 mod complete;
 mod files;
+mod parts;
 mod shell;
 
-pub use complete::complete;
+pub use complete::{complete, completeness};
+pub use parts::run_cell;
 
 use crate::error::Error;
 use crate::script::{Bundle, Fault, Session};

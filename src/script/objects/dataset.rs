@@ -12,6 +12,7 @@ use crate::plot;
 use crate::script::convert::{article, count, from_ids, options, place, text};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
 use crate::script::studio::Studio;
 use crate::tokens;
@@ -62,6 +63,10 @@ impl Object for Dataset {
             text += &format!("\n{} skipped:\n{}", broken.len(), plot::table_within(&["file", "why"], &rows, width));
         }
         text
+    }
+
+    fn html(&self) -> Option<String> {
+        Some(dataset_page::page(self, &self.line()))
     }
 }
 

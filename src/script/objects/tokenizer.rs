@@ -8,6 +8,7 @@ use rhai::{Array, Map};
 use crate::error::Error;
 use crate::script::convert::{from_ids, ids, options};
 use crate::script::failure::Fallible;
+use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Score, Text};
 use crate::tokens;
@@ -33,10 +34,49 @@ impl Object for Tokenizer {
         }
         text
     }
+
+    fn html(&self) -> Option<String> {
+        let names: Vec<&str> = (0..self.0.vocab_size() as u32).filter_map(|id| self.0.token(id).ok()).collect();
+        let runs = runs(&names);
+        let most = runs.iter().map(|(_, from, to)| to - from + 1).max().unwrap_or(1) as f64;
+        let row = |(stem, from, to): &(String, usize, usize)| {
+            let count = to - from + 1;
+            let ids = if count == 1 { from.to_string() } else { format!("{from} to {to}") };
+            let names = if count == 1 { names[*from].into() } else { format!("{} … {}", names[*from], names[*to]) };
+            vec![
+                Cell::Word(stem.clone()),
+                Cell::Number(count.to_string()),
+                Cell::Word(ids),
+                Cell::Word(names),
+                Cell::Bar(count as f64 / most),
+            ]
+        };
+        let rows: Vec<Vec<Cell>> = runs.iter().take(KINDS).map(row).collect();
+        let more = runs.len().saturating_sub(KINDS);
+        let more = if more > 0 { html::note(&format!("… {more} more kinds")) } else { String::new() };
+        let table = html::table(&["kind", "tokens", "ids", "names", ""], &rows);
+        Some(format!("<div>{}{table}{more}</div>", html::heading(&self.line())))
+    }
 }
+
+/// Kinds of tokens that are listed.
+const KINDS: usize = 24;
 
 /// The vocabulary in runs of names that share what stands before the `_`.
 fn blocks(names: &[&str]) -> Vec<String> {
+    let blocks = runs(names);
+    let block = |(stem, from, to): &(String, usize, usize)| {
+        if from == to { format!("{from:>5}        {}", names[*from]) } else { format!("{from:>5} to {to:<4} {stem}") }
+    };
+    let mut lines: Vec<String> = blocks.iter().take(KINDS).map(block).collect();
+    if blocks.len() > KINDS {
+        lines.push(format!("… {} more kinds", blocks.len() - KINDS));
+    }
+    lines
+}
+
+/// What names share before the `_`, with the first and the last id of each run.
+fn runs(names: &[&str]) -> Vec<(String, usize, usize)> {
     let stem = |name: &str| name.rsplit_once('_').map_or_else(|| name.to_string(), |(stem, _)| stem.to_string());
     let mut blocks: Vec<(String, usize, usize)> = Vec::new();
     for (id, name) in names.iter().enumerate() {
@@ -45,14 +85,7 @@ fn blocks(names: &[&str]) -> Vec<String> {
             _ => blocks.push((stem(name), id, id)),
         }
     }
-    let block = |(stem, from, to): &(String, usize, usize)| {
-        if from == to { format!("{from:>5}        {}", names[*from]) } else { format!("{from:>5} to {to:<4} {stem}") }
-    };
-    let mut lines: Vec<String> = blocks.iter().take(24).map(block).collect();
-    if blocks.len() > 24 {
-        lines.push(format!("… {} more kinds", blocks.len() - 24));
-    }
-    lines
+    blocks
 }
 
 /// A name of a scheme or the path of a file.
