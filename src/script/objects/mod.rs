@@ -16,6 +16,7 @@ mod sampler;
 mod score;
 mod settings;
 mod tensor;
+mod style;
 mod text;
 mod tokenizer;
 mod trainer;
@@ -54,5 +55,6 @@ pub(crate) fn register(kit: &mut Kit) {
     sampler::register(kit);
     playing::register(kit);
     report::register(kit);
+    style::register(kit);
     figure::register(kit);
 }
