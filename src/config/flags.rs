@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::set::set;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 /// Reads the words of a command line into a map of flags and a list of the other words.
 ///
-/// `known` says which flags there are and what they are when absent: where that is a text or nothing, what is given is
-/// taken as it stands; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
+/// `known` says which flags there are and what they are when absent: where that is a text, what is given is taken as it
+/// stands; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
 /// true, `a.b` reaches into the map `a`, and `--` ends the flags.
 ///
 /// # Errors
@@ -33,9 +33,7 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
         let key = flag.replace('-', "_");
         let top = key.split('.').next().unwrap_or(&key);
         let Some(default) = known.get(top) else {
-            let keys: Vec<String> = known.keys().map(|key| format!("--{key}")).collect();
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            return Err(Error::unknown("flag", &format!("--{key}"), &keys));
+            return Err(unknown(&key, known));
         };
         let value = match inline {
             Some(value) => Some(value),
@@ -50,17 +48,29 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
 }
 
 fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) -> Result<()> {
-    let plain = matches!(default, Value::String(_) | Value::Null);
     match value {
-        Some(text) if plain && !key.contains('.') => {
+        Some(text) if default.is_string() && !key.contains('.') => {
             given[key] = Value::String(text);
             Ok(())
+        }
+        Some(text) if default.is_array() && !text.trim_start().starts_with('[') => {
+            set(given, key, &format!("[{text}]")) // a list may be typed bare: --track jsonl,wandb
         }
         Some(text) => set(given, key, &text),
         None if matches!(default, Value::String(_) | Value::Number(_)) => {
             Err(Error::mistake(format!("--{key} needs a value")).with_hint(format!("--{key} {}", shown(default))))
         }
         None => set(given, key, "true"),
+    }
+}
+
+/// The nearest flag, or all when none is near.
+fn unknown(key: &str, known: &Map<String, Value>) -> Error {
+    let keys: Vec<&str> = known.keys().map(String::as_str).collect();
+    let error = Error::mistake(format!("no flag is called '--{key}'"));
+    match nearest(key, &keys) {
+        Some(near) => error.with_hint(format!("did you mean '--{near}'?")),
+        None => error.with_hint(format!("there are: --{}", keys.join(", --"))),
     }
 }
 
@@ -80,7 +90,7 @@ mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<(Value, Vec<String>)> {
-        let known = json!({ "lr": 1e-4, "max_steps": 5, "chords": "C", "out": null, "augment": {}, "resume": false });
+        let known = json!({ "lr": 1e-4, "max_steps": 5, "chords": "C", "out": "", "top_k": null, "augment": {}, "resume": false, "track": [] });
         let Value::Object(known) = known else { unreachable!("a map") };
         let words: Vec<String> = line.iter().map(ToString::to_string).collect();
         flags(&words, &known).map(|(map, others)| (Value::Object(map), others))
@@ -97,6 +107,8 @@ mod tests {
             "7",
             "--out",
             "1",
+            "--top_k",
+            "40",
             "--resume",
             "--augment.transpose",
             "12",
@@ -104,12 +116,14 @@ mod tests {
         let (map, others) = read(&line).expect("known flags");
         assert_eq!(
             map,
-            json!({ "lr": 1e-3, "max_steps": 7, "chords": "7", "out": "1", "resume": true,
+            json!({ "lr": 1e-3, "max_steps": 7, "chords": "7", "out": "1", "top_k": 40, "resume": true,
                                 "augment": { "transpose": 12 } })
         );
         assert_eq!(others, ["a"]);
         let (map, others) = read(&["--augment", "--", "--lr"]).expect("known flags");
         assert_eq!((map, others), (json!({ "augment": true }), vec!["--lr".to_string()]));
+        assert_eq!(read(&["--track", "jsonl,wandb"]).expect("a list").0, json!({ "track": ["jsonl", "wandb"] }));
+        assert_eq!(read(&["--track", "[a]"]).expect("a list").0, json!({ "track": ["a"] }));
         assert_eq!(read(&["--lr", "-1"]).expect("a negative number").0, json!({ "lr": -1 }));
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::from_map;
 use crate::data::DatasetOptions;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::nn::LoraConfig;
 use crate::train::TrainOptions;
 
@@ -95,8 +95,7 @@ impl Recipe {
                 }
             }
             if !found {
-                let known = Self::keys();
-                return Err(Error::unknown(&format!("setting of {what}"), &key, &refs(&known)));
+                return Err(unknown(what, &key));
             }
         }
         let [sources, lora, mut data, train] = split;
@@ -144,8 +143,15 @@ fn parts() -> [Map<String, Value>; 4] {
     ]
 }
 
-fn refs(keys: &[String]) -> Vec<&str> {
-    keys.iter().map(String::as_str).collect()
+/// The nearest key, or all when none is near.
+fn unknown(what: &str, key: &str) -> Error {
+    let known = Recipe::keys();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let error = Error::mistake(format!("no setting of {what} is called '{key}'"));
+    match nearest(key, &known) {
+        Some(near) => error.with_hint(format!("did you mean '{near}'?")),
+        None => error.with_hint(format!("there are: {}", known.join(", "))),
+    }
 }
 
 /// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.

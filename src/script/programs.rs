@@ -12,6 +12,9 @@ pub struct Program {
 
 /// All of them, by name.
 pub const PROGRAMS: &[Program] = &[
+    Program { name: "evaluate", source: include_str!("../../scripts/evaluate.rhai") },
+    Program { name: "generate", source: include_str!("../../scripts/generate.rhai") },
+    Program { name: "prepare", source: include_str!("../../scripts/prepare.rhai") },
     Program { name: "pretrain", source: include_str!("../../scripts/pretrain.rhai") },
     Program { name: "quickstart", source: include_str!("../../scripts/quickstart.rhai") },
     Program { name: "train", source: include_str!("../../scripts/train.rhai") },

@@ -20,6 +20,7 @@ mod report;
 mod sampler;
 mod score;
 mod settings;
+mod style;
 mod tensor;
 mod text;
 mod tokenizer;
@@ -63,5 +64,6 @@ pub(crate) fn register(kit: &mut Kit) {
     sampler::register(kit);
     playing::register(kit);
     report::register(kit);
+    style::register(kit);
     figure::register(kit);
 }

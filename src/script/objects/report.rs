@@ -1,5 +1,7 @@
 //! Report: how good a model is on held-out pieces.
 
+use rhai::{Array, Dynamic, Map};
+
 use crate::metrics;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
@@ -63,6 +65,16 @@ pub(super) fn register(kit: &mut Kit) {
         "harmonic_consistency -> float",
         "Share of the predicted pitches that are tones of the chord in force.",
         |r: &mut Report| r.0.harmonic_consistency,
+    );
+    report.get(
+        "intervals -> map",
+        "Where each figure lies with 95 % confidence: an array of low and high.",
+        |r: &mut Report| -> Map {
+            let names = ["loss", "perplexity", "note_accuracy", "rhythm_accuracy", "harmonic_consistency"];
+            let ends =
+                |i: &metrics::Interval| Dynamic::from(vec![Dynamic::from(i.low), Dynamic::from(i.high)] as Array);
+            names.iter().zip(&r.0.intervals).map(|(name, interval)| ((*name).into(), ends(interval))).collect()
+        },
     );
     report.get("tokens -> int", "Tokens measured.", |r: &mut Report| r.0.tokens as i64);
 }

@@ -53,17 +53,17 @@ fn words(args: &[Dynamic]) -> Result<Vec<String>> {
 fn recipe(words: &[String], more: &Map) -> Result<Value> {
     let mut known = Recipe::defaults();
     let Value::Object(more) = json_map("recipe", more)? else { return Ok(Value::Null) };
-    known.insert("config".into(), Value::String(String::new()));
-    known.insert("out".into(), Value::Null);
+    for key in ["config", "out", "output_dir", "data_dir", "run_name", "wandb_project"] {
+        known.insert(key.into(), Value::String(String::new())); // names may look like numbers
+    }
     known.extend(more.clone());
     let (mut given, others) = config::flags(words, &known)?;
-    let mut settings = match given.remove("config") {
-        Some(Value::String(path)) => read(&path)?,
-        _ => Value::Object(serde_json::Map::new()),
+    let (file, mut settings) = match given.remove("config") {
+        Some(Value::String(path)) => (path.clone(), read(&path)?),
+        _ => (String::new(), Value::Object(serde_json::Map::new())),
     };
-    let what = "the recipe";
     // A slip in the file is told as one of the file, before flags are laid over it.
-    Recipe::from_map(what, settings.clone())?;
+    Recipe::from_map(&file, settings.clone())?;
     let mut extra = more;
     for (key, value) in given {
         let key = if key == "out" { "output_dir".into() } else { key };
@@ -72,7 +72,7 @@ fn recipe(words: &[String], more: &Map) -> Result<Value> {
             None => overlay(&mut settings[key], value),
         }
     }
-    let recipe = Recipe::from_map(what, settings.clone())?;
+    let recipe = Recipe::from_map("the command line", settings.clone())?;
     let mut map = serde_json::to_value(&recipe).map_err(Error::internal)?;
     if let Value::Object(map) = &mut map {
         map.extend(extra);
