@@ -252,11 +252,11 @@ fn facts(model: &mut Members<Model>) {
     model.get(
         "tokenizer -> Tokenizer",
         "The tokenizer whose tokens it speaks.",
-        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer(m.tokenizer()?)) },
+        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer::new(m.tokenizer()?)) },
     );
     model.set("tokenizer", |m: &mut Model, value: Tokenizer| -> Fallible<()> {
-        m.meets(&value.0)?;
-        m.tokenizer.borrow_mut().replace(value.0);
+        m.meets(&value.get())?;
+        m.tokenizer.borrow_mut().replace(value.get());
         Ok(())
     });
     let studio = model.studio();

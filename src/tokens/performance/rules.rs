@@ -2,7 +2,7 @@
 
 use crate::harmony::ChordAt;
 
-use super::{Event, LONGEST_SHIFT, RATE};
+use super::{Event, LONGEST_SHIFT, RATE, WORD};
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -42,9 +42,12 @@ impl Rules {
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
         for (id, allowed) in mask.iter_mut().enumerate() {
-            let id = id as u32;
-            *allowed = self.accepts(id) && id < Event::CHORD;
+            *allowed = self.samples(id as u32);
         }
+    }
+
+    pub(crate) fn samples(&self, id: u32) -> bool {
+        id < Event::CHORD && self.accepts(id)
     }
 
     pub(crate) fn accepts(&self, id: u32) -> bool {
@@ -101,6 +104,27 @@ impl Rules {
             }
             Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
         };
+    }
+
+    pub(crate) fn word(&self, _: u32) -> u64 {
+        self.now / WORD
+    }
+
+    /// Words are cut wherever they can be.
+    pub(crate) fn has_tail(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn begins_something(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::On(_)))
+    }
+
+    pub(crate) fn shifts(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::Shift(_)))
+    }
+
+    pub(crate) fn sounds(&self) -> bool {
+        self.held != 0
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
