@@ -35,7 +35,8 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
     if let Some((bpe, base)) = trained {
         let names = || (0..base.len() as u32).filter_map(|id| Some((id, base.name(id)?)));
         let ids: Map<String, Value> = names().map(|(id, name)| (name.to_string(), json!(id))).collect();
-        let bytes: Map<String, Value> = names().map(|(id, name)| (bpe::character(id).to_string(), json!(name))).collect();
+        let bytes: Map<String, Value> =
+            names().map(|(id, name)| (bpe::character(id).to_string(), json!(name))).collect();
         // MidiTok reads the keys in their order, and wants the model before the characters.
         document["_vocab_base"] = Value::Object(ids);
         document["_model"] = json!(bpe.json());

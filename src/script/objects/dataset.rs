@@ -144,7 +144,9 @@ fn facts(dataset: &mut Members<Dataset>) {
         };
         d.0.broken.iter().map(broken).collect::<Array>()
     });
-    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| Tokenizer::new(d.0.tokenizer.clone()));
+    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| {
+        Tokenizer::new(d.0.tokenizer.clone())
+    });
     dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
 }
 

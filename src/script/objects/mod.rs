@@ -11,6 +11,8 @@ mod model;
 mod optimizer;
 mod playing;
 mod report;
+mod run;
+mod runs;
 mod sampler;
 mod score;
 mod tensor;
@@ -51,5 +53,7 @@ pub(crate) fn register(kit: &mut Kit) {
     sampler::register(kit);
     playing::register(kit);
     report::register(kit);
+    run::register(kit);
+    runs::register(kit);
     figure::register(kit);
 }

@@ -86,15 +86,15 @@ impl Rules {
             }
         };
         let root = self.bpe.trie.root(false);
-        self.paint(root, &base, self.state.marked, &mut |id| if self.joins(id) { paint(id) });
+        self.paint(root, &base, self.state.marked, &mut |id| {
+            if self.joins(id) {
+                paint(id)
+            }
+        });
         if !self.state.marked && self.bpe.marks {
             let root = self.bpe.trie.root(true);
-            let mut any = false;
-            self.paint(root, &base, true, &mut |id| {
-                any = true;
-                paint(id);
-            });
-            if let Some(mark) = root.token.filter(|_| any || self.begins(&base)) {
+            self.paint(root, &base, true, &mut paint);
+            if let Some(mark) = root.token.filter(|&mark| self.begins(&base, mark)) {
                 paint(mark);
             }
         }
@@ -114,10 +114,12 @@ impl Rules {
         }
     }
 
-    /// Whether a word may begin with one of these base tokens.
-    fn begins(&self, base: &[bool]) -> bool {
-        let may = |(id, &allowed): (u32, &bool)| allowed && self.state.after(id, true, &self.bpe).is_some();
-        (0..).zip(base).any(may)
+    /// Whether a word may begin with the bare mark and one of these base tokens.
+    fn begins(&self, base: &[bool], mark: u32) -> bool {
+        let mut any = false;
+        let root = self.bpe.trie.root(false);
+        self.paint(root, base, true, &mut |id| any = any || self.bpe.canonical(mark, id));
+        any
     }
 
     /// Whether BPE would leave `id` as it is behind the last id of its word.
@@ -136,7 +138,7 @@ impl Rules {
         let Some(piece) = self.bpe.pieces.get(id as usize) else { return false };
         let [first, rest @ ..] = &piece.ids[..] else {
             let base: Vec<bool> = (0..self.bpe.base).map(|id| self.state.base.accepts(id)).collect();
-            return !self.state.marked && self.begins(&base);
+            return !self.state.marked && self.begins(&base, id);
         };
         if (self.state.marked && piece.marked) || !self.bpe.trie.root(piece.marked).holds(&piece.ids) {
             return false;

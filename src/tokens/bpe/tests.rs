@@ -24,7 +24,7 @@ fn piece(rng: &mut ChaCha8Rng) -> Score {
         score.markers.push(Marker { tick: bar * 1920, text });
     }
     for channel in [0, 1, 9] {
-        let mut track = Track { channel, program: channel * 30, ..Track::default() };
+        let mut track = Track { channel, program: channel * 13, ..Track::default() };
         let mut tick = 0;
         for _ in 0..rng.random_range(2..12) {
             let root = rng.random_range(36..60);
@@ -249,7 +249,8 @@ fn training_again_begins_anew_and_is_the_same() {
     let folder = TempDir::new().expect("a folder");
     let files = corpus(&folder);
     let plain = Tokenizer::new("remi", &Options::default()).expect("it is known");
-    let train = |tokenizer: &Tokenizer, size| tokenizer.train_bpe(&files, size, &Progress::silent()).expect("it trains");
+    let train =
+        |tokenizer: &Tokenizer, size| tokenizer.train_bpe(&files, size, &Progress::silent()).expect("it trains");
     assert_eq!(train(&train(&plain, 600), 450).to_json(), train(&plain, 450).to_json());
 }
 
@@ -262,6 +263,7 @@ fn mistakes_are_named() {
         plain.train_bpe(files, size, &Progress::silent()).expect_err("it is refused").to_string()
     };
     assert!(refused(&files, 358).contains("a vocabulary of 358 leaves nothing to learn"));
+    assert!(refused(&files, usize::MAX).contains("too large"));
     assert!(refused(&[], 1000).contains("there are none"));
     assert!(refused(&[folder.path().join("no.mid")], 1000).contains("no.mid"));
     let stopped = Progress::silent();

@@ -17,6 +17,8 @@ use crate::tokens::{Kind, Vocabulary};
 
 use super::{Bpe, MARK, character, fits, spell};
 
+/// The largest vocabulary: the library makes room for all of it at once.
+const LARGEST: usize = 1_000_000;
 /// How often a training that cannot be stopped is asked for.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -39,6 +41,10 @@ pub(crate) fn train(
         let had = if marks { format!("{} and the mark of a word", base.len()) } else { base.len().to_string() };
         return Err(Error::mistake(format!("a vocabulary of {size} leaves nothing to learn: there are {had} already"))
             .with_hint(format!("ask for more than {least}")));
+    }
+    if size > LARGEST {
+        return Err(Error::mistake(format!("a vocabulary of {size} is too large"))
+            .with_hint(format!("ask for {LARGEST} at most; 1000 to 30000 are usual")));
     }
     if files.is_empty() {
         return Err(Error::mistake("byte-pair encoding learns from files, and there are none"));

@@ -61,7 +61,8 @@ fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, Event)> {
 /// The bar lines or beats up to the last note, metre or tempo that begins; the first is 0.
 fn lines(split: Split, grid: &Grid) -> Vec<u32> {
     let begins = grid.notes.iter().map(|note| note.start);
-    let begins = begins.chain(grid.meters.iter().map(|meter| meter.tick)).chain(grid.tempos.iter().map(|tempo| tempo.0));
+    let begins =
+        begins.chain(grid.meters.iter().map(|meter| meter.tick)).chain(grid.tempos.iter().map(|tempo| tempo.0));
     let last = begins.max().unwrap_or(0);
     let mut lines = Vec::new();
     for (i, &meter) in grid.meters.iter().enumerate() {

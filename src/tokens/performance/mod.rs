@@ -27,8 +27,8 @@ pub(super) use rules::Rules;
 use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::chords;
-use crate::tokens::words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 /// Steps in a second.
