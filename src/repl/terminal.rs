@@ -298,12 +298,12 @@ mod tests {
     fn a_task_inside_another_ends_before_it() {
         let terminal = Terminal::new();
         for (title, finished) in [("fit", false), ("evaluate", false), ("evaluate", true), ("evaluate", false)] {
-            terminal.show(&snapshot(title, finished));
+            Sink::show(&terminal, &snapshot(title, finished));
         }
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        terminal.show(&snapshot("never begun", true));
+        Sink::show(&terminal, &snapshot("never begun", true));
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        terminal.show(&snapshot("fit", true));
+        Sink::show(&terminal, &snapshot("fit", true));
         assert!(terminal.tasks().live.is_empty(), "what was inside is over, too");
     }
 }

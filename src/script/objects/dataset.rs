@@ -129,7 +129,7 @@ fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> 
             return Err(Error::mistake(message).into());
         }
     };
-    Ok(Dataset(Rc::new(data::Dataset::build(&paths, tokenizer.0.clone(), &chosen, studio.progress())?)))
+    Ok(Dataset(Rc::new(data::Dataset::build(&paths, tokenizer.get(), &chosen, studio.progress())?)))
 }
 
 fn facts(dataset: &mut Members<Dataset>) {
@@ -149,7 +149,9 @@ fn facts(dataset: &mut Members<Dataset>) {
         };
         d.0.broken.iter().map(broken).collect::<Array>()
     });
-    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| Tokenizer(d.0.tokenizer.clone()));
+    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| {
+        Tokenizer::new(d.0.tokenizer.clone())
+    });
     dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
 }
 

@@ -17,6 +17,8 @@ mod optimizer;
 mod panel;
 mod playing;
 mod report;
+mod run;
+mod runs;
 mod sampler;
 mod score;
 mod settings;
@@ -65,5 +67,7 @@ pub(crate) fn register(kit: &mut Kit) {
     playing::register(kit);
     report::register(kit);
     style::register(kit);
+    run::register(kit);
+    runs::register(kit);
     figure::register(kit);
 }

@@ -106,3 +106,14 @@ pub(super) fn bytes(n: usize) -> String {
         _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_of_a_layer_is_in_its_name() {
+        assert_eq!(block("model.layers.3.mlp.up_proj"), Some(3));
+        assert_eq!(block("lm_head"), None);
+    }
+}

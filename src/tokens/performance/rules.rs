@@ -2,7 +2,7 @@
 
 use crate::harmony::ChordAt;
 
-use super::{Event, LONGEST_SHIFT, RATE};
+use super::{Event, LONGEST_SHIFT, RATE, WORD};
 
 /// Keys that may go down at one instant, and be held, when sampling: what ten fingers and a pedal can do. What is read
 /// from a file may have more.
@@ -49,10 +49,14 @@ impl Rules {
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
         for (id, allowed) in mask.iter_mut().enumerate() {
-            let id = id as u32;
-            let plays = matches!(Event::of(id), Some(Event::On(_) | Event::Velocity(_)));
-            *allowed = self.accepts(id) && id < Event::CHORD && !(plays && self.is_full());
+            *allowed = self.samples(id as u32);
         }
+    }
+
+    /// Whether a model may say it: no chords, and no more keys than hands can play.
+    pub(crate) fn samples(&self, id: u32) -> bool {
+        let plays = matches!(Event::of(id), Some(Event::On(_) | Event::Velocity(_)));
+        id < Event::CHORD && self.accepts(id) && !(plays && self.is_full())
     }
 
     /// True when no hand is free for another key. A note that a velocity has announced still comes.
@@ -117,6 +121,27 @@ impl Rules {
             }
             Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
         };
+    }
+
+    pub(crate) fn word(&self, _: u32) -> u64 {
+        self.now / WORD
+    }
+
+    /// Words are cut wherever they can be.
+    pub(crate) fn has_tail(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn begins_something(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::On(_)))
+    }
+
+    pub(crate) fn shifts(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::Shift(_)))
+    }
+
+    pub(crate) fn sounds(&self) -> bool {
+        self.held != 0
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
