@@ -1,14 +1,19 @@
 //! Settings: YAML files and overrides of the command line become typed options, all through one deserialiser.
 //!
-//! [`read_yaml`] makes a map, [`set`] changes a key of it (`train.lr=1e-4`), [`from_map`] fills an option struct.
+//! [`read_yaml`] makes a map, [`set`] changes a key of it (`train.lr=1e-4`), [`flags()`] reads a command line into one,
+//! [`from_map`] fills an option struct, [`Recipe`] those of a whole fine-tuning run.
 //! Scripts, files and the command line meet here, so that a mistake reads the same wherever it is made.
 
 mod fault;
+mod flags;
 mod keys;
 mod reader;
+mod recipe;
 mod set;
 mod yaml;
 
+pub use flags::flags;
 pub use keys::from_map;
+pub use recipe::{Method, Recipe, Sources};
 pub use set::set;
-pub use yaml::read_yaml;
+pub use yaml::{parse_yaml, read_yaml};

@@ -16,11 +16,18 @@ pub fn read_yaml(path: &Path) -> Result<Value> {
         std::io::ErrorKind::InvalidData => Error::broken(format!("{} is no text", path.display())),
         _ => Error::io("cannot read", path, e),
     })?;
-    match parse(&text).map_err(|e| e.context(path.display()))? {
+    parse_yaml(&text).map_err(|e| e.context(path.display()))
+}
+
+/// Reads a YAML text into a map.
+///
+/// # Errors
+/// Names the line and the column, or says that it is no map.
+pub fn parse_yaml(text: &str) -> Result<Value> {
+    match parse(text)? {
         Value::Null => Ok(Value::Object(Map::new())),
         map @ Value::Object(_) => Ok(map),
-        _ => Err(Error::broken(format!("{} holds no map", path.display()))
-            .with_hint("settings are lines of the form `key: value`")),
+        _ => Err(Error::broken("holds no map").with_hint("settings are lines of the form `key: value`")),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Dataset {
     pub tokenizer: Arc<Tokenizer>,
     /// What was asked for.
     pub options: DatasetOptions,
+    /// The folder it was read from, if it was saved before.
+    pub source: Option<PathBuf>,
 }
 
 impl Dataset {
@@ -63,6 +65,6 @@ impl Dataset {
             return Err(piece::nothing_left(&broken));
         }
         let train = Split::pack(copies, options.max_seq_len, rules);
-        Ok(Self { train, val, files, val_files, broken, tokenizer, options: options.clone() })
+        Ok(Self { train, val, files, val_files, broken, tokenizer, options: options.clone(), source: None })
     }
 }

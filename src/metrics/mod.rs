@@ -1,7 +1,14 @@
-//! How good a model is, in figures with formulas.
+//! How good a model is, and how its music compares, in figures with formulas.
 
+mod features;
+mod intervals;
+mod piece;
 mod report;
+mod style;
 #[cfg(test)]
 mod tests;
 
+pub use intervals::Interval;
+pub use piece::PieceFigures;
 pub use report::{Report, evaluate};
+pub use style::{Likeness, style};

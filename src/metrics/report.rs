@@ -23,6 +23,8 @@ use rayon::prelude::*;
 use crate::data::{Batch, IGNORE, Split};
 use crate::error::{Error, Result};
 use crate::harmony::{Chord, ChordClass};
+use crate::metrics::Interval;
+use crate::metrics::intervals::bootstrap;
 use crate::nn::{Model, Pass};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Tokenizer};
@@ -42,22 +44,32 @@ pub struct Report {
     pub harmonic_consistency: f64,
     /// Tokens measured.
     pub tokens: u64,
+    /// Where loss, perplexity, note accuracy, rhythm accuracy and harmonic consistency lie with 95 % confidence.
+    pub intervals: [Interval; 5],
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nats = |x: f64| format!("{x:.4}");
+        let plain = |x: f64| format!("{x:.2}");
         let share = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
-        let rows = [
-            ("loss", format!("{:.4}", self.loss)),
-            ("perplexity", format!("{:.2}", self.perplexity)),
-            ("note accuracy", share(self.note_accuracy)),
-            ("rhythm accuracy", share(self.rhythm_accuracy)),
-            ("harmonic consistency", share(self.harmonic_consistency)),
-            ("tokens", self.tokens.to_string()),
+        let shown: [(&str, f64, &dyn Fn(f64) -> String); 5] = [
+            ("loss", self.loss, &nats),
+            ("perplexity", self.perplexity, &plain),
+            ("note accuracy", self.note_accuracy, &share),
+            ("rhythm accuracy", self.rhythm_accuracy, &share),
+            ("harmonic consistency", self.harmonic_consistency, &share),
         ];
-        let width = rows.iter().map(|(_, value)| value.chars().count()).max().unwrap_or(0);
-        let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<20}  {value:>width$}")).collect();
-        f.write_str(&lines.join("\n"))
+        let rows = shown.iter().zip(&self.intervals).map(|((name, value, form), interval)| {
+            let known = interval.is_known() && !value.is_nan();
+            let interval =
+                if known { format!("  {} to {}", form(interval.low), form(interval.high)) } else { String::new() };
+            (*name, form(*value), interval)
+        });
+        let rows: Vec<_> = rows.chain([("tokens", self.tokens.to_string(), String::new())]).collect();
+        let width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
+        let line = |(name, value, interval): &(&str, String, String)| format!("{name:<20}  {value:>width$}{interval}");
+        f.write_str(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -75,17 +87,19 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
     let words = Words::new(tokenizer);
-    let mut sums = Sums::default();
+    let mut of_all_rows = Vec::with_capacity(split.len());
     for batch in split.in_order(rows) {
         let logits = model.logits(&batch, &pass)?; // (rows, width, vocabulary)
         let vocabulary = logits.dim(2)?;
         let logits = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let of_rows = logits.par_chunks(batch.width * vocabulary).enumerate();
         let parts: Vec<Sums> = of_rows.map(|(row, logits)| words.measure(&batch, row, logits, vocabulary)).collect();
-        parts.iter().for_each(|part| sums.add(part));
+        of_all_rows.extend(parts);
         task.advance(1)?;
     }
-    sums.report()
+    let mut report = Sums::of(&of_all_rows.iter().collect::<Vec<_>>()).report()?;
+    report.intervals = bootstrap(&of_all_rows, |rows| Sums::of(rows).figures());
+    Ok(report)
 }
 
 /// Rows that keep the machine busy without filling its memory: some thousand positions, more on a GPU.
@@ -118,21 +132,27 @@ impl Sums {
         }
     }
 
+    fn of(parts: &[&Self]) -> Self {
+        let mut sums = Self::default();
+        parts.iter().for_each(|part| sums.add(part));
+        sums
+    }
+
+    /// Loss, perplexity, note accuracy, rhythm accuracy, harmonic consistency; a share of nothing is NaN.
+    fn figures(&self) -> [f64; 5] {
+        let loss = self.loss / self.tokens as f64;
+        let share = |(some, all): (u64, u64)| some as f64 / all as f64; // 0 / 0 is NaN
+        [loss, loss.exp(), share(self.notes), share(self.times), share(self.chords)]
+    }
+
     fn report(&self) -> Result<Report> {
         if self.tokens == 0 {
             return Err(Error::mistake("there is nothing to evaluate: the split has no rows")
                 .with_hint("hold pieces out when you build the dataset: val: 0.1"));
         }
-        let loss = self.loss / self.tokens as f64;
-        let share = |(some, all): (u64, u64)| some as f64 / all as f64; // 0 / 0 is NaN
-        Ok(Report {
-            loss,
-            perplexity: loss.exp(),
-            note_accuracy: share(self.notes),
-            rhythm_accuracy: share(self.times),
-            harmonic_consistency: share(self.chords),
-            tokens: self.tokens,
-        })
+        let [loss, perplexity, note_accuracy, rhythm_accuracy, harmonic_consistency] = self.figures();
+        let (tokens, intervals) = (self.tokens, [Interval::UNKNOWN; 5]);
+        Ok(Report { loss, perplexity, note_accuracy, rhythm_accuracy, harmonic_consistency, tokens, intervals })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::Device;
 
+use super::Interval;
 use super::report::{Report, evaluate};
 use crate::data::{IGNORE, Split};
 use crate::nn::{Model, ModelConfig, Pass};
@@ -65,6 +66,8 @@ fn the_loss_is_that_of_training() {
     let loss = held_out_loss(&model, &split(&tokenizer), 1, None, &Progress::silent()).expect("rows to measure");
     assert!((report.loss - loss).abs() < 1e-5, "{} and {loss}", report.loss);
     assert_eq!(report.perplexity, report.loss.exp());
+    let [loss, ..] = report.intervals;
+    assert!(loss.low < report.loss && report.loss < loss.high, "{loss:?}");
     // 17 and 9 ids: 24 that follow another, of which two are chords.
     assert_eq!(report.tokens, 22);
 }
@@ -123,13 +126,20 @@ fn the_table_is_aligned() {
         rhythm_accuracy: 1.0,
         harmonic_consistency: 0.666_6,
         tokens: 123_456,
+        intervals: [
+            Interval { low: 1.4, high: 1.625 },
+            Interval { low: 4.0552, high: 5.078_4 },
+            Interval { low: 0.2, high: 0.3 },
+            Interval::UNKNOWN,
+            Interval { low: 0.5, high: 0.8 },
+        ],
     };
     let expected = "\
-loss                   1.5000
-perplexity               4.48
-note accuracy          25.0 %
+loss                   1.5000  1.4000 to 1.6250
+perplexity               4.48  4.06 to 5.08
+note accuracy          25.0 %  20.0 % to 30.0 %
 rhythm accuracy       100.0 %
-harmonic consistency   66.7 %
+harmonic consistency   66.7 %  50.0 % to 80.0 %
 tokens                 123456";
     assert_eq!(report.to_string(), expected);
 }

@@ -64,12 +64,12 @@ pub fn roll(score: &Score, chords: &[ChordAt]) -> Option<Roll> {
     let longest = spans.iter().fold(0.1, |most: f64, (a, b)| most.max(b - a));
     let scale = (WIDTH - LEFT - RIGHT) / longest;
     let keys = Keys::of(&sounds, spans.len());
-    let above = if chords.is_empty() { 6.0 } else { ABOVE };
     let mut svg = Svg::new(WIDTH, 0.0);
     let mut systems = Vec::new();
     let mut y = 0.0;
     for &seconds in &spans {
-        let top = y + above;
+        let sounds_here = |c: &ChordAt| c.seconds < seconds.1 - 1e-6;
+        let top = y + if chords.iter().any(sounds_here) { ABOVE } else { 6.0 };
         let system = System { seconds, pixels: (top, top + keys.height()) };
         let drawing = Drawing { system: &system, keys: &keys, scale, end };
         drawing.paper(&mut svg, &bars);
@@ -176,7 +176,7 @@ impl Drawing<'_> {
         svg.rules(&lines, 0.2);
         svg.rules(&format!("M{LEFT} {0}V{1}h{2}V{0}z", Px(top), Px(bottom), Px(width)), 0.35);
         let numbers = thinned(inside.len(), width / 40.0);
-        for (number, bar) in inside.iter().step_by(numbers) {
+        for (number, bar) in inside.iter().step_by(numbers).filter(|(_, bar)| self.x(*bar) < LEFT + width - 12.0) {
             svg.styled(
                 self.x(*bar) + 2.0,
                 bottom - 2.5,
@@ -187,7 +187,8 @@ impl Drawing<'_> {
             );
         }
         let step = time_step(64.0 / self.scale);
-        let mut i = (from / step - 1e-6).ceil();
+        // No number is −0.
+        let mut i = (from / step - 1e-6).ceil() + 0.0;
         while i * step < to - 1e-6 {
             let x = self.x(i * step);
             let anchor = if x < LEFT + 10.0 { Anchor::Start } else { Anchor::Middle };
@@ -203,7 +204,9 @@ impl Drawing<'_> {
         let (from, to) = self.system.seconds;
         let mut free = LEFT - 1.0;
         let mut strokes = String::new();
-        for at in chords.iter().filter(|c| c.seconds >= from - 1e-6 && c.seconds < to - 1e-6) {
+        // A system begins with the chord that goes on from the one before.
+        let first = chords.partition_point(|c| c.seconds <= from + 1e-6).saturating_sub(1);
+        for at in chords[first..].iter().take_while(|c| c.seconds < to - 1e-6) {
             let (x, name) = (self.x(at.seconds), at.chord.name());
             let wide = 6.6 * name.chars().count() as f64;
             if x < free || x + wide > WIDTH {

@@ -22,6 +22,54 @@ pub(crate) fn player(base64: &str, more: &str) -> String {
     )
 }
 
+/// A picture as part of the page, in the colours of the page.
+pub(crate) fn picture(svg: &str) -> String {
+    format!("<div>{}</div>", crate::plot::inline(svg))
+}
+
+/// Pictures side by side, as many as there is room for.
+pub(crate) fn pictures(svgs: &[String]) -> String {
+    let all: String = svgs.iter().map(|svg| format!("<div>{}</div>", crate::plot::inline(svg))).collect();
+    format!("<div style=\"display:flex;flex-wrap:wrap;gap:8px 20px\">{all}</div>")
+}
+
+/// A heading in bold.
+pub(crate) fn heading(text: &str) -> String {
+    format!("<div style=\"font-weight:600;margin:2px 0\">{}</div>", escape(text))
+}
+
+/// A cell of a [`table`].
+pub(crate) enum Cell {
+    /// Words, on the left.
+    Word(String),
+    /// A number, on the right.
+    Number(String),
+    /// A share between 0 and 1, as a bar.
+    Bar(f64),
+}
+
+/// Rows under headings.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
+    let head: String = headings.iter().map(|h| format!("<th style=\"text-align:left\">{}</th>", escape(h))).collect();
+    let cell = |cell: &Cell| match cell {
+        Cell::Word(text) => format!("<td style=\"text-align:left\">{}</td>", escape(text)),
+        Cell::Number(text) => format!("<td style=\"text-align:right\">{}</td>", escape(text)),
+        Cell::Bar(share) => format!(
+            "<td style=\"text-align:left\"><div style=\"background:#2f86c8;border-radius:2px;height:10px;width:{}px\"></div></td>",
+            (share.clamp(0.0, 1.0) * 160.0).round().max(1.0)
+        ),
+    };
+    let rows: String =
+        rows.iter().map(|row| format!("<tr>{}</tr>", row.iter().map(cell).collect::<String>())).collect();
+    format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+}
+
+/// Something that opens at a click.
+pub(crate) fn folded(summary: &str, body: &str, open: bool) -> String {
+    let open = if open { " open" } else { "" };
+    format!("<details{open}><summary>{}</summary>{body}</details>", escape(summary))
+}
+
 /// A word below a picture.
 pub(crate) fn note(text: &str) -> String {
     format!("<div style=\"font-size:85%;opacity:.75\">{}</div>", escape(text))

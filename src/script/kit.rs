@@ -28,14 +28,24 @@ pub(crate) trait Object: Clone + 'static {
         self.line()
     }
 
-    /// The object in all its forms.
+    /// The object as a picture, in SVG.
+    fn svg(&self) -> Option<String> {
+        None
+    }
+
+    /// The object as a piece of a page.
+    fn html(&self) -> Option<String> {
+        None
+    }
+
+    /// The object in the forms a terminal can show.
     fn bundle(&self, width: usize) -> Bundle {
-        Bundle::text(self.text(width))
+        Bundle::text(self.text(width)).with("image/svg+xml", self.svg())
     }
 
     /// The object in all forms a notebook can show, those that take time included.
     fn rich(&self, width: usize, _progress: &Progress) -> Bundle {
-        self.bundle(width)
+        self.bundle(width).with("text/html", self.html())
     }
 }
 

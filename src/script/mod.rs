@@ -39,6 +39,7 @@ mod stack;
 mod standard;
 mod studio;
 mod syntax;
+mod tables;
 
 pub use bundle::Bundle;
 pub use complete::{Completeness, Completion, Completions};

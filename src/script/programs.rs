@@ -12,8 +12,20 @@ pub struct Program {
 
 /// All of them, by name.
 pub const PROGRAMS: &[Program] = &[
+    Program { name: "evaluate", source: include_str!("../../scripts/evaluate.rhai") },
+    Program { name: "generate", source: include_str!("../../scripts/generate.rhai") },
+    Program { name: "prepare", source: include_str!("../../scripts/prepare.rhai") },
     Program { name: "pretrain", source: include_str!("../../scripts/pretrain.rhai") },
     Program { name: "quickstart", source: include_str!("../../scripts/quickstart.rhai") },
+    Program { name: "train", source: include_str!("../../scripts/train.rhai") },
+];
+
+/// The recipes that come with the binary, by the name of their file in `configs/`.
+pub const CONFIGS: &[(&str, &str)] = &[
+    ("full_finetune", include_str!("../../configs/full_finetune.yaml")),
+    ("qlora_default", include_str!("../../configs/qlora_default.yaml")),
+    ("qlora_fast", include_str!("../../configs/qlora_fast.yaml")),
+    ("qlora_production", include_str!("../../configs/qlora_production.yaml")),
 ];
 
 impl Program {

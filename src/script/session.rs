@@ -19,6 +19,7 @@ use crate::script::facts::Facts;
 use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::knowledge::{Function, Knowledge};
+use crate::script::objects::Displayed;
 use crate::script::record::{Record, Shown};
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
@@ -162,6 +163,11 @@ impl Session {
     /// Says whether the host shows HTML and plays sound (true at first); if not, values are not rendered into either.
     pub fn set_rich(&mut self, rich: bool) {
         self.studio.set_rich(rich);
+    }
+
+    /// Says whether what is displayed can be updated in place (true at first); if not, long work shows a plain bar.
+    pub fn set_live(&mut self, live: bool) {
+        self.studio.set_live(live);
     }
 
     /// The columns that text forms keep to.
@@ -313,7 +319,7 @@ impl Session {
 
     /// The value of a cell in its forms, and kept as `_`.
     fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
-        if value.is_unit() || self.studio.exit().is_some() {
+        if value.is_unit() || value.is::<Displayed>() || self.studio.exit().is_some() {
             return Ok(None);
         }
         let value = value.flatten();

@@ -6,7 +6,9 @@ use rhai::{Array, Dynamic, FnPtr, Map};
 
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
+use crate::script::html::LARGEST;
 use crate::script::studio::Studio;
+use crate::script::tables;
 
 /// A result is cut after so many lines.
 const LINES: usize = 24;
@@ -50,6 +52,8 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
 pub(crate) fn all(studio: &Studio, value: &Dynamic) -> Bundle {
     match studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich()) {
         Some(shower) => (shower.rich)(value, studio.width(), studio.progress()),
+        None if studio.rich() => bundle(studio.catalog(), value, studio.width())
+            .with("text/html", tables::page(studio.catalog(), value).filter(|page| page.len() < LARGEST)),
         None => bundle(studio.catalog(), value, studio.width()),
     }
 }

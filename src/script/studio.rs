@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::Device;
 use rhai::Dynamic;
@@ -22,6 +23,8 @@ struct State {
     width: Cell<usize>,
     /// Whether the host shows HTML and plays sound.
     rich: Cell<bool>,
+    /// Whether what is displayed can be updated in place.
+    live: Cell<bool>,
     /// The seed of the session and how many seeds were drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
@@ -38,6 +41,7 @@ impl Studio {
         Self(Rc::new(State {
             width: Cell::new(host.width),
             rich: Cell::new(true),
+            live: Cell::new(true),
             host,
             seed: Cell::new(0),
             draws: Cell::new(0),
@@ -74,6 +78,21 @@ impl Studio {
 
     pub(crate) fn set_rich(&self, rich: bool) {
         self.0.rich.set(rich);
+    }
+
+    /// Whether what is displayed can be updated in place: not in a pipe or a file.
+    pub(crate) fn live(&self) -> bool {
+        self.0.live.get()
+    }
+
+    pub(crate) fn set_live(&self, live: bool) {
+        self.0.live.set(live);
+    }
+
+    /// A name for a display that no other of this process has.
+    pub(crate) fn display_id(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn say(&self, output: Output) {

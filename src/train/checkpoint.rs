@@ -4,74 +4,94 @@
 //! OUT/                      the model as the run left it, and tokenizer.json
 //! OUT/best_model/           the model with the lowest held-out loss
 //! OUT/checkpoint-N/         all that is needed to go on after step N:
-//!     config.json …         the model, in the files of Model::save
+//!     config.json …         the model, in the files of Model::save, adapter included
 //!     tokenizer.json        how the ids were made
 //!     optimizer.*           the moments, in the files of AdamW::save
-//!     trainer_state.json    options, history, place in the order of batches, and what the data were
+//!     ema.safetensors       the running mean of the weights, if one is kept
+//!     trainer_state.json    options, schedule, history, seeds and the place in the order of batches, what the data
+//!                           were, the version of this file's format and of the program
+//! OUT/diverged-N/           a checkpoint from which the run stopped learning, set aside
 //! ```
-//! Folders appear whole or not at all. A run that begins anew in the folder of another replaces its checkpoints.
+//! Folders appear whole or not at all. All that is drawn (order of rows, dropout) is a function of the seed and of the
+//! step, so seed, step and position are the whole random state. A run that begins anew in the folder of another replaces
+//! its checkpoints.
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::{Error, Result};
-use crate::nn::Model;
-use crate::progress::Progress;
-use crate::tokens::Tokenizer;
-use crate::train::{Step, TrainOptions, Trainer, files};
+use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
 
-const STATE: &str = "trainer_state.json";
-const TOKENIZER: &str = "tokenizer.json";
-const PREFIX: &str = "checkpoint-";
+pub(super) const STATE: &str = "trainer_state.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
+pub(super) const PREFIX: &str = "checkpoint-";
+const DIVERGED: &str = "diverged-";
+
+/// The version of [`State`]; a file with a higher one is of a later program.
+pub(super) const FORMAT: u32 = 1;
 
 /// What a trainer is beside model and optimizer.
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
-    step: u64,
+pub(super) struct State {
+    /// Version of the format.
+    pub(super) format: u32,
+    /// Version of the program that wrote it.
+    pub(super) code_version: String,
+    pub(super) step: u64,
     /// Batches taken.
-    position: u64,
-    options: TrainOptions,
-    data: Origin,
-    history: Vec<Step>,
+    pub(super) position: u64,
+    /// Seed of the order of batches and of dropout.
+    pub(super) seed: u64,
+    /// The learning rate over the run, as the options make it.
+    pub(super) schedule: Schedule,
+    pub(super) options: TrainOptions,
+    pub(super) data: Origin,
+    pub(super) history: Vec<Step>,
 }
 
 /// What the data were, so that the same can be built again and others are noticed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Origin {
-    files: Vec<PathBuf>,
-    options: DatasetOptions,
-    rows: usize,
-    fingerprint: String,
+pub(super) struct Origin {
+    /// The folder of a saved dataset; else they were made of `files`.
+    pub(super) source: Option<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) options: DatasetOptions,
+    pub(super) rows: usize,
+    pub(super) fingerprint: String,
 }
 
 impl Trainer {
-    /// Writes the model and its tokenizer to the run's folder.
+    /// Writes the model and its tokenizer to the run's folder; the running mean of the weights, if one is kept.
     ///
     /// # Errors
     /// Refuses a run without a folder.
     pub fn save(&self) -> Result<()> {
         let out = self.out()?;
         files::make_folder(out)?;
-        self.save_model(out)
+        self.averaged(|| self.save_model(out))
     }
 
     pub(super) fn save_best(&self) -> Result<()> {
-        files::replace_folder(&self.out()?.join("best_model"), |dir| self.save_model(dir))
+        let best = self.out()?.join("best_model");
+        self.averaged(|| files::replace_folder(&best, |dir| self.save_model(dir)))
     }
 
-    /// Writes all that is needed to go on from here, and removes checkpoints beyond `save_total_limit`.
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
+    /// Writes all that is needed to go on from here, and removes checkpoints beyond `save_total_limit`: its folder.
+    pub(super) fn checkpoint(&mut self) -> Result<PathBuf> {
         let out = self.out()?;
         let earlier = checkpoints(out);
         let state = State {
+            format: FORMAT,
+            code_version: env!("CARGO_PKG_VERSION").into(),
             step: self.steps(),
             position: self.order.position(),
+            seed: self.options.seed,
+            schedule: self.options.plan(),
             options: self.options.clone(),
             data: Origin {
+                source: self.data.source.clone(),
                 files: self.data.files.clone(),
                 options: self.data.options.clone(),
                 rows: self.data.train.len(),
@@ -80,72 +100,33 @@ impl Trainer {
             history: self.history.clone(),
         };
         let target = out.join(format!("{PREFIX}{}", self.steps()));
-        files::replace_folder(&target, |dir| {
+        let written = files::replace_folder(&target, |dir| {
             self.save_model(dir)?;
             self.optimizer.save(dir)?;
+            if let Some(ema) = &self.ema {
+                ema.save(dir, &self.parameters)?;
+            }
             files::write_json(&dir.join(STATE), &state)
-        })?;
-        let mut earlier: Vec<PathBuf> = earlier.into_iter().filter(|path| *path != target).collect();
-        if self.saved.is_some() {
-            let kept = self.options.save_total_limit.map_or(usize::MAX, |limit| limit - 1);
-            earlier.truncate(earlier.len().saturating_sub(kept));
-        } // else they are those of a run that this one replaces
-        remove(&earlier)?;
+        });
+        written.map_err(|e| keep_going(e, earlier.last()))?;
+        // Those of a run that this one replaces go, and those of a course that was left for an earlier checkpoint.
+        let stale = |(step, path): &(u64, PathBuf)| *path != target && (self.saved.is_none() || *step > self.steps());
+        let (gone, ours): (Vec<_>, Vec<_>) = earlier.into_iter().partition(stale);
+        let mut surplus: Vec<_> = ours.into_iter().filter(|(_, path)| *path != target).collect();
+        let kept = self.options.save_total_limit.map_or(usize::MAX, |limit| limit - 1);
+        surplus.truncate(surplus.len().saturating_sub(kept));
+        gone.iter().chain(&surplus).try_for_each(|(_, path)| files::remove(path))?;
         self.saved = Some(self.steps());
-        Ok(())
-    }
-
-    /// Goes on with a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
-    ///
-    /// Without `data` they are built again from the same files. `overrides` is a map of training options that replace
-    /// those of the run; the order of the batches cannot be changed. On the CPU the steps that follow are those of a run
-    /// that never stopped, bit for bit.
-    ///
-    /// # Errors
-    /// Names a folder without a checkpoint, an unknown option, and data that are not those of the run.
-    pub fn resume(
-        dir: &Path,
-        data: Option<Dataset>,
-        overrides: &Value,
-        device: &Device,
-        progress: &Progress,
-    ) -> Result<Self> {
-        let checkpoint = if dir.join(STATE).is_file() { Some(dir.to_path_buf()) } else { checkpoints(dir).pop() };
-        let checkpoint = checkpoint.ok_or_else(|| {
-            Error::mistake(format!("there is no checkpoint in {}", dir.display()))
-                .with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N"))
-        })?;
-        let state: State = files::read_json(&checkpoint.join(STATE))?;
-        let options = with_overrides(&state.options, overrides)?;
-        let tokenizer = Tokenizer::load(checkpoint.join(TOKENIZER))?;
-        let data = match data {
-            Some(data) => data,
-            None => Dataset::build(&state.data.files, tokenizer.into(), &state.data.options, progress)?,
-        };
-        if fingerprint(&data) != state.data.fingerprint {
-            let message = format!("these are not the data of the run in {}", checkpoint.display());
-            return Err(Error::mistake(message).with_hint(format!(
-                "it had {} rows from {} files; give resume the same dataset",
-                state.data.rows,
-                state.data.files.len()
-            )));
-        }
-        let model = Model::load(&checkpoint, device)?;
-        let mut trainer = Self::new(model, data, options)?;
-        trainer.optimizer.load(&checkpoint)?;
-        trainer.order.seek(state.position);
-        trainer.saved = Some(state.step);
-        trainer.history = state.history;
-        Ok(trainer)
+        Ok(target)
     }
 
     /// The newest checkpoint in the folder of a run, if there is one.
     pub fn latest_checkpoint(out: &Path) -> Option<PathBuf> {
-        checkpoints(out).pop()
+        checkpoints(out).pop().map(|(_, path)| path)
     }
 
-    fn out(&self) -> Result<&Path> {
-        self.options.out.as_deref().ok_or_else(|| {
+    pub(super) fn out(&self) -> Result<&Path> {
+        self.options.output_dir.as_deref().ok_or_else(|| {
             Error::mistake("this run has no folder to save to").with_hint("give the trainer one: out: \"my_run\"")
         })
     }
@@ -156,8 +137,17 @@ impl Trainer {
     }
 }
 
-/// The checkpoints in a folder, the oldest first.
-fn checkpoints(out: &Path) -> Vec<PathBuf> {
+/// What to do when a checkpoint could not be written.
+fn keep_going(error: Error, last: Option<&(u64, PathBuf)>) -> Error {
+    let last = match last {
+        Some((_, path)) => format!("{} is whole", path.display()),
+        None => "there is no earlier checkpoint".into(),
+    };
+    error.with_hint(format!("make room, then fit() goes on from here; {last}"))
+}
+
+/// The checkpoints in a folder with their steps, the oldest first.
+pub(super) fn checkpoints(out: &Path) -> Vec<(u64, PathBuf)> {
     let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {
         let number: u64 = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
@@ -165,15 +155,18 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
     });
     let mut numbered: Vec<_> = numbered.collect();
     numbered.sort();
-    numbered.into_iter().map(|(_, path)| path).collect()
+    numbered
 }
 
-fn remove(folders: &[PathBuf]) -> Result<()> {
-    folders.iter().try_for_each(|dir| std::fs::remove_dir_all(dir).map_err(|e| Error::io("cannot remove", dir, e)))
+/// Gives a checkpoint from which the run no longer learned another name, so that nothing goes on from it.
+pub(super) fn set_aside(checkpoint: &Path, step: u64) -> Result<()> {
+    let aside = checkpoint.with_file_name(format!("{DIVERGED}{step}"));
+    files::remove(&aside)?;
+    std::fs::rename(checkpoint, &aside).map_err(|e| Error::io("cannot move", checkpoint, e))
 }
 
 /// A number that other rows would hardly have (FNV-1a over the rows of both splits and their place).
-fn fingerprint(data: &Dataset) -> String {
+pub(super) fn fingerprint(data: &Dataset) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut take = |value: u64| hash = (hash ^ value).wrapping_mul(0x0100_0000_01b3);
     for split in [&data.train, &data.val] {
@@ -181,28 +174,4 @@ fn fingerprint(data: &Dataset) -> String {
         (0..split.len()).filter_map(|row| split.row(row)).flatten().for_each(|id| take(u64::from(id)));
     }
     format!("{hash:016x}")
-}
-
-/// Options with some of them replaced from a map.
-fn with_overrides(options: &TrainOptions, overrides: &Value) -> Result<TrainOptions> {
-    let none = serde_json::Map::new();
-    let overrides = match overrides {
-        Value::Null => &none,
-        Value::Object(map) => map,
-        other => return Err(Error::mistake(format!("the options of resume must be a map, not {other}"))),
-    };
-    let mut merged = serde_json::to_value(options).map_err(Error::internal)?;
-    for (key, value) in overrides {
-        let Some(place) = merged.get_mut(key) else {
-            let known: Vec<&str> =
-                merged.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
-            return Err(Error::unknown("option of resume", key, &known));
-        };
-        if ["seed", "batch_size", "gradient_accumulation_steps"].contains(&key.as_str()) && place != value {
-            let message = format!("{key} cannot change in the middle of a run: it is {place}, not {value}");
-            return Err(Error::mistake(message).with_hint("load the model and begin a new run"));
-        }
-        *place = value.clone();
-    }
-    serde_json::from_value(merged).map_err(|e| Error::mistake(format!("the options of resume: {e}")))
 }

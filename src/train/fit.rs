@@ -1,61 +1,156 @@
 //! A run from where it stands to its last step, measured and saved on the way.
 
-use crate::error::Result;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
 use crate::progress::{Progress, Task};
-use crate::train::{Step, Trainer};
+use crate::train::checkpoint::{checkpoints, set_aside};
+use crate::train::{Event, Step, Trainer, Watch, files, health};
 
 impl Trainer {
     /// Steps until `max_steps`, measuring and saving on the way.
     ///
     /// # Errors
-    /// See [`Trainer::step`]; what was done is kept, in `out` too, and `fit` goes on from there when called again.
+    /// See [`Trainer::step`]; what was done is kept, in `output_dir` too, and `fit` goes on from there when called again.
     pub fn fit(&mut self, progress: &Progress) -> Result<()> {
-        let Err(reason) = self.run(progress) else { return Ok(()) };
-        let unsaved = self.options.out.is_some() && self.steps() > 0 && self.saved != Some(self.steps());
-        match if unsaved { self.checkpoint() } else { Ok(()) } {
-            Ok(()) => Err(reason),
-            Err(error) => Err(reason.with_hint(format!("what was done could not be saved: {}", error.message()))),
-        }
+        self.fit_with(progress, &mut |_, _| Ok(()))
     }
 
-    fn run(&mut self, progress: &Progress) -> Result<()> {
+    /// [`Trainer::fit`], followed by `watch`.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`], and what `watch` fails with. A run that no longer learns goes back to its last good
+    /// checkpoint and says so.
+    pub fn fit_with(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
+        if let Some(out) = &self.options.output_dir {
+            files::mend(out);
+            files::check_writable(out)?;
+        }
+        let done = self.run(progress, watch);
+        let done = done.map_err(|reason| if self.diverged { self.fall_back(reason) } else { self.keep(reason) });
+        let ended = watch(self, Event::Ended);
+        done.and(ended)
+    }
+
+    fn run(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
+        watch(self, Event::Began)?;
         let left = self.options.max_steps.saturating_sub(self.steps());
         let mut task = progress.task("training", Some(left), "steps");
         loop {
-            self.settle(progress, &mut task)?;
+            self.settle(progress, &mut task, watch)?;
+            if let Some(reason) = self.enough() {
+                self.checkpoint_if_due(true, watch)?;
+                watch(self, Event::StoppedEarly(&reason))?;
+                break;
+            }
             if self.steps() >= self.options.max_steps {
                 break;
             }
             let step = self.step(progress)?;
             task.note(words(&step));
+            watch(self, Event::Stepped(&step))?;
             task.advance(1)?;
         }
-        if self.options.out.is_some() { self.save() } else { Ok(()) }
+        if self.options.output_dir.is_some() { self.save() } else { Ok(()) }
     }
 
-    /// Does what the last step still owes: a measurement, a checkpoint.
-    fn settle(&mut self, progress: &Progress, task: &mut Task) -> Result<()> {
+    /// Does what the last step still owes: a measurement, a take, a checkpoint.
+    fn settle(&mut self, progress: &Progress, task: &mut Task, watch: &mut Watch<'_>) -> Result<()> {
         let Some(&last) = self.history.last() else { return Ok(()) };
         let at_end = last.step >= self.options.max_steps;
         let due = |every: u64| every > 0 && (at_end || last.step.is_multiple_of(every));
         if due(self.options.eval_every) && last.val_loss.is_none() {
             task.note(format!("{}  measuring", words(&last)));
             task.advance(0)?;
-            let loss = self.evaluate(&progress.quiet())?;
-            let best = self.history.iter().filter_map(|step| step.val_loss).all(|other| loss < other);
-            if let Some(last) = self.history.last_mut() {
-                last.val_loss = Some(loss);
-                task.note(words(last));
-            }
-            if best && self.options.out.is_some() {
-                self.save_best()?;
-            }
+            self.measure(progress, task, watch)?;
         }
-        let checkpoint = at_end || due(self.options.checkpoint_every);
-        if checkpoint && self.options.out.is_some() && self.saved != Some(last.step) {
-            self.checkpoint()?;
+        if due(self.options.sample_every) && self.saved != Some(last.step) {
+            watch(self, Event::SampleDue(last.step))?;
+        }
+        self.checkpoint_if_due(at_end || due(self.options.checkpoint_every), watch)
+    }
+
+    fn measure(&mut self, progress: &Progress, task: &mut Task, watch: &mut Watch<'_>) -> Result<()> {
+        let loss = self.evaluate(&progress.quiet())?;
+        let best = self.history.iter().filter_map(|step| step.val_loss).all(|other| loss < other);
+        let Some(last) = self.history.last_mut() else { return Ok(()) };
+        last.val_loss = Some(loss);
+        let last = *last;
+        task.note(words(&last));
+        if best && self.options.output_dir.is_some() {
+            self.save_best()?;
+        }
+        watch(self, Event::Measured(&last))
+    }
+
+    fn checkpoint_if_due(&mut self, due: bool, watch: &mut Watch<'_>) -> Result<()> {
+        if due && self.options.output_dir.is_some() && self.saved != Some(self.steps()) {
+            let folder = self.checkpoint()?;
+            watch(self, Event::Saved(&folder))?;
         }
         Ok(())
+    }
+
+    /// Why the run ends before `max_steps`, if the held-out loss has not fallen for as long as was allowed.
+    fn enough(&self) -> Option<String> {
+        let patience = self.options.early_stopping_patience;
+        if patience == 0 || self.steps() >= self.options.max_steps {
+            return None;
+        }
+        let measured = self.history.iter().filter_map(|step| Some((step.step, step.val_loss?)));
+        let (mut best, mut since) = ((0, f64::INFINITY), 0);
+        for (step, loss) in measured {
+            if loss < best.1 - self.options.early_stopping_threshold {
+                (best, since) = ((step, loss), 0);
+            } else {
+                since += 1;
+            }
+        }
+        let (step, loss) = best;
+        (since >= patience).then(|| {
+            format!(
+                "the held-out loss has not fallen for {since} measurements; it was lowest at step {step}, {loss:.4}"
+            )
+        })
+    }
+
+    /// Saves what was done before a stop or a failure.
+    fn keep(&mut self, reason: Error) -> Error {
+        let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved != Some(self.steps());
+        match if unsaved { self.checkpoint().map(|_| ()) } else { Ok(()) } {
+            Ok(()) => reason,
+            Err(error) => reason.with_hint(format!("what was done could not be saved: {}", error.message())),
+        }
+    }
+
+    /// Goes back to where the run still learned, and says so.
+    fn fall_back(&mut self, reason: Error) -> Error {
+        let failed = self.steps() + 1;
+        let said = match self.last_good(failed) {
+            Ok(Some(folder)) => match self.back_to(&folder) {
+                Ok(()) => format!("the run is back at its last good checkpoint, {}", folder.display()),
+                Err(error) => format!("{} could not be read: {}", folder.display(), error.message()),
+            },
+            Ok(None) => return self.keep(reason),
+            Err(error) => format!("its checkpoints could not be put in order: {}", error.message()),
+        };
+        let hint = reason.hint().map(|hint| hint.split(';').next().unwrap_or(hint).to_string());
+        reason.with_hint(format!("{}{said}", hint.map_or(String::new(), |hint| hint + "; ")))
+    }
+
+    /// The newest checkpoint from before the trouble; those after it are set aside.
+    fn last_good(&mut self, failed: u64) -> Result<Option<PathBuf>> {
+        let Some(saved) = self.saved else { return Ok(None) };
+        let out = self.out()?.to_path_buf();
+        let ours: Vec<_> = checkpoints(&out).into_iter().filter(|(step, _)| *step <= saved).collect();
+        // With weights that are numbers, a loss that is none comes from the last steps at most.
+        let margin = if health::finite(&self.parameters)? { health::RECENT as u64 } else { 1 };
+        let good = |step: u64| step + margin < failed;
+        let Some(at) = ours.iter().rposition(|(step, _)| good(*step)) else { return Ok(None) };
+        for (step, folder) in &ours[at + 1..] {
+            set_aside(folder, *step)?;
+        }
+        Ok(Some(ours[at].1.clone()))
     }
 }
 

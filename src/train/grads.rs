@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Tensor};
 
+use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::Parameter;
 use crate::nn::ops::square_norm;
+use crate::nn::{Model, Parameter, Pass};
 
 /// One tensor for each trainable parameter, in their order.
 #[derive(Debug, Clone)]
@@ -27,6 +28,22 @@ impl Grads {
             Ok((name.clone(), gradient))
         });
         Ok(Self { entries: entries.collect::<Result<_>>()? })
+    }
+
+    /// The loss of a batch and its gradients, with activations computed again on the way back instead of being kept.
+    ///
+    /// # Errors
+    /// See [`Model::loss`].
+    pub fn recomputed(model: &Model, batch: &Batch, pass: &Pass) -> Result<(Tensor, Self)> {
+        let (loss, gradients) = model.loss_and_gradients(batch, pass)?;
+        let entries = model.parameters().into_iter().zip(gradients).map(|(Parameter { name, var }, gradient)| {
+            let gradient = match gradient {
+                Some(gradient) => gradient.contiguous()?,
+                None => var.zeros_like()?,
+            };
+            Ok((name, gradient))
+        });
+        Ok((loss, Self { entries: entries.collect::<Result<_>>()? }))
     }
 
     /// The names and gradients.

@@ -2,19 +2,25 @@
 
 mod adamw;
 mod checkpoint;
+mod ema;
 mod files;
 mod fit;
 mod grads;
+mod health;
 mod loss;
 mod options;
+mod resume;
+mod room;
 mod schedule;
 #[cfg(test)]
 mod tests;
 mod trainer;
+mod watch;
 
 pub use adamw::{AdamW, AdamWOptions};
 pub use grads::Grads;
 pub use loss::held_out_loss;
-pub use options::TrainOptions;
+pub use options::{BatchSize, MixedPrecision, TrainOptions};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::{Step, Trainer};
+pub use watch::{Event, Watch};

@@ -9,17 +9,19 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
 use crate::nn::{Model, Parameter, Pass};
 use crate::progress::Progress;
+use crate::train::ema::Ema;
 use crate::train::loss::counts;
-use crate::train::{AdamW, Grads, Schedule, TrainOptions, held_out_loss};
+use crate::train::{AdamW, BatchSize, Grads, MixedPrecision, Schedule, TrainOptions, health, held_out_loss, room};
 
 /// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Step {
     /// The step, the first being 1.
     pub step: u64,
@@ -46,10 +48,15 @@ pub struct Trainer {
     pub(super) history: Vec<Step>,
     /// The step after which the last checkpoint was written, by this run.
     pub(super) saved: Option<u64>,
+    /// The running mean of the weights, if one is kept.
+    pub(super) ema: Option<Ema>,
+    /// Whether the last step that was tried failed because the run no longer learns.
+    pub(super) diverged: bool,
     /// A number that tells these data from others, once a checkpoint has asked for it.
     pub(super) fingerprint: OnceLock<String>,
-    parameters: Vec<Parameter>,
+    pub(super) parameters: Vec<Parameter>,
     plan: Schedule,
+    notes: Vec<String>,
 }
 
 impl Trainer {
@@ -57,15 +64,42 @@ impl Trainer {
     ///
     /// # Errors
     /// Refuses options out of range, a model in which nothing trains, and data that do not fit the model.
-    pub fn new(model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
+    pub fn new(model: Model, data: Dataset, mut options: TrainOptions) -> Result<Self> {
         options.validate()?;
         fits(&model, &data, &options)?;
         let parameters = model.parameters();
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
-        let order = data.train.batches(options.batch_size, options.seed, None);
-        let plan = options.plan();
-        let (history, saved, fingerprint) = (Vec::new(), None, OnceLock::new());
-        Ok(Self { model, data, options, optimizer, order, history, saved, fingerprint, parameters, plan })
+        let mut notes = Vec::new();
+        if options.batch_size == BatchSize::Auto {
+            notes.push(divide(&model, &mut options, optimizer.memory(), data.train.width())?);
+        }
+        if options.mixed_precision != MixedPrecision::No && model.device().is_cpu() {
+            notes.push("mixed_precision: products stay f32, which is exact and on a CPU faster".into());
+        }
+        let order = data.train.batches(options.rows(), options.seed, None);
+        let ema = (options.ema > 0.0).then(|| Ema::new(options.ema, &parameters)).transpose()?;
+        let (plan, fingerprint) = (options.plan(), OnceLock::new());
+        let (history, saved, diverged) = (Vec::new(), None, false);
+        Ok(Self {
+            model,
+            data,
+            options,
+            optimizer,
+            order,
+            history,
+            saved,
+            ema,
+            diverged,
+            fingerprint,
+            parameters,
+            plan,
+            notes,
+        })
+    }
+
+    /// What was decided for the caller, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// One step: micro-batches, backward, clip, update. A stop in the middle leaves everything as it was before.
@@ -85,12 +119,21 @@ impl Trainer {
         }
     }
 
-    /// Held-out loss now.
+    /// Held-out loss now, of the running mean of the weights if one is kept.
     ///
     /// # Errors
     /// See [`held_out_loss`](crate::train::held_out_loss).
     pub fn evaluate(&self, progress: &Progress) -> Result<f64> {
-        held_out_loss(&self.model, &self.data.val, self.options.batch_size, self.options.eval_batches, progress)
+        let Self { model, data, options, .. } = self;
+        self.averaged(|| held_out_loss(model, &data.val, options.rows(), options.eval_batches, progress))
+    }
+
+    /// Does something while the weights are their running mean, if one is kept.
+    pub(super) fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &self.ema {
+            Some(ema) if !self.history.is_empty() => ema.during(&self.parameters, work),
+            _ => work(),
+        }
     }
 
     /// Steps done.
@@ -118,19 +161,34 @@ impl Trainer {
         &self.options
     }
 
+    /// Bytes that training takes beside the model itself: gradients, moments, the running mean.
+    pub fn memory(&self) -> usize {
+        let copies = 1 + usize::from(self.ema.is_some());
+        self.optimizer.memory() + copies * 4 * self.model.trainable()
+    }
+
     fn attempt(&mut self, progress: &Progress) -> Result<Step> {
+        self.diverged = false;
         let begun = Instant::now();
         let (number, lr) = (self.steps() + 1, self.plan.at(self.steps()));
         let batches: Vec<Batch> = self.order.by_ref().take(self.options.gradient_accumulation_steps).collect();
         let (loss, grads) = self.gradients(number, &batches, progress)?;
         let grad_norm = grads.norm()?;
         if !grad_norm.is_finite() {
-            return Err(diverged("gradient", number, grad_norm, lr));
+            return Err(self.no_number("gradient", number, grad_norm));
+        }
+        if let Some((mean, median)) = health::spike(&self.history, loss, self.options.spike_factor) {
+            self.diverged = true;
+            let message = format!("the loss leapt: {mean:.2} over the last steps to {number}, {median:.2} before");
+            return Err(Error::mistake(message).with_hint("a lower lr, or a longer warm-up, may help"));
         }
         let max = self.options.max_grad_norm;
         let grads = if max > 0.0 { grads.clip_from(grad_norm, max)? } else { grads };
         self.optimizer.set_lr(lr)?;
         self.optimizer.step(&grads)?;
+        if let Some(ema) = &mut self.ema {
+            ema.take(&self.parameters, number)?;
+        }
         let pad = self.data.tokenizer.pad();
         let tokens = batches.iter().flat_map(|batch| &batch.tokens).filter(|&&id| id != pad).count();
         let tokens_per_second = tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
@@ -138,7 +196,7 @@ impl Trainer {
     }
 
     /// The loss of a step and its gradients.
-    fn gradients(&self, number: u64, batches: &[Batch], progress: &Progress) -> Result<(f64, Grads)> {
+    fn gradients(&mut self, number: u64, batches: &[Batch], progress: &Progress) -> Result<(f64, Grads)> {
         let counted: usize = batches.iter().map(counts).sum();
         let (mut loss, mut grads) = (0.0, None::<Grads>);
         for (micro, batch) in batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0) {
@@ -146,13 +204,13 @@ impl Trainer {
             let seed = dropout_seed(self.options.seed, number, micro as u64);
             let pass = Pass { dropout_seed: Some(seed), interrupt: progress.interrupt().clone() };
             let share = counts(batch) as f64 / counted as f64;
-            let mean = self.model.loss(batch, &pass)?;
+            let (mean, back) = self.way_back(batch, &pass)?;
             let value = f64::from(mean.to_scalar::<f32>()?);
             if !value.is_finite() {
-                return Err(diverged("loss", number, value, self.plan.at(number - 1)));
+                return Err(self.no_number("loss", number, value));
             }
             loss += share * value;
-            let part = Grads::backward(&if share < 1.0 { (mean * share)? } else { mean }, &self.parameters)?;
+            let part = back.gradients(mean, share, &self.parameters)?;
             grads = Some(match grads {
                 Some(sum) => sum.add(&part)?,
                 None => part,
@@ -162,6 +220,55 @@ impl Trainer {
             grads.ok_or_else(|| Error::mistake(format!("the batches of step {number} hold nothing to learn")))?;
         Ok((loss, grads))
     }
+
+    /// The mean loss of a micro-batch, and how to come by its gradients.
+    fn way_back(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Back)> {
+        if self.options.gradient_checkpointing {
+            let (mean, grads) = Grads::recomputed(&self.model, batch, pass)?;
+            return Ok((mean, Back::Done(grads)));
+        }
+        Ok((self.model.loss(batch, pass)?, Back::Ahead))
+    }
+
+    fn no_number(&mut self, what: &str, step: u64, value: f64) -> Error {
+        self.diverged = true;
+        let (lr, before) = (self.plan.at(step - 1), step - 1);
+        Error::mistake(format!("the {what} of step {step} is {value}")).with_hint(format!(
+            "a lower lr (it was {lr:.1e}) or max_grad_norm may help; the weights are still those of step {before}"
+        ))
+    }
+}
+
+/// Whether the gradients of a loss are known.
+enum Back {
+    Ahead,
+    Done(Grads),
+}
+
+impl Back {
+    /// Those of `share` times the loss.
+    fn gradients(self, loss: Tensor, share: f64, parameters: &[Parameter]) -> Result<Grads> {
+        match self {
+            Self::Done(grads) if share < 1.0 => grads.scale(share),
+            Self::Done(grads) => Ok(grads),
+            Self::Ahead => Grads::backward(&if share < 1.0 { (loss * share)? } else { loss }, parameters),
+        }
+    }
+}
+
+/// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so.
+fn divide(model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
+    let whole = options.global_batch_size;
+    let (rows, why) = match room::free_memory().filter(|_| model.device().is_cpu()) {
+        Some(free) => {
+            let free_gib = free as f64 / f64::from(1 << 30);
+            (room::rows_that_fit(model, options, moments, width, free)?, format!("{free_gib:.1} GiB are free"))
+        }
+        None => (1, "how much memory is free is not known here".into()),
+    };
+    options.batch_size = BatchSize::Rows(rows);
+    options.gradient_accumulation_steps = whole / rows;
+    Ok(format!("batch_size: {rows} rows at a time, {} times a step; {why}", whole / rows))
 }
 
 fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
@@ -186,13 +293,6 @@ fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
         return Err(Error::mistake(message).with_hint("build the dataset with val: 0.1, or set eval_every: 0"));
     }
     Ok(())
-}
-
-fn diverged(what: &str, step: u64, value: f64, lr: f64) -> Error {
-    Error::mistake(format!("the {what} of step {step} is {value}")).with_hint(format!(
-        "a lower lr (it was {lr:.1e}) or max_grad_norm may help; the weights are still those of step {}",
-        step - 1
-    ))
 }
 
 /// The seed of the dropout masks of one micro-batch (the finaliser of SplitMix64, Steele et al. 2014, over the three).

@@ -126,6 +126,7 @@ impl About {
             broken: broken.collect(),
             tokenizer,
             options,
+            source: None,
         }
     }
 }

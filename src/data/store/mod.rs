@@ -82,7 +82,9 @@ impl Dataset {
             None => Split::from_rows(&[], &tokenizer)?,
         };
         about.check_rows(&about_file, [train.len(), val.len()])?;
-        Ok(about.dataset(train, val, tokenizer))
+        // Whole, so that it is found again from another place.
+        let source = Some(dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()));
+        Ok(Self { source, ..about.dataset(train, val, tokenizer) })
     }
 }
 

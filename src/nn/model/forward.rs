@@ -1,6 +1,6 @@
 //! Ids in, logits out: the passes of a [`Model`].
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 
 use super::core::Run;
 use super::{Model, Pass};
@@ -31,6 +31,29 @@ impl Model {
     /// # Errors
     /// See [`Model::forward`]; a batch whose labels all count for nothing is refused.
     pub fn loss(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        self.check_labels(batch)?;
+        self.mean_loss(&self.logits(batch, pass)?, batch, pass)
+    }
+
+    /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
+    /// [`Model::parameters`] (`None` where the loss does not reach it). Activations are not kept but computed again on
+    /// the way back, block by block: a step takes a third more time, and memory for one block instead of all.
+    ///
+    /// # Errors
+    /// See [`Model::loss`].
+    pub fn loss_and_gradients(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+        self.check_labels(batch)?;
+        let vars: Vec<Var> = self.parameters().into_iter().map(|parameter| parameter.var).collect();
+        self.core.recomputed(&self.tokens(batch)?, pass, &vars, |logits| self.mean_loss(logits, batch, pass))
+    }
+
+    /// logits (batch, time, vocabulary) -> scalar
+    fn mean_loss(&self, logits: &Tensor, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        let rows = logits.reshape((batch.labels.len(), self.config.vocab_size))?; // (batch · time, vocabulary)
+        ops::cross_entropy(&rows, &batch.labels, &pass.interrupt)
+    }
+
+    fn check_labels(&self, batch: &Batch) -> Result<()> {
         let vocabulary = self.config.vocab_size;
         if batch.labels.len() != batch.tokens.len() {
             let (labels, tokens) = (batch.labels.len(), batch.tokens.len());
@@ -40,12 +63,10 @@ impl Model {
             return Err(Error::mistake("no label of the batch counts, so it has no loss")
                 .with_hint("padding and chord tokens are not predicted; take a batch with notes in it"));
         }
-        if let Some(&label) = batch.labels.iter().find(|&&label| label != IGNORE && label as usize >= vocabulary) {
-            return Err(self.beyond("label", label));
+        match batch.labels.iter().find(|&&label| label != IGNORE && label as usize >= vocabulary) {
+            Some(&label) => Err(self.beyond("label", label)),
+            None => Ok(()),
         }
-        let logits = self.logits(batch, pass)?; // (batch, time, vocabulary)
-        let rows = logits.reshape((batch.labels.len(), vocabulary))?; // (batch · time, vocabulary)
-        ops::cross_entropy(&rows, &batch.labels, &pass.interrupt)
     }
 
     /// Takes new ids (batch, new) into the cache and gives the logits of the last of them: (batch, vocabulary).

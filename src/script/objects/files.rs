@@ -22,6 +22,13 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function("exists(path: string) -> bool", "True when there is a file or folder.", |path: &str| {
         Path::new(path).exists()
     });
+    kit.function(
+        "make_folder(path: string)",
+        "Makes a folder and those above it, if they are not there.",
+        |path: &str| -> Fallible<()> {
+            Ok(std::fs::create_dir_all(path).map_err(|e| Error::io("cannot make the folder", path, e))?)
+        },
+    );
     kit.function("read(path: string) -> string", "The text of a file.", |path: &str| -> Fallible<String> {
         Ok(std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?)
     });

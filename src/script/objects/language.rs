@@ -9,10 +9,10 @@ use crate::config;
 use crate::plot;
 use crate::script::convert::{count, from_json};
 use crate::script::failure::{Fallible, mistake};
+use crate::script::help;
 use crate::script::kit::Kit;
 use crate::script::objects::Text;
 use crate::script::studio::Studio;
-use crate::script::{Output, help, show};
 
 /// A sleeper looks for a stop so often.
 const NAP: Duration = Duration::from_millis(20);
@@ -24,25 +24,6 @@ pub(super) fn register(kit: &mut Kit) {
 }
 
 fn output(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
-        "display(value: any)",
-        "Shows a value in its richest form: a picture in a notebook, text in a terminal.",
-        move |value: Dynamic| {
-            let bundle = show::all(&studio, &value);
-            studio.say(Output::Display { bundle, id: None });
-        },
-    );
-    let studio = kit.studio();
-    kit.function("clear_output()", "Takes away what the cell has shown so far; in a terminal it stays.", move || {
-        studio.say(Output::Clear { wait: false })
-    });
-    let studio = kit.studio();
-    kit.function(
-        "clear_output(wait: bool)",
-        "Takes away what the cell has shown so far, with `true` not before there is something new to show.",
-        move |wait: bool| studio.say(Output::Clear { wait }),
-    );
     let studio = kit.studio();
     kit.function(
         "input(prompt: string) -> string",

@@ -1,7 +1,10 @@
 //! Report: how good a model is on held-out pieces.
 
+use rhai::{Array, Dynamic, Map};
+
 use crate::metrics;
 use crate::script::failure::Fallible;
+use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Split};
 
@@ -20,6 +23,24 @@ impl Object for Report {
 
     fn text(&self, _width: usize) -> String {
         self.0.to_string()
+    }
+
+    fn html(&self) -> Option<String> {
+        let r = &self.0;
+        let share = |name: &str, share: f64| {
+            let text = if share.is_nan() { "–".into() } else { format!("{:.1} %", 100.0 * share) };
+            vec![Cell::Word(name.into()), Cell::Number(text), Cell::Bar(share)]
+        };
+        let figure = |name: &str, text: String| vec![Cell::Word(name.into()), Cell::Number(text)];
+        let rows = [
+            figure("loss", format!("{:.4}", r.loss)),
+            figure("perplexity", format!("{:.2}", r.perplexity)),
+            share("note accuracy", r.note_accuracy),
+            share("rhythm accuracy", r.rhythm_accuracy),
+            share("harmonic consistency", r.harmonic_consistency),
+            figure("tokens", r.tokens.to_string()),
+        ];
+        Some(html::table(&["", "", ""], &rows))
     }
 }
 
@@ -44,6 +65,16 @@ pub(super) fn register(kit: &mut Kit) {
         "harmonic_consistency -> float",
         "Share of the predicted pitches that are tones of the chord in force.",
         |r: &mut Report| r.0.harmonic_consistency,
+    );
+    report.get(
+        "intervals -> map",
+        "Where each figure lies with 95 % confidence: an array of low and high.",
+        |r: &mut Report| -> Map {
+            let names = ["loss", "perplexity", "note_accuracy", "rhythm_accuracy", "harmonic_consistency"];
+            let ends =
+                |i: &metrics::Interval| Dynamic::from(vec![Dynamic::from(i.low), Dynamic::from(i.high)] as Array);
+            names.iter().zip(&r.0.intervals).map(|(name, interval)| ((*name).into(), ends(interval))).collect()
+        },
     );
     report.get("tokens -> int", "Tokens measured.", |r: &mut Report| r.0.tokens as i64);
 }

@@ -11,6 +11,8 @@ use crate::plot;
 use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::following::Following;
+use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
 use crate::script::studio::Studio;
 use crate::train::{self, Step, TrainOptions};
@@ -29,8 +31,9 @@ pub(crate) struct History(Rc<Vec<Step>>);
 /// The options of `trainer`, in the words of [`TrainOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("lr", "peak learning rate (2e-4)"),
-    ("batch_size", "rows in a micro-batch (4)"),
+    ("batch_size", "rows in a micro-batch (4); \"auto\" takes what fits the memory"),
     ("gradient_accumulation_steps", "micro-batches in a step (1)"),
+    ("global_batch_size", "rows in a step when batch_size is \"auto\" (16)"),
     ("max_steps", "steps of the run (100)"),
     ("schedule", "shape of the learning rate: \"cosine\", \"linear\", \"constant\""),
     ("schedule_steps", "steps over which it is laid (max_steps)"),
@@ -38,12 +41,26 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("min_lr", "learning rate at the end of the schedule (0)"),
     ("max_grad_norm", "gradients are clipped to this norm (1); 0 clips nothing"),
     ("betas", "decay of the moments ([0.9, 0.999])"),
-    ("weight_decay", "decoupled weight decay (0)"),
+    ("eps", "added to the root of the second moment (1e-8)"),
+    ("weight_decay", "decoupled weight decay (0); norms and biases have none"),
+    ("bits", "bits of the moments: 32 or 8 (32)"),
+    ("ema", "decay of a running mean of the weights, which is then measured and saved (0: none)"),
+    ("mixed_precision", "number format of products: \"no\", \"bf16\", \"f16\" (no); f32 on a CPU"),
+    ("gradient_checkpointing", "compute activations again on the way back instead of keeping them (false)"),
     ("eval_every", "steps between measurements of the held-out loss (0: never)"),
     ("eval_batches", "batches of one measurement (all)"),
+    ("early_stopping_patience", "measurements without a better loss that end the run (0: never)"),
+    ("early_stopping_threshold", "a loss is better when lower by this much (0)"),
+    ("spike_factor", "the run stops when its loss rises by this factor (2; 0: never)"),
     ("checkpoint_every", "steps between checkpoints (0: at the end)"),
     ("save_total_limit", "checkpoints kept (all)"),
-    ("out", "folder of the run; nothing is written without"),
+    ("sample_every", "steps between takes, written to samples/ in the run's folder (0: never)"),
+    ("sample_chords", "chords the takes are over (none)"),
+    ("sample_tokens", "tokens of a take (256)"),
+    ("out", "folder of the run; nothing is written without; also output_dir"),
+    ("track", "where the course of the run goes: [\"jsonl\", \"tensorboard\", \"wandb\"]"),
+    ("run_name", "name of the run there (that of the folder)"),
+    ("wandb_project", "project of the run in Weights & Biases"),
     ("seed", "order of batches and dropout (the session's when absent)"),
 ];
 
@@ -205,6 +222,7 @@ fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<T
     if !map.contains_key("seed") {
         chosen.seed = studio.next_seed();
     }
+    Following::check(&chosen)?;
     let run = train::Trainer::new(model.model.clone(), (*data.0).clone(), chosen)?;
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
@@ -221,6 +239,7 @@ fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
     };
     let overrides = json_map("resume", &map)?;
     let run = train::Trainer::resume(Path::new(dir), data, &overrides, &studio.device(), studio.progress())?;
+    Following::check(run.options())?;
     let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
@@ -236,7 +255,20 @@ fn work(trainer: &mut Members<Trainer>) {
     trainer.method(
         "fit()",
         "Steps until max_steps, measuring and saving on the way. After a stop it goes on from there.",
-        move |t: &mut Trainer| -> Fallible<()> { Ok(t.run.borrow_mut().fit(studio.progress())?) },
+        move |t: &mut Trainer| -> Fallible<()> {
+            let mut following = Following::new(&studio);
+            let mut run = t.run.borrow_mut();
+            let Some(mut panel) = Panel::new(&studio) else {
+                return Ok(run.fit_with(studio.progress(), &mut |run, event| following.hear(run, event))?);
+            };
+            // The panel says what the bar would say.
+            let progress = studio.progress().quiet();
+            Ok(run.fit_with(&progress, &mut |run, event| {
+                let heard = following.hear(run, event);
+                panel.hear(run, &event, following.take.as_ref());
+                heard
+            })?)
+        },
     );
     let studio = trainer.studio();
     trainer.method("evaluate() -> float", "The held-out loss now.", move |t: &mut Trainer| -> Fallible<f64> {

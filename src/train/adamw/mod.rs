@@ -1,14 +1,18 @@
 //! AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101) with PyTorch's arithmetic and defaults.
 //!
 //! The update itself is [`adamw_step`]; here stand the options, the moments, and what is refused before anything
-//! changes. Parameters of one axis (norms, vectors) are not decayed.
+//! changes. Parameters of one axis (norms, biases) are not decayed. With `bits: 8` the moments are kept in 8 bits.
 
+mod eight;
 mod options;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use options::AdamWOptions;
+
+use candle_core::{Tensor, Var};
+use eight::Moments8;
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
@@ -19,10 +23,27 @@ use crate::train::Grads;
 #[derive(Debug)]
 pub struct AdamW {
     parameters: Vec<Parameter>,
-    /// The running means of each gradient and of its square; empty before the first step.
-    moments: Vec<(Vec<f32>, Vec<f32>)>,
+    moments: Vec<Moments>,
     options: AdamWOptions,
     steps: u64,
+}
+
+/// The running means of a gradient and of its square.
+#[derive(Debug, Clone, PartialEq)]
+enum Moments {
+    /// In 32 bits; empty before the first step.
+    Full(Vec<f32>, Vec<f32>),
+    /// In 8 bits.
+    Eight(Moments8),
+}
+
+impl Moments {
+    fn zeros(parameter: &Parameter, bits: u8) -> Self {
+        match parameter.var.elem_count() {
+            n if bits == 8 && n >= eight::LEAST => Self::Eight(Moments8::zeros(n)),
+            _ => Self::Full(Vec::new(), Vec::new()),
+        }
+    }
 }
 
 impl AdamW {
@@ -36,7 +57,7 @@ impl AdamW {
             return Err(Error::mistake("nothing in this model trains")
                 .with_hint("put adapters on it: net.lora(#{ r: 8 }) or net.qlora(#{ r: 8 })"));
         }
-        let moments = vec![(Vec::new(), Vec::new()); parameters.len()];
+        let moments = parameters.iter().map(|parameter| Moments::zeros(parameter, options.bits)).collect();
         Ok(Self { parameters, moments, options, steps: 0 })
     }
 
@@ -75,14 +96,26 @@ impl AdamW {
         let AdamWOptions { lr, betas, eps, weight_decay, .. } = self.options;
         let step = self.steps + 1;
         let updates = self.parameters.iter().zip(&mut self.moments).zip(grads.entries());
-        for ((Parameter { name, var }, (mean, square)), (_, gradient)) in updates {
+        for ((Parameter { name, var }, moments), (_, gradient)) in updates {
             let weight_decay = if var.rank() < 2 { 0.0 } else { weight_decay };
             let numbers = AdamWStep { lr, betas, eps, weight_decay, step };
-            adamw_step(var, gradient, mean, square, &numbers)
-                .map_err(|e| e.context(format!("while updating {name}")))?;
+            let updated = match moments {
+                Moments::Full(mean, square) => adamw_step(var, gradient, mean, square, &numbers),
+                Moments::Eight(moments) => step_in_8_bits(var, gradient, moments, &numbers),
+            };
+            updated.map_err(|e| e.context(format!("while updating {name}")))?;
         }
         self.steps = step;
         Ok(())
+    }
+
+    /// Bytes of the moments, as they are after the first step.
+    pub fn memory(&self) -> usize {
+        let bytes = |(parameter, moments): (&Parameter, &Moments)| match moments {
+            Moments::Full(..) => 8 * parameter.var.elem_count(),
+            Moments::Eight(moments) => moments.bytes(),
+        };
+        self.parameters.iter().zip(&self.moments).map(bytes).sum()
     }
 
     fn check(&self, grads: &Grads) -> Result<()> {
@@ -103,6 +136,13 @@ impl AdamW {
         }
         Ok(())
     }
+}
+
+fn step_in_8_bits(var: &Var, gradient: &Tensor, moments: &mut Moments8, numbers: &AdamWStep) -> Result<()> {
+    let mut values = var.flatten_all()?.to_vec1::<f32>()?;
+    let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+    moments.step(&mut values, &gradient, numbers);
+    Ok(var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?)
 }
 
 fn another_model(differ: &str) -> Error {

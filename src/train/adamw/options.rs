@@ -16,7 +16,7 @@ pub struct AdamWOptions {
     pub eps: f64,
     /// Decoupled weight decay; norms and vectors have none.
     pub weight_decay: f64,
-    /// Bits of the moments: 32 (8 is for a later release and refused).
+    /// Bits of the moments: 32, or 8 in blocks of 256.
     pub bits: u8,
 }
 
@@ -41,9 +41,9 @@ impl AdamWOptions {
         if ![betas.0, betas.1].iter().all(|beta| (0.0..1.0).contains(beta)) {
             return Err(Error::mistake(format!("betas must lie in [0, 1), not be {} and {}", betas.0, betas.1)));
         }
-        if bits != 32 {
-            return Err(Error::mistake(format!("bits must be 32, not {bits}"))
-                .with_hint("moments are kept in 32 bits; leave the option out"));
+        if ![8, 32].contains(&bits) {
+            return Err(Error::mistake(format!("bits must be 32 or 8, not {bits}"))
+                .with_hint("8 keeps the moments in a quarter of the memory"));
         }
         Ok(())
     }

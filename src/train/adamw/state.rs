@@ -1,5 +1,7 @@
-//! The optimizer on disk: `optimizer.safetensors` holds `NAME.exp_avg` and `NAME.exp_avg_sq` (PyTorch's names for the
-//! moments) of every parameter, `optimizer.json` the options and the steps taken.
+//! The optimizer on disk: `optimizer.safetensors` holds the moments, `optimizer.json` the options and the steps taken.
+//!
+//! A parameter has `NAME.exp_avg` and `NAME.exp_avg_sq` (PyTorch's names), or in 8 bits `NAME.state1`, `NAME.absmax1`,
+//! `NAME.state2` and `NAME.absmax2` (those of bitsandbytes).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,9 +9,11 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::eight::{self, Codes, Moments8};
+use super::{AdamW, AdamWOptions, Moments};
 use crate::error::{Error, Result};
+use crate::nn::Parameter;
 use crate::train::files;
-use crate::train::{AdamW, AdamWOptions};
 
 const MOMENTS: &str = "optimizer.safetensors";
 const NUMBERS: &str = "optimizer.json";
@@ -20,22 +24,28 @@ struct Numbers {
     options: AdamWOptions,
 }
 
+/// A tensor on its way to the file.
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
 impl AdamW {
     /// Writes the moments, the options and the count of steps into a folder, which is made if it is not there.
     ///
     /// # Errors
     /// Names the path when the file system refuses.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let mut tensors = Vec::new();
-        for (parameter, (mean, square)) in self.parameters.iter().zip(&self.moments) {
-            for (suffix, moment) in [("exp_avg", mean), ("exp_avg_sq", square)] {
-                let mut bytes: Vec<u8> = moment.iter().flat_map(|x| x.to_le_bytes()).collect();
-                bytes.resize(4 * parameter.var.elem_count(), 0); // zeros before the first step
-                tensors.push((format!("{}.{suffix}", parameter.name), parameter.var.dims().to_vec(), bytes));
-            }
-        }
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(Error::internal)?))
+        let tensors: Vec<Stored> = self
+            .parameters
+            .iter()
+            .zip(&self.moments)
+            .flat_map(|(parameter, moments)| stored(parameter, moments))
+            .collect();
+        let views = tensors.iter().map(|Stored { name, dtype, shape, bytes }| {
+            Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(Error::internal)?))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
         let format = HashMap::from([("format".to_string(), "pt".to_string())]);
@@ -57,23 +67,66 @@ impl AdamW {
         let bytes = std::fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
         let broken = |what: String| Error::broken(format!("{}: {what}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
-        let moment = |name: String, shape: &[usize]| {
-            let view = tensors.tensor(&name).map_err(|_| broken(format!("there is no tensor {name}")))?;
-            if view.dtype() != Dtype::F32 || view.shape() != shape {
-                let (dtype, found) = (view.dtype(), view.shape());
-                return Err(broken(format!("{name} is {dtype:?} {found:?}, not F32 {shape:?}")));
-            }
-            let (values, _) = view.data().as_chunks::<4>();
-            Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect::<Vec<f32>>())
-        };
-        let moments = self.parameters.iter().map(|parameter| {
-            let (name, shape) = (&parameter.name, parameter.var.dims());
-            Ok((moment(format!("{name}.exp_avg"), shape)?, moment(format!("{name}.exp_avg_sq"), shape)?))
-        });
-        let moments = moments.collect::<Result<Vec<_>>>()?;
+        let read = |parameter: &Parameter| moments(parameter, numbers.options.bits, &tensors);
+        let moments = self.parameters.iter().map(read).collect::<Result<Vec<_>, String>>().map_err(broken)?;
         self.moments = moments;
         self.steps = numbers.steps;
         self.options = numbers.options;
         Ok(())
     }
+}
+
+fn stored(parameter: &Parameter, moments: &Moments) -> Vec<Stored> {
+    let tensor = |suffix: &str, dtype, shape: &[usize], bytes| {
+        let name = format!("{}.{suffix}", parameter.name);
+        Stored { name, dtype, shape: shape.to_vec(), bytes }
+    };
+    let floats = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let shape = parameter.var.dims();
+    match moments {
+        Moments::Full(mean, square) => {
+            let of = |suffix, moment: &[f32]| {
+                let mut bytes = floats(moment);
+                bytes.resize(4 * parameter.var.elem_count(), 0); // zeros before the first step
+                tensor(suffix, Dtype::F32, shape, bytes)
+            };
+            vec![of("exp_avg", mean), of("exp_avg_sq", square)]
+        }
+        Moments::Eight(Moments8 { first, second }) => {
+            let of = |number: u8, Codes { codes, absmax }: &Codes| {
+                [
+                    tensor(&format!("state{number}"), Dtype::U8, shape, codes.clone()),
+                    tensor(&format!("absmax{number}"), Dtype::F32, &[absmax.len()], floats(absmax)),
+                ]
+            };
+            of(1, first).into_iter().chain(of(2, second)).collect()
+        }
+    }
+}
+
+/// The moments of a parameter, or what is wrong with them.
+fn moments(parameter: &Parameter, bits: u8, tensors: &SafeTensors<'_>) -> Result<Moments, String> {
+    let (shape, n) = (parameter.var.dims(), parameter.var.elem_count());
+    let find = |suffix: &str, dtype, shape: &[usize]| {
+        let name = format!("{}.{suffix}", parameter.name);
+        let view = tensors.tensor(&name).map_err(|_| format!("there is no tensor {name}"))?;
+        if view.dtype() != dtype || view.shape() != shape {
+            let (kind, found) = (view.dtype(), view.shape());
+            return Err(format!("{name} is {kind:?} {found:?}, not {dtype:?} {shape:?}"));
+        }
+        Ok(view.data().to_vec())
+    };
+    let floats = |suffix: &str, shape: &[usize]| {
+        let bytes = find(suffix, Dtype::F32, shape)?;
+        let (values, _) = bytes.as_chunks::<4>();
+        Ok::<_, String>(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect::<Vec<f32>>())
+    };
+    if !matches!(Moments::zeros(parameter, bits), Moments::Eight(_)) {
+        return Ok(Moments::Full(floats("exp_avg", shape)?, floats("exp_avg_sq", shape)?));
+    }
+    let codes = |number: u8| {
+        let codes = find(&format!("state{number}"), Dtype::U8, shape)?;
+        Ok::<_, String>(Codes { codes, absmax: floats(&format!("absmax{number}"), &[n.div_ceil(eight::BLOCK)])? })
+    };
+    Ok(Moments::Eight(Moments8 { first: codes(1)?, second: codes(2)? }))
 }

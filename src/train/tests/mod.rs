@@ -10,7 +10,7 @@ use candle_core::Device;
 use crate::data::{Dataset, DatasetOptions, Split};
 use crate::nn::{LoraConfig, Model, ModelConfig};
 use crate::tokens::{Options, Tokenizer};
-use crate::train::{TrainOptions, Trainer};
+use crate::train::{BatchSize, TrainOptions, Trainer};
 
 /// Rows of a simple tune in several keys; some are shorter than others and get padding.
 fn rows(tokenizer: &Tokenizer, count: usize) -> Vec<Vec<u32>> {
@@ -38,6 +38,7 @@ fn dataset() -> Dataset {
         broken: Vec::new(),
         tokenizer: Arc::new(tokenizer),
         options: DatasetOptions::default(),
+        source: None,
     }
 }
 
@@ -61,7 +62,7 @@ fn adapted() -> Model {
 }
 
 fn options() -> TrainOptions {
-    TrainOptions { lr: 1e-3, batch_size: 2, max_steps: 6, ..TrainOptions::default() }
+    TrainOptions { lr: 1e-3, batch_size: BatchSize::Rows(2), max_steps: 6, ..TrainOptions::default() }
 }
 
 fn trainer(model: Model, options: TrainOptions) -> Trainer {

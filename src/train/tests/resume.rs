@@ -28,7 +28,7 @@ fn long(out: Option<&Path>) -> TrainOptions {
         eval_every: 4,
         checkpoint_every: 3,
         save_total_limit: Some(2),
-        out: out.map(Path::to_path_buf),
+        output_dir: out.map(Path::to_path_buf),
         ..options()
     }
 }

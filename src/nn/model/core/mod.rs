@@ -2,6 +2,7 @@
 
 mod linear;
 mod parts;
+mod recompute;
 mod run;
 mod weight;
 

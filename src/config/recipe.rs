@@ -1,0 +1,204 @@
+//! A recipe: all that a fine-tuning run is made of, as one flat map whose keys are those of the YAML files, of the
+//! command line and of the script options.
+//!
+//! The keys of the parts are the fields of their option structs; the few that belong to none stand in [`Sources`]. `seed`
+//! is shared by all.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::keys::from_map;
+use crate::data::DatasetOptions;
+use crate::error::{Error, Result, nearest};
+use crate::nn::LoraConfig;
+use crate::train::TrainOptions;
+
+/// A recipe, checked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recipe {
+    /// Where model and data come from.
+    #[serde(flatten)]
+    pub sources: Sources,
+    /// The adapters, when there are to be any.
+    pub lora: Option<LoraConfig>,
+    /// The rows.
+    pub data: DatasetOptions,
+    /// The run.
+    pub train: TrainOptions,
+    /// The seed of all of it.
+    pub seed: u64,
+}
+
+/// The keys that belong to no part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sources {
+    /// "base", the folder of a model, or the YAML file of a shape.
+    pub base_model: String,
+    /// What trains.
+    pub method: Method,
+    /// Device to compute on.
+    pub device: String,
+    /// How pieces become ids, for models that do not know it themselves.
+    pub tokenizer: String,
+    /// A folder of MIDI, or a dataset that was saved.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            base_model: "base".into(),
+            method: Method::default(),
+            device: "auto".into(),
+            tokenizer: "performance".into(),
+            data_dir: None,
+        }
+    }
+}
+
+/// What trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Adapters beside a base in 4 bits.
+    #[default]
+    Qlora,
+    /// Adapters beside a base in full.
+    Lora,
+    /// All weights.
+    Full,
+}
+
+impl Recipe {
+    /// The recipe of a flat map; what it does not say has its default.
+    ///
+    /// # Errors
+    /// An unknown key is refused with the nearest known one, a value of the wrong type or range is named with its key.
+    pub fn from_map(what: &str, map: Value) -> Result<Self> {
+        let map = match map {
+            Value::Null => Map::new(),
+            Value::Object(map) => map,
+            other => return Err(Error::mistake(format!("the settings of {what} are a map, not {other}"))),
+        };
+        let parts = parts();
+        let mut split: [Map<String, Value>; 4] = Default::default();
+        for (key, value) in map {
+            let mut found = false;
+            let name = if key == "out" { "output_dir" } else { key.as_str() };
+            for (part, keys) in split.iter_mut().zip(&parts) {
+                if keys.contains_key(name) {
+                    part.insert(name.into(), value.clone());
+                    found = true;
+                }
+            }
+            if !found {
+                return Err(unknown(what, &key));
+            }
+        }
+        let [sources, lora, mut data, train] = split;
+        if let Some(augment) = data.get_mut("augment") {
+            spell_out(augment);
+        }
+        let seed = train.get("seed").cloned();
+        let sources: Sources = from_map(what, Value::Object(sources))?;
+        let lora: LoraConfig = from_map(what, Value::Object(lora))?;
+        let data: DatasetOptions = from_map(what, Value::Object(data))?;
+        let train: TrainOptions = from_map(what, Value::Object(train))?;
+        let lora = (sources.method != Method::Full).then_some(lora);
+        lora.iter().try_for_each(LoraConfig::validate)?;
+        data.validate()?;
+        train.validate()?;
+        let seed = seed.map_or(0, |_| train.seed);
+        Ok(Self { sources, lora, data, train, seed })
+    }
+
+    /// All keys, sorted.
+    pub fn keys() -> Vec<String> {
+        let mut keys: Vec<String> = parts().iter().flat_map(|part| part.keys().cloned()).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    /// The default of every key, as a flat map.
+    pub fn defaults() -> Map<String, Value> {
+        parts().into_iter().flatten().collect()
+    }
+}
+
+/// The keys of sources, adapters, rows and run, with their defaults.
+fn parts() -> [Map<String, Value>; 4] {
+    let map = |value: Result<Value, serde_json::Error>| match value {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(), // plain structs are maps
+    };
+    [
+        map(serde_json::to_value(Sources::default())),
+        map(serde_json::to_value(LoraConfig::default())),
+        map(serde_json::to_value(DatasetOptions::default())),
+        map(serde_json::to_value(TrainOptions::default())),
+    ]
+}
+
+/// The nearest key, or all when none is near.
+fn unknown(what: &str, key: &str) -> Error {
+    let known = Recipe::keys();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let error = Error::mistake(format!("no setting of {what} is called '{key}'"));
+    match nearest(key, &known) {
+        Some(near) => error.with_hint(format!("did you mean '{near}'?")),
+        None => error.with_hint(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.
+fn spell_out(augment: &mut Value) {
+    match augment {
+        Value::Bool(true) => *augment = json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] }),
+        Value::Bool(false) | Value::Null => *augment = json!({}),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_flat_map_fills_every_part() {
+        let map = json!({ "base_model": "b", "method": "lora", "r": 4, "max_seq_len": 64, "augment": true,
+                          "lr": 1, "seed": 5, "out": "o", "batch_size": "auto" });
+        let recipe = Recipe::from_map("train", map).expect("known keys");
+        assert_eq!((recipe.sources.base_model.as_str(), recipe.sources.method), ("b", Method::Lora));
+        assert_eq!(recipe.lora.map(|lora| lora.r), Some(4));
+        assert_eq!((recipe.data.max_seq_len, recipe.data.augment.transpose, recipe.data.seed), (64, 12, 5));
+        assert_eq!((recipe.train.lr, recipe.train.seed, recipe.seed), (1.0, 5, 5));
+        assert_eq!(recipe.train.output_dir, Some("o".into()));
+        let full = Recipe::from_map("train", json!({ "method": "full" })).expect("known keys");
+        assert_eq!(full.lora, None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_of_all_parts() {
+        for (wrong, right) in
+            [("lora_alhpa", "lora_alpha"), ("max_sequence_len", "max_seq_len"), ("warmup", "warmup_steps")]
+        {
+            let error = Recipe::from_map("a.yaml", json!({ wrong: 1 })).expect_err(wrong);
+            assert_eq!(error.message(), format!("no setting of a.yaml is called '{wrong}'"));
+            assert!(error.hint().is_some_and(|hint| hint.contains(&format!("'{right}'"))), "{error}");
+        }
+        let error = Recipe::from_map("a.yaml", json!({ "lr": "high" })).expect_err("no number");
+        assert_eq!(error.message(), "lr of a.yaml wants a number, not \"high\"");
+        assert!(Recipe::from_map("a.yaml", json!({ "val": 3 })).is_err_and(|e| e.message().contains("val is 3")));
+        assert!(Recipe::from_map("a.yaml", json!([])).is_err());
+    }
+
+    #[test]
+    fn no_key_but_the_seed_belongs_to_two_parts() {
+        let count: usize = parts().iter().map(Map::len).sum();
+        assert_eq!(count, Recipe::keys().len() + 1);
+    }
+}

@@ -1,0 +1,98 @@
+//! What follows a run from a script: takes of the model as it learns, and words about how it went.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::generate::{self, GenerateOptions, Sampler, SamplerOptions};
+use crate::harmony::Chart;
+use crate::midi::Score;
+use crate::script::Output;
+use crate::script::studio::Studio;
+use crate::train::{Event, TrainOptions, Trainer};
+
+/// The folder of the takes, in that of the run.
+const SAMPLES: &str = "samples";
+
+/// Hears the events of one `fit`.
+pub(super) struct Following {
+    studio: Studio,
+    /// The latest take, and the step after which it was played.
+    pub(super) take: Option<(u64, Score)>,
+}
+
+impl Following {
+    pub(super) fn new(studio: &Studio) -> Self {
+        Self { studio: studio.clone(), take: None }
+    }
+
+    /// Refuses what a run could only stumble over later.
+    pub(super) fn check(options: &TrainOptions) -> Result<()> {
+        chart(options)?;
+        if options.sample_every > 0 && options.output_dir.is_none() {
+            return Err(Error::mistake(format!("sample_every is {}, but the run has no folder", options.sample_every))
+                .with_hint("give the trainer one: out: \"my_run\""));
+        }
+        Ok(())
+    }
+
+    pub(super) fn hear(&mut self, run: &Trainer, event: Event<'_>) -> Result<()> {
+        match event {
+            Event::Began => run.notes().iter().for_each(|note| self.say(note)),
+            Event::SampleDue(step) => self.play(run, step)?,
+            Event::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
+            Event::Ended => self.farewell(run),
+            Event::Stepped(_) | Event::Measured(_) | Event::Saved(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Plays a take and writes it to the run's folder.
+    fn play(&mut self, run: &Trainer, step: u64) -> Result<()> {
+        let options = run.options();
+        let Some(out) = &options.output_dir else { return Ok(()) };
+        let sampler = SamplerOptions { temperature: 0.9, top_p: 0.95, seed: options.seed, ..SamplerOptions::default() };
+        let wanted = GenerateOptions {
+            chords: chart(options)?,
+            max_new_tokens: options.sample_tokens,
+            ..GenerateOptions::default()
+        };
+        let tokenizer = &run.data().tokenizer;
+        let progress = self.studio.progress().quiet();
+        let takes = generate::generate(run.model(), tokenizer, &Sampler::new(sampler)?, &wanted, &progress)?;
+        let score = tokenizer.decode(takes.first().map_or(&[], Vec::as_slice));
+        let path = take_path(out, step);
+        std::fs::create_dir_all(out.join(SAMPLES)).map_err(|e| Error::io("cannot make the folder", out, e))?;
+        score.write(&path)?;
+        self.take = Some((step, score));
+        Ok(())
+    }
+
+    /// How to go on, when there is more to do.
+    fn farewell(&self, run: &Trainer) {
+        let (done, all) = (run.steps(), run.options().max_steps);
+        let stopped = self.studio.progress().interrupt().is_set();
+        let Some(out) = run.options().output_dir.as_deref().filter(|_| stopped && done < all) else { return };
+        if let Some(checkpoint) = Trainer::latest_checkpoint(out) {
+            let (folder, checkpoint) = (out.display(), checkpoint.display());
+            self.say(&format!(
+                "stopped at step {done} of {all}, kept in {checkpoint}; to go on: etude train --resume --output_dir \
+                 {folder} (in a script: resume(\"{folder}\"))"
+            ));
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.studio.say(Output::Warning(text.into()));
+    }
+}
+
+fn chart(options: &TrainOptions) -> Result<Option<Chart>> {
+    if options.sample_chords.trim().is_empty() {
+        return Ok(None);
+    }
+    options.sample_chords.parse().map(Some).map_err(|e: Error| e.context("sample_chords"))
+}
+
+fn take_path(out: &std::path::Path, step: u64) -> PathBuf {
+    out.join(SAMPLES).join(format!("step-{step:06}.mid"))
+}

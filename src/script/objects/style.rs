@@ -1,0 +1,107 @@
+//! Style: how near some scores are to a corpus; figures of one score.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::data;
+use crate::error::Error;
+use crate::metrics::{self, Likeness, PieceFigures};
+use crate::midi;
+use crate::plot;
+use crate::script::convert::article;
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::Score;
+
+/// A comparison, a line a feature.
+#[derive(Debug, Clone)]
+pub(crate) struct Style(Rc<Vec<Likeness>>);
+
+impl Style {
+    fn mean(&self) -> f64 {
+        let known: Vec<f64> = self.0.iter().map(|line| line.overlap).filter(|x| x.is_finite()).collect();
+        known.iter().sum::<f64>() / known.len() as f64
+    }
+
+    fn column(&self, f: fn(&Likeness) -> f64) -> Map {
+        self.0.iter().map(|line| (line.feature.into(), f(line).into())).collect()
+    }
+}
+
+impl Object for Style {
+    const NAME: &'static str = "Style";
+    const DOC: &'static str = "How near some scores are to a corpus, feature by feature (Yang & Lerch 2018): overlap 1 is the same, 0 nothing in common.";
+
+    fn line(&self) -> String {
+        format!("Style: mean overlap {:.3} over {} features", self.mean(), self.0.len())
+    }
+
+    fn text(&self, width: usize) -> String {
+        let number = |x: f64| if x.is_finite() { format!("{x:.3}") } else { "–".into() };
+        let row = |line: &Likeness| {
+            let figures = [line.overlap, line.kl, line.within, line.across].map(number);
+            std::iter::once(line.feature.replace('_', " ")).chain(figures).collect::<Vec<String>>()
+        };
+        let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
+        let headings = ["feature", "overlap", "KL", "within the corpus", "to the corpus"];
+        format!("{}\n{}", self.line(), plot::table_within(&headings, &rows, width))
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "style(scores: array, corpus: array | string) -> Style",
+        "Compares scores with a corpus: an array of scores, or a folder of MIDI.",
+        move |scores: Array, corpus: Dynamic| -> Fallible<Style> {
+            let corpus = match corpus.as_immutable_string_ref() {
+                Ok(folder) => read(&folder, studio.progress())?,
+                Err(_) => match corpus.as_array_ref() {
+                    Ok(scores) => these("corpus", &scores)?,
+                    Err(_) => {
+                        let message =
+                            format!("style: the corpus is an array of scores or a folder, not {}", article(&corpus));
+                        return Err(Error::mistake(message).into());
+                    }
+                },
+            };
+            Ok(Style(Rc::new(metrics::style(&these("scores", &scores)?, &corpus, studio.progress())?)))
+        },
+    );
+    kit.function(
+        "figures(score: Score) -> map",
+        "What can be counted in a score, as muspy does: pitch_class_entropy, scale_consistency, groove_consistency, polyphony, polyphony_rate, empty_beat_rate, notes, pitches, pitch_classes, pitch_range.",
+        |score: Score| -> Map {
+            let figures = PieceFigures::of(&score.0);
+            PieceFigures::NAMES.iter().zip(figures.values()).map(|(name, value)| ((*name).into(), value.into())).collect()
+        },
+    );
+    let mut style = kit.object::<Style>();
+    style.get("overlap -> map", "The overlap of each feature, 0 to 1.", |s: &mut Style| s.column(|line| line.overlap));
+    style.get("kl -> map", "The Kullback–Leibler divergence of each feature.", |s: &mut Style| {
+        s.column(|line| line.kl)
+    });
+    style.get("mean_overlap -> float", "The mean of the overlaps.", |s: &mut Style| s.mean());
+}
+
+fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
+    let score = |value: &Dynamic| match value.read_lock::<Score>() {
+        Some(score) => Ok((*score.0).clone()),
+        None => Err(Error::mistake(format!("style: {what} holds {}, not scores only", article(value))).into()),
+    };
+    values.iter().map(score).collect()
+}
+
+fn read(folder: &str, progress: &crate::progress::Progress) -> Fallible<Vec<midi::Score>> {
+    let files: Vec<PathBuf> = data::scan(std::path::Path::new(folder))?;
+    let mut task = progress.task("reading", Some(files.len() as u64), "files");
+    let mut scores = Vec::with_capacity(files.len());
+    for file in files {
+        // What cannot be read is no part of the corpus.
+        scores.extend(midi::Score::read(&file).ok());
+        task.advance(1)?;
+    }
+    Ok(scores)
+}

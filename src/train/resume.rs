@@ -1,0 +1,145 @@
+//! Going on with a run from a checkpoint, and back to one.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use serde_json::Value;
+
+use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, State, TOKENIZER, checkpoints, fingerprint};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nn::Model;
+use crate::progress::Progress;
+use crate::tokens::Tokenizer;
+use crate::train::{TrainOptions, Trainer, files};
+
+/// What the order of the batches follows from.
+const FIXED: [&str; 4] = ["seed", "batch_size", "gradient_accumulation_steps", "global_batch_size"];
+
+impl Trainer {
+    /// Goes on with a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
+    ///
+    /// Without `data` they are built again from the same files, or read from the folder they were saved in. `overrides`
+    /// is a map of training options that replace those of the run; the order of the batches cannot be changed. On the
+    /// CPU the steps that follow are those of a run that never stopped, bit for bit.
+    ///
+    /// # Errors
+    /// Names a folder without a checkpoint, an unknown option, and data that are gone or not those of the run.
+    pub fn resume(
+        dir: &Path,
+        data: Option<Dataset>,
+        overrides: &Value,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let checkpoint = find(dir)?;
+        let state = read(&checkpoint)?;
+        let mut options = with_overrides(&state.options, overrides)?;
+        if overrides.get("output_dir").or(overrides.get("out")).is_none() {
+            // The folder may have been moved, or be named from another place.
+            options.output_dir = checkpoint.parent().map(Path::to_path_buf);
+        }
+        let data = match data {
+            Some(data) => data,
+            None => again(&state.data, &checkpoint, progress)
+                .map_err(|e| e.context(format!("the data of the run in {}", checkpoint.display())))?,
+        };
+        if fingerprint(&data) != state.data.fingerprint {
+            let message = format!("these are not the data of the run in {}", checkpoint.display());
+            return Err(Error::mistake(message).with_hint(format!(
+                "it had {} rows from {} files; give resume the same dataset",
+                state.data.rows,
+                state.data.files.len()
+            )));
+        }
+        let model = Model::load(&checkpoint, device)?;
+        let mut trainer = Self::new(model, data, options)?;
+        trainer.take_state(&checkpoint, state)?;
+        Ok(trainer)
+    }
+
+    /// Goes back to a checkpoint of this run: weights, moments, history, place.
+    pub(super) fn back_to(&mut self, checkpoint: &Path) -> Result<()> {
+        let state = read(checkpoint)?;
+        let stored = Model::load(checkpoint, self.model.device())?.parameters();
+        for (ours, theirs) in self.parameters.iter().zip(&stored) {
+            if ours.name != theirs.name {
+                return Err(Error::broken(format!("{}: {} is missing", checkpoint.display(), ours.name)));
+            }
+            ours.var.set(&theirs.var.as_detached_tensor())?;
+        }
+        self.take_state(checkpoint, state)
+    }
+
+    fn take_state(&mut self, checkpoint: &Path, state: State) -> Result<()> {
+        self.optimizer.load(checkpoint)?;
+        if let Some(ema) = self.ema.as_mut().filter(|_| state.options.ema > 0.0) {
+            ema.load(checkpoint, &self.parameters)?;
+        }
+        self.order.seek(state.position);
+        self.saved = Some(state.step);
+        self.history = state.history;
+        Ok(())
+    }
+}
+
+/// The checkpoint that a folder is or holds.
+fn find(dir: &Path) -> Result<PathBuf> {
+    if dir.join(STATE).is_file() {
+        return Ok(dir.to_path_buf());
+    }
+    files::mend(dir);
+    checkpoints(dir).pop().map(|(_, path)| path).ok_or_else(|| {
+        Error::mistake(format!("there is no checkpoint in {}", dir.display()))
+            .with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N"))
+    })
+}
+
+fn read(checkpoint: &Path) -> Result<State> {
+    let path = checkpoint.join(STATE);
+    let state: Value = files::read_json(&path)?;
+    let format = state.get("format").and_then(Value::as_u64).unwrap_or(0);
+    if format != u64::from(FORMAT) {
+        let writer = state.get("code_version").and_then(Value::as_str).unwrap_or("an unknown version");
+        return Err(Error::broken(format!("{} has format {format}, this program reads {FORMAT}", path.display()))
+            .with_hint(format!("it was written by etude {writer}: go on with that")));
+    }
+    serde_json::from_value(state).map_err(|e| {
+        Error::broken(format!("{}: {e}", path.display()))
+            .with_hint("an earlier checkpoint may be whole: name its folder")
+    })
+}
+
+/// The data of a run, once more.
+fn again(origin: &Origin, checkpoint: &Path, progress: &Progress) -> Result<Dataset> {
+    if let Some(source) = &origin.source {
+        return Dataset::load(source);
+    }
+    let tokenizer = Tokenizer::load(checkpoint.join(TOKENIZER))?;
+    Dataset::build(&origin.files, tokenizer.into(), &origin.options, progress)
+}
+
+/// Options with some of them replaced from a map.
+fn with_overrides(options: &TrainOptions, overrides: &Value) -> Result<TrainOptions> {
+    let none = serde_json::Map::new();
+    let overrides = match overrides {
+        Value::Null => &none,
+        Value::Object(map) => map,
+        other => return Err(Error::mistake(format!("the options of resume must be a map, not {other}"))),
+    };
+    let mut merged = serde_json::to_value(options).map_err(Error::internal)?;
+    for (key, value) in overrides {
+        let key = if key == "out" { "output_dir" } else { key };
+        let Some(place) = merged.get_mut(key) else {
+            let known: Vec<&str> =
+                merged.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();
+            return Err(Error::unknown("option of resume", key, &known));
+        };
+        if FIXED.contains(&key) && place != value {
+            let message = format!("{key} cannot change in the middle of a run: it is {place}, not {value}");
+            return Err(Error::mistake(message).with_hint("load the model and begin a new run"));
+        }
+        *place = value.clone();
+    }
+    serde_json::from_value(merged).map_err(|e| Error::mistake(format!("the options of resume: {e}")))
+}
