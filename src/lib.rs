@@ -12,7 +12,7 @@
 //! | 9 | [`repl`] | the terminal |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`plot`], [`track`] | figures about results, and where they are kept; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`] | what results sound and look like, and where they are kept; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
@@ -37,6 +37,7 @@ pub mod nn;
 pub mod generate;
 pub mod train;
 
+pub mod audio;
 pub mod metrics;
 pub mod plot;
 pub mod track;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::braille::Canvas;
+use super::lines;
 use super::number::short;
-use super::svg;
 use crate::error::{Error, Result};
 
 /// Series of numbers over their index, with a title and axis names.
@@ -30,7 +30,7 @@ impl Figure {
             Error::mistake("there is nothing to plot").with_hint("give it at least one finite number")
         })?;
         let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.5 };
-        svg::draw(self, (low - room, high + room), self.last())
+        lines::draw(self, (low - room, high + room), self.last())
     }
 
     /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the

@@ -42,6 +42,7 @@ fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<
     on_big_stack(|| {
         let stage = Stage::new();
         let mut session = Session::new(stage.host());
+        session.set_rich(false);
         session.set_args(args);
         let result = stage.stop.during(|| run(&mut session));
         if let Some(code) = session.take_exit() {

@@ -30,6 +30,7 @@ type LineEditor = Editor<Assistant, DefaultHistory>;
 /// Greets, then reads and runs until the user leaves: the exit code.
 pub(super) fn run(stage: &Stage, init: bool) -> i32 {
     let session = Rc::new(RefCell::new(Session::new(stage.host())));
+    session.borrow_mut().set_rich(false);
     let mut editor = match editor(stage, &session) {
         Ok(editor) => editor,
         Err(e) => {
@@ -67,7 +68,7 @@ pub(super) fn run(stage: &Stage, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Done::Said(bundle) => Ok(Next::Show(Some(bundle))),
+                Done::Said(bundle) | Done::Page(bundle) => Ok(Next::Show(Some(bundle))),
                 Done::Quit => Ok(Next::Leave),
                 Done::NotACommand => session.eval(text).map(Next::Show),
             }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use rhai::{Engine, FuncRegistration, RhaiNativeFunc, Variant};
 
+use crate::progress::Progress;
 use crate::script::Bundle;
 use crate::script::catalog::{Catalog, Kind, Member, Shower};
 use crate::script::failure::Fallible;
@@ -30,6 +31,11 @@ pub(crate) trait Object: Clone + 'static {
     /// The object in all its forms.
     fn bundle(&self, width: usize) -> Bundle {
         Bundle::text(self.text(width))
+    }
+
+    /// The object in all forms a notebook can show, those that take time included.
+    fn rich(&self, width: usize, _progress: &Progress) -> Bundle {
+        self.bundle(width)
     }
 }
 
@@ -81,6 +87,9 @@ impl<'e> Kit<'e> {
                 line: |value| value.read_lock::<T>().map_or_else(String::new, |object| object.line()),
                 bundle: |value, width| {
                     value.read_lock::<T>().map_or_else(Bundle::default, |object| object.bundle(width))
+                },
+                rich: |value, width, progress| {
+                    value.read_lock::<T>().map_or_else(Bundle::default, |object| object.rich(width, progress))
                 },
             },
         );

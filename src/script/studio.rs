@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use candle_core::Device;
 use rhai::Dynamic;
@@ -19,6 +20,8 @@ pub(crate) struct Studio(Rc<State>);
 struct State {
     host: Host,
     width: Cell<usize>,
+    /// Whether the host shows HTML and plays sound.
+    rich: Cell<bool>,
     /// The seed of the session and how many seeds were drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
@@ -27,13 +30,14 @@ struct State {
     last: RefCell<Dynamic>,
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
-    catalog: OnceCell<Catalog>,
+    catalog: OnceCell<Arc<Catalog>>,
 }
 
 impl Studio {
     pub(crate) fn new(host: Host) -> Self {
         Self(Rc::new(State {
             width: Cell::new(host.width),
+            rich: Cell::new(true),
             host,
             seed: Cell::new(0),
             draws: Cell::new(0),
@@ -61,6 +65,15 @@ impl Studio {
 
     pub(crate) fn set_width(&self, columns: usize) {
         self.0.width.set(columns);
+    }
+
+    /// Whether values are shown in all their forms, or only in those that a terminal can show.
+    pub(crate) fn rich(&self) -> bool {
+        self.0.rich.get()
+    }
+
+    pub(crate) fn set_rich(&self, rich: bool) {
+        self.0.rich.set(rich);
     }
 
     pub(crate) fn say(&self, output: Output) {
@@ -140,11 +153,11 @@ impl Studio {
     /// Says what there is to look up; once, when all objects are registered.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
         // A second catalog would be a second engine, and every engine has its own studio.
-        let _ = self.0.catalog.set(catalog);
+        let _ = self.0.catalog.set(Arc::new(catalog));
     }
 
-    pub(crate) fn catalog(&self) -> &Catalog {
-        self.0.catalog.get_or_init(Catalog::default)
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        self.0.catalog.get_or_init(Arc::default)
     }
 }
 

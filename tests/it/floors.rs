@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("nn", 4),
     ("train", 5),
     ("generate", 5),
+    ("audio", 6),
     ("metrics", 6),
     ("plot", 6),
     ("track", 6),

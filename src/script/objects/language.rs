@@ -29,7 +29,7 @@ fn output(kit: &mut Kit) {
         "display(value: any)",
         "Shows a value in its richest form: a picture in a notebook, text in a terminal.",
         move |value: Dynamic| {
-            let bundle = show::bundle(studio.catalog(), &value, studio.width());
+            let bundle = show::all(&studio, &value);
             studio.say(Output::Display { bundle, id: None });
         },
     );

@@ -1,5 +1,6 @@
 //! What scripts can do: one file an object.
 
+mod audio;
 mod batch;
 mod chords;
 mod dataset;
@@ -22,6 +23,7 @@ mod trainer;
 
 use crate::script::kit::Kit;
 
+pub(crate) use audio::Audio;
 pub(crate) use batch::{Batch, Batches};
 pub(crate) use chords::Chords;
 pub(crate) use dataset::{Dataset, Split};
@@ -41,6 +43,7 @@ pub(crate) fn register(kit: &mut Kit) {
     files::register(kit);
     text::register(kit);
     score::register(kit);
+    audio::register(kit);
     chords::register(kit);
     tokenizer::register(kit);
     dataset::register(kit);

@@ -8,10 +8,13 @@ use rhai::{Array, Dynamic, Map};
 use crate::harmony::{self, ChordAt};
 use crate::midi;
 use crate::plot;
+use crate::progress::Progress;
+use crate::script::Bundle;
 use crate::script::convert::{number, whole};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::kit::{Kit, Members, Object};
-use crate::script::objects::{Chords, Text};
+use crate::script::objects::{Audio, Chords, Text};
 
 /// A handle on a score. Scores do not change: every edit gives a new one.
 #[derive(Debug, Clone)]
@@ -23,6 +26,11 @@ const ROLL_HEIGHT: usize = 16;
 impl Score {
     pub(crate) fn new(score: midi::Score) -> Self {
         Self(Rc::new(score))
+    }
+
+    /// Its piano roll with its chords; `None` when it has no notes.
+    fn roll(&self) -> Option<plot::Roll> {
+        plot::roll(&self.0, &self.chords())
     }
 
     /// What its markers say; else what is heard in it.
@@ -59,6 +67,30 @@ impl Object for Score {
             text += &format!("\n{}", plot::piano_roll(score, width, ROLL_HEIGHT));
         }
         text
+    }
+
+    fn bundle(&self, width: usize) -> Bundle {
+        let mut bundle = Bundle::text(self.text(width));
+        if let Some(roll) = self.roll() {
+            bundle.forms.insert("image/svg+xml", roll.svg);
+        }
+        bundle
+    }
+
+    fn rich(&self, width: usize, progress: &Progress) -> Bundle {
+        let mut bundle = Bundle::text(self.text(width));
+        let Some(roll) = self.roll() else { return bundle };
+        let head = self.text(width).lines().next().map_or_else(String::new, html::note);
+        let below = match Audio::of(self, progress) {
+            Ok((sound, note)) => {
+                let note = note.map_or_else(String::new, |n| html::note(&n));
+                format!("{}{note}", html::moving_roll(&roll, &sound))
+            }
+            Err(error) => format!("{}{}", plot::inline(&roll.svg), html::note(&error.to_string())),
+        };
+        bundle.forms.insert("text/html", format!("<div>{head}{below}</div>"));
+        bundle.forms.insert("image/svg+xml", roll.svg);
+        bundle
     }
 }
 
