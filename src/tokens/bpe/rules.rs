@@ -103,7 +103,7 @@ impl Rules {
         }
         if !mask.contains(&true) {
             // Nothing is left that BPE would spell so: better another spelling than no way on.
-            mask[..base.len()].copy_from_slice(&base);
+            mask.iter_mut().zip(base).for_each(|(allowed, base)| *allowed = base);
         }
     }
 
