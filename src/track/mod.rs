@@ -14,6 +14,7 @@
 
 mod clock;
 mod compare;
+mod gpu;
 mod jsonl;
 mod media;
 mod mlflow;

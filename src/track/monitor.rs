@@ -1,14 +1,24 @@
-//! The load of the machine: processor and memory, from Linux's `/proc` (man proc(5)); elsewhere nothing is measured.
+//! The load of the machine: processor and memory from Linux's `/proc` (man proc(5)), NVIDIA's GPUs from `nvidia-smi`;
+//! what is not there is not measured.
 
 use std::fs;
+
+use super::gpu::Gpus;
 
 /// Ticks of the kernel's clock in a second, as programs see it (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
 /// Measures between one reading and the next.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Monitor {
     last: Option<Counters>,
+    gpus: Gpus,
+}
+
+impl Default for Monitor {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Times since the machine, or the process, began.
@@ -25,12 +35,18 @@ struct Counters {
 impl Monitor {
     /// A monitor; its first reading of the processor is the mean since the machine began.
     pub fn new() -> Self {
-        Self::default()
+        Self { last: None, gpus: Gpus::new() }
     }
 
     /// The load now: `system/cpu` (percent of all cores), `system/process_cpu` (percent of one core),
-    /// `system/memory` (percent of the machine's), `system/process_memory_mb`. What cannot be read is left out.
-    pub fn read(&mut self) -> Vec<(&'static str, f64)> {
+    /// `system/memory` (percent of the machine's), `system/process_memory_mb`; some seconds after the first reading also
+    /// `system/gpu.0/use` (percent) and `system/gpu.0/memory_mb`. What cannot be read is left out.
+    pub fn read(&mut self) -> Vec<(String, f64)> {
+        let named = |(name, value): (&str, f64)| (name.to_string(), value);
+        self.machine().into_iter().map(named).chain(self.gpus.read()).collect()
+    }
+
+    fn machine(&mut self) -> Vec<(&'static str, f64)> {
         let file = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
         let mut values = Vec::new();
         if let Some(now) = counters(&file("stat"), &file("self/stat"), &file("uptime")) {
@@ -90,8 +106,8 @@ mod tests {
     fn the_load_of_this_machine_is_plausible() {
         let mut monitor = Monitor::new();
         let values = monitor.read();
-        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["system/cpu", "system/process_cpu", "system/memory", "system/process_memory_mb"]);
+        let names: Vec<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[..4], ["system/cpu", "system/process_cpu", "system/memory", "system/process_memory_mb"]);
         assert!(values.iter().all(|(_, value)| value.is_finite() && *value >= 0.0), "{values:?}");
         assert!(values[0].1 <= 100.0 && values[2].1 <= 100.0 && values[3].1 > 0.5, "{values:?}");
     }

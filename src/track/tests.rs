@@ -73,6 +73,8 @@ fn a_name_that_is_taken_gets_a_number_and_a_run_that_resumes_goes_on() {
     let runs = Runs::read(dir.path()).expect("there are two");
     let solo = runs.get("solo").expect("it is one");
     assert_eq!(solo.values["loss"].iter().map(|(&s, &v)| (s, v)).collect::<Vec<_>>(), [(1, 2.0), (3, 1.0)]);
+    let offline = std::fs::read_dir(solo.folder.join("wandb")).expect("a folder").filter_map(Result::ok);
+    assert_eq!(offline.filter(|e| e.file_name().to_string_lossy().starts_with("offline-run-")).count(), 2);
     let events = std::fs::read_dir(&solo.folder).expect("a folder").filter_map(Result::ok);
     assert_eq!(events.filter(|e| e.file_name().to_string_lossy().starts_with("events.out.tfevents.")).count(), 2);
 }

@@ -86,6 +86,11 @@ impl Audio {
         Ok((sound, note))
     }
 
+    /// The part of a score that a notebook plays, as a WAV.
+    pub(crate) fn wav(&self, progress: &Progress) -> Result<Vec<u8>> {
+        Ok(audio::play(&self.score, &self.font, &self.part(), &self.settings, progress)?.wav())
+    }
+
     fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
         let settings = Settings::FILE;

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use rhai::{Dynamic, Map};
 
 use crate::error::Error;
+use crate::progress::Progress;
 use crate::script::Output;
 use crate::script::convert::{article, number, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
-use crate::script::objects::Score;
+use crate::script::objects::{Audio, Score};
 use crate::script::studio::Studio;
 use crate::track::{self, Media, RunOptions, Status, wall_clock};
 
@@ -53,7 +54,7 @@ impl Run {
         let step = u64::try_from(step).map_err(|_| Error::mistake(format!("{step} is no step: they begin at 0")))?;
         let (mut numbers, mut samples) = (Vec::new(), Vec::new());
         for (name, value) in values {
-            match sample(value) {
+            match sample(value, studio.progress())? {
                 Some(sample) => samples.push((name.as_str(), sample)),
                 None => numbers.push((name.as_str(), measured(name, value)?)),
             }
@@ -80,11 +81,15 @@ fn warn(run: &mut track::Run, studio: &Studio) {
     }
 }
 
-fn sample(value: &Dynamic) -> Option<Media> {
+/// A value that is no number as a sample.
+fn sample(value: &Dynamic, progress: &Progress) -> Fallible<Option<Media>> {
     if let Some(score) = value.read_lock::<Score>() {
-        return Some(Media::Midi(score.0.to_bytes()));
+        return Ok(Some(Media::Midi(score.0.to_bytes())));
     }
-    value.as_immutable_string_ref().ok().map(|text| Media::Text(text.to_string()))
+    if let Some(audio) = value.read_lock::<Audio>() {
+        return Ok(Some(Media::Audio(audio.wav(progress)?)));
+    }
+    Ok(value.as_immutable_string_ref().ok().map(|text| Media::Text(text.to_string())))
 }
 
 fn measured(name: &str, value: &Dynamic) -> Fallible<f64> {
@@ -92,7 +97,7 @@ fn measured(name: &str, value: &Dynamic) -> Fallible<f64> {
         return Ok(f64::from(u8::from(yes)));
     }
     number(name, value).map_err(|_| {
-        let message = format!("a run logs numbers, texts and Scores; {name} is {}", article(value));
+        let message = format!("a run logs numbers, texts, Scores and Audio; {name} is {}", article(value));
         Error::mistake(message).into()
     })
 }
@@ -123,7 +128,7 @@ pub(super) fn register(kit: &mut Kit) {
     let studio = run.studio();
     run.method(
         "log(step: int, values: map)",
-        "Keeps the numbers of a step; a text or a Score becomes a sample.",
+        "Keeps the numbers of a step; a text, a Score or an Audio becomes a sample.",
         move |r: &mut Run, step: i64, values: Map| r.log(step, &values, &studio),
     );
     let studio = run.studio();

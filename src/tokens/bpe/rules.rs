@@ -11,6 +11,9 @@ use super::trie::Node;
 
 const EOS: u32 = 2;
 
+/// Whether a base token may follow: for sampling, or for judging.
+type May = fn(&Automaton, u32) -> bool;
+
 /// The state of a sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -86,39 +89,39 @@ impl Rules {
             }
         };
         let root = self.bpe.trie.root(false);
-        self.paint(root, &base, self.state.marked, &mut |id| {
+        self.paint(root, &base, self.state.marked, Automaton::samples, &mut |id| {
             if self.joins(id) {
                 paint(id)
             }
         });
         if !self.state.marked && self.bpe.marks {
             let root = self.bpe.trie.root(true);
-            self.paint(root, &base, true, &mut paint);
-            if let Some(mark) = root.token.filter(|&mark| self.begins(&base, mark)) {
+            self.paint(root, &base, true, Automaton::samples, &mut paint);
+            if let Some(mark) = root.token.filter(|&mark| self.begins(&base, Automaton::samples, mark)) {
                 paint(mark);
             }
         }
         if !mask.contains(&true) {
             // Nothing is left that BPE would spell so: better another spelling than no way on.
-            mask[..base.len()].copy_from_slice(&base);
+            mask.iter_mut().zip(base).for_each(|(allowed, base)| *allowed = base);
         }
     }
 
     /// Calls `paint` with the tokens under the root of a trie that may stand here, as far as the grammar of the base
-    /// and the cuts go; `base` are the base tokens that may.
-    fn paint(&self, root: &Node, base: &[bool], marked: bool, paint: &mut impl FnMut(u32)) {
+    /// and the cuts go; `base` are the base tokens that may, `may` says it of those that follow them.
+    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
         for (&id, node) in root.next.iter().filter(|&(&id, _)| base[id as usize]) {
             if let Some(then) = self.state.after(id, marked, &self.bpe) {
-                descend(node, &then, &self.bpe, paint);
+                descend(node, &then, &self.bpe, may, paint);
             }
         }
     }
 
     /// Whether a word may begin with the bare mark and one of these base tokens.
-    fn begins(&self, base: &[bool], mark: u32) -> bool {
+    fn begins(&self, base: &[bool], may: May, mark: u32) -> bool {
         let mut any = false;
         let root = self.bpe.trie.root(false);
-        self.paint(root, base, true, &mut |id| any = any || self.bpe.canonical(mark, id));
+        self.paint(root, base, true, may, &mut |id| any = any || self.bpe.canonical(mark, id));
         any
     }
 
@@ -138,7 +141,7 @@ impl Rules {
         let Some(piece) = self.bpe.pieces.get(id as usize) else { return false };
         let [first, rest @ ..] = &piece.ids[..] else {
             let base: Vec<bool> = (0..self.bpe.base).map(|id| self.state.base.accepts(id)).collect();
-            return !self.state.marked && self.begins(&base, id);
+            return !self.state.marked && self.begins(&base, Automaton::accepts, id);
         };
         if (self.state.marked && piece.marked) || !self.bpe.trie.root(piece.marked).holds(&piece.ids) {
             return false;
@@ -203,15 +206,15 @@ impl Rules {
 }
 
 /// Calls `paint` with the token of a node and those below it that the grammar leads to.
-fn descend(node: &Node, state: &State, bpe: &Bpe, paint: &mut impl FnMut(u32)) {
+fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
     if let Some(token) = node.token {
         paint(token);
     }
     for (&id, child) in &node.next {
-        if state.base.samples(id)
+        if may(&state.base, id)
             && let Some(then) = state.after(id, false, bpe)
         {
-            descend(child, &then, bpe, paint);
+            descend(child, &then, bpe, may, paint);
         }
     }
 }

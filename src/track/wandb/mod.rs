@@ -46,7 +46,9 @@ impl Wandb {
     /// Names what cannot be written.
     pub(super) fn open(run: &Beginning) -> Result<Self> {
         let all = run.folder.join("wandb");
-        let name = format!("offline-run-{}-{}", stamp(run.time), run.id);
+        // A run that goes on has another folder: of the next second that is free.
+        let names = (0..).map(|more| format!("offline-run-{}-{}", stamp(run.time + f64::from(more)), run.id));
+        let name = names.into_iter().find(|name| !all.join(name).exists()).unwrap_or_default();
         let folder = all.join(&name);
         for part in ["files", "logs"] {
             let part = folder.join(part);
