@@ -98,10 +98,27 @@ mod tests {
 
     #[test]
     fn flags_are_read_by_what_they_are_when_absent() {
-        let line = ["a", "--lr", "1e-3", "--max-steps=7", "--chords", "7", "--out", "1", "--top_k", "40", "--resume", "--augment.transpose", "12"];
+        let line = [
+            "a",
+            "--lr",
+            "1e-3",
+            "--max-steps=7",
+            "--chords",
+            "7",
+            "--out",
+            "1",
+            "--top_k",
+            "40",
+            "--resume",
+            "--augment.transpose",
+            "12",
+        ];
         let (map, others) = read(&line).expect("known flags");
-        assert_eq!(map, json!({ "lr": 1e-3, "max_steps": 7, "chords": "7", "out": "1", "top_k": 40, "resume": true,
-                                "augment": { "transpose": 12 } }));
+        assert_eq!(
+            map,
+            json!({ "lr": 1e-3, "max_steps": 7, "chords": "7", "out": "1", "top_k": 40, "resume": true,
+                                "augment": { "transpose": 12 } })
+        );
         assert_eq!(others, ["a"]);
         let (map, others) = read(&["--augment", "--", "--lr"]).expect("known flags");
         assert_eq!((map, others), (json!({ "augment": true }), vec!["--lr".to_string()]));

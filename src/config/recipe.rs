@@ -183,7 +183,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_of_all_parts() {
-        for (wrong, right) in [("lora_alhpa", "lora_alpha"), ("max_sequence_len", "max_seq_len"), ("warmup", "warmup_steps")] {
+        for (wrong, right) in
+            [("lora_alhpa", "lora_alpha"), ("max_sequence_len", "max_seq_len"), ("warmup", "warmup_steps")]
+        {
             let error = Recipe::from_map("a.yaml", json!({ wrong: 1 })).expect_err(wrong);
             assert_eq!(error.message(), format!("no setting of a.yaml is called '{wrong}'"));
             assert!(error.hint().is_some_and(|hint| hint.contains(&format!("'{right}'"))), "{error}");

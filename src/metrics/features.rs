@@ -146,10 +146,16 @@ mod tests {
     fn a_small_piece_has_the_features_counted_by_hand() {
         let features = Features::of(&score());
         let named = |name: &str| features.values(NAMES.iter().position(|n| *n == name).expect("a feature"));
-        assert_eq!((named("pitch_count"), named("pitch_range"), named("note_count")), (&[3.0][..], &[12.0][..], &[3.0][..]));
+        assert_eq!(
+            (named("pitch_count"), named("pitch_range"), named("note_count")),
+            (&[3.0][..], &[12.0][..], &[3.0][..])
+        );
         assert_eq!((named("pitch_interval"), named("inter_onset_interval")), (&[6.0][..], &[0.5][..]));
         let histogram = named("pitch_class_histogram");
-        assert!((histogram[0] - 100.0 / 137.0).abs() < 0.01 && (histogram[4] - 37.0 / 137.0).abs() < 0.01, "{histogram:?}");
+        assert!(
+            (histogram[0] - 100.0 / 137.0).abs() < 0.01 && (histogram[4] - 37.0 / 137.0).abs() < 0.01,
+            "{histogram:?}"
+        );
         let transition = named("pitch_class_transition");
         assert_eq!((transition[4], transition[0], transition.iter().sum::<f64>()), (1.0, 1.0, 2.0));
         let lengths = named("note_length_histogram");

@@ -59,7 +59,10 @@ mod tests {
         let parts: Vec<f64> = (0..400).map(|i| f64::from(i % 20)).collect(); // mean 9.5, deviation 5.766
         let [interval] = bootstrap(&parts, mean);
         let half = 1.96 * 5.766 / 20.0;
-        assert!((interval.low - (9.5 - half)).abs() < 0.1 && (interval.high - (9.5 + half)).abs() < 0.1, "{interval:?}");
+        assert!(
+            (interval.low - (9.5 - half)).abs() < 0.1 && (interval.high - (9.5 + half)).abs() < 0.1,
+            "{interval:?}"
+        );
         assert_eq!(bootstrap(&parts, mean), [interval], "drawn alike each time");
     }
 

@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn equal_bars_have_all_the_groove_and_a_pitch_held_twice_is_one_pitch() {
-        let bars: Vec<_> = (0..8).flat_map(|bar| [0, 360, 960].map(|at| (bar * 1920 + at, bar * 1920 + at + 100, 60))).collect();
+        let bars: Vec<_> =
+            (0..8).flat_map(|bar| [0, 360, 960].map(|at| (bar * 1920 + at, bar * 1920 + at + 100, 60))).collect();
         assert_eq!(PieceFigures::of(&score(480, &bars)).groove_consistency, 1.0);
         let twice = PieceFigures::of(&score(480, &[(0, 960, 60), (480, 1440, 60)]));
         assert_eq!((twice.polyphony, twice.polyphony_rate), (1.0, 0.0));

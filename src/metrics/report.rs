@@ -62,7 +62,8 @@ impl fmt::Display for Report {
         ];
         let rows = shown.iter().zip(&self.intervals).map(|((name, value, form), interval)| {
             let known = interval.is_known() && !value.is_nan();
-            let interval = if known { format!("  {} to {}", form(interval.low), form(interval.high)) } else { String::new() };
+            let interval =
+                if known { format!("  {} to {}", form(interval.low), form(interval.high)) } else { String::new() };
             (*name, form(*value), interval)
         });
         let rows: Vec<_> = rows.chain([("tokens", self.tokens.to_string(), String::new())]).collect();

@@ -108,7 +108,9 @@ impl Trainer {
         }
         let (step, loss) = best;
         (since >= patience).then(|| {
-            format!("the held-out loss has not fallen for {since} measurements; it was lowest at step {step}, {loss:.4}")
+            format!(
+                "the held-out loss has not fallen for {since} measurements; it was lowest at step {step}, {loss:.4}"
+            )
         })
     }
 

@@ -4,8 +4,8 @@ use candle_core::{DType, Tensor};
 
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::{Model, Parameter, Pass};
 use crate::nn::ops::square_norm;
+use crate::nn::{Model, Parameter, Pass};
 
 /// One tensor for each trainable parameter, in their order.
 #[derive(Debug, Clone)]

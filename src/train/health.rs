@@ -14,8 +14,7 @@ const LEAST: usize = 15;
 /// The mean of the last losses, `loss` among them, and the median before them, when the mean exceeds `factor` medians.
 pub(super) fn spike(history: &[Step], loss: f64, factor: f64) -> Option<(f64, f64)> {
     let recent = history.len().saturating_sub(RECENT - 1);
-    let mut before: Vec<f64> =
-        history[recent.saturating_sub(BEFORE)..recent].iter().map(|step| step.loss).collect();
+    let mut before: Vec<f64> = history[recent.saturating_sub(BEFORE)..recent].iter().map(|step| step.loss).collect();
     if factor == 0.0 || before.len() < LEAST {
         return None;
     }

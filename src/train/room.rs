@@ -22,7 +22,8 @@ pub(super) fn step_bytes(model: &Model, options: &TrainOptions, moments: usize, 
     let (h, i, v) = (c.hidden_size, c.intermediate_size, c.vocab_size);
     let k = c.kv_heads() * c.head_dim();
     let block = 9 * h + 4 * k + 3 * i;
-    let kept = if options.gradient_checkpointing { c.num_hidden_layers * h + block } else { c.num_hidden_layers * block };
+    let kept =
+        if options.gradient_checkpointing { c.num_hidden_layers * h + block } else { c.num_hidden_layers * block };
     let a_token = kept + 2 * v + 6 * h + 3 * i;
     let copies = 1 + usize::from(options.global_batch_size > rows) + usize::from(options.ema > 0.0);
     (4 * (rows * width * a_token + copies * model.trainable()) + moments) as u64
@@ -59,6 +60,20 @@ pub(super) fn free_memory() -> Option<u64> {
     Some(limit.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
 }
 
+/// The most memory that this process has had at once, in bytes, since it began or since [`reset_peak_memory`]; `None`
+/// where the system does not say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// Begins to measure [`peak_memory`] anew, where the system can.
+pub fn reset_peak_memory() {
+    // Linux, proc(5): 5 sets the peak to what is used now.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// `MemAvailable` of `/proc/meminfo`, in bytes.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -73,7 +88,13 @@ mod tests {
     use crate::nn::ModelConfig;
 
     fn model() -> Model {
-        let config = ModelConfig { vocab_size: 500, hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, ..ModelConfig::default() };
+        let config = ModelConfig {
+            vocab_size: 500,
+            hidden_size: 64,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            ..ModelConfig::default()
+        };
         Model::new(&config, &Device::Cpu, 0).expect("a valid shape")
     }
 

@@ -8,6 +8,7 @@ mod examples;
 mod floors;
 mod folders;
 mod golden_nf4;
+mod kill;
 mod llama;
 mod midi;
 mod peers;

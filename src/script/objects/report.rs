@@ -52,7 +52,8 @@ pub(super) fn register(kit: &mut Kit) {
         "Where each figure lies with 95 % confidence: an array of low and high.",
         |r: &mut Report| -> Map {
             let names = ["loss", "perplexity", "note_accuracy", "rhythm_accuracy", "harmonic_consistency"];
-            let ends = |i: &metrics::Interval| Dynamic::from(vec![Dynamic::from(i.low), Dynamic::from(i.high)] as Array);
+            let ends =
+                |i: &metrics::Interval| Dynamic::from(vec![Dynamic::from(i.low), Dynamic::from(i.high)] as Array);
             names.iter().zip(&r.0.intervals).map(|(name, interval)| ((*name).into(), ends(interval))).collect()
         },
     );

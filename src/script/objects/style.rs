@@ -61,7 +61,8 @@ pub(super) fn register(kit: &mut Kit) {
                 Err(_) => match corpus.as_array_ref() {
                     Ok(scores) => these("corpus", &scores)?,
                     Err(_) => {
-                        let message = format!("style: the corpus is an array of scores or a folder, not {}", article(&corpus));
+                        let message =
+                            format!("style: the corpus is an array of scores or a folder, not {}", article(&corpus));
                         return Err(Error::mistake(message).into());
                     }
                 },
@@ -79,7 +80,9 @@ pub(super) fn register(kit: &mut Kit) {
     );
     let mut style = kit.object::<Style>();
     style.get("overlap -> map", "The overlap of each feature, 0 to 1.", |s: &mut Style| s.column(|line| line.overlap));
-    style.get("kl -> map", "The Kullback–Leibler divergence of each feature.", |s: &mut Style| s.column(|line| line.kl));
+    style.get("kl -> map", "The Kullback–Leibler divergence of each feature.", |s: &mut Style| {
+        s.column(|line| line.kl)
+    });
     style.get("mean_overlap -> float", "The mean of the overlaps.", |s: &mut Style| s.mean());
 }
 

@@ -163,6 +163,9 @@ pub(super) fn register(kit: &mut Kit) {
     trainer.get("history -> History", "What its steps did.", |t: &mut Trainer| t.history());
     trainer.get("model -> Model", "The model it trains.", |t: &mut Trainer| t.model.clone());
     trainer.get("steps -> int", "Steps done.", |t: &mut Trainer| t.run.borrow().steps() as i64);
+    trainer.get("memory -> int", "Bytes of gradients, moments and the mean of the weights.", |t: &mut Trainer| {
+        t.run.borrow().memory() as i64
+    });
     trainer.get("options -> map", "The options of the run.", |t: &mut Trainer| -> Fallible<Dynamic> {
         let options = serde_json::to_value(t.run.borrow().options()).map_err(Error::internal)?;
         Ok(crate::script::convert::from_json(&options))

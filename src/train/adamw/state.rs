@@ -38,8 +38,12 @@ impl AdamW {
     /// # Errors
     /// Names the path when the file system refuses.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let tensors: Vec<Stored> =
-            self.parameters.iter().zip(&self.moments).flat_map(|(parameter, moments)| stored(parameter, moments)).collect();
+        let tensors: Vec<Stored> = self
+            .parameters
+            .iter()
+            .zip(&self.moments)
+            .flat_map(|(parameter, moments)| stored(parameter, moments))
+            .collect();
         let views = tensors.iter().map(|Stored { name, dtype, shape, bytes }| {
             Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(Error::internal)?))
         });

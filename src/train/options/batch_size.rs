@@ -70,4 +70,3 @@ impl<'de> Deserialize<'de> for BatchSize {
         deserializer.deserialize_any(Either)
     }
 }
-

@@ -268,7 +268,10 @@ mod tests {
         assert_eq!(serde_json::from_value::<TrainOptions>(written).expect("its own"), options);
         let read = |text: &str| serde_json::from_str::<TrainOptions>(text);
         assert_eq!(read(r#"{"out": "b", "batch_size": 3}"#).expect("short").output_dir, Some("b".into()));
-        assert_eq!(read(r#"{"mixed_precision": "fp16"}"#).expect("its other name").mixed_precision, MixedPrecision::F16);
+        assert_eq!(
+            read(r#"{"mixed_precision": "fp16"}"#).expect("its other name").mixed_precision,
+            MixedPrecision::F16
+        );
         for wrong in ["-1", "0.5", "\"many\"", "[1]"] {
             let error = read(&format!("{{\"batch_size\": {wrong}}}")).expect_err(wrong).to_string();
             assert!(error.contains("a whole number or \"auto\""), "{error}");

@@ -55,7 +55,8 @@ fn a_trainer_does_what_the_steps_by_hand_do() {
 #[test]
 fn micro_batches_add_up_to_the_large_batch_though_their_rows_differ_in_length() {
     let run = |batch_size, gradient_accumulation_steps| {
-        let options = TrainOptions { batch_size: BatchSize::Rows(batch_size), gradient_accumulation_steps, ..options() };
+        let options =
+            TrainOptions { batch_size: BatchSize::Rows(batch_size), gradient_accumulation_steps, ..options() };
         let mut trainer = trainer(model(), options);
         (0..3).map(|_| trainer.step(&Progress::silent()).expect("a step")).collect::<Vec<_>>()
     };
