@@ -15,3 +15,4 @@ mod peers;
 mod repl;
 mod scripts;
 mod store;
+mod train;
