@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read, Write as _};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use etude::error::Error;
+use etude::notebook::{self, Choice};
 use etude::repl;
 use etude::script::programs::{PROGRAMS, Program};
 
@@ -40,9 +41,42 @@ enum What {
         #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         file: Vec<String>,
     },
+    /// The Jupyter kernel: install it, or serve one
+    Kernel {
+        #[command(subcommand)]
+        what: Kernel,
+    },
     /// A program that comes with the binary, or a script file
     #[command(external_subcommand)]
     Program(Vec<String>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Kernel {
+    /// Tell Jupyter about this binary
+    Install {
+        /// Install for the current user [default]
+        #[arg(long, conflicts_with_all = ["prefix", "sys_prefix"])]
+        user: bool,
+        /// Install under PREFIX/share/jupyter
+        #[arg(long, value_name = "PREFIX", conflicts_with = "sys_prefix")]
+        prefix: Option<PathBuf>,
+        /// Install into the active virtual or conda environment
+        #[arg(long)]
+        sys_prefix: bool,
+        /// Name that front ends ask for [default: etude]
+        #[arg(long)]
+        name: Option<String>,
+        /// Name in menus [default: Étude]
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+    /// Serve a kernel; Jupyter calls this
+    Run {
+        /// Ports and key, written by the front end
+        #[arg(short = 'f', long, value_name = "FILE")]
+        connection_file: PathBuf,
+    },
 }
 
 /// Does what the command line asks for: the exit code.
@@ -61,8 +95,10 @@ pub(crate) fn main() -> i32 {
             None => repl::code("-e", &code, &[], true),
             Some(What::Program(args)) => repl::code("-e", &code, &args, true),
             Some(What::Run { .. }) => usage(&Error::mistake("-e and run exclude each other")),
+            Some(What::Kernel { .. }) => usage(&Error::mistake("-e and kernel exclude each other")),
         },
         (None, Some(What::Run { file })) => run(&file),
+        (None, Some(What::Kernel { what })) => kernel(what),
         (None, Some(What::Program(words))) => program(&words),
         (None, None) if std::io::stdin().is_terminal() => repl::prompt(!call.no_init),
         (None, None) => piped(&[]),
@@ -86,6 +122,22 @@ fn run(words: &[String]) -> i32 {
     }
 }
 
+/// `etude kernel install` and `etude kernel run`
+fn kernel(what: Kernel) -> i32 {
+    let done = match what {
+        Kernel::Install { prefix, sys_prefix, name, display_name, .. } => {
+            notebook::install(&Choice { prefix, sys_prefix, name, display_name })
+                .map(|folder| say(&format!("installed the kernel in {}", folder.display())))
+        }
+        // A restart is up to the front end, which starts another process.
+        Kernel::Run { connection_file } => notebook::serve(&connection_file).map(|_| 0),
+    };
+    done.unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "error: {error}");
+        1
+    })
+}
+
 /// `etude NAME [ARGS]` and `etude FILE.rhai [ARGS]`
 fn program(words: &[String]) -> i32 {
     let Some((name, args)) = words.split_first() else { return USAGE };
@@ -98,7 +150,7 @@ fn program(words: &[String]) -> i32 {
     if name.ends_with(".rhai") || Path::new(name).is_file() {
         return run(words);
     }
-    let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).chain(["run"]).collect();
+    let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).chain(["run", "kernel"]).collect();
     usage(&Error::unknown("command or program", name, &names))
 }
 

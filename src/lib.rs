@@ -9,10 +9,10 @@
 //! | floor | modules | what they know |
 //! |---|---|---|
 //! | 10 | `cli.rs`, `main.rs` | the command line |
-//! | 9 | [`repl`] | the terminal |
+//! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`plot`] | figures about results; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`] | what results say, sound and look like, and where they are kept; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
@@ -37,13 +37,16 @@ pub mod nn;
 pub mod generate;
 pub mod train;
 
+pub mod audio;
 pub mod metrics;
 pub mod plot;
+pub mod track;
 
 pub mod config;
 
 pub mod script;
 
+pub mod notebook;
 pub mod repl;
 
 pub use error::{Error, Result};

@@ -3,6 +3,8 @@
 //! Nothing below the terminal prints. A [`Progress`] carries a sink (a terminal line, a notebook display, nothing)
 //! and the [`Interrupt`]; work opens a [`Task`], advances it, and asks [`Task::advance`] to fail when it should stop.
 
+mod words;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -24,6 +24,9 @@ const LINGER: Duration = Duration::from_millis(150);
 /// A socket that failed is tried again after this.
 const BREATH: Duration = Duration::from_millis(5);
 
+/// When a request to stop a cell is made again.
+const AGAIN: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(100)];
+
 /// Why the host returned. The interpreter's thread may still run: leave the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -90,7 +93,7 @@ async fn host<I: Interpreter>(
     let (answers, answer_queue) = std::sync::mpsc::channel();
     tokio::task::spawn_local(ask(stdin, question_queue, answers, cell.running.clone()));
 
-    let outbox = paging(iopub::outbox(to_iopub.clone()), cell.pages.clone());
+    let outbox = paying(iopub::outbox(to_iopub.clone()), cell.payload.clone());
     let asker = asking(questions, cell.running.clone());
     let stdin = Stdin::new(asker, answer_queue, cell.stop.clone());
     let worker = worker::start(move || make(outbox, stdin)).await?;
@@ -103,7 +106,7 @@ async fn host<I: Interpreter>(
     tokio::task::spawn_local(listen(shell_in, requests));
     tokio::task::spawn_local(shell::receive(shared.clone(), request_queue));
 
-    let brake = Arc::new(Brake { cell: shared.stop.clone(), stop });
+    let brake = Arc::new(Brake { cell: shared.stop.clone(), shared: shared.clone(), stop });
     tokio::task::spawn_local(signals(brake.clone()));
     tokio::select! {
         exit = controlled(control, shared, brake) => Ok(exit),
@@ -114,13 +117,32 @@ async fn host<I: Interpreter>(
 /// What an interrupt does: it ends a question to the user, and tells the language.
 struct Brake {
     cell: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     stop: Stop,
 }
 
 impl Brake {
-    fn pull(&self) {
+    fn pull(self: &Arc<Self>) {
         self.cell.store(true, Ordering::SeqCst);
         (self.stop.0)();
+        // A language takes requests to stop back when it begins with a cell; one that came just before is made again.
+        if let Some(cell) = self.running() {
+            let brake = self.clone();
+            tokio::task::spawn_local(async move {
+                for wait in AGAIN {
+                    tokio::time::sleep(wait).await;
+                    if !brake.running().is_some_and(|now| Arc::ptr_eq(&now, &cell)) {
+                        return;
+                    }
+                    (brake.stop.0)();
+                }
+            });
+        }
+    }
+
+    /// The request whose cell runs.
+    fn running(&self) -> Option<Arc<Request>> {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|cell| cell.request.clone())
     }
 }
 
@@ -218,10 +240,12 @@ fn parent_id() -> Option<u32> {
     None
 }
 
-/// An outbox that keeps pages for the reply and passes the rest on.
-fn paging(outbox: Outbox, pages: Arc<Mutex<Vec<crate::Bundle>>>) -> Outbox {
+/// An outbox that keeps what travels in the reply and passes the rest on.
+fn paying(outbox: Outbox, payload: Arc<Mutex<Vec<serde_json::Value>>>) -> Outbox {
+    let keep = move |item| payload.lock().unwrap_or_else(PoisonError::into_inner).push(item);
     Outbox::new(move |output| match output {
-        Output::Page(page) => pages.lock().unwrap_or_else(PoisonError::into_inner).push(page),
+        Output::Page(page) => keep(json!({ "source": "page", "data": page.forms(), "start": 0 })),
+        Output::Leave => keep(json!({ "source": "ask_exit", "keepkernel": false })),
         other => outbox.send(other),
     })
 }

@@ -115,8 +115,8 @@ impl Writer {
             Publish::Said(Output::Clear { wait }) => {
                 self.about_cell("clear_output", json!({ "wait": wait }), socket).await;
             }
-            // Text is gathered before this, and pages travel in the reply.
-            Publish::Said(Output::Stdout(_) | Output::Stderr(_) | Output::Page(_)) => {}
+            // Text is gathered before this; pages and the wish to leave travel in the reply.
+            Publish::Said(Output::Stdout(_) | Output::Stderr(_) | Output::Page(_) | Output::Leave) => {}
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Output {
     },
     /// A text for the front end's pager; a reader without one shows it in place.
     Page(Bundle),
+    /// The user asks to leave: a console ends, a notebook may offer to.
+    Leave,
     /// The cell's output so far goes away; with `wait`, when the next output comes.
     Clear {
         /// Whether to wait for the next output.

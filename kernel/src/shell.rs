@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) worker: Worker,
     pub(crate) iopub: mpsc::UnboundedSender<Publish>,
     pub(crate) replies: mpsc::UnboundedSender<JupyterMessage>,
-    pub(crate) pages: Arc<Mutex<Vec<Bundle>>>,
+    pub(crate) payload: Arc<Mutex<Vec<Value>>>,
     /// The cell that runs, for questions to its front end and for the status after other requests.
     pub(crate) running: Arc<Mutex<Option<Running>>>,
     pub(crate) stop: Arc<AtomicBool>,
@@ -77,9 +77,9 @@ impl Shared {
         replies: mpsc::UnboundedSender<JupyterMessage>,
         cell: Cell,
     ) -> Self {
-        let Cell { pages, running, stop } = cell;
+        let Cell { payload, running, stop } = cell;
         let (history, count) = (Mutex::default(), AtomicUsize::new(0));
-        Self { worker, iopub, replies, pages, running, stop, history, count }
+        Self { worker, iopub, replies, payload, running, stop, history, count }
     }
 
     /// Says that the kernel is at work on a request, or done with it.
@@ -148,7 +148,7 @@ impl Shared {
 /// What the interpreter's handles and the shell know of the present cell.
 #[derive(Clone, Default)]
 pub(crate) struct Cell {
-    pub(crate) pages: Arc<Mutex<Vec<Bundle>>>,
+    pub(crate) payload: Arc<Mutex<Vec<Value>>>,
     pub(crate) running: Arc<Mutex<Option<Running>>>,
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -205,7 +205,7 @@ impl Shared {
 
     async fn work(&self, request: &Arc<Request>, execute: &Execute) -> Outcome {
         self.stop.store(false, Ordering::SeqCst);
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.payload.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let running = Running { request: request.clone(), allow_stdin: execute.allow_stdin };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         let (done, outcome) = oneshot::channel();
@@ -221,9 +221,7 @@ impl Shared {
 
     /// Publishes the value or the fault, and makes the content of the reply.
     fn conclude(&self, request: &Arc<Request>, execute: &Execute, number: usize, outcome: &Outcome) -> Value {
-        let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
-        let payload: Vec<Value> =
-            pages.iter().map(|page| json!({ "source": "page", "data": page.forms(), "start": 0 })).collect();
+        let payload = std::mem::take(&mut *self.payload.lock().unwrap_or_else(PoisonError::into_inner));
         match &outcome.value {
             Ok(value) => {
                 if let (Some(bundle), false) = (value, execute.silent) {

@@ -9,8 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, Result};
 use crate::{Assistant, Bundle, Fault, Interpreter, Language};
 
-/// Deep recursion in a script must reach the language's own limit before the stack's.
-const STACK: usize = 64 * 1024 * 1024;
+/// Address space for the stack: deep recursion in a script must reach the language's own limit before its end.
+const STACK: usize = 512 << 20;
 
 /// A cell to run, and expressions to evaluate after it.
 pub(crate) struct Job {

@@ -3,9 +3,14 @@
 use std::path::Path;
 
 use super::braille::Canvas;
+use super::lines;
 use super::number::short;
-use super::svg;
+use super::save;
+use super::svg::Svg;
 use crate::error::{Error, Result};
+
+/// Width and height of the picture, in pixels.
+const SIZE: (f64, f64) = (760.0, 380.0);
 
 /// Series of numbers over their index, with a title and axis names.
 #[derive(Debug, Clone, Default)]
@@ -21,16 +26,24 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The picture as SVG, 800 × 400 pixels; the same input gives the same bytes. Values that are not finite are gaps.
+    /// The picture as SVG, 760 × 380 pixels; the same input gives the same bytes. Values that are not finite are gaps.
     ///
     /// # Errors
     /// When there is nothing to draw.
     pub fn svg(&self) -> Result<String> {
-        let (low, high) = self.range().ok_or_else(|| {
-            Error::mistake("there is nothing to plot").with_hint("give it at least one finite number")
-        })?;
+        let mut svg = Svg::new(SIZE.0, SIZE.1);
+        if !self.draw(&mut svg, SIZE) {
+            return Err(Error::mistake("there is nothing to plot").with_hint("give it at least one finite number"));
+        }
+        Ok(svg.finish())
+    }
+
+    /// Draws it into the upper left corner of a picture; false when there is nothing to draw.
+    pub(super) fn draw(&self, svg: &mut Svg, size: (f64, f64)) -> bool {
+        let Some((low, high)) = self.range() else { return false };
         let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.5 };
-        svg::draw(self, (low - room, high + room), self.last())
+        lines::draw(svg, self, (low - room, high + room), self.last(), size);
+        true
     }
 
     /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the
@@ -61,17 +74,12 @@ impl Figure {
         text.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Writes it, by the ending of the path: `.svg`.
+    /// Writes it, by the ending of the path: `.svg` or `.png`.
     ///
     /// # Errors
     /// Another ending, nothing to draw, or a path the file system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
-        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")) {
-            let svg = path.with_extension("svg");
-            return Err(Error::mistake(format!("a figure is saved as .svg, not as {}", path.display()))
-                .with_hint(format!("save(\"{}\"); a browser or Inkscape turns it into other formats", svg.display())));
-        }
-        crate::atomic::write(path, self.svg()?.as_bytes())
+        save(&self.svg()?, path)
     }
 
     /// The least and the greatest finite value.
@@ -151,7 +159,7 @@ train: last 0.1, least 0.1"
         let svg = falling().svg().expect("a picture");
         assert_eq!(svg, falling().svg().expect("a picture"));
         assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        for word in ["training", "step", "loss", "train", "<polyline"] {
+        for word in ["training", "step", "loss", "train", "<path"] {
             assert!(svg.contains(word), "no {word} in {svg}");
         }
     }
@@ -177,12 +185,15 @@ train: last 0.1, least 0.1"
     }
 
     #[test]
-    fn only_svg_is_written() {
+    fn a_figure_is_written_as_svg_and_png() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("loss.svg");
         falling().save(&path).expect("written");
         assert_eq!(std::fs::read_to_string(&path).expect("read"), falling().svg().expect("a picture"));
-        let error = falling().save(Path::new("loss.png")).expect_err("no png");
-        assert_eq!(error.hint(), Some("save(\"loss.svg\"); a browser or Inkscape turns it into other formats"));
+        let path = folder.path().join("loss.PNG");
+        falling().save(&path).expect("written");
+        assert!(std::fs::read(&path).expect("read").starts_with(b"\x89PNG"));
+        let error = falling().save(Path::new("loss.gif")).expect_err("no gif");
+        assert_eq!(error.hint(), Some("save(\"loss.svg\") or save(\"loss.png\")"));
     }
 }

@@ -10,8 +10,18 @@ const BELOW: [char; 5] = [' ', '·', '╌', '═', '≡'];
 /// the darkest shade stands for. `×` marks a cell with a value that is not finite.
 pub fn heat_map(values: &[f32], rows: usize, columns: usize, width: usize, height: usize) -> String {
     let (high, wide) = (rows.min(height), columns.min(width));
+    let Some(cells) = cells(values, (rows, columns), (high, wide)) else { return "(no values)".into() };
+    let most = cells.iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()));
+    let mut text: String =
+        cells.chunks(wide).map(|row| row.iter().map(|&v| shade(v, most)).chain(['\n']).collect::<String>()).collect();
+    text.push_str(&legend(&cells, most, (rows, columns), (high, wide)));
+    text
+}
+
+/// A matrix averaged down to fewer rows and columns; `None` when there is nothing in it.
+pub(super) fn cells(values: &[f32], (rows, columns): (usize, usize), (high, wide): (usize, usize)) -> Option<Vec<f64>> {
     if high == 0 || wide == 0 || values.len() < rows * columns {
-        return "(no values)".into();
+        return None;
     }
     let span = |i: usize, cells: usize, all: usize| i * all / cells..(i + 1) * all / cells;
     let mut cells = Vec::with_capacity(high * wide);
@@ -24,11 +34,7 @@ pub fn heat_map(values: &[f32], rows: usize, columns: usize, width: usize, heigh
             cells.push(sum / count);
         }
     }
-    let most = cells.iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()));
-    let mut text: String =
-        cells.chunks(wide).map(|row| row.iter().map(|&v| shade(v, most)).chain(['\n']).collect::<String>()).collect();
-    text.push_str(&legend(&cells, most, (rows, columns), (high, wide)));
-    text
+    Some(cells)
 }
 
 fn shade(value: f64, most: f64) -> char {

@@ -11,6 +11,7 @@
 //! When the pitches fit, a line is one pitch and the shade is the velocity (`░▒▓█`); otherwise a line is two pitches,
 //! drawn in half blocks (`▀▄█`), or two groups of neighbours when even that is too tall. `┴` stands at bar lines.
 
+use super::pitch_name;
 use crate::harmony::chord_markers;
 use crate::midi::{Clock, Score, Sound};
 
@@ -133,12 +134,6 @@ fn gutter(pitch: Option<u8>) -> String {
         Some(pitch) => format!("{:>4}┤", pitch_name(pitch)),
         None => "    │".into(),
     }
-}
-
-/// The name of a key: 60 is "C4".
-fn pitch_name(pitch: u8) -> String {
-    const NAMES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
-    format!("{}{}", NAMES[usize::from(pitch % 12)], i32::from(pitch / 12) - 1)
 }
 
 /// The line below the notes, with a `┴` at bar lines: all of them, or every second, fourth, … when they stand close.

@@ -1,107 +1,124 @@
-//! A figure as SVG, drawn by `plotters`.
+//! A canvas that becomes SVG 1.1, as few bytes as will do, the same for the same drawing.
+//!
+//! Text and rules are drawn in the current colour: a grey that reads on white and on black where the picture stands
+//! alone, the colour of the page where it is part of one. The background stays clear.
 
-use plotters::coord::Shift;
-use plotters::prelude::*;
+use std::fmt::{Display, Write as _};
 
-use super::Figure;
-use super::number::short;
-use crate::error::{Error, Result};
+/// The colour of text and rules in a picture that stands alone: as far from white as from black.
+const INK: &str = " color=\"#7a7d85\"";
+/// The font of the picture, by the names that systems have for one.
+const FONT: &str = "system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif";
 
-/// Width and height in pixels.
-const SIZE: (u32, u32) = (800, 400);
-
-/// Colours that people with any kind of sight tell apart (Okabe and Ito, "Color Universal Design", 2008).
-const COLORS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
-
-/// Draws the figure; `low..high` are the values on the vertical axis, `last` is the last index.
-pub(super) fn draw(figure: &Figure, (low, high): (f64, f64), last: usize) -> Result<String> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        chart(figure, &area, (low, high), last).map_err(|e| Error::internal(e.to_string()))?;
-        area.present().map_err(|e| Error::internal(e.to_string()))?;
-    }
-    Ok(text)
+/// Where a text stands relative to its point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-fn chart<'a>(
-    figure: &Figure,
-    area: &Area<'a>,
-    (low, high): (f64, f64),
-    last: usize,
-) -> Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>> {
-    area.fill(&WHITE)?;
-    let mut builder = ChartBuilder::on(area);
-    builder.margin(12).x_label_area_size(40).y_label_area_size(60);
-    if !figure.title.is_empty() {
-        builder.caption(&figure.title, ("sans-serif", 18));
-    }
-    let mut chart = builder.build_cartesian_2d(0.0..last.max(1) as f64, low..high)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .x_desc(&figure.x_label)
-        .y_desc(&figure.y_label)
-        .x_label_formatter(&|x| short(*x))
-        .y_label_formatter(&|y| short(*y))
-        .draw()?;
-    for (index, (name, values)) in figure.series.iter().enumerate() {
-        let color = COLORS[index % COLORS.len()];
-        let runs = runs(values, 2 * SIZE.0 as usize);
-        for (i, run) in runs.into_iter().enumerate() {
-            let dot = (run.len() == 1).then(|| Circle::new(run[0], 2, color.filled()));
-            let line = chart.draw_series(LineSeries::new(run, color.stroke_width(2)))?;
-            if i == 0 && !name.is_empty() {
-                line.label(name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
-            }
-            chart.draw_series(dot)?;
-        }
-    }
-    if figure.series.iter().any(|(name, _)| !name.is_empty()) {
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.2)).draw()?;
-    }
-    Ok(())
+/// A picture in the making; lengths in pixels, from the upper left corner.
+pub(super) struct Svg {
+    width: f64,
+    height: f64,
+    body: String,
 }
 
-/// The unbroken runs of finite values with their index; of more than `most` values, the least and the greatest of each
-/// group, so that no spike is lost.
-fn runs(values: &[f64], most: usize) -> Vec<Vec<(f64, f64)>> {
-    let group = values.len().div_ceil(most.max(2) / 2).max(1);
-    let mut runs = vec![Vec::new()];
-    let push = |runs: &mut Vec<Vec<(f64, f64)>>, (i, v): (usize, f64)| {
-        let Some(run) = runs.last_mut() else { return };
-        if v.is_finite() {
-            run.push((i as f64, v));
-        } else if !run.is_empty() {
-            runs.push(Vec::new());
-        }
-    };
-    for (g, part) in values.chunks(group).enumerate() {
-        let at = |i: usize| (g * group + i, part[i]);
-        if values.len() <= most || part.iter().any(|v| !v.is_finite()) {
-            (0..part.len()).for_each(|i| push(&mut runs, at(i)));
-            continue;
-        }
-        let order = |a: &usize, b: &usize| part[*a].total_cmp(&part[*b]);
-        let (least, greatest) = ((0..part.len()).min_by(order), (0..part.len()).max_by(order));
-        let (Some(least), Some(greatest)) = (least, greatest) else { continue };
-        push(&mut runs, at(least.min(greatest)));
-        if least != greatest {
-            push(&mut runs, at(least.max(greatest)));
+/// Colours that people with any kind of sight tell apart, none too near to white or to black
+/// (after Okabe and Ito, "Color Universal Design", 2008).
+pub(super) const COLORS: [&str; 6] = ["#2f86c8", "#e0701a", "#12a07a", "#c96aa4", "#d99a16", "#5aa9dd"];
+
+impl Svg {
+    pub(super) fn new(width: f64, height: f64) -> Self {
+        Self { width, height, body: String::new() }
+    }
+
+    /// Sets the height, when it is known at last.
+    pub(super) fn set_height(&mut self, height: f64) {
+        self.height = height;
+    }
+
+    /// Markup as it is, for groups.
+    pub(super) fn raw(&mut self, markup: impl Display) {
+        let _ = write!(self.body, "{markup}");
+    }
+
+    pub(super) fn text(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, text: &str) {
+        self.styled(x, y, anchor, size, "", text);
+    }
+
+    /// Text with more attributes, such as ` opacity=".7"`.
+    pub(super) fn styled(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, style: &str, text: &str) {
+        let anchor = match anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
+        };
+        let (x, y, size, text) = (Px(x), Px(y), Px(size), escape(text));
+        let _ = write!(self.body, "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{style}>{text}</text>");
+    }
+
+    /// A filled box; `style` are its attributes, such as ` fill="red"`.
+    pub(super) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), style: &str) {
+        let (x, y, width, height) = (Px(x), Px(y), Px(width), Px(height));
+        let _ = write!(self.body, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{style}/>");
+    }
+
+    /// A stroked path; `style` are its attributes, such as ` stroke-width="2"`.
+    pub(super) fn path(&mut self, data: &str, style: &str) {
+        if !data.is_empty() {
+            let _ = write!(self.body, "<path d=\"{data}\" fill=\"none\"{style}/>");
         }
     }
-    runs.retain(|run| !run.is_empty());
-    runs
+
+    /// Rules in the current colour, so faint.
+    pub(super) fn rules(&mut self, data: &str, opacity: f64) {
+        self.path(data, &format!(" stroke=\"currentColor\" stroke-opacity=\"{opacity}\""));
+    }
+
+    pub(super) fn finish(self) -> String {
+        let (w, h) = (Px(self.width), Px(self.height));
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\"{INK} \
+             fill=\"currentColor\" font-family=\"{FONT}\" style=\"max-width:100%;height:auto\">{}</svg>\n",
+            self.body
+        )
+    }
+}
+
+/// The picture as part of a page: in the colour of the page's text.
+pub(crate) fn inline(svg: &str) -> String {
+    svg.trim_end().replacen(INK, "", 1)
+}
+
+/// Text that is safe in markup and between quotation marks; what XML cannot hold is left out.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\t' | '\n' | '\r' => safe.push(c),
+            // XML 1.0, §2.2: no control characters, no surrogates (Rust has none), no U+FFFE and U+FFFF.
+            '\0'..' ' | '\u{fffe}' | '\u{ffff}' => {}
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// A length in at most one decimal.
+pub(super) struct Px(pub(super) f64);
+
+impl Display for Px {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tenths = (self.0 * 10.0).round();
+        if tenths % 10.0 == 0.0 { write!(f, "{}", (tenths / 10.0) as i64) } else { write!(f, "{:.1}", tenths / 10.0) }
+    }
 }
 
 #[cfg(test)]
@@ -109,22 +126,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_break_a_line() {
-        assert_eq!(
-            runs(&[1.0, 2.0, f64::NAN, f64::NAN, 3.0, f64::INFINITY], 100),
-            [vec![(0.0, 1.0), (1.0, 2.0)], vec![(4.0, 3.0)]]
-        );
-        assert!(runs(&[f64::NAN], 100).is_empty());
+    fn lengths_are_short() {
+        for (length, text) in
+            [(1.0, "1"), (0.04, "0"), (-0.04, "0"), (12.26, "12.3"), (-3.5, "-3.5"), (f64::NAN, "NaN")]
+        {
+            assert_eq!(Px(length).to_string(), text, "{length}");
+        }
     }
 
     #[test]
-    fn a_spike_among_a_million_is_kept() {
-        let mut values = vec![1.0; 1_000_000];
-        values[123_456] = 9.0;
-        let runs = runs(&values, 1600);
-        assert_eq!(runs.len(), 1);
-        assert!(runs[0].len() <= 1600, "{}", runs[0].len());
-        assert!(runs[0].contains(&(123_456.0, 9.0)));
-        assert!(runs[0].is_sorted_by(|a, b| a.0 < b.0));
+    fn markup_in_text_is_text() {
+        let mut svg = Svg::new(10.0, 10.0);
+        svg.text(1.0, 2.0, Anchor::Middle, 9.0, "a<b>&\"c\"\u{0}\u{1b}[0m");
+        let text = svg.finish();
+        assert!(text.contains(">a&lt;b&gt;&amp;&quot;c&quot;[0m</text>"), "{text}");
+        assert!(text.contains("color="));
+        assert!(!inline(&text).contains(" color="));
     }
 }

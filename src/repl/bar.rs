@@ -1,7 +1,5 @@
 //! A task as one line: `training ━━━━━━━━────── 120/500 steps  3.2/s  1:58 left  loss 2.31`.
 
-use std::time::Duration;
-
 use unicode_width::UnicodeWidthStr;
 
 use super::style::{code, paint};
@@ -12,14 +10,7 @@ const BAR: (usize, usize) = (30, 6);
 
 /// The state of a running task, in less than `width` columns.
 pub(super) fn line(task: &Snapshot, width: usize, color: bool) -> String {
-    let mut words = vec![count(task)];
-    words.extend(speed(task));
-    words.push(match task.remaining() {
-        Some(left) => format!("{} left", clock(left)),
-        None => clock(task.elapsed),
-    });
-    words.extend(Some(task.note.clone()).filter(|n| !n.is_empty()));
-    let words = words.join("  ");
+    let words = task.words().join("  ");
     // One column stays free: a terminal would break the line after the last one.
     let room = width.saturating_sub(1);
     let used = task.title.width() + words.width() + 2;
@@ -35,70 +26,12 @@ pub(super) fn line(task: &Snapshot, width: usize, color: bool) -> String {
     format!("{}{}{bar}{words}", task.title, if bar.is_empty() { "  " } else { " " })
 }
 
-/// The state of a running task where no line can be redrawn.
-pub(super) fn plain(task: &Snapshot) -> String {
-    let mut words = vec![count(task)];
-    words.extend(speed(task));
-    words.extend(task.remaining().map(|left| format!("{} left", clock(left))));
-    words.extend(Some(task.note.clone()).filter(|n| !n.is_empty()));
-    format!("{}: {}", task.title, words.join(", "))
-}
-
-/// What a task has done, when it is over.
-pub(super) fn summary(task: &Snapshot) -> String {
-    let mut words = match task.total.filter(|total| task.done < *total) {
-        Some(_) => vec![format!("stopped at {} after {}", count(task), clock(task.elapsed))],
-        None => vec![format!("{} {} in {}", grouped(task.done), task.unit, clock(task.elapsed))],
-    };
-    words.extend(speed(task));
-    words.extend(Some(task.note.clone()).filter(|n| !n.is_empty()));
-    format!("{}: {}", task.title, words.join(", "))
-}
-
-fn count(task: &Snapshot) -> String {
-    match task.total {
-        Some(total) => format!("{}/{} {}", grouped(task.done), grouped(total), task.unit),
-        None => format!("{} {}", grouped(task.done), task.unit),
-    }
-}
-
-/// Units per second; seconds per unit when that is the larger number.
-fn speed(task: &Snapshot) -> Option<String> {
-    let rate = task.rate();
-    match rate {
-        _ if task.done == 0 => None,
-        r if r >= 10.0 => Some(format!("{}/s", grouped(r.round() as u64))),
-        r if r >= 1.0 => Some(format!("{r:.1}/s")),
-        r => Some(format!("{:.1} s each", 1.0 / r)),
-    }
-}
-
 fn bar(share: f64, columns: usize, color: bool) -> String {
     let halves = (share.clamp(0.0, 1.0) * 2.0 * columns as f64).floor() as usize;
     let half = if halves % 2 == 1 { "╸" } else { "" };
     let done = "━".repeat(halves / 2) + half;
     let left = "╌".repeat(columns - halves.div_ceil(2));
     format!("{}{}", paint(color, code::BAR, &done), paint(color, code::FAINT, &left))
-}
-
-/// Minutes and seconds, with hours when there are any.
-fn clock(d: Duration) -> String {
-    let seconds = d.as_secs();
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
-}
-
-/// A count with a comma between thousands.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -115,6 +48,8 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn task(done: u64, total: Option<u64>, seconds: u64) -> Snapshot {
@@ -152,15 +87,5 @@ mod tests {
     fn more_than_the_total_does_not_burst_the_bar() {
         assert!(line(&task(700, Some(500), 50), 100, false).contains(&"━".repeat(30)));
         assert!(!line(&task(0, Some(0), 0), 80, false).contains('╌'));
-    }
-
-    #[test]
-    fn the_end_is_summed_up() {
-        assert_eq!(summary(&task(500, Some(500), 3725)), "training: 500 steps in 1:02:05, 7.5 s each, loss 2.31");
-        assert_eq!(
-            summary(&task(120, Some(500), 40)),
-            "training: stopped at 120/500 steps after 0:40, 3.0/s, loss 2.31"
-        );
-        assert_eq!(plain(&task(125, Some(500), 50)), "training: 125/500 steps, 2.5/s, 2:30 left, loss 2.31");
     }
 }

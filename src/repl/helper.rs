@@ -37,8 +37,8 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>), ReadlineError> {
-        let session = self.session.borrow();
-        let found = command::complete(&session, line, pos).unwrap_or_else(|| session.complete(line, pos));
+        let known = self.session.borrow().knowledge();
+        let found = command::complete(&known, line, pos).unwrap_or_else(|| known.complete(line, pos));
         let pair = |item: crate::script::Completion| Pair { display: item.text.clone(), replacement: item.text };
         Ok((found.start, found.items.into_iter().map(pair).collect()))
     }
@@ -74,9 +74,9 @@ impl Hinter for Assistant {
             return None;
         }
         if let Some(name) = callee(line) {
-            let session = self.session.borrow();
+            let known = self.session.borrow().knowledge();
             let last = name.rsplit('.').next().unwrap_or(name);
-            let signature = session.signature(name).or_else(|| session.signature(last));
+            let signature = known.signature(name).or_else(|| known.signature(last));
             return signature.map(|s| Hint::Signature(format!("    {s}")));
         }
         self.history.hint(line, pos, ctx).map(Hint::Line)
@@ -126,7 +126,7 @@ impl Validator for Assistant {
         let code = code_of(text);
         let more = !code.is_empty()
             && !ends_blank(text)
-            && matches!(self.session.borrow().completeness(code), Completeness::Incomplete(_));
+            && matches!(self.session.borrow().knowledge().completeness(code), Completeness::Incomplete(_));
         Ok(if more { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }

@@ -77,7 +77,10 @@ impl ConditionalEventHandler for Close {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
         let before = &ctx.line()[..ctx.pos()];
         let deep = before.ends_with(&" ".repeat(INDENT)) && before.contains('\n') && at_line_start(before);
-        deep.then(|| Cmd::Replace(Movement::BackwardChar(INDENT as RepeatCount), Some(self.0.to_string())))
+        // The line editor would make one character out of a movement by four.
+        let spaces = before.len() - before.trim_end_matches(' ').len();
+        let text = || format!("{}{}", " ".repeat(spaces - INDENT), self.0);
+        deep.then(|| Cmd::Replace(Movement::BeginningOfLine, Some(text())))
     }
 }
 

@@ -6,7 +6,10 @@ mod files;
 mod helper;
 mod highlight;
 mod keys;
+mod live;
+mod picture;
 mod prompt;
+mod sixel;
 mod stage;
 mod stop;
 mod style;
@@ -42,13 +45,15 @@ fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<
     on_big_stack(|| {
         let stage = Stage::new();
         let mut session = Session::new(stage.host());
+        stage.prepare(&mut session);
         session.set_args(args);
         let result = stage.stop.during(|| run(&mut session));
+        stage.terminal.settle();
         if let Some(code) = session.take_exit() {
             return code;
         }
         match result {
-            Ok(Some(value)) if show => stage.terminal.print(&format!("{}\n", value.plain())),
+            Ok(Some(value)) if show => stage.terminal.show(&value, None),
             Ok(_) => {}
             Err(fault) => {
                 stage.terminal.warn(&fault.render(stage.terminal.err.color));

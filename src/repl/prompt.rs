@@ -12,7 +12,7 @@ use rustyline::{ColorMode, CompletionType, Editor};
 use super::helper::Assistant;
 use super::stage::Stage;
 use super::style::{code, paint};
-use super::terminal::shortened;
+
 use super::{files, keys};
 use crate::script::command::{self, Done};
 use crate::script::{Bundle, Fault, Session};
@@ -30,6 +30,7 @@ type LineEditor = Editor<Assistant, DefaultHistory>;
 /// Greets, then reads and runs until the user leaves: the exit code.
 pub(super) fn run(stage: &Stage, init: bool) -> i32 {
     let session = Rc::new(RefCell::new(Session::new(stage.host())));
+    stage.prepare(&mut session.borrow_mut());
     let mut editor = match editor(stage, &session) {
         Ok(editor) => editor,
         Err(e) => {
@@ -67,7 +68,7 @@ pub(super) fn run(stage: &Stage, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Done::Said(bundle) => Ok(Next::Show(Some(bundle))),
+                Done::Said(bundle) | Done::Page(bundle) => Ok(Next::Show(Some(bundle))),
                 Done::Quit => Ok(Next::Leave),
                 Done::NotACommand => session.eval(text).map(Next::Show),
             }
@@ -90,12 +91,14 @@ enum Next {
 
 /// Shows what came out; the exit code when the code asked to leave.
 fn show(stage: &Stage, session: &RefCell<Session>, result: Result<Option<Bundle>, Fault>) -> Option<i32> {
+    stage.terminal.settle();
     if let Some(code) = session.borrow_mut().take_exit() {
         return Some(code);
     }
     match result {
         Ok(Some(bundle)) if !bundle.plain().is_empty() => {
-            stage.terminal.print(&format!("{}\n", shortened(bundle.plain(), SHOWN.0, SHOWN.1)));
+            stage.terminal.show(&bundle, Some(SHOWN));
+            stage.terminal.settle();
         }
         Ok(_) => {}
         Err(fault) => stage.terminal.warn(&fault.render(stage.terminal.err.color)),

@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::script::{Host, Output};
+use crate::script::{Host, Output, Session};
 
 /// The terminal and the keys that stop.
 pub(super) struct Stage {
@@ -24,14 +24,21 @@ impl Stage {
         Self { stop: Stop::install(&terminal), terminal }
     }
 
+    /// Tells a session what the terminal can show.
+    pub(super) fn prepare(&self, session: &mut Session) {
+        session.set_rich(false);
+        session.set_live(self.terminal.out.terminal);
+    }
+
     /// A host for sessions.
     pub(super) fn host(&self) -> Host {
         let terminal = self.terminal.clone();
         let output = move |output: Output| match output {
             Output::Text(text) => terminal.print(&text),
             Output::Warning(text) => terminal.warn(&text),
-            Output::Display { bundle, .. } => terminal.print(&format!("{}\n", bundle.plain())),
-            Output::Update { .. } | Output::Clear { .. } => {}
+            Output::Display { bundle, id } => terminal.display(&bundle, id),
+            Output::Update { bundle, id } => terminal.update(&bundle, id),
+            Output::Clear { wait } => terminal.clear(wait),
         };
         Host {
             progress: Progress::new(self.terminal.clone(), self.stop.interrupt().clone()),

@@ -43,11 +43,19 @@ impl Stop {
     /// Handles the signals of this process from now on.
     pub(super) fn install(terminal: &Arc<Terminal>) -> Arc<Self> {
         let stop = Arc::new(Self::default());
-        let (handler, terminal) = (stop.clone(), terminal.clone());
-        let handle = move || {
-            match handler.press(Instant::now()) {
+        let (handler, words) = (stop.clone(), terminal.clone());
+        // A second handler in one process is refused; the first is as good.
+        let _ = ctrlc::set_handler(move || handler.answer(&words));
+        #[cfg(unix)]
+        termination::answer(&stop, terminal);
+        stop
+    }
+
+    /// What a press leads to, done.
+    fn answer(&self, terminal: &Terminal) {
+        match self.press(Instant::now()) {
             Answer::Nothing => {}
-            Answer::Ask => handler.interrupt.trigger(),
+            Answer::Ask => self.interrupt.trigger(),
             Answer::Explain => terminal.warn(
                 "stopping at the next safe place; to leave at once and lose the variables, press Ctrl-C again within 2 s",
             ),
@@ -56,10 +64,6 @@ impl Stop {
                 std::process::exit(INTERRUPTED);
             }
         }
-        };
-        // A second handler in one process is refused; the first is as good.
-        let _ = ctrlc::set_handler(handle);
-        stop
     }
 
     /// The flag that work asks.
@@ -88,6 +92,34 @@ impl Stop {
             _ if soon => Answer::Leave,
             _ => Answer::Explain,
         }
+    }
+}
+
+/// SIGTERM, and SIGHUP unless whoever started the process has it ignored: `nohup etude …` outlives its terminal.
+#[cfg(unix)]
+mod termination {
+    use std::sync::Arc;
+    use std::thread;
+
+    use signal_hook::consts::{SIGHUP, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    use super::{Stop, Terminal};
+
+    pub(super) fn answer(stop: &Arc<Stop>, terminal: &Arc<Terminal>) {
+        let (stop, terminal) = (stop.clone(), terminal.clone());
+        let signals = if hangup_is_ignored() { vec![SIGTERM] } else { vec![SIGTERM, SIGHUP] };
+        // Where the system gives no handler, the signals end the process, as they would have.
+        let Ok(mut signals) = Signals::new(signals) else { return };
+        thread::spawn(move || signals.forever().for_each(|_| stop.answer(&terminal)));
+    }
+
+    /// What Linux says of this process; elsewhere nobody can tell, and it counts as not ignored.
+    fn hangup_is_ignored() -> bool {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+            .is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
     }
 }
 

@@ -7,8 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::bar;
+use super::live::{Live, Size};
+use super::picture::Protocol;
 use super::style::Stream;
 use crate::progress::{Sink, Snapshot};
+use crate::script::Bundle;
 
 /// A task shorter than this is never drawn: the line would only flicker.
 const FIRST_DRAWN: Duration = Duration::from_millis(300);
@@ -20,8 +23,8 @@ const WORTH_A_LINE: Duration = Duration::from_secs(2);
 const FIRST_SAID: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// Columns where the terminal does not say.
-const USUAL_WIDTH: usize = 80;
+/// Columns and lines where the terminal does not say.
+const USUAL_SIZE: Size = (80, 24);
 
 /// The exit code of a program whose reader has gone: what the shell reports for SIGPIPE.
 const READER_GONE: i32 = 128 + 13;
@@ -32,6 +35,8 @@ pub(super) struct Terminal {
     pub(super) out: Stream,
     pub(super) err: Stream,
     tasks: Mutex<Tasks>,
+    live: Mutex<Live>,
+    pictures: Option<Protocol>,
 }
 
 /// The tasks that run, the outermost first, and what of them is on the screen.
@@ -45,17 +50,88 @@ struct Tasks {
 impl Terminal {
     /// The terminal, pipe or file this process writes to.
     pub(super) fn new() -> Self {
-        Self { out: Stream::of(&io::stdout()), err: Stream::of(&io::stderr()), tasks: Mutex::default() }
+        let out = Stream::of(&io::stdout());
+        let pictures = Protocol::of(|name| std::env::var(name).ok()).filter(|_| out.terminal);
+        Self { out, err: Stream::of(&io::stderr()), tasks: Mutex::default(), live: Mutex::default(), pictures }
     }
 
     /// Columns of the terminal.
     pub(super) fn width(&self) -> usize {
+        self.size().0
+    }
+
+    /// Columns and lines of the terminal.
+    fn size(&self) -> Size {
         let size = terminal_size::terminal_size_of(io::stdout());
-        size.map_or(USUAL_WIDTH, |(width, _)| usize::from(width.0)).max(20)
+        size.map_or(USUAL_SIZE, |(width, height)| (usize::from(width.0).max(20), usize::from(height.0).max(4)))
     }
 
     /// Writes to stdout.
     pub(super) fn print(&self, text: &str) {
+        let text = self.live().text(text, self.size());
+        self.put(&text);
+    }
+
+    /// Shows a value: as a picture where the terminal can, else as text, which is shortened to so many lines and
+    /// letters.
+    pub(super) fn show(&self, bundle: &Bundle, most: Option<(usize, usize)>) {
+        let text = match (self.picture(bundle), most) {
+            (Some(picture), _) => picture,
+            (None, Some((lines, letters))) => shortened(bundle.plain(), lines, letters) + "\n",
+            (None, None) => format!("{}\n", bundle.plain()),
+        };
+        self.print(&text);
+    }
+
+    /// Shows a value that may be updated.
+    pub(super) fn display(&self, bundle: &Bundle, id: Option<u64>) {
+        match self.picture(bundle) {
+            Some(picture) => self.print(&picture),
+            None => {
+                let text = self.live().display(id, bundle.plain(), self.size());
+                self.put(&text);
+            }
+        }
+    }
+
+    /// Shows a value where another stood: at once on a terminal, the last one at the end elsewhere.
+    pub(super) fn update(&self, bundle: &Bundle, id: u64) {
+        if self.out.terminal {
+            let text = self.live().update(id, bundle.plain(), self.size());
+            self.put(&text);
+        } else {
+            self.live().keep(id, bundle.plain());
+        }
+    }
+
+    /// Takes the output of the cell back, if the terminal can.
+    pub(super) fn clear(&self, wait: bool) {
+        if self.out.terminal {
+            let text = self.live().clear(wait, self.size());
+            self.put(&text);
+        }
+    }
+
+    /// The cell is over: what is on the screen stays.
+    pub(super) fn settle(&self) {
+        let kept = self.live().settle();
+        if !kept.is_empty() {
+            self.put(&kept);
+        }
+    }
+
+    /// The picture of a value below its first line, if it has one that the terminal can show.
+    fn picture(&self, bundle: &Bundle) -> Option<String> {
+        let svg = bundle.forms.get("image/svg+xml")?;
+        let picture = self.pictures?.draw(svg, self.width()).ok()?;
+        let line = bundle.plain().lines().next().unwrap_or_default();
+        // "Score: 45 notes, …" says more than the picture; the first line of a chart does not.
+        let named = line.split_once(": ").is_some_and(|(name, _)| name.chars().all(char::is_alphanumeric));
+        Some(if named { format!("{line}\n{picture}") } else { picture })
+    }
+
+    /// Writes to stdout, the bar of a task out of the way. Nobody may hold `live`: others take it while they hold `tasks`.
+    fn put(&self, text: &str) {
         let mut tasks = self.tasks();
         self.wipe(&mut tasks);
         delivered(write(&mut io::stdout().lock(), text));
@@ -65,9 +141,25 @@ impl Terminal {
     pub(super) fn warn(&self, text: &str) {
         let mut tasks = self.tasks();
         self.wipe(&mut tasks);
+        self.aside(text);
+    }
+
+    /// Writes a line to stderr, above a display that moves.
+    fn aside(&self, text: &str) {
+        let (before, after) = if self.out.terminal { self.live().around(self.size()) } else { Default::default() };
         let end = if text.ends_with('\n') { "" } else { "\n" };
+        if !before.is_empty() {
+            delivered(write(&mut io::stdout().lock(), &before));
+        }
         // Nobody can be told that stderr is closed.
         let _ = write(&mut io::stderr().lock(), &format!("{text}{end}"));
+        if !after.is_empty() {
+            delivered(write(&mut io::stdout().lock(), &after));
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {
@@ -94,7 +186,7 @@ impl Terminal {
     fn say(&self, tasks: &mut Tasks, task: &Snapshot) {
         let outermost = tasks.live.first() == Some(&task.title);
         if outermost && task.elapsed >= FIRST_SAID && tasks.shown.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
-            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::plain(task)));
+            self.aside(&task.plain());
             tasks.shown = Some(Instant::now());
         }
     }
@@ -108,7 +200,7 @@ impl Terminal {
         tasks.shown = None;
         let least = if self.err.terminal { WORTH_A_LINE } else { FIRST_SAID };
         if task.elapsed >= least {
-            let _ = write(&mut io::stderr().lock(), &format!("{}\n", bar::summary(task)));
+            self.aside(&task.summary());
         }
     }
 }
@@ -206,12 +298,12 @@ mod tests {
     fn a_task_inside_another_ends_before_it() {
         let terminal = Terminal::new();
         for (title, finished) in [("fit", false), ("evaluate", false), ("evaluate", true), ("evaluate", false)] {
-            terminal.show(&snapshot(title, finished));
+            Sink::show(&terminal, &snapshot(title, finished));
         }
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        terminal.show(&snapshot("never begun", true));
+        Sink::show(&terminal, &snapshot("never begun", true));
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        terminal.show(&snapshot("fit", true));
+        Sink::show(&terminal, &snapshot("fit", true));
         assert!(terminal.tasks().live.is_empty(), "what was inside is over, too");
     }
 }

@@ -15,6 +15,13 @@ impl Bundle {
         Self { forms: BTreeMap::from([("text/plain", text.into())]) }
     }
 
+    /// The bundle with one more form, if there is one.
+    #[must_use]
+    pub fn with(mut self, kind: &'static str, content: Option<String>) -> Self {
+        self.forms.extend(content.map(|content| (kind, content)));
+        self
+    }
+
     /// The text.
     pub fn plain(&self) -> &str {
         self.forms.get("text/plain").map_or("", String::as_str)

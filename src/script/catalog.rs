@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use rhai::Dynamic;
 
+use crate::progress::Progress;
 use crate::script::Bundle;
 
 /// What kind of thing a [`Member`] is.
@@ -81,8 +82,10 @@ impl Member {
 pub(crate) struct Shower {
     /// In one line.
     pub(crate) line: fn(&Dynamic) -> String,
-    /// In all forms, the text at most so many columns wide.
+    /// In the forms that are made in no time, the text at most so many columns wide.
     pub(crate) bundle: fn(&Dynamic, usize) -> Bundle,
+    /// In all forms.
+    pub(crate) rich: fn(&Dynamic, usize, &Progress) -> Bundle,
 }
 
 /// Everything that is registered.

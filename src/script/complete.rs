@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use rhai::ParseErrorType;
 
 use crate::script::catalog::{Kind as Of, Member};
-use crate::script::resolve::{Known, Resolver};
+use crate::script::facts::Facts;
+use crate::script::knowledge::Knowledge;
+use crate::script::resolve::Resolver;
 use crate::script::scan::{Kind, Open, Scan, Token, scan};
-use crate::script::{Session, paths, show, standard};
+use crate::script::{parser, paths, standard};
 
 /// Whether a text can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +99,7 @@ fn last_start(scan: &Scan, end: usize) -> usize {
     scan.code().next_back().map_or(end, |t| t.start)
 }
 
-impl Session {
+impl Knowledge {
     /// Whether a text can be run as it stands.
     pub fn completeness(&self, code: &str) -> Completeness {
         let scan = scan(code);
@@ -106,7 +108,7 @@ impl Session {
         if scan.open.iter().any(|o| matches!(o, Open::Comment | Open::Template(_))) {
             return more;
         }
-        let Err(error) = self.parse(code) else { return Completeness::Complete };
+        let Err(error) = parser::parse(code) else { return Completeness::Complete };
         match error.err_type() {
             ParseErrorType::UnexpectedEOF => more,
             _ if beyond(code, error.position()) => more,
@@ -119,7 +121,7 @@ impl Session {
         let before = Before::new(code, cursor);
         match before.scan.open.last() {
             Some(Open::Comment | Open::LineComment) => return Completions::default(),
-            Some(&Open::Text(inside)) => return paths::complete(self.studio.catalog(), &before, inside),
+            Some(&Open::Text(inside)) => return paths::complete(self.catalog(), &before, inside),
             Some(Open::Template(_)) => return Completions::default(),
             _ => {}
         }
@@ -140,39 +142,29 @@ impl Session {
     }
 
     pub(crate) fn resolver<'a>(&'a self, before: &'a Before) -> Resolver<'a> {
-        Resolver {
-            text: before.text,
-            tokens: &before.tokens,
-            scope: &self.scope,
-            catalog: self.studio.catalog(),
-            last: self.studio.last(),
-        }
+        Resolver { text: before.text, tokens: &before.tokens, knowledge: self }
     }
 
     /// What stands before the dot before the word.
-    pub(crate) fn owner(&self, before: &Before) -> Option<Known> {
+    pub(crate) fn owner(&self, before: &Before) -> Option<Facts> {
         self.resolver(before).before(before.tokens.len().checked_sub(1)?)
     }
 
     fn members(&self, before: &Before) -> Vec<Completion> {
         let Some(known) = self.owner(before) else { return Vec::new() };
-        let mut items = Vec::new();
-        if let Known::Value(value) = &known
-            && let Ok(map) = value.as_map_ref()
-        {
-            let entry = |(key, value): (&_, _)| {
-                let doc = show::line(self.studio.catalog(), value);
-                Completion { text: String::from(key as &str), kind: "key", doc }
-            };
-            items.extend(map.iter().map(|(key, value)| entry((key, value))));
-        }
-        let owner = known.type_name();
-        items.extend(self.studio.catalog().members(&owner).filter_map(member));
+        let key = |(key, facts): &(String, Facts)| Completion {
+            text: key.clone(),
+            kind: "key",
+            doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },
+        };
+        let mut items: Vec<Completion> = known.keys.iter().map(key).collect();
+        let owner = known.kind;
+        items.extend(self.catalog().members(&owner).filter_map(member));
         if !owner.starts_with(char::is_uppercase) {
-            items.extend(standard::methods(&self.engine, &owner).into_iter().map(|f| Completion {
+            items.extend(standard::methods(&owner).into_iter().map(|f| Completion {
                 kind: if f.property { "property" } else { "method" },
-                doc: f.signature,
-                text: f.name,
+                doc: f.signature.clone(),
+                text: f.name.clone(),
             }));
         }
         items
@@ -206,10 +198,10 @@ impl Session {
 
     /// The options of the function or method whose name is token `name`.
     fn options(&self, before: &Before, name: usize) -> Option<Options> {
-        let catalog = self.studio.catalog();
+        let catalog = self.catalog();
         let word = before.token(name);
         let owner = match name.checked_sub(1).map(|dot| before.token(dot)) {
-            Some("." | "?.") => self.resolver(before).before(name - 1).map(|known| known.type_name()),
+            Some("." | "?.") => self.resolver(before).before(name - 1).map(|known| known.kind),
             _ => None,
         };
         let mut all = catalog.members.iter().filter(|m| m.name == word && !m.options.is_empty());
@@ -222,19 +214,15 @@ impl Session {
 
     /// Variables, functions, words.
     fn names(&self, before: &Before) -> Vec<Completion> {
-        let catalog = self.studio.catalog();
-        let variable = |(name, _, value): (&str, bool, rhai::Dynamic)| Completion {
-            text: name.into(),
+        let catalog = self.catalog();
+        let variable = |(name, facts): &(String, Facts)| Completion {
+            text: name.clone(),
             kind: "variable",
-            doc: show::line(catalog, &value),
+            doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },
         };
-        let mut items: Vec<Completion> = self.scope.iter().map(variable).collect();
-        let functions = self.functions.iter_functions().filter(|f| !f.name.contains('$'));
-        items.extend(functions.map(|f| Completion {
-            text: f.name.into(),
-            kind: "function",
-            doc: format!("{}({})", f.name, f.params.join(", ")),
-        }));
+        let mut items: Vec<Completion> = self.variables().iter().map(variable).collect();
+        let functions = self.functions().iter().filter(|f| !f.name.contains('$'));
+        items.extend(functions.map(|f| Completion { text: f.name.clone(), kind: "function", doc: f.signature() }));
         items.extend(catalog.members.iter().filter(|m| m.owner.is_none()).map(function));
         let words = |words: &[&str], kind| -> Vec<Completion> {
             words.iter().map(|w| Completion { text: (*w).into(), kind, doc: String::new() }).collect()

@@ -25,25 +25,38 @@ pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> E
     let mut engine = Engine::new();
     engine
         .set_max_call_levels(CALL_LEVELS)
-        .set_max_expr_depths(EXPRESSION_DEPTHS.0, EXPRESSION_DEPTHS.1)
-        .set_max_variables(100_000)
-        .set_max_functions(100_000)
-        .set_max_modules(1000)
         .set_max_operations(0)
         // No limits on the sizes of strings, arrays and maps: Rhai would count a whole array after every push.
-        .set_fail_on_invalid_map_property(true)
-        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
-        .set_optimization_level(OptimizationLevel::None);
-    hooks(&mut engine, studio, globals, marks);
+        .set_fail_on_invalid_map_property(true);
+    syntax(&mut engine, marks);
+    hooks(&mut engine, studio, globals);
     let mut kit = Kit::new(&mut engine, studio.clone());
     objects::register(&mut kit);
     kit.finish();
     engine
 }
 
+/// Sets what a text must be to be a program; `marks` are the places of `_` in the text being parsed.
+// Rhai calls this hook volatile, not obsolete.
+#[allow(deprecated)]
+pub(crate) fn syntax(engine: &mut Engine, marks: &LastMarks) {
+    engine
+        .set_max_expr_depths(EXPRESSION_DEPTHS.0, EXPRESSION_DEPTHS.1)
+        .set_max_variables(100_000)
+        .set_max_functions(100_000)
+        .set_max_modules(1000)
+        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
+        .set_optimization_level(OptimizationLevel::None);
+    let marks = marks.clone();
+    engine.on_parse_token(move |token, position, _| match token {
+        Token::Underscore if marks.borrow().contains(&place(position)) => Token::Identifier(Box::new("_".into())),
+        token => token,
+    });
+}
+
 // Rhai calls these hooks volatile, not obsolete.
 #[allow(deprecated)]
-fn hooks(engine: &mut Engine, studio: &Studio, globals: &Globals, marks: &LastMarks) {
+fn hooks(engine: &mut Engine, studio: &Studio, globals: &Globals) {
     let host = studio.clone();
     engine.on_print(move |text| host.say(Output::Text(format!("{text}\n"))));
     let host = studio.clone();
@@ -55,11 +68,6 @@ fn hooks(engine: &mut Engine, studio: &Studio, globals: &Globals, marks: &LastMa
     engine.on_progress(move |_| interrupt.is_set().then(|| Dynamic::from(STOPPED)));
     let (host, globals) = (studio.clone(), globals.clone());
     engine.on_var(move |name, place, context| globals.resolve(&host, name, place, context));
-    let marks = marks.clone();
-    engine.on_parse_token(move |token, position, _| match token {
-        Token::Underscore if marks.borrow().contains(&place(position)) => Token::Identifier(Box::new("_".into())),
-        token => token,
-    });
 }
 
 fn place(position: Position) -> (usize, usize) {

@@ -1,10 +1,11 @@
-//! Documentation as text: an overview, a type with its members, a function with its options.
+//! Documentation: an overview, a type with its members, a function with its options.
 
 use rhai::Dynamic;
 
 use crate::error::{Error, Result};
 use crate::plot;
 use crate::script::catalog::{Catalog, Kind, Member};
+use crate::script::page::Page;
 use crate::script::show::type_name;
 
 /// Everything there is, a line each.
@@ -28,15 +29,16 @@ pub(crate) fn overview(catalog: &Catalog) -> String {
 /// The documentation a value asks for: what a string names, or the type of any other value.
 pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic) -> Result<String> {
     if let Ok(name) = topic.as_immutable_string_ref() {
-        return named(catalog, &name).ok_or_else(|| unknown(catalog, &name));
+        return named(catalog, &name).map(|page| page.plain()).ok_or_else(|| unknown(catalog, &name));
     }
     let name = type_name(topic);
     of_type(catalog, &name)
+        .map(|page| page.plain())
         .ok_or_else(|| Error::mistake(format!("there is no help on {name}")).with_hint("help() lists what there is"))
 }
 
 /// The documentation of a function, type or member ("Model.generate").
-pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<String> {
+pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<Page> {
     let name = name.trim().trim_end_matches("()");
     if let Some((owner, member)) = name.split_once('.') {
         let members: Vec<&Member> = catalog.members(owner).filter(|m| m.name == member).collect();
@@ -50,25 +52,17 @@ pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<String> {
 }
 
 /// Signatures, documentation and options of functions that share a name.
-fn of_members(members: &[&Member]) -> Option<String> {
-    let mut text = String::new();
+fn of_members(members: &[&Member]) -> Option<Page> {
+    let mut page = Page::default();
     for member in members {
-        text += &format!("{}\n", member.signature());
-        for line in member.doc.lines() {
-            text += &format!("    {line}\n");
-        }
-        let width = member.options.iter().map(|o| o.0.len()).max().unwrap_or(0);
-        for (key, doc) in member.options {
-            text += &format!("      {key:<width$}  {doc}\n");
-        }
+        page.entry(member.signature(), member.doc, member.options);
     }
-    (!text.is_empty()).then(|| text.trim_end().to_string())
+    page.filled()
 }
 
 /// A type and its members.
-fn of_type(catalog: &Catalog, name: &str) -> Option<String> {
+pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<Page> {
     let doc = catalog.type_doc(name)?;
-    let mut text = format!("{name}\n    {}\n", doc.replace('\n', "\n    "));
     let row = |m: &Member| {
         let signature = m.signature();
         let short = signature.strip_prefix(name).unwrap_or(&signature).trim_start();
@@ -77,10 +71,12 @@ fn of_type(catalog: &Catalog, name: &str) -> Option<String> {
     };
     let own = catalog.members(name).filter(|m| !m.name.starts_with("to_"));
     let rows: Vec<Vec<String>> = own.map(row).collect();
+    let mut page = Page::default();
+    page.entry(name, doc, &[]);
     if !rows.is_empty() {
-        text += &plot::table(&["member", ""], &rows);
+        page.table("member", rows);
     }
-    Some(text.trim_end().to_string())
+    Some(page)
 }
 
 fn unknown(catalog: &Catalog, name: &str) -> Error {

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use rhai::{Engine, FuncRegistration, RhaiNativeFunc, Variant};
 
+use crate::progress::Progress;
 use crate::script::Bundle;
 use crate::script::catalog::{Catalog, Kind, Member, Shower};
 use crate::script::failure::Fallible;
@@ -27,9 +28,24 @@ pub(crate) trait Object: Clone + 'static {
         self.line()
     }
 
-    /// The object in all its forms.
+    /// The object as a picture, in SVG.
+    fn svg(&self) -> Option<String> {
+        None
+    }
+
+    /// The object as a piece of a page.
+    fn html(&self) -> Option<String> {
+        None
+    }
+
+    /// The object in the forms a terminal can show.
     fn bundle(&self, width: usize) -> Bundle {
-        Bundle::text(self.text(width))
+        Bundle::text(self.text(width)).with("image/svg+xml", self.svg())
+    }
+
+    /// The object in all forms a notebook can show, those that take time included.
+    fn rich(&self, width: usize, _progress: &Progress) -> Bundle {
+        self.bundle(width).with("text/html", self.html())
     }
 }
 
@@ -81,6 +97,9 @@ impl<'e> Kit<'e> {
                 line: |value| value.read_lock::<T>().map_or_else(String::new, |object| object.line()),
                 bundle: |value, width| {
                     value.read_lock::<T>().map_or_else(Bundle::default, |object| object.bundle(width))
+                },
+                rich: |value, width, progress| {
+                    value.read_lock::<T>().map_or_else(Bundle::default, |object| object.rich(width, progress))
                 },
             },
         );

@@ -1,39 +1,17 @@
-//! What stands before a dot, without running it: the value of a variable, then from type to type by what the catalog
-//! says its members give.
+//! What stands before a dot, without running it: what is known of a variable, then from type to type by what the
+//! catalog says its members give.
 
-use rhai::{Dynamic, Scope};
-
-use crate::script::catalog::{Catalog, Kind as Of};
+use crate::script::catalog::Kind as Of;
+use crate::script::facts::Facts;
+use crate::script::knowledge::Knowledge;
 use crate::script::scan::{Kind, Token};
-use crate::script::show::type_name;
-
-/// What is known about an expression.
-#[derive(Debug, Clone)]
-pub(crate) enum Known {
-    /// Its value.
-    Value(Dynamic),
-    /// Its type.
-    Type(String),
-}
-
-impl Known {
-    /// The type, as scripts name it.
-    pub(crate) fn type_name(&self) -> String {
-        match self {
-            Self::Value(value) => type_name(value).into_owned(),
-            Self::Type(name) => name.clone(),
-        }
-    }
-}
 
 /// Where names are looked up.
 pub(crate) struct Resolver<'a> {
     pub(crate) text: &'a str,
     /// The tokens of the text, comments left out.
     pub(crate) tokens: &'a [Token],
-    pub(crate) scope: &'a Scope<'static>,
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) last: Dynamic,
+    pub(crate) knowledge: &'a Knowledge,
 }
 
 /// A step of a chain `a.b(…)[…]`.
@@ -49,7 +27,7 @@ const DEPTH: usize = 16;
 
 impl Resolver<'_> {
     /// What the expression that ends before token `end` is.
-    pub(crate) fn before(&self, end: usize) -> Option<Known> {
+    pub(crate) fn before(&self, end: usize) -> Option<Facts> {
         self.chain(end, DEPTH).map(|(known, _)| known)
     }
 
@@ -62,7 +40,7 @@ impl Resolver<'_> {
     }
 
     /// Goes back over a chain and forward again; also where it begins.
-    fn chain(&self, end: usize, depth: usize) -> Option<(Known, usize)> {
+    fn chain(&self, end: usize, depth: usize) -> Option<(Facts, usize)> {
         let depth = depth.checked_sub(1)?;
         let mut links = Vec::new();
         let mut end = end;
@@ -86,7 +64,7 @@ impl Resolver<'_> {
                         .checked_sub(1)
                         .is_some_and(|i| self.kind(i) == Some(Kind::Word) || matches!(self.word(i), ")" | "]"));
                     if !indexed {
-                        break (Known::Type("array".into()), open);
+                        break (Facts::of_type("array"), open);
                     }
                     links.push(Link::Index(self.word(open + 1)));
                     end = open;
@@ -97,12 +75,12 @@ impl Resolver<'_> {
                     if self.word(open) != "#{" {
                         return None;
                     }
-                    break (Known::Type("map".into()), open);
+                    break (Facts::of_type("map"), open);
                 }
-                _ if self.kind(last) == Some(Kind::Text) => break (Known::Type("string".into()), last),
+                _ if self.kind(last) == Some(Kind::Text) => break (Facts::of_type("string"), last),
                 word if self.kind(last) == Some(Kind::Number) => {
                     let kind = if word.contains(['.', 'e']) && !word.starts_with("0x") { "float" } else { "int" };
-                    break (Known::Type(kind.into()), last);
+                    break (Facts::of_type(kind), last);
                 }
                 word if self.kind(last) == Some(Kind::Word) => {
                     links.push(Link::Name(word));
@@ -143,20 +121,20 @@ impl Resolver<'_> {
     }
 
     /// What a chain begins with: a variable of the session, one this text defines, a function.
-    fn first(&self, link: &Link, at: usize, depth: usize) -> Option<Known> {
+    fn first(&self, link: &Link, at: usize, depth: usize) -> Option<Facts> {
         match link {
-            Link::Call(name) => self.catalog.functions(name).next().map(|f| Known::Type(alternative(f.returns).into())),
-            Link::Name("true" | "false") => Some(Known::Type("bool".into())),
-            Link::Name("_") => Some(Known::Value(self.last.clone())),
-            Link::Name(name) => {
-                self.defined(name, at, depth).or_else(|| Some(Known::Value(self.scope.get(name)?.flatten_clone())))
+            Link::Call(name) => {
+                self.knowledge.catalog().functions(name).next().map(|f| Facts::of_type(alternative(f.returns)))
             }
+            Link::Name("true" | "false") => Some(Facts::of_type("bool")),
+            Link::Name("_") => Some(self.knowledge.last().clone()),
+            Link::Name(name) => self.defined(name, at, depth).or_else(|| self.knowledge.variable(name).cloned()),
             Link::Index(_) => None,
         }
     }
 
     /// A variable this text defines before token `at`: `let name = …;` or `for name in …`.
-    fn defined(&self, name: &str, at: usize, depth: usize) -> Option<Known> {
+    fn defined(&self, name: &str, at: usize, depth: usize) -> Option<Facts> {
         let i = (1..at).rev().find(|&i| {
             self.kind(i) == Some(Kind::Word)
                 && self.word(i) == name
@@ -167,7 +145,7 @@ impl Resolver<'_> {
             ("for", "in") => {
                 let end = (begin..at).find(|&j| self.word(j) == "{")?;
                 let known = self.whole(begin, end, depth)?;
-                Some(Known::Type(item(&known)?))
+                Some(Facts::of_type(item(&known)?))
             }
             ("let" | "const", "=") => {
                 let end = (begin..at).find(|&j| self.word(j) == ";" && !self.inside(begin, j))?;
@@ -178,7 +156,7 @@ impl Resolver<'_> {
     }
 
     /// The tokens `begin..end` as one chain.
-    fn whole(&self, begin: usize, end: usize, depth: usize) -> Option<Known> {
+    fn whole(&self, begin: usize, end: usize, depth: usize) -> Option<Facts> {
         self.chain(end, depth).filter(|(_, from)| *from == begin).map(|(known, _)| known)
     }
 
@@ -195,26 +173,19 @@ impl Resolver<'_> {
         open > 0
     }
 
-    fn follow(&self, known: &Known, link: &Link) -> Option<Known> {
-        if let (Known::Value(value), Link::Name(key)) = (known, link)
-            && let Ok(map) = value.as_map_ref()
-        {
-            return map.get(*key).map(|v| Known::Value(v.flatten_clone()));
+    fn follow(&self, known: &Facts, link: &Link) -> Option<Facts> {
+        match link {
+            Link::Name(key) if known.kind == "map" => return known.key(key).cloned(),
+            Link::Index(index) if known.kind == "array" => return known.item(index.parse().ok()).cloned(),
+            _ => {}
         }
-        if let (Known::Value(value), Link::Index(index)) = (known, link)
-            && let Ok(items) = value.as_array_ref()
-        {
-            let item = index.parse::<usize>().ok().and_then(|i| items.get(i)).or(items.first())?;
-            return Some(Known::Value(item.flatten_clone()));
-        }
-        let owner = known.type_name();
-        let mut members = self.catalog.members(&owner);
+        let mut members = self.knowledge.catalog().members(&known.kind);
         let member = match link {
             Link::Name(name) => members.find(|m| m.name == *name && matches!(m.kind, Of::Property { .. })),
             Link::Call(name) => members.find(|m| m.name == *name && m.kind == Of::Method),
             Link::Index(_) => members.find(|m| m.kind == Of::Index),
         };
-        member.map(|m| Known::Type(alternative(m.returns).into()))
+        member.map(|m| Facts::of_type(alternative(m.returns)))
     }
 }
 
@@ -225,13 +196,11 @@ fn alternative(returns: &str) -> &str {
 }
 
 /// What a loop over this gives.
-fn item(known: &Known) -> Option<String> {
-    if let Known::Value(value) = known
-        && let Ok(items) = value.as_array_ref()
-    {
-        return items.first().map(|v| type_name(v).into_owned());
+fn item(known: &Facts) -> Option<String> {
+    if let Some(first) = known.items.first() {
+        return Some(first.kind.clone());
     }
-    let item = match known.type_name().as_str() {
+    let item = match known.kind.as_str() {
         "Batches" => "Batch",
         "Chords" => "Chord",
         "Stream" => "map",

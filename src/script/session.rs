@@ -4,19 +4,24 @@
 //! It lives on the thread that made it. A script that recurses deeply needs a big stack: make the session inside
 //! [`on_big_stack`](crate::script::on_big_stack).
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
+use std::rc::Rc;
 
 use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
 use crate::error::Error;
 use crate::script::diagnose::Scene;
 use crate::script::engine::{LastMarks, engine};
+use crate::script::facts::Facts;
 use crate::script::failure::Fallible;
-use crate::script::globals::{self, CHECKPOINT, Globals};
+use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
+use crate::script::knowledge::{Function, Knowledge};
+use crate::script::objects::Displayed;
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
-use crate::script::{Bundle, Fault, Host, quiet, scan, show};
+use crate::script::{Bundle, Fault, Host, parser, quiet, scan, show};
 
 /// A variable of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub struct Session {
     anchor: rhai::Shared<Module>,
     sources: Sources,
     cells: Vec<String>,
+    /// Of what is now; empty once a cell ran.
+    knowledge: OnceCell<Rc<Knowledge>>,
 }
 
 impl Session {
@@ -69,6 +76,7 @@ impl Session {
             anchor: anchor.into(),
             sources: Sources::default(),
             cells: Vec::new(),
+            knowledge: OnceCell::new(),
         };
         session.set_args(&[]);
         session
@@ -78,6 +86,7 @@ impl Session {
     pub fn set_args(&mut self, args: &[String]) {
         let args: rhai::Array = args.iter().map(Into::into).collect();
         self.scope.set_or_push("args", args);
+        self.knowledge.take();
     }
 
     /// Runs a cell: the value of its last expression in its forms, `None` when it is `()` or hidden by a final `;`.
@@ -111,19 +120,41 @@ impl Session {
     /// # Errors
     /// What the code did wrong.
     pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+        Ok(show::type_name(&self.value_of(code)?).into_owned())
+    }
+
+    fn value_of(&mut self, code: &str) -> Result<Dynamic, Fault> {
         self.begin(code, None);
-        let value = self.guarded(|session| {
+        self.guarded(|session| {
             let ast = session.compile(code, None)?;
             let value = session.evaluate(&ast, code);
             session.settle();
-            value.map_err(|error| session.scene().fault(*error))
-        })?;
-        Ok(show::type_name(&value.flatten()).into_owned())
+            value.map(Dynamic::flatten).map_err(|error| session.scene().fault(*error))
+        })
+    }
+
+    /// The value of `code` in its forms. The code is run, but leaves no cell and no last value.
+    ///
+    /// # Errors
+    /// What the code did wrong.
+    pub fn peek(&mut self, code: &str) -> Result<Bundle, Fault> {
+        let value = self.value_of(code)?;
+        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width()))
     }
 
     /// Sets the columns that text forms keep to, when the terminal changes.
     pub fn set_width(&mut self, columns: usize) {
         self.studio.set_width(columns);
+    }
+
+    /// Says whether the host shows HTML and plays sound (true at first); if not, values are not rendered into either.
+    pub fn set_rich(&mut self, rich: bool) {
+        self.studio.set_rich(rich);
+    }
+
+    /// Says whether what is displayed can be updated in place (true at first); if not, long work shows a plain bar.
+    pub fn set_live(&mut self, live: bool) {
+        self.studio.set_live(live);
     }
 
     /// The columns that text forms keep to.
@@ -138,11 +169,38 @@ impl Session {
         code
     }
 
+    /// True when the code that just ran asked to leave.
+    pub fn exits(&self) -> bool {
+        self.studio.exit().is_some()
+    }
+
     /// The variables, in the order they were made.
     pub fn variables(&self) -> Vec<Variable> {
         let mut variables = globals::variables(&self.studio, &self.scope);
         variables.retain(|v| v.name != "args" || v.summary != "[]");
         variables
+    }
+
+    /// What is known now about names and their meaning; taken once between two cells.
+    pub fn knowledge(&self) -> Rc<Knowledge> {
+        self.knowledge.get_or_init(|| self.take_stock().into()).clone()
+    }
+
+    fn take_stock(&self) -> Knowledge {
+        let catalog = self.studio.catalog();
+        let facts = |value: &Dynamic| Facts::of(catalog, &value.flatten_clone());
+        let variables = (&self.scope).into_iter().filter(|(name, ..)| *name != LAST);
+        let function = |f: rhai::ScriptFnMetadata| Function {
+            name: f.name.into(),
+            params: f.params.iter().map(|p| (*p).into()).collect(),
+            doc: f.comments.iter().flat_map(|c| c.lines()).map(comment).collect::<Vec<_>>().join("\n"),
+        };
+        Knowledge::new(
+            self.studio.catalog().clone(),
+            variables.map(|(name, value, _)| (name.into(), facts(value))).collect(),
+            self.functions.iter_functions().map(function).collect(),
+            facts(&self.studio.last()),
+        )
     }
 
     /// Forgets variables, functions and cells.
@@ -155,6 +213,7 @@ impl Session {
         self.sources = Sources::default();
         self.studio.set_last(Dynamic::UNIT);
         self.cells.clear();
+        self.knowledge.take();
         self.set_args(&[]);
     }
 
@@ -182,6 +241,7 @@ impl Session {
     }
 
     fn begin(&mut self, code: &str, file: Option<&Path>) {
+        self.knowledge.take();
         self.studio.progress().interrupt().clear();
         self.studio.set_exit(None);
         self.sources.begin(code, file);
@@ -197,11 +257,8 @@ impl Session {
     }
 
     /// The text as a program; `_` is told from the default case of a `switch`.
-    pub(crate) fn parse(&self, code: &str) -> Result<AST, rhai::ParseError> {
-        *self.marks.borrow_mut() = scan::last_marks(code).into_iter().collect();
-        let parsed = self.engine.compile(code);
-        self.marks.borrow_mut().clear();
-        parsed
+    fn parse(&self, code: &str) -> Result<AST, rhai::ParseError> {
+        parser::with_marks(&self.engine, &self.marks, code)
     }
 
     fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
@@ -238,11 +295,11 @@ impl Session {
 
     /// The value of a cell in its forms, and kept as `_`.
     fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
-        if value.is_unit() || self.studio.exit().is_some() {
+        if value.is_unit() || value.is::<Displayed>() || self.studio.exit().is_some() {
             return Ok(None);
         }
         let value = value.flatten();
-        let bundle = (!hidden(code)).then(|| show::bundle(self.studio.catalog(), &value, self.studio.width()));
+        let bundle = (!hidden(code)).then(|| show::all(&self.studio, &value));
         self.studio.set_last(value);
         Ok(bundle)
     }
@@ -271,6 +328,11 @@ impl fmt::Debug for Session {
 fn checkpoint() -> Stmt {
     let variable = Box::new((None, CHECKPOINT.into(), Namespace::NONE, 0));
     Stmt::Expr(Box::new(Expr::Variable(variable, None, Position::NONE)))
+}
+
+/// A line of a `///` comment without its leader.
+fn comment(line: &str) -> &str {
+    line.trim_start_matches(['/', ' '])
 }
 
 /// True when a final `;` hides the value.

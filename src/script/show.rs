@@ -6,6 +6,9 @@ use rhai::{Array, Dynamic, FnPtr, Map};
 
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
+use crate::script::html::LARGEST;
+use crate::script::studio::Studio;
+use crate::script::tables;
 
 /// A result is cut after so many lines.
 const LINES: usize = 24;
@@ -45,7 +48,17 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
     shorten(text, LINE)
 }
 
-/// A value in all its forms; the text is at most one screen.
+/// A value in all the forms that the host of the session shows.
+pub(crate) fn all(studio: &Studio, value: &Dynamic) -> Bundle {
+    match studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich()) {
+        Some(shower) => (shower.rich)(value, studio.width(), studio.progress()),
+        None if studio.rich() => bundle(studio.catalog(), value, studio.width())
+            .with("text/html", tables::page(studio.catalog(), value).filter(|page| page.len() < LARGEST)),
+        None => bundle(studio.catalog(), value, studio.width()),
+    }
+}
+
+/// A value in the forms that are made in no time; the text is at most one screen.
 pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize) -> Bundle {
     if let Some(shower) = catalog.showers.get(&value.type_id()) {
         return (shower.bundle)(value, width);

@@ -1,7 +1,10 @@
 //! Rhai's own functions: those of arrays, strings, maps and numbers, and the words of the language.
 
+use std::sync::LazyLock;
+
 use rhai::Engine;
 
+use crate::script::page::Page;
 use crate::script::show::plain_type;
 
 /// A function of Rhai's standard library.
@@ -72,54 +75,59 @@ pub(crate) const FUNCTIONS: [&str; 20] = [
     "rand",
 ];
 
-/// The standard functions that `keep` wants, by the name and the type of their first parameter.
-pub(crate) fn functions(engine: &Engine, keep: impl Fn(&str, &str) -> bool) -> Vec<Standard> {
-    let read = |info: rhai::FuncInfo| {
-        let meta = info.metadata;
-        let (name, property) = match meta.name.strip_prefix("get$") {
-            Some(name) => (name, true),
-            None => (meta.name.as_str(), false),
-        };
-        if info.script.is_some() || !name.starts_with(|c: char| c.is_alphabetic()) || name.contains('$') {
-            return None;
-        }
-        let params: Vec<(&str, &str)> =
-            meta.params_info.iter().take(meta.num_params).map(|p| p.split_once(':').unwrap_or((p, "any"))).collect();
-        let owner = params.first().map_or("", |p| plain_type(p.1));
-        if !keep(name, owner) {
-            return None;
-        }
-        let rest: Vec<String> =
-            params.iter().skip(1).map(|(name, kind)| format!("{}: {}", name.trim(), plain_type(kind))).collect();
-        let signature = if property { name.to_string() } else { format!("{name}({})", rest.join(", ")) };
-        let doc = meta.comments.iter().flat_map(|c| c.lines()).map(plain_comment).collect::<Vec<_>>().join("\n");
-        Some(Standard { name: name.into(), owner: owner.into(), signature, doc: doc.trim().into(), property })
+/// All standard functions, sorted by name; read from Rhai once.
+static ALL: LazyLock<Vec<Standard>> = LazyLock::new(|| {
+    let mut all = Engine::new().collect_fn_metadata(None, read, true);
+    all.sort_by(|a, b| a.name.cmp(&b.name).then(b.property.cmp(&a.property)));
+    all
+});
+
+fn read(info: rhai::FuncInfo) -> Option<Standard> {
+    let meta = info.metadata;
+    let (name, property) = match meta.name.strip_prefix("get$") {
+        Some(name) => (name, true),
+        None => (meta.name.as_str(), false),
     };
-    engine.collect_fn_metadata(None, read, true)
+    if info.script.is_some() || !name.starts_with(|c: char| c.is_alphabetic()) || name.contains('$') {
+        return None;
+    }
+    let params: Vec<(&str, &str)> =
+        meta.params_info.iter().take(meta.num_params).map(|p| p.split_once(':').unwrap_or((p, "any"))).collect();
+    let owner = params.first().map_or("", |p| plain_type(p.1));
+    let rest: Vec<String> =
+        params.iter().skip(1).map(|(name, kind)| format!("{}: {}", name.trim(), plain_type(kind))).collect();
+    let signature = if property { name.to_string() } else { format!("{name}({})", rest.join(", ")) };
+    let doc = meta.comments.iter().flat_map(|c| c.lines()).map(plain_comment).collect::<Vec<_>>().join("\n");
+    Some(Standard { name: name.into(), owner: owner.into(), signature, doc: doc.trim().into(), property })
 }
 
 /// The methods of a built-in type ("array", "string", "map", "int", "float").
-pub(crate) fn methods(engine: &Engine, owner: &str) -> Vec<Standard> {
-    let mut methods = functions(engine, |name, first| first == owner && !name.starts_with("to_debug"));
-    methods.sort_by(|a, b| a.name.cmp(&b.name).then(b.property.cmp(&a.property)));
+pub(crate) fn methods(owner: &str) -> Vec<&'static Standard> {
+    let mut methods: Vec<&Standard> =
+        ALL.iter().filter(|f| f.owner == owner && !f.name.starts_with("to_debug")).collect();
     methods.dedup_by(|a, b| a.name == b.name);
     methods
 }
 
 /// The documentation of standard functions of a name.
-pub(crate) fn help(engine: &Engine, name: &str) -> Option<String> {
-    let mut found = functions(engine, |known, _| known == name);
-    found.retain(|f| !f.doc.is_empty());
+pub(crate) fn help(name: &str) -> Option<Page> {
+    let mut found: Vec<&Standard> = ALL.iter().filter(|f| f.name == name && !f.doc.is_empty()).collect();
     found.dedup_by(|a, b| a.doc == b.doc);
-    let text: Vec<String> = found
-        .iter()
-        .take(4)
-        .map(|f| {
-            let owner = if f.owner.is_empty() { String::new() } else { format!("{}.", f.owner) };
-            format!("{owner}{}\n    {}", f.signature, f.doc.replace('\n', "\n    "))
-        })
-        .collect();
-    (!text.is_empty()).then(|| text.join("\n"))
+    let mut page = Page::default();
+    for f in found.iter().take(4) {
+        page.append(f.page());
+    }
+    page.filled()
+}
+
+impl Standard {
+    /// Its documentation.
+    pub(crate) fn page(&self) -> Page {
+        let owner = if self.owner.is_empty() { String::new() } else { format!("{}.", self.owner) };
+        let mut page = Page::default();
+        page.entry(format!("{owner}{}", self.signature), &self.doc, &[]);
+        page
+    }
 }
 
 /// A line of a doc comment without its leader; Markdown's headings and fences are dropped.

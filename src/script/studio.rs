@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::Device;
 use rhai::Dynamic;
@@ -19,6 +21,10 @@ pub(crate) struct Studio(Rc<State>);
 struct State {
     host: Host,
     width: Cell<usize>,
+    /// Whether the host shows HTML and plays sound.
+    rich: Cell<bool>,
+    /// Whether what is displayed can be updated in place.
+    live: Cell<bool>,
     /// The seed of the session and how many seeds were drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
@@ -27,13 +33,15 @@ struct State {
     last: RefCell<Dynamic>,
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
-    catalog: OnceCell<Catalog>,
+    catalog: OnceCell<Arc<Catalog>>,
 }
 
 impl Studio {
     pub(crate) fn new(host: Host) -> Self {
         Self(Rc::new(State {
             width: Cell::new(host.width),
+            rich: Cell::new(true),
+            live: Cell::new(true),
             host,
             seed: Cell::new(0),
             draws: Cell::new(0),
@@ -61,6 +69,30 @@ impl Studio {
 
     pub(crate) fn set_width(&self, columns: usize) {
         self.0.width.set(columns);
+    }
+
+    /// Whether values are shown in all their forms, or only in those that a terminal can show.
+    pub(crate) fn rich(&self) -> bool {
+        self.0.rich.get()
+    }
+
+    pub(crate) fn set_rich(&self, rich: bool) {
+        self.0.rich.set(rich);
+    }
+
+    /// Whether what is displayed can be updated in place: not in a pipe or a file.
+    pub(crate) fn live(&self) -> bool {
+        self.0.live.get()
+    }
+
+    pub(crate) fn set_live(&self, live: bool) {
+        self.0.live.set(live);
+    }
+
+    /// A name for a display that no other of this process has.
+    pub(crate) fn display_id(&self) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn say(&self, output: Output) {
@@ -140,11 +172,11 @@ impl Studio {
     /// Says what there is to look up; once, when all objects are registered.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
         // A second catalog would be a second engine, and every engine has its own studio.
-        let _ = self.0.catalog.set(catalog);
+        let _ = self.0.catalog.set(Arc::new(catalog));
     }
 
-    pub(crate) fn catalog(&self) -> &Catalog {
-        self.0.catalog.get_or_init(Catalog::default)
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        self.0.catalog.get_or_init(Arc::default)
     }
 }
 

@@ -1,23 +1,25 @@
 //! Tokenizers on disk: `tokenizer.json` in MidiTok's layout.
 //!
 //! The keys are `config`, `tokenization` (the name of MidiTok's class; ours for the performance encoding is
-//! "Performance") and the versions of what the layout follows. No vocabulary is written: it follows from the
-//! configuration.
+//! "Performance") and the versions of what the layout follows. The base vocabulary follows from the configuration; it
+//! is written only beside a trained model: `_vocab_base` (ids by name), `_model` (a Hugging Face tokenizer as text) and
+//! `_vocab_base_byte_to_token` (names by character).
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::tokens::Options;
+use crate::tokens::bpe::{self, Bpe};
 use crate::tokens::miditok::{Config, MidiTok, Style};
 use crate::tokens::scheme::Scheme;
+use crate::tokens::{Options, Vocabulary};
 
 /// The release of MidiTok whose layout and ids these are.
 const MIDITOK_VERSION: &str = "3.1.0";
 
-pub(super) fn to_json(scheme: &Scheme) -> String {
-    let document = match scheme {
+pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> String {
+    let mut document = match scheme {
         Scheme::Performance(performance) => json!({
             "config": { "chords": performance.chords },
             "tokenization": "Performance",
@@ -30,10 +32,21 @@ pub(super) fn to_json(scheme: &Scheme) -> String {
             "etude_version": env!("CARGO_PKG_VERSION"),
         }),
     };
+    if let Some((bpe, base)) = trained {
+        let names = || (0..base.len() as u32).filter_map(|id| Some((id, base.name(id)?)));
+        let ids: Map<String, Value> = names().map(|(id, name)| (name.to_string(), json!(id))).collect();
+        let bytes: Map<String, Value> =
+            names().map(|(id, name)| (bpe::character(id).to_string(), json!(name))).collect();
+        // MidiTok reads the keys in their order, and wants the model before the characters.
+        document["_vocab_base"] = Value::Object(ids);
+        document["_model"] = json!(bpe.json());
+        document["_vocab_base_byte_to_token"] = Value::Object(bytes);
+    }
     format!("{document:#}\n")
 }
 
-pub(super) fn from_json(json: &str) -> Result<Scheme> {
+/// Reads an encoding and the model that was trained over it, if there is one.
+pub(super) fn from_json(json: &str) -> Result<(Scheme, Option<Bpe>)> {
     let document: Value = serde_json::from_str(json).map_err(|e| Error::broken(format!("this is not JSON: {e}")))?;
     let tokenization = match document.get("tokenization") {
         Some(Value::String(name)) => name.as_str(),
@@ -45,6 +58,28 @@ pub(super) fn from_json(json: &str) -> Result<Scheme> {
         Some(other) => return Err(Error::broken(format!("the key 'config' is {other}, not an object"))),
         None => Map::new(),
     };
+    let scheme = scheme(tokenization, config)?;
+    let trained = match document.get("_model") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(model)) => Some(trained(&scheme, model, document.get("_vocab_base"))?),
+        Some(other) => return Err(Error::broken(format!("the key '_model' is {other}, not the text of a model"))),
+    };
+    Ok((scheme, trained))
+}
+
+fn trained(scheme: &Scheme, model: &str, ids: Option<&Value>) -> Result<Bpe> {
+    let base = scheme.vocabulary();
+    if let Some(Value::Object(ids)) = ids {
+        let wrong = |(name, id): &(&String, &Value)| base.id(name).ok().map(u64::from) != id.as_u64();
+        if let Some((name, id)) = ids.iter().find(wrong) {
+            return Err(Error::broken(format!("the key '_vocab_base' gives '{name}' the id {id}"))
+                .with_hint("the configuration gives it another one"));
+        }
+    }
+    bpe::from_json(model, &base, scheme.marks_words()).map_err(|e| e.context("while reading the key '_model'"))
+}
+
+fn scheme(tokenization: &str, config: Map<String, Value>) -> Result<Scheme> {
     if tokenization == "Performance" {
         let options: Options = serde_json::from_value(Value::Object(config))
             .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;

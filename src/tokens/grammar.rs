@@ -1,7 +1,8 @@
 //! Which token may follow: the same automaton serves sampling (as a mask) and tests (as a judge).
 
 use crate::harmony::ChordAt;
-use crate::tokens::{miditok, performance};
+use crate::tokens::automaton::Automaton;
+use crate::tokens::bpe;
 
 /// The state of a sequence under the rules of its encoding.
 ///
@@ -18,11 +19,11 @@ pub struct Grammar {
     rules: Rules,
 }
 
-/// The automata of the encodings.
+/// The rules of an encoding, or of the tokens learned over it.
 #[derive(Debug, Clone)]
 pub(super) enum Rules {
-    Performance(performance::Rules),
-    MidiTok(miditok::Rules),
+    Base(Automaton),
+    Bpe(bpe::Rules),
 }
 
 impl Grammar {
@@ -35,24 +36,24 @@ impl Grammar {
     /// PAD, BOS, MASK and chords are not allowed. After EOS only EOS is, which changes nothing.
     pub fn allow(&self, mask: &mut [bool]) {
         match &self.rules {
-            Rules::Performance(rules) => rules.allow(mask),
-            Rules::MidiTok(rules) => rules.allow(mask),
+            Rules::Base(rules) => rules.allow(mask),
+            Rules::Bpe(rules) => rules.allow(mask),
         }
     }
 
     /// True when `id` may come next; a chord may where an encoding would put it.
     pub fn accepts(&self, id: u32) -> bool {
         match &self.rules {
-            Rules::Performance(rules) => rules.accepts(id),
-            Rules::MidiTok(rules) => rules.accepts(id),
+            Rules::Base(rules) => rules.accepts(id),
+            Rules::Bpe(rules) => rules.accepts(id),
         }
     }
 
     /// Takes `id` as said. What the rules forbid is passed over.
     pub fn push(&mut self, id: u32) {
         match &mut self.rules {
-            Rules::Performance(rules) => rules.push(id),
-            Rules::MidiTok(rules) => rules.push(id),
+            Rules::Base(rules) => rules.push(id),
+            Rules::Bpe(rules) => rules.push(id),
         }
     }
 
@@ -60,24 +61,24 @@ impl Grammar {
     /// chord that is pushed at it. A chord that is in force already is no change: do not stop time for it.
     pub fn set_horizon(&mut self, at: Option<&ChordAt>) {
         match &mut self.rules {
-            Rules::Performance(rules) => rules.set_horizon(at),
-            Rules::MidiTok(rules) => rules.set_horizon(at),
+            Rules::Base(rules) => rules.set_horizon(at),
+            Rules::Bpe(rules) => rules.set_horizon(at),
         }
     }
 
     /// True when time stands at this moment or past it.
     pub fn reached(&self, at: &ChordAt) -> bool {
         match &self.rules {
-            Rules::Performance(rules) => rules.reached(at),
-            Rules::MidiTok(rules) => rules.reached(at),
+            Rules::Base(rules) => rules.reached(at),
+            Rules::Bpe(rules) => rules.reached(at),
         }
     }
 
     /// Seconds since the start (for encodings in beats: at 120 beats per minute).
     pub fn seconds(&self) -> f64 {
         match &self.rules {
-            Rules::Performance(rules) => rules.seconds(),
-            Rules::MidiTok(rules) => rules.seconds(),
+            Rules::Base(rules) => rules.seconds(),
+            Rules::Bpe(rules) => rules.seconds(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Scores as numbers: encodings, their vocabularies, and the grammar of what may follow what.
 
+mod automaton;
+mod bpe;
 mod chords;
 mod file;
 mod grammar;
@@ -10,6 +12,7 @@ mod pitches;
 mod scheme;
 mod tokenizer;
 mod vocabulary;
+mod words;
 
 pub use grammar::Grammar;
 pub use options::Options;

@@ -58,6 +58,9 @@ pub struct Options {
     /// Whether of notes with one voice, position and pitch only the first stays (false).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remove_duplicated_notes: Option<bool>,
+    /// What train_bpe joins tokens within: "bar", "beat" or "no", the whole piece ("bar").
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encode_ids_split: Option<String>,
 }
 
 impl Options {

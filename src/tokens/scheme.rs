@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::Score;
-use crate::tokens::grammar::Rules;
+use crate::tokens::automaton::Automaton;
 use crate::tokens::miditok::{self, MidiTok, Style};
 use crate::tokens::performance::Performance;
+use crate::tokens::words::{Split, Words};
 use crate::tokens::{Options, Tokenizer, Vocabulary};
 
 /// An encoding with its options.
@@ -57,6 +58,25 @@ impl Scheme {
         match self {
             Self::Performance(p) => p.encode_with(score, chords),
             Self::MidiTok(m) => m.encode(score),
+        }
+    }
+
+    /// The ids of a score in words, with these chords, or with the score's own.
+    pub(super) fn words(&self, score: &Score, chords: Option<&[ChordAt]>) -> Words {
+        match self {
+            Self::Performance(p) => p.words(match chords {
+                Some(chords) => p.encode_with(score, chords),
+                None => p.encode(score),
+            }),
+            Self::MidiTok(m) => m.words(score),
+        }
+    }
+
+    /// Whether byte-pair encoding cuts sequences into words.
+    pub(super) fn marks_words(&self) -> bool {
+        match self {
+            Self::Performance(_) => true,
+            Self::MidiTok(m) => m.config().split() != Split::No,
         }
     }
 
@@ -111,10 +131,10 @@ impl Scheme {
         }
     }
 
-    pub(super) fn rules(&self) -> Rules {
+    pub(super) fn automaton(&self) -> Automaton {
         match self {
-            Self::Performance(p) => Rules::Performance(p.rules()),
-            Self::MidiTok(m) => Rules::MidiTok(miditok::Rules::new(m)),
+            Self::Performance(p) => Automaton::Performance(p.rules()),
+            Self::MidiTok(m) => Automaton::MidiTok(miditok::Rules::new(m)),
         }
     }
 }

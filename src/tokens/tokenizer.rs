@@ -1,13 +1,16 @@
 //! The tokenizer: one of several encodings behind one face.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::Score;
+use crate::progress::Progress;
+use crate::tokens::bpe::{self, Bpe};
+use crate::tokens::grammar::Rules;
 use crate::tokens::scheme::Scheme;
 use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
 
@@ -16,6 +19,7 @@ use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
 pub struct Tokenizer {
     scheme: Scheme,
     vocabulary: Arc<Vocabulary>,
+    bpe: Option<Arc<Bpe>>,
 }
 
 impl Tokenizer {
@@ -27,12 +31,32 @@ impl Tokenizer {
     /// # Errors
     /// An unknown name is refused with the nearest known one.
     pub fn new(scheme: &str, options: &Options) -> Result<Self> {
-        Ok(Self::of(Scheme::new(scheme, options)?))
+        Ok(Self::of(Scheme::new(scheme, options)?, None))
     }
 
-    fn of(scheme: Scheme) -> Self {
-        let vocabulary = Arc::new(scheme.vocabulary());
-        Self { scheme, vocabulary }
+    fn of(scheme: Scheme, bpe: Option<Bpe>) -> Self {
+        let base = scheme.vocabulary();
+        let vocabulary = match &bpe {
+            Some(bpe) => bpe.vocabulary(&base),
+            None => base,
+        };
+        Self { scheme, vocabulary: Arc::new(vocabulary), bpe: bpe.map(Arc::new) }
+    }
+
+    /// The same encoding with byte-pair encoding on top, as MidiTok trains it: tokens that often follow each other in
+    /// these MIDI files become one, until the vocabulary has `size` tokens or nothing is left to join. What was
+    /// learned before is forgotten.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read, or a size that leaves nothing to learn; fails when stopped.
+    pub fn train_bpe(&self, files: &[PathBuf], size: usize, progress: &Progress) -> Result<Self> {
+        let bpe = bpe::train(&self.scheme, &self.scheme.vocabulary(), files, size, progress)?;
+        Ok(Self::of(self.scheme.clone(), Some(bpe)))
+    }
+
+    /// How many tokens byte-pair encoding has added; `None` when it was not trained.
+    pub fn learned(&self) -> Option<usize> {
+        self.bpe.as_ref().map(|bpe| bpe.len() - bpe.base_len())
     }
 
     /// Reads a `tokenizer.json` in MidiTok's layout.
@@ -55,7 +79,10 @@ impl Tokenizer {
 
     /// The same as [`Tokenizer::save`] without a file.
     pub fn to_json(&self) -> String {
-        file::to_json(&self.scheme)
+        match &self.bpe {
+            Some(bpe) => file::to_json(&self.scheme, Some((bpe, &self.scheme.vocabulary()))),
+            None => file::to_json(&self.scheme, None),
+        }
     }
 
     /// The same as [`Tokenizer::load`] without a file.
@@ -63,7 +90,8 @@ impl Tokenizer {
     /// # Errors
     /// Names the key that is missing or wrong.
     pub fn from_json(json: &str) -> Result<Self> {
-        Ok(Self::of(file::from_json(json)?))
+        let (scheme, bpe) = file::from_json(json)?;
+        Ok(Self::of(scheme, bpe))
     }
 
     /// The name of the encoding.
@@ -83,23 +111,35 @@ impl Tokenizer {
 
     /// The ids of a score, without BOS and EOS; chord markers in the score become chord tokens.
     pub fn encode(&self, score: &Score) -> Vec<u32> {
-        self.scheme.encode(score)
+        match &self.bpe {
+            Some(bpe) => bpe.encode(&self.scheme.words(score, None)),
+            None => self.scheme.encode(score),
+        }
     }
 
     /// The ids of a score with these chords in place of its markers.
     pub fn encode_with(&self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
-        self.scheme.encode_with(score, chords)
+        match &self.bpe {
+            Some(bpe) => bpe.encode(&self.scheme.words(score, Some(chords))),
+            None => self.scheme.encode_with(score, chords),
+        }
     }
 
     /// The score of any ids at all: what makes no sense is left out, what is open at the end is closed.
     pub fn decode(&self, ids: &[u32]) -> Score {
-        self.scheme.decode(ids)
+        match &self.bpe {
+            Some(bpe) => self.scheme.decode(&bpe.words(ids).ids),
+            None => self.scheme.decode(ids),
+        }
     }
 
     /// The ids of the same piece `semitones` higher, without a detour through a score: keys move, chord roots turn.
     /// `None` when a pitch would leave the piano (21–108), or when ids cannot be moved one by one.
     pub fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
-        self.scheme.transpose(ids, semitones)
+        let Some(bpe) = &self.bpe else { return self.scheme.transpose(ids, semitones) };
+        let mut words = bpe.words(ids);
+        words.ids = self.scheme.transpose(&words.ids, semitones)?;
+        Some(bpe.encode(&words))
     }
 
     /// The name of an id.
@@ -158,13 +198,30 @@ impl Tokenizer {
 
     /// The grammar in its first state: nothing has been said but BOS.
     pub fn grammar(&self) -> Grammar {
-        Grammar::new(self.scheme.rules())
+        let base = self.scheme.automaton();
+        Grammar::new(match &self.bpe {
+            Some(bpe) => Rules::Bpe(bpe::Rules::new(base, bpe)),
+            None => Rules::Base(base),
+        })
+    }
+
+    /// Seconds at which each id begins.
+    fn moments(&self, ids: &[u32]) -> Vec<f64> {
+        let Some(bpe) = &self.bpe else { return self.scheme.moments(ids) };
+        let runs: Vec<&[u32]> = ids.iter().map(|&id| bpe.piece(id)).collect();
+        let mut all = self.scheme.moments(&runs.concat());
+        all.push(all.last().copied().unwrap_or(0.0));
+        let ends = runs.iter().scan(0, |at, run| {
+            *at += run.len();
+            Some(*at)
+        });
+        runs.iter().zip(ends).map(|(run, end)| all[end - run.len()]).collect()
     }
 
     /// The ids in words, one event a line, with the time each happens.
     pub fn show(&self, ids: &[u32]) -> String {
         let mut text = String::new();
-        for (i, (&id, now)) in ids.iter().zip(self.scheme.moments(ids)).enumerate() {
+        for (i, (&id, now)) in ids.iter().zip(self.moments(ids)).enumerate() {
             let name = self.vocabulary.name(id).unwrap_or("not a token");
             let line = format!("{i:>6} {now:>9.2} s {id:>6}  {name:<18} {}", self.scheme.gloss(id));
             // Writing to a String cannot fail.

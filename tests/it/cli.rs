@@ -78,23 +78,38 @@ fn colours_never_reach_a_pipe() {
     }
 }
 
+/// Sends a signal to a script that has begun.
+#[cfg(unix)]
+fn signalled(mut command: Command, signal: &str) -> Output {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut line = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("it begins");
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
+    assert!(kill.success());
+    child.wait_with_output().expect("it ends")
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_a_script_with_130() {
-    let mut child = etude(&["-e", "print(\"begun\"); loop {}"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut line = [0; 6];
-    std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("it begins");
-    let begun = Instant::now();
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
-    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
-    assert_eq!(code, Some(130), "{err}");
-    assert!(err.contains("interrupted"), "{err}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let begun = Instant::now();
+        let (code, _, err) = said(&signalled(etude(&["-e", "print(\"begun\"); loop {}"]), signal));
+        assert_eq!(code, Some(130), "{signal}: {err}");
+        assert!(err.contains("interrupted"), "{signal}: {err}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{signal}: {:?}", begun.elapsed());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_script_under_nohup_outlives_its_terminal() {
+    let mut shell = Command::new("sh");
+    let script = "trap '' HUP; exec \"$0\" -e 'print(\"begun\"); sleep(0.5); print(\"done\")'";
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_etude")]);
+    let (code, out, err) = said(&signalled(shell, "-HUP"));
+    assert_eq!((code, out.as_str()), (Some(0), "done\n"), "{err}");
 }
 
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 22] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -17,11 +17,14 @@ const FLOORS: [(&str, u8); 19] = [
     ("nn", 4),
     ("train", 5),
     ("generate", 5),
+    ("audio", 6),
     ("metrics", 6),
     ("plot", 6),
+    ("track", 6),
     ("config", 7),
     ("script", 8),
     ("repl", 9),
+    ("notebook", 9),
     ("cli", 10),
     ("main", 10),
     ("lib", 10),

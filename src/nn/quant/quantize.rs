@@ -68,7 +68,7 @@ fn nest(scales: &[f32], offset: f32) -> (Vec<u8>, Vec<f32>) {
             let largest = scales.iter().fold(0.0f32, |a, s| a.max((s - offset).abs()));
             let inverse = 1.0 / largest;
             for (scale, code) in scales.iter().zip(codes) {
-                *code = nearest((scale - offset) * inverse);
+                *code = code_of((scale - offset) * inverse);
             }
             largest
         })
@@ -76,8 +76,19 @@ fn nest(scales: &[f32], offset: f32) -> (Vec<u8>, Vec<f32>) {
     (codes, nested)
 }
 
-/// The code whose value is nearest, the lower one of two that are equally near; 0 for NaN, which is what scales that
-/// are all the same come to.
+/// Steps from -1 to 1 in which the code of a scale is looked up.
+const STEPS: f32 = 65_535.0;
+
+/// The code of a scale in -1 to 1. bitsandbytes rounds to one of 65,536 points first and takes the code nearest to the
+/// point; one scale in a thousand would get its neighbour's code otherwise. 0 for NaN, which is what scales that are
+/// all the same come to.
+fn code_of(x: f32) -> u8 {
+    let half = STEPS / 2.0;
+    let point = ((x + 1.0) * half + 0.5).trunc().clamp(0.0, STEPS);
+    nearest((f64::from(point) / f64::from(half) - 1.0) as f32)
+}
+
+/// The code whose value is nearest, the lower one of two that are equally near; 0 for NaN.
 fn nearest(x: f32) -> u8 {
     let upper = NESTED_MAP.partition_point(|&value| value <= x);
     if upper == 0 {

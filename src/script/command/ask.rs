@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::{COMMANDS, Done, command, mistake, said};
 use crate::plot::table_within;
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Fault, Output, Session};
+use crate::script::{Bundle, Fault, Output, Session};
 
 pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
     if name.is_empty() {
-        return said(overview());
+        return Ok(Done::Page(Bundle::text(overview())));
     }
     let of_command = |name: &str| command(name).map(|c| format!(":{} {}\n  {}", c.name, c.args, c.about));
     if let Some(name) = name.strip_prefix(':') {
@@ -19,27 +19,13 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
             None => mistake(format!("there is no command :{name}"), ":help lists them"),
         };
     }
-    let known = of_variable(session, name)
-        .or_else(|| session.help(name))
-        .or_else(|| Program::named(name).map(Program::help))
-        .or_else(|| of_command(name));
-    match known {
-        Some(text) => said(text),
+    let text = Program::named(name).map(Program::help).or_else(|| of_command(name));
+    match session.knowledge().help(name).or_else(|| text.map(Bundle::text)) {
+        Some(page) => Ok(Done::Page(page)),
         None => {
             mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
         }
     }
-}
-
-/// What a variable holds and the documentation of its type; for `x.plot`, of that member.
-fn of_variable(session: &Session, name: &str) -> Option<String> {
-    let (head, member) = name.split_once('.').map_or((name, None), |(head, member)| (head, Some(member)));
-    let variable = session.variables().into_iter().find(|v| v.name == head)?;
-    if let Some(member) = member {
-        return session.help(&format!("{}.{member}", variable.type_name));
-    }
-    let about = session.help(&variable.type_name).map_or_else(String::new, |about| format!("\n\n{about}"));
-    Some(format!("{}: {}, {}{about}", variable.name, variable.type_name, variable.summary))
 }
 
 fn overview() -> String {

@@ -1,14 +1,15 @@
 //! What could stand at the cursor of a command.
 
+use super::parts::{Part, parts};
 use super::{COMMANDS, Command, command};
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Completion, Completions, Session};
+use crate::script::{Completeness, Completion, Completions, Knowledge};
 
 /// What could stand at `cursor` (a byte offset) if the text is a command; `None` when it is code.
-pub fn complete(session: &Session, text: &str, cursor: usize) -> Option<Completions> {
+pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Completions> {
     let before = text.get(..cursor)?;
     if let Some(name) = before.strip_prefix('?') {
-        return Some(shifted(session.complete(name, name.len()), 1));
+        return Some(shifted(knowledge.complete(name, name.len()), 1));
     }
     let rest = before.strip_prefix(':')?;
     let Some((name, args)) = rest.split_once(char::is_whitespace) else {
@@ -23,7 +24,7 @@ pub fn complete(session: &Session, text: &str, cursor: usize) -> Option<Completi
         "load" | "save" | "cd" => {
             // Paths are completed inside strings: the text becomes one.
             let quoted = format!("\"{args}");
-            let mut found = shifted(session.complete(&quoted, quoted.len()), begin - 1);
+            let mut found = shifted(knowledge.complete(&quoted, quoted.len()), begin - 1);
             if name == "load" && !args.contains(['/', ' ']) {
                 let programs = PROGRAMS.iter().filter(|p| p.name.starts_with(args));
                 let item = |p: &Program| Completion { text: p.name.into(), kind: "function", doc: p.about().into() };
@@ -33,7 +34,7 @@ pub fn complete(session: &Session, text: &str, cursor: usize) -> Option<Completi
             found
         }
         "help" => {
-            let mut found = shifted(session.complete(args, args.len()), begin);
+            let mut found = shifted(knowledge.complete(args, args.len()), begin);
             let commands = COMMANDS.iter().filter(|c| c.name.starts_with(args));
             found.items.extend(commands.map(|c| Completion {
                 text: c.name.into(),
@@ -42,11 +43,23 @@ pub fn complete(session: &Session, text: &str, cursor: usize) -> Option<Completi
             }));
             found
         }
-        _ => shifted(session.complete(args, args.len()), begin),
+        _ => shifted(knowledge.complete(args, args.len()), begin),
     })
 }
 
 fn shifted(mut completions: Completions, by: usize) -> Completions {
     completions.start += by;
     completions
+}
+
+/// Whether a cell of code and commands can be run as it stands.
+pub fn completeness(knowledge: &Knowledge, cell: &str) -> Completeness {
+    match parts(cell).last() {
+        Some(Part::Command(line)) => match [":time ", ":type "].iter().find_map(|name| line.strip_prefix(name)) {
+            Some(code) => knowledge.completeness(code),
+            None => Completeness::Complete,
+        },
+        Some(Part::Code(code, _)) => knowledge.completeness(code),
+        None => Completeness::Complete,
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Done, cells, mistake, said};
 use crate::error::Error;
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Completeness, Fault, Session};
+use crate::script::{Fault, Session, parser};
 
 pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
     if args.is_empty() {
@@ -22,7 +22,7 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
         let message = format!("{} is there already and was not written by :save", path.display());
         return mistake(message, "choose another name, or remove it first");
     }
-    let text = cells::script(session.cells(), |text| session.completeness(text) == Completeness::Complete);
+    let text = cells::script(session.cells(), |text| parser::parse(text).is_ok());
     crate::atomic::write(&path, text.as_bytes()).map_err(|e| Fault::from(&e))?;
     let count = session.cells().len();
     let cells = if count == 1 { "cell" } else { "cells" };

@@ -4,9 +4,11 @@ mod ask;
 mod cells;
 mod complete;
 mod files;
+mod parts;
 mod shell;
 
-pub use complete::complete;
+pub use complete::{complete, completeness};
+pub use parts::run_cell;
 
 use crate::error::Error;
 use crate::script::{Bundle, Fault, Session};
@@ -16,6 +18,8 @@ use crate::script::{Bundle, Fault, Session};
 pub enum Done {
     /// It said this; empty when there is nothing to say.
     Said(Bundle),
+    /// It found this documentation; a notebook shows it in its pager.
+    Page(Bundle),
     /// It asks to leave.
     Quit,
     /// It was no command: run the text as code.
@@ -120,7 +124,7 @@ mod tests {
 
     fn says(session: &mut Session, line: &str) -> String {
         match run(session, line) {
-            Ok(Done::Said(bundle)) => bundle.plain().to_owned(),
+            Ok(Done::Said(bundle) | Done::Page(bundle)) => bundle.plain().to_owned(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -201,12 +205,12 @@ mod tests {
     fn commands_are_completed() {
         let session = session();
         let texts = |line: &str| -> Vec<String> {
-            complete(&session, line, line.len())
+            complete(&session.knowledge(), line, line.len())
                 .map_or_else(Vec::new, |c| c.items.into_iter().map(|i| i.text).collect())
         };
         assert_eq!(texts(":he"), ["help"]);
         assert_eq!(texts(":").len(), COMMANDS.len());
         assert!(texts(":load quick").contains(&"quickstart".to_owned()));
-        assert!(complete(&session, "let x", 5).is_none());
+        assert!(complete(&session.knowledge(), "let x", 5).is_none());
     }
 }

@@ -5,8 +5,10 @@ use std::rc::Rc;
 use rhai::{Array, Dynamic};
 
 use crate::harmony::{self, Chart, ChordAt};
+use crate::plot;
 use crate::script::convert::{number, place, whole};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::Score;
 
@@ -57,6 +59,15 @@ impl Object for Chords {
             format!("| {} |", row.iter().map(|b| format!("{b:<cell$}")).collect::<Vec<_>>().join(" | "))
         };
         bars.chunks(4).map(row).collect::<Vec<_>>().join("\n")
+    }
+
+    fn svg(&self) -> Option<String> {
+        let bar = |bar: &harmony::Bar| bar.iter().map(harmony::Chord::name).collect();
+        Some(plot::chart(&self.0.bars.iter().map(bar).collect::<Vec<_>>()))
+    }
+
+    fn html(&self) -> Option<String> {
+        self.svg().map(|svg| html::picture(&svg))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::plot;
 use crate::script::convert::{article, count, from_ids, options, place, text};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
 use crate::script::studio::Studio;
 use crate::tokens;
@@ -62,6 +63,10 @@ impl Object for Dataset {
             text += &format!("\n{} skipped:\n{}", broken.len(), plot::table_within(&["file", "why"], &rows, width));
         }
         text
+    }
+
+    fn html(&self) -> Option<String> {
+        Some(dataset_page::page(self, &self.line()))
     }
 }
 
@@ -124,7 +129,7 @@ fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> 
             return Err(Error::mistake(message).into());
         }
     };
-    Ok(Dataset(Rc::new(data::Dataset::build(&paths, tokenizer.0.clone(), &chosen, studio.progress())?)))
+    Ok(Dataset(Rc::new(data::Dataset::build(&paths, tokenizer.get(), &chosen, studio.progress())?)))
 }
 
 fn facts(dataset: &mut Members<Dataset>) {
@@ -144,7 +149,9 @@ fn facts(dataset: &mut Members<Dataset>) {
         };
         d.0.broken.iter().map(broken).collect::<Array>()
     });
-    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| Tokenizer(d.0.tokenizer.clone()));
+    dataset.get("tokenizer -> Tokenizer", "How its ids were made.", |d: &mut Dataset| {
+        Tokenizer::new(d.0.tokenizer.clone())
+    });
     dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
 }
 

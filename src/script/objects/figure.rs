@@ -5,17 +5,24 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Map};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::plot;
-use crate::script::Bundle;
 use crate::script::convert::{article, numbers, options};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::kit::{Kit, Object};
-use crate::script::objects::{History, Tensor};
+use crate::script::objects::{History, Score, Tensor};
 
 /// A handle on a figure.
 #[derive(Debug, Clone)]
-pub(crate) struct Figure(Rc<plot::Figure>);
+pub(crate) struct Figure(Rc<Drawn>);
+
+/// What there is to see.
+#[derive(Debug)]
+enum Drawn {
+    Lines(plot::Figure),
+    Roll(Score),
+}
 
 /// The options of `plot`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
@@ -34,33 +41,66 @@ pub(super) struct Labels {
 
 impl Figure {
     pub(crate) fn new(figure: plot::Figure) -> Self {
-        Self(Rc::new(figure))
+        Self(Rc::new(Drawn::Lines(figure)))
+    }
+
+    /// The piano roll of a score.
+    pub(crate) fn roll(score: Score) -> Self {
+        Self(Rc::new(Drawn::Roll(score)))
+    }
+
+    /// Its lines, to draw them anew.
+    fn lines(&self) -> plot::Figure {
+        match &*self.0 {
+            Drawn::Lines(figure) => figure.clone(),
+            Drawn::Roll(_) => plot::Figure::default(),
+        }
+    }
+
+    fn drawn(&self) -> Result<String> {
+        match &*self.0 {
+            Drawn::Lines(figure) => figure.svg(),
+            Drawn::Roll(score) => score
+                .roll()
+                .map(|roll| roll.svg)
+                .ok_or_else(|| Error::mistake("there is nothing to draw: the score has no notes")),
+        }
     }
 }
 
 impl Object for Figure {
     const NAME: &'static str = "Figure";
-    const DOC: &'static str = "A picture of numbers: lines over an index. plot([1, 4, 9]) makes one.";
+    const DOC: &'static str =
+        "A picture: lines over an index, or a piano roll. plot([1, 4, 9]) and score.plot() make one.";
 
     fn line(&self) -> String {
-        let names: Vec<&str> = self.0.series.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty()).collect();
-        if names.is_empty() {
-            format!("Figure: {} lines", self.0.series.len())
-        } else {
-            format!("Figure: {}", names.join(", "))
+        match &*self.0 {
+            Drawn::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
+            Drawn::Lines(figure) => {
+                let names: Vec<&str> =
+                    figure.series.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty()).collect();
+                if names.is_empty() {
+                    format!("Figure: {} lines", figure.series.len())
+                } else {
+                    format!("Figure: {}", names.join(", "))
+                }
+            }
         }
     }
 
     fn text(&self, width: usize) -> String {
-        self.0.text(width)
+        match &*self.0 {
+            Drawn::Lines(figure) => figure.text(width),
+            Drawn::Roll(score) => score.roll_text(width),
+        }
     }
 
-    fn bundle(&self, width: usize) -> Bundle {
-        let mut bundle = Bundle::text(self.text(width));
-        if let Ok(svg) = self.0.svg() {
-            bundle.forms.insert("image/svg+xml", svg);
-        }
-        bundle
+    fn svg(&self) -> Option<String> {
+        self.drawn().ok()
+    }
+
+    fn html(&self) -> Option<String> {
+        self.svg().map(|svg| html::picture(&svg))
     }
 }
 
@@ -77,15 +117,17 @@ pub(super) fn register(kit: &mut Kit) {
     );
     member.options = OPTIONS;
     let mut figure = kit.object::<Figure>();
-    figure.method("save(path: string)", "Writes it as .svg.", |f: &mut Figure, path: &str| -> Fallible<()> {
-        Ok(f.0.save(Path::new(path))?)
-    });
+    figure.method(
+        "save(path: string)",
+        "Writes it, by the ending of the path: .svg or .png.",
+        |f: &mut Figure, path: &str| -> Fallible<()> { Ok(plot::save(&f.drawn()?, Path::new(path))?) },
+    );
 }
 
 fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     let labels: Labels = options("plot", map)?;
     let mut figure = match values.read_lock::<History>() {
-        Some(history) => (*history.figure().0).clone(),
+        Some(history) => history.figure().lines(),
         None => plot::Figure { series: series(values)?, ..plot::Figure::default() },
     };
     figure.title = labels.title.unwrap_or(figure.title);

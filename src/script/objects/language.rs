@@ -9,10 +9,10 @@ use crate::config;
 use crate::plot;
 use crate::script::convert::{count, from_json};
 use crate::script::failure::{Fallible, mistake};
+use crate::script::help;
 use crate::script::kit::Kit;
 use crate::script::objects::Text;
 use crate::script::studio::Studio;
-use crate::script::{Output, help, show};
 
 /// A sleeper looks for a stop so often.
 const NAP: Duration = Duration::from_millis(20);
@@ -24,15 +24,6 @@ pub(super) fn register(kit: &mut Kit) {
 }
 
 fn output(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
-        "display(value: any)",
-        "Shows a value in its richest form: a picture in a notebook, text in a terminal.",
-        move |value: Dynamic| {
-            let bundle = show::bundle(studio.catalog(), &value, studio.width());
-            studio.say(Output::Display { bundle, id: None });
-        },
-    );
     let studio = kit.studio();
     kit.function(
         "input(prompt: string) -> string",

@@ -1,8 +1,11 @@
 //! What scripts can do: one file an object.
 
+mod audio;
 mod batch;
 mod chords;
 mod dataset;
+mod dataset_page;
+mod displayed;
 mod figure;
 mod files;
 mod following;
@@ -10,9 +13,13 @@ mod gradients;
 mod language;
 mod memory;
 mod model;
+mod model_page;
 mod optimizer;
+mod panel;
 mod playing;
 mod report;
+mod run;
+mod runs;
 mod sampler;
 mod score;
 mod settings;
@@ -24,9 +31,11 @@ mod trainer;
 
 use crate::script::kit::Kit;
 
+pub(crate) use audio::Audio;
 pub(crate) use batch::{Batch, Batches};
 pub(crate) use chords::Chords;
 pub(crate) use dataset::{Dataset, Split};
+pub(crate) use displayed::Displayed;
 pub(crate) use figure::Figure;
 pub(crate) use gradients::{Grads, Loss};
 pub(crate) use model::Model;
@@ -40,11 +49,13 @@ pub(crate) use trainer::History;
 /// Registers everything.
 pub(crate) fn register(kit: &mut Kit) {
     language::register(kit);
+    displayed::register(kit);
     files::register(kit);
     settings::register(kit);
     memory::register(kit);
     text::register(kit);
     score::register(kit);
+    audio::register(kit);
     chords::register(kit);
     tokenizer::register(kit);
     dataset::register(kit);
@@ -58,5 +69,7 @@ pub(crate) fn register(kit: &mut Kit) {
     playing::register(kit);
     report::register(kit);
     style::register(kit);
+    run::register(kit);
+    runs::register(kit);
     figure::register(kit);
 }

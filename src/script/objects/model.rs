@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::nn::{self, LoraConfig, ModelConfig, Pass};
-use crate::plot;
 use crate::script::convert::{count, from_json, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
+use crate::script::objects::model_page::{self, bytes, table, thousands};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
 use crate::script::studio::Studio;
 use crate::{atomic, config, tokens};
@@ -115,9 +115,20 @@ impl Object for Model {
     }
 
     fn text(&self, width: usize) -> String {
+        format!("{}\n  {}\n{}", self.title(), self.about(), table(&self.model.layers(), width))
+    }
+
+    fn html(&self) -> Option<String> {
+        Some(model_page::page(&self.title(), &self.about(), &self.model.layers()))
+    }
+}
+
+impl Model {
+    /// Its size in words.
+    fn about(&self) -> String {
         let c = self.model.config();
-        let shape = format!(
-            "  {} layers, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
+        format!(
+            "{} layers, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
             c.num_hidden_layers,
             c.num_attention_heads,
             c.head_dim(),
@@ -125,61 +136,7 @@ impl Object for Model {
             c.intermediate_size,
             c.vocab_size,
             c.max_position_embeddings
-        );
-        format!("{}\n{shape}\n{}", self.title(), table(&self.model.layers(), width))
-    }
-}
-
-/// The layers, blocks that are like the first named once.
-fn table(layers: &[nn::Layer], width: usize) -> String {
-    let row = |layer: &nn::Layer| {
-        let shape = layer.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
-        vec![
-            layer.name.clone(),
-            layer.kind.clone(),
-            shape,
-            thousands(layer.params),
-            thousands(layer.trainable),
-            bytes(layer.bytes),
-        ]
-    };
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut likes = 0;
-    for layer in layers {
-        match block(&layer.name) {
-            Some((n, _)) if n > 0 => likes = likes.max(n),
-            _ => {
-                if likes > 0 {
-                    rows.push(vec![format!("… {likes} more blocks like this")]);
-                    likes = 0;
-                }
-                rows.push(row(layer));
-            }
-        }
-    }
-    plot::table_within(&["layer", "kind", "shape", "weights", "train", "memory"], &rows, width)
-}
-
-/// The number of the block in "model.layers.3.mlp.up_proj", and what follows it.
-fn block(name: &str) -> Option<(usize, &str)> {
-    let (_, rest) = name.split_once(".layers.")?;
-    let (number, rest) = rest.split_once('.')?;
-    Some((number.parse().ok()?, rest))
-}
-
-/// 12,345,678
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
-fn bytes(n: usize) -> String {
-    match n {
-        0..1024 => format!("{n} B"),
-        1024..1_048_576 => format!("{:.1} KiB", n as f64 / 1024.0),
-        _ => format!("{:.1} MiB", n as f64 / 1_048_576.0),
+        )
     }
 }
 
@@ -252,11 +209,11 @@ fn facts(model: &mut Members<Model>) {
     model.get(
         "tokenizer -> Tokenizer",
         "The tokenizer whose tokens it speaks.",
-        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer(m.tokenizer()?)) },
+        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer::new(m.tokenizer()?)) },
     );
     model.set("tokenizer", |m: &mut Model, value: Tokenizer| -> Fallible<()> {
-        m.meets(&value.0)?;
-        m.tokenizer.borrow_mut().replace(value.0);
+        m.meets(&value.get())?;
+        m.tokenizer.borrow_mut().replace(value.get());
         Ok(())
     });
     let studio = model.studio();
@@ -396,7 +353,5 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(12), "12");
         assert_eq!(bytes(3 * 1_048_576), "3.0 MiB");
-        assert_eq!(block("model.layers.3.mlp.up_proj"), Some((3, "mlp.up_proj")));
-        assert_eq!(block("lm_head"), None);
     }
 }

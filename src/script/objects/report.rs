@@ -4,6 +4,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::metrics;
 use crate::script::failure::Fallible;
+use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Split};
 
@@ -22,6 +23,24 @@ impl Object for Report {
 
     fn text(&self, _width: usize) -> String {
         self.0.to_string()
+    }
+
+    fn html(&self) -> Option<String> {
+        let r = &self.0;
+        let share = |name: &str, share: f64| {
+            let text = if share.is_nan() { "–".into() } else { format!("{:.1} %", 100.0 * share) };
+            vec![Cell::Word(name.into()), Cell::Number(text), Cell::Bar(share)]
+        };
+        let figure = |name: &str, text: String| vec![Cell::Word(name.into()), Cell::Number(text)];
+        let rows = [
+            figure("loss", format!("{:.4}", r.loss)),
+            figure("perplexity", format!("{:.2}", r.perplexity)),
+            share("note accuracy", r.note_accuracy),
+            share("rhythm accuracy", r.rhythm_accuracy),
+            share("harmonic consistency", r.harmonic_consistency),
+            figure("tokens", r.tokens.to_string()),
+        ];
+        Some(html::table(&["", "", ""], &rows))
     }
 }
 

@@ -8,10 +8,13 @@ use rhai::{Array, Dynamic, Map};
 use crate::harmony::{self, ChordAt};
 use crate::midi;
 use crate::plot;
+use crate::progress::Progress;
+use crate::script::Bundle;
 use crate::script::convert::{number, whole};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::kit::{Kit, Members, Object};
-use crate::script::objects::{Chords, Text};
+use crate::script::objects::{Audio, Chords, Figure};
 
 /// A handle on a score. Scores do not change: every edit gives a new one.
 #[derive(Debug, Clone)]
@@ -23,6 +26,16 @@ const ROLL_HEIGHT: usize = 16;
 impl Score {
     pub(crate) fn new(score: midi::Score) -> Self {
         Self(Rc::new(score))
+    }
+
+    /// Its piano roll as text.
+    pub(crate) fn roll_text(&self, width: usize) -> String {
+        plot::piano_roll(&self.0, width, 2 * ROLL_HEIGHT)
+    }
+
+    /// Its piano roll with its chords; `None` when it has no notes.
+    pub(crate) fn roll(&self) -> Option<plot::Roll> {
+        plot::roll(&self.0, &self.chords())
     }
 
     /// What its markers say; else what is heard in it.
@@ -60,6 +73,24 @@ impl Object for Score {
         }
         text
     }
+
+    fn svg(&self) -> Option<String> {
+        self.roll().map(|roll| roll.svg)
+    }
+
+    fn rich(&self, width: usize, progress: &Progress) -> Bundle {
+        let bundle = Bundle::text(self.text(width));
+        let Some(roll) = self.roll() else { return bundle };
+        let head = self.text(width).lines().next().map_or_else(String::new, html::note);
+        let below = match Audio::of(self, progress) {
+            Ok((sound, note)) => {
+                let note = note.map_or_else(String::new, |n| html::note(&n));
+                format!("{}{note}", html::moving_roll(&roll, &sound))
+            }
+            Err(error) => format!("{}{}", plot::inline(&roll.svg), html::note(&error.to_string())),
+        };
+        bundle.with("text/html", Some(format!("<div>{head}{below}</div>"))).with("image/svg+xml", Some(roll.svg))
+    }
 }
 
 fn track_line(track: &midi::Track) -> String {
@@ -87,11 +118,10 @@ pub(super) fn register(kit: &mut Kit) {
     score.method("save(path: string)", "Writes it as a MIDI file.", |s: &mut Score, path: &str| -> Fallible<()> {
         Ok(s.0.write(Path::new(path))?)
     });
-    let studio = score.studio();
     score.method(
-        "plot() -> Text",
+        "plot() -> Figure",
         "Its piano roll: time from left to right, pitch from bottom to top.",
-        move |s: &mut Score| Text(plot::piano_roll(&s.0, studio.width(), 2 * ROLL_HEIGHT)),
+        |s: &mut Score| Figure::roll(s.clone()),
     );
 }
 

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::plot;
 use crate::script::convert::{place, whole};
 use crate::script::failure::{Fallible, mistake};
+use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Members, Object};
 
 /// A handle on a tensor. Tensors do not change.
@@ -96,6 +97,26 @@ impl Object for Tensor {
             text += &format!("\n{}", plot::heat_map(&values, rows, columns, width.min(100), MAP_HEIGHT));
         }
         text
+    }
+
+    fn svg(&self) -> Option<String> {
+        let (values, rows, columns) = self.face().ok().filter(|_| self.0.elem_count() > 8)?;
+        plot::shades(&values, rows, columns)
+    }
+
+    fn html(&self) -> Option<String> {
+        let Figures { mean, std, min, max } = self.figures().ok()?;
+        let row = [mean, std, min, max].map(|x| Cell::Number(format!("{x:.4e}"))).into();
+        let table = html::table(&["mean", "std", "min", "max"], &[row]);
+        let mut pictures: Vec<String> = self.svg().into_iter().collect();
+        if self.0.elem_count() > 8 && min < max {
+            let values: Vec<f64> = self.values().ok()?.into_iter().map(f64::from).collect();
+            pictures.push(plot::bars("values", &plot::histogram(&values, 40)));
+        }
+        let rest = self.0.rank().saturating_sub(2);
+        let part =
+            if rest > 0 { html::note(&format!("[{}, …, …]", vec!["0"; rest].join(", "))) } else { String::new() };
+        Some(format!("<div>{}{table}{part}{}</div>", html::heading(&self.line()), html::pictures(&pictures)))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::following::Following;
+use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
 use crate::script::studio::Studio;
 use crate::train::{self, Step, TrainOptions};
@@ -260,7 +261,16 @@ fn work(trainer: &mut Members<Trainer>) {
         move |t: &mut Trainer| -> Fallible<()> {
             let mut following = Following::new(&studio);
             let mut run = t.run.borrow_mut();
-            Ok(run.fit_with(studio.progress(), &mut |run, event| following.hear(run, event))?)
+            let Some(mut panel) = Panel::new(&studio) else {
+                return Ok(run.fit_with(studio.progress(), &mut |run, event| following.hear(run, event))?);
+            };
+            // The panel says what the bar would say.
+            let progress = studio.progress().quiet();
+            Ok(run.fit_with(&progress, &mut |run, event| {
+                let heard = following.hear(run, event);
+                panel.hear(run, &event, following.take.as_ref());
+                heard
+            })?)
         },
     );
     let studio = trainer.studio();

@@ -7,7 +7,7 @@ use crate::script::{Completeness, Session};
 
 /// The texts offered at the end of `code`.
 fn offered(session: &Session, code: &str) -> Vec<String> {
-    session.complete(code, code.len()).items.into_iter().map(|item| item.text).collect()
+    session.knowledge().complete(code, code.len()).items.into_iter().map(|item| item.text).collect()
 }
 
 fn offers(session: &Session, code: &str, text: &str) -> bool {
@@ -19,7 +19,7 @@ fn names_are_completed() {
     let mut session = session();
     value(&mut session, &["let sampling = 1; fn sampled(x) { x }"]);
     assert_eq!(offered(&session, "samp"), ["sampled", "sampler", "sampling"]);
-    let found = session.complete("1 + samp", 8);
+    let found = session.knowledge().complete("1 + samp", 8);
     assert_eq!(found.start, 4);
     assert_eq!(found.items[0].kind, "function");
     assert_eq!(found.items[0].doc, "sampled(x)");
@@ -84,7 +84,7 @@ fn strings_offer_names_and_files() {
     let session = session();
     let code = format!("midi(\"{}/", folder.path().display());
     assert_eq!(offered(&session, &code), ["a b.mid", "sub/"]);
-    assert_eq!(session.complete(&code, code.len()).start, code.len());
+    assert_eq!(session.knowledge().complete(&code, code.len()).start, code.len());
     assert_eq!(offered(&session, &format!("{code}a")), ["a b.mid"]);
     assert_eq!(offered(&session, "tokenizer(\"rem"), ["remi"]);
     assert_eq!(offered(&session, "schedule(\"co"), ["constant", "cosine"]);
@@ -96,8 +96,9 @@ fn strings_offer_names_and_files() {
 fn what_stands_at_the_cursor_is_explained() {
     let mut session = session();
     value(&mut session, &["let s = sampler(#{ seed: 4 });", "/// Adds one.\nfn more(x) { x + 1 }"]);
-    let explained =
-        |code: &str, at: usize| session.inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default();
+    let explained = |code: &str, at: usize| {
+        session.knowledge().inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default()
+    };
     assert!(explained("midi(\"a\")", 2).starts_with("midi(path: string) -> Score"));
     assert!(explained("s.temperature = 1", 6).contains("Logits are divided by it"));
     assert!(explained("s", 1).contains("Sampler: temperature 1"));
@@ -105,21 +106,21 @@ fn what_stands_at_the_cursor_is_explained() {
     assert!(explained("more(1)", 1).contains("Adds one."));
     assert!(explained("[1].push(2)", 6).contains("push"));
     assert_eq!(explained("nothing_such", 3), "");
-    assert!(session.help("Score.transpose").is_some_and(|h| h.contains("semitones")));
-    assert!(session.help("Score").is_some_and(|h| h.contains("piece of music")));
-    assert!(session.help("s.top_k").is_some() && session.help("s").is_some());
-    assert!(session.help("print").is_some() && session.help("sqrt").is_some());
-    assert_eq!(session.help("no_such_name"), None);
-    assert_eq!(session.signature("midi").as_deref(), Some("midi(path: string) -> Score"));
-    assert_eq!(session.signature("more").as_deref(), Some("more(x)"));
-    assert_eq!(session.signature("nothing"), None);
+    assert!(session.knowledge().help("Score.transpose").is_some_and(|h| h.plain().contains("semitones")));
+    assert!(session.knowledge().help("Score").is_some_and(|h| h.plain().contains("piece of music")));
+    assert!(session.knowledge().help("s.top_k").is_some() && session.knowledge().help("s").is_some());
+    assert!(session.knowledge().help("print").is_some() && session.knowledge().help("sqrt").is_some());
+    assert_eq!(session.knowledge().help("no_such_name"), None);
+    assert_eq!(session.knowledge().signature("midi").as_deref(), Some("midi(path: string) -> Score"));
+    assert_eq!(session.knowledge().signature("more").as_deref(), Some("more(x)"));
+    assert_eq!(session.knowledge().signature("nothing"), None);
 }
 
 #[test]
 fn a_text_is_whole_when_it_can_be_run() {
     let session = session();
     for code in ["1 + 1", "let x = 1;", "fn f() { 1 }", "", "// note", "switch _ { 1 => 2, _ => 3 }", "let _ = 1; _"] {
-        assert_eq!(session.completeness(code), Completeness::Complete, "{code}");
+        assert_eq!(session.knowledge().completeness(code), Completeness::Complete, "{code}");
     }
     for (code, indent) in [
         ("fn f() {", 4),
@@ -134,10 +135,10 @@ fn a_text_is_whole_when_it_can_be_run() {
         ("1 +", 0),
         ("`a ${", 4),
     ] {
-        assert_eq!(session.completeness(code), Completeness::Incomplete(indent), "{code}");
+        assert_eq!(session.knowledge().completeness(code), Completeness::Incomplete(indent), "{code}");
     }
     for code in ["let 5 = x", "1 + )", "fn 3() {}", "let s = \"open\nx", "}"] {
-        assert_eq!(session.completeness(code), Completeness::Invalid, "{code}");
+        assert_eq!(session.knowledge().completeness(code), Completeness::Invalid, "{code}");
     }
 }
 
@@ -155,12 +156,12 @@ proptest! {
             session
         });
         SESSION.with(|session| {
-            let found = session.complete(&code, cursor);
+            let found = session.knowledge().complete(&code, cursor);
             prop_assert!(found.start <= code.len() && code.is_char_boundary(found.start));
             prop_assert!(found.start <= cursor.max(1));
-            let _ = session.inspect(&code, cursor);
-            let _ = session.completeness(&code);
-            let _ = session.help(&code);
+            let _ = session.knowledge().inspect(&code, cursor);
+            let _ = session.knowledge().completeness(&code);
+            let _ = session.knowledge().help(&code);
             Ok(())
         })?;
     }

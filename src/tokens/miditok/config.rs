@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::tokens::Options;
+use crate::tokens::words::Split;
 
 /// The options that these encodings have.
-pub(crate) const KEYS: [&str; 14] = [
+pub(crate) const KEYS: [&str; 15] = [
     "pitch_range",
     "beat_res",
     "num_velocities",
@@ -21,6 +22,7 @@ pub(crate) const KEYS: [&str; 14] = [
     "use_pitchdrum_tokens",
     "drums_pitch_range",
     "remove_duplicated_notes",
+    "encode_ids_split",
 ];
 
 /// Features that a MidiTok configuration may turn on and that we do not have.
@@ -76,6 +78,7 @@ pub(crate) struct Config {
     pub(super) use_pitchdrum_tokens: bool,
     pub(super) drums_pitch_range: (u8, u8),
     pub(super) remove_duplicated_notes: bool,
+    pub(super) split: Split,
 }
 
 impl Config {
@@ -103,6 +106,7 @@ impl Config {
             use_pitchdrum_tokens: options.use_pitchdrum_tokens.unwrap_or(true),
             drums_pitch_range: options.drums_pitch_range.unwrap_or((27, 88)),
             remove_duplicated_notes: options.remove_duplicated_notes.unwrap_or(false),
+            split: split(options.encode_ids_split.as_deref().unwrap_or("bar"))?,
         };
         if !config.use_time_signatures {
             config.time_signatures = vec![(4, 4)];
@@ -128,6 +132,11 @@ impl Config {
             return Err(wrong("num_tempos", self.num_tempos, "1 to 1000"));
         }
         Ok(())
+    }
+
+    /// Where byte-pair encoding cuts words.
+    pub(crate) fn split(&self) -> Split {
+        self.split
     }
 
     /// The most positions in a beat.
@@ -158,7 +167,7 @@ impl Config {
             "beat_res": beat_res,
             "num_velocities": self.num_velocities,
             "remove_duplicated_notes": self.remove_duplicated_notes,
-            "encode_ids_split": "bar",
+            "encode_ids_split": self.split.name(),
             "special_tokens": SPECIAL,
             "use_velocities": self.use_velocities,
             "use_tempos": self.use_tempos,
@@ -189,7 +198,6 @@ impl Config {
                     false
                 }
                 "special_tokens" => *value != json!(SPECIAL),
-                "encode_ids_split" => *value != json!("bar"),
                 "use_note_duration_programs" => value.as_array().is_none_or(|programs| programs.len() != 129),
                 "programs" => {
                     let all = value.as_array().is_some_and(|programs| programs.len() == 129);
@@ -211,6 +219,12 @@ impl Config {
             .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
         Self::new(&options)
     }
+}
+
+fn split(name: &str) -> Result<Split> {
+    let known = Split::ALL.map(Split::name);
+    let split = Split::ALL.into_iter().find(|split| split.name() == name);
+    split.ok_or_else(|| Error::unknown("value of the option 'encode_ids_split'", name, &known))
 }
 
 fn beat_res(map: &Map<String, Value>) -> Result<Vec<Resolution>> {

@@ -1,6 +1,7 @@
 //! A score into MidiTok's ids: events in their order, with the tokens of time between them.
 
 use crate::midi::{Meter, Score};
+use crate::tokens::words::Split;
 
 use super::grid::{Grid, Placed, ticks_per_bar, ticks_per_beat};
 use super::token::{DRUMS, Token};
@@ -35,7 +36,7 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
             }
         }
     }
-    Encoded { ids: writer.ids, ticks: writer.ticks, bars: bars(&grid) }
+    Encoded { ids: writer.ids, ticks: writer.ticks, lines: lines(miditok.config.split, &grid) }
 }
 
 /// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.
@@ -57,19 +58,23 @@ fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, Event)> {
     events
 }
 
-/// The bar lines up to the last onset.
-fn bars(grid: &Grid) -> Vec<u32> {
-    let last = grid.notes.iter().map(|note| note.start).max().unwrap_or(0);
-    if last == 0 {
-        return vec![0];
-    }
-    let mut bars = Vec::new();
-    for (i, meter) in grid.meters.iter().enumerate() {
+/// The bar lines or beats up to the last note, metre or tempo that begins; the first is 0.
+fn lines(split: Split, grid: &Grid) -> Vec<u32> {
+    let begins = grid.notes.iter().map(|note| note.start);
+    let begins =
+        begins.chain(grid.meters.iter().map(|meter| meter.tick)).chain(grid.tempos.iter().map(|tempo| tempo.0));
+    let last = begins.max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for (i, &meter) in grid.meters.iter().enumerate() {
         let end = grid.meters.get(i + 1).map_or(last + 1, |next| next.tick);
-        let bar = ticks_per_bar(*meter, grid.ticks_per_quarter);
-        bars.extend((meter.tick..end).step_by(bar as usize));
+        let length = match split {
+            Split::No => return vec![0],
+            Split::Bar => ticks_per_bar(meter, grid.ticks_per_quarter),
+            Split::Beat => ticks_per_beat(meter, grid.ticks_per_quarter).max(1),
+        };
+        lines.extend((meter.tick..end).step_by(length as usize));
     }
-    bars
+    lines
 }
 
 struct Writer<'a> {

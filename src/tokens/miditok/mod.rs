@@ -29,6 +29,7 @@ pub(super) use rules::Rules;
 
 use crate::midi::Score;
 use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 use lengths::Lengths;
@@ -105,13 +106,13 @@ impl MidiTok {
         vocabulary
     }
 
-    /// The ids of a score, each with its tick.
-    pub(super) fn encode_timed(&self, score: &Score) -> Encoded {
-        encode::encode(self, score)
+    pub(super) fn encode(&self, score: &Score) -> Vec<u32> {
+        encode::encode(self, score).ids
     }
 
-    pub(super) fn encode(&self, score: &Score) -> Vec<u32> {
-        self.encode_timed(score).ids
+    /// The ids of a score, cut into words at its bars or beats.
+    pub(super) fn words(&self, score: &Score) -> Words {
+        encode::encode(self, score).words()
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> Score {
@@ -211,13 +212,27 @@ impl MidiTok {
     }
 }
 
-/// The ids of a score with the ticks they stand at, and the ticks at which its bars begin.
+/// The ids of a score with the ticks they stand at, and the ticks at which words begin.
 #[derive(Debug, Clone)]
-#[allow(dead_code)] // byte-pair encoding cuts its words at bars
-pub(super) struct Encoded {
-    pub(super) ids: Vec<u32>,
-    pub(super) ticks: Vec<u32>,
-    pub(super) bars: Vec<u32>,
+struct Encoded {
+    ids: Vec<u32>,
+    ticks: Vec<u32>,
+    lines: Vec<u32>,
+}
+
+impl Encoded {
+    /// A word ends before the first id that stands at the next line or later.
+    fn words(self) -> Words {
+        let mut words = Words::default();
+        let mut lines = self.lines.into_iter().peekable();
+        for (id, tick) in self.ids.into_iter().zip(self.ticks) {
+            while lines.next_if(|&line| line <= tick).is_some() {
+                words.cut();
+            }
+            words.ids.push(id);
+        }
+        words
+    }
 }
 
 fn kind(token: Token) -> Kind {

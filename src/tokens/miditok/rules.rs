@@ -107,11 +107,19 @@ impl Rules {
     }
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
-        // Where nothing is left to say at this instant, time goes on without what the horizon waits for.
-        let horizon = if self.stuck() { None } else { self.horizon };
+        let horizon = self.near_horizon();
         for (id, allowed) in mask.iter_mut().enumerate() {
             *allowed = self.token(id as u32).is_some_and(|token| self.permits(token, Taste::Sample, horizon));
         }
+    }
+
+    pub(crate) fn samples(&self, id: u32) -> bool {
+        self.token(id).is_some_and(|token| self.permits(token, Taste::Sample, self.near_horizon()))
+    }
+
+    /// The horizon; where nothing is left to say at this instant, time goes on without what it waits for.
+    fn near_horizon(&self) -> Option<u32> {
+        if self.stuck() { None } else { self.horizon }
     }
 
     pub(crate) fn accepts(&self, id: u32) -> bool {
@@ -378,6 +386,36 @@ impl Rules {
             self.next = Next::Any;
             self.happened(Order::Off(voice, open.number), true);
         }
+    }
+
+    /// The bar line or the beat at or before the tick at which `id` would stand.
+    pub(crate) fn word(&self, id: u32) -> u64 {
+        let split = self.miditok.config.split();
+        match self.token(id) {
+            Some(token @ (Token::Bar | Token::Position(_))) => {
+                let mut walk = self.walk.clone();
+                walk.take(&self.miditok, token);
+                u64::from(walk.line(split))
+            }
+            _ => u64::from(self.walk.line(split)),
+        }
+    }
+
+    /// In MIDILike notes may end after the last bar or beat in which something begins.
+    pub(crate) fn has_tail(&self) -> bool {
+        self.miditok.style == Style::MidiLike
+    }
+
+    pub(crate) fn begins_something(&self, id: u32) -> bool {
+        matches!(self.token(id), Some(Token::Pitch(_) | Token::Drum(_) | Token::TimeSig(_) | Token::Tempo(_)))
+    }
+
+    pub(crate) fn shifts(&self, id: u32) -> bool {
+        matches!(self.token(id), Some(Token::Shift(_)))
+    }
+
+    pub(crate) fn sounds(&self) -> bool {
+        !self.open.is_empty()
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {

@@ -5,6 +5,7 @@ use crate::midi::Meter;
 use super::grid;
 use super::token::Token;
 use super::{MidiTok, Style};
+use crate::tokens::words::Split;
 
 /// Where a sequence stands in time.
 #[derive(Debug, Clone)]
@@ -66,6 +67,17 @@ impl Walk {
 
     pub(super) fn at_bar_line(&self) -> bool {
         (self.now - self.meter.tick).is_multiple_of(self.ticks_per_bar())
+    }
+
+    /// The last bar line or beat.
+    pub(super) fn line(&self, split: Split) -> u32 {
+        let length = match split {
+            Split::No => return 0,
+            Split::Bar => self.ticks_per_bar(),
+            Split::Beat => self.ticks_per_beat().max(1),
+        };
+        let since = self.now - self.meter.tick;
+        self.now - since % length
     }
 
     pub(super) fn ticks_per_bar(&self) -> u32 {

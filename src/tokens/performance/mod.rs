@@ -13,6 +13,8 @@
 //! What happens at one instant stands in one order: the chord, the keys that go up by pitch, the keys that go down by
 //! pitch, each with a velocity before it when that changes. Time between instants is `TimeShift_100` as often as it
 //! fits and then the rest. So a score has one spelling, and the grammar accepts no other.
+//!
+//! For byte-pair encoding, words are cut every two seconds, a bar at 120 beats per minute, and at chords.
 
 mod decode;
 mod encode;
@@ -26,12 +28,16 @@ use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::chords;
 use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 /// Steps in a second.
 const RATE: f64 = 100.0;
 /// The longest single time shift, in steps.
 const LONGEST_SHIFT: u32 = 100;
+
+/// Steps in a word.
+const WORD: u64 = 200;
 
 /// What an id says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +161,25 @@ impl Performance {
 
     pub(super) fn encode_with(self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
         encode::encode(score, if self.chords { chords } else { &[] })
+    }
+
+    /// Cuts ids into words.
+    pub(super) fn words(self, ids: Vec<u32>) -> Words {
+        let mut words = Words::default();
+        let (mut now, mut word) = (0, None);
+        for id in ids {
+            let event = Event::of(id);
+            let chord = matches!(event, Some(Event::Chord(_)));
+            if chord || word != Some(now / WORD) {
+                words.cut();
+            }
+            words.ids.push(id);
+            word = (!chord).then_some(now / WORD);
+            if let Some(Event::Shift(steps)) = event {
+                now += u64::from(steps);
+            }
+        }
+        words
     }
 
     pub(super) fn decode(self, ids: &[u32]) -> Score {

@@ -2,7 +2,12 @@
 
 use crate::harmony::ChordAt;
 
-use super::{Event, LONGEST_SHIFT, RATE};
+use super::{Event, LONGEST_SHIFT, RATE, WORD};
+
+/// Keys that may go down at one instant, and be held, when sampling: what ten fingers and a pedal can do. What is read
+/// from a file may have more.
+const FINGERS: u32 = 10;
+const HELD: u32 = 24;
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -10,6 +15,8 @@ pub(crate) struct Rules {
     vocab_size: u32,
     /// A bit a pitch that is held.
     held: u128,
+    /// Keys that went down at this instant.
+    fell: u32,
     velocity: Option<u8>,
     chord: Option<u32>,
     /// Steps since the start.
@@ -37,14 +44,25 @@ enum Last {
 
 impl Rules {
     pub(super) fn new(vocab_size: u32) -> Self {
-        Self { vocab_size, held: 0, velocity: None, chord: None, now: 0, last: Last::Begin, horizon: None }
+        Self { vocab_size, held: 0, fell: 0, velocity: None, chord: None, now: 0, last: Last::Begin, horizon: None }
     }
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
         for (id, allowed) in mask.iter_mut().enumerate() {
-            let id = id as u32;
-            *allowed = self.accepts(id) && id < Event::CHORD;
+            *allowed = self.samples(id as u32);
         }
+    }
+
+    /// Whether a model may say it: no chords, and no more keys than hands can play.
+    pub(crate) fn samples(&self, id: u32) -> bool {
+        let plays = matches!(Event::of(id), Some(Event::On(_) | Event::Velocity(_)));
+        id < Event::CHORD && self.accepts(id) && !(plays && self.is_full())
+    }
+
+    /// True when no hand is free for another key. A note that a velocity has announced still comes.
+    fn is_full(&self) -> bool {
+        let owing = matches!(self.last, Last::Velocity(_));
+        !owing && (self.fell >= FINGERS || self.held.count_ones() >= HELD)
     }
 
     pub(crate) fn accepts(&self, id: u32) -> bool {
@@ -89,6 +107,7 @@ impl Rules {
             }
             Some(Event::On(pitch)) => {
                 self.held |= 1 << pitch;
+                self.fell += 1;
                 Last::On(pitch)
             }
             Some(Event::Velocity(bin)) => {
@@ -97,10 +116,32 @@ impl Rules {
             }
             Some(Event::Shift(steps)) => {
                 self.now += u64::from(steps);
+                self.fell = 0;
                 if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
             }
             Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
         };
+    }
+
+    pub(crate) fn word(&self, _: u32) -> u64 {
+        self.now / WORD
+    }
+
+    /// Words are cut wherever they can be.
+    pub(crate) fn has_tail(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn begins_something(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::On(_)))
+    }
+
+    pub(crate) fn shifts(&self, id: u32) -> bool {
+        matches!(Event::of(id), Some(Event::Shift(_)))
+    }
+
+    pub(crate) fn sounds(&self) -> bool {
+        self.held != 0
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
@@ -137,7 +178,7 @@ impl Rules {
     /// Steps that may pass. At the horizon none may, until a chord is set there; only when nothing else at all could be
     /// said does time go on without it.
     fn room(&self) -> u64 {
-        let stuck = matches!(self.last, Last::On(_)) && self.free() == 0;
+        let stuck = matches!(self.last, Last::On(_)) && (self.free() == 0 || self.is_full());
         match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
             Some(left) if left > 0 || !stuck => left,
             _ => u64::MAX,

@@ -298,6 +298,25 @@ fn a_model_is_never_cornered() {
 }
 
 #[test]
+fn a_sample_has_ten_fingers_but_a_file_may_have_more() {
+    let tokenizer = performance();
+    let mut grammar = tokenizer.grammar();
+    grammar.push(tokenizer.id("TimeShift_1").expect("it is in the vocabulary"));
+    grammar.push(tokenizer.id("Velocity_16").expect("it is in the vocabulary"));
+    let mut pressed = 0;
+    for pitch in 40..60 {
+        let id = tokenizer.id(&format!("NoteOn_{pitch}")).expect("it is in the vocabulary");
+        let mut mask = vec![true; tokenizer.vocab_size()];
+        grammar.allow(&mut mask);
+        assert!(mask.contains(&true));
+        pressed += u32::from(mask[id as usize]);
+        assert!(grammar.accepts(id));
+        grammar.push(id);
+    }
+    assert_eq!(pressed, 10);
+}
+
+#[test]
 fn at_the_horizon_time_stands_until_the_chord_is_set() {
     let tokenizer = performance();
     let id = |name: &str| tokenizer.id(name).expect("it is in the vocabulary");

@@ -1,0 +1,68 @@
+//! MP3: MPEG audio layer III (ISO/IEC 11172-3, 13818-3).
+
+use rusty_mp3::{Mp3Encoder, Mp3EncoderConfig};
+
+use crate::audio::Wave;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+
+/// The wave as an MP3 of `kbps` thousand bits a second, in all its channels together.
+///
+/// # Errors
+/// A stop; a rate that MP3 does not have (it has 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz).
+pub fn mp3(wave: &Wave, kbps: u32, progress: &Progress) -> Result<Vec<u8>> {
+    let mut encoder = Mp3Encoder::new(Mp3EncoderConfig { bitrate_kbps: kbps, vbr_quality: None });
+    let second = wave.rate as usize * usize::from(wave.channels);
+    let mut bytes = Vec::new();
+    let mut packets = |encoder: &mut Mp3Encoder| {
+        while let Ok(packet) = encoder.next_packet() {
+            bytes.extend_from_slice(&packet);
+        }
+    };
+    for block in wave.samples.chunks(second.max(1)) {
+        progress.check()?;
+        encoder.push_pcm_f32(block, wave.channels, wave.rate).map_err(|e| Error::internal(e.to_string()))?;
+        packets(&mut encoder);
+    }
+    encoder.finish();
+    packets(&mut encoder);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusty_mp3::Mp3Decoder;
+
+    use super::*;
+
+    fn decoded(bytes: &[u8]) -> Vec<f32> {
+        let mut decoder = Mp3Decoder::new();
+        decoder.push(bytes);
+        decoder.flush();
+        std::iter::from_fn(|| decoder.next_frame().ok()).flat_map(|frame| frame.samples.to_vec()).collect()
+    }
+
+    #[test]
+    fn what_is_encoded_comes_back() {
+        let tone = |i: u32| (f64::from(i) * 440.0 * std::f64::consts::TAU / 24_000.0).sin() as f32 * 0.5;
+        let wave = Wave { rate: 24_000, channels: 1, samples: (0..48_000).map(tone).collect() };
+        let bytes = mp3(&wave, 40, &Progress::silent()).expect("an encoding");
+        assert!((9_000..12_000).contains(&bytes.len()), "{} bytes in two seconds", bytes.len());
+        let back = decoded(&bytes);
+        assert!(back.len() >= wave.samples.len(), "{} samples", back.len());
+        // The codec delays; the phase is found by trying.
+        let error = |delay: usize| -> f32 {
+            (10_000..20_000).map(|i| (wave.samples[i] - back[i + delay]).powi(2)).sum::<f32>() / 10_000.0
+        };
+        let least = (0..3000).map(error).fold(f32::INFINITY, f32::min);
+        assert!(least < 1e-4, "{least}");
+    }
+
+    #[test]
+    fn a_stop_ends_it() {
+        let progress = Progress::silent();
+        progress.interrupt().trigger();
+        let wave = Wave { rate: 24_000, channels: 1, samples: vec![0.0; 100_000] };
+        assert!(mp3(&wave, 40, &progress).is_err_and(|e| e.is_interrupted()));
+    }
+}

@@ -1,0 +1,16 @@
+//! Sound: a score played with a SoundFont, as samples, as WAV, as MP3.
+//!
+//! A grand piano and a small jazz band come with the binary, so that a score sounds with no download; any SoundFont 2
+//! can take their place. MP3 is the compact form because every browser plays it, whatever its age.
+
+mod encode;
+mod font;
+mod pack;
+mod play;
+mod wave;
+
+pub use encode::mp3;
+pub use font::Font;
+pub use pack::pack;
+pub use play::{Part, Settings, part, play};
+pub use wave::Wave;

@@ -1,0 +1,65 @@
+//! Samples, and how they are written down: RIFF/WAVE with 16-bit PCM (Microsoft, "Multimedia Programming Interface and
+//! Data Specifications 1.0", 1991).
+
+/// Sound as samples between −1 and 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wave {
+    /// Samples a second in each channel.
+    pub rate: u32,
+    /// 1 or 2.
+    pub channels: u16,
+    /// The samples, those of a moment side by side.
+    pub samples: Vec<f32>,
+}
+
+impl Wave {
+    /// Length in seconds.
+    pub fn duration(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(self.channels.max(1)) / f64::from(self.rate.max(1))
+    }
+
+    /// The largest absolute value.
+    pub fn peak(&self) -> f32 {
+        self.samples.iter().fold(0.0, |peak, s| peak.max(s.abs()))
+    }
+
+    /// The bytes of a WAV file.
+    pub fn wav(&self) -> Vec<u8> {
+        let frame = 2 * self.channels;
+        let size = 2 * self.samples.len() as u32;
+        let mut bytes = Vec::with_capacity(44 + size as usize);
+        bytes.extend(b"RIFF");
+        bytes.extend((36 + size).to_le_bytes());
+        bytes.extend(b"WAVEfmt ");
+        bytes.extend(16_u32.to_le_bytes());
+        bytes.extend(1_u16.to_le_bytes());
+        bytes.extend(self.channels.to_le_bytes());
+        bytes.extend(self.rate.to_le_bytes());
+        bytes.extend((self.rate * u32::from(frame)).to_le_bytes());
+        bytes.extend(frame.to_le_bytes());
+        bytes.extend(16_u16.to_le_bytes());
+        bytes.extend(b"data");
+        bytes.extend(size.to_le_bytes());
+        for sample in &self.samples {
+            bytes.extend(((sample.clamp(-1.0, 1.0) * 32767.0).round() as i16).to_le_bytes());
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wav_file_says_what_it_holds() {
+        let wave = Wave { rate: 8000, channels: 2, samples: vec![0.0, 1.0, -1.0, 2.0] };
+        let bytes = wave.wav();
+        assert_eq!(bytes.len(), 44 + 8);
+        assert_eq!(&bytes[..4], b"RIFF");
+        assert_eq!(u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize, bytes.len() - 8);
+        assert_eq!(&bytes[22..36], [2, 0, 0x40, 0x1f, 0, 0, 0, 0x7d, 0, 0, 4, 0, 16, 0]);
+        assert_eq!(&bytes[44..], [0, 0, 0xff, 0x7f, 0x01, 0x80, 0xff, 0x7f]);
+        assert!((wave.duration() - 2.0 / 8000.0).abs() < 1e-12);
+    }
+}

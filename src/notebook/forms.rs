@@ -1,0 +1,90 @@
+//! What a session says, in the words of the kernel host.
+
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use etude_kernel as kernel;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::script::{Bundle, Completeness, Completions, Fault, Output};
+
+/// The name of a display for updates: no other kernel, this one after a restart among them, may use it, since a
+/// notebook still shows what those displayed.
+pub(super) fn display_id(id: u64) -> String {
+    static RUN: LazyLock<u128> =
+        LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
+    format!("etude-{:x}-{:x}-{id}", std::process::id(), *RUN)
+}
+
+/// A value in its forms.
+pub(super) fn bundle(value: &Bundle) -> kernel::Bundle {
+    let mut bundle = kernel::Bundle::default();
+    for (mime, content) in &value.forms {
+        let json = mime.ends_with("json").then(|| serde_json::from_str::<Value>(content).ok()).flatten();
+        bundle = bundle.with(mime, json.unwrap_or_else(|| content.as_str().into()));
+    }
+    bundle
+}
+
+/// What a running cell says.
+pub(super) fn output(output: Output) -> kernel::Output {
+    match output {
+        Output::Text(text) => kernel::Output::Stdout(text),
+        Output::Warning(text) => kernel::Output::Stderr(text),
+        Output::Display { bundle: value, id } => {
+            kernel::Output::Display { bundle: bundle(&value), id: id.map(display_id) }
+        }
+        Output::Update { bundle: value, id } => kernel::Output::Update { bundle: bundle(&value), id: display_id(id) },
+        Output::Clear { wait } => kernel::Output::Clear { wait },
+    }
+}
+
+/// What a cell did wrong: the source line with its caret in the traceback, in colours.
+pub(super) fn fault(fault: &Fault) -> kernel::Fault {
+    if fault.interrupted {
+        return kernel::Fault::interrupted();
+    }
+    let message = match &fault.hint {
+        Some(hint) => format!("{} (hint: {hint})", fault.message),
+        None => fault.message.clone(),
+    };
+    let traceback = fault.render(true).lines().map(str::to_owned).collect();
+    kernel::Fault { name: fault.name.clone(), message, traceback }
+}
+
+/// Why `input` got no line.
+pub(super) fn no_line(fault: &kernel::Fault) -> Error {
+    if *fault == kernel::Fault::interrupted() {
+        return Error::interrupted();
+    }
+    Error::mistake(format!("input() got no line: {}", fault.message))
+        .with_hint("run the notebook where somebody can answer, or set the variable in a cell")
+}
+
+/// What could stand at a cursor.
+pub(super) fn completions(found: Completions, cursor: usize) -> kernel::Completions {
+    let item = |item: crate::script::Completion| kernel::Completion {
+        text: item.text,
+        // Front ends have icons for these names.
+        kind: match item.kind {
+            "method" => "function",
+            "key" => "property",
+            "command" => "magic",
+            kind => kind,
+        }
+        .into(),
+        signature: item.doc,
+    };
+    let start = found.start.min(cursor);
+    kernel::Completions { start, end: cursor, items: found.items.into_iter().map(item).collect() }
+}
+
+/// Whether a text is whole.
+pub(super) fn completeness(found: Completeness) -> kernel::Completeness {
+    match found {
+        Completeness::Complete => kernel::Completeness::Complete,
+        Completeness::Incomplete(spaces) => kernel::Completeness::Incomplete { indent: " ".repeat(spaces) },
+        Completeness::Invalid => kernel::Completeness::Invalid,
+    }
+}

@@ -1,0 +1,120 @@
+//! The notebook: the same session as in the terminal, served to Jupyter. The only place that knows both the session
+//! and the kernel host.
+//!
+//! [`serve`] is `etude kernel run`, [`install`] is `etude kernel install`. The session lives on the host's interpreter
+//! thread; completion and documentation are answered from another, also while a cell runs.
+
+mod assistant;
+mod bar;
+mod forms;
+mod spec;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use etude_kernel::{Bundle, Exit, Fault, Interpreter, Language, Outbox, Output, Stdin, Stop, read_connection};
+
+use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::script::command::{self, Done};
+use crate::script::{Host, Session};
+use assistant::{Assistant, Running};
+pub use spec::{Choice, install};
+
+/// Columns of text forms in a notebook.
+const WIDTH: usize = 100;
+
+/// Serves the kernel that a connection file describes, until the front end asks it to end. Leave the process then: a
+/// cell may still run on its thread.
+///
+/// # Errors
+/// A connection file that cannot be read or asks for what is not spoken; a port that is taken.
+pub fn serve(connection_file: &Path) -> Result<Exit> {
+    let refused = |e: etude_kernel::Error| Error::mistake(e.to_string());
+    let connection = read_connection(connection_file).map_err(refused)?;
+    let interrupt = Interrupt::new();
+    let flag = interrupt.clone();
+    let stop = Stop::new(move || flag.trigger());
+    etude_kernel::serve(&connection, stop, move |outbox, stdin| Ok(Notebook::new(outbox, stdin, interrupt)))
+        .map_err(refused)
+}
+
+/// A session behind the kernel host.
+#[derive(Debug)]
+pub struct Notebook {
+    session: Session,
+    outbox: Outbox,
+    running: Running,
+}
+
+impl Notebook {
+    /// A session that speaks through `outbox`, asks through `stdin` and stops on `interrupt`.
+    pub fn new(outbox: Outbox, stdin: Stdin, interrupt: Interrupt) -> Self {
+        let said = outbox.clone();
+        let host = Host {
+            progress: Progress::new(Arc::new(bar::Bar::new(outbox.clone())), interrupt),
+            output: Arc::new(move |output| said.send(forms::output(output))),
+            input: Arc::new(move |prompt| stdin.ask(prompt, false).map_err(|fault| forms::no_line(&fault))),
+            width: WIDTH,
+        };
+        Self { session: Session::new(host), outbox, running: Running::default() }
+    }
+
+    fn run(&mut self, cell: &str) -> Result<Option<Bundle>, Fault> {
+        let outbox = &self.outbox;
+        let mut said = |done: Done| match done {
+            Done::Said(bundle) if bundle.plain().is_empty() => {}
+            Done::Said(bundle) if bundle.forms.len() == 1 => {
+                outbox.send(Output::Stdout(format!("{}\n", bundle.plain())));
+            }
+            Done::Said(bundle) => outbox.send(Output::Display { bundle: forms::bundle(&bundle), id: None }),
+            Done::Page(bundle) => outbox.send(Output::Page(forms::bundle(&bundle))),
+            Done::Quit => outbox.send(Output::Leave),
+            Done::NotACommand => {}
+        };
+        let value = command::run_cell(&mut self.session, None, cell, &mut said).map_err(|f| forms::fault(&f))?;
+        if self.session.take_exit().is_some() {
+            self.outbox.send(Output::Leave);
+        }
+        Ok(value.map(|value| forms::bundle(&value)))
+    }
+}
+
+impl Interpreter for Notebook {
+    fn language(&self) -> Language {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Language {
+            name: "rhai".into(),
+            version: "1.27".into(),
+            mimetype: "text/x-rhai".into(),
+            file_extension: ".rhai".into(),
+            // Neither Pygments nor CodeMirror knows Rhai; Rust is the nearest.
+            highlighter: "rust".into(),
+            implementation: "etude".into(),
+            banner: format!("Étude {version}, a practice room for music transformers. :help says what can be typed."),
+            implementation_version: version,
+            help_links: vec![("The Rhai language".into(), "https://rhai.rs/book/".into())],
+        }
+    }
+
+    fn execute(&mut self, cell: &str) -> Result<Option<Bundle>, Fault> {
+        self.running.set(cell);
+        let result = self.run(cell);
+        self.running.set("");
+        result
+    }
+
+    fn evaluate(&mut self, expression: &str) -> Result<Bundle, Fault> {
+        let value = self.session.peek(expression).map_err(|fault| forms::fault(&fault))?;
+        Ok(forms::bundle(&value))
+    }
+
+    fn assistant(&self) -> Box<dyn etude_kernel::Assistant> {
+        let knowledge = (*self.session.knowledge()).clone();
+        Box::new(Assistant { knowledge, running: self.running.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! A run of training at a glance: how far it is, its losses, its learning rate, its speed and the time left. As SVG for
+//! notebooks, as text for terminals.
+
+use std::time::Duration;
+
+use super::Figure;
+use super::braille::Canvas;
+use super::number::short;
+use super::sparkline;
+use super::svg::{Anchor, COLORS, Svg};
+
+/// Width and height of the picture, and of the two charts in it.
+const SIZE: (f64, f64) = (900.0, 262.0);
+const LOSS: (f64, f64) = (560.0, 210.0);
+const RATE: (f64, f64) = (340.0, 210.0);
+/// Lines of the curve in the text.
+const LINES: usize = 6;
+/// Columns of the text at most.
+const WIDEST: usize = 100;
+
+/// What there is to say about a run.
+#[derive(Debug, Clone, Default)]
+pub struct Panel {
+    /// What the run is doing: "training", "done", "stopped".
+    pub state: String,
+    /// Steps done, and steps of the run.
+    pub steps: (u64, u64),
+    /// The training loss of each step.
+    pub losses: Vec<f64>,
+    /// The held-out losses, each after so many steps.
+    pub held_out: Vec<(usize, f64)>,
+    /// The learning rate of each step.
+    pub rates: Vec<f64>,
+    /// Tokens a second, lately.
+    pub speed: f64,
+    /// Time since it began or went on.
+    pub elapsed: Duration,
+    /// Time left, when it can be told.
+    pub left: Option<Duration>,
+}
+
+impl Panel {
+    /// The figures in words: "loss 2.31", "3.4k tokens/s", …
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        words.extend(self.losses.last().map(|loss| format!("loss {loss:.3}")));
+        words.extend(self.held_out.last().map(|(_, loss)| format!("held out {loss:.3}")));
+        words.extend(self.rates.last().map(|rate| format!("lr {}", short(*rate))));
+        match self.speed {
+            s if s >= 1e4 => words.push(format!("{:.1}k tokens/s", s / 1e3)),
+            s if s > 0.0 => words.push(format!("{s:.0} tokens/s")),
+            _ => {}
+        }
+        words.push(match self.left {
+            Some(left) => format!("{} left", clock(left)),
+            None => clock(self.elapsed),
+        });
+        words
+    }
+
+    fn share(&self) -> f64 {
+        if self.steps.1 == 0 { 1.0 } else { (self.steps.0 as f64 / self.steps.1 as f64).clamp(0.0, 1.0) }
+    }
+
+    fn count(&self) -> String {
+        format!("{} of {} steps", self.steps.0, self.steps.1)
+    }
+
+    /// The panel as SVG, 900 pixels wide.
+    pub fn svg(&self) -> String {
+        let drawn = self.losses.iter().any(|l| l.is_finite());
+        let mut svg = Svg::new(SIZE.0, if drawn { SIZE.1 } else { 50.0 });
+        svg.styled(8.0, 18.0, Anchor::Start, 14.0, " font-weight=\"600\"", &self.state);
+        svg.text(SIZE.0 - 8.0, 18.0, Anchor::End, 12.0, &self.count());
+        let wide = SIZE.0 - 16.0;
+        svg.rect((8.0, 25.0), (wide, 6.0), " rx=\"3\" fill-opacity=\".15\"");
+        svg.rect((8.0, 25.0), ((wide * self.share()).max(1.0), 6.0), &format!(" rx=\"3\" fill=\"{}\"", COLORS[2]));
+        svg.text(8.0, 46.0, Anchor::Start, 12.0, &self.words().join("  ·  "));
+        if drawn {
+            let mut series = vec![("loss".to_string(), self.losses.clone())];
+            if !self.held_out.is_empty() {
+                series.push(("held out".into(), between(&self.held_out, self.losses.len())));
+            }
+            let losses = Figure { x_label: "step".into(), series, ..Figure::default() };
+            let rates = Figure {
+                x_label: "step".into(),
+                series: vec![("learning rate".into(), self.rates.clone())],
+                ..Figure::default()
+            };
+            svg.raw("<g transform=\"translate(0 50)\">");
+            losses.draw(&mut svg, LOSS);
+            svg.raw(format_args!("</g><g transform=\"translate({} 50)\">", LOSS.0));
+            rates.draw(&mut svg, RATE);
+            svg.raw("</g>");
+        }
+        svg.finish()
+    }
+
+    /// The panel as text, each line less than `width` columns wide.
+    pub fn text(&self, width: usize) -> String {
+        let width = width.clamp(24, WIDEST) - 1;
+        let count = self.count();
+        let room = width.saturating_sub(self.state.chars().count() + count.len() + 4).min(40);
+        let full = (room as f64 * self.share()).floor() as usize;
+        let bar = format!("{}{}", "━".repeat(full), "╌".repeat(room - full));
+        let mut lines = vec![format!("{}  {bar}  {count}", self.state)];
+        let mut line = String::new();
+        for word in self.words() {
+            if !line.is_empty() && line.chars().count() + word.chars().count() + 2 > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            line += format!("{}{word}", if line.is_empty() { "" } else { "  " }).as_str();
+        }
+        lines.push(line);
+        lines.extend(self.curve(width));
+        if self.rates.len() > 1 {
+            lines.push(format!("{:>7} {}", "lr", sparkline(&self.rates, width.saturating_sub(8))));
+        }
+        lines.into_iter().map(|l| l.chars().take(width).collect::<String>()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The losses as a curve of dots.
+    fn curve(&self, width: usize) -> Vec<String> {
+        let values =
+            || self.losses.iter().chain(self.held_out.iter().map(|(_, l)| l)).copied().filter(|l| l.is_finite());
+        let (Some(low), Some(high)) = (values().reduce(f64::min), values().reduce(f64::max)) else { return Vec::new() };
+        if self.losses.len() < 2 {
+            return Vec::new();
+        }
+        let mut canvas = Canvas::new(width.saturating_sub(8).max(8), LINES);
+        canvas.curve(&self.losses, low, high);
+        if self.held_out.len() > 1 {
+            canvas.curve(&between(&self.held_out, self.losses.len()), low, high);
+        }
+        let name = |i: usize| match i {
+            0 => format!("{:>7}┤", short(high)),
+            i if i + 1 == LINES => format!("{:>7}┤", short(low)),
+            i if i == LINES / 2 => format!("{:>7}│", "loss"),
+            _ => format!("{:>7}│", ""),
+        };
+        canvas.lines().enumerate().map(|(i, dots)| (name(i) + dots.as_str()).trim_end().to_string()).collect()
+    }
+}
+
+/// A value for every step from values after some: straight lines between them, gaps outside. The value after step `n`
+/// stands at index `n − 1`.
+fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
+    let mut values = vec![f64::NAN; len];
+    let mut set = |step: usize, value: f64| {
+        if let Some(place) = values.get_mut(step.saturating_sub(1)) {
+            *place = value;
+        }
+    };
+    points.iter().for_each(|&(step, value)| set(step, value));
+    for pair in points.windows(2) {
+        let ((from, a), (to, b)) = (pair[0], pair[1]);
+        (from..to).for_each(|i| set(i, a + (b - a) * (i - from) as f64 / (to - from) as f64));
+    }
+    values
+}
+
+/// Minutes and seconds, with hours when there are any.
+fn clock(d: Duration) -> String {
+    let (hours, minutes, seconds) = (d.as_secs() / 3600, d.as_secs() / 60 % 60, d.as_secs() % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> Panel {
+        Panel {
+            state: "training".into(),
+            steps: (40, 100),
+            losses: (0..40).map(|i| 4.0 / f64::from(i + 1)).collect(),
+            held_out: vec![(10, 1.0), (40, 0.5)],
+            rates: (0..40).map(|i| 1e-4 * f64::from(i)).collect(),
+            speed: 3412.0,
+            elapsed: Duration::from_secs(80),
+            left: Some(Duration::from_secs(120)),
+        }
+    }
+
+    #[test]
+    fn the_text_says_all_and_keeps_to_its_width() {
+        let text = run().text(80);
+        for part in [
+            "training  ━",
+            "40 of 100 steps",
+            "loss 0.100",
+            "held out 0.500",
+            "lr 0.0039",
+            "3412 tokens/s",
+            "2:00 left",
+        ] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+        for width in 0..130 {
+            let text = run().text(width);
+            assert!(text.lines().all(|l| l.chars().count() < width.max(24)), "{width}\n{text}");
+        }
+        assert_eq!(Panel::default().text(80).lines().count(), 2);
+    }
+
+    #[test]
+    fn the_picture_is_the_same_for_the_same_run() {
+        assert_eq!(run().svg(), run().svg());
+        assert!(run().svg().contains(">held out<") && run().svg().contains(">learning rate<"));
+        assert!(!Panel::default().svg().contains("NaN"));
+        let mut long = run();
+        long.losses = (0..200_000).map(|i| f64::from(i % 977)).collect();
+        assert!(long.svg().len() < 100_000, "{} bytes", long.svg().len());
+    }
+
+    #[test]
+    fn measurements_are_joined_by_lines() {
+        let values = between(&[(2, 1.0), (4, 3.0)], 5);
+        assert!(values[0].is_nan() && values[4].is_nan());
+        assert_eq!(values[1..4], [1.0, 2.0, 3.0]);
+    }
+}

@@ -1,0 +1,112 @@
+//! The state of a task in words, the same in terminal and notebook.
+
+use std::time::Duration;
+
+use super::Snapshot;
+
+impl Snapshot {
+    /// What is done, how fast, how long it will take, what the work says of itself: `["3/9 steps", "1.2/s", …]`.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = vec![self.count()];
+        words.extend(self.speed());
+        words.push(match self.remaining() {
+            Some(left) => format!("{} left", clock(left)),
+            None => clock(self.elapsed),
+        });
+        words.extend(self.said());
+        words
+    }
+
+    /// The state of a running task in a line of its own.
+    pub fn plain(&self) -> String {
+        let mut words = vec![self.count()];
+        words.extend(self.speed());
+        words.extend(self.remaining().map(|left| format!("{} left", clock(left))));
+        words.extend(self.said());
+        format!("{}: {}", self.title, words.join(", "))
+    }
+
+    /// What a task has done, when it is over.
+    pub fn summary(&self) -> String {
+        let mut words = match self.total.filter(|total| self.done < *total) {
+            Some(_) => vec![format!("stopped at {} after {}", self.count(), clock(self.elapsed))],
+            None => vec![format!("{} {} in {}", grouped(self.done), self.unit, clock(self.elapsed))],
+        };
+        words.extend(self.speed());
+        words.extend(self.said());
+        format!("{}: {}", self.title, words.join(", "))
+    }
+
+    fn said(&self) -> Option<String> {
+        Some(self.note.clone()).filter(|note| !note.is_empty())
+    }
+
+    fn count(&self) -> String {
+        match self.total {
+            Some(total) => format!("{}/{} {}", grouped(self.done), grouped(total), self.unit),
+            None => format!("{} {}", grouped(self.done), self.unit),
+        }
+    }
+
+    /// Units per second; seconds per unit when that is the larger number.
+    fn speed(&self) -> Option<String> {
+        match self.rate() {
+            _ if self.done == 0 => None,
+            r if r >= 10.0 => Some(format!("{}/s", grouped(r.round() as u64))),
+            r if r >= 1.0 => Some(format!("{r:.1}/s")),
+            r => Some(format!("{:.1} s each", 1.0 / r)),
+        }
+    }
+}
+
+/// Minutes and seconds, with hours when there are any.
+fn clock(d: Duration) -> String {
+    let seconds = d.as_secs();
+    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+}
+
+/// A count with a comma between thousands.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(done: u64, total: Option<u64>, seconds: u64) -> Snapshot {
+        Snapshot {
+            title: "training".into(),
+            unit: "steps",
+            done,
+            total,
+            note: "loss 2.31".into(),
+            elapsed: Duration::from_secs(seconds),
+            finished: false,
+        }
+    }
+
+    #[test]
+    fn the_state_is_words() {
+        assert_eq!(task(1200, None, 3).words(), ["1,200 steps", "400/s", "0:03", "loss 2.31"]);
+        assert_eq!(task(125, Some(500), 50).plain(), "training: 125/500 steps, 2.5/s, 2:30 left, loss 2.31");
+    }
+
+    #[test]
+    fn the_end_is_summed_up() {
+        assert_eq!(task(500, Some(500), 3725).summary(), "training: 500 steps in 1:02:05, 7.5 s each, loss 2.31");
+        assert_eq!(
+            task(120, Some(500), 40).summary(),
+            "training: stopped at 120/500 steps after 0:40, 3.0/s, loss 2.31"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! A cell cut into code and commands: `:vars`, `?midi`, `!ls` may stand on lines of their own above, between and below
+//! code.
+
+use super::{Done, command, is_path, run};
+use crate::script::scan::{Open, scan};
+use crate::script::{Bundle, Fault, Session};
+
+/// A piece of a cell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Part<'t> {
+    /// A line that is a command; of `:time` and `:type`, all that follows.
+    Command(&'t str),
+    /// Code, and the line of the cell it begins on, from 0.
+    Code(&'t str, usize),
+}
+
+/// Cuts a cell.
+pub(super) fn parts(cell: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut begin, mut at, mut number, mut first) = (0, 0, 0, 0);
+    let code = |parts: &mut Vec<_>, from: usize, to: usize, first: usize| {
+        if !cell[from..to].trim().is_empty() {
+            parts.push(Part::Code(&cell[from..to], first));
+        }
+    };
+    for line in cell.split_inclusive('\n') {
+        let end = at + line.len();
+        if marked(line) && ended(&cell[begin..at], line) {
+            code(&mut parts, begin, at, first);
+            if takes_code(line) {
+                parts.push(Part::Command(cell[at..].trim()));
+                return parts;
+            }
+            parts.push(Part::Command(line.trim()));
+            (begin, first) = (end, number + 1);
+        }
+        at = end;
+        number += 1;
+    }
+    code(&mut parts, begin, at, first);
+    parts
+}
+
+fn marked(line: &str) -> bool {
+    let line = line.trim();
+    line.starts_with([':', '?', '!']) || line.strip_suffix('?').is_some_and(is_path)
+}
+
+/// True for commands that take code: `:time CODE`.
+fn takes_code(line: &str) -> bool {
+    let name = line.trim().strip_prefix(':').and_then(|rest| rest.split_whitespace().next());
+    name.and_then(command).is_some_and(|c| matches!(c.name, "time" | "type"))
+}
+
+/// True when no bracket, string or comment of the code is open; before `!`, which may also say "not", a statement
+/// must have ended.
+fn ended(code: &str, line: &str) -> bool {
+    let scan = scan(code);
+    let whole = !scan.open.iter().any(|open| !matches!(open, Open::LineComment));
+    let last = scan.code().next_back().map_or("", |t| &code[t.start..t.end]);
+    whole && (!line.trim_start().starts_with('!') || matches!(last, "" | ";" | "}"))
+}
+
+/// Runs a cell of code and commands; what the commands say goes to `said` as they run. The value is that of the code
+/// at its end. `name` stands in faults.
+///
+/// # Errors
+/// What the first part that failed did wrong; the parts behind it do not run.
+pub fn run_cell(
+    session: &mut Session,
+    name: Option<&str>,
+    cell: &str,
+    said: &mut dyn FnMut(Done),
+) -> Result<Option<Bundle>, Fault> {
+    let mut value = None;
+    for part in parts(cell) {
+        value = match part {
+            Part::Command(line) => {
+                let done = run(session, line)?;
+                let over = matches!(done, Done::Quit);
+                said(done);
+                if over {
+                    return Ok(None);
+                }
+                None
+            }
+            Part::Code(code, first) => {
+                // Lines keep their numbers in faults.
+                let code = format!("{}{code}", "\n".repeat(first));
+                match name {
+                    Some(name) => session.run_source(name, &code)?,
+                    None => session.eval(&code)?,
+                }
+            }
+        };
+        if session.exits() {
+            break;
+        }
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_stand_between_code() {
+        assert_eq!(
+            parts(":cd x\n?midi\nlet a = [\n  1 ];\n!ls\nf(a)\n:vars"),
+            [
+                Part::Command(":cd x"),
+                Part::Command("?midi"),
+                Part::Code("let a = [\n  1 ];\n", 2),
+                Part::Command("!ls"),
+                Part::Code("f(a)\n", 5),
+                Part::Command(":vars"),
+            ]
+        );
+        assert_eq!(parts("let a = true\n  && b &&\n!c"), [Part::Code("let a = true\n  && b &&\n!c", 0)]);
+        assert_eq!(parts("`text\n:vars\n`"), [Part::Code("`text\n:vars\n`", 0)]);
+        assert_eq!(parts("net.generate?"), [Part::Command("net.generate?")]);
+        assert_eq!(parts(":time for i in 0..3 {\n  i\n}"), [Part::Command(":time for i in 0..3 {\n  i\n}")]);
+        assert_eq!(parts(" \n\n"), []);
+    }
+}

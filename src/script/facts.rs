@@ -1,0 +1,63 @@
+//! What is known about a value without the value itself: its type, a line, what is inside. It may go to any thread.
+
+use rhai::Dynamic;
+
+use crate::script::catalog::Catalog;
+use crate::script::show::{self, type_name};
+
+/// What is inside is described so deep, and so many entries of it.
+const DEPTH: usize = 4;
+const KEYS: usize = 200;
+const ITEMS: usize = 8;
+
+/// A value, described.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// The type, as scripts name it.
+    pub(crate) kind: String,
+    /// The value in one line; empty when only the type is known.
+    pub(crate) line: String,
+    /// What a map holds.
+    pub(crate) keys: Vec<(String, Facts)>,
+    /// The first items of an array.
+    pub(crate) items: Vec<Facts>,
+}
+
+impl Facts {
+    /// Describes a value.
+    pub(crate) fn of(catalog: &Catalog, value: &Dynamic) -> Self {
+        Self::within(catalog, value, DEPTH)
+    }
+
+    /// A value of which only the type is known.
+    pub(crate) fn of_type(kind: impl Into<String>) -> Self {
+        Self { kind: kind.into(), ..Self::default() }
+    }
+
+    fn within(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {
+        let mut facts = Self::of_type(type_name(value));
+        facts.line = show::line(catalog, value);
+        let Some(depth) = depth.checked_sub(1) else { return facts };
+        if let Ok(map) = value.as_map_ref() {
+            let entries = map.iter().take(KEYS);
+            facts.keys = entries.map(|(key, v)| (key.to_string(), Self::inside(catalog, v, depth))).collect();
+        } else if let Ok(items) = value.as_array_ref() {
+            facts.items = items.iter().take(ITEMS).map(|v| Self::inside(catalog, v, depth)).collect();
+        }
+        facts
+    }
+
+    fn inside(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {
+        Self::within(catalog, &value.flatten_clone(), depth)
+    }
+
+    /// What a map holds under a key.
+    pub(crate) fn key(&self, key: &str) -> Option<&Self> {
+        self.keys.iter().find(|(name, _)| name == key).map(|(_, facts)| facts)
+    }
+
+    /// What an array holds at an index; where nobody knows, what it begins with.
+    pub(crate) fn item(&self, index: Option<usize>) -> Option<&Self> {
+        index.and_then(|i| self.items.get(i)).or(self.items.first())
+    }
+}

@@ -1,0 +1,73 @@
+//! What a session knows at one moment: variables, functions, everything that is registered. Completion, documentation
+//! and completeness are answered from it, on any thread, also while the session runs a cell.
+
+use std::sync::Arc;
+
+use crate::script::catalog::Catalog;
+use crate::script::facts::Facts;
+
+/// A snapshot of a session.
+#[derive(Clone)]
+pub struct Knowledge {
+    catalog: Arc<Catalog>,
+    variables: Vec<(String, Facts)>,
+    functions: Vec<Function>,
+    last: Facts,
+}
+
+/// A function that a script defined.
+#[derive(Debug, Clone)]
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) params: Vec<String>,
+    /// Its `///` comments.
+    pub(crate) doc: String,
+}
+
+impl Function {
+    /// `more(x)`
+    pub(crate) fn signature(&self) -> String {
+        format!("{}({})", self.name, self.params.join(", "))
+    }
+}
+
+impl Knowledge {
+    /// A snapshot of these: variables in the order they were made, the value `_` stands for.
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        variables: Vec<(String, Facts)>,
+        functions: Vec<Function>,
+        last: Facts,
+    ) -> Self {
+        Self { catalog, variables, functions, last }
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn variables(&self) -> &[(String, Facts)] {
+        &self.variables
+    }
+
+    /// What is known of a variable.
+    pub(crate) fn variable(&self, name: &str) -> Option<&Facts> {
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, facts)| facts)
+    }
+
+    pub(crate) fn functions(&self) -> &[Function] {
+        &self.functions
+    }
+
+    /// What is known of the last value.
+    pub(crate) fn last(&self) -> &Facts {
+        &self.last
+    }
+}
+
+impl std::fmt::Debug for Knowledge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Knowledge").field("variables", &names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+//! Audio: a score as sound.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rhai::Map;
+
+use crate::atomic;
+use crate::audio::{self, Font, Part, Settings};
+use crate::error::{Error, Result};
+use crate::midi;
+use crate::progress::Progress;
+use crate::script::Bundle;
+use crate::script::convert::options;
+use crate::script::failure::Fallible;
+use crate::script::html;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::Score;
+
+/// A SoundFont that takes the place of the built-in one.
+const VARIABLE: &str = "ETUDE_SOUNDFONT";
+/// Thousand bits a second of the sound in a notebook, and in an MP3 file.
+const NOTEBOOK_KBPS: u32 = 40;
+const FILE_KBPS: u32 = 160;
+
+/// The options of `audio`.
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("soundfont", "a SoundFont 2 file to play with (ETUDE_SOUNDFONT, else a piano and a jazz band)"),
+    ("seconds", "how much of it the player in a notebook holds at most (180)"),
+];
+
+#[derive(serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Chosen {
+    soundfont: Option<PathBuf>,
+    seconds: f64,
+}
+
+impl Default for Chosen {
+    fn default() -> Self {
+        Self { soundfont: None, seconds: Settings::NOTEBOOK.most_seconds }
+    }
+}
+
+/// A handle on a score that can be heard. It is played when it is shown or saved.
+#[derive(Debug, Clone)]
+pub(crate) struct Audio {
+    score: Rc<midi::Score>,
+    font: Font,
+    settings: Settings,
+}
+
+impl Audio {
+    /// A score with the font that was asked for, the environment's, or the built-in one.
+    fn new(score: &Score, chosen: &Chosen) -> Result<Self> {
+        if chosen.seconds.is_nan() || chosen.seconds <= 0.0 {
+            return Err(Error::mistake(format!("audio: seconds must be more than 0, not {}", chosen.seconds)));
+        }
+        let path = chosen.soundfont.clone().or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+        let font = match path.filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => Font::open(&path)?,
+            None => Font::built_in()?,
+        };
+        let settings = Settings { most_seconds: chosen.seconds, ..Settings::NOTEBOOK };
+        Ok(Self { score: score.0.clone(), font, settings })
+    }
+
+    /// What a notebook plays of a score: the sound as MP3 in base64, and a word on what is missing.
+    pub(crate) fn of(score: &Score, progress: &Progress) -> Result<(String, Option<String>)> {
+        Self::new(score, &Chosen::default())?.sound(progress)
+    }
+
+    fn part(&self) -> Part {
+        audio::part(&self.score, &self.settings)
+    }
+
+    fn sound(&self, progress: &Progress) -> Result<(String, Option<String>)> {
+        let part = self.part();
+        let wave = audio::play(&self.score, &self.font, &part, &self.settings, progress)?;
+        let sound = html::base64(&audio::mp3(&wave, NOTEBOOK_KBPS, progress)?);
+        let note = (!part.whole).then(|| {
+            let minutes = |s: f64| format!("{}:{:02}", s as u64 / 60, s as u64 % 60);
+            let (till, all) = (minutes(part.span.end), minutes(self.score.duration()));
+            format!("the player ends at {till} of {all}; score.audio().save(\"all.mp3\") writes all of it")
+        });
+        Ok((sound, note))
+    }
+
+    fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
+        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        let settings = Settings::FILE;
+        let play = || audio::play(&self.score, &self.font, &audio::part(&self.score, &settings), &settings, progress);
+        let bytes = match ending.as_str() {
+            "wav" => play()?.wav(),
+            "mp3" => audio::mp3(&play()?, FILE_KBPS, progress)?,
+            _ => {
+                return Err(Error::mistake(format!("sound is saved as .wav or .mp3, not as {}", path.display()))
+                    .with_hint(format!("save(\"{}\")", path.with_extension("mp3").display())));
+            }
+        };
+        atomic::write(path, &bytes)
+    }
+}
+
+impl Object for Audio {
+    const NAME: &'static str = "Audio";
+    const DOC: &'static str = "A score as sound: a player in a notebook.\n\
+        score.audio() makes one, save(\"x.wav\") or save(\"x.mp3\") writes it.";
+
+    fn line(&self) -> String {
+        let (all, notes) = (self.part().span, self.score.len());
+        format!("Audio: {:.1} s of {notes} note{}", all.end - all.start, if notes == 1 { "" } else { "s" })
+    }
+
+    fn text(&self, _width: usize) -> String {
+        format!("{}; save(\"x.mp3\") or save(\"x.wav\") writes it", self.line())
+    }
+
+    fn rich(&self, width: usize, progress: &Progress) -> Bundle {
+        let mut bundle = self.bundle(width);
+        match self.sound(progress) {
+            Ok((sound, note)) => {
+                let note = note.map_or_else(String::new, |text| html::note(&text));
+                let page = format!("<div>{}{note}</div>", html::player(&sound, ""));
+                // The sound stands in both; for long pieces the player is enough.
+                if page.len() + sound.len() < html::LARGEST {
+                    bundle.forms.insert("audio/mpeg", sound);
+                }
+                bundle.forms.insert("text/html", page);
+            }
+            Err(error) => drop(bundle.forms.insert("text/html", html::note(&error.to_string()))),
+        }
+        bundle
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let mut score = kit.members::<Score>();
+    score.method(
+        "audio() -> Audio",
+        "Its sound: a player in a notebook, a file by save.",
+        |s: &mut Score| -> Fallible<Audio> { Ok(Audio::new(s, &Chosen::default())?) },
+    );
+    let member = score.method(
+        "audio(options: map) -> Audio",
+        "Its sound: a player in a notebook, a file by save.\nOptions:",
+        |s: &mut Score, map: Map| -> Fallible<Audio> { Ok(Audio::new(s, &options("audio", &map)?)?) },
+    );
+    member.options = OPTIONS;
+    let mut audio = kit.object::<Audio>();
+    audio.get(
+        "duration -> float",
+        "Its length in seconds, what sounds on after the last note included.",
+        |a: &mut Audio| {
+            let span = audio::part(&a.score, &Settings::FILE).span;
+            span.end - span.start
+        },
+    );
+    let studio = audio.studio();
+    audio.method(
+        "save(path: string)",
+        "Writes all of it, by the ending of the path: .wav (16 bits, 44.1 kHz) or .mp3.",
+        move |a: &mut Audio, path: &str| -> Fallible<()> { Ok(a.save(Path::new(path), studio.progress())?) },
+    );
+}

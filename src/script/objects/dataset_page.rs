@@ -1,0 +1,76 @@
+//! A dataset as a page: its splits, and histograms of what is in its training rows.
+
+use crate::data;
+use crate::plot;
+use crate::script::html::{self, Cell};
+use crate::script::objects::Dataset;
+use crate::tokens::Tokenizer;
+
+/// So many rows are looked at; of more, some all over the dataset.
+const ROWS: usize = 2000;
+/// Files that are listed as skipped.
+const SKIPPED: usize = 20;
+
+/// The whole page.
+pub(super) fn page(dataset: &Dataset, line: &str) -> String {
+    let data = &*dataset.0;
+    let stats = data.stats();
+    let row = |name: &str, i: usize, files: usize| {
+        let number = |n: u64| Cell::Number(n.to_string());
+        vec![Cell::Word(name.into()), number(files as u64), number(stats.rows[i] as u64), number(stats.tokens[i])]
+    };
+    let held = data.val_files.len();
+    let rows = [row("train", 0, stats.files.saturating_sub(held)), row("val", 1, held)];
+    let mut page = html::heading(line) + html::table(&["split", "files", "rows", "tokens"], &rows).as_str();
+    page += &html::pictures(&histograms(&data.train, &data.tokenizer, &stats));
+    if !data.broken.is_empty() {
+        let row = |b: &data::Broken| vec![Cell::Word(b.path.display().to_string()), Cell::Word(b.reason.clone())];
+        let rows: Vec<Vec<Cell>> = data.broken.iter().take(SKIPPED).map(row).collect();
+        page += &html::folded(
+            &format!("{} files skipped", data.broken.len()),
+            &html::table(&["file", "why"], &rows),
+            false,
+        );
+    }
+    format!("<div>{page}</div>")
+}
+
+/// Kinds of tokens, lengths of pieces, pitches.
+fn histograms(split: &data::Split, tokenizer: &Tokenizer, stats: &data::Stats) -> Vec<String> {
+    let every = split.len().div_ceil(ROWS).max(1);
+    let of = if every > 1 { format!(" (every {every}. row)") } else { String::new() };
+    let mut pitches = vec![0.0; 128];
+    let mut lengths = Vec::new();
+    // A piece may run over several rows; where rows are left out its length cannot be told.
+    let mut begun: Option<usize> = None;
+    let mut at = 0;
+    for index in (0..split.len()).step_by(every) {
+        for id in split.row(index).unwrap_or_default() {
+            at += 1;
+            if let Some(pitch) = tokenizer.pitch(id) {
+                pitches[usize::from(pitch.min(127))] += 1.0;
+            }
+            if id == tokenizer.bos() {
+                begun = Some(at);
+            } else if id == tokenizer.eos() {
+                lengths.extend(begun.take().map(|from| (at - from) as f64));
+            }
+        }
+        if every > 1 {
+            begun = None;
+        }
+    }
+    let kinds: Vec<(String, f64)> =
+        stats.kinds.iter().map(|(kind, n)| (format!("{kind:?}").to_lowercase(), *n as f64)).collect();
+    let mut all = vec![plot::bars("tokens of each kind", &kinds)];
+    let heard = |p: &f64| *p > 0.0;
+    if let (Some(low), Some(high)) = (pitches.iter().position(heard), pitches.iter().rposition(heard)) {
+        let name = |pitch: usize| if pitch % 12 == 0 { plot::pitch_name(pitch as u8) } else { String::new() };
+        let counts: Vec<(String, f64)> = (low..=high).map(|pitch| (name(pitch), pitches[pitch])).collect();
+        all.push(plot::bars(&format!("notes of each pitch{of}"), &counts));
+    }
+    if lengths.len() > 1 {
+        all.push(plot::bars("tokens of a piece", &plot::histogram(&lengths, 24)));
+    }
+    all
+}

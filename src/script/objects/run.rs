@@ -1,0 +1,131 @@
+//! Run: what a training says about itself while it goes, for trackers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rhai::{Dynamic, Map};
+
+use crate::error::Error;
+use crate::script::Output;
+use crate::script::convert::{article, number, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::Score;
+use crate::script::studio::Studio;
+use crate::track::{self, Media, RunOptions, Status, wall_clock};
+
+/// A handle on a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Run(Rc<RefCell<track::Run>>);
+
+/// The options of `run`, in the words of [`RunOptions`].
+pub(super) const OPTIONS: &[(&str, &str)] = &[
+    ("dir", "the folder of all runs (\"experiments\")"),
+    ("sinks", "where values go beside the JSON lines: [\"tensorboard\", \"wandb\", \"mlflow\"]"),
+    ("config", "what the run is made with, a map, for comparing"),
+    ("project", "the project at Weights & Biases, the experiment at MLflow (\"etude\")"),
+    ("tags", "words to find the run by"),
+    ("notes", "what the run is for"),
+    ("mlflow_uri", "the MLflow server (\"http://127.0.0.1:5000\")"),
+    ("resume", "whether a run of this name goes on (false: the new one gets a number)"),
+];
+
+impl Object for Run {
+    const NAME: &'static str = "Run";
+    const DOC: &'static str = "Keeps what a training says about itself: always as JSON lines in its folder, and for \
+        TensorBoard, Weights & Biases (offline, for wandb sync) or MLflow when asked.\n\
+        let r = run(\"solo\", #{ sinks: [\"tensorboard\"] }); r.log(1, #{ loss: 2.3 }); r.finish();";
+
+    fn line(&self) -> String {
+        let run = self.0.borrow();
+        let state =
+            if run.is_finished() { ", finished".to_string() } else { format!(" -> {}", run.sinks().join(", ")) };
+        format!("Run: {} in {}, step {}{state}", run.name(), run.folder().display(), run.step())
+    }
+}
+
+impl Run {
+    fn log(&self, step: i64, values: &Map, studio: &Studio) -> Fallible<()> {
+        let mut run = self.0.borrow_mut();
+        if run.is_finished() {
+            return Err(Error::mistake(format!("the run {} is finished", run.name())).into());
+        }
+        let step = u64::try_from(step).map_err(|_| Error::mistake(format!("{step} is no step: they begin at 0")))?;
+        let (mut numbers, mut samples) = (Vec::new(), Vec::new());
+        for (name, value) in values {
+            match sample(value) {
+                Some(sample) => samples.push((name.as_str(), sample)),
+                None => numbers.push((name.as_str(), measured(name, value)?)),
+            }
+        }
+        run.log(step, &numbers);
+        for (name, sample) in samples {
+            run.log_media(step, name, &sample)?;
+        }
+        warn(&mut run, studio);
+        Ok(())
+    }
+
+    fn finish(&self, studio: &Studio) {
+        let mut run = self.0.borrow_mut();
+        run.finish(Status::Finished);
+        warn(&mut run, studio);
+    }
+}
+
+/// Shows what went wrong with a tracker; it stops nothing.
+fn warn(run: &mut track::Run, studio: &Studio) {
+    for warning in run.take_warnings() {
+        studio.say(Output::Warning(format!("run {}: {warning}\n", run.name())));
+    }
+}
+
+fn sample(value: &Dynamic) -> Option<Media> {
+    if let Some(score) = value.read_lock::<Score>() {
+        return Some(Media::Midi(score.0.to_bytes()));
+    }
+    value.as_immutable_string_ref().ok().map(|text| Media::Text(text.to_string()))
+}
+
+fn measured(name: &str, value: &Dynamic) -> Fallible<f64> {
+    if let Ok(yes) = value.as_bool() {
+        return Ok(f64::from(u8::from(yes)));
+    }
+    number(name, value).map_err(|_| {
+        let message = format!("a run logs numbers, texts and Scores; {name} is {}", article(value));
+        Error::mistake(message).into()
+    })
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    let start = move |name: &str, map: &Map| -> Fallible<Run> {
+        let chosen: RunOptions = options("run", map)?;
+        let mut run = track::Run::start(name, &chosen, wall_clock(), rand::random())?;
+        warn(&mut run, &studio);
+        Ok(Run(Rc::new(RefCell::new(run))))
+    };
+    let plain = start.clone();
+    kit.function("run(name: string) -> Run", "Begins a run: a folder in experiments.", move |name: &str| {
+        plain(name, &Map::new())
+    });
+    let member = kit.function(
+        "run(name: string, options: map) -> Run",
+        "Begins a run: a folder in experiments, and what trackers want.\nOptions:",
+        move |name: &str, map: Map| start(name, &map),
+    );
+    member.options = OPTIONS;
+    let mut run = kit.object::<Run>();
+    run.get("name -> string", "Its name: that of its folder.", |r: &mut Run| r.0.borrow().name().to_string());
+    run.get("id -> string", "Eight letters and digits.", |r: &mut Run| r.0.borrow().id().to_string());
+    run.get("folder -> string", "Its folder.", |r: &mut Run| r.0.borrow().folder().display().to_string());
+    run.get("step -> int", "The step that was logged last.", |r: &mut Run| r.0.borrow().step() as i64);
+    let studio = run.studio();
+    run.method(
+        "log(step: int, values: map)",
+        "Keeps the numbers of a step; a text or a Score becomes a sample.",
+        move |r: &mut Run, step: i64, values: Map| r.log(step, &values, &studio),
+    );
+    let studio = run.studio();
+    run.method("finish()", "Ends the run: what waits is written.", move |r: &mut Run| r.finish(&studio));
+}

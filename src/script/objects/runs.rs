@@ -1,0 +1,115 @@
+//! Runs: a folder of runs, side by side.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use rhai::{Dynamic, Map};
+
+use crate::error::Error;
+use crate::plot;
+use crate::script::convert::place;
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::{Figure, Text};
+use crate::script::{Bundle, Output};
+use crate::track::{self, Summary};
+
+/// The folder that `run` writes to.
+const FOLDER: &str = "experiments";
+
+/// A handle on runs that were read.
+#[derive(Debug, Clone)]
+pub(crate) struct Runs(Rc<track::Runs>);
+
+impl Object for Runs {
+    const NAME: &'static str = "Runs";
+    const DOC: &'static str = "Runs side by side: their last values, runs.plot(\"loss\") their curves, \
+        runs.differences() what they were made with.\nruns(\"experiments\") reads them.";
+
+    fn line(&self) -> String {
+        format!("Runs: {}", self.0.all.len())
+    }
+
+    fn text(&self, width: usize) -> String {
+        let (headings, rows) = self.0.table();
+        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+        plot::table_within(&headings, &rows, width)
+    }
+
+    fn bundle(&self, width: usize) -> Bundle {
+        let curves = self.0.names().first().and_then(|name| self.curves(name).ok());
+        let mut bundle = curves.map_or_else(Bundle::default, |figure| figure.bundle(width));
+        bundle.forms.insert("text/plain", self.text(width));
+        bundle
+    }
+}
+
+impl Runs {
+    fn curves(&self, name: &str) -> Fallible<Figure> {
+        let (series, stride) = self.0.curves(name);
+        if series.is_empty() {
+            return Err(Error::unknown("value", name, &self.0.names()).into());
+        }
+        let x_label = if stride == 1 { "step".to_string() } else { format!("{stride} steps") };
+        Ok(Figure::new(plot::Figure { title: name.into(), x_label, y_label: String::new(), series }))
+    }
+
+    fn differences(&self) -> Text {
+        let (headings, rows) = self.0.differences();
+        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+        if rows.is_empty() { Text("no differences".into()) } else { Text(plot::table(&headings, &rows)) }
+    }
+}
+
+/// A run as a script sees it.
+fn map(run: &Summary) -> Map {
+    let mut map = Map::new();
+    let mut put = |name: &str, value: Dynamic| {
+        map.insert(name.into(), value);
+    };
+    put("name", run.name.clone().into());
+    put("id", run.id.clone().into());
+    put("folder", run.folder.display().to_string().into());
+    put("status", run.status.map_or("open", |status| status.name()).into());
+    put("step", Dynamic::from(run.step() as i64));
+    let config = run.config.iter().map(|(key, value)| (key.as_str().into(), value.clone().into()));
+    put("config", config.collect::<Map>().into());
+    let last = run.values.keys().filter_map(|name| Some((name.as_str().into(), run.last(name)?.into())));
+    put("last", last.collect::<Map>().into());
+    map
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    let read = move |dir: &str| -> Fallible<Runs> {
+        let runs = track::Runs::read(Path::new(dir))?;
+        for (folder, reason) in &runs.broken {
+            studio.say(Output::Warning(format!("{} is left out: {reason}\n", folder.display())));
+        }
+        Ok(Runs(Rc::new(runs)))
+    };
+    let usual = read.clone();
+    kit.function("runs() -> Runs", "The runs in experiments.", move || usual(FOLDER));
+    kit.function("runs(dir: string) -> Runs", "The runs in a folder, by the time they began.", read);
+    let mut runs = kit.object::<Runs>();
+    runs.get("len -> int", "How many there are.", |r: &mut Runs| r.0.all.len() as i64);
+    runs.get("names -> array", "The names of the runs.", |r: &mut Runs| {
+        r.0.all.iter().map(|run| Dynamic::from(run.name.clone())).collect::<rhai::Array>()
+    });
+    runs.method(
+        "[](index: int) -> map",
+        "One of them: name, id, folder, status, step, config, last.",
+        |r: &mut Runs, index: i64| -> Fallible<Map> { Ok(map(&r.0.all[place("run", index, r.0.all.len())?])) },
+    );
+    runs.method("[](name: string) -> map", "The run of this name.", |r: &mut Runs, name: &str| -> Fallible<Map> {
+        Ok(map(r.0.get(name)?))
+    });
+    runs.method(
+        "plot(value: string) -> Figure",
+        "The curves of one value, a line a run: runs.plot(\"loss\").",
+        |r: &mut Runs, name: &str| r.curves(name),
+    );
+    runs.method("differences() -> Text", "What differs in the configurations, a column a run.", |r: &mut Runs| {
+        r.differences()
+    });
+}

@@ -1,0 +1,150 @@
+//! A page of documentation, in plain text for a terminal and in Markdown for a notebook.
+
+use std::fmt::Write as _;
+
+use crate::plot;
+use crate::script::Bundle;
+
+/// A page: what is documented, one thing below the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Page(Vec<Block>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Block {
+    /// A line of code, its documentation, and options with what they mean.
+    Entry { code: String, doc: String, options: Vec<(String, String)> },
+    /// Names with a line on each; the first is the head of the column.
+    Table { head: &'static str, rows: Vec<Vec<String>> },
+    /// A sentence or more.
+    Text(String),
+}
+
+impl Page {
+    /// Adds code with its documentation.
+    pub(crate) fn entry(&mut self, code: impl Into<String>, doc: &str, options: &[(&str, &str)]) -> &mut Self {
+        let options = options.iter().map(|(key, doc)| ((*key).into(), (*doc).into())).collect();
+        self.0.push(Block::Entry { code: code.into(), doc: doc.into(), options });
+        self
+    }
+
+    /// Adds a table of two columns.
+    pub(crate) fn table(&mut self, head: &'static str, rows: Vec<Vec<String>>) -> &mut Self {
+        self.0.push(Block::Table { head, rows });
+        self
+    }
+
+    /// Adds a paragraph.
+    pub(crate) fn text(&mut self, text: impl Into<String>) -> &mut Self {
+        self.0.push(Block::Text(text.into()));
+        self
+    }
+
+    /// Adds all of another page.
+    pub(crate) fn append(&mut self, other: Self) -> &mut Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The page, unless it is empty.
+    pub(crate) fn filled(self) -> Option<Self> {
+        (!self.0.is_empty()).then_some(self)
+    }
+
+    /// The page as text.
+    pub(crate) fn plain(&self) -> String {
+        let mut text = String::new();
+        for (i, block) in self.0.iter().enumerate() {
+            let airy = !matches!(block, Block::Entry { .. } | Block::Table { .. });
+            text.push_str(if i > 0 && (airy || matches!(self.0[i - 1], Block::Text(_))) { "\n" } else { "" });
+            match block {
+                Block::Entry { code, doc, options } => {
+                    let _ = writeln!(text, "{code}");
+                    for line in doc.lines() {
+                        let _ = writeln!(text, "    {line}");
+                    }
+                    let width = options.iter().map(|o| o.0.len()).max().unwrap_or(0);
+                    for (key, doc) in options {
+                        let _ = writeln!(text, "      {key:<width$}  {doc}");
+                    }
+                }
+                Block::Table { head, rows } => {
+                    let _ = writeln!(text, "{}", plot::table(&[head, ""], rows).trim_end());
+                }
+                Block::Text(words) => {
+                    let _ = writeln!(text, "{words}");
+                }
+            }
+        }
+        text.trim_end().into()
+    }
+
+    /// The page as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let blocks: Vec<String> = self.0.iter().map(markdown).collect();
+        blocks.join("\n\n")
+    }
+
+    /// Both forms.
+    pub(crate) fn bundle(&self) -> Bundle {
+        let mut bundle = Bundle::text(self.plain());
+        bundle.forms.insert("text/markdown", self.markdown());
+        bundle
+    }
+}
+
+fn markdown(block: &Block) -> String {
+    match block {
+        Block::Entry { code, doc, options } => {
+            let mut text = format!("```rust\n{code}\n```\n");
+            let _ = write!(text, "{}", escaped(doc));
+            for (i, (key, doc)) in options.iter().enumerate() {
+                let _ = write!(text, "{}\n- `{key}`: {}", if i == 0 { "\n" } else { "" }, escaped(doc));
+            }
+            text.trim_end().into()
+        }
+        Block::Table { head, rows } => {
+            let mut text = format!("| {head} | |\n|---|---|");
+            for row in rows {
+                let cell = |i: usize| row.get(i).map_or("", String::as_str).replace('|', "\\|");
+                let _ = write!(text, "\n| `{}` | {} |", cell(0), escaped(&cell(1)));
+            }
+            text
+        }
+        Block::Text(words) => escaped(words),
+    }
+}
+
+/// Prose that means itself in Markdown.
+fn escaped(text: &str) -> String {
+    text.replace('<', "&lt;").replace('*', "\\*")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        let mut page = Page::default();
+        page.entry("f(x: int) -> Score", "Makes a * b.\nMore.", &[("key", "what it means"), ("k", "x < 1")]);
+        page.table("member", vec![vec!["a | b".into(), "both".into()]]);
+        page
+    }
+
+    #[test]
+    fn a_page_is_indented_in_a_terminal() {
+        let text = page().plain();
+        assert!(
+            text.starts_with(
+                "f(x: int) -> Score\n    Makes a * b.\n    More.\n      key  what it means\n      k    x < 1\nmember"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_page_is_markdown_in_a_notebook() {
+        let expected = "```rust\nf(x: int) -> Score\n```\nMakes a \\* b.\nMore.\n\n- `key`: what it means\n- `k`: x &lt; 1\n\n\
+                        | member | |\n|---|---|\n| `a \\| b` | both |";
+        assert_eq!(page().markdown(), expected);
+    }
+}

@@ -1,0 +1,142 @@
+//! Arrays and maps as tables of a page that fold.
+
+use std::collections::BTreeSet;
+
+use rhai::{Array, Dynamic, Map};
+
+use crate::script::catalog::Catalog;
+use crate::script::html::{escape, folded, note};
+use crate::script::show::{line, type_name};
+
+/// Rows of a table, columns of a table of maps, and tables in tables.
+const ROWS: usize = 100;
+const COLUMNS: usize = 24;
+const DEEP: usize = 3;
+/// Rows of a table in a table.
+const INNER_ROWS: usize = 20;
+/// An array or a map of no more entries is open from the start.
+const OPEN: usize = 24;
+
+/// An array or a map as a page; `None` for anything else, and where a line says as much.
+pub(super) fn page(catalog: &Catalog, value: &Dynamic) -> Option<String> {
+    let size = match (value.as_array_ref(), value.as_map_ref()) {
+        (Ok(items), _) => items.len(),
+        (_, Ok(entries)) => entries.len(),
+        _ => return None,
+    };
+    (size > 0).then(|| fold(catalog, value, DEEP, size <= OPEN))
+}
+
+fn fold(catalog: &Catalog, value: &Dynamic, deep: usize, open: bool) -> String {
+    let rows = if deep == DEEP { ROWS } else { INNER_ROWS };
+    if let Ok(items) = value.as_array_ref() {
+        return folded(&count(items.len(), "item"), &array(catalog, &items, deep, rows), open);
+    }
+    if let Ok(entries) = value.as_map_ref() {
+        return folded(&count(entries.len(), "entry"), &map(catalog, &entries, deep, rows), open);
+    }
+    escape(&line(catalog, value))
+}
+
+fn count(n: usize, what: &str) -> String {
+    match (n, what) {
+        (1, what) => format!("1 {what}"),
+        (n, "entry") => format!("{n} entries"),
+        (n, what) => format!("{n} {what}s"),
+    }
+}
+
+fn array(catalog: &Catalog, items: &Array, deep: usize, rows: usize) -> String {
+    let shown = &items[..items.len().min(rows)];
+    let columns: BTreeSet<String> = shown
+        .iter()
+        .filter_map(|i| i.as_map_ref().ok())
+        .flat_map(|m| m.keys().map(ToString::to_string).collect::<Vec<_>>())
+        .collect();
+    let all_maps = !columns.is_empty() && columns.len() <= COLUMNS && shown.iter().all(Dynamic::is_map);
+    let mut body = String::new();
+    if all_maps {
+        body += "<tr><th></th>";
+        columns.iter().for_each(|c| body += &format!("<th style=\"text-align:left\">{}</th>", escape(c)));
+        body += "</tr>";
+    }
+    for (i, item) in shown.iter().enumerate() {
+        body += &format!("<tr><td style=\"opacity:.6\">{i}</td>");
+        match item.as_map_ref() {
+            Ok(map) if all_maps => {
+                for column in &columns {
+                    body += &map.get(column.as_str()).map_or_else(|| "<td></td>".into(), |v| cell(catalog, v, deep));
+                }
+            }
+            _ => body += &cell(catalog, item, deep),
+        }
+        body += "</tr>";
+    }
+    table(&body, items.len().saturating_sub(rows))
+}
+
+fn map(catalog: &Catalog, entries: &Map, deep: usize, rows: usize) -> String {
+    let row = |(key, value): (&_, &Dynamic)| {
+        let key: &str = key;
+        format!("<tr><th style=\"text-align:left\">{}</th>{}</tr>", escape(key), cell(catalog, value, deep))
+    };
+    let body: String = entries.iter().take(rows).map(|(key, value)| row((key.as_str(), value))).collect();
+    table(&body, entries.len().saturating_sub(rows))
+}
+
+fn table(body: &str, left: usize) -> String {
+    let more = if left > 0 { note(&format!("… {left} more")) } else { String::new() };
+    format!("<table><tbody>{body}</tbody></table>{more}")
+}
+
+fn cell(catalog: &Catalog, value: &Dynamic, deep: usize) -> String {
+    let inner = value.as_array_ref().map(|a| a.len()).or_else(|_| value.as_map_ref().map(|m| m.len())).unwrap_or(0);
+    let side = if value.is_int() || value.is_float() { "right" } else { "left" };
+    let content =
+        if inner > 0 && deep > 1 { fold(catalog, value, deep - 1, false) } else { escape(&line(catalog, value)) };
+    let title = if value.is_string() || value.is_int() || value.is_float() || inner > 0 {
+        String::new()
+    } else {
+        format!(" title=\"{}\"", escape(&type_name(value)))
+    };
+    format!("<td style=\"text-align:{side}\"{title}>{content}</td>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: Dynamic) -> Option<String> {
+        page(&Catalog::default(), &value)
+    }
+
+    #[test]
+    fn maps_of_one_shape_become_one_table() {
+        let note = |pitch: i64| -> Dynamic {
+            Map::from([("pitch".into(), pitch.into()), ("<b>".into(), Dynamic::from("a&b"))]).into()
+        };
+        let html = shown(vec![note(60), note(61)].into()).expect("a table");
+        assert!(html.starts_with("<details open><summary>2 items</summary><table>"), "{html}");
+        assert_eq!(html.matches("<tr>").count(), 3);
+        assert!(html.contains("&lt;b&gt;") && html.contains("a&amp;b") && !html.contains("<b>"));
+    }
+
+    #[test]
+    fn what_is_large_or_deep_is_cut() {
+        let numbers: Array = (0..100_000_i64).map(Dynamic::from).collect();
+        let html = shown(numbers.into()).expect("a table");
+        assert!(
+            html.len() < 10_000 && html.contains("… 99900 more") && html.starts_with("<details><summary>100000 items")
+        );
+        let grid = |inner: Dynamic, n: usize| Dynamic::from(vec![inner; n]);
+        let deep = grid(grid(grid(grid(1_i64.into(), 300), 300), 30), 3);
+        let html = shown(deep).expect("a table");
+        assert_eq!(html.matches("<details").count(), 1 + 3 + 3 * 20);
+    }
+
+    #[test]
+    fn what_is_no_collection_has_no_table() {
+        assert_eq!(shown(1_i64.into()), None);
+        assert_eq!(shown(Array::new().into()), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! The automata of the encodings, and what byte-pair encoding asks of them.
+
+use crate::harmony::ChordAt;
+use crate::tokens::{miditok, performance};
+
+/// The state of a sequence of base tokens under the rules of its encoding.
+#[derive(Debug, Clone)]
+pub(super) enum Automaton {
+    Performance(performance::Rules),
+    MidiTok(miditok::Rules),
+}
+
+/// The same call on the rules of either encoding.
+macro_rules! either {
+    ($automaton:expr, $rules:ident => $call:expr) => {
+        match $automaton {
+            Automaton::Performance($rules) => $call,
+            Automaton::MidiTok($rules) => $call,
+        }
+    };
+}
+
+impl Automaton {
+    pub(super) fn allow(&self, mask: &mut [bool]) {
+        either!(self, rules => rules.allow(mask));
+    }
+
+    /// What [`Automaton::allow`] says about one id.
+    pub(super) fn samples(&self, id: u32) -> bool {
+        either!(self, rules => rules.samples(id))
+    }
+
+    pub(super) fn accepts(&self, id: u32) -> bool {
+        either!(self, rules => rules.accepts(id))
+    }
+
+    pub(super) fn push(&mut self, id: u32) {
+        either!(self, rules => rules.push(id));
+    }
+
+    pub(super) fn set_horizon(&mut self, at: Option<&ChordAt>) {
+        either!(self, rules => rules.set_horizon(at));
+    }
+
+    pub(super) fn reached(&self, at: &ChordAt) -> bool {
+        either!(self, rules => rules.reached(at))
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        either!(self, rules => rules.seconds())
+    }
+
+    /// Where the word begins that `id` would stand in if it came next.
+    pub(super) fn word(&self, id: u32) -> u64 {
+        either!(self, rules => rules.word(id))
+    }
+
+    /// Whether the last word of a sequence may go on past the places where words begin, when only ends of notes come.
+    pub(super) fn has_tail(&self) -> bool {
+        either!(self, rules => rules.has_tail())
+    }
+
+    /// Whether something begins with `id`: a note, a metre, a tempo.
+    pub(super) fn begins(&self, id: u32) -> bool {
+        either!(self, rules => rules.begins_something(id))
+    }
+
+    /// Whether time passes with `id`.
+    pub(super) fn shifts(&self, id: u32) -> bool {
+        either!(self, rules => rules.shifts(id))
+    }
+
+    /// Whether a note sounds.
+    pub(super) fn sounds(&self) -> bool {
+        either!(self, rules => rules.sounds())
+    }
+}

@@ -1,0 +1,44 @@
+//! The learned tokens as a tree of base tokens, so that a mask looks only where the grammar leads.
+
+use std::collections::BTreeMap;
+
+use super::Piece;
+
+/// Tokens by the base tokens they stand for, those with the mark and those without apart.
+#[derive(Debug, Default)]
+pub(super) struct Trie {
+    marked: Node,
+    plain: Node,
+}
+
+/// A run of base tokens.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// The token that is this run.
+    pub(super) token: Option<u32>,
+    /// What continues it.
+    pub(super) next: BTreeMap<u32, Self>,
+}
+
+impl Trie {
+    pub(super) fn insert(&mut self, piece: &Piece, id: u32) {
+        let mut node = if piece.marked { &mut self.marked } else { &mut self.plain };
+        for &base in &piece.ids {
+            node = node.next.entry(base).or_default();
+        }
+        node.token = Some(id);
+    }
+
+    /// The tokens that begin a word, or those that do not.
+    pub(super) fn root(&self, marked: bool) -> &Node {
+        if marked { &self.marked } else { &self.plain }
+    }
+}
+
+impl Node {
+    /// Whether a token is this run.
+    pub(super) fn holds(&self, ids: &[u32]) -> bool {
+        let node = ids.iter().try_fold(self, |node, id| node.next.get(id));
+        node.is_some_and(|node| node.token.is_some())
+    }
+}

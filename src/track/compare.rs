@@ -1,0 +1,86 @@
+//! Runs side by side: what they reached, what they were made with, how they went.
+
+use std::collections::BTreeSet;
+
+use super::clock::date;
+use super::{Runs, Summary};
+
+/// The most points of a curve.
+const POINTS: u64 = 1000;
+
+impl Runs {
+    /// A line a run: name, when it began, how it ended, its last step and last values; beside the headings.
+    pub fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let names = self.names();
+        let mut headings: Vec<String> = ["run", "began", "status", "step"].map(String::from).to_vec();
+        headings.extend(names.iter().map(|name| (*name).to_string()));
+        let row = |run: &Summary| {
+            let status = run.status.map_or("open", |status| status.name());
+            let mut row = vec![run.name.clone(), date(run.began), status.into(), run.step().to_string()];
+            row.extend(names.iter().map(|name| run.last(name).map_or(String::new(), short)));
+            row
+        };
+        (headings, self.all.iter().map(row).collect())
+    }
+
+    /// The names of all values, those most runs have first.
+    pub fn names(&self) -> Vec<&str> {
+        let all: BTreeSet<&str> = self.all.iter().flat_map(|run| run.values.keys().map(String::as_str)).collect();
+        let mut names: Vec<&str> = all.into_iter().collect();
+        names.sort_by_key(|name| {
+            std::cmp::Reverse(self.all.iter().filter(|run| run.values.contains_key(*name)).count())
+        });
+        names
+    }
+
+    /// The keys of the configuration in which runs differ: a line a key, a column a run; `-` where a run has no such
+    /// key.
+    pub fn differences(&self) -> (Vec<String>, Vec<Vec<String>>) {
+        let mut headings = vec!["key".to_string()];
+        headings.extend(self.all.iter().map(|run| run.name.clone()));
+        let keys: BTreeSet<&String> = self.all.iter().flat_map(|run| run.config.keys()).collect();
+        let rows = keys.into_iter().filter_map(|key| {
+            let of = |run: &Summary| run.config.get(key).cloned().unwrap_or_else(|| "-".into());
+            let values: Vec<String> = self.all.iter().map(of).collect();
+            let differs = values.windows(2).any(|pair| pair[0] != pair[1]);
+            differs.then(|| std::iter::once(key.clone()).chain(values).collect())
+        });
+        (headings, rows.collect())
+    }
+
+    /// A curve a run that has the value, all over the same steps, and how many steps lie between their points. Between
+    /// the steps that were logged a curve is straight; before the first and after the last it is not a number.
+    pub fn curves(&self, name: &str) -> (Vec<(String, Vec<f64>)>, u64) {
+        let with: Vec<&Summary> = self.all.iter().filter(|run| run.values.contains_key(name)).collect();
+        let last = with.iter().map(|run| run.step()).max().unwrap_or(0);
+        let stride = last.div_ceil(POINTS).max(1);
+        let curve = |run: &&Summary| {
+            let at = |step: u64| value_at(run, name, step);
+            (run.name.clone(), (0..=last / stride).map(|i| at(i * stride)).collect())
+        };
+        (with.iter().map(curve).collect(), stride)
+    }
+}
+
+fn value_at(run: &Summary, name: &str, step: u64) -> f64 {
+    let Some(values) = run.values.get(name) else { return f64::NAN };
+    match (values.range(..=step).next_back(), values.range(step..).next()) {
+        (Some((&before, &low)), Some((&after, &high))) if after > before => {
+            low + (high - low) * (step - before) as f64 / (after - before) as f64
+        }
+        (Some((_, &value)), Some(_)) => value,
+        _ => f64::NAN,
+    }
+}
+
+/// Four digits that count.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    match value {
+        v if !v.is_finite() => format!("{v}"),
+        v if size >= 1e5 || (size > 0.0 && size < 1e-3) => format!("{v:.3e}"),
+        v if size >= 1000.0 => format!("{v:.0}"),
+        v if v.fract() == 0.0 => format!("{v}"),
+        v => format!("{v:.4}"),
+    }
+}

@@ -1,0 +1,154 @@
+//! A run on an MLflow server, from a thread of its own: a slow server never holds up a training.
+
+mod server;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::sink::{Beginning, Moment, Sink};
+use super::{Media, Status};
+use crate::error::{Error, Result};
+
+use server::{Metric, Server};
+
+/// What may wait to be sent; what comes when that is full is dropped (the JSON lines have it all).
+const WAITING: usize = 10_000;
+/// The most metrics of one call.
+const BATCH: usize = 1000;
+/// Pauses before a call is tried again.
+const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+/// How long the end of a run waits for what is still to be sent.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+enum Job {
+    Metric(Metric),
+    Artifact(String, Vec<u8>),
+    End(Status, f64),
+}
+
+/// Sends to a server.
+#[derive(Debug)]
+pub(super) struct Mlflow {
+    jobs: SyncSender<Job>,
+    trouble: Arc<Mutex<Option<Error>>>,
+    done: Receiver<()>,
+}
+
+impl Mlflow {
+    /// Begins without waiting for the server.
+    ///
+    /// # Errors
+    /// When the address is none, or no thread can be had.
+    pub(super) fn open(address: &str, run: &Beginning) -> Result<Self> {
+        if !address.starts_with("http://") {
+            return Err(Error::mistake(format!(
+                "the address of an MLflow server begins with http://, not '{address}'"
+            ))
+            .with_hint("for a server behind https, tunnel to it or run a proxy on this machine"));
+        }
+        let (jobs, waiting) = sync_channel(WAITING);
+        let (say_done, done) = sync_channel(1);
+        let trouble = Arc::new(Mutex::new(None));
+        let (address, run, shared) = (address.to_string(), run.clone(), Arc::clone(&trouble));
+        let work = move || {
+            if let Err(error) = send(&address, &run, &waiting) {
+                *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+            // Nobody may be waiting.
+            let _ = say_done.send(());
+        };
+        let thread = std::thread::Builder::new().name("mlflow".into()).spawn(work);
+        thread.map_err(|e| Error::broken(format!("cannot begin a thread: {e}")))?;
+        Ok(Self { jobs, trouble, done })
+    }
+
+    fn put(&self, job: Job) -> Result<()> {
+        match self.jobs.try_send(job) {
+            Ok(()) | Err(TrySendError::Full(_)) => self.heard(),
+            Err(TrySendError::Disconnected(_)) => {
+                self.heard()?;
+                Err(Error::broken("the connection to the MLflow server has ended"))
+            }
+        }
+    }
+
+    /// Fails with the trouble of the thread, if it had any.
+    fn heard(&self) -> Result<()> {
+        match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sink for Mlflow {
+    fn name(&self) -> &'static str {
+        "mlflow"
+    }
+
+    fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
+        values.iter().try_for_each(|(key, value)| {
+            self.put(Job::Metric(Metric { key: key.clone(), value: *value, step: at.step, time: at.time }))
+        })
+    }
+
+    fn media(&mut self, _: Moment, _: &str, media: &Media, file: &Path) -> Result<()> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.put(Job::Artifact(format!("media/{name}"), media.bytes().to_vec()))
+    }
+
+    fn finish(&mut self, at: Moment, status: Status) -> Result<()> {
+        // A full queue has room again in a while, or the thread has ended.
+        let end = Job::End(status, at.time);
+        if self.jobs.send(end).is_ok() && self.done.recv_timeout(FAREWELL).is_err() {
+            return Err(Error::broken("the MLflow server is too slow: not all values were sent"));
+        }
+        self.heard()
+    }
+}
+
+/// Sends what comes until the end.
+fn send(address: &str, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
+    let server = patiently(|| Server::begin(address, run))?;
+    let mut metrics: Vec<Metric> = Vec::new();
+    loop {
+        let job = if metrics.is_empty() {
+            jobs.recv().map_err(|_| TryRecvError::Disconnected)
+        } else if metrics.len() < BATCH {
+            jobs.try_recv()
+        } else {
+            Err(TryRecvError::Empty)
+        };
+        if let Ok(Job::Metric(metric)) = job {
+            metrics.push(metric);
+            continue;
+        }
+        if !metrics.is_empty() {
+            patiently(|| server.log(&metrics))?;
+            metrics.clear();
+        }
+        match job {
+            Ok(Job::Artifact(name, bytes)) => patiently(|| server.artifact(&name, &bytes))?,
+            Ok(Job::End(status, time)) => return patiently(|| server.end(status, time)),
+            Ok(Job::Metric(_)) | Err(TryRecvError::Empty) => {}
+            // The run was dropped without an end.
+            Err(TryRecvError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// Tries a call again after a pause, three times.
+fn patiently<T>(call: impl Fn() -> Result<T>) -> Result<T> {
+    let mut result = call();
+    for pause in PAUSES {
+        if result.is_ok() {
+            break;
+        }
+        std::thread::sleep(pause);
+        result = call();
+    }
+    result
+}

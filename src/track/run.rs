@@ -1,0 +1,283 @@
+//! A run: values and samples by step, to every sink.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::jsonl::Jsonl;
+use super::mlflow::Mlflow;
+use super::sink::{Beginning, Moment, Sink};
+use super::tensorboard::TensorBoard;
+use super::wandb::Wandb;
+use super::{Clock, Media, RunOptions, jsonl};
+use crate::atomic;
+use crate::error::{Error, Result};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It did all it was to do.
+    Finished,
+    /// It broke off with an error.
+    Failed,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl Status {
+    /// The exit code of a program that ends so.
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Self::Finished => 0,
+            Self::Failed => 1,
+            Self::Stopped => 255,
+        }
+    }
+
+    /// Its name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What `run.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) project: String,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    pub(super) notes: String,
+    #[serde(default)]
+    pub(super) config: Map<String, Value>,
+    /// Seconds since 1970.
+    pub(super) began: f64,
+    #[serde(default)]
+    pub(super) ended: Option<f64>,
+    #[serde(default)]
+    pub(super) status: Option<Status>,
+    pub(super) etude_version: String,
+}
+
+/// The file in the folder of a run.
+pub(super) const FILE: &str = "run.json";
+
+/// Names that lines have of their own.
+const TAKEN: [&str; 3] = ["step", "time", "media"];
+
+/// A run that goes on.
+pub struct Run {
+    record: Record,
+    folder: PathBuf,
+    sinks: Vec<Box<dyn Sink>>,
+    warnings: Vec<String>,
+    clock: Clock,
+    step: u64,
+    finished: bool,
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("folder", &self.folder).field("step", &self.step).finish_non_exhaustive()
+    }
+}
+
+impl Run {
+    /// Begins a run in `options.dir`; `entropy` makes its id.
+    ///
+    /// # Errors
+    /// A name that is no folder, an unknown sink, or a folder that cannot be written. A sink beside the JSON lines that
+    /// cannot begin is only warned of.
+    pub fn start(name: &str, options: &RunOptions, clock: Clock, entropy: u64) -> Result<Self> {
+        options.validate()?;
+        if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
+            return Err(Error::mistake(format!("a run cannot be called '{name}'"))
+                .with_hint("its name is that of a folder: letters, digits, - and _"));
+        }
+        let folder = if options.resume { options.dir.join(name) } else { free(&options.dir, name) };
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io("cannot make", &folder, e))?;
+        let before = if options.resume { read_record(&folder).ok() } else { None };
+        let now = clock();
+        let record = Record {
+            name: folder.file_name().map_or_else(|| name.into(), |name| name.to_string_lossy().into_owned()),
+            id: before.as_ref().map_or_else(|| id(entropy), |before| before.id.clone()),
+            project: options.project.clone(),
+            tags: options.tags.clone(),
+            notes: options.notes.clone(),
+            config: options.config.clone(),
+            began: before.map_or(now, |before| before.began),
+            ended: None,
+            status: None,
+            etude_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let lines = Box::new(Jsonl::open(&folder)?);
+        let mut run =
+            Self { record, folder, sinks: vec![lines], warnings: Vec::new(), clock, step: 0, finished: false };
+        run.write_record()?;
+        let beginning = run.beginning(now);
+        let mut sinks: Vec<&str> = options.sinks.iter().map(String::as_str).filter(|&name| name != "jsonl").collect();
+        sinks.sort_unstable();
+        sinks.dedup();
+        for name in sinks {
+            match open(name, &beginning, options) {
+                Ok(sink) => run.sinks.push(sink),
+                Err(error) => run.warnings.push(format!("{name} is left out: {error}")),
+            }
+        }
+        Ok(run)
+    }
+
+    fn beginning(&self, time: f64) -> Beginning {
+        let Record { name, id, project, config, tags, notes, .. } = self.record.clone();
+        Beginning { name, id, project, config, tags, notes, folder: self.folder.clone(), time }
+    }
+
+    fn write_record(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.record).map_err(Error::internal)?;
+        atomic::write(&self.folder.join(FILE), format!("{text}\n").as_bytes())
+    }
+
+    /// Its name: that of its folder.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Its id: eight letters and digits.
+    pub fn id(&self) -> &str {
+        &self.record.id
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The step that was logged last.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// True once [`Run::finish`] was called.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The sinks that still take values.
+    pub fn sinks(&self) -> Vec<&'static str> {
+        self.sinks.iter().map(|sink| sink.name()).collect()
+    }
+
+    /// Takes the values of a step. The names `step`, `time` and `media` are those of the lines themselves and are
+    /// passed over. A sink that fails is warned of and left out from then on.
+    pub fn log<S: AsRef<str>>(&mut self, step: u64, values: &[(S, f64)]) {
+        let values = values.iter().map(|(name, value)| (name.as_ref().to_string(), *value));
+        let values: Vec<(String, f64)> = values.filter(|(name, _)| !TAKEN.contains(&name.as_str())).collect();
+        if !values.is_empty() {
+            let at = self.at(step);
+            self.each(|sink| sink.log(at, &values));
+        }
+    }
+
+    /// Takes a sample: it becomes a file under `media`, and every sink shows it as it can.
+    ///
+    /// # Errors
+    /// Bytes that are no file of their kind. A file that cannot be written is only warned of.
+    pub fn log_media(&mut self, step: u64, name: &str, media: &Media) -> Result<()> {
+        media.check()?;
+        let at = self.at(step);
+        let plain: String = name.chars().map(|c| if c.is_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        let file = self.folder.join("media").join(format!("{plain}_{step:06}.{}", media.ending()));
+        let written = std::fs::create_dir_all(self.folder.join("media"))
+            .map_err(|e| Error::io("cannot make", self.folder.join("media"), e))
+            .and_then(|()| atomic::write(&file, media.bytes()));
+        match written {
+            Ok(()) => self.each(|sink| sink.media(at, name, media, &file)),
+            Err(error) => self.warnings.push(format!("the sample '{name}' is left out: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Ends the run; what comes after is not logged. A run that is dropped without an end stays open in its file, as
+    /// one that was killed does.
+    pub fn finish(&mut self, status: Status) {
+        if self.finished {
+            return;
+        }
+        let at = self.at(self.step);
+        self.each(|sink| sink.finish(at, status));
+        self.finished = true;
+        self.sinks.clear();
+        self.record.ended = Some(at.time);
+        self.record.status = Some(status);
+        if let Err(error) = self.write_record() {
+            self.warnings.push(error.to_string());
+        }
+    }
+
+    /// What went wrong since this was last asked: a sentence each, to be shown once.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn at(&mut self, step: u64) -> Moment {
+        self.step = step;
+        let time = (self.clock)();
+        Moment { step, time, runtime: time - self.record.began }
+    }
+
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Sink) -> Result<()>) {
+        let warnings = &mut self.warnings;
+        self.sinks.retain_mut(|sink| match call(sink.as_mut()) {
+            Ok(()) => true,
+            Err(error) => {
+                warnings.push(format!("{} is left out from here on: {error}", sink.name()));
+                false
+            }
+        });
+    }
+}
+
+fn open(name: &str, run: &Beginning, options: &RunOptions) -> Result<Box<dyn Sink>> {
+    Ok(match name {
+        "tensorboard" => Box::new(TensorBoard::open(run)?),
+        "wandb" => Box::new(Wandb::open(run)?),
+        _ => Box::new(Mlflow::open(&options.mlflow_uri, run)?),
+    })
+}
+
+/// A folder of this name that no run has yet: `solo`, `solo-2`, `solo-3`.
+fn free(dir: &Path, name: &str) -> PathBuf {
+    let taken = |folder: &Path| folder.join(FILE).exists() || folder.join(jsonl::FILE).exists();
+    let first = dir.join(name);
+    if !taken(&first) {
+        return first;
+    }
+    let mut numbered = (2..).map(|n: u64| dir.join(format!("{name}-{n}")));
+    numbered.find(|folder| !taken(folder)).unwrap_or(first)
+}
+
+/// What the folder of a run says about itself.
+pub(super) fn read_record(folder: &Path) -> Result<Record> {
+    let path = folder.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::broken(format!("{} is no run: {e}", path.display())))
+}
+
+/// Eight letters and digits.
+fn id(mut entropy: u64) -> String {
+    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let letter = |_| {
+        let letter = LETTERS[(entropy % 36) as usize];
+        entropy /= 36;
+        char::from(letter)
+    };
+    (0..8).map(letter).collect()
+}

@@ -1,0 +1,46 @@
+//! What a tracker does.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{Media, Status};
+use crate::error::Result;
+
+/// What is known of a run when it begins.
+#[derive(Debug, Clone)]
+pub(super) struct Beginning {
+    pub(super) name: String,
+    /// Eight letters and digits.
+    pub(super) id: String,
+    pub(super) project: String,
+    pub(super) config: Map<String, Value>,
+    pub(super) tags: Vec<String>,
+    pub(super) notes: String,
+    /// The folder of the run.
+    pub(super) folder: PathBuf,
+    /// Seconds since 1970.
+    pub(super) time: f64,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) step: u64,
+    /// Seconds since 1970.
+    pub(super) time: f64,
+    /// Seconds since the run began.
+    pub(super) runtime: f64,
+}
+
+/// A place that values go to. After an error it is not called again.
+pub(super) trait Sink: Send {
+    fn name(&self) -> &'static str;
+
+    fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()>;
+
+    /// `file` is where the sample lies already.
+    fn media(&mut self, at: Moment, name: &str, media: &Media, file: &Path) -> Result<()>;
+
+    fn finish(&mut self, at: Moment, status: Status) -> Result<()>;
+}

@@ -1,0 +1,106 @@
+//! TensorBoard's event files: `events.out.tfevents.SECONDS.HOST…`, a TFRecord of protocol-buffer `Event`s
+//! (tensorboard/compat/proto/event.proto and summary.proto).
+
+mod record;
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::media::{size, sound};
+use super::proto::Message;
+use super::sink::{Beginning, Moment, Sink};
+use super::{Media, Status};
+use crate::error::{Error, Result};
+
+/// The first event says which version of the format this is.
+const VERSION: &str = "brain.Event:2";
+/// `DT_STRING` of tensor_shape.proto's neighbour, types.proto.
+const STRING: i64 = 7;
+/// RGB, as `Summary.Image.colorspace` counts.
+const RGB: i64 = 3;
+
+/// Writes one event file.
+#[derive(Debug)]
+pub(super) struct TensorBoard {
+    file: File,
+    path: PathBuf,
+}
+
+impl TensorBoard {
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub(super) fn open(run: &Beginning) -> Result<Self> {
+        let seconds = run.time as u64;
+        // A run that goes on writes another file beside the first; TensorBoard reads both.
+        let name = (0..).map(|i| run.folder.join(format!("events.out.tfevents.{seconds}.etude.{}.{i}", run.id)));
+        let path = name.into_iter().find(|path| !path.exists()).unwrap_or_default();
+        let opened = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file = opened.map_err(|e| Error::io("cannot write", &path, e))?;
+        let mut events = Self { file, path };
+        events.write(&Message::new().double(1, run.time).bytes(3, VERSION))?;
+        if !run.config.is_empty() {
+            let text: Vec<String> = run.config.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
+            let at = Moment { step: 0, time: run.time, runtime: 0.0 };
+            events.summary(at, &[text_value("config", &text.join("\n"))])?;
+        }
+        Ok(events)
+    }
+
+    fn summary(&mut self, at: Moment, values: &[Message]) -> Result<()> {
+        let summary = values.iter().fold(Message::new(), |summary, value| summary.message(1, value));
+        self.write(&Message::new().double(1, at.time).int(2, at.step as i64).message(5, &summary))
+    }
+
+    fn write(&mut self, event: &Message) -> Result<()> {
+        let written = self.file.write_all(&record::frame(event.as_bytes()));
+        written.map_err(|e| Error::io("cannot write", &self.path, e))
+    }
+}
+
+/// A text, as the text plugin wants it: a tensor of one string.
+fn text_value(name: &str, text: &str) -> Message {
+    let shape = Message::new().message(2, &Message::new().int(1, 1));
+    let tensor = Message::new().int(1, STRING).message(2, &shape).bytes(8, text);
+    let metadata = Message::new().message(1, &Message::new().bytes(1, "text"));
+    Message::new().bytes(1, format!("{name}/text_summary")).message(8, &tensor).message(9, &metadata)
+}
+
+impl Sink for TensorBoard {
+    fn name(&self) -> &'static str {
+        "tensorboard"
+    }
+
+    fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
+        let value = |(name, value): &(String, f64)| Message::new().bytes(1, name).float(2, *value as f32);
+        self.summary(at, &values.iter().map(value).collect::<Vec<_>>())
+    }
+
+    fn media(&mut self, at: Moment, name: &str, media: &Media, file: &Path) -> Result<()> {
+        let value = match media {
+            Media::Text(text) => text_value(name, text),
+            Media::Image(png) => {
+                let (width, height) = size(png).unwrap_or_default();
+                let image = Message::new().int(1, height.into()).int(2, width.into()).int(3, RGB).bytes(4, png);
+                Message::new().bytes(1, name).message(4, &image)
+            }
+            Media::Audio(wav) => {
+                let Some(sound) = sound(wav) else { return Ok(()) };
+                let audio = Message::new()
+                    .float(1, sound.rate as f32)
+                    .int(2, sound.channels.into())
+                    .int(3, sound.frames.into())
+                    .bytes(4, wav)
+                    .bytes(5, "audio/wav");
+                Message::new().bytes(1, name).message(6, &audio)
+            }
+            // TensorBoard cannot show MIDI: it says where the file lies.
+            Media::Midi(_) => text_value(name, &format!("`{}`", file.display())),
+        };
+        self.summary(at, &[value])
+    }
+
+    fn finish(&mut self, _: Moment, _: Status) -> Result<()> {
+        self.file.sync_all().map_err(|e| Error::io("cannot write", &self.path, e))
+    }
+}

@@ -1,0 +1,259 @@
+//! Whole runs, in every form.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::media::samples::{PNG, WAV};
+use super::{Clock, Media, Run, RunOptions, Runs, Status};
+
+/// A second passes whenever it is asked, from the first of January 2025 on.
+fn clock() -> Clock {
+    let seconds = AtomicU64::new(1_735_689_600);
+    Arc::new(move || seconds.fetch_add(1, Ordering::SeqCst) as f64)
+}
+
+fn options(dir: &Path, sinks: &[&str]) -> RunOptions {
+    let config = json!({ "lr": 2e-4, "lora": { "r": 16 } }).as_object().cloned().expect("it is an object");
+    let sinks = sinks.iter().map(|name| (*name).to_string()).collect();
+    RunOptions { dir: dir.to_path_buf(), sinks, config, ..RunOptions::default() }
+}
+
+fn start(name: &str, options: &RunOptions) -> Run {
+    Run::start(name, options, clock(), 77).expect("the folder can be written")
+}
+
+fn lines(run: &Run) -> Vec<Value> {
+    let text = std::fs::read_to_string(run.folder().join("metrics.jsonl")).expect("every run has lines");
+    text.lines().map(|line| serde_json::from_str(line).expect("each is JSON")).collect()
+}
+
+#[test]
+fn lines_hold_what_was_logged_at_once() {
+    let dir = TempDir::new().expect("a folder");
+    let mut run = start("solo", &options(dir.path(), &[]));
+    run.log(1, &[("loss", 2.5), ("grad_norm", f64::NAN), ("step", 9.0)]);
+    run.log_media(1, "a sample", &Media::Image(PNG.to_vec())).expect("it is a PNG");
+    let expected = [
+        json!({ "step": 1, "time": 1_735_689_601.0, "loss": 2.5, "grad_norm": null }),
+        json!({ "step": 1, "time": 1_735_689_602.0, "media": { "a sample": "media/a_sample_000001.png" } }),
+    ];
+    assert_eq!(lines(&run), expected);
+    assert_eq!(std::fs::read(run.folder().join("media/a_sample_000001.png")).expect("it was written"), PNG);
+    run.finish(Status::Stopped);
+    run.log(2, &[("loss", 1.0)]);
+    assert_eq!(lines(&run).len(), 2);
+    let runs = Runs::read(dir.path()).expect("there is one");
+    assert_eq!(runs.all[0].status, Some(Status::Stopped));
+    assert!(run.take_warnings().is_empty());
+}
+
+#[test]
+fn a_name_that_is_taken_gets_a_number_and_a_run_that_resumes_goes_on() {
+    let dir = TempDir::new().expect("a folder");
+    let plain = options(dir.path(), &["tensorboard", "wandb"]);
+    start("solo", &plain).log(1, &[("loss", 3.0)]);
+    assert_eq!(start("solo", &plain).name(), "solo-2");
+    // The first was killed in the middle of a line.
+    let path = dir.path().join("solo/metrics.jsonl");
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("it is there");
+    file.write_all(b"{\"step\": 2, \"lo").expect("written");
+    let mut again = start("solo", &RunOptions { resume: true, ..plain });
+    assert_eq!(again.take_warnings(), [""; 0]);
+    assert_eq!(again.name(), "solo");
+    again.log(1, &[("loss", 2.0)]);
+    again.log(3, &[("loss", 1.0)]);
+    again.finish(Status::Finished);
+    let runs = Runs::read(dir.path()).expect("there are two");
+    let solo = runs.get("solo").expect("it is one");
+    assert_eq!(solo.values["loss"].iter().map(|(&s, &v)| (s, v)).collect::<Vec<_>>(), [(1, 2.0), (3, 1.0)]);
+    let events = std::fs::read_dir(&solo.folder).expect("a folder").filter_map(Result::ok);
+    assert_eq!(events.filter(|e| e.file_name().to_string_lossy().starts_with("events.out.tfevents.")).count(), 2);
+}
+
+/// The bytes are those of `tests/peers/tracking.py`, which TensorBoard's and W&B's own readers take.
+#[test]
+fn trackers_have_their_files() {
+    let dir = TempDir::new().expect("a folder");
+    let mut run = start("solo", &options(dir.path(), &["tensorboard", "wandb", "jsonl"]));
+    assert_eq!(run.sinks(), ["jsonl", "tensorboard", "wandb"]);
+    run.log(1, &[("loss", 2.5)]);
+    let samples = [Media::Image(PNG.to_vec()), Media::Audio(WAV.to_vec()), Media::Text("swing".into())];
+    for (name, media) in ["picture", "sound", "words"].iter().zip(samples) {
+        run.log_media(1, name, &media).expect("it is one");
+    }
+    run.log_media(2, "solo", &Media::Midi(b"MThd".to_vec())).expect("it begins as one");
+    run.finish(Status::Finished);
+    assert!(run.take_warnings().is_empty());
+    let wandb = run.folder().join(format!("wandb/offline-run-20250101_000000-{}", run.id()));
+    let summary = std::fs::read_to_string(wandb.join("files/wandb-summary.json")).expect("it ends with a summary");
+    let summary: Value = serde_json::from_str(&summary).expect("it is JSON");
+    assert_eq!((&summary["loss"], &summary["_step"]), (&json!(2.5), &json!(2)));
+    let path = summary["solo"]["path"].as_str().expect("the sample has a path");
+    assert_eq!(std::fs::read(wandb.join("files").join(path)).expect("it is there"), b"MThd");
+    let log = std::fs::read(wandb.join(format!("run-{}.wandb", run.id()))).expect("it is there");
+    let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(holds(&log, b"{\"r\":16}") && holds(&log, b"\"audio-file\"") && holds(&log, b"\"swing\""));
+    let mut names = std::fs::read_dir(run.folder()).expect("a folder").filter_map(Result::ok).map(|e| e.path());
+    let events = names.find(|path| path.to_string_lossy().contains("tfevents")).expect("it is there");
+    let events = std::fs::read(events).expect("it can be read");
+    assert!(holds(&events, b"brain.Event:2") && holds(&events, &PNG) && holds(&events, &WAV));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_tracker_that_dies_stops_nothing() {
+    let dir = TempDir::new().expect("a folder");
+    let mut run = start("solo", &options(dir.path(), &["wandb"]));
+    run.log(1, &[("loss", 2.0)]);
+    let wandb = run.folder().join("wandb");
+    std::fs::remove_dir_all(&wandb).expect("it was there");
+    std::fs::write(&wandb, b"in the way").expect("written");
+    run.log_media(1, "solo", &Media::Midi(b"MThd".to_vec())).expect("it begins as one");
+    run.log(2, &[("loss", 1.0)]);
+    let warnings = run.take_warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("wandb is left out from here on"), "{warnings:?}");
+    assert_eq!((run.sinks(), lines(&run).len()), (vec!["jsonl"], 3));
+    // One that cannot even begin.
+    let second = Run::start("solo", &RunOptions { resume: true, ..options(dir.path(), &["wandb"]) }, clock(), 1);
+    assert!(second.expect("the lines can be written").take_warnings()[0].contains("wandb is left out"));
+}
+
+/// Answers as an MLflow server does and says what it was asked.
+fn mlflow() -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("it has one"));
+    let (sender, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("somebody asks");
+            let (mut text, mut bytes) = (Vec::new(), [0; 4096]);
+            let (head, body) = loop {
+                let n = stream.read(&mut bytes).expect("it asks something");
+                text.extend(&bytes[..n]);
+                let said = String::from_utf8_lossy(&text).into_owned();
+                let Some((head, body)) = said.split_once("\r\n\r\n") else { continue };
+                let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+                if body.len() >= length.unwrap_or(0) || n == 0 {
+                    break (head.lines().next().unwrap_or_default().to_string(), body.to_string());
+                }
+            };
+            let (status, answer) = if head.contains("get-by-name") {
+                ("404 Not Found", json!({ "message": "no such experiment" }))
+            } else {
+                let info = json!({ "run_id": "r1", "artifact_uri": "mlflow-artifacts:/7/r1/artifacts" });
+                ("200 OK", json!({ "experiment_id": "7", "run": { "info": info } }))
+            };
+            let answer = answer.to_string();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{answer}",
+                answer.len()
+            );
+            let _ = sender.send((head, serde_json::from_str(&body).unwrap_or(Value::Null)));
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn an_mlflow_server_hears_everything() {
+    let dir = TempDir::new().expect("a folder");
+    let (mlflow_uri, asked) = mlflow();
+    let mut run = start("solo", &RunOptions { mlflow_uri, ..options(dir.path(), &["mlflow"]) });
+    for step in 0..1500 {
+        run.log(step, &[("loss", 1.0 / step as f64)]);
+    }
+    run.log_media(3, "solo", &Media::Midi(b"MThd".to_vec())).expect("it begins as one");
+    run.finish(Status::Finished);
+    assert!(run.take_warnings().is_empty());
+    let asked: Vec<(String, Value)> = asked.try_iter().collect();
+    let of =
+        |call: &str| asked.iter().filter(|(head, _)| head.contains(call)).map(|(_, body)| body).collect::<Vec<_>>();
+    assert_eq!(of("experiments/create"), [&json!({ "name": "etude" })]);
+    assert_eq!(
+        (&of("runs/create")[0]["experiment_id"], &of("runs/create")[0]["run_name"]),
+        (&json!("7"), &json!("solo"))
+    );
+    let batches = of("log-batch");
+    assert_eq!(batches[0]["params"][1], json!({ "key": "lora.r", "value": "16" }));
+    let metrics: Vec<&Value> = batches.iter().filter_map(|b| b["metrics"].as_array()).flatten().collect();
+    assert_eq!(metrics.len(), 1500);
+    assert_eq!(
+        (&metrics[0]["value"], &metrics[2]["value"], &metrics[2]["step"]),
+        (&json!("Infinity"), &json!(0.5), &json!(2))
+    );
+    assert!(
+        asked.iter().any(|(head, _)| head.starts_with("PUT") && head.contains("7/r1/artifacts/media/solo_000003.mid"))
+    );
+    assert_eq!(of("runs/update")[0]["status"], "FINISHED");
+}
+
+#[test]
+fn an_mlflow_server_that_is_not_there_stops_nothing() {
+    let dir = TempDir::new().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mlflow_uri = format!("http://{}", listener.local_addr().expect("it has one"));
+    drop(listener);
+    let mut run = start("solo", &RunOptions { mlflow_uri: mlflow_uri.clone(), ..options(dir.path(), &["mlflow"]) });
+    run.log(1, &[("loss", 2.0)]);
+    run.finish(Status::Finished);
+    let warnings = run.take_warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains(&format!("the MLflow server at {mlflow_uri} does not answer")), "{warnings:?}");
+    assert_eq!(lines(&run).len(), 1);
+}
+
+#[test]
+fn runs_are_compared() {
+    let dir = TempDir::new().expect("a folder");
+    let clock = clock();
+    for (name, lr, steps) in [("slow", 1e-4, 3), ("fast", 1e-3, 5)] {
+        let mut options = options(dir.path(), &[]);
+        options.config.insert("lr".into(), json!(lr));
+        let mut run = Run::start(name, &options, clock.clone(), 1).expect("the folder can be written");
+        for step in (1..=steps).step_by(2) {
+            run.log(step, &[("loss", lr * step as f64)]);
+        }
+        run.log(steps, &[(format!("only_{name}"), 1.0)]);
+    }
+    std::fs::create_dir(dir.path().join("torn")).expect("made");
+    std::fs::write(dir.path().join("torn/run.json"), b"{").expect("written");
+    let runs = Runs::read(dir.path()).expect("there are some");
+    assert_eq!((runs.broken.len(), runs.names()), (1, vec!["loss", "only_fast", "only_slow"]));
+    let (headings, rows) = runs.table();
+    assert_eq!(headings, ["run", "began", "status", "step", "loss", "only_fast", "only_slow"]);
+    assert_eq!(rows[0], ["slow", "2025-01-01 00:00", "open", "3", "3.000e-4", "", "1"]);
+    let (headings, rows) = runs.differences();
+    assert_eq!(
+        (headings, rows),
+        (vec!["key".into(), "slow".into(), "fast".into()], vec![vec!["lr".into(), "0.0001".into(), "0.001".into()]])
+    );
+    let (curves, stride) = runs.curves("loss");
+    assert_eq!((stride, curves[1].1.len()), (1, 6));
+    assert!(curves[0].1[0].is_nan() && (curves[0].1[2] - 2e-4).abs() < 1e-12 && curves[0].1[4].is_nan());
+    assert!(runs.get("slwo").is_err_and(|e| e.hint().is_some_and(|hint| hint.contains("slow"))));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let dir = TempDir::new().expect("a folder");
+    let refused =
+        |name: &str, options: &RunOptions| Run::start(name, options, clock(), 1).expect_err("it is wrong").to_string();
+    assert!(refused("a/b", &options(dir.path(), &[])).contains("'a/b'"));
+    assert!(refused("a", &options(dir.path(), &["tensorbord"])).contains("tensorboard"));
+    std::fs::write(dir.path().join("file"), b"").expect("written");
+    assert!(refused("a", &options(&dir.path().join("file"), &[])).contains("file"));
+    assert!(Runs::read(&dir.path().join("none")).is_err());
+    std::fs::create_dir(dir.path().join("empty")).expect("made");
+    assert!(Runs::read(&dir.path().join("empty")).is_err_and(|e| e.message().contains("there are no runs")));
+    let https = RunOptions { mlflow_uri: "https://example.org".into(), ..options(dir.path(), &["mlflow"]) };
+    assert!(start("a", &https).take_warnings()[0].contains("http://"));
+}

@@ -1,0 +1,154 @@
+//! Offline runs of Weights & Biases, which `wandb sync` sends to the server when somebody wants that:
+//!
+//! ```text
+//! wandb/offline-run-20240131_235959-ab12cd34/
+//!     run-ab12cd34.wandb     everything, as a log of records
+//!     files/                 wandb-summary.json, config.yaml, media/
+//!     logs/
+//! wandb/latest-run           a link to it
+//! ```
+
+mod log;
+mod record;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::clock::stamp;
+use super::media::size;
+use super::proto::Message;
+use super::sink::{Beginning, Moment, Sink};
+use super::{Media, Status};
+use crate::atomic;
+use crate::error::{Error, Result};
+
+use log::Log;
+
+/// Writes one offline run.
+#[derive(Debug)]
+pub(super) struct Wandb {
+    log: Log<File>,
+    folder: PathBuf,
+    path: PathBuf,
+    /// Records so far; they are numbered from 1.
+    records: i64,
+    /// The values of a step, until another begins: W&B knows a step only once.
+    open: Option<(Moment, Map<String, Value>)>,
+    /// The last of each value.
+    latest: Map<String, Value>,
+}
+
+impl Wandb {
+    /// # Errors
+    /// Names what cannot be written.
+    pub(super) fn open(run: &Beginning) -> Result<Self> {
+        let all = run.folder.join("wandb");
+        let name = format!("offline-run-{}-{}", stamp(run.time), run.id);
+        let folder = all.join(&name);
+        for part in ["files", "logs"] {
+            let part = folder.join(part);
+            fs::create_dir_all(&part).map_err(|e| Error::io("cannot make", &part, e))?;
+        }
+        let path = folder.join(format!("run-{}.wandb", run.id));
+        let file = File::create(&path).map_err(|e| Error::io("cannot write", &path, e))?;
+        let log = Log::new(file).map_err(|e| Error::io("cannot write", &path, e))?;
+        let mut wandb = Self { log, folder, path, records: 0, open: None, latest: Map::new() };
+        wandb.write(record::header())?;
+        wandb.write(record::run(run))?;
+        let config: Map<String, Value> =
+            run.config.iter().map(|(key, value)| (key.clone(), json!({ "value": value }))).collect();
+        let yaml = serde_yaml::to_string(&config).map_err(Error::internal)?;
+        atomic::write(&wandb.folder.join("files/config.yaml"), yaml.as_bytes())?;
+        #[cfg(unix)]
+        {
+            // A convenience: without it `wandb sync` is given the folder by name.
+            let link = all.join("latest-run");
+            let _ = fs::remove_file(&link);
+            let _ = std::os::unix::fs::symlink(&name, link);
+        }
+        Ok(wandb)
+    }
+
+    fn write(&mut self, record: Message) -> Result<()> {
+        self.records += 1;
+        let record = record.int(1, self.records);
+        self.log.record(record.as_bytes()).map_err(|e| Error::io("cannot write", &self.path, e))
+    }
+
+    fn add(&mut self, at: Moment, values: impl IntoIterator<Item = (String, Value)>) -> Result<()> {
+        if self.open.as_ref().is_some_and(|(open, _)| open.step != at.step) {
+            self.close()?;
+        }
+        let (_, open) = self.open.get_or_insert_with(|| (at, Map::new()));
+        open.extend(values);
+        Ok(())
+    }
+
+    /// Writes the step that is open.
+    fn close(&mut self) -> Result<()> {
+        let Some((at, mut values)) = self.open.take() else { return Ok(()) };
+        values.insert("_step".into(), json!(at.step));
+        values.insert("_runtime".into(), json!(at.runtime));
+        values.insert("_timestamp".into(), json!(at.time));
+        self.latest.extend(values.clone());
+        self.write(record::history(at.step, &values))
+    }
+
+    /// Puts a sample where W&B looks for it and says what stands in the history for it.
+    fn place(&mut self, at: Moment, name: &str, media: &Media) -> Result<Value> {
+        let sha256: String = Sha256::digest(media.bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (kind, folder) = match media {
+            Media::Image(_) => ("image-file", "images"),
+            Media::Audio(_) => ("audio-file", "audio"),
+            Media::Midi(_) | Media::Text(_) => ("file", "files"),
+        };
+        let plain: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let path = format!("media/{folder}/{plain}_{}_{}.{}", at.step, &sha256[..20], media.ending());
+        let target = self.folder.join("files").join(&path);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
+        }
+        atomic::write(&target, media.bytes())?;
+        self.write(record::file(&path))?;
+        let mut value = json!({ "_type": kind, "path": path, "sha256": sha256, "size": media.bytes().len() });
+        if let Media::Image(png) = media
+            && let Some((width, height)) = size(png)
+        {
+            value["format"] = json!("png");
+            value["width"] = json!(width);
+            value["height"] = json!(height);
+        }
+        Ok(value)
+    }
+}
+
+impl Sink for Wandb {
+    fn name(&self) -> &'static str {
+        "wandb"
+    }
+
+    fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
+        self.add(at, values.iter().map(|(name, value)| (name.clone(), record::number(*value))))
+    }
+
+    fn media(&mut self, at: Moment, name: &str, media: &Media, _: &Path) -> Result<()> {
+        let value = match media {
+            Media::Text(text) => json!(text),
+            _ => self.place(at, name, media)?,
+        };
+        self.add(at, [(name.to_string(), value)])
+    }
+
+    fn finish(&mut self, at: Moment, status: Status) -> Result<()> {
+        self.close()?;
+        let latest = std::mem::take(&mut self.latest);
+        self.write(record::summary(&latest))?;
+        let summary = format!("{:#}\n", Value::Object(latest));
+        atomic::write(&self.folder.join("files/wandb-summary.json"), summary.as_bytes())?;
+        self.write(record::exit(status.code(), at.runtime))?;
+        self.log.get_ref().sync_all().map_err(|e| Error::io("cannot write", &self.path, e))
+    }
+}
