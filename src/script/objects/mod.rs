@@ -27,6 +27,7 @@ mod style;
 mod tensor;
 mod text;
 mod tokenizer;
+mod tracking;
 mod trainer;
 
 use crate::script::kit::Kit;

@@ -74,7 +74,7 @@ fn words(args: &[Dynamic]) -> Result<Vec<String>> {
 fn recipe(words: &[String], more: &Map) -> Result<Value> {
     let mut known = Recipe::defaults();
     let Value::Object(more) = json_map("recipe", more)? else { return Ok(Value::Null) };
-    for key in ["config", "out", "output_dir", "data_dir", "run_name", "wandb_project"] {
+    for key in ["config", "out", "output_dir", "data_dir", "wandb_project"] {
         known.insert(key.into(), Value::String(String::new())); // names may look like numbers
     }
     known.extend(more.clone());

@@ -58,9 +58,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("sample_chords", "chords the takes are over (none)"),
     ("sample_tokens", "tokens of a take (256)"),
     ("out", "folder of the run; nothing is written without; also output_dir"),
-    ("track", "where the course of the run goes: [\"jsonl\", \"tensorboard\", \"wandb\"]"),
-    ("run_name", "name of the run there (that of the folder)"),
-    ("wandb_project", "project of the run in Weights & Biases"),
+    ("track", "where the course of the run goes beside JSON lines: [\"tensorboard\", \"wandb\", \"mlflow\"]"),
+    ("wandb_project", "its project in Weights & Biases; naming one adds the sink"),
     ("seed", "order of batches and dropout (the session's when absent)"),
 ];
 
