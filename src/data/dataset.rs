@@ -1,6 +1,6 @@
 //! A dataset: pieces in, two splits of packed rows out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::ids::Ids;
@@ -45,7 +45,11 @@ impl Dataset {
         options.validate()?;
         let (pieces, mut broken) = piece::read(paths, &tokenizer, options, progress)?;
         let contents: Vec<u64> = pieces.iter().map(|piece| piece.content).collect();
-        let held = partition::held_out(&contents, options.val, options.seed);
+        let folders: Vec<&Path> = pieces.iter().map(|piece| piece.path.as_path()).collect();
+        let held = match partition::by_folder(&folders) {
+            Some(held) if options.val > 0.0 => held,
+            _ => partition::held_out(&contents, options.val, options.seed),
+        };
         let side = |out| pieces.iter().zip(&held).filter(move |(_, held)| **held == out).map(|(piece, _)| piece);
 
         let rules = Arc::new(Rules::new(&tokenizer));

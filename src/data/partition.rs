@@ -1,10 +1,28 @@
 //! Which pieces are held out: by piece, never by window, copies of one file together.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rand::seq::SliceRandom;
 
 use crate::data::random::{Draw, rng};
+
+/// What the folder of held-out pieces is called, beside `train`.
+const HELD_OUT: [&str; 4] = ["val", "validation", "valid", "dev"];
+
+/// For every piece, whether it is held out, when all of them lie in one of two folders side by side, `train` and `val`,
+/// and some in each. What counts is where the pieces lie, not how they were named.
+pub(super) fn by_folder(pieces: &[&Path]) -> Option<Vec<bool>> {
+    let above =
+        pieces.first()?.ancestors().skip(1).find(|above| pieces.iter().all(|piece| piece.starts_with(above)))?;
+    let side = |piece: &&Path| match piece.strip_prefix(above).ok()?.iter().next()?.to_str()? {
+        "train" => Some(false),
+        name if HELD_OUT.contains(&name) => Some(true),
+        _ => None,
+    };
+    let held: Vec<bool> = pieces.iter().map(side).collect::<Option<_>>()?;
+    (held.contains(&false) && held.contains(&true)).then_some(held)
+}
 
 /// For every piece, whether it is held out; `contents` tells copies of one file.
 ///
@@ -76,5 +94,17 @@ mod tests {
         assert_eq!(held_out(&[1, 1, 1], 0.5, 0), [false; 3]);
         // Both groups are larger than the share: one goes all the same.
         assert_eq!(count(&held_out(&[1, 1, 2, 2], 0.1, 0)), 2);
+    }
+
+    #[test]
+    fn folders_called_train_and_val_are_the_two_sides() {
+        let sides = |pieces: &[&str]| by_folder(&pieces.iter().map(Path::new).collect::<Vec<_>>());
+        assert_eq!(sides(&["a/train/b/1.mid", "a/val/2.mid", "a/train/3.mid"]), Some(vec![false, true, false]));
+        assert_eq!(sides(&["train/1.mid", "validation/2.mid"]), Some(vec![false, true]));
+        assert_eq!(sides(&["a/train/1.mid", "a/2.mid"]), None, "a piece stands beside them");
+        assert_eq!(sides(&["a/val/1.mid", "a/val/2.mid"]), None, "nothing is left to train on");
+        assert_eq!(sides(&["a/train/1.mid", "a/train/2.mid"]), None, "nothing is held out");
+        assert_eq!(sides(&["a/train.mid", "b/val/1.mid"]), None);
+        assert_eq!(sides(&[]), None);
     }
 }

@@ -12,6 +12,7 @@ pub struct Program {
 
 /// All of them, by name.
 pub const PROGRAMS: &[Program] = &[
+    Program { name: "efficiency", source: include_str!("../../scripts/efficiency.rhai") },
     Program { name: "evaluate", source: include_str!("../../scripts/evaluate.rhai") },
     Program { name: "generate", source: include_str!("../../scripts/generate.rhai") },
     Program { name: "prepare", source: include_str!("../../scripts/prepare.rhai") },
@@ -55,6 +56,7 @@ fn comment(line: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Recipe;
 
     #[test]
     fn every_script_of_the_folder_is_inside() {
@@ -67,6 +69,24 @@ mod tests {
         names.sort();
         assert!(names.len() >= 2, "{names:?}");
         assert_eq!(names, PROGRAMS.iter().map(|p| p.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_recipe_is_sound_and_says_of_each_key_what_it_means() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+        for (name, text) in CONFIGS {
+            assert!(folder.join(format!("{name}.yaml")).is_file(), "{name}");
+            let map = crate::config::parse_yaml(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let recipe = Recipe::from_map(name, map).unwrap_or_else(|e| panic!("{name}: {e}"));
+            for key in Recipe::keys() {
+                let adapter = ["r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora"].contains(&key.as_str());
+                let line = text.lines().find(|line| line.trim_start_matches("# ").starts_with(&format!("{key}:")));
+                match line {
+                    Some(line) => assert!(line.rsplit_once(" # ").is_some(), "{name}: {key} has no comment"),
+                    None => assert!(adapter && recipe.lora.is_none(), "{name}: {key} is not there"),
+                }
+            }
+        }
     }
 
     #[test]

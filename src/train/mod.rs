@@ -21,6 +21,7 @@ pub use adamw::{AdamW, AdamWOptions};
 pub use grads::Grads;
 pub use loss::held_out_loss;
 pub use options::{BatchSize, MixedPrecision, TrainOptions};
+pub use room::{peak_memory, reset_peak_memory};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::{Step, Trainer};
 pub use watch::{Event, Watch};

@@ -130,6 +130,9 @@ fn with_overrides(options: &TrainOptions, overrides: &Value) -> Result<TrainOpti
     let mut merged = serde_json::to_value(options).map_err(Error::internal)?;
     for (key, value) in overrides {
         let key = if key == "out" { "output_dir" } else { key };
+        if key == "batch_size" && value == "auto" {
+            continue; // it was found when the run began
+        }
         let Some(place) = merged.get_mut(key) else {
             let known: Vec<&str> =
                 merged.as_object().into_iter().flat_map(|map| map.keys()).map(String::as_str).collect();

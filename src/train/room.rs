@@ -60,6 +60,20 @@ pub(super) fn free_memory() -> Option<u64> {
     Some(limit.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
 }
 
+/// The most memory that this process has had at once, in bytes, since it began or since [`reset_peak_memory`]; `None`
+/// where the system does not say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// Begins to measure [`peak_memory`] anew, where the system can.
+pub fn reset_peak_memory() {
+    // Linux, proc(5): 5 sets the peak to what is used now.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// `MemAvailable` of `/proc/meminfo`, in bytes.
 fn available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;

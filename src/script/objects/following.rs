@@ -7,6 +7,7 @@ use crate::generate::{self, GenerateOptions, Sampler, SamplerOptions};
 use crate::harmony::Chart;
 use crate::midi::Score;
 use crate::script::Output;
+use crate::script::objects::tracking::Tracking;
 use crate::script::studio::Studio;
 use crate::train::{Event, TrainOptions, Trainer};
 
@@ -18,16 +19,18 @@ pub(super) struct Following {
     studio: Studio,
     /// The latest take, and the step after which it was played.
     pub(super) take: Option<(u64, Score)>,
+    tracking: Option<Tracking>,
 }
 
 impl Following {
     pub(super) fn new(studio: &Studio) -> Self {
-        Self { studio: studio.clone(), take: None }
+        Self { studio: studio.clone(), take: None, tracking: None }
     }
 
     /// Refuses what a run could only stumble over later.
     pub(super) fn check(options: &TrainOptions) -> Result<()> {
         chart(options)?;
+        Tracking::check(options)?;
         if options.sample_every > 0 && options.output_dir.is_none() {
             return Err(Error::mistake(format!("sample_every is {}, but the run has no folder", options.sample_every))
                 .with_hint("give the trainer one: out: \"my_run\""));
@@ -37,11 +40,17 @@ impl Following {
 
     pub(super) fn hear(&mut self, run: &Trainer, event: Event<'_>) -> Result<()> {
         match event {
-            Event::Began => run.notes().iter().for_each(|note| self.say(note)),
+            Event::Began => {
+                run.notes().iter().for_each(|note| self.say(note));
+                self.tracking = Tracking::start(&self.studio, run);
+            }
             Event::SampleDue(step) => self.play(run, step)?,
             Event::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
             Event::Ended => self.farewell(run),
             Event::Stepped(_) | Event::Measured(_) | Event::Saved(_) => {}
+        }
+        if let Some(tracking) = &mut self.tracking {
+            tracking.hear(run, &event, self.take.as_ref());
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod files;
 mod following;
 mod gradients;
 mod language;
+mod memory;
 mod model;
 mod model_page;
 mod optimizer;
@@ -26,6 +27,7 @@ mod style;
 mod tensor;
 mod text;
 mod tokenizer;
+mod tracking;
 mod trainer;
 
 use crate::script::kit::Kit;
@@ -51,6 +53,7 @@ pub(crate) fn register(kit: &mut Kit) {
     displayed::register(kit);
     files::register(kit);
     settings::register(kit);
+    memory::register(kit);
     text::register(kit);
     score::register(kit);
     audio::register(kit);

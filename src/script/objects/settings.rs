@@ -8,9 +8,11 @@ use serde_json::Value;
 use crate::config::{self, Recipe};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::plot;
 use crate::script::convert::{from_json, json_map, text};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
+use crate::script::objects::Text;
 use crate::script::programs::CONFIGS;
 
 pub(super) fn register(kit: &mut Kit) {
@@ -37,6 +39,25 @@ pub(super) fn register(kit: &mut Kit) {
         |path: &str| data::Dataset::is_saved(Path::new(path)),
     );
     kit.function(
+        "table(headings: array, rows: array) -> Text",
+        "Rows of values as a table with aligned columns.",
+        |headings: Array, rows: Array| -> Fallible<Text> {
+            let headings: Vec<String> = headings.iter().map(ToString::to_string).collect();
+            let cells = |row: &Dynamic| -> Result<Vec<String>> {
+                let cells = row.as_array_ref().map_err(|_| Error::mistake("table: a row is an array"))?;
+                let given = cells.len();
+                if given != headings.len() {
+                    let wanted = headings.len();
+                    return Err(Error::mistake(format!("table: a row has {given} values under {wanted} headings")));
+                }
+                Ok(cells.iter().map(ToString::to_string).collect())
+            };
+            let rows = rows.iter().map(cells).collect::<Result<Vec<_>>>()?;
+            let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
+            Ok(Text(plot::table(&headings, &rows)))
+        },
+    );
+    kit.function(
         "to_yaml(value: map) -> string",
         "A map as YAML, one `key: value` a line.",
         |map: Map| -> Fallible<String> {
@@ -53,7 +74,7 @@ fn words(args: &[Dynamic]) -> Result<Vec<String>> {
 fn recipe(words: &[String], more: &Map) -> Result<Value> {
     let mut known = Recipe::defaults();
     let Value::Object(more) = json_map("recipe", more)? else { return Ok(Value::Null) };
-    for key in ["config", "out", "output_dir", "data_dir", "run_name", "wandb_project"] {
+    for key in ["config", "out", "output_dir", "data_dir", "wandb_project"] {
         known.insert(key.into(), Value::String(String::new())); // names may look like numbers
     }
     known.extend(more.clone());

@@ -58,9 +58,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("sample_chords", "chords the takes are over (none)"),
     ("sample_tokens", "tokens of a take (256)"),
     ("out", "folder of the run; nothing is written without; also output_dir"),
-    ("track", "where the course of the run goes: [\"jsonl\", \"tensorboard\", \"wandb\"]"),
-    ("run_name", "name of the run there (that of the folder)"),
-    ("wandb_project", "project of the run in Weights & Biases"),
+    ("track", "where the course of the run goes beside JSON lines: [\"tensorboard\", \"wandb\", \"mlflow\"]"),
+    ("wandb_project", "its project in Weights & Biases; naming one adds the sink"),
     ("seed", "order of batches and dropout (the session's when absent)"),
 ];
 
@@ -164,6 +163,9 @@ pub(super) fn register(kit: &mut Kit) {
     trainer.get("history -> History", "What its steps did.", |t: &mut Trainer| t.history());
     trainer.get("model -> Model", "The model it trains.", |t: &mut Trainer| t.model.clone());
     trainer.get("steps -> int", "Steps done.", |t: &mut Trainer| t.run.borrow().steps() as i64);
+    trainer.get("memory -> int", "Bytes of gradients, moments and the mean of the weights.", |t: &mut Trainer| {
+        t.run.borrow().memory() as i64
+    });
     trainer.get("options -> map", "The options of the run.", |t: &mut Trainer| -> Fallible<Dynamic> {
         let options = serde_json::to_value(t.run.borrow().options()).map_err(Error::internal)?;
         Ok(crate::script::convert::from_json(&options))

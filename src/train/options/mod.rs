@@ -76,8 +76,6 @@ pub struct TrainOptions {
     pub output_dir: Option<PathBuf>,
     /// Where the course of the run is written beside the checkpoints: names of sinks.
     pub track: Vec<String>,
-    /// Name of the run in the sinks (that of the folder when absent).
-    pub run_name: Option<String>,
     /// Project of the run in Weights & Biases; naming one adds the sink.
     pub wandb_project: Option<String>,
     /// Seed of the order of batches and of dropout.
@@ -116,7 +114,6 @@ impl Default for TrainOptions {
             sample_tokens: 256,
             output_dir: None,
             track: Vec::new(),
-            run_name: None,
             wandb_project: None,
             seed: 0,
         }

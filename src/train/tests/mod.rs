@@ -1,5 +1,6 @@
 //! Training a tiny model on rows made up here.
 
+mod course;
 mod resume;
 mod step;
 

@@ -1,0 +1,166 @@
+//! The tracker of a run: its course as JSON lines in its folder, always, and to whatever else `track` names.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::atomic;
+use crate::error::{Error, Result};
+use crate::midi::Score;
+use crate::script::Output;
+use crate::script::studio::Studio;
+use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
+use crate::train::{Event, TrainOptions, Trainer};
+
+/// Between two readings of the machine.
+const LOAD_EVERY: Duration = Duration::from_secs(10);
+
+/// The lines of a run.
+const LINES: &str = "metrics.jsonl";
+
+/// A tracker at work.
+pub(super) struct Tracking {
+    studio: Studio,
+    run: Run,
+    monitor: Monitor,
+    read: Option<Instant>,
+    ended_early: bool,
+}
+
+impl Tracking {
+    /// Refuses sinks that there are not, and sinks of a run without a folder.
+    pub(super) fn check(options: &TrainOptions) -> Result<()> {
+        RunOptions { sinks: options.track.clone(), ..RunOptions::default() }.validate()?;
+        if options.output_dir.is_none() && (!options.track.is_empty() || options.wandb_project.is_some()) {
+            return Err(Error::mistake("track: the run has no folder to keep its course in")
+                .with_hint("give the trainer one: out: \"my_run\""));
+        }
+        Ok(())
+    }
+
+    /// The tracker of a run with a folder; one that cannot begin is warned of, and the run goes on without.
+    pub(super) fn start(studio: &Studio, trainer: &Trainer) -> Option<Self> {
+        let out = trainer.options().output_dir.as_deref()?;
+        match begin(out, trainer) {
+            Ok(run) => {
+                let (monitor, studio) = (Monitor::new(), studio.clone());
+                let mut tracking = Self { studio, run, monitor, read: None, ended_early: false };
+                tracking.warn();
+                Some(tracking)
+            }
+            Err(error) => {
+                studio.say(Output::Warning(format!("the run is not tracked: {}", error.message())));
+                None
+            }
+        }
+    }
+
+    /// What happened in the run; `take` is the latest take of the model.
+    pub(super) fn hear(&mut self, trainer: &Trainer, event: &Event<'_>, take: Option<&(u64, Score)>) {
+        match event {
+            Event::Stepped(step) => {
+                let mut values = vec![
+                    ("loss", step.loss),
+                    ("lr", step.lr),
+                    ("grad_norm", step.grad_norm),
+                    ("tokens_per_second", step.tokens_per_second),
+                ];
+                if self.read.is_none_or(|at| at.elapsed() >= LOAD_EVERY) {
+                    self.read = Some(Instant::now());
+                    values.extend(self.monitor.read());
+                }
+                self.run.log(step.step, &values);
+            }
+            Event::Measured(step) => self.run.log(step.step, &[("val_loss", step.val_loss.unwrap_or(f64::NAN))]),
+            Event::SampleDue(step) => {
+                if let Some((_, score)) = take.filter(|(at, _)| at == step)
+                    && let Err(error) = self.run.log_media(*step, "sample", &Media::Midi(score.to_bytes()))
+                {
+                    self.studio.say(Output::Warning(error.message().into()));
+                }
+            }
+            Event::StoppedEarly(_) => self.ended_early = true,
+            Event::Ended => {
+                let done = self.ended_early || trainer.steps() >= trainer.options().max_steps;
+                let stopped = self.studio.progress().interrupt().is_set();
+                self.run.finish(match (done, stopped) {
+                    (true, _) => Status::Finished,
+                    (_, true) => Status::Stopped,
+                    _ => Status::Failed,
+                });
+            }
+            Event::Began | Event::Saved(_) => {}
+        }
+        self.warn();
+    }
+
+    fn warn(&mut self) {
+        for warning in self.run.take_warnings() {
+            self.studio.say(Output::Warning(warning));
+        }
+    }
+}
+
+fn begin(out: &Path, trainer: &Trainer) -> Result<Run> {
+    std::fs::create_dir_all(out).map_err(|e| Error::io("cannot make the folder", out, e))?;
+    // "." has a name, too.
+    let out = out.canonicalize().map_err(|e| Error::io("cannot read", out, e))?;
+    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    up_to(&out.join(LINES), trainer.steps())?;
+    if trainer.steps() == 0 {
+        let _ = std::fs::remove_file(out.join("run.json")); // that of a run which this one replaces
+    }
+    let options = trainer.options();
+    let mut sinks = options.track.clone();
+    if options.wandb_project.is_some() {
+        sinks.push("wandb".into());
+    }
+    let project = options.wandb_project.clone().unwrap_or_else(|| "etude".into());
+    let dir = out.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let chosen = RunOptions { dir, sinks, project, config: config(trainer)?, resume: true, ..RunOptions::default() };
+    Run::start(&name, &chosen, wall_clock(), rand::random())
+}
+
+/// What the run is made of, for comparing it with others.
+fn config(trainer: &Trainer) -> Result<Map<String, Value>> {
+    let model = trainer.model();
+    let Value::Object(mut map) = serde_json::to_value(trainer.options()).map_err(Error::internal)? else {
+        return Ok(Map::new());
+    };
+    map.remove("track");
+    map.insert("model".into(), serde_json::to_value(model.config()).map_err(Error::internal)?);
+    map.insert("lora".into(), serde_json::to_value(model.lora_config()).map_err(Error::internal)?);
+    map.insert("data".into(), serde_json::to_value(&trainer.data().options).map_err(Error::internal)?);
+    map.insert("params".into(), json!(model.params()));
+    map.insert("trainable".into(), json!(model.trainable()));
+    Ok(map)
+}
+
+/// Takes the lines after a step away: those of a course that was cut short after its last checkpoint, which will be
+/// taken again.
+fn up_to(path: &Path, step: u64) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Ok(()) };
+    let at = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();
+    let kept: Vec<&str> = text.lines().filter(|line| at(line).is_some_and(|at| at <= step && step > 0)).collect();
+    let kept: String = kept.iter().flat_map(|line| [line, "\n"]).collect();
+    if kept == text { Ok(()) } else { atomic::write(path, kept.as_bytes()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beyond_the_checkpoint_and_half_a_line_are_taken_away() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(LINES);
+        let text = "{\"step\":1,\"loss\":3.0}\n{\"step\":2,\"loss\":2.0}\n{\"step\":3,\"lo";
+        for (step, lines) in [(2, 2), (1, 1), (0, 0)] {
+            std::fs::write(&path, text).expect("written");
+            up_to(&path, step).expect("a file");
+            assert_eq!(std::fs::read_to_string(&path).expect("read").lines().count(), lines);
+        }
+        up_to(&dir.path().join("none"), 3).expect("nothing to take away");
+    }
+}
