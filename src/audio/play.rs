@@ -90,7 +90,8 @@ pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progre
     let frames = (seconds * f64::from(rate)).ceil() as usize;
     let mut wave = Wave { rate, channels, samples: vec![0.0; frames * usize::from(channels)] };
     let mut task = progress.task("playing", Some(seconds.ceil() as u64), "seconds");
-    for (index, events) in parts(score, font) {
+    for (first, (index, events)) in parts(score, font).into_iter().enumerate() {
+        let counts = u64::from(first == 0);
         let synthesizer = SynthesizerSettings::new(rate as i32);
         let synthesizer = Synthesizer::new(&font.parts[index].sounds, &synthesizer);
         let synthesizer = synthesizer.map_err(|e| Error::mistake(format!("{rate} samples a second: {e}")))?;
@@ -102,7 +103,7 @@ pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progre
                 stage.render(at.min(second * rate as usize));
                 if stage.at == second * rate as usize {
                     second += 1;
-                    task.advance(u64::from(index == 0))?;
+                    task.advance(counts)?;
                 }
             }
             // What ended before the part begins is not even struck.
@@ -112,7 +113,7 @@ pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progre
         }
         while stage.at < frames {
             stage.render(frames.min(stage.at + rate as usize));
-            task.advance(u64::from(index == 0))?;
+            task.advance(counts)?;
         }
     }
     let gain = (PEAK / wave.peak().max(1e-9)).min(MOST_GAIN);
@@ -184,5 +185,105 @@ impl Stage<'_> {
     fn send(&mut self, event: &Event) {
         let [command, a, b] = event.message;
         self.synthesizer.process_midi_message(i32::from(event.channel), command, a, b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Note, Tempo, Track};
+
+    const RATE: u32 = 24_000;
+
+    /// A score of (start, end, pitch) in hundredths of a second, on one instrument.
+    fn score(program: u8, notes: &[(u32, u32, u8)]) -> Score {
+        let mut score = Score::new(100);
+        score.tempos.push(Tempo::from_bpm(60.0));
+        let notes = notes.iter().map(|&(start, end, pitch)| Note { start, pitch, end, velocity: 90 }).collect();
+        score.tracks.push(Track { program, notes, ..Track::default() });
+        score
+    }
+
+    fn played(score: &Score, settings: &Settings) -> Wave {
+        let font = Font::built_in().expect("the built-in font");
+        play(score, &font, &part(score, settings), settings, &Progress::silent()).expect("played")
+    }
+
+    /// The lag in samples after which a wave is most like itself, between 20 and 2000 Hz, to a fraction.
+    fn period(samples: &[f32]) -> f64 {
+        let like = |lag: usize| -> f64 {
+            let count = samples.len() - 1300;
+            samples[..count].iter().zip(&samples[lag..]).map(|(a, b)| f64::from(a * b)).sum()
+        };
+        let likeness: Vec<f64> = (0..1200).map(like).collect();
+        // The first peak that is about as high as the highest: later ones are multiples.
+        let most = likeness[12..].iter().copied().fold(0.0, f64::max);
+        let peak = (12..1199)
+            .find(|&i| likeness[i] > 0.85 * most && likeness[i] >= likeness[i - 1] && likeness[i] >= likeness[i + 1]);
+        let i = peak.expect("a peak");
+        let (a, b, c) = (likeness[i - 1], likeness[i], likeness[i + 1]);
+        i as f64 + (a - c) / (2.0 * (a - 2.0 * b + c))
+    }
+
+    #[test]
+    fn notes_sound_at_their_pitch() {
+        for (program, pitch) in [(0, 45), (0, 60), (0, 69), (33, 40), (65, 65), (26, 52)] {
+            let wave = played(&score(program, &[(0, 100, pitch)]), &Settings::NOTEBOOK);
+            let hertz = f64::from(RATE) / period(&wave.samples[4800..14_400]);
+            let cents = 1200.0 * (hertz / (440.0 * ((f64::from(pitch) - 69.0) / 12.0).exp2())).log2();
+            assert!(cents.abs() < 25.0, "program {program}, pitch {pitch}: {hertz} Hz is {cents} cents off");
+        }
+    }
+
+    #[test]
+    fn a_wave_lasts_as_long_as_its_score_and_its_tail() {
+        let wave = played(&score(0, &[(0, 200, 60)]), &Settings::NOTEBOOK);
+        assert!((wave.duration() - 3.5).abs() < 0.01, "{}", wave.duration());
+        assert!((0.5..=1.0).contains(&wave.peak()), "{}", wave.peak());
+        let stereo = played(&score(0, &[(0, 200, 60)]), &Settings::FILE);
+        assert_eq!((stereo.channels, stereo.rate), (2, 44_100));
+        assert!((stereo.duration() - 3.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn nothing_is_silent_and_short() {
+        let wave = played(&Score::new(480), &Settings::NOTEBOOK);
+        assert!(wave.samples.is_empty());
+        // Drums without a kit are left out.
+        let mut drums = score(0, &[(0, 100, 38)]);
+        drums.tracks[0].channel = DRUM_CHANNEL;
+        assert_eq!(played(&drums, &Settings::NOTEBOOK).peak(), 0.0);
+    }
+
+    #[test]
+    fn a_long_piece_is_cut_and_silence_before_it_is_passed_over() {
+        let long = score(0, &[(2000, 2100, 60), (40_000, 40_100, 62)]);
+        let cut = part(&long, &Settings::NOTEBOOK);
+        assert_eq!(cut, Part { span: 19.0..199.0, whole: false });
+        assert!((played(&long, &Settings { most_seconds: 2.0, ..Settings::NOTEBOOK }).duration() - 2.0).abs() < 0.01);
+        assert!(part(&long, &Settings::FILE).whole);
+    }
+
+    #[test]
+    fn a_score_sounds_the_same_each_time_and_a_stop_ends_it() {
+        let chord = score(0, &[(0, 100, 60), (0, 100, 64), (50, 150, 67)]);
+        assert_eq!(played(&chord, &Settings::NOTEBOOK), played(&chord, &Settings::NOTEBOOK));
+        let progress = Progress::silent();
+        progress.interrupt().trigger();
+        let settings = Settings::NOTEBOOK;
+        let font = Font::built_in().expect("the built-in font");
+        let stopped = play(&chord, &font, &part(&chord, &settings), &settings, &progress);
+        assert!(stopped.is_err_and(|e| e.is_interrupted()));
+    }
+
+    #[test]
+    fn the_pedal_keeps_a_note_sounding() {
+        // The pedal keeps the first note alive where it would be silent.
+        let mut held = score(0, &[(0, 20, 60)]);
+        let dry = played(&held, &Settings::NOTEBOOK);
+        held.tracks[0].pedals.push(crate::midi::Pedal { start: 0, end: 100 });
+        let wet = played(&held, &Settings::NOTEBOOK);
+        let loud = |wave: &Wave| wave.samples[16_000..20_000].iter().map(|s| s.abs()).sum::<f32>() / wave.peak();
+        assert!(loud(&wet) > 3.0 * loud(&dry), "{} {}", loud(&wet), loud(&dry));
     }
 }

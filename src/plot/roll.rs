@@ -290,3 +290,55 @@ fn legend(svg: &mut Svg, y: f64) {
     }
     svg.styled(WIDTH - RIGHT - 22.0, y + 7.0, Anchor::Start, 9.0, " opacity=\".8\"", "loud");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Note, Track};
+
+    /// A score of (start, end, pitch, velocity) in quarters at 120 beats a minute.
+    fn score(notes: &[(u32, u32, u8, u8)]) -> Score {
+        let mut score = Score::new(1);
+        let notes = notes.iter().map(|&(start, end, pitch, velocity)| Note { start, pitch, end, velocity }).collect();
+        score.tracks.push(Track { notes, ..Track::default() });
+        score
+    }
+
+    #[test]
+    fn a_note_has_a_place_a_colour_and_a_name() {
+        let roll = roll(&score(&[(0, 2, 60, 127), (2, 4, 64, 1)]), &[]).expect("notes");
+        assert_eq!(roll.systems.len(), 1);
+        assert_eq!(roll.systems[0].seconds, (0.0, 2.0));
+        assert!((roll.scale - 456.0).abs() < 1e-9, "{}", roll.scale);
+        assert!(roll.svg.contains("fill=\"#f0682c\"><title>C4 velocity 127, 0.00 to 1.00 s"), "{}", roll.svg);
+        assert!(roll.svg.contains("fill=\"#4a90e2\"><title>E4 velocity 1, 1.00 to 2.00 s"));
+    }
+
+    #[test]
+    fn a_long_piece_breaks_at_bar_lines() {
+        let roll = roll(&score(&[(0, 1, 60, 80), (239, 240, 60, 80)]), &[]).expect("notes");
+        // Two minutes of bars of two seconds.
+        assert_eq!(roll.systems.len(), 5);
+        for pair in roll.systems.windows(2) {
+            assert_eq!(pair[0].seconds.1, pair[1].seconds.0);
+            assert!((pair[0].seconds.1 % 2.0).abs() < 1e-6, "{:?}", pair[0]);
+            assert!(pair[0].pixels.1 < pair[1].pixels.0);
+        }
+    }
+
+    #[test]
+    fn silence_at_the_beginning_is_left_out() {
+        let roll = roll(&score(&[(400, 402, 60, 80)]), &[]).expect("notes");
+        assert!((roll.systems[0].seconds.0 - 199.0).abs() < 1e-9);
+        assert_eq!(super::roll(&Score::new(480), &[]), None);
+    }
+
+    #[test]
+    fn many_notes_do_not_make_a_heavy_picture() {
+        let notes: Vec<_> = (0..60_000).map(|i| (i, i + 3, (i * 7 % 88 + 21) as u8, (i % 127 + 1) as u8)).collect();
+        let svg = roll(&score(&notes), &[]).expect("notes").svg;
+        assert!(svg.len() < 700_000, "{} bytes", svg.len());
+        let damaged = roll(&score(&[(0, u32::MAX, 0, 80), (5, 6, 127, 80)]), &[]).expect("notes").svg;
+        assert!(damaged.len() < 100_000 && !damaged.contains("NaN") && !damaged.contains("inf"));
+    }
+}

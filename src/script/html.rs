@@ -17,7 +17,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 /// An audio player that holds its sound itself (base64); `more` are more attributes.
 pub(crate) fn player(base64: &str, more: &str) -> String {
     format!(
-        "<audio controls preload=\"metadata\" style=\"width:100%;max-width:960px;height:36px;margin-top:4px\" \
+        "<audio controls=\"\" preload=\"metadata\" style=\"width:100%;max-width:960px;height:36px;margin-top:4px\" \
          src=\"data:audio/mpeg;base64,{base64}\"{more}></audio>"
     )
 }
@@ -66,7 +66,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
 
 /// Something that opens at a click.
 pub(crate) fn folded(summary: &str, body: &str, open: bool) -> String {
-    let open = if open { " open" } else { "" };
+    let open = if open { " open=\"\"" } else { "" };
     format!("<details{open}><summary>{}</summary>{body}</details>", escape(summary))
 }
 

@@ -116,7 +116,7 @@ mod tests {
             Map::from([("pitch".into(), pitch.into()), ("<b>".into(), Dynamic::from("a&b"))]).into()
         };
         let html = shown(vec![note(60), note(61)].into()).expect("a table");
-        assert!(html.starts_with("<details open><summary>2 items</summary><table>"), "{html}");
+        assert!(html.starts_with("<details open=\"\"><summary>2 items</summary><table>"), "{html}");
         assert_eq!(html.matches("<tr>").count(), 3);
         assert!(html.contains("&lt;b&gt;") && html.contains("a&amp;b") && !html.contains("<b>"));
     }

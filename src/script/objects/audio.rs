@@ -123,7 +123,7 @@ impl Object for Audio {
 
     fn rich(&self, width: usize, progress: &Progress) -> Bundle {
         let mut bundle = self.bundle(width);
-        match self.sound(progress) {
+        match self.sound(&progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |text| html::note(&text));
                 let page = format!("<div>{}{note}</div>", html::player(&sound, ""));

@@ -82,7 +82,7 @@ impl Object for Score {
         let bundle = Bundle::text(self.text(width));
         let Some(roll) = self.roll() else { return bundle };
         let head = self.text(width).lines().next().map_or_else(String::new, html::note);
-        let below = match Audio::of(self, progress) {
+        let below = match Audio::of(self, &progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |n| html::note(&n));
                 format!("{}{note}", html::moving_roll(&roll, &sound))

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod completion;
+mod forms;
 mod surface;
 
 use super::*;
