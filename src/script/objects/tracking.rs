@@ -60,12 +60,13 @@ impl Tracking {
     pub(super) fn hear(&mut self, trainer: &Trainer, event: &Event<'_>, take: Option<&(u64, Score)>) {
         match event {
             Event::Stepped(step) => {
-                let mut values = vec![
+                let of_the_step = [
                     ("loss", step.loss),
                     ("lr", step.lr),
                     ("grad_norm", step.grad_norm),
                     ("tokens_per_second", step.tokens_per_second),
                 ];
+                let mut values = of_the_step.map(|(name, value)| (name.to_string(), value)).to_vec();
                 if self.read.is_none_or(|at| at.elapsed() >= LOAD_EVERY) {
                     self.read = Some(Instant::now());
                     values.extend(self.monitor.read());
