@@ -64,11 +64,17 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
     }
 }
 
+/// The key that was probably meant: one that is spelt nearly so, or one of which it is a part ("warmup").
+pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let part = || known.iter().copied().find(|key| name.len() > 2 && key.contains(name));
+    nearest(name, known).or_else(part)
+}
+
 /// The nearest flag, or all when none is near.
 fn unknown(key: &str, known: &Map<String, Value>) -> Error {
     let keys: Vec<&str> = known.keys().map(String::as_str).collect();
     let error = Error::mistake(format!("no flag is called '--{key}'"));
-    match nearest(key, &keys) {
+    match near(key, &keys) {
         Some(near) => error.with_hint(format!("did you mean '--{near}'?")),
         None => error.with_hint(format!("there are: --{}", keys.join(", --"))),
     }

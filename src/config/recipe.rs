@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::flags::near;
 use super::keys::from_map;
 use crate::data::DatasetOptions;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::nn::LoraConfig;
 use crate::train::TrainOptions;
 
@@ -148,7 +149,7 @@ fn unknown(what: &str, key: &str) -> Error {
     let known = Recipe::keys();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let error = Error::mistake(format!("no setting of {what} is called '{key}'"));
-    match nearest(key, &known) {
+    match near(key, &known) {
         Some(near) => error.with_hint(format!("did you mean '{near}'?")),
         None => error.with_hint(format!("there are: {}", known.join(", "))),
     }

@@ -58,25 +58,52 @@ fn steps(run: &Path) -> Option<u64> {
 #[test]
 fn pieces_become_a_dataset_a_model_its_figures_and_a_solo() {
     let bench = Bench::new();
-    let made = bench.etude(&["prepare", "--midi_dir", "midi", "--output_dir", "data", "--max_seq_len", "24", "--augment"]);
+    let made =
+        bench.etude(&["prepare", "--midi_dir", "midi", "--output_dir", "data", "--max_seq_len", "24", "--augment"]);
     assert!(made.status.success() && out(&made).contains("saved in data"), "{}", err(&made));
     let trained = bench.train(&[
-        "--data-dir", "data", "--output_dir", "run", "--gradient_accumulation_steps", "2", "--mixed_precision", "bf16",
-        "--checkpoint_every", "2", "--eval_every", "3", "--save_total_limit", "3",
+        "--data-dir",
+        "data",
+        "--output_dir",
+        "run",
+        "--gradient_accumulation_steps",
+        "2",
+        "--mixed_precision",
+        "bf16",
+        "--checkpoint_every",
+        "2",
+        "--eval_every",
+        "3",
+        "--save_total_limit",
+        "3",
     ]);
     assert!(trained.status.success() && out(&trained).contains("best_model"), "{}{}", out(&trained), err(&trained));
     assert!(err(&trained).contains("mixed_precision: products stay f32"), "{}", err(&trained));
     for file in ["checkpoint-2", "checkpoint-4", "checkpoint-6", "best_model", "settings.yaml", "config.json"] {
         assert!(bench.path("run").join(file).exists(), "{file}");
     }
-    let measured = bench.etude(&["evaluate", "--checkpoint", "run/best_model", "--data_dir", "data", "--style_takes", "2"]);
+    let measured =
+        bench.etude(&["evaluate", "--checkpoint", "run/best_model", "--data_dir", "data", "--style_takes", "2"]);
     assert!(measured.status.success(), "{}", err(&measured));
     for word in ["perplexity", "note accuracy", "harmonic consistency", " to ", "overlap"] {
         assert!(out(&measured).contains(word), "{word}: {}", out(&measured));
     }
     let played = bench.etude(&[
-        "generate", "--checkpoint", "run/best_model", "--chords", "Cmaj7 Am7", "--output", "output/solo.mid",
-        "--temperature", "0.9", "--num_samples", "2", "--max_length", "20", "--seed", "3",
+        "generate",
+        "--checkpoint",
+        "run/best_model",
+        "--chords",
+        "Cmaj7 Am7",
+        "--output",
+        "output/solo.mid",
+        "--temperature",
+        "0.9",
+        "--num_samples",
+        "2",
+        "--max_length",
+        "20",
+        "--seed",
+        "3",
     ]);
     assert!(played.status.success(), "{}", err(&played));
     assert!(bench.path("output/solo-1.mid").is_file() && bench.path("output/solo-2.mid").is_file());
@@ -109,7 +136,8 @@ fn a_slip_is_named_with_its_remedy_and_another_run_is_not_overwritten() {
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
     let bench = Bench::new();
-    let args = ["train", "--config", "recipe.yaml", "--data_dir", "midi", "--output_dir", "run", "--checkpoint_every", "1"];
+    let args =
+        ["train", "--config", "recipe.yaml", "--data_dir", "midi", "--output_dir", "run", "--checkpoint_every", "1"];
     let mut command = bench.command(&[&args[..], &["--max_steps", "1000000", "--warmup_steps", "0"]].concat());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let begun = Instant::now();
