@@ -124,6 +124,11 @@ impl Recipe {
         keys
     }
 
+    /// What `augment: true` stands for: copies in 12 keys and 3 tempi.
+    pub fn usual_copies() -> Value {
+        json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] })
+    }
+
     /// The default of every key, as a flat map.
     pub fn defaults() -> Map<String, Value> {
         parts().into_iter().flatten().collect()
@@ -158,7 +163,7 @@ fn unknown(what: &str, key: &str) -> Error {
 /// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.
 fn spell_out(augment: &mut Value) {
     match augment {
-        Value::Bool(true) => *augment = json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] }),
+        Value::Bool(true) => *augment = Recipe::usual_copies(),
         Value::Bool(false) | Value::Null => *augment = json!({}),
         _ => {}
     }
