@@ -48,6 +48,15 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
 }
 
 fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) -> Result<()> {
+    let top = key.split('.').next().unwrap_or(key);
+    if default.is_object() && given.get(top).is_some_and(|before| before == &Value::Bool(true) || key == top) {
+        // `--augment --augment.sample 2`, in either order: the switch stands for the map the flag is by itself.
+        let before = std::mem::replace(&mut given[top], default.clone());
+        before.as_object().into_iter().flatten().for_each(|(key, value)| given[top][key] = value.clone());
+        if key == top && value.is_none() {
+            return Ok(());
+        }
+    }
     match value {
         Some(text) if default.is_string() && !key.contains('.') => {
             given[key] = Value::String(text);
@@ -64,11 +73,17 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
     }
 }
 
+/// The key that was probably meant: one that is spelt nearly so, or one of which it is a part ("warmup").
+pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let part = || known.iter().copied().find(|key| name.len() > 2 && key.contains(name));
+    nearest(name, known).or_else(part)
+}
+
 /// The nearest flag, or all when none is near.
 fn unknown(key: &str, known: &Map<String, Value>) -> Error {
     let keys: Vec<&str> = known.keys().map(String::as_str).collect();
     let error = Error::mistake(format!("no flag is called '--{key}'"));
-    match nearest(key, &keys) {
+    match near(key, &keys) {
         Some(near) => error.with_hint(format!("did you mean '--{near}'?")),
         None => error.with_hint(format!("there are: --{}", keys.join(", --"))),
     }
@@ -90,7 +105,7 @@ mod tests {
     use super::*;
 
     fn read(line: &[&str]) -> Result<(Value, Vec<String>)> {
-        let known = json!({ "lr": 1e-4, "max_steps": 5, "chords": "C", "out": "", "top_k": null, "augment": {}, "resume": false, "track": [] });
+        let known = json!({ "lr": 1e-4, "max_steps": 5, "chords": "C", "out": "", "top_k": null, "augment": { "transpose": 1 }, "resume": false, "track": [] });
         let Value::Object(known) = known else { unreachable!("a map") };
         let words: Vec<String> = line.iter().map(ToString::to_string).collect();
         flags(&words, &known).map(|(map, others)| (Value::Object(map), others))
@@ -122,6 +137,9 @@ mod tests {
         assert_eq!(others, ["a"]);
         let (map, others) = read(&["--augment", "--", "--lr"]).expect("known flags");
         assert_eq!((map, others), (json!({ "augment": true }), vec!["--lr".to_string()]));
+        for line in [["--augment", "--augment.sample=2"], ["--augment.sample=2", "--augment"]] {
+            assert_eq!(read(&line).expect("a map").0, json!({ "augment": { "transpose": 1, "sample": 2 } }));
+        }
         assert_eq!(read(&["--track", "jsonl,wandb"]).expect("a list").0, json!({ "track": ["jsonl", "wandb"] }));
         assert_eq!(read(&["--track", "[a]"]).expect("a list").0, json!({ "track": ["a"] }));
         assert_eq!(read(&["--lr", "-1"]).expect("a negative number").0, json!({ "lr": -1 }));

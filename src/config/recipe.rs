@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::flags::near;
 use super::keys::from_map;
 use crate::data::DatasetOptions;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::nn::LoraConfig;
 use crate::train::TrainOptions;
 
@@ -123,6 +124,11 @@ impl Recipe {
         keys
     }
 
+    /// What `augment: true` stands for: copies in 12 keys and 3 tempi.
+    pub fn usual_copies() -> Value {
+        json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] })
+    }
+
     /// The default of every key, as a flat map.
     pub fn defaults() -> Map<String, Value> {
         parts().into_iter().flatten().collect()
@@ -148,7 +154,7 @@ fn unknown(what: &str, key: &str) -> Error {
     let known = Recipe::keys();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let error = Error::mistake(format!("no setting of {what} is called '{key}'"));
-    match nearest(key, &known) {
+    match near(key, &known) {
         Some(near) => error.with_hint(format!("did you mean '{near}'?")),
         None => error.with_hint(format!("there are: {}", known.join(", "))),
     }
@@ -157,7 +163,7 @@ fn unknown(what: &str, key: &str) -> Error {
 /// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.
 fn spell_out(augment: &mut Value) {
     match augment {
-        Value::Bool(true) => *augment = json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] }),
+        Value::Bool(true) => *augment = Recipe::usual_copies(),
         Value::Bool(false) | Value::Null => *augment = json!({}),
         _ => {}
     }

@@ -48,17 +48,20 @@ pub struct Report {
     pub intervals: [Interval; 5],
 }
 
+/// A figure with its name and how it is written.
+type Line = (&'static str, f64, fn(f64) -> String);
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nats = |x: f64| format!("{x:.4}");
         let plain = |x: f64| format!("{x:.2}");
         let share = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
-        let shown: [(&str, f64, &dyn Fn(f64) -> String); 5] = [
-            ("loss", self.loss, &nats),
-            ("perplexity", self.perplexity, &plain),
-            ("note accuracy", self.note_accuracy, &share),
-            ("rhythm accuracy", self.rhythm_accuracy, &share),
-            ("harmonic consistency", self.harmonic_consistency, &share),
+        let shown: [Line; 5] = [
+            ("loss", self.loss, nats),
+            ("perplexity", self.perplexity, plain),
+            ("note accuracy", self.note_accuracy, share),
+            ("rhythm accuracy", self.rhythm_accuracy, share),
+            ("harmonic consistency", self.harmonic_consistency, share),
         ];
         let rows = shown.iter().zip(&self.intervals).map(|((name, value, form), interval)| {
             let known = interval.is_known() && !value.is_nan();

@@ -119,7 +119,10 @@ impl Trainer {
         let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved != Some(self.steps());
         match if unsaved { self.checkpoint().map(|_| ()) } else { Ok(()) } {
             Ok(()) => reason,
-            Err(error) => reason.with_hint(format!("what was done could not be saved: {}", error.message())),
+            Err(error) => match reason.hint().map(String::from) {
+                Some(hint) => reason.with_hint(format!("{hint} (what was done since could not be saved)")),
+                None => reason.with_hint(format!("what was done could not be saved: {}", error.message())),
+            },
         }
     }
 

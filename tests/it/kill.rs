@@ -17,13 +17,13 @@ if latest_checkpoint(out) != "" { run = resume(out) } else {
     let data = dataset(dir, tok, #{ max_seq_len: 24, val: 0.3, seed: 3 });
     let net  = model(#{ vocab_size: tok.vocab_size, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 32 })
         .lora(#{ r: 2, lora_dropout: 0.2 });
-    run = trainer(net, data, #{ lr: 1e-2, batch_size: 2, gradient_accumulation_steps: 2, max_steps: 400, warmup_steps: 5, eval_every: 50,
+    run = trainer(net, data, #{ lr: 1e-2, batch_size: 2, gradient_accumulation_steps: 2, max_steps: 160, warmup_steps: 5, eval_every: 50,
         eval_batches: 1, checkpoint_every: 4, save_total_limit: 2, ema: 0.9, bits: 8, out: out });
 }
 run.fit();
 let text = "";
-for loss in run.history.losses { text += `${loss}\n` }
-for loss in run.history.val_losses { text += `held out ${loss}\n` }
+for loss in run.history.losses { text += `${loss}` + "\n" }
+for loss in run.history.val_losses { text += `held out ${loss}` + "\n" }
 write(out + "/losses.txt", text);
 "#;
 
@@ -59,16 +59,16 @@ fn a_run_killed_twenty_times_has_the_losses_of_one_that_never_stopped() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let took = began.elapsed();
     let wanted = losses(&whole).expect("the losses are written");
-    assert_eq!(wanted.lines().count(), 400 + 8);
+    assert_eq!(wanted.lines().count(), 160 + 4);
 
     let (mut kills, mut state) = (0, 0x2545_f491_4f6c_dd1d_u64);
     while losses(&part).is_none() {
         let mut child = begin(dir.path(), &part);
         if kills < KILLS {
-            // Anywhere from the start of the program to a tenth of the whole run.
+            // Anywhere from the start of the program to a sixteenth of the whole run.
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             let share = (state >> 40) as f64 / (1_u64 << 24) as f64;
-            std::thread::sleep(Duration::from_millis(5) + took.mul_f64(0.1 * share));
+            std::thread::sleep(Duration::from_millis(5) + took.mul_f64(0.0625 * share));
             kills += usize::from(child.try_wait().expect("asked").is_none());
             child.kill().expect("SIGKILL");
             child.wait().expect("reaped");

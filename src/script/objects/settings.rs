@@ -77,6 +77,7 @@ fn recipe(words: &[String], more: &Map) -> Result<Value> {
     for key in ["config", "out", "output_dir", "data_dir", "wandb_project"] {
         known.insert(key.into(), Value::String(String::new())); // names may look like numbers
     }
+    known.insert("augment".into(), Recipe::usual_copies());
     known.extend(more.clone());
     let (mut given, others) = config::flags(words, &known)?;
     let (file, mut settings) = match given.remove("config") {
