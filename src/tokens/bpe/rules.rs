@@ -1,6 +1,7 @@
 //! Which learned token may follow: the grammar of the base tokens it stands for, the places where words begin, and the
 //! way BPE spells a word.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::harmony::ChordAt;
@@ -13,6 +14,10 @@ const EOS: u32 = 2;
 
 /// Whether a base token may follow: for sampling, or for judging.
 type May = fn(&Automaton, u32) -> bool;
+
+/// What is done with a token that may follow and the state it leads to; a break ends the search.
+trait Paint: FnMut(u32, &State) -> ControlFlow<()> {}
+impl<F: FnMut(u32, &State) -> ControlFlow<()>> Paint for F {}
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -83,22 +88,35 @@ impl Rules {
         mask.fill(false);
         let mut base = vec![false; self.bpe.base as usize];
         self.state.base.allow(&mut base);
-        let mut paint = |id: u32| {
+        let mut allow = |id: u32| {
             if let Some(allowed) = mask.get_mut(id as usize) {
                 *allowed = true;
             }
         };
-        let root = self.bpe.trie.root(false);
-        self.paint(root, &base, self.state.marked, Automaton::samples, &mut |id| {
-            if self.joins(id) {
-                paint(id)
+        // Tokens after which BPE would spell nothing that the grammar takes: they are for when there are no others.
+        let mut blind = Vec::new();
+        let mut see = |id: u32, then: &State| {
+            if self.leads_on(id, then) {
+                allow(id);
+            } else {
+                blind.push(id);
             }
+            ControlFlow::Continue(())
+        };
+        let root = self.bpe.trie.root(false);
+        let _ = self.paint(root, &base, self.state.marked, Automaton::samples, &mut |id, then| {
+            if self.joins(id) { see(id, then) } else { ControlFlow::Continue(()) }
         });
         if !self.state.marked && self.bpe.marks {
             let root = self.bpe.trie.root(true);
-            self.paint(root, &base, true, Automaton::samples, &mut paint);
+            let _ = self.paint(root, &base, true, Automaton::samples, &mut see);
             if let Some(mark) = root.token.filter(|&mark| self.begins(&base, Automaton::samples, mark)) {
-                paint(mark);
+                allow(mark);
+            }
+        }
+        if !mask.contains(&true) {
+            for id in blind {
+                mask[id as usize] = true;
             }
         }
         if !mask.contains(&true) {
@@ -107,22 +125,40 @@ impl Rules {
         }
     }
 
+    /// Whether something that BPE would spell so can follow `id`, which led to `then`.
+    fn leads_on(&self, id: u32, then: &State) -> bool {
+        let bpe = &self.bpe;
+        bpe.trie.root(false).next.iter().filter(|&(&base, _)| then.base.samples(base)).any(|(&base, node)| {
+            let begins = bpe.marks && !bpe.alone[base as usize] && then.after(base, true, bpe).is_some();
+            begins
+                || then.after(base, false, bpe).is_some_and(|after| {
+                    let mut stop = |next: u32, _: &State| {
+                        let spelled = bpe.alone[base as usize] || bpe.canonical(id, next);
+                        if spelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    };
+                    descend(node, &after, bpe, Automaton::samples, &mut stop).is_break()
+                })
+        })
+    }
+
     /// Calls `paint` with the tokens under the root of a trie that may stand here, as far as the grammar of the base
     /// and the cuts go; `base` are the base tokens that may, `may` says it of those that follow them.
-    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
+    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl Paint) -> ControlFlow<()> {
         for (&id, node) in root.next.iter().filter(|&(&id, _)| base[id as usize]) {
             if let Some(then) = self.state.after(id, marked, &self.bpe) {
-                descend(node, &then, &self.bpe, may, paint);
+                descend(node, &then, &self.bpe, may, paint)?;
             }
         }
+        ControlFlow::Continue(())
     }
 
     /// Whether a word may begin with the bare mark and one of these base tokens.
     fn begins(&self, base: &[bool], may: May, mark: u32) -> bool {
-        let mut any = false;
         let root = self.bpe.trie.root(false);
-        self.paint(root, base, true, may, &mut |id| any = any || self.bpe.canonical(mark, id));
-        any
+        let mut stop = |id: u32, _: &State| {
+            if self.bpe.canonical(mark, id) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        self.paint(root, base, true, may, &mut stop).is_break()
     }
 
     /// Whether BPE would leave `id` as it is behind the last id of its word.
@@ -206,15 +242,16 @@ impl Rules {
 }
 
 /// Calls `paint` with the token of a node and those below it that the grammar leads to.
-fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
+fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl Paint) -> ControlFlow<()> {
     if let Some(token) = node.token {
-        paint(token);
+        paint(token, state)?;
     }
     for (&id, child) in &node.next {
         if may(&state.base, id)
             && let Some(then) = state.after(id, false, bpe)
         {
-            descend(child, &then, bpe, may, paint);
+            descend(child, &then, bpe, may, paint)?;
         }
     }
+    ControlFlow::Continue(())
 }
