@@ -17,7 +17,7 @@ pub fn bars(title: &str, counts: &[(String, f64)]) -> String {
     let (wide, high) = (SIZE.0 - LEFT - RIGHT, SIZE.1 - TOP - BOTTOM);
     let most = counts.iter().map(|(_, n)| *n).filter(|n| n.is_finite()).fold(0.0, f64::max);
     let mut svg = Svg::new(SIZE.0, SIZE.1);
-    svg.styled(LEFT, 12.0, Anchor::Start, 11.5, " font-weight=\"600\"", title);
+    svg.styled((LEFT, 12.0), Anchor::Start, 11.5, " font-weight=\"600\"", title);
     let y = |n: f64| TOP + high * (1.0 - if most > 0.0 { n / most } else { 0.0 });
     let mut rules = String::new();
     for number in ticks(0.0, most.max(1.0), 3).into_iter().filter(|n| *n <= most) {

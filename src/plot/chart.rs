@@ -21,11 +21,11 @@ pub fn chart(bars: &[Vec<String>]) -> String {
         if i + 1 == bars.len() {
             thick += format!("M{} {}v{}", Px(x + BAR.0 - 3.5), Px(y), Px(BAR.1)).as_str();
         }
-        svg.styled(x + 4.0, y + 10.0, Anchor::Start, 8.0, " opacity=\".55\"", &(i + 1).to_string());
+        svg.styled((x + 4.0, y + 10.0), Anchor::Start, 8.0, " opacity=\".55\"", &(i + 1).to_string());
         let each = (BAR.0 - 16.0) / chords.len().max(1) as f64;
         for (j, name) in chords.iter().enumerate() {
             let size = (each / (0.66 * name.chars().count().max(1) as f64)).clamp(7.0, 19.0);
-            svg.styled(x + 12.0 + each * j as f64, y + 31.0, Anchor::Start, size, " font-weight=\"600\"", name);
+            svg.styled((x + 12.0 + each * j as f64, y + 31.0), Anchor::Start, size, " font-weight=\"600\"", name);
         }
     }
     svg.rules(&strokes, 0.55);

@@ -84,12 +84,12 @@ fn axes(svg: &mut Svg, frame: &Frame, numbers: &[f64]) {
 fn names(svg: &mut Svg, figure: &Figure, frame: &Frame, (title, size): (f64, (f64, f64))) {
     let middle = (frame.left + frame.right) / 2.0;
     if !figure.title.is_empty() {
-        svg.styled(middle, 20.0, Anchor::Middle, 15.0, " font-weight=\"600\"", &figure.title);
+        svg.styled((middle, 20.0), Anchor::Middle, 15.0, " font-weight=\"600\"", &figure.title);
     }
     svg.text(middle, size.1 - 8.0, Anchor::Middle, 12.0, &figure.x_label);
     let centre = (frame.top + frame.bottom) / 2.0;
     let turned = format!(" transform=\"rotate(-90 14 {})\"", Px(centre));
-    svg.styled(14.0, centre, Anchor::Middle, 12.0, &turned, &figure.y_label);
+    svg.styled((14.0, centre), Anchor::Middle, 12.0, &turned, &figure.y_label);
     let mut x = frame.left;
     for (index, (name, _)) in figure.series.iter().enumerate().filter(|(_, (name, _))| !name.is_empty()) {
         let wide = 7.0 * name.chars().count() as f64 + 36.0;

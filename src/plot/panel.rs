@@ -70,7 +70,7 @@ impl Panel {
     pub fn svg(&self) -> String {
         let drawn = self.losses.iter().any(|l| l.is_finite());
         let mut svg = Svg::new(SIZE.0, if drawn { SIZE.1 } else { 50.0 });
-        svg.styled(8.0, 18.0, Anchor::Start, 14.0, " font-weight=\"600\"", &self.state);
+        svg.styled((8.0, 18.0), Anchor::Start, 14.0, " font-weight=\"600\"", &self.state);
         svg.text(SIZE.0 - 8.0, 18.0, Anchor::End, 12.0, &self.count());
         let wide = SIZE.0 - 16.0;
         svg.rect((8.0, 25.0), (wide, 6.0), " rx=\"3\" fill-opacity=\".15\"");

@@ -163,7 +163,7 @@ impl Drawing<'_> {
             if pitch % 12 == 0 {
                 let below = y + keys.pixels;
                 let _ = write!(octaves, "M{LEFT} {}h{}", Px(below), Px(width));
-                svg.styled(LEFT - 5.0, below - keys.pixels / 2.0 + 3.2, Anchor::End, 9.0, "", &pitch_name(pitch));
+                svg.styled((LEFT - 5.0, below - keys.pixels / 2.0 + 3.2), Anchor::End, 9.0, "", &pitch_name(pitch));
             }
         }
         svg.raw(format_args!("<path d=\"{black}\" fill-opacity=\".055\"/>"));
@@ -178,8 +178,7 @@ impl Drawing<'_> {
         let numbers = thinned(inside.len(), width / 40.0);
         for (number, bar) in inside.iter().step_by(numbers).filter(|(_, bar)| self.x(*bar) < LEFT + width - 12.0) {
             svg.styled(
-                self.x(*bar) + 2.0,
-                bottom - 2.5,
+                (self.x(*bar) + 2.0, bottom - 2.5),
                 Anchor::Start,
                 7.5,
                 " opacity=\".55\"",
@@ -193,7 +192,7 @@ impl Drawing<'_> {
             let x = self.x(i * step);
             let anchor = if x < LEFT + 10.0 { Anchor::Start } else { Anchor::Middle };
             if x < WIDTH - 16.0 {
-                svg.styled(x, bottom + 11.5, anchor, 9.0, " opacity=\".8\"", &moment(i * step, step, self.end));
+                svg.styled((x, bottom + 11.5), anchor, 9.0, " opacity=\".8\"", &moment(i * step, step, self.end));
             }
             i += 1.0;
         }
@@ -212,7 +211,7 @@ impl Drawing<'_> {
             if x < free || x + wide > WIDTH {
                 continue;
             }
-            svg.styled(x + 1.5, self.system.pixels.0 - 4.0, Anchor::Start, 11.0, " font-weight=\"600\"", &name);
+            svg.styled((x + 1.5, self.system.pixels.0 - 4.0), Anchor::Start, 11.0, " font-weight=\"600\"", &name);
             let _ = write!(strokes, "M{} {}v5", Px(x), Px(self.system.pixels.0 - 5.0));
             free = x + wide + 7.0;
         }
@@ -284,11 +283,11 @@ fn color(class: usize) -> String {
 fn legend(svg: &mut Svg, y: f64) {
     let (wide, y) = (12.0, y - 4.0);
     let x = WIDTH - RIGHT - 26.0 - wide * CLASSES as f64;
-    svg.styled(x - 5.0, y + 7.0, Anchor::End, 9.0, " opacity=\".8\"", "velocity: soft");
+    svg.styled((x - 5.0, y + 7.0), Anchor::End, 9.0, " opacity=\".8\"", "velocity: soft");
     for class in 0..CLASSES {
         svg.rect((x + wide * class as f64, y), (wide - 1.0, 8.0), &format!(" fill=\"{}\"", color(class)));
     }
-    svg.styled(WIDTH - RIGHT - 22.0, y + 7.0, Anchor::Start, 9.0, " opacity=\".8\"", "loud");
+    svg.styled((WIDTH - RIGHT - 22.0, y + 7.0), Anchor::Start, 9.0, " opacity=\".8\"", "loud");
 }
 
 #[cfg(test)]

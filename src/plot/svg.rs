@@ -45,11 +45,11 @@ impl Svg {
     }
 
     pub(super) fn text(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, text: &str) {
-        self.styled(x, y, anchor, size, "", text);
+        self.styled((x, y), anchor, size, "", text);
     }
 
     /// Text with more attributes, such as ` opacity=".7"`.
-    pub(super) fn styled(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, style: &str, text: &str) {
+    pub(super) fn styled(&mut self, (x, y): (f64, f64), anchor: Anchor, size: f64, style: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",

@@ -18,9 +18,9 @@ pub(crate) struct Facts {
     /// The value in one line; empty when only the type is known.
     pub(crate) line: String,
     /// What a map holds.
-    pub(crate) keys: Vec<(String, Facts)>,
+    pub(crate) keys: Vec<(String, Self)>,
     /// The first items of an array.
-    pub(crate) items: Vec<Facts>,
+    pub(crate) items: Vec<Self>,
 }
 
 impl Facts {

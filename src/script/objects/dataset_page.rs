@@ -65,7 +65,7 @@ fn histograms(split: &data::Split, tokenizer: &Tokenizer, stats: &data::Stats) -
     let mut all = vec![plot::bars("tokens of each kind", &kinds)];
     let heard = |p: &f64| *p > 0.0;
     if let (Some(low), Some(high)) = (pitches.iter().position(heard), pitches.iter().rposition(heard)) {
-        let name = |pitch: usize| if pitch % 12 == 0 { plot::pitch_name(pitch as u8) } else { String::new() };
+        let name = |pitch: usize| if pitch.is_multiple_of(12) { plot::pitch_name(pitch as u8) } else { String::new() };
         let counts: Vec<(String, f64)> = (low..=high).map(|pitch| (name(pitch), pitches[pitch])).collect();
         all.push(plot::bars(&format!("notes of each pitch{of}"), &counts));
     }

@@ -57,7 +57,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("sample_every", "steps between takes, written to samples/ in the run's folder (0: never)"),
     ("sample_chords", "chords the takes are over (none)"),
     ("sample_tokens", "tokens of a take (256)"),
-    ("out", "folder of the run; nothing is written without; also output_dir"),
+    ("output_dir", "folder of the run; nothing is written without; also out"),
     ("track", "where the course of the run goes beside JSON lines: [\"tensorboard\", \"wandb\", \"mlflow\"]"),
     ("wandb_project", "its project in Weights & Biases; naming one adds the sink"),
     ("seed", "order of batches and dropout (the session's when absent)"),

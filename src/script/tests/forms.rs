@@ -49,7 +49,7 @@ fn every_object_has_forms_for_notebooks() {
         ("data", &[html]),
         ("net", &[html]),
         ("net.qlora(#{ r: 2 })", &[html]),
-        ("net.weights(\"model.embed_tokens\")", &[svg, html]),
+        ("net.weights(\"model.embed_tokens.weight\")", &[svg, html]),
         ("evaluate(net, data.val)", &[html]),
         ("plot([1, 4, 9], #{ title: \"<a & b>\" })", &[svg, html]),
         ("song.notes", &[html]),
@@ -93,9 +93,9 @@ fn a_long_piece_stays_small_and_says_what_is_missing() {
 #[test]
 fn an_empty_score_is_shown_and_heard() {
     let mut session = studio(Host::silent());
-    assert!(!shown(&mut session, "song.slice(0, 0)").forms.contains_key("image/svg+xml"));
-    assert!(shown(&mut session, "song.slice(0, 0).audio()").forms.contains_key("text/html"));
-    assert!(session.eval("song.slice(0, 0).plot().save(\"x.png\")").is_err());
+    assert!(!shown(&mut session, "tok.decode([])").forms.contains_key("image/svg+xml"));
+    assert!(shown(&mut session, "tok.decode([]).audio()").forms.contains_key("text/html"));
+    assert!(session.eval("tok.decode([]).plot().save(\"x.png\")").is_err());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Which learned token may follow: the grammar of the base tokens it stands for, the places where words begin, and the
 //! way BPE spells a word.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::harmony::ChordAt;
@@ -14,10 +13,6 @@ const EOS: u32 = 2;
 
 /// Whether a base token may follow: for sampling, or for judging.
 type May = fn(&Automaton, u32) -> bool;
-
-/// What is done with a token that may follow and the state it leads to; a break ends the search.
-trait Paint: FnMut(u32, &State) -> ControlFlow<()> {}
-impl<F: FnMut(u32, &State) -> ControlFlow<()>> Paint for F {}
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -88,77 +83,46 @@ impl Rules {
         mask.fill(false);
         let mut base = vec![false; self.bpe.base as usize];
         self.state.base.allow(&mut base);
-        let mut allow = |id: u32| {
+        let mut paint = |id: u32| {
             if let Some(allowed) = mask.get_mut(id as usize) {
                 *allowed = true;
             }
         };
-        // Tokens after which BPE would spell nothing that the grammar takes: they are for when there are no others.
-        let mut blind = Vec::new();
-        let mut see = |id: u32, then: &State| {
-            if self.leads_on(id, then) {
-                allow(id);
-            } else {
-                blind.push(id);
-            }
-            ControlFlow::Continue(())
-        };
         let root = self.bpe.trie.root(false);
-        let _ = self.paint(root, &base, self.state.marked, Automaton::samples, &mut |id, then| {
-            if self.joins(id) { see(id, then) } else { ControlFlow::Continue(()) }
+        self.paint(root, &base, self.state.marked, Automaton::samples, &mut |id| {
+            if self.joins(id) {
+                paint(id)
+            }
         });
         if !self.state.marked && self.bpe.marks {
             let root = self.bpe.trie.root(true);
-            let _ = self.paint(root, &base, true, Automaton::samples, &mut see);
+            self.paint(root, &base, true, Automaton::samples, &mut paint);
             if let Some(mark) = root.token.filter(|&mark| self.begins(&base, Automaton::samples, mark)) {
-                allow(mark);
+                paint(mark);
             }
         }
-        if !mask.contains(&true) {
-            for id in blind {
-                mask[id as usize] = true;
-            }
+        if !(0..).zip(mask.iter()).any(|(id, &allowed)| allowed && id != EOS) {
+            // Nothing but the end is left that BPE would spell so: better another spelling than no way on.
+            mask.iter_mut().zip(base).for_each(|(allowed, base)| *allowed |= base);
         }
-        if !mask.contains(&true) {
-            // Nothing is left that BPE would spell so: better another spelling than no way on.
-            mask.iter_mut().zip(base).for_each(|(allowed, base)| *allowed = base);
-        }
-    }
-
-    /// Whether something that BPE would spell so can follow `id`, which led to `then`.
-    fn leads_on(&self, id: u32, then: &State) -> bool {
-        let bpe = &self.bpe;
-        bpe.trie.root(false).next.iter().filter(|&(&base, _)| then.base.samples(base)).any(|(&base, node)| {
-            let begins = bpe.marks && !bpe.alone[base as usize] && then.after(base, true, bpe).is_some();
-            begins
-                || then.after(base, false, bpe).is_some_and(|after| {
-                    let mut stop = |next: u32, _: &State| {
-                        let spelled = bpe.alone[base as usize] || bpe.canonical(id, next);
-                        if spelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    };
-                    descend(node, &after, bpe, Automaton::samples, &mut stop).is_break()
-                })
-        })
     }
 
     /// Calls `paint` with the tokens under the root of a trie that may stand here, as far as the grammar of the base
     /// and the cuts go; `base` are the base tokens that may, `may` says it of those that follow them.
-    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl Paint) -> ControlFlow<()> {
+    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
         for (&id, node) in root.next.iter().filter(|&(&id, _)| base[id as usize]) {
             if let Some(then) = self.state.after(id, marked, &self.bpe) {
-                descend(node, &then, &self.bpe, may, paint)?;
+                descend(node, &then, &self.bpe, may, paint);
             }
         }
-        ControlFlow::Continue(())
     }
 
     /// Whether a word may begin with the bare mark and one of these base tokens.
     fn begins(&self, base: &[bool], may: May, mark: u32) -> bool {
+        let mut any = false;
         let root = self.bpe.trie.root(false);
-        let mut stop = |id: u32, _: &State| {
-            if self.bpe.canonical(mark, id) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        self.paint(root, base, true, may, &mut stop).is_break()
+        self.paint(root, base, true, may, &mut |id| any = any || self.bpe.canonical(mark, id));
+        any
     }
 
     /// Whether BPE would leave `id` as it is behind the last id of its word.
@@ -198,11 +162,11 @@ impl Rules {
         true
     }
 
-    /// Whether nothing may follow but another spelling.
+    /// Whether nothing may follow but the end or another spelling.
     fn stuck(&self) -> bool {
         let mut mask = vec![false; self.bpe.len()];
         self.allow(&mut mask);
-        !(0..).zip(&mask).any(|(id, &allowed)| allowed && self.spells(id))
+        !(0..).zip(&mask).any(|(id, &allowed)| id != EOS && allowed && self.spells(id))
     }
 
     pub(crate) fn push(&mut self, id: u32) {
@@ -242,16 +206,15 @@ impl Rules {
 }
 
 /// Calls `paint` with the token of a node and those below it that the grammar leads to.
-fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl Paint) -> ControlFlow<()> {
+fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
     if let Some(token) = node.token {
-        paint(token, state)?;
+        paint(token);
     }
     for (&id, child) in &node.next {
         if may(&state.base, id)
             && let Some(then) = state.after(id, false, bpe)
         {
-            descend(child, &then, bpe, may, paint)?;
+            descend(child, &then, bpe, may, paint);
         }
     }
-    ControlFlow::Continue(())
 }
