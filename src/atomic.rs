@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+/// How a file is called, at first, while it is written.
+pub(crate) const FRESH: &str = ".etude-";
+
 /// Writes `bytes` to `path`: first beside it under another name, then moved over it, so that a crash or a full disk
 /// never leaves half a file, nor loses the one that was there.
 ///
@@ -15,7 +18,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let refused = |source| Error::io("cannot write", path, source);
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".etude-");
+    builder.prefix(FRESH);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// Makes a folder and those above it.
@@ -97,6 +98,8 @@ pub(super) fn mend(parent: &Path) {
             let _ = if target.exists() { std::fs::remove_dir_all(path) } else { std::fs::rename(path, target) };
         } else if name.starts_with(FRESH) {
             let _ = std::fs::remove_dir_all(path);
+        } else if name.starts_with(atomic::FRESH) {
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -96,12 +96,12 @@ pub(super) fn register(kit: &mut Kit) {
     runs.get("names -> array", "The names of the runs.", |r: &mut Runs| {
         r.0.all.iter().map(|run| Dynamic::from(run.name.clone())).collect::<rhai::Array>()
     });
-    runs.method(
+    runs.index(
         "[](index: int) -> map",
         "One of them: name, id, folder, status, step, config, last.",
         |r: &mut Runs, index: i64| -> Fallible<Map> { Ok(map(&r.0.all[place("run", index, r.0.all.len())?])) },
     );
-    runs.method("[](name: string) -> map", "The run of this name.", |r: &mut Runs, name: &str| -> Fallible<Map> {
+    runs.index("[](name: string) -> map", "The run of this name.", |r: &mut Runs, name: &str| -> Fallible<Map> {
         Ok(map(r.0.get(name)?))
     });
     runs.method(
