@@ -9,7 +9,7 @@ use crate::error::{Error, Result, nearest};
 ///
 /// `known` says which flags there are and what they are when absent: where that is a text, what is given is taken as it
 /// stands; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
-/// true, `a.b` reaches into the map `a`, and `--` ends the flags.
+/// true, a switch takes no word but `true` and `false`, `a.b` reaches into the map `a`, and `--` ends the flags.
 ///
 /// # Errors
 /// An unknown flag is refused with the nearest known one, a flag without its value is named.
@@ -37,6 +37,10 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
         };
         let value = match inline {
             Some(value) => Some(value),
+            // A switch takes no word but its value.
+            None if default.is_boolean() && key == top => {
+                words.next_if(|next| ["true", "false"].contains(&next.as_str())).cloned()
+            }
             None => words.next_if(|next| !next.starts_with("--")).cloned(),
         };
         take(&mut given, &key, default, value)?;
