@@ -19,7 +19,9 @@ fn every_script_runs_to_its_end() {
     assert_eq!(files.len(), SCRIPTS, "{files:?}");
     let out = tempfile::tempdir().expect("there is room");
     for file in files {
-        let arguments = [out.path().display().to_string()];
+        let folder = out.path().join(file.file_stem().expect("a name"));
+        std::fs::create_dir(&folder).expect("made");
+        let arguments = [folder.display().to_string()];
         let (result, exit) = on_big_stack(|| {
             let mut session = Session::new(Host::silent());
             session.set_args(&arguments);
