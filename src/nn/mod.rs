@@ -9,6 +9,7 @@ mod init;
 mod lora;
 mod model;
 pub mod ops;
+mod precision;
 pub mod quant;
 mod weights;
 
@@ -17,4 +18,5 @@ pub use config::ModelConfig;
 pub use device::device;
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
+pub use precision::Precision;
 pub use weights::Dtype;

@@ -94,6 +94,14 @@ impl<'a> Disjoint<'a> {
         Self { start: values.as_mut_ptr().cast(), len: values.len(), life: PhantomData }
     }
 
+    /// `len` elements from `start` on.
+    ///
+    /// # Safety
+    /// They are there for as long as the handle lives, and no one else uses them.
+    pub(super) unsafe fn raw(start: *mut f32, len: usize) -> Self {
+        Self { start, len, life: PhantomData }
+    }
+
     /// Where the part that begins at `offset` and spans `len` elements begins.
     ///
     /// # Panics
