@@ -11,6 +11,7 @@ mod model;
 pub mod ops;
 mod precision;
 pub mod quant;
+mod tape;
 mod weights;
 
 pub use cache::Cache;
@@ -19,4 +20,5 @@ pub use device::device;
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
 pub use precision::Precision;
+pub use tape::Tape;
 pub use weights::Dtype;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Parameter, Pass, Precision};
+use crate::nn::{Model, Parameter, Pass, Precision, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::counts;
@@ -229,7 +229,8 @@ impl Trainer {
             let (mean, grads) = Grads::recomputed(&self.model, batch, pass)?;
             return Ok((mean, Back::Done(grads)));
         }
-        Ok((self.model.loss(batch, pass)?, Back::Ahead))
+        let (mean, tape) = self.model.taped_loss(batch, pass)?;
+        Ok((mean, Back::Ahead(tape)))
     }
 
     fn no_number(&mut self, what: &str, step: u64, value: f64) -> Error {
@@ -243,7 +244,7 @@ impl Trainer {
 
 /// Whether the gradients of a loss are known.
 enum Back {
-    Ahead,
+    Ahead(Tape),
     Done(Grads),
 }
 
@@ -253,7 +254,7 @@ impl Back {
         match self {
             Self::Done(grads) if share < 1.0 => grads.scale(share),
             Self::Done(grads) => Ok(grads),
-            Self::Ahead => Grads::backward(&if share < 1.0 { (loss * share)? } else { loss }, parameters),
+            Self::Ahead(tape) => Grads::rewind(tape, &loss, share, parameters),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// What kind of attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -54,7 +55,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &
             sizes.keys, sizes.time
         )));
     }
-    Ok(q.apply_op3(&k, &v, Attention { sizes, sums: OnceLock::new(), interrupt: i.clone() })?)
+    Ok(tape::apply3(&q, &k, &v, Attention { sizes, sums: OnceLock::new(), interrupt: i.clone() })?)
 }
 
 struct Attention {

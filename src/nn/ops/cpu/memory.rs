@@ -7,6 +7,7 @@ use std::ops::{Deref, Range};
 use candle_core::{CpuStorage, DType, Device, Layout, Storage, StorageRef, Tensor};
 
 use crate::error::{Error, Result};
+use crate::nn::tape;
 
 /// Makes a tensor fit for the CPU path of the op called `op`: f32, on the CPU, contiguous (copied only if it is not).
 ///
@@ -20,7 +21,7 @@ pub(in crate::nn) fn input(x: &Tensor, op: &str) -> Result<Tensor> {
         return Err(Error::mistake(format!("{op} has no GPU kernel in this build"))
             .with_hint("move the model to the CPU: device(\"cpu\")"));
     }
-    Ok(x.contiguous()?)
+    Ok(tape::apply_contiguous(x)?)
 }
 
 /// The values of a contiguous f32 storage.

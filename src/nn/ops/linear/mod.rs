@@ -25,6 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
+use crate::nn::tape;
 
 /// A weight (out, in) that does not train.
 #[derive(Debug, Clone)]
@@ -69,7 +70,7 @@ pub fn linear(x: &Tensor, w: &Tensor, precision: Precision, interrupt: &Interrup
     interrupt.check()?;
     let (x, w) = (input(x, "linear")?, input(w, "linear")?);
     fits(&x, w.dims2()?)?;
-    Ok(x.apply_op2(&w, Linear { precision, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() })?)
 }
 
 /// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W is frozen, and its dequantised
@@ -93,7 +94,7 @@ pub fn lora_linear(
         Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
     };
     let frozen = FrozenLinear { weight, shape: (out, wide), precision, interrupt: interrupt.clone() };
-    let Some(adapter) = adapter else { return Ok(x.apply_op1(frozen)?) };
+    let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
     let (rank, a_in) = a.dims2()?;
     if a_in != wide || b.dims2()? != (out, rank) {
@@ -107,7 +108,8 @@ pub fn lora_linear(
         Some((share, seed)) => Dropout::new(share, seed)?,
         None => None,
     };
-    Ok(x.apply_op3(
+    Ok(tape::apply3(
+        &x,
         &a,
         &b,
         LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout, squeezed: OnceLock::new() },
@@ -157,14 +159,14 @@ impl CustomOp2 for Linear {
         check(&self.interrupt)?;
         let (shape, dy) = (w.dims2()?, dy.contiguous()?);
         let (dy, rows) = (floats(&dy)?, rows(x.layout()));
-        let dx = match x.track_op() {
+        let dx = match tape::wants(x) {
             true => {
                 let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
                 Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             }
             false => None,
         };
-        let dw = match w.track_op() {
+        let dw = match tape::wants(w) {
             true => {
                 let dw = cpu::weight_gradient(&dy, rows, &floats(x)?, shape, self.precision);
                 Some(Tensor::from_vec(dw, shape, w.device())?)
@@ -265,7 +267,7 @@ impl CustomOp3 for LoraLinear {
         let (shape, precision) = (self.frozen.shape, self.frozen.precision);
         let u = self.squeezed.get().ok_or_else(|| candle_core::Error::msg("lora_linear: backward before forward"))?;
         let v = cpu::gradient_of_squeezed(&dy, rows, shape.0, &low);
-        let dx = match x.track_op() {
+        let dx = match tape::wants(x) {
             true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape, Some((&low, &v)), precision))?),
             false => None,
         };
