@@ -22,6 +22,7 @@ pub use adamw::{AdamWStep, adamw_step, square_norm};
 pub use add::add;
 pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionShape, attention};
+pub use cpu::keep_freed_memory;
 pub use cross_entropy::cross_entropy;
 pub use embedding::embedding;
 pub use linear::{Adapter, Frozen, linear, lora_linear};

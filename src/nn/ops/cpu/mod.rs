@@ -28,6 +28,7 @@ mod tiled {
 }
 
 pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
+pub use memory::keep_freed_memory;
 pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
 pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};

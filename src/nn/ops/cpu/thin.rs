@@ -46,8 +46,8 @@ mod x86 {
 
     use super::{Disjoint, Mat};
 
-    /// Rows that are gone through before the next columns, so that both operands stay in a cache.
-    const ROWS: usize = 128;
+    /// Rows that are fetched ahead.
+    const AHEAD: usize = 16;
 
     pub(super) fn available() -> bool {
         std::is_x86_feature_detected!("avx512f")
@@ -58,63 +58,52 @@ mod x86 {
     /// # Safety
     /// No one else may touch these columns meanwhile.
     pub(super) unsafe fn columns(v: Mat<'_>, x: Mat<'_>, columns: Range<usize>, out: &Disjoint<'_>) {
-        for first in (0..v.rows).step_by(ROWS) {
-            let rows = first..v.rows.min(first + ROWS);
-            for column in columns.clone().step_by(32) {
-                let width = (columns.end - column).min(32);
-                let mut i = 0;
-                while i < v.cols {
-                    let left = (&v.data[i..], v.row);
-                    let right = (&x.data[column..], x.row, width);
-                    let out = out.at(i * x.cols + column, 1);
-                    // SAFETY: the caller asked for AVX-512F and owns these columns; each call takes as many rows of
-                    // the result as are left at least.
-                    i += unsafe {
-                        match v.cols - i {
-                            8.. => block::<8>(left, right, rows.clone(), (out, x.cols)),
-                            4..8 => block::<4>(left, right, rows.clone(), (out, x.cols)),
-                            _ => block::<1>(left, right, rows.clone(), (out, x.cols)),
-                        }
-                    };
+        let mut row = 0;
+        while row < v.rows {
+            let (left, right) = ((&v.data[row * v.row..], v.row, v.cols), (&x.data[row * x.row..], x.row, x.cols));
+            // SAFETY: the caller asked for AVX-512F and owns these columns; each call takes as many rows as are left at
+            // least.
+            row += unsafe {
+                match v.rows - row {
+                    8.. => rows::<8>(left, right, columns.clone(), out),
+                    4..8 => rows::<4>(left, right, columns.clone(), out),
+                    _ => rows::<1>(left, right, columns.clone(), out),
                 }
-            }
+            };
         }
     }
 
-    /// R rows of the result, up to 32 columns; gives R.
+    /// Adds the products of R rows of both operands: the result is loaded and stored once for R multiplications; gives R.
     ///
     /// # Safety
-    /// `out` has R rows of the given width, a stride apart.
+    /// As [`columns`], on a machine with AVX-512F.
     #[target_feature(enable = "avx512f")]
-    unsafe fn block<const R: usize>(
-        (v, v_row): (&[f32], usize),
-        (x, x_row, width): (&[f32], usize, usize),
-        rows: Range<usize>,
-        (out, stride): (*mut f32, usize),
+    unsafe fn rows<const R: usize>(
+        (v, v_row, count): (&[f32], usize, usize),
+        (x, x_row, wide): (&[f32], usize, usize),
+        columns: Range<usize>,
+        out: &Disjoint<'_>,
     ) -> usize {
-        let last = rows.end - 1;
-        assert!(v.len() >= last * v_row + R && x.len() >= last * x_row + width);
-        let mask = |j: usize| ((1u32 << width.saturating_sub(16 * j).min(16)) - 1) as __mmask16;
-        let masks = [mask(0), mask(1)];
-        // SAFETY: the ends of `v` and `x` were checked above, masks leave out what is beyond the width, and the caller
-        // promises `out`.
-        unsafe {
-            let place = |i: usize, j: usize| out.wrapping_add(i * stride + 16 * j);
-            let mut sums: [[__m512; 2]; R] =
-                std::array::from_fn(|i| std::array::from_fn(|j| _mm512_maskz_loadu_ps(masks[j], place(i, j))));
-            for row in rows {
-                let x = x.as_ptr().add(row * x_row);
-                let x = [_mm512_maskz_loadu_ps(masks[0], x), _mm512_maskz_loadu_ps(masks[1], x.wrapping_add(16))];
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let v = _mm512_set1_ps(*v.as_ptr().add(row * v_row + i));
-                    for (sum, x) in sums.iter_mut().zip(x) {
-                        *sum = _mm512_fmadd_ps(v, x, *sum);
+        assert!(v.len() >= (R - 1) * v_row + count && x.len() >= (R - 1) * x_row + wide && columns.end <= wide);
+        let out = out.at(0, count * wide);
+        for column in columns.clone().step_by(16) {
+            let mask = ((1u32 << (columns.end - column).min(16)) - 1) as __mmask16;
+            // SAFETY: the ends of `v` and `x` were checked above and that of `out` by `at`; the mask leaves out what is
+            // beyond the last column.
+            unsafe {
+                let x: [__m512; R] = std::array::from_fn(|i| {
+                    let place = x.as_ptr().add(i * x_row + column);
+                    // The next rows: a processor does not guess jumps from row to row.
+                    _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(AHEAD * x_row).cast());
+                    _mm512_maskz_loadu_ps(mask, place)
+                });
+                for j in 0..count {
+                    let place = out.add(j * wide + column);
+                    let mut sum = _mm512_maskz_loadu_ps(mask, place);
+                    for (i, x) in x.into_iter().enumerate() {
+                        sum = _mm512_fmadd_ps(_mm512_set1_ps(*v.as_ptr().add(i * v_row + j)), x, sum);
                     }
-                }
-            }
-            for (i, sums) in sums.into_iter().enumerate() {
-                for (j, sum) in sums.into_iter().enumerate() {
-                    _mm512_mask_storeu_ps(place(i, j), masks[j], sum);
+                    _mm512_mask_storeu_ps(place, mask, sum);
                 }
             }
         }

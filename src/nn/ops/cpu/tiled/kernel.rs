@@ -37,10 +37,10 @@ macro_rules! kernel {
         $(#[$doc])*
         ///
         /// # Safety
-        /// `left` has `groups` groups of R · 16 lanes, `right` has 16 · 32 lanes a group; the rows and columns of
-        /// `target` that exist may be written, and are R and 16 · C at most.
+        /// `left` has `groups` groups of R · 16 lanes (16 · 16 if `T`), `right` has 16 · 32 lanes a group; the rows and
+        /// columns of `target` that exist may be written, and are R and 16 · C at most.
         #[target_feature(enable = $features)]
-        unsafe fn $name<const R: usize, const C: usize>(
+        unsafe fn $name<const R: usize, const C: usize, const T: bool>(
             groups: usize,
             mut left: *const u32,
             mut right: *const u32,
@@ -57,13 +57,14 @@ macro_rules! kernel {
                         let b: [__m512i; C] =
                             std::array::from_fn(|j| _mm512_loadu_si512(right.add(k * COLUMNS + 16 * j).cast()));
                         for (i, sums) in sums.iter_mut().enumerate() {
-                            let a = _mm512_set1_epi32(*left.add(i * GROUP + k) as i32);
+                            let place = if T { k * GROUP + i } else { i * GROUP + k };
+                            let a = _mm512_set1_epi32(*left.add(place) as i32);
                             for (sum, b) in sums.iter_mut().zip(b) {
                                 *sum = $step(a, b, *sum);
                             }
                         }
                     }
-                    left = left.add(R * GROUP);
+                    left = left.add(if T { GROUP * GROUP } else { R * GROUP });
                     right = right.add(COLUMNS * GROUP);
                 }
                 for (i, sums) in sums.into_iter().enumerate().take(target.size.0) {
@@ -98,7 +99,16 @@ kernel!(
     )
 );
 
-/// Rows of the smallest tile that holds `rows` of them, [`ROWS`] at most.
+/// How a left operand is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// 16 lanes of one row after those of another, as a row-major matrix has them.
+    Rows,
+    /// 16 rows of one lane after those of another, as the transpose of one has them.
+    Lanes,
+}
+
+/// Rows that a tile of `rows` has, [`ROWS`] at most.
 pub(super) fn tile_rows(rows: usize) -> usize {
     match rows {
         0..=2 => 2,
@@ -108,35 +118,44 @@ pub(super) fn tile_rows(rows: usize) -> usize {
     }
 }
 
-/// Fills one tile: `left` packed in [`tile_rows`] rows, `right` a panel.
+/// Lanes of a group of a left panel of so many rows.
+pub(super) fn group_lanes(order: Order, rows: usize) -> usize {
+    match order {
+        Order::Rows => GROUP * tile_rows(rows),
+        Order::Lanes => GROUP * GROUP,
+    }
+}
+
+/// Fills one tile from a panel of each operand.
 ///
 /// # Safety
 /// The machine has AVX-512F (AVX512-BF16 for `bf16`), and the caller may write `target`.
-pub(super) unsafe fn tile(bf16: bool, left: &[u32], right: &[u32], target: &Target) {
+pub(super) unsafe fn tile(bf16: bool, order: Order, left: &[u32], right: &[u32], target: &Target) {
     let rows = tile_rows(target.size.0);
     let groups = right.len() / (COLUMNS * GROUP);
-    assert!(left.len() >= groups * rows * GROUP && target.size.0 <= rows && target.size.1 <= COLUMNS);
+    assert!(left.len() >= groups * group_lanes(order, rows) && target.size.0 <= rows && target.size.1 <= COLUMNS);
     let (left, right) = (left.as_ptr(), right.as_ptr());
     macro_rules! choose {
-        ($kernel:ident) => {
+        ($kernel:ident, $turned:literal) => {
             match (rows, target.size.1 > 16) {
-                (ROWS, true) => $kernel::<ROWS, 2>(groups, left, right, target),
-                (ROWS, false) => $kernel::<ROWS, 1>(groups, left, right, target),
-                (8, true) => $kernel::<8, 2>(groups, left, right, target),
-                (8, false) => $kernel::<8, 1>(groups, left, right, target),
-                (4, true) => $kernel::<4, 2>(groups, left, right, target),
-                (4, false) => $kernel::<4, 1>(groups, left, right, target),
-                (_, true) => $kernel::<2, 2>(groups, left, right, target),
-                (_, false) => $kernel::<2, 1>(groups, left, right, target),
+                (ROWS, true) => $kernel::<ROWS, 2, $turned>(groups, left, right, target),
+                (ROWS, false) => $kernel::<ROWS, 1, $turned>(groups, left, right, target),
+                (8, true) => $kernel::<8, 2, $turned>(groups, left, right, target),
+                (8, false) => $kernel::<8, 1, $turned>(groups, left, right, target),
+                (4, true) => $kernel::<4, 2, $turned>(groups, left, right, target),
+                (4, false) => $kernel::<4, 1, $turned>(groups, left, right, target),
+                (_, true) => $kernel::<2, 2, $turned>(groups, left, right, target),
+                (_, false) => $kernel::<2, 1, $turned>(groups, left, right, target),
             }
         };
     }
     // SAFETY: lengths were checked above; the rest is promised by the caller.
     unsafe {
-        if bf16 {
-            choose!(bf16_tile);
-        } else {
-            choose!(f32_tile);
+        match (bf16, order) {
+            (true, Order::Rows) => choose!(bf16_tile, false),
+            (true, Order::Lanes) => choose!(bf16_tile, true),
+            (false, Order::Rows) => choose!(f32_tile, false),
+            (false, Order::Lanes) => choose!(f32_tile, true),
         }
     }
 }

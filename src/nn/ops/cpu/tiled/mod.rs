@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::kernel::{COLUMNS, GROUP, ROWS, Target, tile, tile_rows};
+use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
 use super::gemm::{MatMut, Threads};
 use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
@@ -102,7 +102,7 @@ impl<'a> Depth<'a> {
                     let (first, count) = (p * COLUMNS, COLUMNS.min(columns.len() - p * COLUMNS));
                     // SAFETY: `tiled_product` asked what the machine can.
                     unsafe {
-                        pack::right(view, (first, count), 0..window.len(), self.bf16, &mut panel[at..at + lanes]);
+                        pack::right(view, (first, count), window.len(), self.bf16, &mut panel[at..at + lanes]);
                     }
                 }
                 at += lanes;
@@ -134,12 +134,13 @@ impl Output<'_> {
         for at in (0..depth.groups).step_by(block) {
             let groups = at..depth.groups.min(at + block);
             let runs = depth.runs(groups.clone());
-            let panel = ROWS * groups.len() * GROUP;
+            let order = pack::order(&runs);
+            let panel = group_lanes(order, ROWS) * groups.len();
             scratch.resize(scratch.len().max(rows.len().div_ceil(ROWS) * panel), 0);
             for (first, out) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact_mut(panel)) {
                 let count = ROWS.min(rows.end - first);
                 // SAFETY: `tiled_product` asked what the machine can.
-                unsafe { pack::left(&runs, (first, count), tile_rows(count), depth.bf16, out) };
+                unsafe { pack::left(&runs, order, (first, count), depth.bf16, out) };
             }
             for (p, right) in right.chunks_exact(depth.groups * GROUP * COLUMNS).enumerate() {
                 let right = &right[at * GROUP * COLUMNS..groups.end * GROUP * COLUMNS];
@@ -150,7 +151,7 @@ impl Output<'_> {
                     let start = self.all.at(first * self.stride + column, span);
                     let target = Target { start, stride: self.stride, size, add: add || at > 0 };
                     // SAFETY: as above, and no one else touches these elements.
-                    unsafe { tile(depth.bf16, left, right, &target) };
+                    unsafe { tile(depth.bf16, order, left, right, &target) };
                 }
             }
         }
