@@ -22,6 +22,10 @@ mod tiled {
         false
     }
 
+    pub(in crate::nn) fn peak(_: bool) -> Option<f64> {
+        None
+    }
+
     pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool, _: Threads) {
         unreachable!("asked for without available()")
     }
@@ -34,4 +38,4 @@ pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use skinny::skinny_product;
 pub(in crate::nn) use thin::thin_product;
-pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, tiled_product};
+pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, peak, tiled_product};

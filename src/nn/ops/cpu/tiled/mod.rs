@@ -7,6 +7,7 @@
 
 mod kernel;
 mod pack;
+mod peak;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -45,6 +46,12 @@ pub(in crate::nn) fn bf16_pays() -> bool {
 fn amd() -> bool {
     let vendor = std::arch::x86_64::__cpuid(0);
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+}
+
+/// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
+pub(in crate::nn) fn peak(bf16: bool) -> Option<f64> {
+    let can = available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16"));
+    can.then(|| rayon::broadcast(|_| peak::one_thread(bf16)).iter().sum())
 }
 
 thread_local! {
