@@ -9,6 +9,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    etude::nn::ops::keep_freed_memory(std::time::Duration::from_secs(60));
     // The system keeps the lowest eight bits of any exit code.
     ExitCode::from(cli::main().rem_euclid(256) as u8)
 }

@@ -87,7 +87,7 @@ impl Generator {
             left: options.max_new_tokens,
             cache: Cache::new(),
             use_cache: options.use_cache,
-            pass: Pass { dropout_seed: None, interrupt: progress.interrupt().clone() },
+            pass: Pass { interrupt: progress.interrupt().clone(), ..Pass::default() },
             progress: progress.clone(),
         })
     }

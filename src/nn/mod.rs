@@ -9,7 +9,9 @@ mod init;
 mod lora;
 mod model;
 pub mod ops;
+mod precision;
 pub mod quant;
+mod tape;
 mod weights;
 
 pub use cache::Cache;
@@ -17,4 +19,6 @@ pub use config::ModelConfig;
 pub use device::device;
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
+pub use precision::Precision;
+pub use tape::Tape;
 pub use weights::Dtype;

@@ -1,11 +1,13 @@
 //! The gradients of one loss: a value that can be measured, clipped, added and divided.
 
+use std::collections::HashMap;
+
 use candle_core::{DType, Tensor};
 
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::nn::ops::square_norm;
-use crate::nn::{Model, Parameter, Pass};
+use crate::nn::{Model, Parameter, Pass, Tape};
 
 /// One tensor for each trainable parameter, in their order.
 #[derive(Debug, Clone)]
@@ -22,6 +24,27 @@ impl Grads {
         let mut store = loss.backward()?;
         let entries = parameters.iter().map(|Parameter { name, var }| {
             let gradient = match store.remove(var) {
+                Some(gradient) => gradient.contiguous()?,
+                None => var.zeros_like()?,
+            };
+            Ok((name.clone(), gradient))
+        });
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
+    }
+
+    /// Goes back along a tape from a scalar loss to the parameters, for `share` times the loss.
+    ///
+    /// # Errors
+    /// On a stop.
+    pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
+        let mut found = HashMap::new();
+        let dy = loss.ones_like()?.affine(share, 0.0)?;
+        tape.rewind(loss, dy, &mut |id, gradient| {
+            found.insert(id, gradient);
+            Ok(())
+        })?;
+        let entries = parameters.iter().map(|Parameter { name, var }| {
+            let gradient = match found.remove(&var.id()) {
                 Some(gradient) => gradient.contiguous()?,
                 None => var.zeros_like()?,
             };

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Parameter, Pass};
+use crate::nn::{Model, Parameter, Pass, Precision, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::counts;
-use crate::train::{AdamW, BatchSize, Grads, MixedPrecision, Schedule, TrainOptions, health, held_out_loss, room};
+use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, held_out_loss, room};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -73,8 +73,9 @@ impl Trainer {
         if options.batch_size == BatchSize::Auto {
             notes.push(divide(&model, &mut options, optimizer.memory(), data.train.width())?);
         }
-        if options.mixed_precision != MixedPrecision::No && model.device().is_cpu() {
-            notes.push("mixed_precision: products stay f32, which is exact and on a CPU faster".into());
+        let asked = options.mixed_precision.precision();
+        if asked != Precision::F32 && asked.on_this_cpu() == Precision::F32 && model.device().is_cpu() {
+            notes.push("mixed_precision: products stay f32, which is exact and on this CPU as fast".into());
         }
         let order = data.train.batches(options.rows(), options.seed, None);
         let ema = (options.ema > 0.0).then(|| Ema::new(options.ema, &parameters)).transpose()?;
@@ -202,7 +203,8 @@ impl Trainer {
         for (micro, batch) in batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0) {
             progress.check()?;
             let seed = dropout_seed(self.options.seed, number, micro as u64);
-            let pass = Pass { dropout_seed: Some(seed), interrupt: progress.interrupt().clone() };
+            let precision = self.options.mixed_precision.precision();
+            let pass = Pass { dropout_seed: Some(seed), precision, interrupt: progress.interrupt().clone() };
             let share = counts(batch) as f64 / counted as f64;
             let (mean, back) = self.way_back(batch, &pass)?;
             let value = f64::from(mean.to_scalar::<f32>()?);
@@ -227,7 +229,8 @@ impl Trainer {
             let (mean, grads) = Grads::recomputed(&self.model, batch, pass)?;
             return Ok((mean, Back::Done(grads)));
         }
-        Ok((self.model.loss(batch, pass)?, Back::Ahead))
+        let (mean, tape) = self.model.taped_loss(batch, pass)?;
+        Ok((mean, Back::Ahead(tape)))
     }
 
     fn no_number(&mut self, what: &str, step: u64, value: f64) -> Error {
@@ -241,7 +244,7 @@ impl Trainer {
 
 /// Whether the gradients of a loss are known.
 enum Back {
-    Ahead,
+    Ahead(Tape),
     Done(Grads),
 }
 
@@ -251,7 +254,7 @@ impl Back {
         match self {
             Self::Done(grads) if share < 1.0 => grads.scale(share),
             Self::Done(grads) => Ok(grads),
-            Self::Ahead => Grads::backward(&if share < 1.0 { (loss * share)? } else { loss }, parameters),
+            Self::Ahead(tape) => Grads::rewind(tape, &loss, share, parameters),
         }
     }
 }

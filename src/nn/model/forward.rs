@@ -6,7 +6,7 @@ use super::core::Run;
 use super::{Model, Pass};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
-use crate::nn::{Cache, ops};
+use crate::nn::{Cache, Tape, ops};
 
 impl Model {
     /// Logits of ids (batch, time) -> (batch, time, vocabulary), f32.
@@ -35,6 +35,16 @@ impl Model {
         self.mean_loss(&self.logits(batch, pass)?, batch, pass)
     }
 
+    /// The loss of [`Model::loss`], and the tape that leads back from it to the parameters.
+    ///
+    /// # Errors
+    /// See [`Model::loss`].
+    pub fn taped_loss(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Tape)> {
+        let parameters = self.parameters();
+        let leaves: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.var.as_tensor()).collect();
+        Tape::record(&leaves, || self.loss(batch, pass))
+    }
+
     /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
     /// [`Model::parameters`] (`None` where the loss does not reach it). Activations are not kept but computed again on
     /// the way back, block by block: a step takes a third more time, and memory for one block instead of all.
@@ -49,7 +59,7 @@ impl Model {
 
     /// logits (batch, time, vocabulary) -> scalar
     fn mean_loss(&self, logits: &Tensor, batch: &Batch, pass: &Pass) -> Result<Tensor> {
-        let rows = logits.reshape((batch.labels.len(), self.config.vocab_size))?; // (batch · time, vocabulary)
+        let rows = ops::reshape(logits, (batch.labels.len(), self.config.vocab_size))?; // (batch · time, vocabulary)
         ops::cross_entropy(&rows, &batch.labels, &pass.interrupt)
     }
 

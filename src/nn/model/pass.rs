@@ -1,13 +1,16 @@
 //! How to go through a model once.
 
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 
-/// How to go through the model once: training draws dropout from `seed`, evaluation (None) drops nothing; every op
-/// asks `interrupt`.
+/// How to go through the model once: training draws dropout from `seed`, evaluation (None) drops nothing; products
+/// are of `precision`; every op asks `interrupt`.
 #[derive(Debug, Clone, Default)]
 pub struct Pass {
     /// Seed of the dropout masks; `None` when evaluating.
     pub dropout_seed: Option<u64>,
+    /// The number format of products.
+    pub precision: Precision,
     /// Asked by every op, forward and backward.
     pub interrupt: Interrupt,
 }

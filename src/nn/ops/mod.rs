@@ -6,6 +6,7 @@
 //! the number of threads.
 
 mod adamw;
+mod add;
 mod attention;
 pub(in crate::nn) mod cpu;
 mod cross_entropy;
@@ -20,7 +21,10 @@ mod swiglu;
 mod twin;
 
 pub use adamw::{AdamWStep, adamw_step, square_norm};
+pub use add::add;
+pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
+pub use cpu::keep_freed_memory;
 pub use cross_entropy::cross_entropy;
 pub use embedding::embedding;
 pub use geglu::{Gelu, geglu};
@@ -29,3 +33,14 @@ pub use linear::{Adapter, Frozen, linear, lora_linear};
 pub use rms_norm::rms_norm;
 pub use rope::rope;
 pub use swiglu::swiglu;
+
+/// The same values in another shape, as a view where the order of memory allows it.
+///
+/// # Errors
+/// A shape of another number of elements.
+pub fn reshape(
+    x: &candle_core::Tensor,
+    shape: impl Into<candle_core::Shape>,
+) -> crate::error::Result<candle_core::Tensor> {
+    super::tape::apply_reshape(x, shape)
+}

@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::Precision;
+
 /// What `mixed_precision` asks for. Weights that train and their moments are f32 in every case.
 ///
-/// On the CPU products are f32 whatever is asked: bf16 dot products are slower there than f32 ones, so that taking the
-/// request literally would cost time and digits. [`Trainer::notes`](crate::train::Trainer::notes) says so.
+/// On a CPU that multiplies no faster in a smaller format products are f32 whatever is asked: taking the request
+/// literally would cost time and digits. [`Trainer::notes`](crate::train::Trainer::notes) says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MixedPrecision {
@@ -17,4 +19,15 @@ pub enum MixedPrecision {
     /// Products in half precision.
     #[serde(alias = "fp16")]
     F16,
+}
+
+impl MixedPrecision {
+    /// The format of the factors of products.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::No => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+            Self::F16 => Precision::F16,
+        }
+    }
 }

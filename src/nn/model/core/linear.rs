@@ -49,9 +49,9 @@ impl Linear {
 
     /// x (…, in) -> (…, out)
     pub(crate) fn forward(&self, x: &Tensor, run: &Run) -> Result<Tensor> {
-        let interrupt = run.interrupt();
+        let (precision, interrupt) = (run.precision(), run.interrupt());
         let frozen = match (&self.matrix, &self.adapter) {
-            (Matrix::Dense(weight), None) => return ops::linear(x, &weight.tensor(run.tracked), interrupt),
+            (Matrix::Dense(weight), None) => return ops::linear(x, &weight.tensor(run.tracked), precision, interrupt),
             (Matrix::Dense(weight), Some(_)) => Frozen::Dense(weight.detached()),
             (Matrix::Nf4(codes), _) => Frozen::Nf4(codes.clone()),
         };
@@ -61,7 +61,7 @@ impl Linear {
             scale: lora.scale,
             dropout: run.dropout(&self.name, lora.dropout),
         });
-        ops::lora_linear(x, &frozen, adapter.as_ref(), interrupt)
+        ops::lora_linear(x, &frozen, adapter.as_ref(), precision, interrupt)
     }
 
     /// The last part of the name, as adapters' `target_modules` has it: "q_proj".

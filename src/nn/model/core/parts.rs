@@ -43,21 +43,21 @@ impl Attention {
     fn forward(&self, x: &Tensor, offset: usize, cache: Option<&mut LayerCache>, run: &Run) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
         let (q, k) = self.turned(x, offset, run)?;
-        let v = self.v.forward(x, run)?.reshape((batch, time, self.kv_heads, self.head_dim))?;
+        let v = ops::reshape(&self.v.forward(x, run)?, (batch, time, self.kv_heads, self.head_dim))?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?, // (batch, offset + time, kv_heads, dim)
             None => (k, v),
         };
         let shape = AttentionShape { causal: true, scale: self.scale() };
         let y = ops::attention(&q, &k, &v, shape, run.interrupt())?; // (batch, time, heads, dim)
-        self.o.forward(&y.reshape((batch, time, self.heads * self.head_dim))?, run)
+        self.o.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, run)
     }
 
     /// Queries (batch, time, heads, dim) and keys (batch, time, kv_heads, dim), turned by their positions.
     fn turned(&self, x: &Tensor, offset: usize, run: &Run) -> Result<(Tensor, Tensor)> {
         let (batch, time, _) = x.dims3()?;
-        let q = self.q.forward(x, run)?.reshape((batch, time, self.heads, self.head_dim))?;
-        let k = self.k.forward(x, run)?.reshape((batch, time, self.kv_heads, self.head_dim))?;
+        let q = ops::reshape(&self.q.forward(x, run)?, (batch, time, self.heads, self.head_dim))?;
+        let k = ops::reshape(&self.k.forward(x, run)?, (batch, time, self.kv_heads, self.head_dim))?;
         let turn = |x: &Tensor| ops::rope(x, self.rope_theta, offset, run.interrupt());
         Ok((turn(&q)?, turn(&k)?))
     }
@@ -134,8 +134,8 @@ impl Block {
         cache: Option<&mut LayerCache>,
         run: &Run,
     ) -> Result<Tensor> {
-        let x = (x + self.attention.forward(&self.attention_norm.forward(x, run)?, offset, cache, run)?)?;
-        Ok((&x + self.feed_forward.forward(&self.feed_forward_norm.forward(&x, run)?, run)?)?)
+        let x = ops::add(x, &self.attention.forward(&self.attention_norm.forward(x, run)?, offset, cache, run)?)?;
+        ops::add(&x, &self.feed_forward.forward(&self.feed_forward_norm.forward(&x, run)?, run)?)
     }
 
     /// Attention weights of this block for the stream that enters it: (batch, heads, time, time).

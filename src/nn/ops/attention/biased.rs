@@ -1,27 +1,48 @@
 //! Attention with a bias by distance. A custom op of candle has three inputs; here values and bias are one of them, one
 //! behind the other.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
 use super::cpu::Values;
 use super::{Attention, Sizes};
 use crate::error::{Error, Result};
 use crate::nn::error::check;
 use crate::nn::ops::cpu::{floats, floats_of, input};
+use crate::nn::tape;
 
-/// The attention of `op` with `bias` (heads, time + keys − 1) added to the scores.
+/// The attention of `op` with `bias` (time + keys − 1, heads) added to the scores.
 pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor, op: Attention) -> Result<Tensor> {
     let bias = input(bias, "attention")?;
     let Sizes { heads, time, keys, .. } = op.sizes;
-    if bias.dims() != [heads, op.sizes.distances()] {
+    if bias.dims() != [op.sizes.distances(), heads] {
         return Err(Error::mistake(format!(
             "a bias of {:?} does not fit {heads} heads with {time} queries and {keys} keys",
             bias.dims()
         ))
-        .with_hint("it must be (heads, time + keys − 1)"));
+        .with_hint("it must be (time + keys − 1, heads)"));
     }
-    let both = Tensor::cat(&[v.flatten_all()?, bias.flatten_all()?], 0)?;
-    Ok(q.apply_op3(k, &both, Biased(op))?)
+    let both = tape::apply2(v, &bias, Join)?;
+    Ok(tape::apply3(q, k, &both, Biased(op))?)
+}
+
+/// The values of two tensors, one behind the other.
+struct Join;
+
+impl CustomOp2 for Join {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    fn cpu_fwd(&self, a: &CpuStorage, al: &Layout, b: &CpuStorage, bl: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let both = [floats_of(a, al)?, floats_of(b, bl)?].concat();
+        let shape = Shape::from(both.len());
+        Ok((CpuStorage::F32(both), shape))
+    }
+
+    fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+        let da = dy.narrow(0, 0, a.elem_count())?.reshape(a.shape())?;
+        Ok((Some(da), Some(dy.narrow(0, a.elem_count(), b.elem_count())?.copy()?.reshape(b.shape())?)))
+    }
 }
 
 struct Biased(Attention);

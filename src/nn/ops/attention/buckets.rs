@@ -51,7 +51,7 @@ impl RelativeBuckets {
 }
 
 /// The bias of [`AttentionOptions`](super::AttentionOptions) from a table (buckets, heads), for `time` queries whose first
-/// one stands at position `offset` of the `keys` keys: (heads, time + keys − 1). Gradient for the table.
+/// one stands at position `offset` of the `keys` keys: (time + keys − 1, heads). Gradient for the table.
 ///
 /// # Errors
 /// A table of another number of buckets, buckets that are none, or a stop.
@@ -73,7 +73,7 @@ pub fn relative_bias(
     let lowest = 1 - (time + offset) as i64;
     let ids: Vec<u32> = (0..time + keys - 1).map(|entry| how.bucket(lowest + entry as i64)).collect();
     let ids = Tensor::from_vec(ids, time + keys - 1, table.device())?;
-    Ok(embedding(&ids, table, i)?.t()?.contiguous()?) // (heads, time + keys − 1)
+    embedding(&ids, table, i) // (time + keys − 1, heads)
 }
 
 #[cfg(test)]
@@ -105,11 +105,11 @@ mod tests {
     fn a_bias_holds_the_bucket_of_each_distance() {
         let table = random(&[32, 3], 1);
         let bias = relative_bias(&table, T5, (4, 9, 5), &Interrupt::new()).unwrap();
-        assert_eq!(bias.dims(), [3, 12]);
+        assert_eq!(bias.dims(), [12, 3]);
         let (bias, table) = (values(&bias), values(&table));
         for (h, t, j) in (0..3).flat_map(|h| (0..4).flat_map(move |t| (0..9).map(move |j| (h, t, j)))) {
             let bucket = T5.bucket(j as i64 - (t as i64 + 5)) as usize;
-            assert_eq!(bias[h * 12 + j + 3 - t], table[bucket * 3 + h]);
+            assert_eq!(bias[(j + 3 - t) * 3 + h], table[bucket * 3 + h]);
         }
         assert!(relative_bias(&random(&[31, 3], 1), T5, (4, 9, 5), &Interrupt::new()).is_err());
     }

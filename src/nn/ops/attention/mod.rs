@@ -26,6 +26,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// What kind of attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,7 +42,7 @@ pub struct AttentionShape {
 pub struct AttentionOptions<'a> {
     /// The keys of each row of the batch that are no padding. A query that sees none of them gets 0.
     pub visible: Option<&'a [Range<usize>]>,
-    /// Added to the scaled scores, by distance: (heads, time + keys − 1), where entry `j − t + time − 1` is for key j and
+    /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j and
     /// query t, both counted from 0; see [`relative_bias`] for that of T5.
     pub bias: Option<&'a Tensor>,
 }
@@ -74,7 +75,7 @@ pub fn attention_with(
     let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
     match options.bias {
-        None => Ok(q.apply_op3(&k, &v, op)?),
+        None => Ok(tape::apply3(&q, &k, &v, op)?),
         Some(bias) => biased::attention(&q, &k, &v, bias, op),
     }
 }

@@ -28,7 +28,7 @@ fn naive_with(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, o: Atte
     if let Some(bias) = o.bias {
         let entry = |i: usize| (i % keys + time - 1 - i / keys) as u32;
         let entries = Tensor::from_vec((0..time * keys).map(entry).collect::<Vec<_>>(), time * keys, &Device::Cpu)?;
-        let bias = bias.contiguous()?.index_select(&entries, 1)?.reshape((1, heads, time, keys))?;
+        let bias = bias.t()?.contiguous()?.index_select(&entries, 1)?.reshape((1, heads, time, keys))?;
         scores = scores.broadcast_add(&bias)?;
     }
     if let Some(visible) = o.visible {
@@ -88,7 +88,7 @@ fn padding_and_bias_equal_their_twin() {
         let q = random(&[batch, time, heads, dim], 1);
         let k = random(&[batch, keys, kv_heads, dim], 2);
         let v = random(&[batch, keys, kv_heads, dim], 3);
-        let bias = random(&[heads, time + keys - 1], 4);
+        let bias = random(&[time + keys - 1, heads], 4);
         let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
         // The first row has all keys, the others lose some at the end; a causal first query must see the first one.
         let visible: Vec<_> = (0..batch).map(|b| usize::from(b > 0 && !causal)..keys - b * keys / 3).collect();
@@ -122,7 +122,7 @@ fn the_table_of_relative_positions_gets_its_gradient() {
     let quiet = Interrupt::new();
     let slow = |table: &Tensor| -> Candle<Tensor> {
         let buckets: Vec<u32> = (0..70).map(|entry| how.bucket(entry - 29)).collect();
-        let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?.t()?.contiguous()?;
+        let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?;
         naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), visible: None })
     };
     let fast = |table: &Tensor, i: &Interrupt| {
@@ -194,7 +194,7 @@ fn shapes_that_do_not_fit_are_refused() {
     let visible = |ranges| AttentionOptions { visible: Some(ranges), bias: None };
     assert_eq!(refuse(visible(&[0..3; 1])), "1 ranges of keys for 2 rows");
     assert_eq!(refuse(visible(&[0..3, 2..4])), "2..4 is no range of 3 keys");
-    let bias = random(&[1, 6], 1);
+    let bias = random(&[6, 1], 1);
     let error = refuse(AttentionOptions { visible: None, bias: Some(&bias) });
-    assert_eq!(error, "a bias of [1, 6] does not fit 1 heads with 3 queries and 3 keys");
+    assert_eq!(error, "a bias of [6, 1] does not fit 1 heads with 3 queries and 3 keys");
 }

@@ -36,13 +36,20 @@ impl<'a> Mat<'a> {
 /// A matrix that is written, with contiguous rows `row` elements apart.
 pub(in crate::nn) struct MatMut<'a> {
     start: *mut f32,
-    rows: usize,
-    cols: usize,
-    row: usize,
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row: usize,
     life: PhantomData<&'a mut [f32]>,
 }
 
 impl<'a> MatMut<'a> {
+    /// Its memory, for tasks that write parts of it.
+    pub(super) fn shared(self) -> Disjoint<'a> {
+        let span = if self.rows == 0 || self.cols == 0 { 0 } else { (self.rows - 1) * self.row + self.cols };
+        // SAFETY: the view was checked against its memory when it was made, and is given up here.
+        unsafe { Disjoint::raw(self.start, span) }
+    }
+
     /// A row-major matrix.
     pub(in crate::nn) fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
         assert!(rows * cols <= data.len());

@@ -3,13 +3,39 @@
 mod gemm;
 mod isa;
 mod memory;
+mod operand;
 mod simd;
 mod skinny;
+mod thin;
+#[cfg(target_arch = "x86_64")]
+mod tiled;
+#[cfg(not(target_arch = "x86_64"))]
+mod tiled {
+    //! Tiled products are written for AVX-512; elsewhere there are none.
+
+    use super::{MatMut, Term, Threads};
+
+    pub(in crate::nn) fn available() -> bool {
+        false
+    }
+
+    pub(in crate::nn) fn bf16_pays() -> bool {
+        false
+    }
+
+    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool, _: Threads) {
+        unreachable!("asked for without available()")
+    }
+}
 
 pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
 pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;
+pub use memory::keep_freed_memory;
 pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
+pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use skinny::skinny_product;
+pub(in crate::nn) use thin::thin_product;
+pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, tiled_product};

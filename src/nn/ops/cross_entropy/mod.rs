@@ -14,6 +14,7 @@ use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE):
 /// logits (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all are ignored.
@@ -31,7 +32,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> 
         return Err(Error::mistake(format!("label {label} is beyond the vocabulary of {vocabulary}")));
     }
     let op = CrossEntropy { labels: labels.into(), sums: OnceLock::new(), interrupt: interrupt.clone() };
-    Ok(logits.apply_op1(op)?)
+    Ok(tape::apply1(&logits, op)?)
 }
 
 struct CrossEntropy {

@@ -8,6 +8,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table.
 ///
@@ -25,7 +26,7 @@ pub fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<
     if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
         return Err(Error::mistake(format!("id {id} is beyond the vocabulary of {rows}")));
     }
-    Ok(table.apply_op1(Embedding { ids, dims, interrupt: interrupt.clone() })?)
+    Ok(tape::apply1(&table, Embedding { ids, dims, interrupt: interrupt.clone() })?)
 }
 
 struct Embedding {

@@ -16,6 +16,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// Which Φ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub fn geglu(gate: &Tensor, up: &Tensor, gelu: Gelu, interrupt: &Interrupt) -> R
     if gate.dims() != up.dims() {
         return Err(Error::mistake(format!("a gate of {:?} does not fit {:?}", gate.dims(), up.dims())));
     }
-    Ok(gate.apply_op2(&up, Geglu { gelu, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&gate, &up, Geglu { gelu, interrupt: interrupt.clone() })?)
 }
 
 struct Geglu {

@@ -11,6 +11,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// x (…, hidden), w (hidden), b (hidden) if there is one -> (…, hidden). Gradients for all of them.
 ///
@@ -26,8 +27,8 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64, interrup
     }
     let op = LayerNorm { eps: eps as f32, interrupt: interrupt.clone() };
     match b {
-        None => Ok(x.apply_op2(&w, op)?),
-        Some(b) if b.dims() == [width] => Ok(x.apply_op3(&w, &b, op)?),
+        None => Ok(tape::apply2(&x, &w, op)?),
+        Some(b) if b.dims() == [width] => Ok(tape::apply3(&x, &w, &b, op)?),
         Some(b) => Err(Error::mistake(format!("a bias of {:?} does not fit an input of {:?}", b.dims(), x.dims()))),
     }
 }

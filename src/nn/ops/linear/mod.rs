@@ -13,7 +13,7 @@ mod dropout;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
@@ -22,8 +22,10 @@ use self::dropout::Dropout;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
+use crate::nn::tape;
 
 /// A weight (out, in) that does not train.
 #[derive(Debug, Clone)]
@@ -60,15 +62,15 @@ pub struct Adapter {
     pub dropout: Option<(f64, u64)>,
 }
 
-/// `y = x Wᵀ`: x (…, in), w (out, in) -> (…, out). Gradients for both.
+/// `y = x Wᵀ`: x (…, in), w (out, in) -> (…, out). Gradients for both, in products of the same precision.
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a stop.
-pub fn linear(x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+pub fn linear(x: &Tensor, w: &Tensor, precision: Precision, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let (x, w) = (input(x, "linear")?, input(w, "linear")?);
     fits(&x, w.dims2()?)?;
-    Ok(x.apply_op2(&w, Linear { interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() })?)
 }
 
 /// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W is frozen, and its dequantised
@@ -76,7 +78,13 @@ pub fn linear(x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
 ///
 /// # Errors
 /// Shapes that do not fit each other, a dropout outside of 0..1, or a stop.
-pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt: &Interrupt) -> Result<Tensor> {
+pub fn lora_linear(
+    x: &Tensor,
+    w: &Frozen,
+    adapter: Option<&Adapter>,
+    precision: Precision,
+    interrupt: &Interrupt,
+) -> Result<Tensor> {
     interrupt.check()?;
     let x = input(x, "lora_linear")?;
     let (out, wide) = w.shape()?;
@@ -85,8 +93,8 @@ pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt:
         Frozen::Dense(w) => Frozen::Dense(input(&w.detach(), "lora_linear")?),
         Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
     };
-    let frozen = FrozenLinear { weight, shape: (out, wide), interrupt: interrupt.clone() };
-    let Some(adapter) = adapter else { return Ok(x.apply_op1(frozen)?) };
+    let frozen = FrozenLinear { weight, shape: (out, wide), precision, interrupt: interrupt.clone() };
+    let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
     let (rank, a_in) = a.dims2()?;
     if a_in != wide || b.dims2()? != (out, rank) {
@@ -100,7 +108,12 @@ pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt:
         Some((share, seed)) => Dropout::new(share, seed)?,
         None => None,
     };
-    Ok(x.apply_op3(&a, &b, LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout })?)
+    Ok(tape::apply3(
+        &x,
+        &a,
+        &b,
+        LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout, squeezed: OnceLock::new() },
+    )?)
 }
 
 /// Refuses an input whose last axis is not the weight's input.
@@ -126,6 +139,7 @@ fn rows(x: &Layout) -> usize {
 }
 
 struct Linear {
+    precision: Precision,
     interrupt: Interrupt,
 }
 
@@ -137,7 +151,7 @@ impl CustomOp2 for Linear {
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Candle<(CpuStorage, Shape)> {
         let shape = wl.shape().dims2()?;
         let weight = Weight::Dense(floats_of(w, wl)?);
-        let y = cpu::forward(floats_of(x, xl)?, rows(xl), weight, shape, None);
+        let y = cpu::forward(floats_of(x, xl)?, rows(xl), weight, shape, None, self.precision).0;
         Ok((CpuStorage::F32(y), widened(xl, shape.0)))
     }
 
@@ -145,15 +159,18 @@ impl CustomOp2 for Linear {
         check(&self.interrupt)?;
         let (shape, dy) = (w.dims2()?, dy.contiguous()?);
         let (dy, rows) = (floats(&dy)?, rows(x.layout()));
-        let dx = match x.track_op() {
+        let dx = match tape::wants(x) {
             true => {
-                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape);
+                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
                 Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             }
             false => None,
         };
-        let dw = match w.track_op() {
-            true => Some(Tensor::from_vec(cpu::weight_gradient(&dy, rows, &floats(x)?, shape), shape, w.device())?),
+        let dw = match tape::wants(w) {
+            true => {
+                let dw = cpu::weight_gradient(&dy, rows, &floats(x)?, shape, self.precision);
+                Some(Tensor::from_vec(dw, shape, w.device())?)
+            }
             false => None,
         };
         Ok((dx, dw))
@@ -163,6 +180,7 @@ impl CustomOp2 for Linear {
 struct FrozenLinear {
     weight: Frozen,
     shape: (usize, usize),
+    precision: Precision,
     interrupt: Interrupt,
 }
 
@@ -183,7 +201,7 @@ impl CustomOp1 for FrozenLinear {
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Candle<(CpuStorage, Shape)> {
         let values = floats_of(x, xl)?;
-        let y = self.with(|w| cpu::forward(values, rows(xl), w, self.shape, None))?;
+        let y = self.with(|w| cpu::forward(values, rows(xl), w, self.shape, None, self.precision).0)?;
         Ok((CpuStorage::F32(y), widened(xl, self.shape.0)))
     }
 
@@ -191,7 +209,7 @@ impl CustomOp1 for FrozenLinear {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
         let dy = floats(&dy)?;
-        let dx = self.with(|w| cpu::input_gradient(&dy, rows(x.layout()), w, self.shape))?;
+        let dx = self.with(|w| cpu::input_gradient(&dy, rows(x.layout()), w, self.shape, None, self.precision))?;
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
@@ -201,6 +219,8 @@ struct LoraLinear {
     rank: usize,
     scale: f32,
     dropout: Option<Dropout>,
+    /// `s · drop(x) Aᵀ`, which is small, kept for backward.
+    squeezed: OnceLock<Vec<f32>>,
 }
 
 impl LoraLinear {
@@ -225,8 +245,9 @@ impl CustomOp3 for LoraLinear {
     ) -> Candle<(CpuStorage, Shape)> {
         let values = floats_of(x, xl)?;
         let low = self.low(floats_of(a, al)?, floats_of(b, bl)?);
-        let shape = self.frozen.shape;
-        let y = self.frozen.with(|w| cpu::forward(values, rows(xl), w, shape, Some(&low)))?;
+        let (shape, precision) = (self.frozen.shape, self.frozen.precision);
+        let (y, u) = self.frozen.with(|w| cpu::forward(values, rows(xl), w, shape, Some(&low), precision))?;
+        let _ = self.squeezed.set(u);
         Ok((CpuStorage::F32(y), widened(xl, shape.0)))
     }
 
@@ -243,12 +264,14 @@ impl CustomOp3 for LoraLinear {
         let (dy, rows) = (floats(&dy)?, rows(x.layout()));
         let (xs, av, bv) = (floats(x)?, floats(a)?, floats(b)?);
         let low = self.low(&av, &bv);
-        let shape = self.frozen.shape;
-        let mut dx = match x.track_op() {
-            true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape))?),
+        let (shape, precision) = (self.frozen.shape, self.frozen.precision);
+        let u = self.squeezed.get().ok_or_else(|| candle_core::Error::msg("lora_linear: backward before forward"))?;
+        let v = cpu::gradient_of_squeezed(&dy, rows, shape.0, &low);
+        let dx = match tape::wants(x) {
+            true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape, Some((&low, &v)), precision))?),
             false => None,
         };
-        let (da, db) = cpu::low_gradients(&dy, rows, &xs, shape, &low, dx.as_deref_mut());
+        let (da, db) = cpu::low_gradients(&dy, rows, &xs, shape, &low, (u, &v));
         Ok((
             dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?,
             Some(Tensor::from_vec(da, a.shape(), a.device())?),

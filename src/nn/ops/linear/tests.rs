@@ -6,6 +6,7 @@ use candle_core::{Device, Result as Candle, Tensor, Var};
 
 use super::{Adapter, Frozen, linear, lora_linear};
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::ops::twin::{close, hold, random, values};
 use crate::nn::quant::Nf4;
 
@@ -44,7 +45,12 @@ fn nf4(out: usize, wide: usize) -> (Frozen, Tensor) {
 fn the_dense_product_equals_its_twin() {
     for (lead, wide, out) in SHAPES {
         let inputs = [x_of(lead, wide), random(&[out, wide], 2)];
-        hold(&format!("{lead:?} {wide} {out}"), &inputs, |x, i| linear(&x[0], &x[1], i), |x| naive(&x[0], &x[1]));
+        hold(
+            &format!("{lead:?} {wide} {out}"),
+            &inputs,
+            |x, i| linear(&x[0], &x[1], Precision::F32, i),
+            |x| naive(&x[0], &x[1]),
+        );
     }
 }
 
@@ -55,7 +61,7 @@ fn the_frozen_products_equal_their_twin() {
         for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.clone()))] {
             let what = format!("{kind} {lead:?} {wide} {out}");
             let x = [x_of(lead, wide)];
-            hold(&what, &x, |x, i| lora_linear(&x[0], w, None, i), |x| naive(&x[0], &dense));
+            hold(&what, &x, |x, i| lora_linear(&x[0], w, None, Precision::F32, i), |x| naive(&x[0], &dense));
         }
     }
 }
@@ -71,7 +77,7 @@ fn the_adapted_products_equal_their_twin() {
                 &inputs,
                 |x, i| {
                     let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 1.5, dropout: None };
-                    lora_linear(&x[0], w, Some(&adapter), i)
+                    lora_linear(&x[0], w, Some(&adapter), Precision::F32, i)
                 },
                 |x| naive(&x[0], &dense)? + (naive(&naive(&x[0], &x[1])?, &x[2])? * 1.5)?,
             );
@@ -85,7 +91,8 @@ fn mask(shape: &[usize], dropout: (f64, u64)) -> Tensor {
     let eye = Tensor::eye(wide, candle_core::DType::F32, &Device::Cpu).unwrap();
     let adapter = Adapter { a: eye.clone(), b: eye.clone(), scale: 1.0, dropout: Some(dropout) };
     let x = Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
-    lora_linear(&x, &Frozen::Dense(eye.zeros_like().unwrap()), Some(&adapter), &Interrupt::new()).unwrap()
+    lora_linear(&x, &Frozen::Dense(eye.zeros_like().unwrap()), Some(&adapter), Precision::F32, &Interrupt::new())
+        .unwrap()
 }
 
 #[test]
@@ -101,7 +108,7 @@ fn dropout_is_on_the_adapter_only_and_backward_knows_it() {
             &inputs,
             |x, i| {
                 let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 0.5, dropout: Some(dropout) };
-                lora_linear(&x[0], &quantized, Some(&adapter), i)
+                lora_linear(&x[0], &quantized, Some(&adapter), Precision::F32, i)
             },
             |x| naive(&x[0], &dense)? + (naive(&naive(&(&x[0] * &mask)?, &x[1])?, &x[2])? * 0.5)?,
         );
@@ -111,7 +118,7 @@ fn dropout_is_on_the_adapter_only_and_backward_knows_it() {
 #[test]
 fn an_input_that_does_not_train_still_lets_the_rest_train() {
     let (w, x) = (Var::from_tensor(&random(&[4, 3], 0)).unwrap(), random(&[2, 3], 1));
-    let grads = linear(&x, &w, &Interrupt::new()).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = linear(&x, &w, Precision::F32, &Interrupt::new()).unwrap().sum_all().unwrap().backward().unwrap();
     let expected = x.sum_keepdim(0).unwrap().broadcast_as((4, 3)).unwrap();
     close("dw", grads.get(&w).unwrap(), &expected.contiguous().unwrap(), 1e-6);
     assert!(grads.get(&x).is_none());
@@ -121,9 +128,9 @@ fn an_input_that_does_not_train_still_lets_the_rest_train() {
 fn many_rows_and_few_rows_agree() {
     let (w, _) = nf4(130, 97);
     let x = random(&[20, 97], 5);
-    let all = lora_linear(&x, &w, None, &Interrupt::new()).unwrap();
+    let all = lora_linear(&x, &w, None, Precision::F32, &Interrupt::new()).unwrap();
     for n in 1..=9 {
-        let some = lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, &Interrupt::new()).unwrap();
+        let some = lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, Precision::F32, &Interrupt::new()).unwrap();
         close(&format!("{n} rows"), &some, &all.narrow(0, 3, n).unwrap(), 1e-5);
     }
 }
@@ -131,10 +138,10 @@ fn many_rows_and_few_rows_agree() {
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let quiet = Interrupt::new();
-    let error = linear(&random(&[2, 3], 0), &random(&[4, 5], 1), &quiet).unwrap_err();
+    let error = linear(&random(&[2, 3], 0), &random(&[4, 5], 1), Precision::F32, &quiet).unwrap_err();
     assert_eq!(error.message(), "an input of [2, 3] does not fit a weight of (4, 5)");
     let adapter = Adapter { a: random(&[2, 4], 0), b: random(&[5, 3], 1), scale: 1.0, dropout: None };
     let frozen = Frozen::Dense(random(&[5, 4], 2));
-    let error = lora_linear(&random(&[2, 4], 0), &frozen, Some(&adapter), &quiet).unwrap_err();
+    let error = lora_linear(&random(&[2, 4], 0), &frozen, Some(&adapter), Precision::F32, &quiet).unwrap_err();
     assert_eq!(error.message(), "an adapter of [2, 4] and [5, 3] does not fit a weight of (5, 4)");
 }

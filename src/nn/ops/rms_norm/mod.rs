@@ -11,6 +11,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// x (…, hidden), w (hidden) -> (…, hidden). Gradients for both.
 ///
@@ -22,7 +23,7 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Resu
     if x.dims().last().copied() != Some(w.dims1()?) || w.elem_count() == 0 {
         return Err(Error::mistake(format!("a norm of {:?} does not fit an input of {:?}", w.dims(), x.dims())));
     }
-    Ok(x.apply_op2(&w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() })?)
 }
 
 struct RmsNorm {

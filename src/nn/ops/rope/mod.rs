@@ -10,6 +10,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.
 ///
@@ -23,7 +24,7 @@ pub fn rope(x: &Tensor, theta: f64, offset: usize, interrupt: &Interrupt) -> Res
         return Err(Error::mistake(format!("rotary positions want an even head width, not {dim}")));
     }
     let angles = Angles::get(theta, dim, offset..offset + time);
-    Ok(x.apply_op1(Rope { angles, offset, interrupt: interrupt.clone() })?)
+    Ok(tape::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() })?)
 }
 
 struct Rope {

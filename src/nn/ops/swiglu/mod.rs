@@ -10,6 +10,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
+use crate::nn::tape;
 
 /// Two tensors of one shape. Gradients for both.
 ///
@@ -21,7 +22,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tenso
     if gate.dims() != up.dims() {
         return Err(Error::mistake(format!("a gate of {:?} does not fit {:?}", gate.dims(), up.dims())));
     }
-    Ok(gate.apply_op2(&up, Swiglu { interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() })?)
 }
 
 struct Swiglu {

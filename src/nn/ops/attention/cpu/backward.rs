@@ -52,8 +52,12 @@ pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -
     };
     fold(&mut k, x.k.len());
     fold(&mut v, x.v.len());
-    fold(&mut bias, s.heads * s.distances());
-    Gradients { q, k, v, bias: x.bias.map(|_| bias) }
+    fold(&mut bias, s.heads * s.distances()); // (heads, distances)
+    let bias = x.bias.map(|_| {
+        let by_distance = (0..s.distances()).flat_map(|i| (0..s.heads).map(move |h| (h, i)));
+        by_distance.map(|(h, i)| bias[h * s.distances() + i]).collect()
+    });
+    Gradients { q, k, v, bias }
 }
 
 /// Adds all parts of `len` to the first.

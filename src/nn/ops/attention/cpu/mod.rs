@@ -30,7 +30,7 @@ pub(super) struct Values<'a> {
     pub(super) q: &'a [f32],
     pub(super) k: &'a [f32],
     pub(super) v: &'a [f32],
-    /// Added to the scores, by distance: (heads, time + keys − 1).
+    /// Added to the scores, by distance: (time + keys − 1, heads).
     pub(super) bias: Option<&'a [f32]>,
     /// The keys of each row that are no padding; all where it is `None`.
     pub(super) visible: Option<&'a [Range<usize>]>,
@@ -43,10 +43,10 @@ impl Values<'_> {
 
     /// The bias of a head from the greatest distance down, in powers of two, with room for lanes that hold no query.
     fn reversed_bias<'b>(&self, s: &Sizes, h: usize, scratch: &'b mut pack::Scratch) -> Option<&'b [f32]> {
-        let bias = &self.bias?[h * s.distances()..(h + 1) * s.distances()];
+        let bias = self.bias?;
         let room = scratch.zeros(bias_room(s));
-        for (to, from) in room.iter_mut().zip(bias.iter().rev()) {
-            *to = from * LOG2_E;
+        for (to, from) in room.iter_mut().zip(bias.chunks_exact(s.heads).rev()) {
+            *to = from[h] * LOG2_E;
         }
         Some(room)
     }

@@ -1,10 +1,17 @@
-//! Products with a weight that is dense or in 4 bits. The 4-bit one is dequantised a panel of output rows at a time,
-//! into memory that is used again: however large the weight, a few megabytes.
+//! Products with a weight that is dense or in 4 bits, and its low-rank update.
+//!
+//! With AVX-512 weight and update are one product over the depth of both, and a 4-bit weight is dequantised while it is
+//! packed. Elsewhere it is dequantised a panel of output rows at a time, into memory that is used again: however large
+//! the weight, a few megabytes.
 
 mod few_rows;
 
 use super::dropout::Dropout;
-use crate::nn::ops::cpu::{Disjoint, Mat, MatMut, Threads, fill, product, product_into, skinny_product};
+use crate::nn::Precision;
+use crate::nn::ops::cpu::{
+    Disjoint, Mat, MatMut, Right, Term, Threads, fill, product, product_into, skinny_product, thin_product,
+    tiled_product, tiles_available,
+};
 use crate::nn::quant::Nf4;
 
 /// The values of a weight (out, in).
@@ -34,34 +41,76 @@ fn panel_rows((out, wide): (usize, usize)) -> usize {
     out.div_ceil(out.div_ceil(most).max(1)).max(1).next_multiple_of(16)
 }
 
-/// `x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (rows, in) -> (rows, out).
+impl<'a> Weight<'a> {
+    /// Wᵀ: (in, out)
+    fn turned(self, (out, wide): (usize, usize)) -> Right<'a> {
+        match self {
+            Self::Dense(w) => Right::Dense(Mat::new(w, out, wide).t()),
+            Self::Nf4(w) => Right::Nf4Turned(w),
+        }
+    }
+
+    /// W: (out, in)
+    fn straight(self, (out, wide): (usize, usize)) -> Right<'a> {
+        match self {
+            Self::Dense(w) => Right::Dense(Mat::new(w, out, wide)),
+            Self::Nf4(w) => Right::Nf4(w),
+        }
+    }
+}
+
+/// Whether factors are rounded to bf16: where it was asked for and pays.
+fn halved(precision: Precision) -> bool {
+    precision.on_this_cpu() == Precision::Bf16
+}
+
+/// `Σ left · right` as a new matrix (rows, columns), by tiles.
+fn tiles(rows: usize, columns: usize, terms: &[Term<'_>], bf16: bool) -> Vec<f32> {
+    // SAFETY: a product that does not add writes every element.
+    unsafe {
+        fill(rows * columns, |out| {
+            let out = MatMut::within(&Disjoint::uninit(out), 0, (rows, columns), columns);
+            tiled_product(out, terms, false, bf16, Threads::All);
+        })
+    }
+}
+
+/// Whether a product of these sizes is worth tiles.
+fn tiled(rows: usize, (out, wide): (usize, usize)) -> bool {
+    rows > FEW && out > 0 && wide > 0 && tiles_available()
+}
+
+/// `x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (rows, in) -> (rows, out); and `s · drop(x) Aᵀ` (rows, r), which backward asks for.
 pub(super) fn forward(
     x: &[f32],
     rows: usize,
     weight: Weight<'_>,
     shape: (usize, usize),
     low: Option<&Low<'_>>,
-) -> Vec<f32> {
+    precision: Precision,
+) -> (Vec<f32>, Vec<f32>) {
     let (out, wide) = shape;
     let xs = Mat::new(x, rows, wide);
+    let u = low.map(|low| squeezed(x, rows, wide, low)).unwrap_or_default();
+    let update = low.map(|low| (Mat::new(&u, rows, low.rank), Mat::new(low.b, out, low.rank).t()));
+    if tiled(rows, shape) {
+        let update = update.map(|(left, b)| Term { left, right: Right::Dense(b) });
+        let weight = Term { left: xs, right: weight.turned(shape) };
+        let y = match update {
+            Some(update) => tiles(rows, out, &[weight, update], halved(precision)),
+            None => tiles(rows, out, &[weight], halved(precision)),
+        };
+        return (y, u);
+    }
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
         Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
-    if let Some(low) = low {
-        let u = squeezed(x, rows, wide, low).1;
-        let b = Mat::new(low.b, out, low.rank);
-        product_into(
-            MatMut::new(&mut y, rows, out),
-            Mat::new(&u, rows, low.rank),
-            b.t(),
-            low.scale,
-            true,
-            Threads::All,
-        );
+    if let Some((u, b)) = update {
+        product_into(MatMut::new(&mut y, rows, out), u, b, 1.0, true, Threads::All);
     }
-    y
+    (y, u)
 }
 
 fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
@@ -83,8 +132,43 @@ fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
     }
 }
 
-/// `dy W`: dy (rows, out) -> (rows, in).
-pub(super) fn input_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, wide): (usize, usize)) -> Vec<f32> {
+/// `dy W + drop(v A)`: dy (rows, out), v (rows, r) -> (rows, in).
+pub(super) fn input_gradient(
+    dy: &[f32],
+    rows: usize,
+    weight: Weight<'_>,
+    shape: (usize, usize),
+    low: Option<(&Low<'_>, &[f32])>,
+    precision: Precision,
+) -> Vec<f32> {
+    let wide = shape.1;
+    let update = low.map(|(low, v)| (Mat::new(v, rows, low.rank), Mat::new(low.a, low.rank, wide)));
+    let dropout = low.and_then(|(low, _)| low.dropout);
+    if tiled(rows, shape) {
+        let weight = Term { left: Mat::new(dy, rows, shape.0), right: weight.straight(shape) };
+        let halved = halved(precision);
+        let mut dx = match update {
+            Some((v, a)) if dropout.is_none() => {
+                tiles(rows, wide, &[weight, Term { left: v, right: Right::Dense(a) }], halved)
+            }
+            _ => tiles(rows, wide, &[weight], halved),
+        };
+        if let (Some((v, a)), Some(dropout)) = (update, dropout) {
+            dropout.add(&mut tiles(rows, wide, &[Term { left: v, right: Right::Dense(a) }], halved), &mut dx);
+        }
+        return dx;
+    }
+    let mut dx = frozen_gradient(dy, rows, weight, shape);
+    match (update, dropout) {
+        (Some((v, a)), None) => product_into(MatMut::new(&mut dx, rows, wide), v, a, 1.0, true, Threads::All),
+        (Some((v, a)), Some(dropout)) => dropout.add(&mut product(v, a, 1.0), &mut dx),
+        (None, _) => {}
+    }
+    dx
+}
+
+/// `dy W` without tiles.
+fn frozen_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, wide): (usize, usize)) -> Vec<f32> {
     let w = match weight {
         Weight::Dense(w) => return product(Mat::new(dy, rows, out), Mat::new(w, out, wide), 1.0),
         Weight::Nf4(w) => w,
@@ -112,43 +196,47 @@ pub(super) fn input_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, 
 }
 
 /// `dyᵀ x`: dy (rows, out), x (rows, in) -> (out, in).
-pub(super) fn weight_gradient(dy: &[f32], rows: usize, x: &[f32], (out, wide): (usize, usize)) -> Vec<f32> {
-    product(Mat::new(dy, rows, out).t(), Mat::new(x, rows, wide), 1.0)
+pub(super) fn weight_gradient(
+    dy: &[f32],
+    rows: usize,
+    x: &[f32],
+    (out, wide): (usize, usize),
+    precision: Precision,
+) -> Vec<f32> {
+    let (left, right) = (Mat::new(dy, rows, out).t(), Mat::new(x, rows, wide));
+    if tiled(rows, (out, wide)) {
+        return tiles(out, wide, &[Term { left, right: Right::Dense(right) }], halved(precision));
+    }
+    product(left, right, 1.0)
 }
 
-/// dA (r, in) and dB (out, r); the adapter's part of the input gradient is added to `dx`.
+/// `s · dy B`: (rows, r)
+pub(super) fn gradient_of_squeezed(dy: &[f32], rows: usize, out: usize, low: &Low<'_>) -> Vec<f32> {
+    skinny_product(Mat::new(dy, rows, out), Mat::new(low.b, out, low.rank), low.scale)
+}
+
+/// dA (r, in) and dB (out, r), from `u` of [`forward`] and `v` of [`gradient_of_squeezed`].
 pub(super) fn low_gradients(
     dy: &[f32],
     rows: usize,
     x: &[f32],
     (out, wide): (usize, usize),
     low: &Low<'_>,
-    dx: Option<&mut [f32]>,
+    (u, v): (&[f32], &[f32]),
 ) -> (Vec<f32>, Vec<f32>) {
     let rank = low.rank;
-    let (dropped, u) = squeezed(x, rows, wide, low);
-    let dy = Mat::new(dy, rows, out);
-    let v = skinny_product(dy, Mat::new(low.b, out, rank), low.scale); // (rows, r)
-    let vs = Mat::new(&v, rows, rank);
-    let da = product(vs.t(), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide), 1.0);
+    let dropped = low.dropout.map(|dropout| dropout.apply(x));
+    let da = thin_product(Mat::new(v, rows, rank), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide));
     // dBᵀ, because then the long side lies along memory; it is small, and turning it costs nothing.
-    let db = product(Mat::new(&u, rows, rank).t(), dy, low.scale);
-    if let Some(dx) = dx {
-        let a = Mat::new(low.a, rank, wide);
-        match &low.dropout {
-            None => product_into(MatMut::new(dx, rows, wide), vs, a, 1.0, true, Threads::All),
-            Some(dropout) => dropout.add(&mut product(vs, a, 1.0), dx),
-        }
-    }
+    let db = thin_product(Mat::new(u, rows, rank), Mat::new(dy, rows, out));
     (da, turned(&db, rank, out))
 }
 
-/// `drop(x)` when something is dropped, and `drop(x) Aᵀ` (rows, r).
-fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> (Option<Vec<f32>>, Vec<f32>) {
+/// `s · drop(x) Aᵀ`: (rows, r)
+fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> Vec<f32> {
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
     let xs = Mat::new(dropped.as_deref().unwrap_or(x), rows, wide);
-    let u = skinny_product(xs, Mat::new(low.a, low.rank, wide).t(), 1.0);
-    (dropped, u)
+    skinny_product(xs, Mat::new(low.a, low.rank, wide).t(), low.scale)
 }
 
 /// The transpose of a row-major matrix.

@@ -1,0 +1,216 @@
+//! Sums of products, `Σ leftₜ · rightₜ`, in one pass over the output: each tile of it stays in registers while the depth
+//! of all terms goes by (Goto & van de Geijn 2008). A low-rank update of a weight costs what a slightly deeper weight
+//! would, and a 4-bit weight is dequantised while it is packed: a window of a few kilobytes at a time.
+//!
+//! Needs AVX-512; [`available`] says whether it is there. Each element is summed in the order of the depth, in blocks
+//! that do not depend on the number of threads.
+
+mod kernel;
+mod pack;
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
+use super::gemm::{MatMut, Threads};
+use super::memory::Disjoint;
+use super::operand::{Run, Term, View};
+
+/// Groups of depth in a block: a left panel of 28 KiB stays in the first cache, a right one of 64 KiB in the second.
+const BLOCK: usize = 32;
+/// Rows of a task.
+const TASK: usize = 4 * ROWS;
+/// Panels of the right operand that are packed together.
+const PANELS: usize = 4;
+/// Depth of a window of the right operand.
+const WINDOW: usize = 128;
+/// Lanes of the right operand that are packed at a time, 4 MiB.
+const PACKED: usize = 1 << 20;
+/// Multiplications below which another thread is not worth waking.
+const SERIAL: usize = 1 << 20;
+
+/// Whether the machine can.
+pub(in crate::nn) fn available() -> bool {
+    crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
+}
+
+/// Whether products of bf16 are faster than those of f32 here: AVX512-BF16 runs at twice the rate of f32 on AMD's
+/// processors and at half of it on Intel's.
+pub(in crate::nn) fn bf16_pays() -> bool {
+    available() && std::is_x86_feature_detected!("avx512bf16") && amd()
+}
+
+fn amd() -> bool {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+}
+
+thread_local! {
+    /// The packed right operand, kept for the next product.
+    static PACK: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The depth of all terms, in groups of lanes.
+struct Depth<'a> {
+    terms: &'a [Term<'a>],
+    /// Groups of all terms.
+    groups: usize,
+    /// Values of depth in a group.
+    step: usize,
+    bf16: bool,
+}
+
+impl<'a> Depth<'a> {
+    fn new(terms: &'a [Term<'a>], bf16: bool) -> Self {
+        let step = GROUP * pack::per_lane(bf16);
+        let groups = terms.iter().map(|term| term.left.cols.div_ceil(step)).sum();
+        Self { terms, groups, step, bf16 }
+    }
+
+    /// Groups of a block: all blocks about the same.
+    fn block(&self) -> usize {
+        self.groups.div_ceil(self.groups.div_ceil(BLOCK))
+    }
+
+    /// What lies in a range of groups, term by term.
+    fn runs(&self, range: Range<usize>) -> Vec<Run<'a>> {
+        let (mut runs, mut at) = (Vec::new(), 0);
+        for term in self.terms {
+            let groups = term.left.cols.div_ceil(self.step);
+            let (from, to) = (range.start.max(at), range.end.min(at + groups));
+            if from < to {
+                let depth = (from - at) * self.step..((to - at) * self.step).min(term.left.cols);
+                runs.push(Run { left: View::of(term.left), depth });
+            }
+            at += groups;
+        }
+        runs
+    }
+
+    /// Packs `columns` of the right operand into panels, each as deep as all terms.
+    fn pack_right(&self, columns: Range<usize>, scratch: &mut Vec<f32>, out: &mut [u32]) {
+        let mut at = 0;
+        for term in self.terms {
+            let depth = term.left.cols;
+            for from in (0..depth).step_by(WINDOW) {
+                let window = from..depth.min(from + WINDOW);
+                let lanes = window.len().div_ceil(self.step) * GROUP * COLUMNS;
+                let view = term.right.window(window.clone(), columns.clone(), scratch);
+                for (p, panel) in out.chunks_exact_mut(self.groups * GROUP * COLUMNS).enumerate() {
+                    let (first, count) = (p * COLUMNS, COLUMNS.min(columns.len() - p * COLUMNS));
+                    // SAFETY: `tiled_product` asked what the machine can.
+                    unsafe {
+                        pack::right(view, (first, count), window.len(), self.bf16, &mut panel[at..at + lanes]);
+                    }
+                }
+                at += lanes;
+            }
+        }
+    }
+}
+
+/// The output, which several tasks write.
+struct Output<'a> {
+    all: Disjoint<'a>,
+    stride: usize,
+}
+
+impl Output<'_> {
+    /// Computes some rows of some columns from the packed right operand.
+    ///
+    /// # Safety
+    /// No one else may touch these elements meanwhile.
+    unsafe fn fill(
+        &self,
+        depth: &Depth<'_>,
+        (rows, columns): (Range<usize>, Range<usize>),
+        right: &[u32],
+        add: bool,
+        scratch: &mut Vec<u32>,
+    ) {
+        let block = depth.block();
+        for at in (0..depth.groups).step_by(block) {
+            let groups = at..depth.groups.min(at + block);
+            let runs = depth.runs(groups.clone());
+            let order = pack::order(&runs);
+            let panel = group_lanes(order, ROWS) * groups.len();
+            scratch.resize(scratch.len().max(rows.len().div_ceil(ROWS) * panel), 0);
+            for (first, out) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact_mut(panel)) {
+                let count = ROWS.min(rows.end - first);
+                // SAFETY: `tiled_product` asked what the machine can.
+                unsafe { pack::left(&runs, order, (first, count), depth.bf16, out) };
+            }
+            for (p, right) in right.chunks_exact(depth.groups * GROUP * COLUMNS).enumerate() {
+                let right = &right[at * GROUP * COLUMNS..groups.end * GROUP * COLUMNS];
+                let column = columns.start + p * COLUMNS;
+                for (first, left) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact(panel)) {
+                    let size = (ROWS.min(rows.end - first), COLUMNS.min(columns.end - column));
+                    let span = (size.0 - 1) * self.stride + size.1;
+                    let start = self.all.at(first * self.stride + column, span);
+                    let target = Target { start, stride: self.stride, size, add: add || at > 0 };
+                    // SAFETY: as above, and no one else touches these elements.
+                    unsafe { tile(depth.bf16, order, left, right, &target) };
+                }
+            }
+        }
+    }
+}
+
+/// `out = Σ left · right`, or `out += …` when `add`; with `bf16` the factors are rounded to bf16, the sums are f32.
+///
+/// # Panics
+/// When the machine cannot, there is no depth, or the sizes do not fit each other.
+pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool, threads: Threads) {
+    assert!(available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16")), "AVX-512 is missing");
+    let (rows, columns) = (out.rows, out.cols);
+    for Term { left, right } in terms {
+        assert!(left.rows == rows && right.shape() == (left.cols, columns), "sizes of a product");
+    }
+    let depth = Depth::new(terms, bf16);
+    assert!(depth.groups > 0, "a product without depth");
+    let out = Output { stride: out.row, all: out.shared() };
+    let lanes = depth.groups * GROUP;
+    let all = threads == Threads::All && rows * columns * lanes > SERIAL;
+    let step = (PACKED / lanes).next_multiple_of(PANELS * COLUMNS);
+    let mut packed = PACK.take();
+    for first in (0..columns).step_by(step) {
+        let part = first..columns.min(first + step);
+        let size = part.len().div_ceil(COLUMNS) * COLUMNS * lanes;
+        packed.resize(packed.len().max(size), 0);
+        pack_all(&depth, part.clone(), &mut packed[..size], all);
+        let right = &packed[..size];
+        let fill = |scratch: &mut Vec<u32>, task: usize| {
+            let rows = task * TASK..rows.min((task + 1) * TASK);
+            // SAFETY: each task writes its own rows of an output that the caller gave away.
+            unsafe { out.fill(&depth, (rows, part.clone()), right, add, scratch) };
+        };
+        let tasks = 0..rows.div_ceil(TASK);
+        if all {
+            tasks.into_par_iter().for_each_init(Vec::new, fill);
+        } else {
+            let mut scratch = Vec::new();
+            tasks.for_each(|task| fill(&mut scratch, task));
+        }
+    }
+    PACK.set(packed);
+}
+
+/// Packs `columns` of the right operand.
+fn pack_all(depth: &Depth<'_>, columns: Range<usize>, out: &mut [u32], all: bool) {
+    let chunk = PANELS * COLUMNS * depth.groups * GROUP;
+    let pack = |scratch: &mut Vec<f32>, (i, out): (usize, &mut [u32])| {
+        let from = columns.start + i * PANELS * COLUMNS;
+        depth.pack_right(from..columns.end.min(from + PANELS * COLUMNS), scratch, out);
+    };
+    if all {
+        out.par_chunks_mut(chunk).enumerate().for_each_init(Vec::new, pack);
+    } else {
+        let mut scratch = Vec::new();
+        out.chunks_mut(chunk).enumerate().for_each(|part| pack(&mut scratch, part));
+    }
+}
+
+#[cfg(test)]
+mod tests;

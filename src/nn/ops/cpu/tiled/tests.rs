@@ -1,0 +1,114 @@
+//! Tiled products held to the naive ones.
+
+use super::*;
+use crate::nn::ops::cpu::{Mat, Right};
+use crate::nn::quant::Nf4;
+
+fn values(n: usize, seed: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 37 + seed * 11) % 101) as f32 / 50.0 - 1.0).collect()
+}
+
+fn naive(a: &Mat<'_>, b: &dyn Fn(usize, usize) -> f32, columns: usize, out: &mut [f64]) {
+    for i in 0..a.rows {
+        for j in 0..columns {
+            let at = |k: usize| f64::from(a.data[i * a.row + k * a.col]);
+            out[i * columns + j] += (0..a.cols).map(|k| at(k) * f64::from(b(k, j))).sum::<f64>();
+        }
+    }
+}
+
+/// Whether `fast` is `slow` up to `slack` of the size of the summands.
+fn close(what: &str, fast: &[f32], slow: &[f64], depth: usize, slack: f64) {
+    for (i, (x, y)) in fast.iter().zip(slow).enumerate() {
+        assert!((f64::from(*x) - y).abs() <= slack * (depth as f64).sqrt(), "{what}, element {i}: {x} {y}");
+    }
+}
+
+const SIZES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (2, 70, 33),
+    (14, 16, 32),
+    (15, 17, 31),
+    (57, 130, 64),
+    (30, 1100, 20),
+    (113, 64, 200),
+    (9, 33, 700),
+    (3, 5, 16),
+];
+
+#[test]
+fn all_orders_of_both_operands_give_the_naive_product() {
+    if !available() {
+        return;
+    }
+    for (m, k, n) in SIZES {
+        let (a, b) = (values(m * k, 1), values(k * n, 2));
+        for left in [Mat::new(&a, m, k), Mat::new(&a, k, m).t()] {
+            for right in [Mat::new(&b, k, n), Mat::new(&b, n, k).t()] {
+                let mut slow = vec![0.0; m * n];
+                naive(&left, &|i, j| right.data[i * right.row + j * right.col], n, &mut slow);
+                for (bf16, slack) in [(false, 1e-6), (true, 1e-2)] {
+                    if bf16 && !std::is_x86_feature_detected!("avx512bf16") {
+                        continue;
+                    }
+                    let mut fast = vec![f32::NAN; m * n];
+                    let terms = [Term { left, right: Right::Dense(right) }];
+                    tiled_product(MatMut::new(&mut fast, m, n), &terms, false, bf16, Threads::All);
+                    close(&format!("{m}×{k}×{n}, bf16 {bf16}"), &fast, &slow, k, slack);
+                    tiled_product(MatMut::new(&mut fast, m, n), &terms, true, bf16, Threads::One);
+                    let twice: Vec<f64> = slow.iter().map(|x| 2.0 * x).collect();
+                    close("twice", &fast, &twice, k, 2.0 * slack);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn terms_add_up_and_four_bits_are_dequantised() {
+    if !available() {
+        return;
+    }
+    for (m, k, n) in SIZES {
+        let r = 3;
+        let (x, u, b) = (values(m * k, 3), values(m * r, 4), values(n * r, 5));
+        let w = Nf4::quantize(&values(n * k, 6), (n, k));
+        let dense = w.dequantize();
+        let (x, u, b) = (Mat::new(&x, m, k), Mat::new(&u, m, r), Mat::new(&b, n, r).t());
+        let mut slow = vec![0.0; m * n];
+        naive(&x, &|i, j| dense[j * k + i], n, &mut slow);
+        naive(&u, &|i, j| b.data[i * b.row + j * b.col], n, &mut slow);
+        let terms = [Term { left: x, right: Right::Nf4Turned(&w) }, Term { left: u, right: Right::Dense(b) }];
+        let mut fast = vec![0.0; m * n];
+        tiled_product(MatMut::new(&mut fast, m, n), &terms, false, false, Threads::All);
+        close(&format!("{m}×{k}×{n}"), &fast, &slow, k + r, 1e-6);
+        // The other way: dy (m, n) times w (n, k).
+        let dy = values(m * n, 7);
+        let mut slow = vec![0.0; m * k];
+        naive(&Mat::new(&dy, m, n), &|i, j| dense[i * k + j], k, &mut slow);
+        let mut fast = vec![0.0; m * k];
+        let terms = [Term { left: Mat::new(&dy, m, n), right: Right::Nf4(&w) }];
+        tiled_product(MatMut::new(&mut fast, m, k), &terms, false, false, Threads::All);
+        close(&format!("{m}×{n}×{k}, not turned"), &fast, &slow, n, 1e-6);
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_show() {
+    if !available() {
+        return;
+    }
+    let (m, k, n) = (257, 700, 300);
+    let (a, b) = (values(m * k, 1), values(k * n, 2));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut out = vec![0.0; m * n];
+        let terms = [Term { left: Mat::new(&a, m, k), right: Right::Dense(Mat::new(&b, k, n)) }];
+        pool.install(|| tiled_product(MatMut::new(&mut out, m, n), &terms, false, false, Threads::All));
+        out
+    };
+    let one = run(1);
+    for threads in [2, 3, 5] {
+        assert!(one == run(threads), "{threads} threads");
+    }
+}
