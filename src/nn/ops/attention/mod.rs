@@ -6,16 +6,22 @@
 //! ```text
 //! dV = Pᵀ dO      dP = dO Vᵀ      dS = s · P ∘ (dP − rowsum(dO ∘ O))      dQ = dS K      dK = dSᵀ Q
 //! ```
+//!
+//! A bias by distance is added to S; its gradient is the sum of dS / s along the diagonals.
 
+mod biased;
+mod buckets;
 mod cpu;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-use self::cpu::{Sizes, Values};
+pub use self::buckets::{RelativeBuckets, relative_bias};
+use self::cpu::{Gradients, Known, Sizes, Values};
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -31,15 +37,50 @@ pub struct AttentionShape {
     pub scale: f32,
 }
 
+/// What else decides how much a key counts; the default is nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AttentionOptions<'a> {
+    /// The keys of each row of the batch that are no padding. A query that sees none of them gets 0.
+    pub visible: Option<&'a [Range<usize>]>,
+    /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j and
+    /// query t, both counted from 0; see [`relative_bias`] for that of T5.
+    pub bias: Option<&'a Tensor>,
+}
+
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim) -> (batch, time, heads, dim); `kv_heads` divides
 /// `heads`. Gradients for all three.
 ///
 /// # Errors
 /// Shapes that do not fit each other, causal attention with fewer keys than queries, or a stop.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &Interrupt) -> Result<Tensor> {
+    attention_with(q, k, v, shape, AttentionOptions::default(), i)
+}
+
+/// [`attention`] with padding and a bias, which gets a gradient, too.
+///
+/// # Errors
+/// See [`attention`]; ranges beyond the keys, or another number of them than rows.
+pub fn attention_with(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    shape: AttentionShape,
+    options: AttentionOptions<'_>,
+    i: &Interrupt,
+) -> Result<Tensor> {
     i.check()?;
     let (q, k, v) = (input(q, "attention")?, input(k, "attention")?, input(v, "attention")?);
     let sizes = Sizes::new(q.dims4()?, k.dims4()?, shape);
+    check_sizes(&sizes, &q, &k, &v)?;
+    let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
+    let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
+    match options.bias {
+        None => Ok(tape::apply3(&q, &k, &v, op)?),
+        Some(bias) => biased::attention(&q, &k, &v, bias, op),
+    }
+}
+
+fn check_sizes(sizes: &Sizes, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<()> {
     let fits = k.dims() == v.dims() && k.dim(0)? == sizes.batch && k.dim(3)? == sizes.dim && sizes.kv_heads > 0;
     if !fits || !sizes.heads.is_multiple_of(sizes.kv_heads) || (sizes.keys == 0 && sizes.time > 0) {
         return Err(Error::mistake(format!(
@@ -49,20 +90,45 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &
             v.dims()
         )));
     }
-    if shape.causal && sizes.keys < sizes.time {
+    if sizes.causal && sizes.keys < sizes.time {
         return Err(Error::mistake(format!(
             "causal attention wants at least as many keys as queries, not {} and {}",
             sizes.keys, sizes.time
         )));
     }
-    Ok(tape::apply3(&q, &k, &v, Attention { sizes, sums: OnceLock::new(), interrupt: i.clone() })?)
+    Ok(())
+}
+
+fn check_visible(sizes: &Sizes, ranges: &[Range<usize>]) -> Result<Arc<[Range<usize>]>> {
+    if ranges.len() != sizes.batch {
+        return Err(Error::mistake(format!("{} ranges of keys for {} rows", ranges.len(), sizes.batch)));
+    }
+    match ranges.iter().find(|range| range.start > range.end || range.end > sizes.keys) {
+        Some(range) => Err(Error::mistake(format!("{range:?} is no range of {} keys", sizes.keys))),
+        None => Ok(ranges.into()),
+    }
 }
 
 struct Attention {
     sizes: Sizes,
+    /// The keys of each row that are no padding.
+    visible: Option<Arc<[Range<usize>]>>,
     /// The log-sum-exp of the scores of each query: (batch, heads, time).
     sums: OnceLock<Vec<f32>>,
     interrupt: Interrupt,
+}
+
+impl Attention {
+    fn forward(&self, values: &Values<'_>) -> Vec<f32> {
+        let (out, sums) = cpu::forward(&self.sizes, values);
+        let _ = self.sums.set(sums);
+        out
+    }
+
+    fn backward(&self, values: &Values<'_>, out: &[f32], dy: &[f32]) -> Candle<Gradients> {
+        let sums = self.sums.get().ok_or_else(|| candle_core::Error::msg("attention: backward before forward"))?;
+        Ok(cpu::backward(&self.sizes, values, &Known { out, sums, dy }))
+    }
 }
 
 impl CustomOp3 for Attention {
@@ -79,9 +145,8 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         vl: &Layout,
     ) -> Candle<(CpuStorage, Shape)> {
-        let values = Values { q: floats_of(q, ql)?, k: floats_of(k, kl)?, v: floats_of(v, vl)? };
-        let (out, sums) = cpu::forward(&self.sizes, &values);
-        let _ = self.sums.set(sums);
+        let (q, k, v, visible) = (floats_of(q, ql)?, floats_of(k, kl)?, floats_of(v, vl)?, self.visible.as_deref());
+        let out = self.forward(&Values { q, k, v, bias: None, visible });
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -96,10 +161,9 @@ impl CustomOp3 for Attention {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
         let (qs, ks, vs, out, dy) = (floats(q)?, floats(k)?, floats(v)?, floats(out)?, floats(&dy)?);
-        let sums = self.sums.get().ok_or_else(|| candle_core::Error::msg("attention: backward before forward"))?;
-        let values = Values { q: &qs, k: &ks, v: &vs };
-        let [dq, dk, dv] = cpu::backward(&self.sizes, &values, &out, sums, &dy);
+        let values = Values { q: &qs, k: &ks, v: &vs, bias: None, visible: self.visible.as_deref() };
+        let grads = self.backward(&values, &out, &dy)?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((Some(tensor(dq, q)?), Some(tensor(dk, k)?), Some(tensor(dv, v)?)))
+        Ok((Some(tensor(grads.q, q)?), Some(tensor(grads.k, k)?), Some(tensor(grads.v, v)?)))
     }
 }

@@ -1,13 +1,19 @@
 //! Attention held to its twin.
 
+use std::ops::Range;
+
 use candle_core::{D, Device, Result as Candle, Tensor};
 
-use super::{AttentionShape, attention};
+use super::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 use crate::interrupt::Interrupt;
-use crate::nn::ops::twin::{close, hold, random};
+use crate::nn::ops::twin::{close, hold, random, values};
 
 /// The whole matrix of scores, a mask added, candle's softmax.
 fn naive(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape) -> Candle<Tensor> {
+    naive_with(q, k, v, shape, AttentionOptions::default())
+}
+
+fn naive_with(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, o: AttentionOptions<'_>) -> Candle<Tensor> {
     let (batch, time, heads, dim) = q.dims4()?;
     let (_, keys, kv_heads, _) = k.dims4()?;
     let spread = |x: &Tensor| {
@@ -18,7 +24,19 @@ fn naive(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape) -> Candle<Te
     let scores = (q.matmul(&k.t()?.contiguous()?)? * f64::from(shape.scale))?;
     let hidden = |i: usize| if shape.causal && i % keys > i / keys + keys - time { -1e9f32 } else { 0.0 };
     let mask = Tensor::from_vec((0..time * keys).map(hidden).collect::<Vec<_>>(), (time, keys), &Device::Cpu)?;
-    let p = candle_nn::ops::softmax(&scores.broadcast_add(&mask)?, D::Minus1)?;
+    let mut scores = scores.broadcast_add(&mask)?;
+    if let Some(bias) = o.bias {
+        let entry = |i: usize| (i % keys + time - 1 - i / keys) as u32;
+        let entries = Tensor::from_vec((0..time * keys).map(entry).collect::<Vec<_>>(), time * keys, &Device::Cpu)?;
+        let bias = bias.t()?.contiguous()?.index_select(&entries, 1)?.reshape((1, heads, time, keys))?;
+        scores = scores.broadcast_add(&bias)?;
+    }
+    if let Some(visible) = o.visible {
+        let hidden = |i: usize| if visible[i / keys].contains(&(i % keys)) { 0.0f32 } else { -1e9 };
+        let mask: Vec<f32> = (0..batch * keys).map(hidden).collect();
+        scores = scores.broadcast_add(&Tensor::from_vec(mask, (batch, 1, 1, keys), &Device::Cpu)?)?;
+    }
+    let p = candle_nn::ops::softmax(&scores, D::Minus1)?;
     p.matmul(&v)?.transpose(1, 2)?.contiguous() // (batch, time, heads, dim)
 }
 
@@ -37,6 +55,9 @@ fn it_equals_its_twin() {
         (2, 33, 17, 2, 2, 8, false),
         (1, 130, 130, 5, 5, 16, true),
         (3, 140, 140, 6, 3, 9, false),
+        (1, 70, 200, 2, 2, 33, true),
+        (1, 18, 18, 1, 1, 32, true),
+        (1, 20, 70, 2, 1, 130, false),
     ];
     for (batch, time, keys, heads, kv_heads, dim, causal) in cases {
         let q = random(&[batch, time, heads, dim], 1);
@@ -49,6 +70,83 @@ fn it_equals_its_twin() {
             |x, i| attention(&x[0], &x[1], &x[2], shape, i),
             |x| naive(&x[0], &x[1], &x[2], shape),
         );
+    }
+}
+
+#[test]
+fn padding_and_bias_equal_their_twin() {
+    // batch, time, keys, heads, kv_heads, dim, causal
+    let cases = [
+        (2, 1, 9, 2, 1, 3, false),
+        (2, 1, 40, 4, 2, 16, true),
+        (2, 20, 20, 2, 2, 8, true),
+        (3, 67, 70, 2, 1, 4, true),
+        (2, 33, 150, 3, 3, 5, false),
+        (1, 130, 17, 2, 1, 8, false),
+    ];
+    for (batch, time, keys, heads, kv_heads, dim, causal) in cases {
+        let q = random(&[batch, time, heads, dim], 1);
+        let k = random(&[batch, keys, kv_heads, dim], 2);
+        let v = random(&[batch, keys, kv_heads, dim], 3);
+        let bias = random(&[time + keys - 1, heads], 4);
+        let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
+        // The first row has all keys, the others lose some at the end; a causal first query must see the first one.
+        let visible: Vec<_> = (0..batch).map(|b| usize::from(b > 0 && !causal)..keys - b * keys / 3).collect();
+        for visible in [None, Some(&visible[..])] {
+            let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?}");
+            fn with<'a>(visible: Option<&'a [Range<usize>]>, bias: Option<&'a Tensor>) -> AttentionOptions<'a> {
+                AttentionOptions { visible, bias }
+            }
+            hold(
+                &format!("bias {what}"),
+                &[q.clone(), k.clone(), v.clone(), bias.clone()],
+                |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3])), i),
+                |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3]))),
+            );
+            hold(
+                &what,
+                &[q.clone(), k.clone(), v.clone()],
+                |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, None), i),
+                |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, None)),
+            );
+        }
+    }
+}
+
+#[test]
+fn the_table_of_relative_positions_gets_its_gradient() {
+    let how =
+        RelativeBuckets { bidirectional: true, relative_attention_num_buckets: 8, relative_attention_max_distance: 20 };
+    let (q, k, v) = (random(&[2, 30, 2, 4], 1), random(&[2, 41, 2, 4], 2), random(&[2, 41, 2, 4], 3));
+    let shape = AttentionShape { causal: false, scale: 0.5 };
+    let quiet = Interrupt::new();
+    let slow = |table: &Tensor| -> Candle<Tensor> {
+        let buckets: Vec<u32> = (0..70).map(|entry| how.bucket(entry - 29)).collect();
+        let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?;
+        naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), visible: None })
+    };
+    let fast = |table: &Tensor, i: &Interrupt| {
+        let bias = relative_bias(table, how, (30, 41, 0), &quiet)?;
+        attention_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), visible: None }, i)
+    };
+    hold("table", &[random(&[8, 2], 4)], |x, i| fast(&x[0], i), |x| slow(&x[0]));
+}
+
+#[test]
+fn who_sees_no_key_gets_nothing() {
+    let (q, k, v) = (random(&[2, 70, 2, 4], 1), random(&[2, 70, 2, 4], 2), random(&[2, 70, 2, 4], 3));
+    let vars = [&q, &k, &v].map(|x| candle_core::Var::from_tensor(x).unwrap());
+    let options = AttentionOptions { visible: Some(&[5..70, 3..3]), bias: None };
+    let shape = AttentionShape { causal: true, scale: 0.5 };
+    let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();
+    let out = values(&y);
+    assert!(out[..5 * 8].iter().chain(&out[70 * 8..]).all(|&x| x == 0.0), "left padding, and a row of padding only");
+    assert!(out[5 * 8..70 * 8].iter().all(|&x| x != 0.0));
+    let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+    for var in &vars {
+        let grad = values(grads.get(var).unwrap());
+        assert!(grad.iter().all(|x| x.is_finite()) && grad[..5 * 8].iter().all(|&x| x == 0.0));
+        assert!(grad[5 * 8..70 * 8].iter().any(|&x| x != 0.0) && grad[70 * 8..].iter().all(|&x| x == 0.0));
     }
 }
 
@@ -90,4 +188,13 @@ fn shapes_that_do_not_fit_are_refused() {
     assert!(refuse(&[1, 2, 2, 4], &[1, 2, 2, 4], &[1, 2, 1, 4]), "keys and values differ");
     assert!(refuse(&[1, 3, 2, 4], &[1, 2, 2, 4], &[1, 2, 2, 4]), "more queries than keys");
     assert!(refuse(&[1, 2, 2, 4], &[2, 2, 2, 4], &[2, 2, 2, 4]), "batches differ");
+    let x = random(&[2, 3, 1, 4], 0);
+    let refuse =
+        |options| attention_with(&x, &x, &x, shape, options, &Interrupt::new()).unwrap_err().message().to_owned();
+    let visible = |ranges| AttentionOptions { visible: Some(ranges), bias: None };
+    assert_eq!(refuse(visible(&[0..3; 1])), "1 ranges of keys for 2 rows");
+    assert_eq!(refuse(visible(&[0..3, 2..4])), "2..4 is no range of 3 keys");
+    let bias = random(&[6, 1], 1);
+    let error = refuse(AttentionOptions { visible: None, bias: Some(&bias) });
+    assert_eq!(error, "a bias of [6, 1] does not fit 1 heads with 3 queries and 3 keys");
 }

@@ -1,6 +1,7 @@
 //! What the CPU paths of all ops stand on: borrowed memory of tensors, matrix products, vector arithmetic.
 
 mod gemm;
+mod isa;
 mod memory;
 mod operand;
 mod simd;
@@ -32,6 +33,9 @@ mod tiled {
 }
 
 pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
+pub(in crate::nn) use isa::Isa;
+#[cfg(test)]
+pub(in crate::nn) use isa::on_isa;
 pub use memory::keep_freed_memory;
 pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
 pub(in crate::nn) use operand::{Right, Term};

@@ -21,19 +21,12 @@ macro_rules! for_each_isa {
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     body($($arg),*)
                 }
-                let fma = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
-                if fma
-                    && std::is_x86_feature_detected!("avx512f")
-                    && std::is_x86_feature_detected!("avx512bw")
-                    && std::is_x86_feature_detected!("avx512dq")
-                    && std::is_x86_feature_detected!("avx512vl")
-                {
-                    // SAFETY: this machine has the features, asked just now.
-                    return unsafe { avx512($($arg),*) };
-                }
-                if fma {
+                match $crate::nn::ops::cpu::Isa::get() {
+                    // SAFETY: this machine has the features of the instruction set it is on.
+                    $crate::nn::ops::cpu::Isa::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    return unsafe { avx2($($arg),*) };
+                    $crate::nn::ops::cpu::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::nn::ops::cpu::Isa::Portable => {}
                 }
             }
             body($($arg),*)

@@ -50,7 +50,7 @@ mod x86 {
     const AHEAD: usize = 16;
 
     pub(super) fn available() -> bool {
-        std::is_x86_feature_detected!("avx512f")
+        crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
     }
 
     /// Some columns of the result, added to `out`.

@@ -1,58 +1,160 @@
-//! One query a row, as in decoding: keys and values are read once, in the order they lie in.
+//! One query a row, as in decoding: keys and values are read once, in the order they lie in, 16 keys at a time for all
+//! heads of a task.
 
 use rayon::prelude::*;
 
-use super::{Sizes, Values, softmax};
-use crate::nn::ops::cpu::{dot, for_each_isa};
+use super::kernels::{Dots, GROUP, Kernels, Left, Product, kernels};
+use super::{LOG2_E, Sizes, Values};
+use crate::nn::ops::cpu::{dot, exp, for_each_isa, sum};
 
 /// Keys and values below which another thread is not worth waking.
-const SERIAL: usize = 1 << 19;
+const SERIAL: usize = 1 << 17;
 
-/// The output (batch, 1, heads, dim), and the log-sum-exp of the scores of each head (batch, heads).
+/// The output (batch, 1, heads, dim), and log₂ Σ 2^score of each head (batch, heads).
 pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
-    let (wide, kv_wide) = (s.heads * s.dim, s.kv_heads * s.dim);
     let (mut out, mut sums) = (vec![0.0; x.q.len()], vec![0.0; s.batch * s.heads]);
     if x.q.is_empty() {
         return (out, sums);
     }
-    let rows = out.par_chunks_mut(wide).zip(sums.par_chunks_mut(s.heads)).enumerate();
-    let alone = (SERIAL / (s.keys * kv_wide)).max(1);
-    rows.with_min_len(alone).for_each(|(b, (out, sums))| {
-        let at = b * s.keys * kv_wide..(b + 1) * s.keys * kv_wide;
-        let mut p = vec![0.0; s.heads * s.keys]; // (heads, keys)
-        scores(&x.q[b * wide..(b + 1) * wide], &x.k[at.clone()], s, &mut p);
-        for (p, sum) in p.chunks_exact_mut(s.keys).zip(sums) {
-            *sum = softmax(p, s.keys);
-        }
-        mix(&p, &x.v[at], s, out);
-    });
+    let group = s.heads / s.kv_heads;
+    // Heads of keys in a task: a share of them, neighbours, so that a row of keys is read along.
+    let share = s.kv_heads.div_ceil(rayon::current_num_threads()).max(SERIAL / (s.keys * s.dim).max(1));
+    let tasks = (0..s.batch).flat_map(|b| (0..s.kv_heads).step_by(share.max(1)).map(move |kv| (b, kv)));
+    let heads = |kv: usize| group * share.max(1).min(s.kv_heads - kv);
+    let (mut rest, mut work) = ((&mut out[..], &mut sums[..]), Vec::new());
+    for (b, kv) in tasks {
+        let (out, sums) = (rest.0.split_at_mut(heads(kv) * s.dim), rest.1.split_at_mut(heads(kv)));
+        rest = (out.1, sums.1);
+        work.push(Task { b, kv, out: out.0, sums: sums.0 });
+    }
+    let alone = (SERIAL / (s.keys * s.kv_heads * s.dim).max(1)).max(1);
+    work.into_par_iter().with_min_len(alone).for_each(|task| task.run(s, x));
     (out, sums)
 }
 
-for_each_isa! {
-    /// p[h, j] = scale · q[h] · k[j, group of h]
-    fn scores(q: &[f32], k: &[f32], s: &Sizes, p: &mut [f32]) {
-        let group = s.heads / s.kv_heads;
-        for (j, k) in k.chunks_exact(s.kv_heads * s.dim).enumerate() {
-            for (h, q) in q.chunks_exact(s.dim).enumerate() {
-                let g = h / group;
-                p[h * s.keys + j] = s.scale * dot(q, &k[g * s.dim..(g + 1) * s.dim]);
+/// Some heads of one row.
+struct Task<'a> {
+    b: usize,
+    /// The first head of keys.
+    kv: usize,
+    /// (heads, dim)
+    out: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+impl Task<'_> {
+    fn run(self, s: &Sizes, x: &Values<'_>) {
+        let (group, step) = (s.heads / s.kv_heads, s.kv_heads * s.dim);
+        let at = self.b * s.keys * step + self.kv * s.dim;
+        let q = &x.q[(self.b * s.heads + self.kv * group) * s.dim..][..self.out.len()];
+        let given = Given { s, kernels: kernels(), group, step, k: &x.k[at..], v: &x.v[at..] };
+        let mut p = vec![0.0; self.sums.len() * s.keys]; // (heads, keys)
+        for first in (0..s.keys).step_by(GROUP) {
+            given.scores(q, first..s.keys.min(first + GROUP), &mut p);
+        }
+        for (p, sum) in p.chunks_exact_mut(s.keys).zip(self.sums) {
+            *sum = softmax(p, s.scale) * LOG2_E;
+        }
+        for first in (0..s.keys).step_by(GROUP) {
+            given.mix(&p, first..s.keys.min(first + GROUP), self.out);
+        }
+    }
+}
+
+struct Given<'a> {
+    s: &'a Sizes,
+    kernels: &'static Kernels,
+    group: usize,
+    /// How far apart keys are.
+    step: usize,
+    k: &'a [f32],
+    v: &'a [f32],
+}
+
+impl Given<'_> {
+    /// p[h, j] = q[h] · k[j, group of h]
+    fn scores(&self, q: &[f32], keys: std::ops::Range<usize>, p: &mut [f32]) {
+        let dim = self.s.dim;
+        for (h, q) in q.chunks_exact(dim).enumerate() {
+            let k = &self.k[keys.start * self.step + h / self.group * dim..];
+            let out = &mut p[h * self.s.keys..][keys.clone()];
+            if dim.is_multiple_of(GROUP) {
+                (self.kernels.dots)(Dots { q, k, step: self.step, out });
+            } else {
+                few_dots(q, k, self.step, out);
+            }
+        }
+    }
+
+    /// out[h] += Σ p[h, j] · v[j, group of h]
+    fn mix(&self, p: &[f32], keys: std::ops::Range<usize>, out: &mut [f32]) {
+        let (dim, group) = (self.s.dim, self.group);
+        for (g, out) in out.chunks_exact_mut(group * dim).enumerate() {
+            let p = &p[g * group * self.s.keys + keys.start..];
+            let v = &self.v[keys.start * self.step + g * dim..];
+            if dim.is_multiple_of(GROUP) {
+                (self.kernels.product)(Product {
+                    rows: group,
+                    depth: keys.len(),
+                    groups: dim / GROUP,
+                    a: Left { data: p, row: self.s.keys, col: 1 },
+                    b: v,
+                    b_row: self.step,
+                    out,
+                    out_row: dim,
+                    add: true,
+                });
+            } else {
+                for (h, out) in out.chunks_exact_mut(dim).enumerate() {
+                    few_sums(&p[h * self.s.keys..][..keys.len()], v, self.step, out);
+                }
             }
         }
     }
 }
 
 for_each_isa! {
-    /// out[h] = Σ p[h, j] · v[j, group of h]
-    fn mix(p: &[f32], v: &[f32], s: &Sizes, out: &mut [f32]) {
-        let group = s.heads / s.kv_heads;
-        for (j, v) in v.chunks_exact(s.kv_heads * s.dim).enumerate() {
-            for (h, out) in out.chunks_exact_mut(s.dim).enumerate() {
-                let (p, g) = (p[h * s.keys + j], h / group);
-                for (out, v) in out.iter_mut().zip(&v[g * s.dim..(g + 1) * s.dim]) {
-                    *out += p * v;
-                }
+    fn few_dots(q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = dot(q, &k[j * step..][..q.len()]);
+        }
+    }
+}
+
+for_each_isa! {
+    fn few_sums(p: &[f32], v: &[f32], step: usize, out: &mut [f32]) {
+        for (j, p) in p.iter().enumerate() {
+            let v = &v[j * step..][..out.len()];
+            for (out, v) in out.iter_mut().zip(v) {
+                *out += p * v;
             }
         }
+    }
+}
+
+for_each_isa! {
+    /// Softmax of `scale ·` the scores; gives the log-sum-exp.
+    fn softmax(scores: &mut [f32], scale: f32) -> f32 {
+        let mut lanes = [f32::NEG_INFINITY; 32];
+        let (chunks, rest) = scores.as_chunks_mut::<32>();
+        for x in rest.iter_mut() {
+            *x *= scale;
+        }
+        for chunk in chunks {
+            for i in 0..32 {
+                chunk[i] *= scale;
+                lanes[i] = if chunk[i] > lanes[i] { chunk[i] } else { lanes[i] };
+            }
+        }
+        let highest = rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+        for x in scores.iter_mut() {
+            *x = exp(*x - highest);
+        }
+        let total = sum(scores);
+        let share = 1.0 / total;
+        for x in scores.iter_mut() {
+            *x *= share;
+        }
+        highest + total.ln()
     }
 }

@@ -34,7 +34,7 @@ const SERIAL: usize = 1 << 20;
 
 /// Whether the machine can.
 pub(in crate::nn) fn available() -> bool {
-    std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw")
+    crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
 }
 
 /// Whether products of bf16 are faster than those of f32 here: AVX512-BF16 runs at twice the rate of f32 on AMD's

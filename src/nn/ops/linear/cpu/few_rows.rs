@@ -72,7 +72,7 @@ mod x86 {
     /// x with the 16 values under the high nibbles of 16 bytes before the 16 under the low ones; `None` where the kernel
     /// does not work: without AVX-512, or where blocks run over the ends of rows.
     pub(super) fn rearranged(x: &[f32], w: &Nf4) -> Option<Vec<f32>> {
-        if !w.shape.1.is_multiple_of(BLOCK) || !std::is_x86_feature_detected!("avx512f") {
+        if !w.shape.1.is_multiple_of(BLOCK) || crate::nn::ops::cpu::Isa::get() < crate::nn::ops::cpu::Isa::Avx512 {
             return None;
         }
         let mut turned = Vec::with_capacity(x.len());

@@ -1,0 +1,272 @@
+//! The gradients of attention: a task keeps the keys and values of its head and adds up their gradients there.
+
+use rayon::prelude::*;
+
+use super::block::{Block, KEYS, Sizes, Strip};
+use super::kernels::{GROUP, Kernels, Left, Product, WIDE, kernels};
+use super::pack::{Scratch, turn_back};
+use super::{LOG2_E, Task, Values, bias_room};
+use crate::nn::ops::cpu::{Disjoint, dot, fill, for_each_isa};
+
+/// What backward needs of forward: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the output.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Known<'a> {
+    pub(in super::super) out: &'a [f32],
+    pub(in super::super) sums: &'a [f32],
+    pub(in super::super) dy: &'a [f32],
+}
+
+/// The gradients of queries, keys and values, and of the bias where there is one.
+pub(in super::super) struct Gradients {
+    pub(in super::super) q: Vec<f32>,
+    pub(in super::super) k: Vec<f32>,
+    pub(in super::super) v: Vec<f32>,
+    pub(in super::super) bias: Option<Vec<f32>>,
+}
+
+/// Where tasks put what they found. Keys, values and bias have a copy for each part; the parts are added at the end.
+struct Results<'a> {
+    q: Disjoint<'a>,
+    k: Disjoint<'a>,
+    v: Disjoint<'a>,
+    bias: Disjoint<'a>,
+}
+
+pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -> Gradients {
+    let parts = Task::parts(s);
+    let (mut k, mut v) = (vec![0.0; parts * x.k.len()], vec![0.0; parts * x.v.len()]);
+    let mut bias = vec![0.0; x.bias.map_or(0, |_| s.batch * parts * s.heads * s.distances())];
+    if x.q.is_empty() {
+        return Gradients { q: Vec::new(), k, v, bias: x.bias.map(|bias| vec![0.0; bias.len()]) };
+    }
+    let (all_k, all_v, all_bias) = (Disjoint::new(&mut k), Disjoint::new(&mut v), Disjoint::new(&mut bias));
+    // SAFETY: a task owns its queries, and the keys, values and bias of its heads in its own part.
+    let q = unsafe {
+        fill(x.q.len(), |q| {
+            let results = Results { q: Disjoint::uninit(q), k: all_k, v: all_v, bias: all_bias };
+            let tasks = (0..Task::count(s)).into_par_iter();
+            tasks.for_each_init(Room::default, |room, task| {
+                backward_task(s, x, known, Task::new(s, task), room, &results);
+            });
+        })
+    };
+    fold(&mut k, x.k.len());
+    fold(&mut v, x.v.len());
+    fold(&mut bias, s.heads * s.distances()); // (heads, distances)
+    let bias = x.bias.map(|_| {
+        let by_distance = (0..s.distances()).flat_map(|i| (0..s.heads).map(move |h| (h, i)));
+        by_distance.map(|(h, i)| bias[h * s.distances() + i]).collect()
+    });
+    Gradients { q, k, v, bias }
+}
+
+/// Adds all parts of `len` to the first.
+fn fold(parts: &mut Vec<f32>, len: usize) {
+    if parts.len() <= len {
+        return;
+    }
+    let (first, rest) = parts.split_at_mut(len);
+    for part in rest.chunks_exact(len) {
+        for (sum, x) in first.iter_mut().zip(part) {
+            *sum += x;
+        }
+    }
+    parts.truncate(len);
+    parts.shrink_to_fit();
+}
+
+#[derive(Default)]
+struct Room {
+    k: Scratch,
+    v: Scratch,
+    dk: Scratch,
+    dv: Scratch,
+    bias: Scratch,
+    dbias: Scratch,
+    turned_q: Scratch,
+    q: Scratch,
+    turned_dy: Scratch,
+    dy: Scratch,
+    dq: Scratch,
+    p: Scratch,
+    ds: Scratch,
+}
+
+/// # Safety
+/// No one else may touch the task's part of the results meanwhile.
+unsafe fn backward_task(
+    s: &Sizes,
+    x: &Values<'_>,
+    known: &Known<'_>,
+    task: Task,
+    room: &mut Room,
+    results: &Results<'_>,
+) {
+    let visible = x.visible(s, task.b);
+    let head = (task.b, task.kv);
+    let padded = s.dim.next_multiple_of(GROUP);
+    let (k, v) = (room.k.room(visible.len() * s.dim), room.v.room(visible.len() * s.dim));
+    let (keys, values) = (s.keys(x.k, head, &visible), s.keys(x.v, head, &visible));
+    keys.copy(s.dim, 1.0, k);
+    values.copy(s.dim, 1.0, v);
+    let (dk, dv) = (room.dk.zeros(visible.len() * padded), room.dv.zeros(visible.len() * padded));
+    for h in task.heads(s) {
+        let bias = x.reversed_bias(s, h, &mut room.bias);
+        let dbias = room.dbias.zeros(if bias.is_some() { bias_room(s) } else { 0 });
+        for index in task.blocks(s) {
+            let block = Block::new(s, index, &visible);
+            let queries = s.queries(x.q, (task.b, h), block.t, block.n);
+            let (turned_q, q) = (room.turned_q.room(s.dim * WIDE), room.q.room(padded * WIDE));
+            queries.turn(s.scale * LOG2_E, turned_q);
+            queries.copy(padded, s.scale, q);
+            let dys = s.queries(known.dy, (task.b, h), block.t, block.n);
+            let (turned_dy, dy) = (room.turned_dy.room(s.dim * WIDE), room.dy.room(padded * WIDE));
+            dys.turn(1.0, turned_dy);
+            dys.copy(padded, 1.0, dy);
+            let (mut sums, mut deltas) = ([0.0; WIDE], [0.0; WIDE]);
+            let first = (task.b * s.heads + h) * s.time + block.t;
+            sums[..block.n].copy_from_slice(&known.sums[first..first + block.n]);
+            let outs = s.queries(known.out, (task.b, h), block.t, block.n);
+            for ((delta, out), dy) in deltas.iter_mut().zip(outs.iter()).zip(dys.iter()) {
+                *delta = inner(out, dy);
+            }
+            let given = Given {
+                dim: s.dim,
+                origin: visible.start,
+                k,
+                v,
+                turned_q,
+                q,
+                turned_dy,
+                dy,
+                sums: &sums,
+                deltas: &deltas,
+                bias: bias.map(|bias| (bias, block.bias_at(s))),
+                kernels: kernels(),
+            };
+            let dq = room.dq.zeros(s.dim * WIDE);
+            let scores = (room.p.room(KEYS * WIDE), room.ds.room(KEYS * WIDE));
+            given.block(&block, scores, Sums { dq, dk, dv, dbias });
+            for lane in 0..block.n {
+                let at = queries.at + lane * queries.step;
+                // SAFETY: promised by the caller; every element is written.
+                turn_back(dq, lane, s.scale, unsafe { results.q.part(at..at + s.dim) });
+            }
+        }
+        if bias.is_some() {
+            let at = ((task.b * task.parts + task.part) * s.heads + h) * s.distances();
+            // SAFETY: promised by the caller.
+            let out = unsafe { results.bias.part(at..at + s.distances()) };
+            for (out, x) in out.iter_mut().zip(dbias[..s.distances()].iter().rev()) {
+                *out = *x;
+            }
+        }
+    }
+    for (all, to, from, len) in [(&results.k, &keys, dk, x.k.len()), (&results.v, &values, dv, x.v.len())] {
+        for (i, row) in from.chunks_exact(padded).enumerate() {
+            let at = task.part * len + to.at + i * to.step;
+            // SAFETY: promised by the caller.
+            unsafe { all.part(at..at + s.dim) }.copy_from_slice(&row[..s.dim]);
+        }
+    }
+}
+
+for_each_isa! {
+    fn inner(a: &[f32], b: &[f32]) -> f32 {
+        dot(a, b)
+    }
+}
+
+/// What a block of queries meets. Of queries and the gradients of their outputs there are two copies: (dim, WIDE), and
+/// (WIDE, padded dim).
+struct Given<'a> {
+    dim: usize,
+    /// The first key there is.
+    origin: usize,
+    k: &'a [f32],
+    v: &'a [f32],
+    /// Scaled to powers of two.
+    turned_q: &'a [f32],
+    /// Scaled.
+    q: &'a [f32],
+    turned_dy: &'a [f32],
+    dy: &'a [f32],
+    sums: &'a [f32; WIDE],
+    deltas: &'a [f32; WIDE],
+    bias: Option<(&'a [f32], usize)>,
+    kernels: &'static Kernels,
+}
+
+/// What a block adds to: dq (dim, WIDE), which is yet to be scaled, dk and dv (visible keys, padded dim).
+struct Sums<'a> {
+    dq: &'a mut [f32],
+    dk: &'a mut [f32],
+    dv: &'a mut [f32],
+    dbias: &'a mut [f32],
+}
+
+impl Given<'_> {
+    fn block(&self, block: &Block, (p, ds): (&mut [f32], &mut [f32]), sums: Sums<'_>) {
+        for strip in block.keys.clone().step_by(KEYS).flat_map(|first| block.strips(first)) {
+            self.scores(&strip, self.k, self.turned_q, p);
+            if let Some(how) = strip.adjust(self.bias) {
+                (self.kernels.adjust)(&mut p[strip.span()], strip.groups, how);
+            }
+            self.scores(&strip, self.v, self.turned_dy, ds);
+            let (probabilities, slopes) = (&mut p[strip.span()], &mut ds[strip.span()]);
+            (self.kernels.harden)(probabilities, slopes, strip.groups, self.sums, self.deltas);
+            if let Some((_, at)) = self.bias {
+                (self.kernels.diagonals)(slopes, strip.groups, sums.dbias, at - strip.keys.start);
+            }
+            (self.kernels.product)(Product {
+                rows: self.dim,
+                depth: strip.keys.len(),
+                groups: strip.width(),
+                a: Left { data: &self.k[self.at(&strip)..], row: 1, col: self.dim },
+                b: &ds[strip.start()..],
+                b_row: WIDE,
+                out: &mut sums.dq[strip.lane()..],
+                out_row: WIDE,
+                add: true,
+            });
+            self.keys(block, &strip, p, self.dy, sums.dv);
+            self.keys(block, &strip, ds, self.q, sums.dk);
+        }
+    }
+
+    /// Where the keys of a strip begin.
+    fn at(&self, strip: &Strip) -> usize {
+        (strip.keys.start - self.origin) * self.dim
+    }
+
+    /// `out = keys · lanes`
+    fn scores(&self, strip: &Strip, keys: &[f32], lanes: &[f32], out: &mut [f32]) {
+        (self.kernels.product)(Product {
+            rows: strip.keys.len(),
+            depth: self.dim,
+            groups: strip.width(),
+            a: Left { data: &keys[self.at(strip)..], row: self.dim, col: 1 },
+            b: &lanes[strip.lane()..],
+            b_row: WIDE,
+            out: &mut out[strip.start()..],
+            out_row: WIDE,
+            add: false,
+        });
+    }
+
+    /// Adds `scores · rows` to the keys of a strip.
+    fn keys(&self, block: &Block, strip: &Strip, scores: &[f32], rows: &[f32], out: &mut [f32]) {
+        let padded = self.dim.next_multiple_of(GROUP);
+        (self.kernels.product)(Product {
+            rows: strip.keys.len(),
+            depth: block.n - strip.lane(),
+            groups: padded / GROUP,
+            a: Left { data: &scores[strip.start()..], row: WIDE, col: 1 },
+            b: &rows[strip.lane() * padded..],
+            b_row: padded,
+            out: &mut out[(strip.keys.start - self.origin) * padded..],
+            out_row: padded,
+            add: true,
+        });
+    }
+}

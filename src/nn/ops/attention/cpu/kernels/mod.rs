@@ -1,0 +1,152 @@
+//! What a block of attention is made of, for each instruction set: small products and the softmax, on matrices whose
+//! rows are [`WIDE`] lanes. A lane is a query (or one of the dims of a head), so that no sum ever runs across lanes.
+
+mod body;
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+use crate::nn::ops::cpu::Isa;
+
+/// Lanes of a row: the queries of a block.
+pub(super) const WIDE: usize = 64;
+/// Lanes that are computed together.
+pub(super) const GROUP: usize = 16;
+
+/// A row of lanes where the caches and the registers want it.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Line([f32; GROUP]);
+
+impl Line {
+    pub(super) const ZERO: Self = Self([0.0; GROUP]);
+}
+
+/// An operand whose element (i, k) lies at `i · row + k · col`.
+#[derive(Clone, Copy)]
+pub(super) struct Left<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) row: usize,
+    pub(super) col: usize,
+}
+
+/// `out[i, l] = Σₖ a[i, k] · b[k, l]`, or `out += …` when `add`: for `rows` × `depth` of `a` and `groups` of 16 lanes.
+pub(super) struct Product<'a> {
+    pub(super) rows: usize,
+    pub(super) depth: usize,
+    pub(super) groups: usize,
+    pub(super) a: Left<'a>,
+    pub(super) b: &'a [f32],
+    pub(super) b_row: usize,
+    pub(super) out: &'a mut [f32],
+    pub(super) out_row: usize,
+    pub(super) add: bool,
+}
+
+/// `out[j] = q · k[j]` for rows of k that lie `step` apart; q has a whole number of groups of 16.
+pub(super) struct Dots<'a> {
+    pub(super) q: &'a [f32],
+    pub(super) k: &'a [f32],
+    pub(super) step: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+/// Lanes of some rows of a block, the groups from `first` up to `end`.
+#[derive(Clone, Copy)]
+pub(super) struct Groups {
+    pub(super) first: usize,
+    pub(super) end: usize,
+}
+
+/// What is done to scores before the softmax.
+#[derive(Clone, Copy)]
+pub(super) struct Adjust<'a> {
+    /// In row r the lanes below `hidden + r` are not to be seen.
+    pub(super) hidden: isize,
+    /// Lane l of row r gets `bias[at + l − r]`.
+    pub(super) bias: Option<(&'a [f32], usize)>,
+}
+
+/// The functions of one instruction set. Rows are [`WIDE`] apart.
+pub(super) struct Kernels {
+    pub(super) product: fn(Product<'_>),
+    pub(super) dots: fn(Dots<'_>),
+    /// Adds the bias and hides what may not be seen.
+    pub(super) adjust: fn(&mut [f32], Groups, Adjust<'_>),
+    /// The highest score so far of each lane.
+    pub(super) highest: fn(&[f32], Groups, &mut [f32; WIDE]),
+    /// Turns the sums and outputs of the highest scores `old` into those of `new`.
+    pub(super) rescale: fn(old: &[f32; WIDE], new: &[f32; WIDE], sums: &mut [f32; WIDE], out: &mut [f32], Groups),
+    /// Scores become `2^(score − highest)`, which the sums get.
+    pub(super) soften: fn(&mut [f32], Groups, &[f32; WIDE], &mut [f32; WIDE]),
+    /// Scores become probabilities `2^(score − sum)`, and the gradients of those become the gradients of scores.
+    pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &[f32; WIDE], deltas: &[f32; WIDE]),
+    /// Adds each lane of each row to the place of its bias: `bias[at + l − r] += ds[r, l]`.
+    pub(super) diagonals: fn(ds: &[f32], Groups, bias: &mut [f32], at: usize),
+}
+
+/// Those of this machine.
+pub(super) fn kernels() -> &'static Kernels {
+    match Isa::get() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => &AVX512,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => &AVX2,
+        _ => &PORTABLE,
+    }
+}
+
+/// One table of functions; each wraps a body that is compiled for its instruction set.
+macro_rules! table {
+    ($name:ident, $module:ident, $lanes:ty $(, $features:literal)?) => {
+        static $name: Kernels = Kernels {
+            product: $module::product,
+            dots: $module::dots,
+            adjust: $module::adjust,
+            highest: $module::highest,
+            rescale: $module::rescale,
+            soften: $module::soften,
+            harden: $module::harden,
+            diagonals: $module::diagonals,
+        };
+
+        mod $module {
+            use super::{Adjust, Dots, Groups, Product, WIDE, body, lanes};
+
+            table!(@fn $lanes, [$($features)?], product(p: Product<'_>));
+            table!(@fn $lanes, [$($features)?], dots(d: Dots<'_>));
+            table!(@fn $lanes, [$($features)?], adjust(s: &mut [f32], groups: Groups, how: Adjust<'_>));
+            table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut [f32; WIDE]));
+            table!(@fn $lanes, [$($features)?], rescale(
+                old: &[f32; WIDE], new: &[f32; WIDE], sums: &mut [f32; WIDE], out: &mut [f32], groups: Groups
+            ));
+            table!(@fn $lanes, [$($features)?], soften(
+                s: &mut [f32], groups: Groups, m: &[f32; WIDE], sums: &mut [f32; WIDE]
+            ));
+            table!(@fn $lanes, [$($features)?], harden(
+                p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &[f32; WIDE], deltas: &[f32; WIDE]
+            ));
+            table!(@fn $lanes, [$($features)?], diagonals(ds: &[f32], groups: Groups, bias: &mut [f32], at: usize));
+        }
+    };
+    (@fn $lanes:ty, [$($features:literal)?], $f:ident($($arg:ident: $ty:ty),*)) => {
+        pub(super) fn $f($($arg: $ty),*) {
+            $(#[target_feature(enable = $features)])?
+            fn compiled($($arg: $ty),*) {
+                // SAFETY: the instructions are those this function is compiled for.
+                unsafe { body::$f::<$lanes>($($arg),*) }
+            }
+            // SAFETY: `kernels` hands this table out on machines with these instructions only.
+            #[allow(unused_unsafe)] // the portable one needs none
+            unsafe {
+                compiled($($arg),*);
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+table!(AVX512, avx512, lanes::Register, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");
+#[cfg(target_arch = "x86_64")]
+table!(AVX2, avx2, lanes::Pair, "avx2,fma");
+table!(PORTABLE, portable, lanes::Array);

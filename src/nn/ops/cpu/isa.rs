@@ -1,0 +1,61 @@
+//! Which instruction set the ops run on.
+
+/// The instruction sets that ops are compiled for; each holds the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::nn) enum Isa {
+    /// What every machine of this architecture has.
+    Portable,
+    /// AVX2 with fused multiply–add.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Isa {
+    /// The best one of this machine; in a test, at most the one asked for by [`on_isa`].
+    #[inline]
+    pub(in crate::nn) fn get() -> Self {
+        let best = Self::best();
+        #[cfg(test)]
+        let best = best.min(forced::MOST.get());
+        best
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    fn best() -> Self {
+        use std::is_x86_feature_detected as has;
+        match has!("avx2") && has!("fma") {
+            true if has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl") => Self::Avx512,
+            true => Self::Avx2,
+            false => Self::Portable,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline]
+    fn best() -> Self {
+        Self::Portable
+    }
+}
+
+#[cfg(test)]
+pub(in crate::nn) use forced::on_isa;
+
+#[cfg(test)]
+mod forced {
+    use std::cell::Cell;
+
+    use super::Isa;
+
+    thread_local! {
+        pub(super) static MOST: Cell<Isa> = const { Cell::new(Isa::Avx512) };
+    }
+
+    /// Runs `work` on a pool of `threads` threads that use `isa` at most. The choice belongs to the threads of the pool,
+    /// so that tests beside it keep theirs.
+    pub(in crate::nn) fn on_isa<T: Send>(isa: Isa, threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| MOST.set(isa));
+        pool.build().unwrap().install(work)
+    }
+}
