@@ -13,7 +13,7 @@ mod tiled;
 mod tiled {
     //! Tiled products are written for AVX-512; elsewhere there are none.
 
-    use super::{MatMut, Term, Threads};
+    use super::{MatMut, Term};
 
     pub(in crate::nn) fn available() -> bool {
         false
@@ -27,12 +27,12 @@ mod tiled {
         None
     }
 
-    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool, _: Threads) {
+    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool) {
         unreachable!("asked for without available()")
     }
 }
 
-pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
+pub(in crate::nn) use gemm::{Mat, MatMut, product, product_into};
 pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;

@@ -15,7 +15,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
-use super::gemm::{MatMut, Threads};
+use super::gemm::MatMut;
 use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
 
@@ -169,7 +169,7 @@ impl Output<'_> {
 ///
 /// # Panics
 /// When the machine cannot, there is no depth, or the sizes do not fit each other.
-pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool, threads: Threads) {
+pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool) {
     assert!(available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16")), "AVX-512 is missing");
     let (rows, columns) = (out.rows, out.cols);
     for Term { left, right } in terms {
@@ -179,7 +179,7 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
     assert!(depth.groups > 0, "a product without depth");
     let out = Output { stride: out.row, all: out.shared() };
     let lanes = depth.groups * GROUP;
-    let all = threads == Threads::All && rows * columns * lanes > SERIAL;
+    let all = rows * columns * lanes > SERIAL;
     let step = (PACKED / lanes).next_multiple_of(PANELS * COLUMNS);
     let mut packed = PACK.take();
     for first in (0..columns).step_by(step) {
