@@ -241,5 +241,11 @@ fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> Vec<f32> {
 
 /// The transpose of a row-major matrix.
 fn turned(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * cols + j])).collect()
+    let mut out = vec![0.0; x.len()];
+    for (j, out) in out.chunks_exact_mut(rows.max(1)).enumerate() {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = x[i * cols + j];
+        }
+    }
+    out
 }

@@ -5,6 +5,7 @@
 
 use std::arch::x86_64::*;
 
+use crate::nn::ops::cpu::for_each_isa;
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
@@ -30,18 +31,13 @@ impl Rows {
             return None;
         }
         let values = if bf16 && std::is_x86_feature_detected!("avx512bf16") {
-            let even_then_odd = |part: &[f32; BLOCK]| {
-                let half = |from: usize| part.iter().skip(from).step_by(2).map(|&x| half::bf16::from_f32(x).to_bits());
-                half(0).chain(half(1)).collect::<Vec<u16>>()
-            };
-            Values::Bf16(x.as_chunks::<BLOCK>().0.iter().flat_map(even_then_odd).collect())
+            let mut out = vec![0; x.len()];
+            halves(x, &mut out);
+            Values::Bf16(out)
         } else {
-            let mut turned = Vec::with_capacity(x.len());
-            for part in x.as_chunks::<32>().0 {
-                turned.extend(part.iter().step_by(2));
-                turned.extend(part.iter().skip(1).step_by(2));
-            }
-            Values::F32(turned)
+            let mut out = vec![0.0; x.len()];
+            parted(x, &mut out);
+            Values::F32(out)
         };
         Some(Self { rows, values })
     }
@@ -87,6 +83,42 @@ impl Rows {
     }
 }
 
+for_each_isa! {
+    /// The 16 values of even places before the 16 of odd ones, part by part.
+    fn parted(x: &[f32], out: &mut [f32]) {
+        for (x, out) in x.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<32>().0) {
+            for i in 0..16 {
+                out[i] = x[2 * i];
+                out[16 + i] = x[2 * i + 1];
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    /// As bf16, to the nearest, 32 of even places before 32 of odd ones, block by block.
+    fn halves(x: &[f32], out: &mut [u16]) {
+        for (x, out) in x.as_chunks::<BLOCK>().0.iter().zip(out.as_chunks_mut::<BLOCK>().0) {
+            for i in 0..32 {
+                out[i] = rounded(x[2 * i]);
+                out[32 + i] = rounded(x[2 * i + 1]);
+            }
+        }
+    }
+}
+
+/// The nearest bf16, the even one of two that are equally near; NaN stays NaN.
+#[inline(always)]
+fn rounded(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    (if x.is_nan() { (bits >> 16) | 0x40 } else { nearest }) as u16
+}
+
+/// Bytes of codes that are fetched ahead: the rows of a weight follow each other, but in pairs, which a processor does not
+/// guess.
+const AHEAD: usize = 4096;
+
 /// O outputs for R rows in f32; gives R.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn full<const O: usize, const R: usize>(
@@ -110,6 +142,9 @@ fn full<const O: usize, const R: usize>(
                 let mut weights = [[values; 2]; O];
                 for (o, weights) in weights.iter_mut().enumerate() {
                     let bytes = codes[o].as_ptr().add(32 * block + 16 * half);
+                    if half == 0 && block % 2 == 0 {
+                        _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
+                    }
                     let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.cast()));
                     // The permutation looks at the low 4 bits only.
                     weights[0] = _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(bytes), tables[o]);
@@ -163,8 +198,11 @@ fn half<const O: usize, const R: usize>(
                 factors[o] = _mm512_set1_ps(*scales.get_unchecked(o * blocks + block));
                 // For many rows it is cheaper to scale the table than the sums.
                 let table = if R > 2 { twice(_mm512_mul_ps(values, factors[o])) } else { plain };
-                let bytes = _mm256_loadu_si256(codes[o].as_ptr().add(32 * block).cast());
-                let bytes = _mm512_cvtepu8_epi16(bytes);
+                let bytes = codes[o].as_ptr().add(32 * block);
+                if block % 2 == 0 {
+                    _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
+                }
+                let bytes = _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast()));
                 // The permutation looks at the low 5 bits, and the table is there twice.
                 weights[0] = _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(bytes), table);
                 weights[1] = _mm512_permutexvar_epi16(bytes, table);
