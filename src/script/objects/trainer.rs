@@ -154,6 +154,11 @@ impl Object for History {
         bundle.forms.insert("text/plain", self.text(width));
         bundle
     }
+
+    fn html(&self) -> Option<String> {
+        let svg = self.bundle(0).forms.remove("image/svg+xml")?;
+        Some(crate::script::html::picture(&svg))
+    }
 }
 
 pub(super) fn register(kit: &mut Kit) {
