@@ -17,4 +17,5 @@ mod peers;
 mod repl;
 mod scripts;
 mod store;
+mod sweep;
 mod train;

@@ -24,6 +24,7 @@ mod sampler;
 mod score;
 mod settings;
 mod style;
+mod sweep;
 mod tensor;
 mod text;
 mod tokenizer;
@@ -72,5 +73,6 @@ pub(crate) fn register(kit: &mut Kit) {
     style::register(kit);
     run::register(kit);
     runs::register(kit);
+    sweep::register(kit);
     figure::register(kit);
 }
