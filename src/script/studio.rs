@@ -34,7 +34,12 @@ struct State {
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
     catalog: OnceCell<Arc<Catalog>>,
+    /// Hears the measurements of the trial of a sweep that is under way, and says whether it should go on.
+    trial: RefCell<Option<Listener>>,
 }
+
+/// Takes a measurement; false when the trial should end.
+pub(crate) type Listener = Rc<dyn Fn(f64) -> bool>;
 
 impl Studio {
     pub(crate) fn new(host: Host) -> Self {
@@ -51,6 +56,7 @@ impl Studio {
             wants_variables: Cell::new(false),
             variables: RefCell::new(Vec::new()),
             catalog: OnceCell::new(),
+            trial: RefCell::new(None),
         }))
     }
 
@@ -93,6 +99,16 @@ impl Studio {
     pub(crate) fn display_id(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Who hears of the trial that is under way.
+    pub(crate) fn trial(&self) -> Option<Listener> {
+        self.0.trial.borrow().clone()
+    }
+
+    /// Sets who hears of the trial that begins; gives who did before.
+    pub(crate) fn set_trial(&self, listener: Option<Listener>) -> Option<Listener> {
+        self.0.trial.replace(listener)
     }
 
     pub(crate) fn say(&self, output: Output) {

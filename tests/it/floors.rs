@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 23] = [
     ("bench", 6),
     ("metrics", 6),
     ("plot", 6),
+    ("sweep", 6),
     ("track", 6),
     ("config", 7),
     ("script", 8),

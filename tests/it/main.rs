@@ -18,4 +18,5 @@ mod pictures;
 mod repl;
 mod scripts;
 mod store;
+mod sweep;
 mod train;

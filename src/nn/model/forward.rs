@@ -18,6 +18,16 @@ impl Model {
         self.core.forward(&tokens, &Run::tracked(pass))
     }
 
+    /// The hidden states behind the logits, after the last block and the final norm: ids (batch, time) ->
+    /// (batch, time, hidden).
+    ///
+    /// # Errors
+    /// See [`Model::forward`].
+    pub fn hidden(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.checked(tokens, 0)?;
+        self.core.hidden(&tokens, &Run::untracked(pass))
+    }
+
     /// Logits of a batch; see [`Model::forward`].
     ///
     /// # Errors

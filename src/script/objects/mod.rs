@@ -25,6 +25,7 @@ mod score;
 mod settings;
 mod speed;
 mod style;
+mod sweep;
 mod tensor;
 mod text;
 mod tokenizer;
@@ -74,5 +75,6 @@ pub(crate) fn register(kit: &mut Kit) {
     style::register(kit);
     run::register(kit);
     runs::register(kit);
+    sweep::register(kit);
     figure::register(kit);
 }

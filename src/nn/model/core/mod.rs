@@ -63,6 +63,11 @@ impl Transformer {
         self.logits(&x, run)
     }
 
+    /// What the head reads: tokens (batch, time) -> (batch, time, hidden).
+    pub(crate) fn hidden(&self, tokens: &Tensor, run: &Run) -> Result<Tensor> {
+        self.norm.forward(&self.through(tokens, self.blocks.len(), run)?, run)
+    }
+
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).
     pub(crate) fn step(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
         let offset = cache.len();
