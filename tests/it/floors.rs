@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -26,6 +26,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("repl", 9),
     ("notebook", 9),
     ("cli", 10),
+    ("launch", 10),
     ("main", 10),
     ("lib", 10),
 ];

@@ -4,6 +4,7 @@
 
 mod cli;
 mod data;
+mod disk;
 mod examples;
 mod floors;
 mod folders;
@@ -14,6 +15,7 @@ mod midi;
 mod notebook;
 mod notebook_files;
 mod peers;
+mod ranks;
 mod repl;
 mod scripts;
 mod store;

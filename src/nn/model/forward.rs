@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor, Var};
 
-use super::core::Run;
+use super::core::{Run, Taker};
 use super::{Model, Pass};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
@@ -42,9 +42,31 @@ impl Model {
     /// # Errors
     /// See [`Model::loss`].
     pub fn loss_and_gradients(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+        let mut gradients = vec![None; self.parameters().len()];
+        let loss = self.gradients_by_block(batch, pass, true, &mut |place, gradient| {
+            gradients[place] = Some(gradient);
+            Ok(())
+        })?;
+        Ok((loss, gradients))
+    }
+
+    /// The loss of [`Model::loss`], out of reach of gradients. `take` gets its gradients while they are computed, from the
+    /// last block to the first: the place of a parameter among [`Model::parameters`] and its gradient; nothing of those the
+    /// loss does not reach. `again` as in [`Model::loss_and_gradients`].
+    ///
+    /// # Errors
+    /// See [`Model::loss`]; and what `take` fails with.
+    pub fn gradients_by_block(
+        &self,
+        batch: &Batch,
+        pass: &Pass,
+        again: bool,
+        take: &mut dyn FnMut(usize, Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         self.check_labels(batch)?;
         let vars: Vec<Var> = self.parameters().into_iter().map(|parameter| parameter.var).collect();
-        self.core.recomputed(&self.tokens(batch)?, pass, &vars, |logits| self.mean_loss(logits, batch, pass))
+        let mut taker = Taker { vars: &vars, take };
+        self.core.by_block(&self.tokens(batch)?, pass, again, &mut taker, |logits| self.mean_loss(logits, batch, pass))
     }
 
     /// logits (batch, time, vocabulary) -> scalar
