@@ -121,7 +121,7 @@ impl Trainer {
             }
             files::write_json(&dir.join(STATE), &state)
         });
-        written.map_err(|e| keep_going(e, earlier.last()))?;
+        written.map_err(|e| keep_going(e, earlier.last()).context(format!("saving {}", target.display())))?;
         // Those of a run that this one replaces go, and those of a course that was left for an earlier checkpoint.
         let stale = |(step, path): &(u64, PathBuf)| *path != target && (self.saved.is_none() || *step > self.steps());
         let (gone, ours): (Vec<_>, Vec<_>) = earlier.into_iter().partition(stale);

@@ -82,7 +82,7 @@ fn own(
     for (place, batch) in all.enumerate() {
         if place % group.world_size() == group.rank() {
             let labels = counts(&batch) as f64;
-            let loss = if labels > 0.0 { f64::from(model.loss(&batch, &pass)?.to_scalar::<f32>()?) } else { 0.0 };
+            let loss = if labels > 0.0 { model.loss_value(&batch, &pass)? } else { 0.0 };
             measured.push([labels, loss]);
         }
         pass.interrupt.check()?;

@@ -32,8 +32,9 @@ const FLOORS: [(&str, u8); 23] = [
 ];
 
 /// Scores carry chord markers and charts become scores: the ground floor is one room. Floor 0 likewise.
-const NEIGHBOURS: [(&str, &str); 6] = [
+const NEIGHBOURS: [(&str, &str); 7] = [
     ("atomic", "error"),
+    ("cli", "launch"),
     ("midi", "harmony"),
     ("harmony", "midi"),
     ("interrupt", "error"),

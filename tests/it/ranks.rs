@@ -166,6 +166,6 @@ fn a_rank_that_is_asked_to_stop_stops_all() {
 fn half_an_environment_is_refused() {
     let bench = Bench::new();
     let output = bench.train(&["--output_dir", "run"]).env("WORLD_SIZE", "2").output().expect("it runs");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("WORLD_SIZE is set, but RANK is not"), "{}", err(&output));
 }

@@ -13,7 +13,7 @@ mkdir midi
 "$etude" -e 'for i in 0..5 { chords("Dm7 G7 Cmaj7 A7").transpose(i).score().save(`midi/${i}.mid`) }'
 printf 'hidden_size: 16\nnum_hidden_layers: 2\nnum_attention_heads: 2\nintermediate_size: 32\n' > tiny.yaml
 printf 'base_model: tiny.yaml\nr: 2\nmax_seq_len: 24\nbatch_size: 1\nval: 0.3\nlr: 1e-3\neval_every: 4\n' > recipe.yaml
-ranks() { mpirun --allow-run-as-root --oversubscribe --mca odls_base_sigkill_timeout 30 -n "$@"; }
+ranks() { mpirun --allow-run-as-root --oversubscribe --mca odls_base_sigkill_timeout 5 -n "$@"; }
 train=("$etude" --threads 1 train --config recipe.yaml --data_dir midi)
 
 "${train[@]}" --output_dir one --max_steps 8 --gradient_accumulation_steps 4 2> one.err

@@ -35,6 +35,16 @@ impl Model {
         self.mean_loss(&self.logits(batch, pass)?, batch, pass)
     }
 
+    /// The loss of [`Model::loss`] as a number, for measuring: nothing is kept for a way back.
+    ///
+    /// # Errors
+    /// See [`Model::loss`].
+    pub fn loss_value(&self, batch: &Batch, pass: &Pass) -> Result<f64> {
+        self.check_labels(batch)?;
+        let logits = self.core.forward(&self.tokens(batch)?, &Run::untracked(pass))?;
+        Ok(f64::from(self.mean_loss(&logits, batch, pass)?.to_scalar::<f32>()?))
+    }
+
     /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
     /// [`Model::parameters`] (`None` where the loss does not reach it). Activations are not kept but computed again on
     /// the way back, block by block: a step takes a third more time, and memory for one block instead of all.
