@@ -50,7 +50,7 @@ pub(super) fn meet(
     }
     if !same {
         for Parameter { var, .. } in parameters {
-            var.set(&group.from_first(var.as_detached_tensor().copy()?)?)?;
+            var.set(&group.of_first(var.as_detached_tensor().copy()?)?)?;
         }
     }
     let (ranks, rows) = (group.world_size(), group.world_size() * options.gradient_accumulation_steps);

@@ -141,7 +141,7 @@ impl Group {
     }
 
     /// The values of rank 0.
-    pub(crate) fn from_first(&self, values: Tensor) -> Result<Tensor> {
+    pub(crate) fn of_first(&self, values: Tensor) -> Result<Tensor> {
         let (shape, device) = (values.shape().clone(), values.device().clone());
         let mut flat = values.flatten_all()?.to_vec1::<f32>()?;
         self.engine.broadcast(&mut flat, 0)?;

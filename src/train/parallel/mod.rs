@@ -42,8 +42,8 @@
 //! after the step with a checkpoint and exit code 130. `--resume` goes on, also with another number of ranks that can share
 //! the rows of a step. The folder of the run must be one that every rank can read.
 //!
-//! `mpirun` kills all ranks a second after one has died; a large model takes longer to write, and it waits as long as it is told:
-//! `mpirun --mca odls_base_sigkill_timeout 10 -n 4 …`.
+//! `mpirun` kills all ranks a second after one has died, and a large model takes longer to write. It waits as long as it is
+//! told, whether all have ended or not: `mpirun --mca odls_base_sigkill_timeout 10 -n 4 …`.
 //!
 //! # Where things are said
 //! | variable | what |

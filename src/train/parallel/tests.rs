@@ -76,7 +76,7 @@ fn words_and_weights_go_round() {
         group.barrier().expect("all come");
         let all = group.gather(&[group.rank() as u8; 3]).expect("all speak");
         let mine = Tensor::full(group.rank() as f32 + 5.0, (2, 2), &Device::Cpu).expect("a tensor");
-        let first = group.from_first(mine).and_then(|t| Ok(t.flatten_all()?.to_vec1::<f32>()?)).expect("all hear");
+        let first = group.of_first(mine).and_then(|t| Ok(t.flatten_all()?.to_vec1::<f32>()?)).expect("all hear");
         (
             all,
             first,
