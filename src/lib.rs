@@ -8,7 +8,7 @@
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | 10 | `cli.rs`, `main.rs` | the command line |
+//! | 10 | `cli.rs`, `launch.rs`, `main.rs` | the command line; ranks on one machine |
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |

@@ -17,6 +17,7 @@ mod model_page;
 mod optimizer;
 mod panel;
 mod playing;
+mod ranks;
 mod report;
 mod run;
 mod runs;
@@ -71,6 +72,7 @@ pub(crate) fn register(kit: &mut Kit) {
     trainer::register(kit);
     sampler::register(kit);
     playing::register(kit);
+    ranks::register(kit);
     report::register(kit);
     style::register(kit);
     run::register(kit);

@@ -46,7 +46,8 @@ impl Tracking {
         let out = trainer.options().output_dir.as_deref()?;
         match begin(out, trainer) {
             Ok(run) => {
-                let (monitor, studio) = (Monitor::new(), studio.clone());
+                let (mut monitor, studio) = (Monitor::new(), studio.clone());
+                monitor.read(); // the next reading is the mean since now
                 let mut tracking = Self { studio, run, monitor, read: None, ended_early: false };
                 tracking.warn();
                 Some(tracking)
