@@ -71,6 +71,7 @@ impl<'a> MatMut<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::nn) enum Threads {
     /// The calling thread: inside work that is already spread.
+    #[cfg_attr(not(test), allow(dead_code))] // such work has products of its own today
     One,
     /// All threads of the present rayon pool.
     All,
