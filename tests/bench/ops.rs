@@ -110,7 +110,7 @@ fn attentions(criterion: &mut Criterion) {
         };
         let with_bias = |x: &[Tensor]| {
             let bias = relative_bias(&x[3], how, (s.time, s.time, 0), &quiet)?;
-            let options = AttentionOptions { bias: Some(&bias), visible: None };
+            let options = AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() };
             attention_with(&x[0], &x[1], &x[2], shape, options, &quiet)
         };
         let [q, k, v] = qkv(s.heads);
