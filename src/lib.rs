@@ -12,7 +12,7 @@
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`] | what results say, sound and look like, and where they are kept; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`bench`] | what results say, sound and look like, where they are kept, how fast they came; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
@@ -38,6 +38,7 @@ pub mod generate;
 pub mod train;
 
 pub mod audio;
+pub mod bench;
 pub mod metrics;
 pub mod plot;
 pub mod track;

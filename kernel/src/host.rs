@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::iopub;
 use crate::shell::{self, Cell, Running, Shared};
 use crate::stdin::{Question, Stdin};
+use crate::subscribers::{STALLED, Subscribers};
 use crate::wire::{Request, receive, reply, unknown};
 use crate::worker;
 use crate::{Fault, Interpreter, Outbox, Output};
@@ -86,7 +87,7 @@ async fn host<I: Interpreter>(
 
     let (to_iopub, iopub_queue) = mpsc::unbounded_channel();
     tokio::task::spawn_local(beat(heartbeat));
-    tokio::task::spawn_local(iopub::run(iopub, iopub_queue));
+    tokio::task::spawn_local(iopub::run(Subscribers::new(iopub, STALLED), iopub_queue));
 
     let cell = Cell::default();
     let (questions, question_queue) = mpsc::unbounded_channel();

@@ -29,6 +29,7 @@ mod iopub;
 mod outbox;
 mod shell;
 mod stdin;
+mod subscribers;
 mod wire;
 mod worker;
 

@@ -257,9 +257,8 @@ impl Shared {
     /// Answers a cell that a fault before it keeps from running.
     fn abort(&self, request: &Arc<Request>) {
         self.status("busy", request);
-        let content = json!({ "status": "aborted", "execution_count": self.count.load(Ordering::Relaxed),
-            "payload": [], "user_expressions": {} });
-        let _ = self.replies.send(reply("execute_reply", content, request));
+        // Without a count: front ends would write it beside the cell as if it had run.
+        let _ = self.replies.send(reply("execute_reply", json!({ "status": "aborted" }), request));
         self.status("idle", request);
     }
 }

@@ -58,9 +58,8 @@ pub(crate) struct LayerCache {
 }
 
 impl LayerCache {
-    /// Puts keys and values (batch, new, kv_heads, dim) behind what is there and gives all of them,
-    /// (batch, len + new, kv_heads, dim).
-    pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// Puts keys and values (batch, new, kv_heads, dim) behind what is there.
+    pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<Held> {
         let (batch, new, heads, dim) = keys.dims4()?;
         let end = self.len + new;
         let (k, v) = match self.memory.take() {
@@ -78,9 +77,24 @@ impl LayerCache {
         };
         k.slice_set(&keys.detach().contiguous()?, 1, self.len)?;
         v.slice_set(&values.detach().contiguous()?, 1, self.len)?;
-        let all = (k.narrow(1, 0, end)?, v.narrow(1, 0, end)?);
+        let held = Held { keys: k.clone(), values: v.clone(), len: end };
         self.memory = Some((k, v));
-        Ok(all)
+        Ok(held)
+    }
+}
+
+/// What a layer holds: keys and values (batch, capacity, kv_heads, dim), of which the first `len` count.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) keys: Tensor,
+    pub(crate) values: Tensor,
+    pub(crate) len: usize,
+}
+
+impl Held {
+    /// Those that count: (batch, len, kv_heads, dim).
+    pub(crate) fn narrowed(&self) -> Result<(Tensor, Tensor)> {
+        Ok((self.keys.narrow(1, 0, self.len)?, self.values.narrow(1, 0, self.len)?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The number format of products.
 
-use crate::nn::ops::cpu::bf16_pays;
+use crate::nn::ops::cpu::{bf16_pays, peak};
 
 /// In what the factors of matrix products are held. Sums, weights that train, and everything that is not a product stay
 /// f32. A format that this machine multiplies no faster than f32 is not used: f32 is then exact and costs nothing.
@@ -23,5 +23,11 @@ impl Precision {
             Self::Bf16 | Self::F16 if bf16_pays() => Self::Bf16,
             Self::Bf16 | Self::F16 => Self::F32,
         }
+    }
+
+    /// Floating-point operations a second that all threads of this CPU do in products of this format, measured; `None`
+    /// where there is no instruction of ours to measure.
+    pub fn peak_flops(self) -> Option<f64> {
+        peak(self.on_this_cpu() == Self::Bf16)
     }
 }

@@ -17,9 +17,12 @@ pub fn chart(bars: &[Vec<String>]) -> String {
     for (i, chords) in bars.iter().take(A_LINE * MOST).enumerate() {
         let x = MARGIN + BAR.0 * (i % A_LINE) as f64;
         let y = MARGIN + (BAR.1 + 8.0) * (i / A_LINE) as f64;
-        strokes += format!("M{} {}v{}M{} {1}v{2}", Px(x), Px(y), Px(BAR.1), Px(x + BAR.0)).as_str();
-        if i + 1 == bars.len() {
-            thick += format!("M{} {}v{}", Px(x + BAR.0 - 3.5), Px(y), Px(BAR.1)).as_str();
+        // The last bar ends with a thin line and a thick one (Gould, "Behind Bars", 2011, chapter 1).
+        let last = i + 1 == bars.len();
+        let end = x + BAR.0 - if last { 5.0 } else { 0.0 };
+        strokes += format!("M{} {}v{}M{} {1}v{2}", Px(x), Px(y), Px(BAR.1), Px(end)).as_str();
+        if last {
+            thick += format!("M{} {}v{}", Px(x + BAR.0), Px(y), Px(BAR.1)).as_str();
         }
         svg.styled((x + 4.0, y + 10.0), Anchor::Start, 8.0, " opacity=\".55\"", &(i + 1).to_string());
         let each = (BAR.0 - 16.0) / chords.len().max(1) as f64;

@@ -22,7 +22,7 @@ pub use bars::{bars, histogram};
 pub use chart::chart;
 pub use figure::Figure;
 pub use heat_map::heat_map;
-pub use panel::Panel;
+pub use panel::{Panel, by_step};
 pub use piano_roll::piano_roll;
 pub use raster::{Paper, Pixels};
 pub use roll::{Roll, System, roll};

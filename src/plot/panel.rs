@@ -77,14 +77,14 @@ impl Panel {
         svg.rect((8.0, 25.0), ((wide * self.share()).max(1.0), 6.0), &format!(" rx=\"3\" fill=\"{}\"", COLORS[2]));
         svg.text(8.0, 46.0, Anchor::Start, 12.0, &self.words().join("  ·  "));
         if drawn {
-            let mut series = vec![("loss".to_string(), self.losses.clone())];
+            let mut series = vec![("loss".to_string(), by_step(&self.losses))];
             if !self.held_out.is_empty() {
-                series.push(("held out".into(), between(&self.held_out, self.losses.len())));
+                series.push(("held out".into(), by_step(&between(&self.held_out, self.losses.len()))));
             }
             let losses = Figure { x_label: "step".into(), series, ..Figure::default() };
             let rates = Figure {
                 x_label: "step".into(),
-                series: vec![("learning rate".into(), self.rates.clone())],
+                series: vec![("learning rate".into(), by_step(&self.rates))],
                 ..Figure::default()
             };
             svg.raw("<g transform=\"translate(0 50)\">");
@@ -140,6 +140,11 @@ impl Panel {
         };
         canvas.lines().enumerate().map(|(i, dots)| (name(i) + dots.as_str()).trim_end().to_string()).collect()
     }
+}
+
+/// Values from the first step on, so that the one of step `n` stands at `n`: before the first there is a gap.
+pub fn by_step(values: &[f64]) -> Vec<f64> {
+    std::iter::once(f64::NAN).chain(values.iter().copied()).collect()
 }
 
 /// A value for every step from values after some: straight lines between them, gaps outside. The value after step `n`
@@ -211,6 +216,12 @@ mod tests {
         let mut long = run();
         long.losses = (0..200_000).map(|i| f64::from(i % 977)).collect();
         assert!(long.svg().len() < 100_000, "{} bytes", long.svg().len());
+    }
+
+    #[test]
+    fn the_value_of_a_step_stands_at_its_number() {
+        let values = by_step(&[3.0, 2.0]);
+        assert!(values[0].is_nan() && values[1..] == [3.0, 2.0]);
     }
 
     #[test]

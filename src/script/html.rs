@@ -42,7 +42,7 @@ pub(crate) fn heading(text: &str) -> String {
 pub(crate) enum Cell {
     /// Words, on the left.
     Word(String),
-    /// A number, on the right.
+    /// A number or numbers, on the right and in one line.
     Number(String),
     /// A share between 0 and 1, as a bar.
     Bar(f64),
@@ -53,7 +53,8 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     let head: String = headings.iter().map(|h| format!("<th style=\"text-align:left\">{}</th>", escape(h))).collect();
     let cell = |cell: &Cell| match cell {
         Cell::Word(text) => format!("<td style=\"text-align:left\">{}</td>", escape(text)),
-        Cell::Number(text) => format!("<td style=\"text-align:right\">{}</td>", escape(text)),
+        Cell::Number(text) => format!("<td style=\"text-align:right;white-space:nowrap\">{}</td>", escape(text)),
+        Cell::Bar(share) if *share <= 0.0 => "<td></td>".into(),
         Cell::Bar(share) => format!(
             "<td style=\"text-align:left\"><div style=\"background:#2f86c8;border-radius:2px;height:10px;width:{}px\"></div></td>",
             (share.clamp(0.0, 1.0) * 160.0).round().max(1.0)

@@ -12,6 +12,7 @@ pub struct Program {
 
 /// All of them, by name.
 pub const PROGRAMS: &[Program] = &[
+    Program { name: "bench", source: include_str!("../../scripts/bench.rhai") },
     Program { name: "efficiency", source: include_str!("../../scripts/efficiency.rhai") },
     Program { name: "evaluate", source: include_str!("../../scripts/evaluate.rhai") },
     Program { name: "generate", source: include_str!("../../scripts/generate.rhai") },

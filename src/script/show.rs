@@ -7,6 +7,7 @@ use rhai::{Array, Dynamic, FnPtr, Map};
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
 use crate::script::html::LARGEST;
+use crate::script::objects::Audio;
 use crate::script::studio::Studio;
 use crate::script::tables;
 
@@ -51,11 +52,32 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
 /// A value in all the forms that the host of the session shows.
 pub(crate) fn all(studio: &Studio, value: &Dynamic) -> Bundle {
     match studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich()) {
-        Some(shower) => (shower.rich)(value, studio.width(), studio.progress()),
-        None if studio.rich() => bundle(studio.catalog(), value, studio.width())
-            .with("text/html", tables::page(studio.catalog(), value).filter(|page| page.len() < LARGEST)),
+        // A player is as long as its options ask.
+        Some(shower) if value.is::<Audio>() => (shower.rich)(value, studio.width(), studio.progress()),
+        Some(shower) => bounded((shower.rich)(value, studio.width(), studio.progress())),
+        None if studio.rich() => bounded(
+            bundle(studio.catalog(), value, studio.width()).with("text/html", tables::page(studio.catalog(), value)),
+        ),
         None => bundle(studio.catalog(), value, studio.width()),
     }
+}
+
+/// A bundle no larger than the output of a cell may be: the heaviest forms go, the text is cut.
+fn bounded(mut bundle: Bundle) -> Bundle {
+    let size = |bundle: &Bundle| bundle.forms.values().map(String::len).sum::<usize>();
+    let mut text = bundle.forms.remove("text/plain").unwrap_or_default();
+    if text.len() > LARGEST / 2 {
+        let end = text.floor_char_boundary(LARGEST / 2);
+        let more = text[end..].chars().count();
+        text.truncate(end);
+        text += &format!("…\n… {more} more characters: print(_) shows them");
+    }
+    while size(&bundle) + text.len() > LARGEST {
+        let Some(kind) = bundle.forms.iter().max_by_key(|(_, form)| form.len()).map(|(kind, _)| *kind) else { break };
+        let form = bundle.forms.remove(kind).unwrap_or_default();
+        text += &format!("\n({kind} left out: {:.1} MB would make the notebook heavy)", form.len() as f64 / 1e6);
+    }
+    bundle.with("text/plain", Some(text))
 }
 
 /// A value in the forms that are made in no time; the text is at most one screen.
@@ -191,6 +213,21 @@ mod tests {
         assert!(text.lines().count() <= LINES + 3, "{text}");
         assert!(text.ends_with("(100000 items)"), "{text}");
         assert!(text.lines().all(|l| l.chars().count() <= 41), "{text}");
+    }
+
+    #[test]
+    fn no_output_is_larger_than_a_notebook_bears() {
+        let heavy = Bundle::text("é".repeat(LARGEST)).with("text/html", Some("x".repeat(LARGEST)));
+        let bundle = bounded(heavy.with("image/svg+xml", Some("<svg/>".into())));
+        assert!(bundle.forms.values().map(String::len).sum::<usize>() < LARGEST + 1000);
+        assert_eq!(bundle.forms.keys().copied().collect::<Vec<_>>(), ["image/svg+xml", "text/plain"]);
+        let end: String = bundle.plain().chars().skip(LARGEST / 4).collect();
+        assert_eq!(
+            end.trim_start_matches('é'),
+            "…\n… 1500000 more characters: print(_) shows them\n(text/html left out: 2.0 MB would make the notebook heavy)"
+        );
+        let light = Bundle::text("light").with("text/html", Some("<b>light</b>".into()));
+        assert_eq!(bounded(light.clone()), light);
     }
 
     #[test]

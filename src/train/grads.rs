@@ -39,9 +39,11 @@ impl Grads {
     pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
         let mut found = HashMap::new();
         let dy = loss.ones_like()?.affine(share, 0.0)?;
-        tape.rewind(loss, dy, &mut |id, gradient| {
-            found.insert(id, gradient);
-            Ok(())
+        rayon::scope(|_| {
+            tape.rewind(loss, dy, &mut |id, gradient| {
+                found.insert(id, gradient);
+                Ok(())
+            })
         })?;
         let entries = parameters.iter().map(|Parameter { name, var }| {
             let gradient = match found.remove(&var.id()) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("train", 5),
     ("generate", 5),
     ("audio", 6),
+    ("bench", 6),
     ("metrics", 6),
     ("plot", 6),
     ("track", 6),

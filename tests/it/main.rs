@@ -14,6 +14,7 @@ mod midi;
 mod notebook;
 mod notebook_files;
 mod peers;
+mod pictures;
 mod repl;
 mod scripts;
 mod store;

@@ -25,7 +25,7 @@ struct Kernel {
 
 impl Kernel {
     async fn start() -> Self {
-        let info = free_ports().await;
+        let info = free_ports();
         let folder = tempfile::tempdir().expect("a folder");
         let child = command(&info, folder.path()).spawn().expect("it starts");
         let mut client = Client::connect(info, None).await;
@@ -266,6 +266,16 @@ async fn much_is_said_without_loss() {
     let trace = kernel.run("let s = \"0123456789abcdef\"; for i in 0..19 { s += s; } display(s)").await;
     let shown = trace[1].content["data"]["text/plain"].as_str().map_or(0, str::len);
     assert!(shown > 0, "{trace:?}");
+    // A value is cut where a notebook would grow heavy; what is printed was asked for.
+    for cell in [
+        "`${s}\n${s}`",
+        "display(`${s}\n${s}`)",
+        "let row = []; row.pad(200, 0.5); let all = []; all.pad(200, row); all",
+    ] {
+        let trace = kernel.run(cell).await;
+        let output = trace.last().expect("an output").content["data"].to_string();
+        assert!(output.len() > 10_000 && output.len() < 2_001_000, "{cell}: {} bytes", output.len());
+    }
     let trace = kernel.run("print(s.sub_string(0, 5 * 1024 * 1024))").await;
     let text: usize = trace.iter().filter_map(|m| m.content["text"].as_str()).map(str::len).sum();
     assert_eq!(text, 5 * 1024 * 1024 + 1);
@@ -312,7 +322,7 @@ async fn a_restart_takes_less_than_a_second() {
 #[tokio::test]
 async fn no_kernel_outlives_the_process_that_started_it() {
     let folder = tempfile::tempdir().expect("a folder");
-    let info = free_ports().await;
+    let info = free_ports();
     let kernel = command(&info, folder.path());
     let mut call: Vec<String> = vec![kernel.get_program().to_string_lossy().into_owned()];
     call.extend(kernel.get_args().map(|a| format!("'{}'", a.to_string_lossy())));

@@ -77,21 +77,59 @@ fn a_kernelspec_starts_this_binary() {
 }
 
 #[test]
-fn the_teaching_notebook_runs() {
+fn a_kernel_whose_port_is_taken_says_which_and_ends() {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = examples().join("01_first_notes.ipynb");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let file = json!({ "transport": "tcp", "ip": "127.0.0.1", "key": "k", "signature_scheme": "hmac-sha256",
+        "hb_port": 0, "iopub_port": port, "stdin_port": 0, "shell_port": 0, "control_port": 0 });
+    std::fs::write(folder.path().join("c.json"), file.to_string()).expect("it is written");
+    let ran = etude(&["kernel", "run", "--connection-file", "c.json"], folder.path());
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(text(&ran.stderr).contains("cannot open the iopub socket"), "{}", text(&ran.stderr));
+}
+
+/// A notebook of `examples/`, read, and what it must have: many cells, each with an id of its own.
+fn teaching(name: &str) -> Value {
+    let path = examples().join(name);
     let file: Value = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("JSON");
     let cells = file["cells"].as_array().expect("cells");
     let code = cells.iter().filter(|cell| cell["cell_type"] == "code").count();
-    assert!(code >= 8, "{code} cells of code");
+    assert!(code >= 7, "{code} cells of code");
     let mut ids: Vec<&str> = cells.iter().map(|cell| cell["id"].as_str().expect("an id")).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), cells.len(), "ids are unique");
-    // It is run where a reader opens it, but writes what it writes elsewhere.
-    std::os::unix::fs::symlink(examples().join("midi"), folder.path().join("midi")).expect("a link");
-    std::fs::copy(&path, folder.path().join("first.ipynb")).expect("a copy");
-    let ran = etude(&["run", "first.ipynb"], folder.path());
+    file
+}
+
+/// Runs a notebook beside the pieces it reads, where what it writes does no harm: what it printed.
+fn run(file: &Value, folder: &Path) -> String {
+    std::os::unix::fs::symlink(examples().join("midi"), folder.join("midi")).expect("a link");
+    std::fs::write(folder.join("copy.ipynb"), file.to_string()).expect("it is written");
+    let ran = etude(&["run", "copy.ipynb"], folder);
     assert!(ran.status.success(), "{}\n{}", text(&ran.stdout), text(&ran.stderr));
+    text(&ran.stdout)
+}
+
+#[test]
+fn the_first_notebook_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(&teaching("01_first_notes.ipynb"), folder.path());
     assert!(folder.path().join("first_solo.mid").is_file(), "it saves its solo");
+}
+
+#[test]
+fn the_second_notebook_trains() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut file = teaching("02_fine_tune.ipynb");
+    let cells = file["cells"].as_array_mut().expect("cells");
+    let steps = cells.iter_mut().find(|cell| cell["metadata"]["tags"] == json!(["parameters"])).expect("parameters");
+    assert_eq!(steps["source"], json!(["let steps = 40;"]));
+    steps["source"] = json!(["let steps = 4;"]);
+    let said = run(&file, folder.path());
+    let losses = said.lines().find_map(|line| line.strip_prefix("loss ")).expect("a line of losses");
+    let (before, after) = losses.split_once(" -> ").expect("two losses");
+    let loss = |text: &str| text.parse::<f64>().expect("a number");
+    assert!(loss(after) < loss(before), "{losses}");
 }

@@ -31,9 +31,34 @@ async fn a_fault_is_published_and_stops_the_queue() {
     let reply = client.reply().await.content;
     assert_eq!((&reply["status"], &reply["ename"]), (&json!("error"), &json!("EchoError")));
     assert!(client.trace(&second).await.is_empty(), "an aborted cell says nothing");
-    assert_eq!(client.reply().await.content["status"], "aborted");
+    assert_eq!(client.reply().await.content, json!({ "status": "aborted" }), "without a count");
     let (_, later) = client.run("later").await;
     assert_eq!((&later["status"], &later["execution_count"]), (&json!("ok"), &json!(2)));
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_stops_nothing_when_the_front_end_wants_so() {
+    let mut client = Client::start().await;
+    let content = json!({ "code": "wait 50\nfail on purpose", "stop_on_error": false });
+    client.send("execute_request", content).await;
+    let second = client.cell("goes on").await;
+    assert_eq!(client.reply().await.content["status"], "error");
+    assert_eq!(kinds(&client.trace(&second).await), ["execute_input", "execute_result"]);
+    assert_eq!(client.reply().await.content["status"], "ok");
+    client.stop().await;
+}
+
+#[tokio::test]
+async fn a_cell_that_is_not_stored_has_no_number_of_its_own() {
+    let mut client = Client::start().await;
+    client.run("stored").await;
+    let id = client.send("execute_request", json!({ "code": "print passing", "store_history": false })).await;
+    assert_eq!(kinds(&client.trace(&id).await), ["execute_input", "stream"], "it is no silent cell");
+    assert_eq!(client.reply().await.content["execution_count"], 1);
+    client.send("history_request", json!({ "hist_access_type": "tail", "n": 5 })).await;
+    assert_eq!(client.reply().await.content["history"], json!([[0, 1, "stored"]]));
+    assert_eq!(client.run("next").await.1["execution_count"], 2);
     client.stop().await;
 }
 

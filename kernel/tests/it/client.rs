@@ -1,8 +1,8 @@
 //! A fake front end over an echo kernel in this process.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use etude_kernel::echo::Echo;
@@ -12,8 +12,19 @@ use jupyter_zmq_client as zmq;
 use serde_json::{Value, json};
 use zeromq::SocketRecv;
 
-/// Longest wait for any message.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for anything, in seconds in which this process ran: while it stands still its kernel does so, too.
+const PATIENCE: usize = 30;
+
+/// Waits, but not for ever.
+pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..PATIENCE {
+        if let Ok(done) = tokio::time::timeout(Duration::from_secs(1), &mut future).await {
+            return done;
+        }
+    }
+    panic!("{what} takes too long")
+}
 
 /// A message as the tests look at it: type, content, id of its parent.
 #[derive(Debug, Clone)]
@@ -35,7 +46,7 @@ pub(crate) struct Client {
 impl Client {
     /// Starts a kernel and connects to it.
     pub(crate) async fn start() -> Self {
-        let info = free_ports().await;
+        let info = free_ports();
         let connection = info.clone();
         let kernel = std::thread::spawn(move || {
             let flag = Arc::new(AtomicBool::new(false));
@@ -50,19 +61,25 @@ impl Client {
 
     /// Connects to a kernel that runs.
     pub(crate) async fn connect(info: ConnectionInfo, kernel: Option<std::thread::JoinHandle<Exit>>) -> Self {
+        // The last port to be bound listens first, and then all do: a socket that is connected once is never tried again.
+        in_time("the kernel's start", async {
+            while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, info.control_port)).is_err() {
+                assert!(!kernel.as_ref().is_some_and(std::thread::JoinHandle::is_finished), "the kernel ended");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
         let session = format!("session-{:?}", std::time::Instant::now());
         let identity = || zmq::peer_identity_for_session(&session).expect("a sound name");
-        // The sockets retry until the kernel listens.
-        loop {
-            let shell = zmq::create_client_shell_connection_with_identity(&info, &session, identity()).await;
-            let control = zmq::create_client_control_connection(&info, &session).await;
-            let stdin = zmq::create_client_stdin_connection_with_identity(&info, &session, identity()).await;
-            let iopub = zmq::create_client_iopub_connection(&info, "", &session).await;
-            if let (Ok(shell), Ok(control), Ok(stdin), Ok(iopub)) = (shell, control, stdin, iopub) {
-                return Self { info, shell, control, stdin, iopub, kernel };
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let connected = async {
+            let shell = zmq::create_client_shell_connection_with_identity(&info, &session, identity()).await?;
+            let control = zmq::create_client_control_connection(&info, &session).await?;
+            let stdin = zmq::create_client_stdin_connection_with_identity(&info, &session, identity()).await?;
+            let iopub = zmq::create_client_iopub_connection(&info, "", &session).await?;
+            Ok::<_, zmq::RuntimeError>((shell, control, stdin, iopub))
+        };
+        let (shell, control, stdin, iopub) = in_time("connecting", connected).await.expect("it connects");
+        Self { info, shell, control, stdin, iopub, kernel }
     }
 
     /// Sends a request on shell and returns its id.
@@ -144,22 +161,33 @@ impl Client {
         let reply = self.control("shutdown_request", json!({ "restart": false })).await;
         assert_eq!(reply.content["status"], "ok");
         let kernel = self.kernel.take().expect("it was started here");
+        in_time("the kernel's end", async {
+            while !kernel.is_finished() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
         assert_eq!(kernel.join().expect("it ended well"), Exit::Shutdown);
     }
 }
 
-/// A connection to ports that nobody listens on.
-pub(crate) async fn free_ports() -> ConnectionInfo {
-    let (ports, _listeners) =
-        zmq::peek_ports_with_listeners(IpAddr::V4(Ipv4Addr::LOCALHOST), 5).await.expect("free ports");
+/// A connection to ports that nobody listens on. They lie below those that the system gives to whoever asks for any
+/// (from 32768 on under Linux), or one might be gone before the kernel binds it; each process begins elsewhere.
+pub(crate) fn free_ports() -> ConnectionInfo {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(97);
+    let free = |port: &u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = || 10_000 + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 22_000;
+    let mut ports = std::iter::repeat_with(|| port() as u16).filter(free);
+    let mut next = || ports.next().expect("there is one more");
     ConnectionInfo {
         ip: "127.0.0.1".into(),
         transport: Transport::TCP,
-        shell_port: ports[0],
-        iopub_port: ports[1],
-        stdin_port: ports[2],
-        control_port: ports[3],
-        hb_port: ports[4],
+        shell_port: next(),
+        iopub_port: next(),
+        stdin_port: next(),
+        control_port: next(),
+        hb_port: next(),
         key: "a secret".into(),
         signature_scheme: "hmac-sha256".into(),
         kernel_name: None,
@@ -168,7 +196,7 @@ pub(crate) async fn free_ports() -> ConnectionInfo {
 
 /// The next message of a socket.
 pub(crate) async fn receive<S: SocketRecv>(connection: &mut zmq::Connection<S>) -> Seen {
-    let frames = tokio::time::timeout(PATIENCE, connection.socket.recv()).await.expect("a message in time");
+    let frames = in_time("a message", connection.socket.recv()).await;
     let raw = zmq::RawMessage::from_multipart(frames.expect("it is whole"), &connection.mac).expect("it is signed");
     let json = |part: usize| serde_json::from_slice::<Value>(&raw.jparts[part]).expect("it is JSON");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

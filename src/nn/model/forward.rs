@@ -42,7 +42,7 @@ impl Model {
     pub fn taped_loss(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Tape)> {
         let parameters = self.parameters();
         let leaves: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.var.as_tensor()).collect();
-        Tape::record(&leaves, || self.loss(batch, pass))
+        rayon::scope(|_| Tape::record(&leaves, || self.loss(batch, pass)))
     }
 
     /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
@@ -85,7 +85,8 @@ impl Model {
     /// See [`Model::forward`]; a stop leaves the cache as it was.
     pub fn step(&self, tokens: &Tensor, cache: &mut Cache, pass: &Pass) -> Result<Tensor> {
         let tokens = self.checked(tokens, cache.len())?;
-        self.core.step(&tokens, cache, &Run::untracked(pass))
+        // On a thread of the pool, so that ops do not hand each piece of work over from outside.
+        rayon::scope(|_| self.core.step(&tokens, cache, &Run::untracked(pass)))
     }
 
     /// Attention weights of one layer over a batch: (batch, heads, time, time).

@@ -67,6 +67,15 @@ impl Nf4 {
             + self.nested_offset
     }
 
+    /// The scales of the blocks from `first` on.
+    pub(in crate::nn) fn scales_into(&self, first: usize, out: &mut [f32]) {
+        let map: &[f32; 256] = &NESTED_MAP;
+        for (block, out) in (first..).zip(out) {
+            *out = map[usize::from(self.absmax[block])] * self.nested_absmax[block / Self::NESTED_BLOCK]
+                + self.nested_offset;
+        }
+    }
+
     /// All values.
     pub fn dequantize(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.len()];

@@ -64,6 +64,9 @@ const COMMANDS: &[Command] = &[
 const ALIASES: [(&str, &str); 6] =
     [("doc", "help"), ("h", "help"), ("?", "help"), ("q", "quit"), ("exit", "quit"), ("run", "load")];
 
+/// Commands that are known without their colon when they stand alone.
+const BARE: [&str; 3] = ["exit", "help", "quit"];
+
 /// Runs `line` if it is a command (`:name …`, `?name`, `name?`, `!shell`).
 ///
 /// # Errors
@@ -84,10 +87,14 @@ pub fn run(session: &mut Session, line: &str) -> Result<Done, Fault> {
     if let Some(name) = line.strip_prefix('?').or_else(|| line.strip_suffix('?').filter(|name| is_path(name))) {
         return ask::help(session, name.trim_matches('?').trim());
     }
-    match line.strip_prefix('!') {
-        Some(command) => shell::shell(session, command),
-        None => Ok(Done::NotACommand),
+    if let Some(command) = line.strip_prefix('!') {
+        return shell::shell(session, command);
     }
+    // What newcomers type to get out or to get help, unless it is a variable of theirs.
+    if BARE.contains(&line) && session.peek(line).is_err() {
+        return run(session, &format!(":{line}"));
+    }
+    Ok(Done::NotACommand)
 }
 
 fn command(name: &str) -> Option<&'static Command> {
@@ -170,6 +177,17 @@ mod tests {
         says(&mut session, ":reset");
         assert_eq!(says(&mut session, ":vars"), "no variables");
         assert!(matches!(run(&mut session, ":q"), Ok(Done::Quit)));
+    }
+
+    #[test]
+    fn what_newcomers_type_works_without_a_colon() {
+        let mut session = session();
+        assert!(
+            matches!(run(&mut session, "exit"), Ok(Done::Quit)) && matches!(run(&mut session, "quit"), Ok(Done::Quit))
+        );
+        assert_eq!(says(&mut session, "help"), says(&mut session, ":help"));
+        session.eval("let exit = 1;").expect("runs");
+        assert!(matches!(run(&mut session, "exit"), Ok(Done::NotACommand)), "a variable");
     }
 
     #[test]

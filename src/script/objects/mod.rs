@@ -23,6 +23,7 @@ mod runs;
 mod sampler;
 mod score;
 mod settings;
+mod speed;
 mod style;
 mod tensor;
 mod text;
@@ -54,6 +55,7 @@ pub(crate) fn register(kit: &mut Kit) {
     files::register(kit);
     settings::register(kit);
     memory::register(kit);
+    speed::register(kit);
     text::register(kit);
     score::register(kit);
     audio::register(kit);

@@ -33,7 +33,7 @@ pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
             vec![
                 Cell::Word(layer.name.clone()),
                 Cell::Word(layer.kind.clone()),
-                Cell::Word(shape(layer)),
+                Cell::Number(shape(layer)),
                 Cell::Number(thousands(layer.params)),
                 Cell::Number(trains),
                 Cell::Number(bytes(layer.bytes)),

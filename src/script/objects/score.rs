@@ -94,7 +94,7 @@ impl Object for Score {
 }
 
 fn track_line(track: &midi::Track) -> String {
-    let name = if track.name.is_empty() { "track" } else { track.name.trim() };
+    let name = if track.name.is_empty() { "track" } else { track.name.trim().trim_end_matches(':') };
     let range = |f: fn(_) -> Option<u8>| f(track.notes.iter().map(|n| n.pitch).collect::<Vec<_>>()).unwrap_or(0);
     let low = range(|p: Vec<u8>| p.into_iter().min());
     let high = range(|p: Vec<u8>| p.into_iter().max());

@@ -92,12 +92,12 @@ impl History {
 
     /// The training loss and, where it was measured, the held-out loss, as curves over the steps.
     pub(crate) fn figure(&self) -> Figure {
-        let mut series = vec![("loss".to_string(), self.losses())];
+        let mut series = vec![("loss".to_string(), plot::by_step(&self.losses()))];
         // Between two measurements the held-out loss is drawn as a line.
         let measured: Vec<(usize, f64)> =
             self.0.iter().enumerate().filter_map(|(i, s)| Some((i, s.val_loss?))).collect();
         if measured.len() > 1 {
-            series.push(("held out".into(), between(&measured, self.0.len())));
+            series.push(("held out".into(), plot::by_step(&between(&measured, self.0.len()))));
         }
         Figure::new(crate::plot::Figure {
             title: "training".into(),
@@ -153,6 +153,11 @@ impl Object for History {
         let mut bundle = if self.0.len() > 1 { self.figure().bundle(width) } else { crate::script::Bundle::default() };
         bundle.forms.insert("text/plain", self.text(width));
         bundle
+    }
+
+    fn html(&self) -> Option<String> {
+        let svg = self.bundle(0).forms.remove("image/svg+xml")?;
+        Some(crate::script::html::picture(&svg))
     }
 }
 

@@ -55,7 +55,7 @@ fn every_object_has_forms_for_notebooks() {
         ("song.notes", &[html]),
         ("#{ a: [1, \"<script>\"], b: #{ c: 2 } }", &[html]),
         ("let run = trainer(net, data, #{ max_steps: 3, batch_size: 2 }); run.fit(); run", &[]),
-        ("run.history", &[svg]),
+        ("run.history", &[svg, html]),
         ("[song, song]", &[html]),
     ];
     for (cell, kinds) in cases {

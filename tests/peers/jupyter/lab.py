@@ -1,11 +1,12 @@
 """JupyterLab in a headless Chromium, as a user meets it: run the tour, watch training, stop it, Tab, Shift-Tab, play.
 
     pip install jupyterlab==4.6.6 playwright==1.65.2; a Chromium on PATH or in CHROMIUM
-    python lab.py FOLDER_FOR_SCREENSHOTS
+    python lab.py FOLDER_FOR_SCREENSHOTS [first_notes] [typing] [training] [gallery]
 
 The kernel must be installed (run.sh does it). Prints what it saw and fails on the first thing that is not so.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 PORT = int(os.environ.get("LAB_PORT", "8973"))
@@ -40,6 +41,12 @@ def open_notebook(page, name):
     page.goto(f"{ADDRESS}/lab/tree/{name}?reset", wait_until="domcontentloaded", timeout=120_000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
+    # On a slow machine Lab may ask for the kernel before it has read which there are.
+    try:
+        page.click(".jp-Dialog .jp-mod-accept", timeout=3_000)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
+    except TimeoutError:
+        pass
 
 
 def run_all(page):
@@ -99,7 +106,8 @@ def typing(page, shots):
     page.keyboard.press("Enter")
     editor.click()
     page.keyboard.press("Control+End")
-    page.keyboard.type("\nmidi(")
+    # The names that were begun above are made whole, or what follows would be a member of theirs.
+    page.keyboard.type("len;\nmidi(")
     page.keyboard.press("Shift+Tab")
     page.wait_for_selector(".jp-Tooltip", timeout=20_000)
     time.sleep(1)
@@ -128,6 +136,42 @@ def training(page, shots):
     assert "KeyboardInterrupt" in outputs(page)
 
 
+# What the two notebooks do not show: one cell each, to look at.
+GALLERY = [
+    'let tok = tokenizer("performance");\nlet data = dataset("midi", tok, #{ max_seq_len: 64, val: 0.2 });\ntok',
+    "data",
+    'let net = load_model("base").qlora(#{ r: 4 });\nnet.weights("model.layers.0.self_attn.q_proj.weight")',
+    '[#{ chord: "Dm7", notes: [62, 65, 69, 72] }, #{ chord: "G7", notes: [55, 59, 62, 65] }]',
+    "plot(#{ a: [1, 4, 9, 16], b: [16, 9, 4, 1] })",
+    'let run = trainer(net, data, #{ max_steps: 6, batch_size: 1, eval_every: 3, eval_batches: 1, sample_every: 3, out: "run" });\nrun.fit();',
+    "run.history",
+    ":vars",
+    "?Score.slice",
+    "lets x = 1;",
+]
+
+
+def gallery(page, shots):
+    open_notebook(page, "gallery.ipynb")
+    run_all(page)
+    wait_idle(page, 300)
+    page.keyboard.press("Escape")
+    for i, cell in enumerate(page.query_selector_all(".jp-CodeCell")):
+        cell.scroll_into_view_if_needed()
+        time.sleep(0.3)
+        cell.screenshot(path=f"{shots}/gallery-{i:02}.png")
+    text = outputs(page)
+    for part in ("6 of 6 steps", "a take after step 6", "mean", "hint: two statements"):
+        assert part in text, f"no {part!r} in {text}"
+
+
+def write_gallery(path):
+    cells = [{"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "outputs": [], "execution_count": None,
+              "source": source} for i, source in enumerate(GALLERY)]
+    spec = {"kernelspec": {"display_name": "Étude", "language": "rhai", "name": "etude"}}
+    path.write_text(json.dumps({"cells": cells, "metadata": spec, "nbformat": 4, "nbformat_minor": 5}))
+
+
 def main():
     shots = Path(sys.argv[1])
     shots.mkdir(parents=True, exist_ok=True)
@@ -135,22 +179,31 @@ def main():
     for notebook in EXAMPLES.glob("*.ipynb"):
         shutil.copy(notebook, folder)
     (folder / "midi").symlink_to(EXAMPLES / "midi")
+    write_gallery(folder / "gallery.ipynb")
     if os.environ.get("LAB_QUICK"):  # for a slow machine: a shorter solo
         for path in folder.glob("*.ipynb"):
             path.write_text(path.read_text().replace("max_new_tokens: 256", "max_new_tokens: 32"))
-    settings = folder / ".jupyter/lab/user-settings/@jupyterlab/notebook-extension"
-    settings.mkdir(parents=True)
-    # All cells stand in the page, also those out of sight.
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    settings = folder / ".jupyter/lab/user-settings/@jupyterlab"
+    for plugin, wanted in (
+            # All cells stand in the page, also those out of sight; and nobody asks about news.
+            ("notebook-extension/tracker", '{"windowingMode": "none"}'),
+            ("apputils-extension/notification", '{"fetchNews": "false", "checkForUpdates": false}')):
+        path = settings / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted)
     server = lab(folder)
     try:
         with sync_playwright() as playwright:
             chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1300, "height": 1000})
-            for part in (first_notes, typing, training):
-                if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
-                    part(page, shots)
+            try:
+                for part in (first_notes, typing, training, gallery):
+                    if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
+                        part(page, shots)
+            except Exception:
+                page.screenshot(path=f"{shots}/failed.png")
+                raise
             browser.close()
     finally:
         server.terminate()

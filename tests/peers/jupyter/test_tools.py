@@ -1,8 +1,7 @@
-"""The tools around Jupyter on the example notebooks: nbclient, nbconvert, papermill, console, run. By run.sh."""
+"""The tools around Jupyter with small pieces of code: nbclient, console, run; notebooks that `:save` wrote. By run.sh."""
 
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -10,10 +9,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[2] / "examples"
-FIRST = EXAMPLES / "01_first_notes.ipynb"
 KERNEL = os.environ.get("ETUDE_KERNEL", "etude")
+ETUDE = os.environ.get("ETUDE", "etude")
 
 
 def call(*words, **options):
@@ -22,44 +19,11 @@ def call(*words, **options):
     return ran.stdout + ran.stderr
 
 
-def outputs(notebook):
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-
-
 class Tools(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        (self.folder / "midi").symlink_to(EXAMPLES / "midi")
-
-    def test_nbclient_runs_the_first_notebook(self):
-        notebook = nbformat.read(FIRST, as_version=4)
-        nbformat.validate(notebook)
-        NotebookClient(notebook, timeout=600, kernel_name=KERNEL, resources={"metadata": {"path": self.folder}}).execute()
-        nbformat.validate(notebook)
-        forms = [set(output.get("data", {})) for output in outputs(notebook)]
-        self.assertTrue(all("text/plain" in found for found in forms if found))
-        pictures = [found for found in forms if found & {"image/svg+xml", "text/html"}]
-        self.assertGreaterEqual(len(pictures), 8, forms)
-        size = max(len(str(output)) for output in outputs(notebook))
-        self.assertLess(size, 2_000_000, "no output is larger than 2 MB")
-
-    def test_nbconvert_executes(self):
-        out = self.folder / "page.html"
-        copy = self.folder / "first.ipynb"
-        copy.write_text(FIRST.read_text())
-        call("jupyter", "nbconvert", "--execute", "--to", "html", f"--ExecutePreprocessor.kernel_name={KERNEL}",
-             "--output", str(out), str(copy))
-        self.assertIn("<svg", out.read_text())
-
-    def test_papermill_sets_parameters(self):
-        out = self.folder / "out.ipynb"
-        call(sys.executable, str(HERE / "etude_papermill.py"), str(FIRST), str(out), "-k", KERNEL, "--cwd", str(self.folder),
-             "-p", "temperature", "0.5", "-p", "seed", "11")
-        text = out.read_text()
-        self.assertIn("let temperature = 0.5;", text)
-        self.assertIn("let seed = 11;", text)
 
     def test_a_saved_session_is_a_notebook(self):
         script = self.folder / "x.rhai"
@@ -70,6 +34,19 @@ class Tools(unittest.TestCase):
         saved = nbformat.read(self.folder / "saved.ipynb", as_version=4)
         nbformat.validate(saved)
         self.assertEqual(saved.cells[0].outputs[1].data["text/plain"], "21")
+        self.assertEqual(call(ETUDE, "run", "saved.ipynb", cwd=self.folder), "20\n")
+
+    def test_the_prompt_saves_a_notebook(self):
+        # `script` makes the terminal that the prompt wants.
+        typed = 'let c = chords("Dm7 G7");\nc\nprint(c.len)\n:save prompt.ipynb\n:quit\n'
+        call("script", "-qfec", f"'{ETUDE}'", "/dev/null", input=typed, cwd=self.folder,
+             env={**os.environ, "HOME": str(self.folder)})
+        saved = nbformat.read(self.folder / "prompt.ipynb", as_version=4)
+        nbformat.validate(saved)
+        self.assertEqual([cell.source for cell in saved.cells], ['let c = chords("Dm7 G7");', "c", "print(c.len)"])
+        self.assertIn("Dm7", saved.cells[1].outputs[0].data["text/plain"])
+        self.assertEqual(saved.cells[2].outputs[0].text, "2\n")
+        self.assertEqual(call(ETUDE, "run", "prompt.ipynb", cwd=self.folder), "2\n")
 
     def test_jupyter_run(self):
         script = self.folder / "x.rhai"

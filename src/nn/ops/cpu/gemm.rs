@@ -67,23 +67,9 @@ impl<'a> MatMut<'a> {
     }
 }
 
-/// Who computes a product.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::nn) enum Threads {
-    /// The calling thread: inside work that is already spread.
-    #[cfg_attr(not(test), allow(dead_code))] // such work has products of its own today
-    One,
-    /// All threads of the present rayon pool.
-    All,
-}
-
 /// `out = factor · a b`, or `out += factor · a b` when `add`.
-pub(in crate::nn) fn product_into(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, factor: f32, add: bool, threads: Threads) {
+pub(in crate::nn) fn product_into(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, factor: f32, add: bool) {
     assert!(a.cols == b.rows && out.rows == a.rows && out.cols == b.cols, "sizes of a product");
-    let parallelism = match threads {
-        Threads::One => gemm::Parallelism::None,
-        Threads::All => gemm::Parallelism::Rayon(0),
-    };
     // SAFETY: the views were checked against their memory when they were made, and `out` is exclusive. With
     // `read_dst` false the old contents of `out` are not read.
     unsafe {
@@ -106,7 +92,7 @@ pub(in crate::nn) fn product_into(out: MatMut<'_>, a: Mat<'_>, b: Mat<'_>, facto
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::Rayon(0),
         );
     }
 }
@@ -117,7 +103,7 @@ pub(in crate::nn) fn product(a: Mat<'_>, b: Mat<'_>, factor: f32) -> Vec<f32> {
     unsafe {
         fill(a.rows * b.cols, |out| {
             let out = MatMut::within(&Disjoint::uninit(out), 0, (a.rows, b.cols), b.cols);
-            product_into(out, a, b, factor, false, Threads::All);
+            product_into(out, a, b, factor, false);
         })
     }
 }

@@ -13,7 +13,7 @@ mod tiled;
 mod tiled {
     //! Tiled products are written for AVX-512; elsewhere there are none.
 
-    use super::{MatMut, Term, Threads};
+    use super::{MatMut, Term};
 
     pub(in crate::nn) fn available() -> bool {
         false
@@ -23,12 +23,16 @@ mod tiled {
         false
     }
 
-    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool, _: Threads) {
+    pub(in crate::nn) fn peak(_: bool) -> Option<f64> {
+        None
+    }
+
+    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool) {
         unreachable!("asked for without available()")
     }
 }
 
-pub(in crate::nn) use gemm::{Mat, MatMut, Threads, product, product_into};
+pub(in crate::nn) use gemm::{Mat, MatMut, product, product_into};
 pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;
@@ -38,4 +42,4 @@ pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use skinny::skinny_product;
 pub(in crate::nn) use thin::thin_product;
-pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, tiled_product};
+pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, peak, tiled_product};

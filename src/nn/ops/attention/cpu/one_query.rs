@@ -25,7 +25,7 @@ pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
     for (b, kv) in tasks {
         let (out, sums) = (rest.0.split_at_mut(heads(kv) * s.dim), rest.1.split_at_mut(heads(kv)));
         rest = (out.1, sums.1);
-        work.push(Task { b, kv, out: out.0, sums: sums.0 });
+        work.push(Task { b, kv, keys: x.visible(s, b), out: out.0, sums: sums.0 });
     }
     let alone = (SERIAL / (s.keys * s.kv_heads * s.dim).max(1)).max(1);
     work.into_par_iter().with_min_len(alone).for_each(|task| task.run(s, x));
@@ -37,6 +37,8 @@ struct Task<'a> {
     b: usize,
     /// The first head of keys.
     kv: usize,
+    /// The keys it sees.
+    keys: std::ops::Range<usize>,
     /// (heads, dim)
     out: &'a mut [f32],
     sums: &'a mut [f32],
@@ -45,24 +47,26 @@ struct Task<'a> {
 impl Task<'_> {
     fn run(self, s: &Sizes, x: &Values<'_>) {
         let (group, step) = (s.heads / s.kv_heads, s.kv_heads * s.dim);
-        let at = self.b * s.keys * step + self.kv * s.dim;
+        let (at, keys) = ((self.b * s.keys + self.keys.start) * step + self.kv * s.dim, self.keys.len());
         let q = &x.q[(self.b * s.heads + self.kv * group) * s.dim..][..self.out.len()];
-        let given = Given { s, kernels: kernels(), group, step, k: &x.k[at..], v: &x.v[at..] };
-        let mut p = vec![0.0; self.sums.len() * s.keys]; // (heads, keys)
-        for first in (0..s.keys).step_by(GROUP) {
-            given.scores(q, first..s.keys.min(first + GROUP), &mut p);
+        let given = Given { dim: s.dim, keys, kernels: kernels(), group, step, k: &x.k[at..], v: &x.v[at..] };
+        let mut p = vec![0.0; self.sums.len() * keys]; // (heads, keys)
+        for first in (0..keys).step_by(GROUP) {
+            given.scores(q, first..keys.min(first + GROUP), &mut p);
         }
-        for (p, sum) in p.chunks_exact_mut(s.keys).zip(self.sums) {
+        for (p, sum) in p.chunks_exact_mut(keys).zip(self.sums) {
             *sum = softmax(p, s.scale) * LOG2_E;
         }
-        for first in (0..s.keys).step_by(GROUP) {
-            given.mix(&p, first..s.keys.min(first + GROUP), self.out);
+        for first in (0..keys).step_by(GROUP) {
+            given.mix(&p, first..keys.min(first + GROUP), self.out);
         }
     }
 }
 
 struct Given<'a> {
-    s: &'a Sizes,
+    dim: usize,
+    /// How many keys are seen.
+    keys: usize,
     kernels: &'static Kernels,
     group: usize,
     /// How far apart keys are.
@@ -74,10 +78,10 @@ struct Given<'a> {
 impl Given<'_> {
     /// p[h, j] = q[h] · k[j, group of h]
     fn scores(&self, q: &[f32], keys: std::ops::Range<usize>, p: &mut [f32]) {
-        let dim = self.s.dim;
+        let dim = self.dim;
         for (h, q) in q.chunks_exact(dim).enumerate() {
             let k = &self.k[keys.start * self.step + h / self.group * dim..];
-            let out = &mut p[h * self.s.keys..][keys.clone()];
+            let out = &mut p[h * self.keys..][keys.clone()];
             if dim.is_multiple_of(GROUP) {
                 (self.kernels.dots)(Dots { q, k, step: self.step, out });
             } else {
@@ -88,16 +92,16 @@ impl Given<'_> {
 
     /// out[h] += Σ p[h, j] · v[j, group of h]
     fn mix(&self, p: &[f32], keys: std::ops::Range<usize>, out: &mut [f32]) {
-        let (dim, group) = (self.s.dim, self.group);
+        let (dim, group) = (self.dim, self.group);
         for (g, out) in out.chunks_exact_mut(group * dim).enumerate() {
-            let p = &p[g * group * self.s.keys + keys.start..];
+            let p = &p[g * group * self.keys + keys.start..];
             let v = &self.v[keys.start * self.step + g * dim..];
             if dim.is_multiple_of(GROUP) {
                 (self.kernels.product)(Product {
                     rows: group,
                     depth: keys.len(),
                     groups: dim / GROUP,
-                    a: Left { data: p, row: self.s.keys, col: 1 },
+                    a: Left { data: p, row: self.keys, col: 1 },
                     b: v,
                     b_row: self.step,
                     out,
@@ -106,7 +110,7 @@ impl Given<'_> {
                 });
             } else {
                 for (h, out) in out.chunks_exact_mut(dim).enumerate() {
-                    few_sums(&p[h * self.s.keys..][..keys.len()], v, self.step, out);
+                    few_sums(&p[h * self.keys..][..keys.len()], v, self.step, out);
                 }
             }
         }

@@ -7,6 +7,7 @@
 
 mod kernel;
 mod pack;
+mod peak;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -14,7 +15,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
-use super::gemm::{MatMut, Threads};
+use super::gemm::MatMut;
 use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
 
@@ -45,6 +46,12 @@ pub(in crate::nn) fn bf16_pays() -> bool {
 fn amd() -> bool {
     let vendor = std::arch::x86_64::__cpuid(0);
     [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+}
+
+/// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
+pub(in crate::nn) fn peak(bf16: bool) -> Option<f64> {
+    let can = available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16"));
+    can.then(|| rayon::broadcast(|_| peak::one_thread(bf16)).iter().sum())
 }
 
 thread_local! {
@@ -162,7 +169,7 @@ impl Output<'_> {
 ///
 /// # Panics
 /// When the machine cannot, there is no depth, or the sizes do not fit each other.
-pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool, threads: Threads) {
+pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool) {
     assert!(available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16")), "AVX-512 is missing");
     let (rows, columns) = (out.rows, out.cols);
     for Term { left, right } in terms {
@@ -172,7 +179,7 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
     assert!(depth.groups > 0, "a product without depth");
     let out = Output { stride: out.row, all: out.shared() };
     let lanes = depth.groups * GROUP;
-    let all = threads == Threads::All && rows * columns * lanes > SERIAL;
+    let all = rows * columns * lanes > SERIAL;
     let step = (PACKED / lanes).next_multiple_of(PANELS * COLUMNS);
     let mut packed = PACK.take();
     for first in (0..columns).step_by(step) {

@@ -9,8 +9,8 @@ mod few_rows;
 use super::dropout::Dropout;
 use crate::nn::Precision;
 use crate::nn::ops::cpu::{
-    Disjoint, Mat, MatMut, Right, Term, Threads, fill, product, product_into, skinny_product, thin_product,
-    tiled_product, tiles_available,
+    Disjoint, Mat, MatMut, Right, Term, fill, product, product_into, skinny_product, thin_product, tiled_product,
+    tiles_available,
 };
 use crate::nn::quant::Nf4;
 
@@ -70,7 +70,7 @@ fn tiles(rows: usize, columns: usize, terms: &[Term<'_>], bf16: bool) -> Vec<f32
     unsafe {
         fill(rows * columns, |out| {
             let out = MatMut::within(&Disjoint::uninit(out), 0, (rows, columns), columns);
-            tiled_product(out, terms, false, bf16, Threads::All);
+            tiled_product(out, terms, false, bf16);
         })
     }
 }
@@ -104,11 +104,11 @@ pub(super) fn forward(
     }
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
-        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w),
+        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w, halved(precision)),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some((u, b)) = update {
-        product_into(MatMut::new(&mut y, rows, out), u, b, 1.0, true, Threads::All);
+        product_into(MatMut::new(&mut y, rows, out), u, b, 1.0, true);
     }
     (y, u)
 }
@@ -126,7 +126,7 @@ fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
                 let panel = &mut panel[..n * wide];
                 w.dequantize_into(first * wide..(first + n) * wide, panel);
                 let y = MatMut::within(&y, first, (rows, n), out);
-                product_into(y, x, Mat::new(panel, n, wide).t(), 1.0, false, Threads::All);
+                product_into(y, x, Mat::new(panel, n, wide).t(), 1.0, false);
             }
         })
     }
@@ -160,7 +160,7 @@ pub(super) fn input_gradient(
     }
     let mut dx = frozen_gradient(dy, rows, weight, shape);
     match (update, dropout) {
-        (Some((v, a)), None) => product_into(MatMut::new(&mut dx, rows, wide), v, a, 1.0, true, Threads::All),
+        (Some((v, a)), None) => product_into(MatMut::new(&mut dx, rows, wide), v, a, 1.0, true),
         (Some((v, a)), Some(dropout)) => dropout.add(&mut product(v, a, 1.0), &mut dx),
         (None, _) => {}
     }
@@ -189,7 +189,7 @@ fn frozen_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, wide): (us
                 w.dequantize_into(first * wide..(first + n) * wide, panel);
                 let dy = Mat::strided(&dy[first.min(dy.len())..], rows, n, out);
                 let dx = MatMut::within(&dx, 0, (rows, wide), wide);
-                product_into(dx, dy, Mat::new(panel, n, wide), 1.0, first > 0, Threads::All);
+                product_into(dx, dy, Mat::new(panel, n, wide), 1.0, first > 0);
             }
         })
     }
@@ -241,5 +241,11 @@ fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> Vec<f32> {
 
 /// The transpose of a row-major matrix.
 fn turned(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
-    (0..cols).flat_map(|j| (0..rows).map(move |i| x[i * cols + j])).collect()
+    let mut out = vec![0.0; x.len()];
+    for (j, out) in out.chunks_exact_mut(rows.max(1)).enumerate() {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = x[i * cols + j];
+        }
+    }
+    out
 }

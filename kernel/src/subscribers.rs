@@ -1,0 +1,118 @@
+//! Those who listen on IOPub: each is welcomed, each gets every message, and one that stops reading is cut off.
+//!
+//! The library's XPUB socket sends to one subscriber after the other and waits for each, so that nothing is lost, and
+//! so that one that takes nothing would hold up all. A pause of the whole machine, or of this process, is no stall.
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use jupyter_protocol::{IoPubWelcome, JupyterMessage};
+use jupyter_zmq_client::{KernelIoPubXPubConnection, SubscriptionEvent};
+use tokio::time::{Instant, timeout, timeout_at};
+use zeromq::util::PeerIdentity;
+use zeromq::{Socket, SocketEvent};
+
+/// A subscriber that takes nothing for so long, while this process runs, is cut off.
+pub(crate) const STALLED: Duration = Duration::from_secs(30);
+/// The wait is counted in so many parts: one is over when the process goes on, however long it stood still.
+const PARTS: u32 = 10;
+/// So many of the latest connections are remembered; those before are closed, as a rule.
+const REMEMBERED: usize = 4;
+/// Sockets that were cut off though they listened are back within this time (libzmq tries after 100 ms).
+const RETURN: Duration = Duration::from_millis(500);
+
+/// The IOPub socket and those who are connected to it.
+pub(crate) struct Subscribers {
+    connection: KernelIoPubXPubConnection,
+    /// The next connection that was accepted, if any was since the last call.
+    arrival: Box<dyn FnMut() -> Option<PeerIdentity>>,
+    present: Vec<PeerIdentity>,
+    /// Topics whose subscribers wait for their welcome.
+    newcomers: Vec<String>,
+    patience: Duration,
+}
+
+impl fmt::Debug for Subscribers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribers").field("present", &self.present.len()).finish_non_exhaustive()
+    }
+}
+
+impl Subscribers {
+    /// Over a bound socket; one that takes nothing for the time of `patience` is cut off.
+    pub(crate) fn new(mut connection: KernelIoPubXPubConnection, patience: Duration) -> Self {
+        let mut events = connection.socket.monitor();
+        let arrival = move || {
+            loop {
+                if let SocketEvent::Accepted(_, peer) = events.try_recv().ok()? {
+                    return Some(peer);
+                }
+            }
+        };
+        Self { connection, arrival: Box::new(arrival), present: Vec::new(), newcomers: Vec::new(), patience }
+    }
+
+    /// Waits for somebody to subscribe or to leave. Can be dropped while it waits.
+    pub(crate) async fn change(&mut self) {
+        // An error means that somebody left.
+        if let Ok(SubscriptionEvent::Subscribe(topic)) = self.connection.recv_subscription().await {
+            self.newcomers.push(topic);
+        }
+        self.note_arrivals();
+    }
+
+    fn note_arrivals(&mut self) {
+        self.present.extend(std::iter::from_fn(&mut self.arrival));
+        self.present.drain(..self.present.len().saturating_sub(REMEMBERED));
+    }
+
+    /// Says to newcomers that they are heard (JEP 65).
+    pub(crate) async fn welcome(&mut self) {
+        while let Some(topic) = self.newcomers.pop() {
+            // A subscriber of some topic hears only what begins with it.
+            let first = if topic.is_empty() { Vec::new() } else { vec![topic.clone().into_bytes().into()] };
+            let message = JupyterMessage::new(IoPubWelcome::new(topic), None).with_zmq_identities(first);
+            self.deliver(message).await;
+        }
+    }
+
+    /// Sends to all.
+    pub(crate) async fn send(&mut self, message: JupyterMessage) {
+        self.deliver(message).await;
+        self.welcome().await;
+    }
+
+    /// Sends to all who read. Which one stalls cannot be asked: they are cut off one by one, the latest first, until
+    /// the message goes out. Whoever was not meant comes back by itself, misses nothing, and may get this one twice.
+    async fn deliver(&mut self, message: JupyterMessage) {
+        if self.attempt(message.clone()).await {
+            return;
+        }
+        self.note_arrivals();
+        // Not those who come back meanwhile.
+        for peer in std::mem::take(&mut self.present).into_iter().rev() {
+            self.connection.socket.backend().peer_disconnected(&peer);
+            let end = Instant::now() + RETURN;
+            while timeout_at(end, self.change()).await.is_ok() {}
+            if self.attempt(message.clone()).await {
+                return;
+            }
+        }
+    }
+
+    /// Sends, unless somebody takes nothing for too long.
+    async fn attempt(&mut self, message: JupyterMessage) -> bool {
+        let part = self.patience / PARTS;
+        let mut sending = pin!(self.connection.send(message));
+        for _ in 0..PARTS {
+            if timeout(part, &mut sending).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests;

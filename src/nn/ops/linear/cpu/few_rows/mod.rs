@@ -1,0 +1,110 @@
+//! `x Wᵀ` for a handful of rows and a 4-bit weight, as in decoding: each weight is looked up once and used for all rows
+//! while it is in a register (AVX-512; f32, or bf16 where that is asked for), or dequantised a row at a time into memory
+//! that stays in the first cache.
+
+use rayon::prelude::*;
+
+use crate::nn::ops::cpu::{dot, for_each_isa};
+use crate::nn::quant::Nf4;
+
+/// Weights below which another thread is not worth waking.
+const SERIAL: usize = 1 << 17;
+/// Weights of a task.
+const TASK: usize = 1 << 17;
+
+/// x (rows, in), w (out, in) -> (rows, out); with `bf16` x and the values of w are rounded to bf16, where the machine has
+/// instructions for that.
+pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Vec<f32> {
+    let (out, wide) = w.shape;
+    if rows == 0 || out == 0 {
+        return Vec::new();
+    }
+    let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
+    let work = if wide > 0 { x86::Rows::new(x, rows, w, bf16) } else { None };
+    let go = |first: usize, y: &mut [f32]| match &work {
+        Some(x) => x.outputs(w, first, y),
+        None => outputs(x, rows, w, first, y),
+    };
+    if out * wide <= SERIAL {
+        go(0, &mut y);
+    } else {
+        let step = TASK.div_ceil(wide).next_multiple_of(2);
+        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| go(i * step, y));
+    }
+    if rows == 1 { y } else { super::turned(&y, out, rows) }
+}
+
+/// The outputs from `first` on, one dequantised row after the other.
+fn outputs(x: &[f32], rows: usize, w: &Nf4, first: usize, y: &mut [f32]) {
+    let wide = w.shape.1;
+    let mut weights = vec![0.0; wide];
+    for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
+        w.dequantize_here(o * wide, &mut weights);
+        dots(&weights, x, y);
+    }
+}
+
+for_each_isa! {
+    fn dots(weights: &[f32], x: &[f32], y: &mut [f32]) {
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = dot(weights, &x[i * weights.len()..(i + 1) * weights.len()]);
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod x86 {
+    use crate::nn::quant::Nf4;
+
+    pub(super) struct Rows;
+
+    impl Rows {
+        pub(super) fn new(_: &[f32], _: usize, _: &Nf4, _: bool) -> Option<Self> {
+            None
+        }
+
+        pub(super) fn outputs(&self, _: &Nf4, _: usize, _: &mut [f32]) {}
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::twin::{random, values};
+
+    #[test]
+    fn every_path_gives_the_same_product() {
+        for (out, wide) in [(1, 64), (3, 7), (33, 320), (70, 100), (500, 448), (2, 1)] {
+            let w = Nf4::quantize(&values(&random(&[out, wide], 1)), (out, wide));
+            let dense = w.dequantize();
+            for rows in 1..=9 {
+                let x = values(&random(&[rows, wide], 2));
+                let (fast, half) = (product(&x, rows, &w, false), product(&x, rows, &w, true));
+                let mut portable = vec![0.0; out * rows];
+                outputs(&x, rows, &w, 0, &mut portable);
+                for (i, fast) in fast.iter().enumerate() {
+                    let (r, o) = (i / out, i % out);
+                    let pairs = x[r * wide..(r + 1) * wide].iter().zip(&dense[o * wide..(o + 1) * wide]);
+                    let (mut sum, mut size) = (0.0, 0.0);
+                    for (a, b) in pairs {
+                        sum += f64::from(*a) * f64::from(*b);
+                        size += f64::from(*a * b).abs();
+                    }
+                    for (y, slack) in [(*fast, 1e-6), (portable[o * rows + r], 1e-6), (half[i], 6e-3)] {
+                        assert!((f64::from(y) - sum).abs() <= slack * size, "{out}×{wide}, row {r}: {y} {sum}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_times_something_is_nothing() {
+        let w = Nf4::quantize(&[], (3, 0));
+        assert_eq!(product(&[], 2, &w, false), [0.0; 6]);
+        assert!(product(&[], 0, &w, true).is_empty());
+    }
+}

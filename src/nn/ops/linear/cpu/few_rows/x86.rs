@@ -1,0 +1,228 @@
+//! With AVX-512: 64 weights at a time, two outputs at a time, up to 8 rows.
+//!
+//! A register holds the table of values; one permutation looks 16 codes up in f32, or 32 in bf16. The rows of x are laid
+//! out so that what belongs to the high nibbles of some bytes stands before what belongs to the low ones.
+
+use std::arch::x86_64::*;
+
+use crate::nn::ops::cpu::for_each_isa;
+use crate::nn::quant::{NF4_MAP, Nf4};
+
+const BLOCK: usize = Nf4::BLOCK;
+
+/// Rows of x, laid out for the kernels.
+pub(super) struct Rows {
+    rows: usize,
+    values: Values,
+}
+
+enum Values {
+    /// 16 values under high nibbles, 16 under low ones, and so on.
+    F32(Vec<f32>),
+    /// 32 and 32.
+    Bf16(Vec<u16>),
+}
+
+impl Rows {
+    /// `None` where the kernels do not work: without AVX-512, or where blocks run over the ends of rows.
+    pub(super) fn new(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Option<Self> {
+        let can = std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw");
+        if !w.shape.1.is_multiple_of(BLOCK) || !can {
+            return None;
+        }
+        let values = if bf16 && std::is_x86_feature_detected!("avx512bf16") {
+            let mut out = vec![0; x.len()];
+            halves(x, &mut out);
+            Values::Bf16(out)
+        } else {
+            let mut out = vec![0.0; x.len()];
+            parted(x, &mut out);
+            Values::F32(out)
+        };
+        Some(Self { rows, values })
+    }
+
+    /// The outputs from `first` on: y (outputs, rows).
+    pub(super) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32]) {
+        let mut scales = vec![0.0; 2 * w.shape.1 / BLOCK];
+        let mut o = first;
+        for y in y.chunks_mut(2 * self.rows) {
+            let count = y.len() / self.rows;
+            let scales = &mut scales[..count * w.shape.1 / BLOCK];
+            w.scales_into(o * w.shape.1 / BLOCK, scales);
+            if count == 2 {
+                self.some::<2>(w, o, scales, y);
+            } else {
+                self.some::<1>(w, o, scales, y);
+            }
+            o += count;
+        }
+    }
+
+    /// O outputs for all rows.
+    fn some<const O: usize>(&self, w: &Nf4, o: usize, scales: &[f32], y: &mut [f32]) {
+        let wide = w.shape.1;
+        let codes: [&[u8]; O] = std::array::from_fn(|i| &w.codes[(o + i) * wide / 2..(o + i + 1) * wide / 2]);
+        let mut at = 0;
+        while at < self.rows {
+            // SAFETY: `new` asked for AVX-512, and for AVX512-BF16 where values are bf16; each call takes as many rows as
+            // are left at least.
+            at += unsafe {
+                match (&self.values, self.rows - at) {
+                    (Values::F32(x), 8..) => full::<O, 8>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::F32(x), 4..8) => full::<O, 4>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::F32(x), 2..4) => full::<O, 2>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::F32(x), _) => full::<O, 1>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::Bf16(x), 8..) => half::<O, 8>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::Bf16(x), 4..8) => half::<O, 4>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::Bf16(x), 2..4) => half::<O, 2>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::Bf16(x), _) => half::<O, 1>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                }
+            };
+        }
+    }
+}
+
+for_each_isa! {
+    /// The 16 values of even places before the 16 of odd ones, part by part.
+    fn parted(x: &[f32], out: &mut [f32]) {
+        for (x, out) in x.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<32>().0) {
+            for i in 0..16 {
+                out[i] = x[2 * i];
+                out[16 + i] = x[2 * i + 1];
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    /// As bf16, to the nearest, 32 of even places before 32 of odd ones, block by block.
+    fn halves(x: &[f32], out: &mut [u16]) {
+        for (x, out) in x.as_chunks::<BLOCK>().0.iter().zip(out.as_chunks_mut::<BLOCK>().0) {
+            for i in 0..32 {
+                out[i] = rounded(x[2 * i]);
+                out[32 + i] = rounded(x[2 * i + 1]);
+            }
+        }
+    }
+}
+
+/// The nearest bf16, the even one of two that are equally near; NaN stays NaN.
+#[inline(always)]
+fn rounded(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    (if x.is_nan() { (bits >> 16) | 0x40 } else { nearest }) as u16
+}
+
+/// Bytes of codes that are fetched ahead: the rows of a weight follow each other, but in pairs, which a processor does not
+/// guess.
+const AHEAD: usize = 4096;
+
+/// O outputs for R rows in f32; gives R.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn full<const O: usize, const R: usize>(
+    x: &[f32],
+    wide: usize,
+    codes: [&[u8]; O],
+    scales: &[f32],
+    (y, at, rows): (&mut [f32], usize, usize),
+) -> usize {
+    let blocks = wide / BLOCK;
+    assert!(x.len() >= R * wide && scales.len() == O * blocks && codes.iter().all(|codes| codes.len() == wide / 2));
+    let mut sums = [[_mm512_setzero_ps(); R]; O];
+    // SAFETY: the table has 16 values; a block has 32 bytes of codes and 64 values of x, checked above.
+    unsafe {
+        let values = _mm512_loadu_ps(NF4_MAP.as_ptr());
+        for block in 0..blocks {
+            let tables: [__m512; O] = std::array::from_fn(|o| {
+                _mm512_mul_ps(values, _mm512_set1_ps(*scales.get_unchecked(o * blocks + block)))
+            });
+            for half in 0..2 {
+                let mut weights = [[values; 2]; O];
+                for (o, weights) in weights.iter_mut().enumerate() {
+                    let bytes = codes[o].as_ptr().add(32 * block + 16 * half);
+                    if half == 0 && block % 2 == 0 {
+                        _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
+                    }
+                    let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.cast()));
+                    // The permutation looks at the low 4 bits only.
+                    weights[0] = _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(bytes), tables[o]);
+                    weights[1] = _mm512_permutexvar_ps(bytes, tables[o]);
+                }
+                for r in 0..R {
+                    let x = x.as_ptr().add(r * wide + block * BLOCK + 32 * half);
+                    let (high, low) = (_mm512_loadu_ps(x), _mm512_loadu_ps(x.add(16)));
+                    for (sums, weights) in sums.iter_mut().zip(&weights) {
+                        sums[r] = _mm512_fmadd_ps(weights[0], high, sums[r]);
+                        sums[r] = _mm512_fmadd_ps(weights[1], low, sums[r]);
+                    }
+                }
+            }
+        }
+    }
+    for (o, sums) in sums.into_iter().enumerate() {
+        for (r, sum) in sums.into_iter().enumerate() {
+            y[o * rows + at + r] = _mm512_reduce_add_ps(sum);
+        }
+    }
+    R
+}
+
+/// O outputs for R rows, both factors rounded to bf16; gives R.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn half<const O: usize, const R: usize>(
+    x: &[u16],
+    wide: usize,
+    codes: [&[u8]; O],
+    scales: &[f32],
+    (y, at, rows): (&mut [f32], usize, usize),
+) -> usize {
+    let blocks = wide / BLOCK;
+    assert!(x.len() >= R * wide && scales.len() == O * blocks && codes.iter().all(|codes| codes.len() == wide / 2));
+    let mut sums = [[_mm512_setzero_ps(); R]; O];
+    // SAFETY: the table has 16 values; a block has 32 bytes of codes and 64 values of x, checked above; registers of one
+    // size are the same bits.
+    unsafe {
+        let twice = |values: __m512| {
+            let values = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(values));
+            _mm512_broadcast_i64x4(values)
+        };
+        let bits = |x: __m512i| std::mem::transmute::<__m512i, __m512bh>(x);
+        let values = _mm512_loadu_ps(NF4_MAP.as_ptr());
+        let plain = twice(values);
+        for block in 0..blocks {
+            let mut weights = [[plain; 2]; O];
+            let mut factors = [values; O];
+            for (o, weights) in weights.iter_mut().enumerate() {
+                factors[o] = _mm512_set1_ps(*scales.get_unchecked(o * blocks + block));
+                // For many rows it is cheaper to scale the table than the sums.
+                let table = if R > 2 { twice(_mm512_mul_ps(values, factors[o])) } else { plain };
+                let bytes = codes[o].as_ptr().add(32 * block);
+                if block % 2 == 0 {
+                    _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
+                }
+                let bytes = _mm512_cvtepu8_epi16(_mm256_loadu_si256(bytes.cast()));
+                // The permutation looks at the low 5 bits, and the table is there twice.
+                weights[0] = _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(bytes), table);
+                weights[1] = _mm512_permutexvar_epi16(bytes, table);
+            }
+            for r in 0..R {
+                let x = x.as_ptr().add(r * wide + block * BLOCK);
+                let (high, low) = (_mm512_loadu_si512(x.cast()), _mm512_loadu_si512(x.add(32).cast()));
+                for (o, sums) in sums.iter_mut().enumerate() {
+                    let start = if R > 2 { sums[r] } else { _mm512_setzero_ps() };
+                    let sum = _mm512_dpbf16_ps(start, bits(weights[o][0]), bits(high));
+                    let sum = _mm512_dpbf16_ps(sum, bits(weights[o][1]), bits(low));
+                    sums[r] = if R > 2 { sum } else { _mm512_fmadd_ps(sum, factors[o], sums[r]) };
+                }
+            }
+        }
+    }
+    for (o, sums) in sums.into_iter().enumerate() {
+        for (r, sum) in sums.into_iter().enumerate() {
+            y[o * rows + at + r] = _mm512_reduce_add_ps(sum);
+        }
+    }
+    R
+}

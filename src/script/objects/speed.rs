@@ -1,0 +1,122 @@
+//! How fast a model trains and decodes here, for `scripts/bench.rhai`.
+
+use rhai::{Array, Dynamic, Map};
+use serde::Deserialize;
+
+use crate::bench::{self, flops};
+use crate::data::{Batch, IGNORE};
+use crate::error::{Error, Result};
+use crate::script::convert::{ids, options};
+use crate::script::failure::Fallible;
+use crate::script::kit::Kit;
+use crate::script::objects::Model;
+use crate::script::studio::Studio;
+use crate::train::{AdamWOptions, MixedPrecision};
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TrainingOptions {
+    steps: usize,
+    warmup: usize,
+    lr: f64,
+    mixed_precision: MixedPrecision,
+}
+
+impl Default for TrainingOptions {
+    fn default() -> Self {
+        Self { steps: 5, warmup: 2, lr: 1e-3, mixed_precision: MixedPrecision::No }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DecodingOptions {
+    rows: usize,
+    prompt: usize,
+    tokens: usize,
+    runs: usize,
+    mixed_precision: MixedPrecision,
+}
+
+impl Default for DecodingOptions {
+    fn default() -> Self {
+        Self { rows: 1, prompt: 16, tokens: 512, runs: 3, mixed_precision: MixedPrecision::No }
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "training_speed(model: Model, rows: array, options: map) -> map",
+        "Trains on one batch, an array of ids a row, and measures: options steps, warmup, lr, mixed_precision; gives tokens_per_second, seconds, losses, peak_memory, flops (of the mathematics, a second).",
+        move |model: Model, rows: Array, map: Map| -> Fallible<Map> { Ok(training(&studio, &model, &rows, &map)?) },
+    );
+    let studio = kit.studio();
+    kit.function(
+        "decoding_speed(model: Model, options: map) -> map",
+        "Decodes without end or grammar and measures: options rows, prompt, tokens, runs, mixed_precision; gives tokens_per_second, peak_memory, flops.",
+        move |model: Model, map: Map| -> Fallible<Map> { Ok(decoding(&studio, &model, &map)?) },
+    );
+    kit.function(
+        "peak_flops(mixed_precision: string) -> float",
+        "Floating-point operations a second that the CPU does in products, measured in the innermost loop alone; () without AVX-512.",
+        |precision: &str| -> Fallible<Dynamic> {
+            let map = Map::from([("mixed_precision".into(), precision.into())]);
+            let chosen: DecodingOptions = options("peak_flops", &map)?;
+            Ok(chosen.mixed_precision.precision().peak_flops().map_or(Dynamic::UNIT, Dynamic::from))
+        },
+    );
+}
+
+fn training(studio: &Studio, model: &Model, rows: &Array, map: &Map) -> Result<Map> {
+    let chosen: TrainingOptions = options("training_speed", map)?;
+    let batch = batch(rows)?;
+    let how =
+        bench::Training { steps: chosen.steps, warmup: chosen.warmup, precision: chosen.mixed_precision.precision() };
+    let adamw = AdamWOptions { lr: chosen.lr, ..AdamWOptions::default() };
+    let done = bench::training(&model.model, &batch, &adamw, &how, studio.progress())?;
+    let losses: Array = done.losses.iter().map(|&loss| loss.into()).collect();
+    Ok(Map::from([
+        ("tokens_per_second".into(), done.tokens_per_second.into()),
+        ("seconds".into(), done.seconds.into()),
+        ("losses".into(), losses.into()),
+        ("peak_memory".into(), done.peak_memory.map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
+        ("flops".into(), (done.tokens_per_second * flops::training(&model.model, batch.width)).into()),
+    ]))
+}
+
+fn decoding(studio: &Studio, model: &Model, map: &Map) -> Result<Map> {
+    let chosen: DecodingOptions = options("decoding_speed", map)?;
+    let how = bench::Decoding {
+        rows: chosen.rows,
+        prompt: chosen.prompt,
+        tokens: chosen.tokens,
+        runs: chosen.runs.max(1),
+        precision: chosen.mixed_precision.precision(),
+    };
+    crate::train::reset_peak_memory();
+    let speed = bench::decoding(&model.model, &how, studio.progress())?;
+    let middle = chosen.prompt + chosen.tokens / 2;
+    Ok(Map::from([
+        ("tokens_per_second".into(), speed.into()),
+        ("peak_memory".into(), crate::train::peak_memory().map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
+        ("flops".into(), (speed * flops::decoding(&model.model, middle)).into()),
+    ]))
+}
+
+/// Rows of one length; each id is to be followed by the next.
+fn batch(rows: &Array) -> Result<Batch> {
+    let (mut tokens, mut labels, mut width) = (Vec::new(), Vec::new(), None);
+    for row in rows {
+        let row = row.as_array_ref().map_err(|_| Error::mistake("training_speed: a row is an array of ids"))?;
+        let row = ids("training_speed: an id", &row)?;
+        if row.len() < 2 || width.is_some_and(|width| width != row.len()) {
+            return Err(Error::mistake("training_speed: rows have one length, two ids or more"));
+        }
+        width = Some(row.len());
+        labels.extend(row[1..].iter().copied().chain([IGNORE]));
+        tokens.extend(row);
+    }
+    let width = width.ok_or_else(|| Error::mistake("training_speed: there are no rows"))?;
+    Ok(Batch { rows: rows.len(), width, tokens, labels })
+}

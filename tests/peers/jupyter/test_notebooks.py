@@ -1,0 +1,166 @@
+"""The example notebooks, run by the tools that people run notebooks with; every picture is looked for. By run.sh."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.dom.minidom
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples"
+FIRST = EXAMPLES / "01_first_notes.ipynb"
+SECOND = EXAMPLES / "02_fine_tune.ipynb"
+KERNEL = os.environ.get("ETUDE_KERNEL", "etude")
+LARGEST = 2_000_000
+
+# What the value of a cell is shown as, by the last line of the cell.
+PICTURE, PLAYER, PAGE = "image/svg+xml", "audio/mpeg", "text/html"
+FIRST_SHOWS = {
+    "opening": PICTURE,
+    "opening.audio()": PLAYER,
+    "rag.notes[0]": PAGE,
+    'plot(count, #{ title: "how often each pitch occurs", x_label: "pitch", y_label: "notes" })': PICTURE,
+    "opening.chords()": PICTURE,
+    "progression": PICTURE,
+    "progression.score().audio()": PLAYER,
+    "tok.show(ids.extract(0, 12))": "text/plain",
+    "tok.decode(ids.extract(0, 300))": PICTURE,
+    "net": PAGE,
+    "solo": PICTURE,
+    "solo.audio()": PLAYER,
+}
+SECOND_SHOWS = {"data": PAGE, "before": PAGE, "practice": "text/plain", "after": PAGE, "solo": PICTURE,
+                "solo.audio()": PLAYER}
+
+
+def call(*words, **options):
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=900, **options)
+    assert ran.returncode == 0, f"{words}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout + ran.stderr
+
+
+class Notebooks(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        (self.folder / "midi").symlink_to(EXAMPLES / "midi")
+
+    def check(self, notebook, shows):
+        """Every cell of `shows` is there and has its picture, and nothing is too large or not what it says it is."""
+        nbformat.validate(notebook)
+        missing = dict(shows)
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            self.assertIsNotNone(cell.execution_count, f"not run: {cell.source}")
+            for output in cell.outputs:
+                self.assertNotEqual(output.output_type, "error", output)
+                self.assertLess(len(str(output)), LARGEST, cell.source)
+                self.look(output.get("data", {}))
+            last = cell.source.strip().splitlines()[-1]
+            results = [o for o in cell.outputs if o.output_type == "execute_result"]
+            if last in missing and results:
+                self.assertIn(missing.pop(last), results[0].data, last)
+                self.assertIn("text/plain", results[0].data, last)
+        self.assertEqual(missing, {}, "cells without their picture")
+
+    def look(self, data):
+        if PICTURE in data:
+            drawn = xml.dom.minidom.parseString(data[PICTURE]).documentElement
+            self.assertEqual(drawn.tagName, "svg")
+            self.assertGreater(len(drawn.getElementsByTagName("path")) + len(drawn.getElementsByTagName("rect")), 0)
+        if PLAYER in data:
+            sound = base64.b64decode(data[PLAYER])
+            self.assertTrue(sound[:3] == b"ID3" or sound[0] == 0xFF, sound[:4])
+            self.assertIn("<audio", data[PAGE])
+
+    def executed(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        NotebookClient(notebook, timeout=600, kernel_name=KERNEL,
+                       resources={"metadata": {"path": self.folder}}).execute()
+        return notebook
+
+    def test_nbclient_runs_the_first_and_every_picture_is_there_twice_the_same(self):
+        notebook = self.executed(FIRST)
+        self.check(notebook, FIRST_SHOWS)
+        self.assertTrue((self.folder / "first_solo.mid").is_file())
+        again = self.executed(FIRST)
+        pictures = [[o.data[PICTURE] for c in n.cells if c.cell_type == "code" for o in c.outputs
+                     if PICTURE in o.get("data", {})] for n in (notebook, again)]
+        self.assertEqual(*pictures)
+
+    def test_nbconvert_executes_the_first_into_a_page(self):
+        page = self.folder / "page.html"
+        copy = self.folder / "first.ipynb"
+        copy.write_text(FIRST.read_text())
+        call("jupyter", "nbconvert", "--execute", "--to", "html", f"--ExecutePreprocessor.kernel_name={KERNEL}",
+             "--output", str(page), str(copy))
+        text = page.read_text()
+        self.assertGreaterEqual(text.count("<svg"), 6)
+        self.assertGreaterEqual(text.count("<audio"), 5)
+
+    def test_papermill_runs_the_first_with_parameters(self):
+        out = self.papermill(FIRST, "-p", "temperature", "0.5", "-p", "seed", "11")
+        injected = [cell.source for cell in out.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+        self.assertEqual(injected, ["// Parameters\nlet temperature = 0.5;\nlet seed = 11;\n"])
+        self.check(out, FIRST_SHOWS)
+
+    def test_papermill_trains_the_second_for_a_few_steps(self):
+        out = self.papermill(SECOND, "-p", "steps", "3")
+        self.check(out, SECOND_SHOWS)
+        texts = "".join(str(o) for c in out.cells if c.cell_type == "code" for o in c.outputs)
+        # One panel, which was updated in place and shows the end.
+        panels = [o for c in out.cells if c.cell_type == "code" for o in c.outputs
+                  if o.output_type == "display_data" and "3 of 3 steps" in o.data.get("text/plain", "")]
+        self.assertEqual(len(panels), 1, texts[:2000])
+        self.assertIn("learning rate", panels[0].data[PAGE])
+        before, after = map(float, re.search(r"loss ([\d.]+) -> ([\d.]+)", texts).groups())
+        self.assertLess(after, before)
+
+    def papermill(self, notebook, *parameters):
+        out = self.folder / "out.ipynb"
+        call(sys.executable, str(HERE / "etude_papermill.py"), str(notebook), str(out), "-k", KERNEL,
+             "--cwd", str(self.folder), *parameters)
+        return nbformat.read(out, as_version=4)
+
+    def cells(self, path):
+        return [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+    def test_jupyter_runs_the_cells_of_the_first_as_files(self):
+        files = []
+        for i, cell in enumerate(self.cells(FIRST)):
+            files.append(self.folder / f"{i:02}.rhai")
+            files[-1].write_text(cell)
+        said = call("jupyter", "run", "--kernel", KERNEL, *map(str, files), cwd=self.folder)
+        self.assertIn("2566 notes", said)
+        self.assertTrue((self.folder / "first_solo.mid").is_file())
+
+    def test_jupyter_runs_the_first_loaded_as_a_notebook(self):
+        (self.folder / "first.ipynb").write_text(FIRST.read_text())
+        (self.folder / "all.rhai").write_text(":load first.ipynb\n")
+        said = call("jupyter", "run", "--kernel", KERNEL, str(self.folder / "all.rhai"), cwd=self.folder)
+        self.assertIn("2566 notes", said)
+        self.assertTrue((self.folder / "first_solo.mid").is_file())
+
+    def test_the_cells_of_the_first_work_in_the_console(self):
+        cells = self.cells(FIRST)
+        # The console takes a line at a time; comments and what goes on over lines are joined.
+        lines = [" ".join(l for l in cell.splitlines() if not l.startswith("//")) for cell in cells]
+        typed = "\n".join(lines) + "\nexit()\n"
+        said = call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt", input=typed, cwd=self.folder)
+        self.assertIn("2566 notes", said)
+        self.assertIn("Score: 64 notes", said)
+        self.assertNotIn("Error", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
