@@ -1,7 +1,9 @@
 //! What every op is held to in its tests: equal to a naive twin, forward and backward, on contiguous tensors and on
-//! views; gradients that agree with finite differences; the same bits on any number of threads; the same numbers within
-//! 1e-5 on every instruction set (but for general products, for which the crate gemm picks by itself); a stop that is
-//! obeyed.
+//! views; gradients that agree with finite differences and are those of the tape; the same bits on any number of threads;
+//! the same numbers within 1e-5 on every instruction set (but for general products, for which the crate gemm picks by
+//! itself); a stop that is obeyed.
+
+use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -9,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::Tape;
 use crate::nn::ops::cpu::{Isa, on_isa};
 
 /// Uniform values in [−1, 1).
@@ -30,6 +33,23 @@ fn run(vars: &[Var], view: bool, op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Ve
     let mut grads = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
     let grad = |v: &Var| grads.remove(v).unwrap_or_else(|| panic!("a parameter of {:?} got no gradient", v.dims()));
     let gradients: Vec<Tensor> = vars.iter().map(grad).collect();
+    [y].into_iter().chain(gradients).collect()
+}
+
+/// The same by the tape, on which every op must stand.
+fn on_tape(vars: &[Var], op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
+    let inputs: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let leaves: Vec<&Tensor> = inputs.iter().collect();
+    let (y, tape) = Tape::record(&leaves, || op(&inputs)).unwrap();
+    let mut found = HashMap::new();
+    let mut take = |id, gradient| {
+        found.insert(id, gradient);
+        Ok(())
+    };
+    tape.backward(&y, random(y.dims(), 99), &mut take).unwrap();
+    let grad =
+        |x: &Tensor| found.remove(&x.id()).unwrap_or_else(|| panic!("{:?} got no gradient by the tape", x.dims()));
+    let gradients: Vec<Tensor> = inputs.iter().map(grad).collect();
     [y].into_iter().chain(gradients).collect()
 }
 
@@ -71,6 +91,11 @@ pub(super) fn hold(
         }
         for (a, b) in on(1).iter().zip(&two).chain(on(3).iter().zip(&two)) {
             assert_eq!(values(a), values(b), "{what}: the number of threads shows");
+        }
+        if !view {
+            for (a, b) in on_tape(&vars, &go).iter().zip(&two) {
+                assert_eq!(values(a), values(b), "{what}: by the tape it is another one");
+            }
         }
         for isa in [Isa::Portable, Isa::Avx2] {
             let other = on_isa(isa, 2, || run(&vars, view, &go));

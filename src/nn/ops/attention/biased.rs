@@ -1,5 +1,5 @@
-//! Attention with a bias by distance. A custom op of candle has three inputs; here values and bias are one of them, one
-//! behind the other.
+//! Attention with biases or vectors by distance. A custom op of candle has three inputs; here values, biases and vectors
+//! are one of them, one behind the other.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
@@ -10,19 +10,35 @@ use crate::nn::error::check;
 use crate::nn::ops::cpu::{floats, floats_of, input};
 use crate::nn::tape;
 
-/// The attention of `op` with `bias` (time + keys − 1, heads) added to the scores.
-pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor, op: Attention) -> Result<Tensor> {
-    let bias = input(bias, "attention")?;
-    let Sizes { heads, time, keys, .. } = op.sizes;
-    if bias.dims() != [op.sizes.distances(), heads] {
-        return Err(Error::mistake(format!(
-            "a bias of {:?} does not fit {heads} heads with {time} queries and {keys} keys",
-            bias.dims()
-        ))
-        .with_hint("it must be (time + keys − 1, heads)"));
+/// The attention of `op` with a bias (time + keys − 1, heads) and vectors (time + keys − 1, heads or 1, dim).
+pub(super) fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    (bias, relative): (Option<&Tensor>, Option<&Tensor>),
+    op: Attention,
+) -> Result<Tensor> {
+    let Sizes { heads, time, keys, dim, .. } = op.sizes;
+    let distances = op.sizes.distances();
+    let refuse = |what: &str, x: &Tensor, hint: &str| {
+        let message = format!("{what} of {:?} do not fit {heads} heads with {time} queries and {keys} keys", x.dims());
+        Err(Error::mistake(message).with_hint(hint))
+    };
+    let mut all = v.clone();
+    if let Some(bias) = bias {
+        if bias.dims() != [distances, heads] {
+            return refuse("biases", bias, "they must be (time + keys − 1, heads)");
+        }
+        all = tape::apply2(&all, &input(bias, "attention")?, Join)?;
     }
-    let both = tape::apply2(v, &bias, Join)?;
-    Ok(tape::apply3(q, k, &both, Biased(op))?)
+    if let Some(relative) = relative {
+        if relative.dims() != [distances, heads, dim] && relative.dims() != [distances, 1, dim] {
+            return refuse("vectors", relative, "they must be (time + keys − 1, heads or 1, dim)");
+        }
+        all = tape::apply2(&all, &input(relative, "attention")?, Join)?;
+    }
+    let biases = bias.map_or(0, Tensor::elem_count);
+    Ok(tape::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() })?)
 }
 
 /// The values of two tensors, one behind the other.
@@ -45,12 +61,26 @@ impl CustomOp2 for Join {
     }
 }
 
-struct Biased(Attention);
+struct Biased {
+    op: Attention,
+    /// How many biases there are.
+    biases: usize,
+    /// Whether there are vectors.
+    relative: bool,
+}
 
 impl Biased {
-    fn values<'a>(&'a self, q: &'a [f32], k: &'a [f32], both: &'a [f32]) -> Values<'a> {
-        let (v, bias) = both.split_at(k.len());
-        Values { q, k, v, bias: Some(bias), visible: self.0.visible.as_deref() }
+    fn values<'a>(&'a self, q: &'a [f32], k: &'a [f32], all: &'a [f32]) -> Values<'a> {
+        let (v, rest) = all.split_at(k.len());
+        let (bias, relative) = rest.split_at(self.biases);
+        Values {
+            q,
+            k,
+            v,
+            bias: (self.biases > 0).then_some(bias),
+            relative: self.relative.then_some(relative),
+            visible: self.op.visible.as_deref(),
+        }
     }
 }
 
@@ -65,10 +95,10 @@ impl CustomOp3 for Biased {
         ql: &Layout,
         k: &CpuStorage,
         kl: &Layout,
-        both: &CpuStorage,
-        bl: &Layout,
+        all: &CpuStorage,
+        al: &Layout,
     ) -> Candle<(CpuStorage, Shape)> {
-        let out = self.0.forward(&self.values(floats_of(q, ql)?, floats_of(k, kl)?, floats_of(both, bl)?));
+        let out = self.op.forward(&self.values(floats_of(q, ql)?, floats_of(k, kl)?, floats_of(all, al)?));
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -76,17 +106,18 @@ impl CustomOp3 for Biased {
         &self,
         q: &Tensor,
         k: &Tensor,
-        both: &Tensor,
+        all: &Tensor,
         out: &Tensor,
         dy: &Tensor,
     ) -> Candle<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        check(&self.0.interrupt)?;
+        check(&self.op.interrupt)?;
         let dy = dy.contiguous()?;
-        let (qs, ks, all, out, dy) = (floats(q)?, floats(k)?, floats(both)?, floats(out)?, floats(&dy)?);
-        let grads = self.0.backward(&self.values(&qs, &ks, &all), &out, &dy)?;
-        let mut dboth = grads.v;
-        dboth.extend(grads.bias.unwrap_or_default());
+        let (qs, ks, alls, out, dy) = (floats(q)?, floats(k)?, floats(all)?, floats(out)?, floats(&dy)?);
+        let grads = self.op.backward(&self.values(&qs, &ks, &alls), &out, &dy)?;
+        let mut dall = grads.v;
+        dall.extend(grads.bias.unwrap_or_default());
+        dall.extend(grads.relative.unwrap_or_default());
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
-        Ok((Some(tensor(grads.q, q)?), Some(tensor(grads.k, k)?), Some(tensor(dboth, both)?)))
+        Ok((Some(tensor(grads.q, q)?), Some(tensor(grads.k, k)?), Some(tensor(dall, all)?)))
     }
 }

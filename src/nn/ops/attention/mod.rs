@@ -45,6 +45,10 @@ pub struct AttentionOptions<'a> {
     /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j and
     /// query t, both counted from 0; see [`relative_bias`] for that of T5.
     pub bias: Option<&'a Tensor>,
+    /// Vectors e whose products with the queries are added to theirs with the keys, `s · q · (k + e[distance])`, by
+    /// distance as the bias is: (time + keys − 1, heads or 1, dim). The relative attention of the Music Transformer (Huang
+    /// et al. 2018, arXiv:1809.04281).
+    pub relative: Option<&'a Tensor>,
 }
 
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim) -> (batch, time, heads, dim); `kv_heads` divides
@@ -56,7 +60,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &
     attention_with(q, k, v, shape, AttentionOptions::default(), i)
 }
 
-/// [`attention`] with padding and a bias, which gets a gradient, too.
+/// [`attention`] with padding, and with biases and vectors by distance, which get gradients, too.
 ///
 /// # Errors
 /// See [`attention`]; ranges beyond the keys, or another number of them than rows.
@@ -74,9 +78,9 @@ pub fn attention_with(
     check_sizes(&sizes, &q, &k, &v)?;
     let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
-    match options.bias {
-        None => Ok(tape::apply3(&q, &k, &v, op)?),
-        Some(bias) => biased::attention(&q, &k, &v, bias, op),
+    match (options.bias, options.relative) {
+        (None, None) => Ok(tape::apply3(&q, &k, &v, op)?),
+        (bias, relative) => biased::attention(&q, &k, &v, (bias, relative), op),
     }
 }
 
@@ -146,7 +150,7 @@ impl CustomOp3 for Attention {
         vl: &Layout,
     ) -> Candle<(CpuStorage, Shape)> {
         let (q, k, v, visible) = (floats_of(q, ql)?, floats_of(k, kl)?, floats_of(v, vl)?, self.visible.as_deref());
-        let out = self.forward(&Values { q, k, v, bias: None, visible });
+        let out = self.forward(&Values { q, k, v, bias: None, relative: None, visible });
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -161,7 +165,7 @@ impl CustomOp3 for Attention {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
         let (qs, ks, vs, out, dy) = (floats(q)?, floats(k)?, floats(v)?, floats(out)?, floats(&dy)?);
-        let values = Values { q: &qs, k: &ks, v: &vs, bias: None, visible: self.visible.as_deref() };
+        let values = Values { q: &qs, k: &ks, v: &vs, bias: None, relative: None, visible: self.visible.as_deref() };
         let grads = self.backward(&values, &out, &dy)?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((Some(tensor(grads.q, q)?), Some(tensor(grads.k, k)?), Some(tensor(grads.v, v)?)))

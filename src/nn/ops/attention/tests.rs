@@ -25,9 +25,15 @@ fn naive_with(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, o: Atte
     let hidden = |i: usize| if shape.causal && i % keys > i / keys + keys - time { -1e9f32 } else { 0.0 };
     let mask = Tensor::from_vec((0..time * keys).map(hidden).collect::<Vec<_>>(), (time, keys), &Device::Cpu)?;
     let mut scores = scores.broadcast_add(&mask)?;
+    let entry = |i: usize| (i % keys + time - 1 - i / keys) as u32;
+    let entries = Tensor::from_vec((0..time * keys).map(entry).collect::<Vec<_>>(), time * keys, &Device::Cpu)?;
+    if let Some(vectors) = o.relative {
+        let vectors = vectors.contiguous()?.index_select(&entries, 0)?.reshape((time, keys, (), dim))?;
+        let vectors = vectors.permute((2, 0, 1, 3))?.unsqueeze(0)?; // (1, heads, time, keys, dim)
+        let products = q.unsqueeze(3)?.broadcast_mul(&vectors)?.sum(D::Minus1)?;
+        scores = (scores + (products * f64::from(shape.scale))?)?;
+    }
     if let Some(bias) = o.bias {
-        let entry = |i: usize| (i % keys + time - 1 - i / keys) as u32;
-        let entries = Tensor::from_vec((0..time * keys).map(entry).collect::<Vec<_>>(), time * keys, &Device::Cpu)?;
         let bias = bias.t()?.contiguous()?.index_select(&entries, 1)?.reshape((1, heads, time, keys))?;
         scores = scores.broadcast_add(&bias)?;
     }
@@ -95,7 +101,7 @@ fn padding_and_bias_equal_their_twin() {
         for visible in [None, Some(&visible[..])] {
             let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?}");
             fn with<'a>(visible: Option<&'a [Range<usize>]>, bias: Option<&'a Tensor>) -> AttentionOptions<'a> {
-                AttentionOptions { visible, bias }
+                AttentionOptions { visible, bias, relative: None }
             }
             hold(
                 &format!("bias {what}"),
@@ -114,6 +120,38 @@ fn padding_and_bias_equal_their_twin() {
 }
 
 #[test]
+fn vectors_by_distance_equal_their_twin() {
+    // batch, time, keys, heads, kv_heads, dim, heads of vectors, causal, padded, biased
+    let cases = [
+        (1, 1, 6, 2, 1, 3, 2, true, false, false),
+        (2, 19, 19, 2, 2, 8, 2, true, false, false),
+        (2, 66, 66, 4, 2, 5, 1, true, true, false),
+        (1, 70, 150, 2, 2, 16, 2, true, false, true),
+        (2, 65, 40, 3, 3, 4, 1, false, true, true),
+    ];
+    for (batch, time, keys, heads, kv_heads, dim, own, causal, padded, biased) in cases {
+        let (q, k) = (random(&[batch, time, heads, dim], 1), random(&[batch, keys, kv_heads, dim], 2));
+        let (v, vectors) = (random(&[batch, keys, kv_heads, dim], 3), random(&[time + keys - 1, own, dim], 4));
+        let bias = biased.then(|| random(&[time + keys - 1, heads], 5));
+        let visible: Vec<_> = (0..batch).map(|b| 0..keys - b * keys / 3).collect();
+        let visible = padded.then_some(&visible[..]);
+        let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
+        hold(
+            &format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {own} {causal} {padded} {biased}"),
+            &[q, k, v, vectors],
+            |x, i| {
+                let options = AttentionOptions { visible, bias: bias.as_ref(), relative: Some(&x[3]) };
+                attention_with(&x[0], &x[1], &x[2], shape, options, i)
+            },
+            |x| {
+                let options = AttentionOptions { visible, bias: bias.as_ref(), relative: Some(&x[3]) };
+                naive_with(&x[0], &x[1], &x[2], shape, options)
+            },
+        );
+    }
+}
+
+#[test]
 fn the_table_of_relative_positions_gets_its_gradient() {
     let how =
         RelativeBuckets { bidirectional: true, relative_attention_num_buckets: 8, relative_attention_max_distance: 20 };
@@ -123,11 +161,11 @@ fn the_table_of_relative_positions_gets_its_gradient() {
     let slow = |table: &Tensor| -> Candle<Tensor> {
         let buckets: Vec<u32> = (0..70).map(|entry| how.bucket(entry - 29)).collect();
         let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?;
-        naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), visible: None })
+        naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() })
     };
     let fast = |table: &Tensor, i: &Interrupt| {
         let bias = relative_bias(table, how, (30, 41, 0), &quiet)?;
-        attention_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), visible: None }, i)
+        attention_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() }, i)
     };
     hold("table", &[random(&[8, 2], 4)], |x, i| fast(&x[0], i), |x| slow(&x[0]));
 }
@@ -136,7 +174,7 @@ fn the_table_of_relative_positions_gets_its_gradient() {
 fn who_sees_no_key_gets_nothing() {
     let (q, k, v) = (random(&[2, 70, 2, 4], 1), random(&[2, 70, 2, 4], 2), random(&[2, 70, 2, 4], 3));
     let vars = [&q, &k, &v].map(|x| candle_core::Var::from_tensor(x).unwrap());
-    let options = AttentionOptions { visible: Some(&[5..70, 3..3]), bias: None };
+    let options = AttentionOptions { visible: Some(&[5..70, 3..3]), ..AttentionOptions::default() };
     let shape = AttentionShape { causal: true, scale: 0.5 };
     let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();
     let out = values(&y);
@@ -191,10 +229,10 @@ fn shapes_that_do_not_fit_are_refused() {
     let x = random(&[2, 3, 1, 4], 0);
     let refuse =
         |options| attention_with(&x, &x, &x, shape, options, &Interrupt::new()).unwrap_err().message().to_owned();
-    let visible = |ranges| AttentionOptions { visible: Some(ranges), bias: None };
+    let visible = |ranges| AttentionOptions { visible: Some(ranges), ..AttentionOptions::default() };
     assert_eq!(refuse(visible(&[0..3; 1])), "1 ranges of keys for 2 rows");
     assert_eq!(refuse(visible(&[0..3, 2..4])), "2..4 is no range of 3 keys");
     let bias = random(&[6, 1], 1);
-    let error = refuse(AttentionOptions { visible: None, bias: Some(&bias) });
-    assert_eq!(error, "a bias of [6, 1] does not fit 1 heads with 3 queries and 3 keys");
+    let error = refuse(AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() });
+    assert_eq!(error, "biases of [6, 1] do not fit 1 heads with 3 queries and 3 keys");
 }

@@ -56,15 +56,15 @@ pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32], gelu: Gelu) -> (Vec
 #[inline(always)]
 fn erf(x: f32) -> (f32, f32) {
     const P: [f32; 9] = [
-        -5.894_225_7e-2,
+        -5.894_226e-2,
         2.839_544_3e-1,
         -4.859_095_3e-1,
-        2.765_837_8e-1,
+        2.765_838e-1,
         -2.559_814_6e-2,
         2.022_493_6e-1,
         2.432_151_5e-1,
         2.823_598_7e-1,
-        2.820_873_1e-1,
+        2.820_873e-1,
     ];
     let x = x.clamp(-20.0, 20.0); // beyond, Φ is 0 or 1, and x² may overflow
     let t = 1.0 / (1.0 + x.abs() * (0.5 * std::f32::consts::FRAC_1_SQRT_2));

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::block::{Block, KEYS, Sizes, Strip};
 use super::kernels::{GROUP, Kernels, Left, Product, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
+use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, bias_room};
 use crate::nn::ops::cpu::{Disjoint, dot, fill, for_each_isa};
 
@@ -16,12 +17,13 @@ pub(in super::super) struct Known<'a> {
     pub(in super::super) dy: &'a [f32],
 }
 
-/// The gradients of queries, keys and values, and of the bias where there is one.
+/// The gradients of queries, keys and values, and of the bias and the vectors by distance where there are any.
 pub(in super::super) struct Gradients {
     pub(in super::super) q: Vec<f32>,
     pub(in super::super) k: Vec<f32>,
     pub(in super::super) v: Vec<f32>,
     pub(in super::super) bias: Option<Vec<f32>>,
+    pub(in super::super) relative: Option<Vec<f32>>,
 }
 
 /// Where tasks put what they found. Keys, values and bias have a copy for each part; the parts are added at the end.
@@ -30,20 +32,25 @@ struct Results<'a> {
     k: Disjoint<'a>,
     v: Disjoint<'a>,
     bias: Disjoint<'a>,
+    relative: Disjoint<'a>,
 }
 
 pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -> Gradients {
     let parts = Task::parts(s);
     let (mut k, mut v) = (vec![0.0; parts * x.k.len()], vec![0.0; parts * x.v.len()]);
     let mut bias = vec![0.0; x.bias.map_or(0, |_| s.batch * parts * s.heads * s.distances())];
+    let mut relative = vec![0.0; x.relative.map_or(0, |_| s.batch * parts * s.heads * s.distances() * s.dim)];
     if x.q.is_empty() {
-        return Gradients { q: Vec::new(), k, v, bias: x.bias.map(|bias| vec![0.0; bias.len()]) };
+        let zeros = |of: Option<&[f32]>| of.map(|of| vec![0.0; of.len()]);
+        return Gradients { q: Vec::new(), k, v, bias: zeros(x.bias), relative: zeros(x.relative) };
     }
-    let (all_k, all_v, all_bias) = (Disjoint::new(&mut k), Disjoint::new(&mut v), Disjoint::new(&mut bias));
+    let (all_k, all_v) = (Disjoint::new(&mut k), Disjoint::new(&mut v));
+    let (all_bias, all_relative) = (Disjoint::new(&mut bias), Disjoint::new(&mut relative));
     // SAFETY: a task owns its queries, and the keys, values and bias of its heads in its own part.
     let q = unsafe {
         fill(x.q.len(), |q| {
-            let results = Results { q: Disjoint::uninit(q), k: all_k, v: all_v, bias: all_bias };
+            let results =
+                Results { q: Disjoint::uninit(q), k: all_k, v: all_v, bias: all_bias, relative: all_relative };
             let tasks = (0..Task::count(s)).into_par_iter();
             tasks.for_each_init(Room::default, |room, task| {
                 backward_task(s, x, known, Task::new(s, task), room, &results);
@@ -57,7 +64,22 @@ pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -
         let by_distance = (0..s.distances()).flat_map(|i| (0..s.heads).map(move |h| (h, i)));
         by_distance.map(|(h, i)| bias[h * s.distances() + i]).collect()
     });
-    Gradients { q, k, v, bias }
+    fold(&mut relative, s.heads * s.distances() * s.dim); // (heads, distances, dim)
+    let relative = x.relative.map(|_| by_distance(&relative, s, x.relative_heads(s)));
+    Gradients { q, k, v, bias, relative }
+}
+
+/// (heads, distances, dim) -> (distances, `own`, dim), heads that share vectors added up.
+fn by_distance(relative: &[f32], s: &Sizes, own: usize) -> Vec<f32> {
+    let mut out = vec![0.0; s.distances() * own * s.dim];
+    for (h, head) in relative.chunks_exact((s.distances() * s.dim).max(1)).enumerate() {
+        for (i, row) in head.chunks_exact(s.dim).enumerate() {
+            for (sum, x) in out[(i * own + h % own) * s.dim..].iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    }
+    out
 }
 
 /// Adds all parts of `len` to the first.
@@ -83,6 +105,9 @@ struct Room {
     dv: Scratch,
     bias: Scratch,
     dbias: Scratch,
+    relative: Scratch,
+    drelative: Scratch,
+    straight: Scratch,
     turned_q: Scratch,
     q: Scratch,
     turned_dy: Scratch,
@@ -113,6 +138,8 @@ unsafe fn backward_task(
     for h in task.heads(s) {
         let bias = x.reversed_bias(s, h, &mut room.bias);
         let dbias = room.dbias.zeros(if bias.is_some() { bias_room(s) } else { 0 });
+        let vectors = relative::reversed(x, s, h, &mut room.relative);
+        let drelative = room.drelative.zeros(if vectors.is_some() { relative::room(s) * padded } else { 0 });
         for index in task.blocks(s) {
             let block = Block::new(s, index, &visible);
             let queries = s.queries(x.q, (task.b, h), block.t, block.n);
@@ -142,15 +169,27 @@ unsafe fn backward_task(
                 sums: &sums,
                 deltas: &deltas,
                 bias: bias.map(|bias| (bias, block.bias_at(s))),
+                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s) }),
                 kernels: kernels(),
             };
             let dq = room.dq.zeros(s.dim * WIDE);
             let scores = (room.p.room(KEYS * WIDE), room.ds.room(KEYS * WIDE));
-            given.block(&block, scores, Sums { dq, dk, dv, dbias });
+            let straight = room.straight.room(relative::ROWS * WIDE);
+            given.block(&block, scores, straight, Sums { dq, dk, dv, dbias, drelative });
             for lane in 0..block.n {
                 let at = queries.at + lane * queries.step;
                 // SAFETY: promised by the caller; every element is written.
                 turn_back(dq, lane, s.scale, unsafe { results.q.part(at..at + s.dim) });
+            }
+        }
+        if vectors.is_some() && s.dim > 0 {
+            let len = s.distances() * s.dim;
+            let at = ((task.b * task.parts + task.part) * s.heads + h) * len;
+            // SAFETY: promised by the caller.
+            let out = unsafe { results.relative.part(at..at + len) };
+            let rows = drelative.chunks_exact(padded).take(s.distances()).rev();
+            for (out, row) in out.chunks_exact_mut(s.dim).zip(rows) {
+                out.copy_from_slice(&row[..s.dim]);
             }
         }
         if bias.is_some() {
@@ -194,6 +233,7 @@ struct Given<'a> {
     sums: &'a [f32; WIDE],
     deltas: &'a [f32; WIDE],
     bias: Option<(&'a [f32], usize)>,
+    relative: Option<Relative<'a>>,
     kernels: &'static Kernels,
 }
 
@@ -203,12 +243,16 @@ struct Sums<'a> {
     dk: &'a mut [f32],
     dv: &'a mut [f32],
     dbias: &'a mut [f32],
+    drelative: &'a mut [f32],
 }
 
 impl Given<'_> {
-    fn block(&self, block: &Block, (p, ds): (&mut [f32], &mut [f32]), sums: Sums<'_>) {
+    fn block(&self, block: &Block, (p, ds): (&mut [f32], &mut [f32]), straight: &mut [f32], sums: Sums<'_>) {
         for strip in block.keys.clone().step_by(KEYS).flat_map(|first| block.strips(first)) {
             self.scores(&strip, self.k, self.turned_q, p);
+            if let Some(relative) = self.relative {
+                relative.add_scores(self.kernels, &strip, (self.turned_q, self.dim), straight, p);
+            }
             if let Some(how) = strip.adjust(self.bias) {
                 (self.kernels.adjust)(&mut p[strip.span()], strip.groups, how);
             }
@@ -217,6 +261,10 @@ impl Given<'_> {
             (self.kernels.harden)(probabilities, slopes, strip.groups, self.sums, self.deltas);
             if let Some((_, at)) = self.bias {
                 (self.kernels.diagonals)(slopes, strip.groups, sums.dbias, at - strip.keys.start);
+            }
+            if let Some(relative) = self.relative {
+                let (q, found) = ((self.q, self.dim, block.n), (&mut *sums.dq, &mut *sums.drelative));
+                relative.add_gradients(self.kernels, &strip, q, ds, straight, found);
             }
             (self.kernels.product)(Product {
                 rows: self.dim,

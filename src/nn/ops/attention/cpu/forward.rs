@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::block::{Block, KEYS, Sizes, Strip};
 use super::kernels::{Kernels, Left, Product, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
+use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, one_query};
 use crate::nn::ops::cpu::{Disjoint, fill};
 
@@ -13,7 +14,8 @@ const LOWEST: f32 = -1e30;
 
 /// The output, and log₂ Σ 2^score of each query (batch, heads, time), +∞ for those that see no key.
 pub(in super::super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
-    if s.time == 1 && x.bias.is_none() && x.visible.is_none_or(|rows| rows.iter().all(|row| !row.is_empty())) {
+    let all_see = x.visible.is_none_or(|rows| rows.iter().all(|row| !row.is_empty()));
+    if s.time == 1 && x.bias.is_none() && x.relative.is_none() && all_see {
         return one_query::forward(s, x);
     }
     let mut sums = vec![0.0; s.batch * s.heads * s.time];
@@ -37,6 +39,8 @@ struct Room {
     k: Scratch,
     v: Scratch,
     bias: Scratch,
+    relative: Scratch,
+    straight: Scratch,
     q: Scratch,
     scores: Scratch,
     out: Scratch,
@@ -59,14 +63,23 @@ unsafe fn forward_task(
     s.keys(x.v, head, &visible).copy(s.dim, 1.0, v);
     for h in task.heads(s) {
         let bias = x.reversed_bias(s, h, &mut room.bias);
+        let vectors = relative::reversed(x, s, h, &mut room.relative);
         for index in task.blocks(s) {
             let block = Block::new(s, index, &visible);
             let q = room.q.room(s.dim * WIDE);
             s.queries(x.q, (task.b, h), block.t, block.n).turn(s.scale * LOG2_E, q);
-            let given =
-                Given { dim: s.dim, k, v, q, bias: bias.map(|bias| (bias, block.bias_at(s))), kernels: kernels() };
+            let given = Given {
+                dim: s.dim,
+                k,
+                v,
+                q,
+                bias: bias.map(|bias| (bias, block.bias_at(s))),
+                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s) }),
+                kernels: kernels(),
+            };
             let o = room.out.zeros(s.dim * WIDE);
-            let soft = given.block(&block, room.scores.room(KEYS * WIDE), o);
+            let scores = (room.scores.room(KEYS * WIDE), room.straight.room(relative::ROWS * WIDE));
+            let soft = given.block(&block, scores, o);
             let first = (task.b * s.heads + h) * s.time + block.t;
             // SAFETY: promised by the caller.
             let sums = unsafe { sums.part(first..first + block.n) };
@@ -89,6 +102,7 @@ struct Given<'a> {
     v: &'a [f32],
     q: &'a [f32],
     bias: Option<(&'a [f32], usize)>,
+    relative: Option<Relative<'a>>,
     kernels: &'static Kernels,
 }
 
@@ -100,12 +114,12 @@ struct Soft {
 
 impl Given<'_> {
     /// Adds up `out` (dim, WIDE), which is to be divided by the sums.
-    fn block(&self, block: &Block, scores: &mut [f32], out: &mut [f32]) -> Soft {
+    fn block(&self, block: &Block, (scores, straight): (&mut [f32], &mut [f32]), out: &mut [f32]) -> Soft {
         let mut soft = Soft { highest: [LOWEST; WIDE], sums: [0.0; WIDE] };
         for first in block.keys.clone().step_by(KEYS) {
             let mut highest = soft.highest;
             for strip in block.strips(first) {
-                self.scores(&strip, block.keys.start, scores);
+                self.scores(&strip, block.keys.start, scores, straight);
                 (self.kernels.highest)(&scores[strip.span()], strip.groups, &mut highest);
             }
             (self.kernels.rescale)(&soft.highest, &highest, &mut soft.sums, out, block.groups());
@@ -132,7 +146,7 @@ impl Given<'_> {
         soft
     }
 
-    fn scores(&self, strip: &Strip, origin: usize, scores: &mut [f32]) {
+    fn scores(&self, strip: &Strip, origin: usize, scores: &mut [f32], straight: &mut [f32]) {
         (self.kernels.product)(Product {
             rows: strip.keys.len(),
             depth: self.dim,
@@ -144,6 +158,9 @@ impl Given<'_> {
             out_row: WIDE,
             add: false,
         });
+        if let Some(relative) = self.relative {
+            relative.add_scores(self.kernels, strip, (self.q, self.dim), straight, scores);
+        }
         if let Some(how) = strip.adjust(self.bias) {
             (self.kernels.adjust)(&mut scores[strip.span()], strip.groups, how);
         }

@@ -11,6 +11,7 @@ mod forward;
 mod kernels;
 mod one_query;
 mod pack;
+mod relative;
 
 use std::ops::Range;
 
@@ -32,11 +33,18 @@ pub(super) struct Values<'a> {
     pub(super) v: &'a [f32],
     /// Added to the scores, by distance: (time + keys − 1, heads).
     pub(super) bias: Option<&'a [f32]>,
+    /// Vectors whose products with the queries are added before scaling, by distance: (time + keys − 1, 1 or heads, dim).
+    pub(super) relative: Option<&'a [f32]>,
     /// The keys of each row that are no padding; all where it is `None`.
     pub(super) visible: Option<&'a [Range<usize>]>,
 }
 
 impl Values<'_> {
+    /// Heads that have vectors of their own.
+    fn relative_heads(&self, s: &Sizes) -> usize {
+        self.relative.map_or(0, <[f32]>::len).checked_div(s.distances() * s.dim).unwrap_or(0).max(1)
+    }
+
     fn visible(&self, s: &Sizes, b: usize) -> Range<usize> {
         self.visible.map_or(0..s.keys, |rows| rows[b].clone())
     }

@@ -4,7 +4,7 @@
 //! Each needs the instructions of its lanes; the ends of all slices are checked on entry.
 
 use super::lanes::Lanes;
-use super::{Adjust, Dots, GROUP, Groups, Product, WIDE};
+use super::{Adjust, Dots, GROUP, Groups, Product, Row, WIDE};
 
 /// Rows of a block that hold `groups`; panics where the slice is no whole number of rows.
 #[inline(always)]
@@ -145,7 +145,7 @@ pub(super) unsafe fn adjust<V: Lanes>(s: &mut [f32], groups: Groups, how: Adjust
 }
 
 #[inline(always)]
-pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut [f32; WIDE]) {
+pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut Row) {
     let rows = rows(s, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -160,13 +160,7 @@ pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut [f32; 
 }
 
 #[inline(always)]
-pub(super) unsafe fn rescale<V: Lanes>(
-    old: &[f32; WIDE],
-    new: &[f32; WIDE],
-    sums: &mut [f32; WIDE],
-    out: &mut [f32],
-    groups: Groups,
-) {
+pub(super) unsafe fn rescale<V: Lanes>(old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], groups: Groups) {
     let rows = rows(out, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -183,7 +177,7 @@ pub(super) unsafe fn rescale<V: Lanes>(
 }
 
 #[inline(always)]
-pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &[f32; WIDE], sums: &mut [f32; WIDE]) {
+pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &Row, sums: &mut Row) {
     let rows = rows(s, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -203,13 +197,7 @@ pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &[f32; W
 }
 
 #[inline(always)]
-pub(super) unsafe fn harden<V: Lanes>(
-    p: &mut [f32],
-    ds: &mut [f32],
-    groups: Groups,
-    sums: &[f32; WIDE],
-    deltas: &[f32; WIDE],
-) {
+pub(super) unsafe fn harden<V: Lanes>(p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Row, deltas: &Row) {
     let rows = rows(p, groups);
     assert_eq!(p.len(), ds.len());
     for g in groups.first..groups.end {

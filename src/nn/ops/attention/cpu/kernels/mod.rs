@@ -16,11 +16,14 @@ pub(super) const GROUP: usize = 16;
 /// A row of lanes where the caches and the registers want it.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Line([f32; GROUP]);
+pub(super) struct Line(#[allow(dead_code)] [f32; GROUP]); // read and written as floats
 
 impl Line {
     pub(super) const ZERO: Self = Self([0.0; GROUP]);
 }
+
+/// A number for each lane.
+pub(super) type Row = [f32; WIDE];
 
 /// An operand whose element (i, k) lies at `i · row + k · col`.
 #[derive(Clone, Copy)]
@@ -74,13 +77,13 @@ pub(super) struct Kernels {
     /// Adds the bias and hides what may not be seen.
     pub(super) adjust: fn(&mut [f32], Groups, Adjust<'_>),
     /// The highest score so far of each lane.
-    pub(super) highest: fn(&[f32], Groups, &mut [f32; WIDE]),
+    pub(super) highest: fn(&[f32], Groups, &mut Row),
     /// Turns the sums and outputs of the highest scores `old` into those of `new`.
-    pub(super) rescale: fn(old: &[f32; WIDE], new: &[f32; WIDE], sums: &mut [f32; WIDE], out: &mut [f32], Groups),
+    pub(super) rescale: fn(old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], Groups),
     /// Scores become `2^(score − highest)`, which the sums get.
-    pub(super) soften: fn(&mut [f32], Groups, &[f32; WIDE], &mut [f32; WIDE]),
+    pub(super) soften: fn(&mut [f32], Groups, &Row, &mut Row),
     /// Scores become probabilities `2^(score − sum)`, and the gradients of those become the gradients of scores.
-    pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &[f32; WIDE], deltas: &[f32; WIDE]),
+    pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &Row, deltas: &Row),
     /// Adds each lane of each row to the place of its bias: `bias[at + l − r] += ds[r, l]`.
     pub(super) diagonals: fn(ds: &[f32], Groups, bias: &mut [f32], at: usize),
 }
@@ -111,20 +114,20 @@ macro_rules! table {
         };
 
         mod $module {
-            use super::{Adjust, Dots, Groups, Product, WIDE, body, lanes};
+            use super::{Adjust, Dots, Groups, Product, Row, body, lanes};
 
             table!(@fn $lanes, [$($features)?], product(p: Product<'_>));
             table!(@fn $lanes, [$($features)?], dots(d: Dots<'_>));
             table!(@fn $lanes, [$($features)?], adjust(s: &mut [f32], groups: Groups, how: Adjust<'_>));
-            table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut [f32; WIDE]));
+            table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut Row));
             table!(@fn $lanes, [$($features)?], rescale(
-                old: &[f32; WIDE], new: &[f32; WIDE], sums: &mut [f32; WIDE], out: &mut [f32], groups: Groups
+                old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], groups: Groups
             ));
             table!(@fn $lanes, [$($features)?], soften(
-                s: &mut [f32], groups: Groups, m: &[f32; WIDE], sums: &mut [f32; WIDE]
+                s: &mut [f32], groups: Groups, m: &Row, sums: &mut Row
             ));
             table!(@fn $lanes, [$($features)?], harden(
-                p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &[f32; WIDE], deltas: &[f32; WIDE]
+                p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Row, deltas: &Row
             ));
             table!(@fn $lanes, [$($features)?], diagonals(ds: &[f32], groups: Groups, bias: &mut [f32], at: usize));
         }
@@ -136,8 +139,8 @@ macro_rules! table {
                 // SAFETY: the instructions are those this function is compiled for.
                 unsafe { body::$f::<$lanes>($($arg),*) }
             }
-            // SAFETY: `kernels` hands this table out on machines with these instructions only.
             #[allow(unused_unsafe)] // the portable one needs none
+            // SAFETY: `kernels` hands this table out on machines with these instructions only.
             unsafe {
                 compiled($($arg),*);
             }
