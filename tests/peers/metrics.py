@@ -68,6 +68,8 @@ def etude(files, half):
 def by_muspy(path):
     music = muspy.read_midi(path)
     coarse = muspy.read_midi(path)
+    for track in music.tracks + coarse.tracks:
+        track.annotations = []  # a pedal that moves after the last note would make the piece longer
     # Halves up, as documented; adjust_resolution would round them to even.
     coarse.adjust_time(lambda t: (2 * 4 * t + music.resolution) // (2 * music.resolution))
     notes = [n for t in music.tracks if not t.is_drum for n in t.notes]
