@@ -173,6 +173,7 @@ def pieces_agree(files, ours):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     folders = [Path(a) for a in sys.argv[1:]] or [ROOT / "examples/midi"]
     failures = {}
     for folder in folders:
