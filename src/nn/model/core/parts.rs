@@ -58,7 +58,7 @@ impl Attention {
         if batch > 1 && time == 1 && q.device().is_cpu() {
             // The rows of several takes lie apart by the capacity: told how far to look, no one has to move them together.
             let (visible, shape) = (vec![0..held.len; batch], AttentionShape { causal: false, ..shape });
-            let options = AttentionOptions { visible: Some(&visible), bias: None };
+            let options = AttentionOptions { visible: Some(&visible), ..AttentionOptions::default() };
             return ops::attention_with(q, &held.keys, &held.values, shape, options, run.interrupt());
         }
         let (k, v) = held.narrowed()?;
