@@ -11,6 +11,8 @@ use etude::notebook::{self, Choice};
 use etude::repl;
 use etude::script::programs::{PROGRAMS, Program};
 
+use crate::launch;
+
 /// The exit code of a call that cannot be understood.
 const USAGE: i32 = 2;
 
@@ -89,9 +91,9 @@ pub(crate) fn main() -> i32 {
         Ok(call) => call,
         Err(e) => e.exit(),
     };
-    if let Some(threads) = call.threads {
+    if let Some(threads) = call.threads.map(NonZeroUsize::get).or_else(launch::threads) {
         // It fails only when the pool is there already, and nothing has computed yet.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global();
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
     match (call.eval, call.what) {
         (Some(code), what) => match what {
@@ -102,7 +104,11 @@ pub(crate) fn main() -> i32 {
         },
         (None, Some(What::Run { file })) => run(&file),
         (None, Some(What::Kernel { what })) => kernel(what),
-        (None, Some(What::Program(words))) => program(&words),
+        (None, Some(What::Program(words))) => match launch::wanted(&words) {
+            Ok(None) => program(&words),
+            Ok(Some(ranks)) => launch::run(ranks, call.threads, &words).unwrap_or_else(|error| usage(&error)),
+            Err(error) => usage(&error),
+        },
         (None, None) if std::io::stdin().is_terminal() => repl::prompt(!call.no_init),
         (None, None) => piped(&[]),
     }

@@ -4,6 +4,7 @@
 //! message names the place and the value; the hint, printed on a line of its own, says the remedy.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The result of everything here that can fail.
@@ -42,10 +43,12 @@ impl Error {
         Self::new(Kind::Broken, message)
     }
 
-    /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it.
+    /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it. Where the reason itself
+    /// says the remedy, it is the hint.
     pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().display();
         let mut error = Self::new(Kind::Io, format!("{doing} {path}: {source}"));
+        error.0.hint = remedy(source.kind()).map(String::from);
         error.0.source = Some(Box::new(source));
         error
     }
@@ -111,6 +114,18 @@ impl Error {
     }
 }
 
+/// What to do about a file system that refuses.
+fn remedy(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some("make room there, or name another folder")
+        }
+        ErrorKind::ReadOnlyFilesystem => Some("nothing can be written there: name another folder"),
+        ErrorKind::PermissionDenied => Some("look at its owner and rights, or name another"),
+        _ => None,
+    }
+}
+
 impl fmt::Display for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.message)?;
@@ -147,6 +162,14 @@ mod tests {
         assert_eq!(error.message(), "no tokenizer is called 'rami'");
         assert!(error.hint().is_some_and(|h| h.starts_with("did you mean 'remi'?")), "{error}");
         assert_eq!(nearest("zzzzzz", &["remi"]), None);
+    }
+
+    #[test]
+    fn a_file_system_that_refuses_says_the_remedy() {
+        let error = |kind: ErrorKind| Error::io("cannot write", "a/b", kind.into());
+        assert!(error(ErrorKind::StorageFull).hint().is_some_and(|hint| hint.contains("make room")));
+        assert!(error(ErrorKind::ReadOnlyFilesystem).hint().is_some_and(|hint| hint.contains("another folder")));
+        assert_eq!(error(ErrorKind::NotFound).hint(), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | 10 | `cli.rs`, `main.rs` | the command line |
+//! | 10 | `cli.rs`, `launch.rs`, `main.rs` | the command line; ranks on one machine |
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`bench`] | what results say, sound and look like, where they are kept, how fast they came; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`bench`] | what results say, sound and look like, where they are kept, what is tried next, how fast it was; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
@@ -41,6 +41,7 @@ pub mod audio;
 pub mod bench;
 pub mod metrics;
 pub mod plot;
+pub mod sweep;
 pub mod track;
 
 pub mod config;

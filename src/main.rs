@@ -1,6 +1,7 @@
 //! The binary: hands the command line to the library.
 
 mod cli;
+mod launch;
 
 use std::process::ExitCode;
 

@@ -32,6 +32,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The same data in rows of at most `longest` ids; see [`Split::within`].
+    pub fn within(&self, longest: usize) -> Option<Self> {
+        Some(Self { train: self.train.within(longest)?, val: self.val.within(longest)?, ..self.clone() })
+    }
+
     /// Reads, splits, augments, encodes and packs the pieces under `paths`, on all cores.
     ///
     /// # Errors

@@ -97,6 +97,16 @@ impl Split {
         self.width
     }
 
+    /// The same ids in rows of at most `longest`: each row is cut into equal parts. `None` when no such parts are nearly
+    /// that long.
+    pub fn within(&self, longest: usize) -> Option<Self> {
+        let parts =
+            (1..=self.width.max(1)).find(|parts| self.width.is_multiple_of(*parts) && self.width / parts <= longest);
+        let width = self.width / parts?;
+        let near = width == self.width || 2 * width > longest;
+        near.then(|| Self { width, ..self.clone() })
+    }
+
     /// A row, whole.
     pub fn row(&self, index: usize) -> Option<Vec<u32>> {
         (index < self.len()).then(|| self.ids_of(index).collect())
@@ -193,6 +203,17 @@ pub(super) mod tests {
         assert_eq!((batch.rows, batch.width), (2, 4));
         assert_eq!(batch.tokens, [3, 7, 2, 0, 1, 3, 5, 6]);
         assert_eq!(batch.labels, [7, 2, IGNORE, IGNORE, IGNORE, 5, 6, IGNORE]);
+    }
+
+    #[test]
+    fn long_rows_are_cut_into_equal_parts() {
+        let split = Split::pack(vec![ids(&[1, 5, 6, 7, 5, 7, 6, 2])], 4, rules());
+        let halves = split.within(3).expect("4 is twice 2");
+        assert_eq!((halves.len(), halves.width(), halves.tokens()), (4, 2, 8));
+        assert_eq!(halves.row(1), Some(vec![6, 7]));
+        assert_eq!(split.within(9).map(|same| same.width()), Some(4));
+        let odd = Split::pack(vec![ids(&[1, 5, 6, 7, 2])], 5, rules());
+        assert!(odd.within(4).is_none(), "5 has no parts but 1");
     }
 
     #[test]

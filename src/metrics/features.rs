@@ -1,10 +1,11 @@
 //! The features by which Yang & Lerch (2018) compare pieces, as their `mgeval` takes them from a file.
 //!
-//! Notes are taken in the order of their onsets, lower pitches first; drums are left out. The pitch-class histogram
-//! weighs notes by their length in hundredths of a second and their velocity, as a piano roll does. In the transition of
-//! pitch classes, a note leads to those that begin within 50 ms of its end. Lengths fall into twelve classes, the
-//! nearest in 96ths of a bar (that of the first metre): whole, half, quarter, 8th, 16th, the same but the whole dotted,
-//! and triplets of half, quarter and 8th notes.
+//! Notes are taken in the order of their onsets, lower pitches first; drums are left out. The mean time between onsets
+//! counts those of a chord as well, with nothing between them. The pitch-class histogram weighs notes by their length in
+//! hundredths of a second and their velocity, as a piano roll does. In the transition of pitch classes, a note leads to
+//! those of its track that begin within 50 ms of its end. Lengths fall into twelve classes, the nearest in 96ths of a bar
+//! (that of the first metre): whole, half, quarter, 8th, 16th, the same but the whole dotted, and triplets of half,
+//! quarter and 8th notes.
 
 use crate::midi::{Meter, Score, Sound};
 
@@ -45,17 +46,15 @@ impl Features {
         let pitches = || (0..128_usize).filter(|&pitch| used[pitch]);
         let range = pitches().max().zip(pitches().min()).map_or(0, |(high, low)| high - low);
         let interval = |pair: &[Sound]| (f64::from(pair[0].pitch) - f64::from(pair[1].pitch)).abs();
-        let mut onsets: Vec<f64> = notes.iter().map(|note| note.start).collect();
-        onsets.dedup();
         let lengths = lengths(score);
         Self([
             vec![pitches().count() as f64],
             vec![range as f64],
             vec![mean(notes.windows(2).map(interval))],
             class_histogram(&notes),
-            class_transition(&notes),
+            class_transition(&notes, score.tracks.len()),
             vec![notes.len() as f64],
-            vec![mean(onsets.windows(2).map(|pair| pair[1] - pair[0]))],
+            vec![mean(notes.windows(2).map(|pair| pair[1].start - pair[0].start))],
             scaled(counted(12, lengths.iter().copied())),
             counted(144, lengths.windows(2).map(|pair| pair[0] * 12 + pair[1])),
             vec![finite(super::PieceFigures::of(score).polyphony)],
@@ -102,13 +101,19 @@ fn class_histogram(notes: &[Sound]) -> Vec<f64> {
     scaled(weights)
 }
 
-fn class_transition(notes: &[Sound]) -> Vec<f64> {
+fn class_transition(notes: &[Sound], tracks: usize) -> Vec<f64> {
     let mut counts = vec![0.0; 144];
-    for note in notes {
-        // Onsets are in order: those that are near stand together.
-        let first = notes.partition_point(|next| next.start <= note.end - NEAR);
-        for next in notes[first..].iter().take_while(|next| next.start < note.end + NEAR) {
-            counts[usize::from(note.pitch) % 12 * 12 + usize::from(next.pitch) % 12] += 1.0;
+    for track in 0..tracks {
+        let own: Vec<&Sound> = notes.iter().filter(|note| note.track == track).collect();
+        if own.len() < 2 {
+            continue; // a single note leads nowhere, however short it is
+        }
+        for note in &own {
+            // Onsets are in order: those that are near stand together.
+            let first = own.partition_point(|next| next.start <= note.end - NEAR);
+            for next in own[first..].iter().take_while(|next| next.start < note.end + NEAR) {
+                counts[usize::from(note.pitch) % 12 * 12 + usize::from(next.pitch) % 12] += 1.0;
+            }
         }
     }
     counts
@@ -150,7 +155,7 @@ mod tests {
             (named("pitch_count"), named("pitch_range"), named("note_count")),
             (&[3.0][..], &[12.0][..], &[3.0][..])
         );
-        assert_eq!((named("pitch_interval"), named("inter_onset_interval")), (&[6.0][..], &[0.5][..]));
+        assert_eq!((named("pitch_interval"), named("inter_onset_interval")), (&[6.0][..], &[0.25][..]));
         let histogram = named("pitch_class_histogram");
         assert!(
             (histogram[0] - 100.0 / 137.0).abs() < 0.01 && (histogram[4] - 37.0 / 137.0).abs() < 0.01,

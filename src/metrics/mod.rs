@@ -1,6 +1,7 @@
 //! How good a model is, and how its music compares, in figures with formulas.
 
 mod features;
+mod frechet;
 mod intervals;
 mod piece;
 mod report;
@@ -8,6 +9,7 @@ mod style;
 #[cfg(test)]
 mod tests;
 
+pub use frechet::{embed, frechet_distance};
 pub use intervals::Interval;
 pub use piece::PieceFigures;
 pub use report::{Report, evaluate};

@@ -86,6 +86,9 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
         return Err(Error::mistake(format!("the model knows {knows} tokens, the tokenizer has {says}"))
             .with_hint("measure it with the tokenizer it was trained with"));
     }
+    // Rows that are too long for the model are measured as the trainer takes them: in parts.
+    let cut = split.within(model.config().max_position_embeddings);
+    let split = cut.as_ref().unwrap_or(split);
     let pass = Pass { interrupt: progress.interrupt().clone(), ..Pass::default() };
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");

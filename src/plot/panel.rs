@@ -37,6 +37,8 @@ pub struct Panel {
     pub elapsed: Duration,
     /// Time left, when it can be told.
     pub left: Option<Duration>,
+    /// What the machine does meanwhile, in words: "cpu 93 %".
+    pub load: Vec<String>,
 }
 
 impl Panel {
@@ -76,6 +78,7 @@ impl Panel {
         svg.rect((8.0, 25.0), (wide, 6.0), " rx=\"3\" fill-opacity=\".15\"");
         svg.rect((8.0, 25.0), ((wide * self.share()).max(1.0), 6.0), &format!(" rx=\"3\" fill=\"{}\"", COLORS[2]));
         svg.text(8.0, 46.0, Anchor::Start, 12.0, &self.words().join("  ·  "));
+        svg.text(SIZE.0 - 8.0, 46.0, Anchor::End, 12.0, &self.load.join("  ·  "));
         if drawn {
             let mut series = vec![("loss".to_string(), by_step(&self.losses))];
             if !self.held_out.is_empty() {
@@ -112,6 +115,7 @@ impl Panel {
             line += format!("{}{word}", if line.is_empty() { "" } else { "  " }).as_str();
         }
         lines.push(line);
+        lines.extend(Some(self.load.join("  ")).filter(|load| !load.is_empty()));
         lines.extend(self.curve(width));
         if self.rates.len() > 1 {
             lines.push(format!("{:>7} {}", "lr", sparkline(&self.rates, width.saturating_sub(8))));
@@ -184,6 +188,7 @@ mod tests {
             speed: 3412.0,
             elapsed: Duration::from_secs(80),
             left: Some(Duration::from_secs(120)),
+            load: vec!["cpu 93 %".into(), "memory 512 MiB".into()],
         }
     }
 
@@ -198,6 +203,7 @@ mod tests {
             "lr 0.0039",
             "3412 tokens/s",
             "2:00 left",
+            "cpu 93 %  memory 512 MiB",
         ] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
@@ -212,6 +218,7 @@ mod tests {
     fn the_picture_is_the_same_for_the_same_run() {
         assert_eq!(run().svg(), run().svg());
         assert!(run().svg().contains(">held out<") && run().svg().contains(">learning rate<"));
+        assert!(run().svg().contains("cpu 93 %"));
         assert!(!Panel::default().svg().contains("NaN"));
         let mut long = run();
         long.losses = (0..200_000).map(|i| f64::from(i % 977)).collect();

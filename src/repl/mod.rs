@@ -20,6 +20,7 @@ use std::path::Path;
 use crate::script::command;
 use crate::script::programs::Program;
 use crate::script::{Bundle, Fault, Session, on_big_stack};
+use crate::train::parallel::World;
 use stage::Stage;
 
 /// Runs the prompt; `init` says whether the startup script runs first.
@@ -45,7 +46,9 @@ pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
 fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send) -> i32 {
     on_big_stack(|| {
         let stage = Stage::new();
-        let mut session = Session::new(stage.host());
+        // A half-set environment is told by the first thing that asks for the ranks.
+        let rank = World::from_env().ok().flatten().map_or(0, |world| world.rank);
+        let mut session = Session::new(if rank == 0 { stage.host() } else { stage.mute_host() });
         stage.prepare(&mut session);
         session.set_args(args);
         let result = stage.stop.during(|| run(&mut session));
@@ -57,7 +60,12 @@ fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<
             Ok(Some(value)) if show => stage.terminal.show(&value, None),
             Ok(_) => {}
             Err(fault) => {
-                stage.terminal.warn(&fault.render(stage.terminal.err.color));
+                let text = fault.render(stage.terminal.err.color);
+                match rank {
+                    0 => stage.terminal.warn(&text),
+                    _ if fault.interrupted => {}
+                    rank => stage.terminal.warn(&format!("rank {rank}: {}", fault.brief())),
+                }
                 return if fault.interrupted { stop::INTERRUPTED } else { 1 };
             }
         }

@@ -8,7 +8,7 @@ use rustyline::error::ReadlineError;
 use super::stop::Stop;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::progress::Progress;
+use crate::progress::{Progress, Sink, Snapshot};
 use crate::script::{Host, Output, Session};
 
 /// The terminal and the keys that stop.
@@ -30,6 +30,16 @@ impl Stage {
         session.set_live(self.terminal.out.terminal);
     }
 
+    /// A host for a session of a process that is one of many and not the first: what all of them would say is said once.
+    pub(super) fn mute_host(&self) -> Host {
+        Host {
+            progress: Progress::new(Arc::new(Mute), self.stop.interrupt().clone()),
+            output: Arc::new(|_| ()),
+            input: Host::no_input(),
+            width: self.terminal.width(),
+        }
+    }
+
     /// A host for sessions.
     pub(super) fn host(&self) -> Host {
         let terminal = self.terminal.clone();
@@ -47,6 +57,13 @@ impl Stage {
             width: self.terminal.width(),
         }
     }
+}
+
+/// Shows nothing.
+struct Mute;
+
+impl Sink for Mute {
+    fn show(&self, _: &Snapshot) {}
 }
 
 /// Reads a line for `input(prompt)`.

@@ -38,6 +38,12 @@ impl Fault {
         }
     }
 
+    /// Kind, message and remedy, without the place.
+    pub(crate) fn brief(&self) -> String {
+        let hint = self.hint.as_deref().map_or(String::new(), |hint| format!(" ({hint})"));
+        format!("{}: {}{hint}", self.name, self.message)
+    }
+
     /// The text for a terminal: message, source line with a caret, hint. ANSI colours when `color`.
     pub fn render(&self, color: bool) -> String {
         let paint =

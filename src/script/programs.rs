@@ -19,6 +19,7 @@ pub const PROGRAMS: &[Program] = &[
     Program { name: "prepare", source: include_str!("../../scripts/prepare.rhai") },
     Program { name: "pretrain", source: include_str!("../../scripts/pretrain.rhai") },
     Program { name: "quickstart", source: include_str!("../../scripts/quickstart.rhai") },
+    Program { name: "sweep", source: include_str!("../../scripts/sweep.rhai") },
     Program { name: "train", source: include_str!("../../scripts/train.rhai") },
 ];
 
@@ -29,6 +30,9 @@ pub const CONFIGS: &[(&str, &str)] = &[
     ("qlora_fast", include_str!("../../configs/qlora_fast.yaml")),
     ("qlora_production", include_str!("../../configs/qlora_production.yaml")),
 ];
+
+/// The sweeps that come with the binary, by the name of their file in `configs/`.
+pub const SWEEPS: &[(&str, &str)] = &[("sweep_config", include_str!("../../configs/sweep_config.yaml"))];
 
 impl Program {
     /// The program of a name.

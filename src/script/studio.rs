@@ -13,6 +13,7 @@ use crate::nn;
 use crate::progress::Progress;
 use crate::script::catalog::Catalog;
 use crate::script::{Host, Output, Variable};
+use crate::train::parallel::{Group, World};
 
 /// A handle on the shared state of a session.
 #[derive(Clone)]
@@ -34,7 +35,13 @@ struct State {
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
     catalog: OnceCell<Arc<Catalog>>,
+    /// Hears the measurements of the trial of a sweep that is under way, and says whether it should go on.
+    trial: RefCell<Option<Listener>>,
+    group: OnceCell<Arc<Group>>,
 }
+
+/// Takes a measurement; false when the trial should end.
+pub(crate) type Listener = Rc<dyn Fn(f64) -> bool>;
 
 impl Studio {
     pub(crate) fn new(host: Host) -> Self {
@@ -51,6 +58,8 @@ impl Studio {
             wants_variables: Cell::new(false),
             variables: RefCell::new(Vec::new()),
             catalog: OnceCell::new(),
+            trial: RefCell::new(None),
+            group: OnceCell::new(),
         }))
     }
 
@@ -95,6 +104,16 @@ impl Studio {
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Who hears of the trial that is under way.
+    pub(crate) fn trial(&self) -> Option<Listener> {
+        self.0.trial.borrow().clone()
+    }
+
+    /// Sets who hears of the trial that begins; gives who did before.
+    pub(crate) fn set_trial(&self, listener: Option<Listener>) -> Option<Listener> {
+        self.0.trial.replace(listener)
+    }
+
     pub(crate) fn say(&self, output: Output) {
         (self.0.host.output)(output);
     }
@@ -123,14 +142,31 @@ impl Studio {
 
     /// Makes a device the one on which models are made from now on.
     pub(crate) fn set_device(&self, name: &str) -> Result<()> {
-        let device = nn::device(name)?;
+        // Ranks that share a machine have a GPU each.
+        let own = match (name, World::from_env()?) {
+            ("cuda" | "auto", Some(world)) if world.local_rank > 0 => format!("cuda:{}", world.local_rank),
+            _ => name.to_string(),
+        };
+        let device = match nn::device(&own) {
+            Err(_) if name == "auto" => Device::Cpu,
+            device => device?,
+        };
         let name = match (&device, name) {
             (Device::Cpu, _) => "cpu",
-            (_, "auto") => "cuda",
-            _ => name,
+            (_, "auto") if own == "auto" => "cuda",
+            _ => own.as_str(),
         };
         *self.0.device.borrow_mut() = (name.into(), device);
         Ok(())
+    }
+
+    /// The ranks this process trains with; they meet when they are first asked for.
+    pub(crate) fn group(&self) -> Result<Arc<Group>> {
+        if let Some(group) = self.0.group.get() {
+            return Ok(group.clone());
+        }
+        let group = Group::join(World::from_env()?, &self.device(), self.progress().interrupt())?;
+        Ok(self.0.group.get_or_init(|| group).clone())
     }
 
     pub(crate) fn set_exit(&self, code: Option<i32>) {

@@ -16,6 +16,7 @@ mod clock;
 mod compare;
 mod gpu;
 mod jsonl;
+mod machine;
 mod media;
 mod mlflow;
 mod monitor;
@@ -30,6 +31,7 @@ mod tests;
 mod wandb;
 
 pub use clock::{Clock, wall_clock};
+pub use machine::machine;
 pub use media::Media;
 pub use monitor::Monitor;
 pub use options::RunOptions;

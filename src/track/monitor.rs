@@ -46,6 +46,11 @@ impl Monitor {
         self.machine().into_iter().map(named).chain(self.gpus.read()).collect()
     }
 
+    /// The load now in words, for people: "cpu 93 %", "memory 1204 MiB of its own, 41 % in all", "gpu 0: 88 %, 9120 MiB".
+    pub fn words(&mut self) -> Vec<String> {
+        words(&self.read())
+    }
+
     fn machine(&mut self) -> Vec<(&'static str, f64)> {
         let file = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
         let mut values = Vec::new();
@@ -67,6 +72,23 @@ impl Monitor {
         values.extend(kilobytes(&file("self/status"), "VmRSS").map(|kb| ("system/process_memory_mb", kb / 1024.0)));
         values
     }
+}
+
+fn words(values: &[(String, f64)]) -> Vec<String> {
+    let of = |name: &str| values.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+    let mut words: Vec<String> = of("system/cpu").map(|cpu| format!("cpu {cpu:.0} %")).into_iter().collect();
+    if let (Some(own), Some(all)) = (of("system/process_memory_mb"), of("system/memory")) {
+        words.push(format!("memory {own:.0} MiB of its own, {all:.0} % in all"));
+    }
+    for gpu in 0.. {
+        match (of(&format!("system/gpu.{gpu}/use")), of(&format!("system/gpu.{gpu}/memory_mb"))) {
+            (None, None) => break,
+            (Some(busy), Some(memory)) => words.push(format!("gpu {gpu}: {busy:.0} %, {memory:.0} MiB")),
+            (Some(busy), None) => words.push(format!("gpu {gpu}: {busy:.0} %")),
+            (None, Some(memory)) => words.push(format!("gpu {gpu}: {memory:.0} MiB")),
+        }
+    }
+    words
 }
 
 /// The first line of `/proc/stat` is `cpu user nice system idle iowait irq softirq steal …`; the 14th and 15th word of
@@ -99,6 +121,22 @@ mod tests {
         assert_eq!(counters, Some(Counters { busy: 160.0, all: 1000.0, own: 280.0, uptime: 12.5 }));
         assert_eq!(kilobytes("MemTotal:  16000 kB\nMemFree:  9 kB\n", "MemFree"), Some(9.0));
         assert_eq!(kilobytes("VmSize: 1 kB", "VmRSS"), None);
+    }
+
+    #[test]
+    fn the_load_is_told_in_words() {
+        let values = [
+            ("system/cpu", 93.2),
+            ("system/memory", 41.0),
+            ("system/process_memory_mb", 1204.4),
+            ("system/gpu.0/use", 88.0),
+            ("system/gpu.0/memory_mb", 9120.0),
+            ("system/gpu.1/memory_mb", 3.0),
+        ];
+        let values = values.map(|(name, value)| (name.to_string(), value));
+        let wanted = ["cpu 93 %", "memory 1204 MiB of its own, 41 % in all", "gpu 0: 88 %, 9120 MiB", "gpu 1: 3 MiB"];
+        assert_eq!(words(&values), wanted);
+        assert!(words(&[]).is_empty());
     }
 
     #[cfg(target_os = "linux")]

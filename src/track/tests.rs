@@ -130,11 +130,16 @@ fn a_tracker_that_dies_stops_nothing() {
 
 /// Answers as an MLflow server does and says what it was asked.
 fn mlflow() -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
+    dying_mlflow(usize::MAX)
+}
+
+/// Answers as an MLflow server does, so many times.
+fn dying_mlflow(calls: usize) -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("it has one"));
     let (sender, asked) = channel();
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
+        for stream in listener.incoming().take(calls) {
             let mut stream = stream.expect("somebody asks");
             let (mut text, mut bytes) = (Vec::new(), [0; 4096]);
             let (head, body) = loop {
@@ -211,6 +216,40 @@ fn an_mlflow_server_that_is_not_there_stops_nothing() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains(&format!("the MLflow server at {mlflow_uri} does not answer")), "{warnings:?}");
     assert_eq!(lines(&run).len(), 1);
+}
+
+/// A server that hears the beginning of a run and is gone after so many calls.
+#[test]
+fn an_mlflow_server_that_goes_in_the_middle_stops_nothing() {
+    let dir = TempDir::new().expect("a folder");
+    let (mlflow_uri, asked) = dying_mlflow(5);
+    let mut run = start("solo", &RunOptions { mlflow_uri, ..options(dir.path(), &["mlflow"]) });
+    for step in 0..50 {
+        run.log(step, &[("loss", 1.0)]);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    run.finish(Status::Finished);
+    assert!(asked.try_iter().count() >= 4, "it began");
+    let warnings = run.take_warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("does not answer"), "{warnings:?}");
+    assert_eq!(lines(&run).len(), 50);
+    assert_eq!(Runs::read(dir.path()).expect("there is one").all[0].status, Some(Status::Finished));
+}
+
+#[cfg(unix)]
+#[test]
+fn samples_and_records_that_cannot_be_written_stop_nothing() {
+    let dir = TempDir::new().expect("a folder");
+    let mut run = start("solo", &options(dir.path(), &["tensorboard", "wandb"]));
+    std::fs::write(run.folder().join("media"), b"in the way").expect("written");
+    std::fs::remove_file(run.folder().join("run.json")).expect("it was there");
+    std::fs::create_dir_all(run.folder().join("run.json/in/the/way")).expect("made");
+    run.log_media(1, "solo", &Media::Midi(b"MThd".to_vec())).expect("it begins as one");
+    run.log(1, &[("loss", 1.0)]);
+    run.finish(Status::Finished);
+    let warnings = run.take_warnings();
+    assert!(warnings[0].contains("the sample 'solo' is left out") && warnings[1].contains("run.json"), "{warnings:?}");
+    assert_eq!((warnings.len(), lines(&run).len()), (2, 1));
 }
 
 #[test]

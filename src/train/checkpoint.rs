@@ -40,8 +40,11 @@ pub(super) struct State {
     /// Version of the program that wrote it.
     pub(super) code_version: String,
     pub(super) step: u64,
-    /// Batches taken.
+    /// Batches taken, by all ranks.
     pub(super) position: u64,
+    /// Ranks that took the steps together.
+    #[serde(default = "one")]
+    pub(super) world_size: usize,
     /// Seed of the order of batches and of dropout.
     pub(super) seed: u64,
     /// The learning rate over the run, as the options make it.
@@ -49,6 +52,11 @@ pub(super) struct State {
     pub(super) options: TrainOptions,
     pub(super) data: Origin,
     pub(super) history: Vec<Step>,
+}
+
+/// The ranks of a run that a program wrote which knew no ranks.
+fn one() -> usize {
+    1
 }
 
 /// What the data were, so that the same can be built again and others are noticed.
@@ -63,12 +71,16 @@ pub(super) struct Origin {
 }
 
 impl Trainer {
-    /// Writes the model and its tokenizer to the run's folder; the running mean of the weights, if one is kept.
+    /// Writes the model and its tokenizer to the run's folder; the running mean of the weights, if one is kept. Of many
+    /// ranks the first one writes.
     ///
     /// # Errors
     /// Refuses a run without a folder.
     pub fn save(&self) -> Result<()> {
         let out = self.out()?;
+        if !self.group.is_first() {
+            return Ok(());
+        }
         files::make_folder(out)?;
         self.averaged(|| self.save_model(out))
     }
@@ -87,6 +99,7 @@ impl Trainer {
             code_version: env!("CARGO_PKG_VERSION").into(),
             step: self.steps(),
             position: self.order.position(),
+            world_size: self.group.world_size(),
             seed: self.options.seed,
             schedule: self.options.plan(),
             options: self.options.clone(),
@@ -108,7 +121,7 @@ impl Trainer {
             }
             files::write_json(&dir.join(STATE), &state)
         });
-        written.map_err(|e| keep_going(e, earlier.last()))?;
+        written.map_err(|e| keep_going(e, earlier.last()).context(format!("saving {}", target.display())))?;
         // Those of a run that this one replaces go, and those of a course that was left for an earlier checkpoint.
         let stale = |(step, path): &(u64, PathBuf)| *path != target && (self.saved.is_none() || *step > self.steps());
         let (gone, ours): (Vec<_>, Vec<_>) = earlier.into_iter().partition(stale);
@@ -143,7 +156,7 @@ fn keep_going(error: Error, last: Option<&(u64, PathBuf)>) -> Error {
         Some((_, path)) => format!("{} is whole", path.display()),
         None => "there is no earlier checkpoint".into(),
     };
-    error.with_hint(format!("make room, then fit() goes on from here; {last}"))
+    error.with_hint(format!("make room, or name another output_dir; then go on with --resume, or fit() here; {last}"))
 }
 
 /// The checkpoints in a folder with their steps, the oldest first.

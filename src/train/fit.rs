@@ -22,25 +22,77 @@ impl Trainer {
     /// As [`Trainer::fit`], and what `watch` fails with. A run that no longer learns goes back to its last good
     /// checkpoint and says so.
     pub fn fit_with(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
-        if let Some(out) = &self.options.output_dir {
-            files::mend(out);
-            files::check_writable(out)?;
+        let done = self.check_folder().and_then(|()| self.run(progress, watch));
+        let done = done.map_err(|reason| self.leave(reason));
+        let ended = self.tell(watch, Event::Ended);
+        if done.is_err() {
+            self.group.wait_for_first();
         }
-        let done = self.run(progress, watch);
-        let done = done.map_err(|reason| if self.diverged { self.fall_back(reason) } else { self.keep(reason) });
-        let ended = watch(self, Event::Ended);
         done.and(ended)
     }
 
+    fn check_folder(&self) -> Result<()> {
+        match self.options.output_dir.as_deref().filter(|_| self.group.is_first()) {
+            Some(out) => {
+                files::mend(out);
+                files::check_writable(out)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tells whoever follows the run; of many ranks the first one speaks. There a stop is no error: all ranks end after
+    /// the same step, which the next one finds out.
+    fn tell(&self, watch: &mut Watch<'_>, event: Event<'_>) -> Result<()> {
+        if self.group.is_first() { self.unless_stopped(watch(self, event)) } else { Ok(()) }
+    }
+
+    fn unless_stopped(&self, done: Result<()>) -> Result<()> {
+        match done {
+            Err(error) if error.is_interrupted() && !self.group.is_single() => Ok(()),
+            done => done,
+        }
+    }
+
+    /// The run ends with an error: the other ranks hear of it, and the first one keeps what was done.
+    fn leave(&mut self, reason: Error) -> Error {
+        if !(reason.is_interrupted() || self.diverged) {
+            self.group.fail(reason.message());
+        }
+        match self.group.is_first() {
+            true if self.diverged => self.fall_back(reason),
+            true => {
+                let reason = self.keep(reason);
+                self.say_where(reason)
+            }
+            false => reason,
+        }
+    }
+
+    /// When other ranks are the reason: what was done is not, and can go on.
+    fn say_where(&self, reason: Error) -> Error {
+        let (steps, all) = (self.steps(), self.options.max_steps);
+        match &self.options.output_dir {
+            Some(out) if self.group.trouble().is_some() && self.saved == Some(steps) && reason.hint().is_none() => {
+                let folder = out.join(format!("checkpoint-{steps}"));
+                reason.with_hint(format!(
+                    "step {steps} of {all} is kept in {}; start the ranks again with --resume",
+                    folder.display()
+                ))
+            }
+            _ => reason,
+        }
+    }
+
     fn run(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
-        watch(self, Event::Began)?;
+        self.tell(watch, Event::Began)?;
         let left = self.options.max_steps.saturating_sub(self.steps());
         let mut task = progress.task("training", Some(left), "steps");
         loop {
             self.settle(progress, &mut task, watch)?;
             if let Some(reason) = self.enough() {
                 self.checkpoint_if_due(true, watch)?;
-                watch(self, Event::StoppedEarly(&reason))?;
+                self.tell(watch, Event::StoppedEarly(&reason))?;
                 break;
             }
             if self.steps() >= self.options.max_steps {
@@ -48,8 +100,8 @@ impl Trainer {
             }
             let step = self.step(progress)?;
             task.note(words(&step));
-            watch(self, Event::Stepped(&step))?;
-            task.advance(1)?;
+            self.tell(watch, Event::Stepped(&step))?;
+            self.unless_stopped(task.advance(1))?;
         }
         if self.options.output_dir.is_some() { self.save() } else { Ok(()) }
     }
@@ -61,11 +113,11 @@ impl Trainer {
         let due = |every: u64| every > 0 && (at_end || last.step.is_multiple_of(every));
         if due(self.options.eval_every) && last.val_loss.is_none() {
             task.note(format!("{}  measuring", words(&last)));
-            task.advance(0)?;
+            self.unless_stopped(task.advance(0))?;
             self.measure(progress, task, watch)?;
         }
         if due(self.options.sample_every) && self.saved != Some(last.step) {
-            watch(self, Event::SampleDue(last.step))?;
+            self.tell(watch, Event::SampleDue(last.step))?;
         }
         self.checkpoint_if_due(at_end || due(self.options.checkpoint_every), watch)
     }
@@ -77,18 +129,22 @@ impl Trainer {
         last.val_loss = Some(loss);
         let last = *last;
         task.note(words(&last));
-        if best && self.options.output_dir.is_some() {
+        if best && self.options.output_dir.is_some() && self.group.is_first() {
             self.save_best()?;
         }
-        watch(self, Event::Measured(&last))
+        self.tell(watch, Event::Measured(&last))
     }
 
     fn checkpoint_if_due(&mut self, due: bool, watch: &mut Watch<'_>) -> Result<()> {
-        if due && self.options.output_dir.is_some() && self.saved != Some(self.steps()) {
-            let folder = self.checkpoint()?;
-            watch(self, Event::Saved(&folder))?;
+        if !due || self.options.output_dir.is_none() || self.saved == Some(self.steps()) {
+            return Ok(());
         }
-        Ok(())
+        if !self.group.is_first() {
+            self.saved = Some(self.steps()); // by the first one
+            return Ok(());
+        }
+        let folder = self.checkpoint()?;
+        self.tell(watch, Event::Saved(&folder))
     }
 
     /// Why the run ends before `max_steps`, if the held-out loss has not fallen for as long as was allowed.

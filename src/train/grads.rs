@@ -71,6 +71,11 @@ impl Grads {
         Ok((loss, Self { entries: entries.collect::<Result<_>>()? }))
     }
 
+    /// Gradients in the order of the parameters.
+    pub(super) fn of_parameters(parameters: &[Parameter], gradients: Vec<Tensor>) -> Self {
+        Self { entries: parameters.iter().map(|parameter| parameter.name.clone()).zip(gradients).collect() }
+    }
+
     /// The names and gradients.
     pub fn entries(&self) -> &[(String, Tensor)] {
         &self.entries

@@ -9,6 +9,8 @@ mod grads;
 mod health;
 mod loss;
 mod options;
+pub mod parallel;
+mod ranks;
 mod resume;
 mod room;
 mod schedule;

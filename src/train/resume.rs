@@ -1,6 +1,7 @@
 //! Going on with a run from a checkpoint, and back to one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use serde_json::Value;
@@ -11,20 +12,18 @@ use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
-use crate::train::{TrainOptions, Trainer, files};
+use crate::train::parallel::Group;
+use crate::train::trainer::within;
+use crate::train::{BatchSize, TrainOptions, Trainer, files};
 
 /// What the order of the batches follows from.
 const FIXED: [&str; 4] = ["seed", "batch_size", "gradient_accumulation_steps", "global_batch_size"];
 
 impl Trainer {
-    /// Goes on with a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
-    ///
-    /// Without `data` they are built again from the same files, or read from the folder they were saved in. `overrides`
-    /// is a map of training options that replace those of the run; the order of the batches cannot be changed. On the
-    /// CPU the steps that follow are those of a run that never stopped, bit for bit.
+    /// Goes on with a run from its last checkpoint, alone; see [`Trainer::resume_in_group`].
     ///
     /// # Errors
-    /// Names a folder without a checkpoint, an unknown option, and data that are gone or not those of the run.
+    /// See [`Trainer::resume_in_group`].
     pub fn resume(
         dir: &Path,
         data: Option<Dataset>,
@@ -32,18 +31,55 @@ impl Trainer {
         device: &Device,
         progress: &Progress,
     ) -> Result<Self> {
-        let checkpoint = find(dir)?;
-        let state = read(&checkpoint)?;
+        Self::resume_in_group(&Group::single(), dir, data, overrides, device, progress)
+    }
+
+    /// Goes on with a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
+    ///
+    /// Without `data` they are built again from the same files, or read from the folder they were saved in. `overrides`
+    /// is a map of training options that replace those of the run; the order of the batches cannot be changed. On the
+    /// CPU the steps that follow are those of a run that never stopped, bit for bit.
+    ///
+    /// A run may go on with another number of ranks, as long as they can share the rows of a step: then
+    /// `gradient_accumulation_steps` changes with it. Every rank reads `dir`.
+    ///
+    /// # Errors
+    /// Names a folder without a checkpoint, an unknown option, and data that are gone or not those of the run.
+    pub fn resume_in_group(
+        group: &Arc<Group>,
+        dir: &Path,
+        data: Option<Dataset>,
+        overrides: &Value,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let resumed = find(dir, group)
+            .and_then(|checkpoint| Self::from_checkpoint(group, &checkpoint, data, overrides, device, progress));
+        resumed.inspect_err(|error| group.fail(error.message()))
+    }
+
+    fn from_checkpoint(
+        group: &Arc<Group>,
+        checkpoint: &Path,
+        data: Option<Dataset>,
+        overrides: &Value,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let state = read(checkpoint)?;
         let mut options = with_overrides(&state.options, overrides)?;
+        share_again(&state, group.world_size(), &mut options)?;
         if overrides.get("output_dir").or(overrides.get("out")).is_none() {
             // The folder may have been moved, or be named from another place.
             options.output_dir = checkpoint.parent().map(Path::to_path_buf);
         }
         let data = match data {
             Some(data) => data,
-            None => again(&state.data, &checkpoint, progress)
+            None => again(&state.data, checkpoint, progress)
                 .map_err(|e| e.context(format!("the data of the run in {}", checkpoint.display())))?,
         };
+        let model = Model::load(checkpoint, device)?;
+        let data = within(&model, data);
         if fingerprint(&data) != state.data.fingerprint {
             let message = format!("these are not the data of the run in {}", checkpoint.display());
             return Err(Error::mistake(message).with_hint(format!(
@@ -52,9 +88,9 @@ impl Trainer {
                 state.data.files.len()
             )));
         }
-        let model = Model::load(&checkpoint, device)?;
-        let mut trainer = Self::new(model, data, options)?;
-        trainer.take_state(&checkpoint, state)?;
+        group.agree("checkpoint", &state.step.to_le_bytes())?;
+        let mut trainer = Self::in_group(group.clone(), model, data, options)?;
+        trainer.take_state(checkpoint, state)?;
         Ok(trainer)
     }
 
@@ -83,12 +119,31 @@ impl Trainer {
     }
 }
 
+/// Lets `ranks` ranks take the rows of a step that those of the checkpoint took.
+fn share_again(state: &State, ranks: usize, options: &mut TrainOptions) -> Result<()> {
+    let BatchSize::Rows(rows) = options.batch_size else { return Ok(()) };
+    let before = state.world_size * options.gradient_accumulation_steps;
+    if !before.is_multiple_of(ranks) {
+        let step = before * rows;
+        return Err(Error::mistake(format!(
+            "the run takes {step} rows a step, {rows} at a time, on {} ranks",
+            state.world_size
+        ))
+        .with_hint(format!("{ranks} ranks cannot share them: go on with a number that divides {before}")));
+    }
+    options.gradient_accumulation_steps = before / ranks;
+    Ok(())
+}
+
 /// The checkpoint that a folder is or holds.
-fn find(dir: &Path) -> Result<PathBuf> {
+fn find(dir: &Path, group: &Group) -> Result<PathBuf> {
     if dir.join(STATE).is_file() {
         return Ok(dir.to_path_buf());
     }
-    files::mend(dir);
+    if group.is_first() {
+        files::mend(dir);
+    }
+    group.barrier()?; // nobody reads while the folder is put in order
     checkpoints(dir).pop().map(|(_, path)| path).ok_or_else(|| {
         Error::mistake(format!("there is no checkpoint in {}", dir.display()))
             .with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N"))

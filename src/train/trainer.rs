@@ -6,7 +6,7 @@
 //! The loss of a step is `Σ nᵢ lᵢ / Σ nᵢ` over its micro-batches, `nᵢ` being the labels that count in micro-batch `i` and
 //! `lᵢ` their mean loss: accumulating over small batches is the same step as one large batch.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -17,8 +17,9 @@ use crate::error::{Error, Result};
 use crate::nn::{Model, Parameter, Pass, Precision, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
-use crate::train::loss::counts;
-use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, held_out_loss, room};
+use crate::train::loss::{counts, held_out_loss_of};
+use crate::train::parallel::Group;
+use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, ranks, room};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -55,8 +56,10 @@ pub struct Trainer {
     /// A number that tells these data from others, once a checkpoint has asked for it.
     pub(super) fingerprint: OnceLock<String>,
     pub(super) parameters: Vec<Parameter>,
+    /// The ranks that take each step together.
+    pub(super) group: Arc<Group>,
     plan: Schedule,
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 impl Trainer {
@@ -64,14 +67,38 @@ impl Trainer {
     ///
     /// # Errors
     /// Refuses options out of range, a model in which nothing trains, and data that do not fit the model.
-    pub fn new(model: Model, data: Dataset, mut options: TrainOptions) -> Result<Self> {
+    pub fn new(model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
+        Self::in_group(Group::single(), model, data, options)
+    }
+
+    /// A run that has not begun, of many ranks: each step takes `batch_size` times `gradient_accumulation_steps` rows on
+    /// every rank, and is the step that one rank would take over all of them. Every rank calls this with the same model,
+    /// data and options, and then does the same; rank 0 writes.
+    ///
+    /// # Errors
+    /// See [`Trainer::new`]; and ranks that do not have the same.
+    pub fn in_group(group: Arc<Group>, model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
+        let made = Self::make(group.clone(), model, data, options);
+        made.inspect_err(|error| group.fail(error.message()))
+    }
+
+    fn make(group: Arc<Group>, model: Model, data: Dataset, mut options: TrainOptions) -> Result<Self> {
         options.validate()?;
+        let wide = data.train.width();
+        let data = within(&model, data);
         fits(&model, &data, &options)?;
         let parameters = model.parameters();
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
-        let mut notes = Vec::new();
+        let fingerprint = OnceLock::new();
+        let mut notes = ranks::meet(&group, &parameters, &data, &options, &fingerprint)?;
         if options.batch_size == BatchSize::Auto {
-            notes.push(divide(&model, &mut options, optimizer.memory(), data.train.width())?);
+            notes.push(divide(&group, &model, &mut options, optimizer.memory(), data.train.width())?);
+        }
+        if data.train.width() < wide {
+            let (parts, width) = (wide / data.train.width(), data.train.width());
+            notes.push(format!(
+                "rows of {wide} tokens are taken as {parts} of {width}: the model reads no more at once"
+            ));
         }
         let asked = options.mixed_precision.precision();
         if asked != Precision::F32 && asked.on_this_cpu() == Precision::F32 && model.device().is_cpu() {
@@ -79,7 +106,7 @@ impl Trainer {
         }
         let order = data.train.batches(options.rows(), options.seed, None);
         let ema = (options.ema > 0.0).then(|| Ema::new(options.ema, &parameters)).transpose()?;
-        let (plan, fingerprint) = (options.plan(), OnceLock::new());
+        let plan = options.plan();
         let (history, saved, diverged) = (Vec::new(), None, false);
         Ok(Self {
             model,
@@ -93,6 +120,7 @@ impl Trainer {
             diverged,
             fingerprint,
             parameters,
+            group,
             plan,
             notes,
         })
@@ -115,6 +143,7 @@ impl Trainer {
                 self.history.push(step);
                 Ok(step)
             }
+            Err(error) if !self.group.is_single() => Err(self.group.trouble().unwrap_or(error)),
             Err(_) if progress.interrupt().is_set() => Err(Error::interrupted()),
             Err(error) => Err(error),
         }
@@ -125,8 +154,8 @@ impl Trainer {
     /// # Errors
     /// See [`held_out_loss`](crate::train::held_out_loss).
     pub fn evaluate(&self, progress: &Progress) -> Result<f64> {
-        let Self { model, data, options, .. } = self;
-        self.averaged(|| held_out_loss(model, &data.val, options.rows(), options.eval_batches, progress))
+        let Self { model, data, options, group, .. } = self;
+        self.averaged(|| held_out_loss_of(group, model, &data.val, options.rows(), options.eval_batches, progress))
     }
 
     /// Does something while the weights are their running mean, if one is kept.
@@ -162,6 +191,11 @@ impl Trainer {
         &self.options
     }
 
+    /// The ranks that take each step together.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
     /// Bytes that training takes beside the model itself: gradients, moments, the running mean.
     pub fn memory(&self) -> usize {
         let copies = 1 + usize::from(self.ema.is_some());
@@ -172,8 +206,13 @@ impl Trainer {
         self.diverged = false;
         let begun = Instant::now();
         let (number, lr) = (self.steps() + 1, self.plan.at(self.steps()));
-        let batches: Vec<Batch> = self.order.by_ref().take(self.options.gradient_accumulation_steps).collect();
-        let (loss, grads) = self.gradients(number, &batches, progress)?;
+        let micro_batches = self.micro_batches();
+        let batches: Vec<Batch> = self.order.by_ref().take(micro_batches).collect();
+        let (loss, grads) = if self.group.is_single() {
+            self.gradients(number, &batches, progress)?
+        } else {
+            self.gradients_of_ranks(number, &batches, progress)?
+        };
         let grad_norm = grads.norm()?;
         if !grad_norm.is_finite() {
             return Err(self.no_number("gradient", number, grad_norm));
@@ -218,8 +257,7 @@ impl Trainer {
                 None => part,
             });
         }
-        let grads =
-            grads.ok_or_else(|| Error::mistake(format!("the batches of step {number} hold nothing to learn")))?;
+        let grads = grads.ok_or_else(|| nothing_to_learn(number))?;
         Ok((loss, grads))
     }
 
@@ -233,13 +271,23 @@ impl Trainer {
         Ok((mean, Back::Ahead(tape)))
     }
 
-    fn no_number(&mut self, what: &str, step: u64, value: f64) -> Error {
+    /// Micro-batches in a step, of all ranks.
+    pub(super) fn micro_batches(&self) -> usize {
+        self.group.world_size() * self.options.gradient_accumulation_steps
+    }
+
+    pub(super) fn no_number(&mut self, what: &str, step: u64, value: f64) -> Error {
         self.diverged = true;
         let (lr, before) = (self.plan.at(step - 1), step - 1);
         Error::mistake(format!("the {what} of step {step} is {value}")).with_hint(format!(
             "a lower lr (it was {lr:.1e}) or max_grad_norm may help; the weights are still those of step {before}"
         ))
     }
+}
+
+/// Every label of a step is given rather than predicted.
+pub(super) fn nothing_to_learn(step: u64) -> Error {
+    Error::mistake(format!("the batches of step {step} hold nothing to learn"))
 }
 
 /// Whether the gradients of a loss are known.
@@ -259,19 +307,37 @@ impl Back {
     }
 }
 
-/// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so.
-fn divide(model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
-    let whole = options.global_batch_size;
-    let (rows, why) = match room::free_memory().filter(|_| model.device().is_cpu()) {
+/// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so. Ranks share the rows of
+/// a step, and the memory of their machine; the one that has least decides.
+fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
+    let (whole, ranks) = (options.global_batch_size, group.world_size());
+    if !whole.is_multiple_of(ranks) {
+        return Err(Error::mistake(format!("global_batch_size is {whole}, which {ranks} ranks cannot share"))
+            .with_hint(format!("take a multiple of {ranks}: {}", whole.next_multiple_of(ranks))));
+    }
+    let share = TrainOptions { global_batch_size: whole / ranks, ..options.clone() };
+    let (fits, why) = match room::free_memory().filter(|_| model.device().is_cpu()) {
         Some(free) => {
+            let free = free / group.local_size() as u64;
             let free_gib = free as f64 / f64::from(1 << 30);
-            (room::rows_that_fit(model, options, moments, width, free)?, format!("{free_gib:.1} GiB are free"))
+            (room::rows_that_fit(model, &share, moments, width, free)?, format!("{free_gib:.1} GiB are free"))
         }
         None => (1, "how much memory is free is not known here".into()),
     };
+    // All of these divide the share of a rank, so that the least of them does.
+    let said = group.gather(&(fits as u64).to_le_bytes())?;
+    let least = said.iter().filter_map(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?))).min();
+    let rows = least.map_or(fits, |least| least as usize);
     options.batch_size = BatchSize::Rows(rows);
-    options.gradient_accumulation_steps = whole / rows;
-    Ok(format!("batch_size: {rows} rows at a time, {} times a step; {why}", whole / rows))
+    options.gradient_accumulation_steps = whole / ranks / rows;
+    let times = options.gradient_accumulation_steps;
+    let on = if ranks > 1 { format!(" on each of {ranks} ranks") } else { String::new() };
+    Ok(format!("batch_size: {rows} rows at a time{on}, {times} times a step; {why}"))
+}
+
+/// The data in rows that the model can read, where they can be cut so.
+pub(super) fn within(model: &Model, data: Dataset) -> Dataset {
+    data.within(model.config().max_position_embeddings).unwrap_or(data)
 }
 
 fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
@@ -298,8 +364,8 @@ fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
     Ok(())
 }
 
-/// The seed of the dropout masks of one micro-batch (the finaliser of SplitMix64, Steele et al. 2014, over the three).
-fn dropout_seed(seed: u64, step: u64, micro: u64) -> u64 {
+/// The seed of the dropout masks of one micro-batch, whichever rank takes it (the finaliser of SplitMix64, Steele et al. 2014, over the three).
+pub(super) fn dropout_seed(seed: u64, step: u64, micro: u64) -> u64 {
     [step, micro].iter().fold(mix(seed), |state, &part| mix(state ^ mix(part.wrapping_add(0x9e37_79b9_7f4a_7c15))))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 25] = [
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),
@@ -21,19 +21,22 @@ const FLOORS: [(&str, u8); 23] = [
     ("bench", 6),
     ("metrics", 6),
     ("plot", 6),
+    ("sweep", 6),
     ("track", 6),
     ("config", 7),
     ("script", 8),
     ("repl", 9),
     ("notebook", 9),
     ("cli", 10),
+    ("launch", 10),
     ("main", 10),
     ("lib", 10),
 ];
 
 /// Scores carry chord markers and charts become scores: the ground floor is one room. Floor 0 likewise.
-const NEIGHBOURS: [(&str, &str); 6] = [
+const NEIGHBOURS: [(&str, &str); 7] = [
     ("atomic", "error"),
+    ("cli", "launch"),
     ("midi", "harmony"),
     ("harmony", "midi"),
     ("interrupt", "error"),

@@ -4,6 +4,7 @@
 
 mod cli;
 mod data;
+mod disk;
 mod examples;
 mod floors;
 mod folders;
@@ -15,7 +16,9 @@ mod notebook;
 mod notebook_files;
 mod peers;
 mod pictures;
+mod ranks;
 mod repl;
 mod scripts;
 mod store;
+mod sweep;
 mod train;

@@ -1,10 +1,13 @@
-//! Models written for `tests/peers/hf_roundtrip.py`, which loads them in Python and compares the answers.
+//! What checks in Python ask of the library: models for `tests/peers/hf_roundtrip.py`, which loads them and compares the
+//! answers, and the choices of sweeps for `tests/peers/sweeps.py`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use etude::nn::{Dtype, LoraConfig, Model, ModelConfig, Pass};
+use etude::sweep::{Course, Sweep, SweepConfig};
+use serde_json::{Value, json};
 
 fn model(tied: bool) -> Model {
     let config = ModelConfig {
@@ -67,4 +70,41 @@ fn half(out: &std::path::Path, model: &Model) -> PathBuf {
     let dir = out.join("half");
     model.save_with(&dir, Dtype::Bf16).unwrap();
     dir
+}
+
+/// Grids, hyperband's decisions and quantiles for `tests/peers/sweeps.py`.
+#[test]
+#[ignore = "tests/peers/sweeps.py runs it, with ETUDE_PEERS set to a folder"]
+fn answer_about_sweeps() {
+    let dir = PathBuf::from(std::env::var("ETUDE_PEERS").expect("ETUDE_PEERS names a folder"));
+    let jobs: Vec<Value> = serde_json::from_slice(&std::fs::read(dir.join("sweeps.json")).unwrap()).unwrap();
+    let answers: Vec<Value> = jobs.iter().map(answer).collect();
+    assert!(answers.len() > 100, "only {} questions", answers.len());
+    std::fs::write(dir.join("answers.json"), serde_json::to_vec(&answers).unwrap()).unwrap();
+}
+
+fn answer(job: &Value) -> Value {
+    if let Some(config) = job.get("grid") {
+        let mut sweep = Sweep::new(config.clone(), 0).unwrap_or_else(|e| panic!("{config}: {e}"));
+        let most = job["most"].as_u64().unwrap();
+        let trials = (0..most).map_while(|_| sweep.next_trial().unwrap());
+        return trials.map(|trial| Value::Object(trial.params)).collect();
+    }
+    if let Some(config) = job.get("stop") {
+        let config = SweepConfig::parse(config).unwrap_or_else(|e| panic!("{config}: {e}"));
+        let sign = if config.metric.is_some_and(|metric| metric.maximize) { -1.0 } else { 1.0 };
+        let runs = job["runs"].as_array().unwrap();
+        let costs = |run: &Value| -> Vec<f64> {
+            run["values"].as_array().unwrap().iter().map(|v| sign * v.as_f64().unwrap_or(f64::NAN)).collect()
+        };
+        let costs: Vec<Vec<f64>> = runs.iter().map(costs).collect();
+        let running = |run: &Value| run["running"].as_bool().unwrap();
+        let courses: Vec<Course<'_>> =
+            runs.iter().zip(&costs).map(|(run, values)| Course { values, running: running(run) }).collect();
+        return json!(config.early_terminate.unwrap().stops(&courses));
+    }
+    let config = json!({ "method": "random", "parameters": { "x": job["quantiles"] } });
+    let config = SweepConfig::parse(&config).unwrap_or_else(|e| panic!("{config}: {e}"));
+    let at = |u: &Value| config.space.at(&[u.as_f64().unwrap()])["x"].clone();
+    job["at"].as_array().unwrap().iter().map(at).collect()
 }

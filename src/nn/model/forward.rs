@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor, Var};
 
-use super::core::Run;
+use super::core::{Run, Taker};
 use super::{Model, Pass};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
@@ -16,6 +16,16 @@ impl Model {
     pub fn forward(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
         self.core.forward(&tokens, &Run::tracked(pass))
+    }
+
+    /// The hidden states behind the logits, after the last block and the final norm: ids (batch, time) ->
+    /// (batch, time, hidden).
+    ///
+    /// # Errors
+    /// See [`Model::forward`].
+    pub fn hidden(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.checked(tokens, 0)?;
+        self.core.hidden(&tokens, &Run::untracked(pass))
     }
 
     /// Logits of a batch; see [`Model::forward`].
@@ -45,6 +55,16 @@ impl Model {
         rayon::scope(|_| Tape::record(&leaves, || self.loss(batch, pass)))
     }
 
+    /// The loss of [`Model::loss`] as a number, for measuring: nothing is kept for a way back.
+    ///
+    /// # Errors
+    /// See [`Model::loss`].
+    pub fn loss_value(&self, batch: &Batch, pass: &Pass) -> Result<f64> {
+        self.check_labels(batch)?;
+        let logits = self.core.forward(&self.tokens(batch)?, &Run::untracked(pass))?;
+        Ok(f64::from(self.mean_loss(&logits, batch, pass)?.to_scalar::<f32>()?))
+    }
+
     /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
     /// [`Model::parameters`] (`None` where the loss does not reach it). Activations are not kept but computed again on
     /// the way back, block by block: a step takes a third more time, and memory for one block instead of all.
@@ -52,9 +72,31 @@ impl Model {
     /// # Errors
     /// See [`Model::loss`].
     pub fn loss_and_gradients(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+        let mut gradients = vec![None; self.parameters().len()];
+        let loss = self.gradients_by_block(batch, pass, true, &mut |place, gradient| {
+            gradients[place] = Some(gradient);
+            Ok(())
+        })?;
+        Ok((loss, gradients))
+    }
+
+    /// The loss of [`Model::loss`], out of reach of gradients. `take` gets its gradients while they are computed, from the
+    /// last block to the first: the place of a parameter among [`Model::parameters`] and its gradient; nothing of those the
+    /// loss does not reach. `again` as in [`Model::loss_and_gradients`].
+    ///
+    /// # Errors
+    /// See [`Model::loss`]; and what `take` fails with.
+    pub fn gradients_by_block(
+        &self,
+        batch: &Batch,
+        pass: &Pass,
+        again: bool,
+        take: &mut dyn FnMut(usize, Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         self.check_labels(batch)?;
         let vars: Vec<Var> = self.parameters().into_iter().map(|parameter| parameter.var).collect();
-        self.core.recomputed(&self.tokens(batch)?, pass, &vars, |logits| self.mean_loss(logits, batch, pass))
+        let mut taker = Taker { vars: &vars, take };
+        self.core.by_block(&self.tokens(batch)?, pass, again, &mut taker, |logits| self.mean_loss(logits, batch, pass))
     }
 
     /// logits (batch, time, vocabulary) -> scalar

@@ -65,6 +65,11 @@ impl Audio {
         Ok(Self { score: score.0.clone(), font, settings })
     }
 
+    /// A score as it sounds when nothing else was asked for.
+    pub(crate) fn plain(score: &Score) -> Result<Self> {
+        Self::new(score, &Chosen::default())
+    }
+
     /// What a notebook plays of a score: the sound as MP3 in base64, and a word on what is missing.
     pub(crate) fn of(score: &Score, progress: &Progress) -> Result<(String, Option<String>)> {
         Self::new(score, &Chosen::default())?.sound(progress)

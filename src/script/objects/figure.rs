@@ -21,6 +21,7 @@ pub(crate) struct Figure(Rc<Drawn>);
 #[derive(Debug)]
 enum Drawn {
     Lines(plot::Figure),
+    Parallel(plot::Parallel),
     Roll(Score),
 }
 
@@ -44,6 +45,11 @@ impl Figure {
         Self(Rc::new(Drawn::Lines(figure)))
     }
 
+    /// Lines across upright axes.
+    pub(crate) fn parallel(figure: plot::Parallel) -> Self {
+        Self(Rc::new(Drawn::Parallel(figure)))
+    }
+
     /// The piano roll of a score.
     pub(crate) fn roll(score: Score) -> Self {
         Self(Rc::new(Drawn::Roll(score)))
@@ -53,13 +59,14 @@ impl Figure {
     fn lines(&self) -> plot::Figure {
         match &*self.0 {
             Drawn::Lines(figure) => figure.clone(),
-            Drawn::Roll(_) => plot::Figure::default(),
+            Drawn::Parallel(_) | Drawn::Roll(_) => plot::Figure::default(),
         }
     }
 
     fn drawn(&self) -> Result<String> {
         match &*self.0 {
             Drawn::Lines(figure) => figure.svg(),
+            Drawn::Parallel(figure) => figure.svg(),
             Drawn::Roll(score) => score
                 .roll()
                 .map(|roll| roll.svg)
@@ -76,6 +83,10 @@ impl Object for Figure {
     fn line(&self) -> String {
         match &*self.0 {
             Drawn::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
+            Drawn::Parallel(figure) => {
+                let names: Vec<&str> = figure.columns.iter().map(|column| column.name.as_str()).collect();
+                format!("Figure: {}", names.join(", "))
+            }
             Drawn::Lines(figure) => {
                 let names: Vec<&str> =
                     figure.series.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty()).collect();
@@ -91,6 +102,7 @@ impl Object for Figure {
     fn text(&self, width: usize) -> String {
         match &*self.0 {
             Drawn::Lines(figure) => figure.text(width),
+            Drawn::Parallel(figure) => figure.text(width),
             Drawn::Roll(score) => score.roll_text(width),
         }
     }

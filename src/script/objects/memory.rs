@@ -1,9 +1,19 @@
-//! How much memory the program takes.
+//! What the program takes, and of which machine; programs that are measured apart from this one.
 
-use rhai::Dynamic;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use rhai::{Array, Dynamic};
+
+use crate::error::{Error, Result};
+use crate::script::convert::text;
+use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
-use crate::train;
+use crate::script::studio::Studio;
+use crate::{track, train};
+
+/// A program that runs apart is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn register(kit: &mut Kit) {
     kit.function(
@@ -12,4 +22,57 @@ pub(super) fn register(kit: &mut Kit) {
         || train::peak_memory().map_or(Dynamic::UNIT, |bytes| Dynamic::from(bytes as i64)),
     );
     kit.function("reset_peak_memory()", "Begins to measure peak_memory() anew.", train::reset_peak_memory);
+    kit.function(
+        "machine() -> string",
+        "What machine this is: processors, their name, memory; to stand beside figures.",
+        track::machine,
+    );
+    let studio = kit.studio();
+    kit.function(
+        "apart(words: array) -> string",
+        "Runs this program once more with a command line, in a process of its own, and gives what it prints: apart([\"run\", \"a.rhai\"]). What takes memory there takes none here.",
+        move |words: Array| -> Fallible<String> {
+            let words = words.iter().map(|word| text("a word of the command line", word)).collect::<Result<Vec<_>>>()?;
+            Ok(apart(&studio, &words)?)
+        },
+    );
+}
+
+fn apart(studio: &Studio, words: &[String]) -> Result<String> {
+    let line = format!("etude {}", words.join(" "));
+    let failed = |e| Error::io("cannot run", &line, e);
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut out = tempfile::tempfile().map_err(failed)?;
+    let mut err = tempfile::tempfile().map_err(failed)?;
+    let (to_out, to_err) = (out.try_clone().map_err(failed)?, err.try_clone().map_err(failed)?);
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null()).stdout(to_out).stderr(to_err);
+    let mut child = command.spawn().map_err(failed)?;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            break status;
+        }
+        if let Err(stop) = studio.progress().check() {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(stop);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let read = |file: &mut std::fs::File| -> Result<String> {
+        use std::io::{Read, Seek};
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(failed)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (said, complained) = (read(&mut out)?, read(&mut err)?);
+    if status.success() {
+        return Ok(said);
+    }
+    let error = Error::mistake(format!("{line} ended with {status}"));
+    let last: Vec<&str> = complained.lines().rev().take(5).collect();
+    Err(match last.is_empty() {
+        true => error,
+        false => error.with_hint(last.into_iter().rev().collect::<Vec<_>>().join("\n        ")),
+    })
 }

@@ -17,6 +17,7 @@ mod model_page;
 mod optimizer;
 mod panel;
 mod playing;
+mod ranks;
 mod report;
 mod run;
 mod runs;
@@ -25,6 +26,7 @@ mod score;
 mod settings;
 mod speed;
 mod style;
+mod sweep;
 mod tensor;
 mod text;
 mod tokenizer;
@@ -70,9 +72,11 @@ pub(crate) fn register(kit: &mut Kit) {
     trainer::register(kit);
     sampler::register(kit);
     playing::register(kit);
+    ranks::register(kit);
     report::register(kit);
     style::register(kit);
     run::register(kit);
     runs::register(kit);
+    sweep::register(kit);
     figure::register(kit);
 }

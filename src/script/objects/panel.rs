@@ -8,10 +8,13 @@ use crate::progress::Progress;
 use crate::script::objects::{Audio, Score as Handle};
 use crate::script::studio::Studio;
 use crate::script::{Bundle, Output, html};
+use crate::track::Monitor;
 use crate::train::{Event, Step, Trainer};
 
 /// Between two updates.
 const UPDATE_EVERY: Duration = Duration::from_millis(400);
+/// Between two readings of the machine.
+const LOAD_EVERY: Duration = Duration::from_secs(2);
 /// The speed is that of so many steps.
 const LATELY: usize = 10;
 
@@ -24,6 +27,9 @@ pub(super) struct Panel {
     before: u64,
     shown: Option<Instant>,
     why: Option<String>,
+    monitor: Monitor,
+    load: Vec<String>,
+    read: Option<Instant>,
 }
 
 impl Panel {
@@ -36,6 +42,9 @@ impl Panel {
             before: 0,
             shown: None,
             why: None,
+            monitor: Monitor::new(),
+            load: Vec::new(),
+            read: None,
         })
     }
 
@@ -54,6 +63,12 @@ impl Panel {
             Event::Ended => true,
             _ => false,
         };
+        if self.read.is_none_or(|at| at.elapsed() >= LOAD_EVERY) {
+            // The first reading is the mean since the machine began, which says nothing of the run.
+            let load = self.monitor.words();
+            self.load = if self.read.is_some() { load } else { Vec::new() };
+            self.read = Some(Instant::now());
+        }
         if over || self.shown.is_none_or(|at| at.elapsed() >= UPDATE_EVERY) {
             self.show(run, over, take);
         }
@@ -91,6 +106,7 @@ impl Panel {
             speed: lately.iter().sum::<f64>() / lately.len().max(1) as f64,
             elapsed,
             left: (!over && here > 0).then(|| elapsed.mul_f64(all.saturating_sub(steps) as f64 / here as f64)),
+            load: self.load.clone(),
         }
     }
 

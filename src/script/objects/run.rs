@@ -27,7 +27,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("project", "the project at Weights & Biases, the experiment at MLflow (\"etude\")"),
     ("tags", "words to find the run by"),
     ("notes", "what the run is for"),
-    ("mlflow_uri", "the MLflow server (\"http://127.0.0.1:5000\")"),
+    ("mlflow_uri", "the MLflow server (MLFLOW_TRACKING_URI, else \"http://127.0.0.1:5000\")"),
     ("resume", "whether a run of this name goes on (false: the new one gets a number)"),
 ];
 
@@ -43,6 +43,12 @@ impl Object for Run {
             if run.is_finished() { ", finished".to_string() } else { format!(" -> {}", run.sinks().join(", ")) };
         format!("Run: {} in {}, step {}{state}", run.name(), run.folder().display(), run.step())
     }
+}
+
+/// The MLflow server that the environment names, else the usual one of this machine.
+pub(super) fn mlflow_uri() -> String {
+    let named = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| !uri.is_empty());
+    named.unwrap_or_else(|| RunOptions::default().mlflow_uri)
 }
 
 impl Run {
@@ -105,7 +111,10 @@ fn measured(name: &str, value: &Dynamic) -> Fallible<f64> {
 pub(super) fn register(kit: &mut Kit) {
     let studio = kit.studio();
     let start = move |name: &str, map: &Map| -> Fallible<Run> {
-        let chosen: RunOptions = options("run", map)?;
+        let mut chosen: RunOptions = options("run", map)?;
+        if !map.contains_key("mlflow_uri") {
+            chosen.mlflow_uri = mlflow_uri();
+        }
         let mut run = track::Run::start(name, &chosen, wall_clock(), rand::random())?;
         warn(&mut run, &studio);
         Ok(Run(Rc::new(RefCell::new(run))))

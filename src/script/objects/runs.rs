@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::plot;
 use crate::script::convert::place;
 use crate::script::failure::Fallible;
+use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Figure, Text};
 use crate::script::{Bundle, Output};
@@ -16,6 +17,9 @@ use crate::track::{self, Summary};
 
 /// The folder that `run` writes to.
 const FOLDER: &str = "experiments";
+
+/// Differences shown beside the runs at most.
+const DIFFERENCES: usize = 12;
 
 /// A handle on runs that were read.
 #[derive(Debug, Clone)]
@@ -32,19 +36,57 @@ impl Object for Runs {
 
     fn text(&self, width: usize) -> String {
         let (headings, rows) = self.0.table();
-        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-        plot::table_within(&headings, &rows, width)
+        let mut text = plot::table_within(&plain(&headings), &rows, width);
+        let (headings, mut rows) = self.0.differences();
+        let more = rows.len().saturating_sub(DIFFERENCES);
+        rows.truncate(DIFFERENCES);
+        if !rows.is_empty() {
+            text += &format!("\n\nwhat differs\n{}", plot::table_within(&plain(&headings), &rows, width));
+        }
+        if more > 0 {
+            text += &format!("\n… {more} more: differences()");
+        }
+        text
     }
 
     fn bundle(&self, width: usize) -> Bundle {
-        let curves = self.0.names().first().and_then(|name| self.curves(name).ok());
-        let mut bundle = curves.map_or_else(Bundle::default, |figure| figure.bundle(width));
+        let mut bundle = self.usual().first().map_or_else(Bundle::default, |figure| figure.bundle(width));
         bundle.forms.insert("text/plain", self.text(width));
         bundle
     }
+
+    fn html(&self) -> Option<String> {
+        let pictures: Vec<String> = self.usual().iter().filter_map(Figure::svg).collect();
+        let page = |(headings, rows): (Vec<String>, Vec<Vec<String>>)| {
+            let row = |row: Vec<String>| row.into_iter().map(Cell::Word).collect();
+            html::table(&plain(&headings), &rows.into_iter().map(row).collect::<Vec<Vec<Cell>>>())
+        };
+        let differences = self.0.differences();
+        let differences = if differences.1.is_empty() {
+            String::new()
+        } else {
+            html::folded("what differs", &page(differences), true)
+        };
+        Some(format!("<div>{}{}{differences}</div>", html::pictures(&pictures), page(self.0.table())))
+    }
+}
+
+fn plain(headings: &[String]) -> Vec<&str> {
+    headings.iter().map(String::as_str).collect()
 }
 
 impl Runs {
+    /// The curves to look at first: both losses, or whatever most runs have.
+    fn usual(&self) -> Vec<Figure> {
+        let names = self.0.names();
+        let losses = ["loss", "val_loss"].into_iter().filter(|name| names.contains(name));
+        let mut figures: Vec<Figure> = losses.filter_map(|name| self.curves(name).ok()).collect();
+        if figures.is_empty() {
+            figures.extend(names.first().and_then(|name| self.curves(name).ok()));
+        }
+        figures
+    }
+
     fn curves(&self, name: &str) -> Fallible<Figure> {
         let (series, stride) = self.0.curves(name);
         if series.is_empty() {
@@ -56,8 +98,7 @@ impl Runs {
 
     fn differences(&self) -> Text {
         let (headings, rows) = self.0.differences();
-        let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-        if rows.is_empty() { Text("no differences".into()) } else { Text(plot::table(&headings, &rows)) }
+        if rows.is_empty() { Text("no differences".into()) } else { Text(plot::table(&plain(&headings), &rows)) }
     }
 }
 

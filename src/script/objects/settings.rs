@@ -13,7 +13,7 @@ use crate::script::convert::{from_json, json_map, text};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
 use crate::script::objects::Text;
-use crate::script::programs::CONFIGS;
+use crate::script::programs::{CONFIGS, SWEEPS};
 
 pub(super) fn register(kit: &mut Kit) {
     kit.function(
@@ -116,15 +116,24 @@ fn overlay(place: &mut Value, value: Value) {
 
 /// A file of settings, or the one of that name inside this program.
 fn read(path: &str) -> Result<Value> {
+    inside(path, CONFIGS)
+}
+
+/// A file that describes a sweep, or the one of that name inside this program.
+pub(super) fn read_sweep(path: &str) -> Result<Value> {
+    inside(path, SWEEPS)
+}
+
+fn inside(path: &str, texts: &[(&str, &str)]) -> Result<Value> {
     if Path::new(path).exists() {
         return config::read_yaml(Path::new(path));
     }
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let inside = path == name || Path::new(path).parent() == Some(Path::new("configs"));
-    match CONFIGS.iter().find(|(known, _)| inside && *known == name) {
+    match texts.iter().find(|(known, _)| inside && *known == name) {
         Some((_, text)) => config::parse_yaml(text),
         None => {
-            let names: Vec<String> = CONFIGS.iter().map(|(name, _)| format!("configs/{name}.yaml")).collect();
+            let names: Vec<String> = texts.iter().map(|(name, _)| format!("configs/{name}.yaml")).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             Err(Error::unknown("file of settings", path, &names))
         }

@@ -13,11 +13,12 @@ use crate::plot;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
-use crate::script::objects::Score;
+use crate::script::objects::{Model, Score};
+use crate::script::studio::Studio;
 
 /// A comparison, a line a feature.
 #[derive(Debug, Clone)]
-pub(crate) struct Style(Rc<Vec<Likeness>>);
+pub(crate) struct Style(Rc<Vec<Likeness>>, Option<f64>);
 
 impl Style {
     fn mean(&self) -> f64 {
@@ -46,7 +47,8 @@ impl Object for Style {
         };
         let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
         let headings = ["feature", "overlap", "KL", "within the corpus", "to the corpus"];
-        format!("{}\n{}", self.line(), plot::table_within(&headings, &rows, width))
+        let heard = self.1.map_or(String::new(), |d| format!("Fréchet distance of the model's embeddings: {d:.4}\n"));
+        format!("{}\n{heard}{}", self.line(), plot::table_within(&headings, &rows, width))
     }
 }
 
@@ -55,20 +57,13 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "style(scores: array, corpus: array | string) -> Style",
         "Compares scores with a corpus: an array of scores, or a folder of MIDI.",
-        move |scores: Array, corpus: Dynamic| -> Fallible<Style> {
-            let corpus = match corpus.as_immutable_string_ref() {
-                Ok(folder) => read(&folder, studio.progress())?,
-                Err(_) => match corpus.as_array_ref() {
-                    Ok(scores) => these("corpus", &scores)?,
-                    Err(_) => {
-                        let message =
-                            format!("style: the corpus is an array of scores or a folder, not {}", article(&corpus));
-                        return Err(Error::mistake(message).into());
-                    }
-                },
-            };
-            Ok(Style(Rc::new(metrics::style(&these("scores", &scores)?, &corpus, studio.progress())?)))
-        },
+        move |scores: Array, corpus: Dynamic| compare(&studio, &scores, &corpus, None),
+    );
+    let studio = kit.studio();
+    kit.function(
+        "style(scores: array, corpus: array | string, model: Model) -> Style",
+        "Compares scores with a corpus, and how a model hears both: frechet is the distance of its embeddings.",
+        move |scores: Array, corpus: Dynamic, model: Model| compare(&studio, &scores, &corpus, Some(&model)),
     );
     kit.function(
         "figures(score: Score) -> map",
@@ -78,12 +73,51 @@ pub(super) fn register(kit: &mut Kit) {
             PieceFigures::NAMES.iter().zip(figures.values()).map(|(name, value)| ((*name).into(), value.into())).collect()
         },
     );
+    let studio = kit.studio();
+    kit.members::<Model>().method(
+        "embed(score: Score) -> array",
+        "The vector of a piece: the mean over its tokens of the hidden states after the final norm.",
+        move |m: &mut Model, score: Score| -> Fallible<Array> {
+            let pieces = std::slice::from_ref(&*score.0);
+            let vectors = metrics::embed(&m.model, &*m.tokenizer()?, pieces, studio.progress())?;
+            let vector = vectors.into_iter().next();
+            let vector = vector.ok_or_else(|| Error::mistake("a score without notes has no embedding"))?;
+            Ok(vector.into_iter().map(Dynamic::from).collect())
+        },
+    );
     let mut style = kit.object::<Style>();
     style.get("overlap -> map", "The overlap of each feature, 0 to 1.", |s: &mut Style| s.column(|line| line.overlap));
     style.get("kl -> map", "The Kullback–Leibler divergence of each feature.", |s: &mut Style| {
         s.column(|line| line.kl)
     });
+    style.get(
+        "frechet -> any",
+        "The Fréchet distance of the model's embeddings; () when no model listened.",
+        |s: &mut Style| s.1.map_or(Dynamic::UNIT, Dynamic::from),
+    );
     style.get("mean_overlap -> float", "The mean of the overlaps.", |s: &mut Style| s.mean());
+}
+
+fn compare(studio: &Studio, scores: &[Dynamic], corpus: &Dynamic, model: Option<&Model>) -> Fallible<Style> {
+    let progress = studio.progress();
+    let pieces = these("scores", scores)?;
+    let corpus = match corpus.as_immutable_string_ref() {
+        Ok(folder) => read(&folder, progress)?,
+        Err(_) => match corpus.as_array_ref() {
+            Ok(scores) => these("corpus", &scores)?,
+            Err(_) => {
+                let message = format!("style: the corpus is an array of scores or a folder, not {}", article(corpus));
+                return Err(Error::mistake(message).into());
+            }
+        },
+    };
+    let likeness = metrics::style(&pieces, &corpus, progress)?;
+    let distance = |model: &Model| -> Fallible<f64> {
+        let tokenizer = model.tokenizer()?;
+        let heard = |pieces: &[midi::Score]| metrics::embed(&model.model, &tokenizer, pieces, progress);
+        Ok(metrics::frechet_distance(&heard(&pieces)?, &heard(&corpus)?)?)
+    };
+    Ok(Style(Rc::new(likeness), model.map(distance).transpose()?))
 }
 
 fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {

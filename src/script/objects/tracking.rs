@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::midi::Score;
+use crate::plot::{Paper, Pixels};
 use crate::script::Output;
+use crate::script::objects::{Audio, Score as Handle, run};
 use crate::script::studio::Studio;
 use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
 use crate::train::{Event, TrainOptions, Trainer};
@@ -44,7 +46,8 @@ impl Tracking {
         let out = trainer.options().output_dir.as_deref()?;
         match begin(out, trainer) {
             Ok(run) => {
-                let (monitor, studio) = (Monitor::new(), studio.clone());
+                let (mut monitor, studio) = (Monitor::new(), studio.clone());
+                monitor.read(); // the next reading is the mean since now
                 let mut tracking = Self { studio, run, monitor, read: None, ended_early: false };
                 tracking.warn();
                 Some(tracking)
@@ -75,10 +78,8 @@ impl Tracking {
             }
             Event::Measured(step) => self.run.log(step.step, &[("val_loss", step.val_loss.unwrap_or(f64::NAN))]),
             Event::SampleDue(step) => {
-                if let Some((_, score)) = take.filter(|(at, _)| at == step)
-                    && let Err(error) = self.run.log_media(*step, "sample", &Media::Midi(score.to_bytes()))
-                {
-                    self.studio.say(Output::Warning(error.message().into()));
+                if let Some((_, score)) = take.filter(|(at, _)| at == step) {
+                    self.sample(*step, score);
                 }
             }
             Event::StoppedEarly(_) => self.ended_early = true,
@@ -94,6 +95,25 @@ impl Tracking {
             Event::Began | Event::Saved(_) => {}
         }
         self.warn();
+    }
+
+    /// A take as a file, as a picture and as sound. What cannot be made is left out: an empty take has no picture.
+    fn sample(&mut self, step: u64, score: &Score) {
+        let handle = Handle::new(score.clone());
+        let mut all = vec![("sample", Ok(Media::Midi(score.to_bytes())))];
+        if let Some(roll) = handle.roll() {
+            all.push((
+                "sample_roll",
+                Pixels::draw(&roll.svg, 1.0, Paper::White).and_then(|p| p.png()).map(Media::Image),
+            ));
+            let sound = Audio::plain(&handle).and_then(|audio| audio.wav(&self.studio.progress().quiet()));
+            all.push(("sample_audio", sound.map(Media::Audio)));
+        }
+        for (name, media) in all {
+            if let Err(error) = media.and_then(|media| self.run.log_media(step, name, &media)) {
+                self.studio.say(Output::Warning(format!("{name} of step {step} is left out: {}", error.message())));
+            }
+        }
     }
 
     fn warn(&mut self) {
@@ -119,7 +139,9 @@ fn begin(out: &Path, trainer: &Trainer) -> Result<Run> {
     }
     let project = options.wandb_project.clone().unwrap_or_else(|| "etude".into());
     let dir = out.parent().unwrap_or(Path::new(".")).to_path_buf();
-    let chosen = RunOptions { dir, sinks, project, config: config(trainer)?, resume: true, ..RunOptions::default() };
+    let mlflow_uri = run::mlflow_uri();
+    let chosen =
+        RunOptions { dir, sinks, project, mlflow_uri, config: config(trainer)?, resume: true, ..RunOptions::default() };
     Run::start(&name, &chosen, wall_clock(), rand::random())
 }
 

@@ -230,7 +230,7 @@ fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<T
         chosen.seed = studio.next_seed();
     }
     Following::check(&chosen)?;
-    let run = train::Trainer::new(model.model.clone(), (*data.0).clone(), chosen)?;
+    let run = train::Trainer::in_group(studio.group()?, model.model.clone(), (*data.0).clone(), chosen)?;
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
 
@@ -245,7 +245,8 @@ fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
         },
     };
     let overrides = json_map("resume", &map)?;
-    let run = train::Trainer::resume(Path::new(dir), data, &overrides, &studio.device(), studio.progress())?;
+    let (group, device) = (studio.group()?, studio.device());
+    let run = train::Trainer::resume_in_group(&group, Path::new(dir), data, &overrides, &device, studio.progress())?;
     Following::check(run.options())?;
     let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })

@@ -32,7 +32,7 @@ pub(super) fn number(value: f64) -> Value {
 
 pub(super) fn header() -> Message {
     let version = Message::new().bytes(1, PRODUCER).bytes(2, MIN_CONSUMER);
-    Message::new().message(21, &version)
+    Message::new().message(21, &Message::new().message(1, &version))
 }
 
 pub(super) fn run(run: &Beginning) -> Message {
@@ -64,4 +64,18 @@ pub(super) fn file(path: &str) -> Message {
 
 pub(super) fn exit(code: i64, runtime: f64) -> Message {
     Message::new().message(18, &Message::new().int(1, code).int(2, runtime as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Record(header=HeaderRecord(version_info=VersionInfo(producer="0.31.0", min_consumer="0.70.0")))` of wandb 0.31.0,
+    /// serialised: field 21, field 1 in it, fields 1 and 2 in that.
+    #[test]
+    fn the_header_is_wandbs() {
+        let version = b"\x0a\x060.31.0\x12\x060.70.0";
+        let expected = [&[0xaa, 0x01, 18, 0x0a, 16][..], version].concat();
+        assert_eq!(header().as_bytes(), expected);
+    }
 }

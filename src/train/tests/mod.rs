@@ -28,7 +28,7 @@ fn rows(tokenizer: &Tokenizer, count: usize) -> Vec<Vec<u32>> {
     (0..count).map(row).collect()
 }
 
-fn dataset() -> Dataset {
+pub(super) fn dataset() -> Dataset {
     let tokenizer = Tokenizer::new("performance", &Options::default()).expect("a known name");
     let all = rows(&tokenizer, 24);
     Dataset {
@@ -43,7 +43,7 @@ fn dataset() -> Dataset {
     }
 }
 
-fn model() -> Model {
+pub(super) fn model() -> Model {
     let config = ModelConfig {
         vocab_size: dataset().tokenizer.vocab_size(),
         hidden_size: 64,
@@ -57,12 +57,12 @@ fn model() -> Model {
 }
 
 /// A model in 4 bits with adapters, which drop some of their inputs.
-fn adapted() -> Model {
+pub(super) fn adapted() -> Model {
     let config = LoraConfig { r: 4, lora_alpha: 8.0, lora_dropout: 0.1, ..LoraConfig::default() };
     model().quantize("nf4").and_then(|model| model.lora(&config, 2)).expect("a model with linear layers")
 }
 
-fn options() -> TrainOptions {
+pub(super) fn options() -> TrainOptions {
     TrainOptions { lr: 1e-3, batch_size: BatchSize::Rows(2), max_steps: 6, ..TrainOptions::default() }
 }
 
@@ -70,11 +70,11 @@ fn trainer(model: Model, options: TrainOptions) -> Trainer {
     Trainer::new(model, dataset(), options).expect("all fits")
 }
 
-fn values(model: &Model) -> Vec<f32> {
+pub(super) fn values(model: &Model) -> Vec<f32> {
     let flat = |var: &candle_core::Var| var.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32");
     model.parameters().iter().flat_map(|parameter| flat(&parameter.var)).collect()
 }
 
-fn losses(trainer: &Trainer) -> Vec<f64> {
+pub(super) fn losses(trainer: &Trainer) -> Vec<f64> {
     trainer.history().iter().map(|step| step.loss).collect()
 }

@@ -147,9 +147,14 @@ fn what_does_not_fit_is_refused_before_it_begins() {
     };
     let none = || Split::from_rows(&[], &dataset().tokenizer).expect("no ids");
     assert!(refused(with(|c| c.vocab_size = 50), dataset(), options()).contains("knows 50 tokens"));
-    assert!(
-        refused(with(|c| c.max_position_embeddings = 8), dataset(), options()).contains("max_position_embeddings 8")
-    );
+    let (short, wide) = (with(|c| c.max_position_embeddings = 10), dataset().train.width());
+    assert_eq!(wide, 18);
+    let run = Trainer::new(short, dataset(), options()).expect("18 is twice 9");
+    assert_eq!((run.data().train.width(), run.data().train.len()), (9, 36));
+    assert!(run.notes()[0].contains("rows of 18 tokens are taken as 2 of 9"), "{:?}", run.notes());
+    let seventeen = Split::from_rows(&[dataset().train.row(0).expect("a row")[..17].to_vec()], &dataset().tokenizer);
+    let odd = Dataset { train: seventeen.expect("ids"), ..dataset() };
+    assert!(refused(with(|c| c.max_position_embeddings = 8), odd, options()).contains("max_position_embeddings 8"));
     assert!(refused(model(), Dataset { train: none(), ..dataset() }, options()).contains("no rows"));
     let measured = TrainOptions { eval_every: 2, ..options() };
     assert!(refused(model(), Dataset { val: none(), ..dataset() }, measured).contains("eval_every is 2"));

@@ -14,6 +14,7 @@ use crate::nn::ops;
 
 pub(crate) use linear::{Linear, Lora, Matrix};
 pub(crate) use parts::{Attention, Block, FeedForward, Norm};
+pub(crate) use recompute::Taker;
 pub(crate) use run::Run;
 pub(crate) use weight::Weight;
 
@@ -61,6 +62,11 @@ impl Transformer {
     pub(crate) fn forward(&self, tokens: &Tensor, run: &Run) -> Result<Tensor> {
         let x = self.through(tokens, self.blocks.len(), run)?;
         self.logits(&x, run)
+    }
+
+    /// What the head reads: tokens (batch, time) -> (batch, time, hidden).
+    pub(crate) fn hidden(&self, tokens: &Tensor, run: &Run) -> Result<Tensor> {
+        self.norm.forward(&self.through(tokens, self.blocks.len(), run)?, run)
     }
 
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).

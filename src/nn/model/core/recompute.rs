@@ -1,6 +1,9 @@
 //! Gradients without keeping activations (Chen et al. 2016, arXiv:1604.06174): the way forward keeps what goes into each
 //! block, the way back goes through the blocks once more, one at a time.
 //!
+//! A block that is gone through alone on the way back has its gradients ready at once, before those below it: ranks that
+//! train together go block by block for that, whether they keep activations or not.
+//!
 //! A block is a function of its input and of the pass, dropout included, so that going through it again gives the same
 //! numbers, and the gradients are those of the plain way.
 
@@ -11,60 +14,100 @@ use super::{Run, Transformer};
 use crate::error::Result;
 use crate::nn::Pass;
 
-/// The gradients so far, one a variable; `None` where the loss does not reach it.
-struct Sums<'a> {
-    vars: &'a [Var],
-    sums: Vec<Option<Tensor>>,
+/// Who takes gradients, a variable at a time, as soon as each is final.
+pub(crate) struct Taker<'a> {
+    /// What gradients are wanted of.
+    pub(crate) vars: &'a [Var],
+    /// Takes the place of a variable among `vars` and its gradient.
+    pub(crate) take: &'a mut dyn FnMut(usize, Tensor) -> Result<()>,
 }
 
-impl Sums<'_> {
+/// Gradients on their way to whoever takes them.
+struct Sums<'a, 'b> {
+    taker: &'b mut Taker<'a>,
+    /// The embedding, which gets one gradient from each end of the model when the head is tied to it.
+    embedding: Option<usize>,
+    held: Option<Tensor>,
+}
+
+impl Sums<'_, '_> {
     fn take(&mut self, store: &mut GradStore) -> Result<()> {
-        for (var, sum) in self.vars.iter().zip(&mut self.sums) {
-            if let Some(gradient) = store.remove(var) {
-                *sum = Some(match sum.take() {
+        for (place, var) in self.taker.vars.iter().enumerate() {
+            let Some(gradient) = store.remove(var) else { continue };
+            if self.embedding == Some(place) {
+                self.held = Some(match self.held.take() {
                     Some(sum) => (sum + gradient)?,
                     None => gradient,
                 });
+            } else {
+                (self.taker.take)(place, gradient)?;
             }
         }
         Ok(())
     }
+
+    fn end(self) -> Result<()> {
+        match (self.embedding, self.held) {
+            (Some(place), Some(gradient)) => (self.taker.take)(place, gradient),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Transformer {
-    /// The loss of tokens (batch, time), and its gradients; `loss` makes a scalar of the logits (batch, time, vocabulary).
-    pub(crate) fn recomputed(
+    /// The loss of tokens (batch, time); its gradients go to `taker`, block by block from the last to the first. `loss`
+    /// makes a scalar of the logits (batch, time, vocabulary). With `again` a block keeps its input alone and is gone
+    /// through once more on the way back; else it keeps all.
+    pub(crate) fn by_block(
         &self,
         tokens: &Tensor,
         pass: &Pass,
-        vars: &[Var],
+        again: bool,
+        taker: &mut Taker<'_>,
         loss: impl FnOnce(&Tensor) -> Result<Tensor>,
-    ) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+    ) -> Result<Tensor> {
         let (still, run) = (Run::untracked(pass), Run::tracked(pass));
-        let mut inputs = Vec::with_capacity(self.blocks.len());
+        let mut stages = Vec::with_capacity(self.blocks.len());
         let mut x = self.embed(tokens, &still)?; // (batch, time, hidden)
         for block in &self.blocks {
-            let y = block.forward(&x, 0, None, &still)?;
-            inputs.push(std::mem::replace(&mut x, y));
+            if again {
+                let y = block.forward(&x, 0, None, &still)?;
+                stages.push((std::mem::replace(&mut x, y), None));
+            } else {
+                let input = Var::from_tensor(&x)?;
+                let y = block.forward(&input, 0, None, &run)?;
+                x = y.detach();
+                stages.push((input.into_inner(), Some(y)));
+            }
         }
-        let mut sums = Sums { vars, sums: vec![None; vars.len()] };
+        let own = self.embedding.var();
+        let embedding = own.and_then(|own| taker.vars.iter().position(|var| var.id() == own.id()));
+        let mut sums = Sums { taker, embedding, held: None };
         let top = Var::from_tensor(&x)?;
         drop(x);
         let value = loss(&self.logits(&top, &run)?)?;
         let mut store = value.backward()?;
         sums.take(&mut store)?;
         let mut dy = store.remove(&top);
-        for (block, input) in self.blocks.iter().zip(inputs).rev() {
+        for (block, (input, output)) in self.blocks.iter().zip(stages).rev() {
             let Some(gradient) = dy.take() else { break };
-            let x = Var::from_tensor(&input)?;
-            let mut store = carried(&block.forward(&x, 0, None, &run)?, &gradient)?;
+            let (x, y) = match output {
+                Some(y) => (input, y),
+                None => {
+                    let x = Var::from_tensor(&input)?;
+                    let y = block.forward(&x, 0, None, &run)?;
+                    (x.into_inner(), y)
+                }
+            };
+            let mut store = carried(&y, &gradient)?;
             sums.take(&mut store)?;
             dy = store.remove(&x);
         }
         if let Some(gradient) = dy.filter(|_| self.embedding.var().is_some()) {
             sums.take(&mut carried(&self.embed(tokens, &run)?, &gradient)?)?;
         }
-        Ok((value.detach(), sums.sums))
+        sums.end()?;
+        Ok(value.detach())
     }
 }
 

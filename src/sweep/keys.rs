@@ -1,0 +1,131 @@
+//! A map read key by key, with errors that name the place.
+
+use serde_json::{Map, Number, Value};
+
+use crate::error::{Error, Result};
+
+/// A map in which every key is known.
+#[derive(Debug)]
+pub(super) struct Keys<'a> {
+    place: String,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Keys<'a> {
+    /// # Errors
+    /// What is no map, and a key that is not among `known`, with the nearest.
+    pub(super) fn new(place: impl Into<String>, value: &'a Value, known: &[&str]) -> Result<Self> {
+        let place = place.into();
+        let Value::Object(map) = value else {
+            return Err(Error::mistake(format!("{place} is a map, not {value}")));
+        };
+        match map.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(Error::unknown(&format!("key of {place}"), key, known)),
+            None => Ok(Self { place, map }),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.map.get(key)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// # Errors
+    /// A key that is missing.
+    pub(super) fn need(&self, key: &str) -> Result<&'a Value> {
+        self.get(key).ok_or_else(|| Error::mistake(format!("{} needs the key '{key}'", self.place)))
+    }
+
+    /// # Errors
+    /// A value that is no number.
+    pub(super) fn number(&self, key: &str) -> Result<Option<&'a Number>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number)),
+            Some(other) => Err(self.wrong(key, "a number", other)),
+        }
+    }
+
+    /// A number, or what stands for it where there is none.
+    ///
+    /// # Errors
+    /// A value that is no number.
+    pub(super) fn real(&self, key: &str, usual: f64) -> Result<f64> {
+        Ok(self.number(key)?.and_then(Number::as_f64).unwrap_or(usual))
+    }
+
+    /// # Errors
+    /// A number that is missing, or a value that is none.
+    pub(super) fn need_number(&self, key: &str) -> Result<&'a Number> {
+        self.need(key)?;
+        self.number(key)?.ok_or_else(|| Error::mistake(format!("{} needs the key '{key}'", self.place)))
+    }
+
+    /// A whole number from 1 up.
+    ///
+    /// # Errors
+    /// Any other value.
+    pub(super) fn count(&self, key: &str) -> Result<Option<u64>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(value) => match value.as_u64().filter(|n| *n > 0) {
+                Some(n) => Ok(Some(n)),
+                None => Err(self.wrong(key, "a whole number from 1 up", value)),
+            },
+        }
+    }
+
+    /// # Errors
+    /// A value that is no text.
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(key, "a text", other)),
+        }
+    }
+
+    /// # Errors
+    /// A value that is neither true nor false.
+    pub(super) fn switch(&self, key: &str, usual: bool) -> Result<bool> {
+        match self.get(key) {
+            None => Ok(usual),
+            Some(Value::Bool(on)) => Ok(*on),
+            Some(other) => Err(self.wrong(key, "true or false", other)),
+        }
+    }
+
+    /// # Errors
+    /// A value that is no list, or an empty one.
+    pub(super) fn list(&self, key: &str) -> Result<Option<&'a [Value]>> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Array(items)) if !items.is_empty() => Ok(Some(items)),
+            Some(other) => Err(self.wrong(key, "a list with at least one value", other)),
+        }
+    }
+
+    /// A word among some.
+    ///
+    /// # Errors
+    /// Another word, with the nearest of them.
+    pub(super) fn word(&self, key: &str, known: &[&'static str]) -> Result<Option<&'static str>> {
+        let Some(word) = self.text(key)? else { return Ok(None) };
+        match known.iter().find(|name| **name == word) {
+            Some(name) => Ok(Some(*name)),
+            None => Err(Error::unknown(&format!("{key} of {}", self.place), word, known)),
+        }
+    }
+
+    pub(super) fn wrong(&self, key: &str, wanted: &str, got: &Value) -> Error {
+        Error::mistake(format!("{key} of {} wants {wanted}, not {got}", self.place))
+    }
+
+    /// An error about this place.
+    pub(super) fn mistake(&self, what: &str) -> Error {
+        Error::mistake(format!("{} {what}", self.place))
+    }
+}

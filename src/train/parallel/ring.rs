@@ -1,0 +1,217 @@
+//! The ranks in a ring of TCP streams: each hears the one before it and speaks to the one after it.
+//!
+//! A sum goes round in parts, one for each rank (Patarasuk & Yuan 2009): after `n − 1` rounds every rank holds one part
+//! of it whole, after `n − 1` more all of it. A rank sends `2 (n − 1) / n` times the bytes of what is summed, whatever the
+//! number of ranks. The part of rank `p` is added up in the order `p, p + 1, …`, and what came out is handed round, so the
+//! sum has the same bits on every rank and in every run.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Collective;
+use super::control::Control;
+use super::wire::{frame, prepare, read, read_frame, write};
+use crate::error::{Error, Result};
+
+/// Neighbours that have met rank 0 find each other within this time.
+const SOON: Duration = Duration::from_secs(60);
+const NEIGHBOUR: u8 = b'n';
+
+/// Which exchange a message belongs to, in front of it.
+const HEAD: usize = 12;
+
+/// One rank's place in the ring.
+#[derive(Debug)]
+pub(super) struct Ring {
+    rank: usize,
+    size: usize,
+    control: Arc<Control>,
+    ends: Mutex<Ends>,
+}
+
+#[derive(Debug)]
+struct Ends {
+    /// To a thread that writes to the next rank, so that reading and writing never wait for each other.
+    next: Sender<Vec<u8>>,
+    /// The thread says when a message is with the system, which delivers it even when this process ends.
+    written: Receiver<()>,
+    previous: TcpStream,
+    /// Messages so far: the neighbours count alike, or they do not do the same.
+    count: u64,
+}
+
+impl Ring {
+    /// Closes the ring between ranks that have met.
+    ///
+    /// # Errors
+    /// A neighbour that cannot be reached.
+    pub(super) fn close(
+        rank: usize,
+        addresses: &[SocketAddr],
+        listener: &TcpListener,
+        control: Arc<Control>,
+    ) -> Result<Self> {
+        let size = addresses.len();
+        let (after, before) = ((rank + 1) % size, (rank + size - 1) % size);
+        let failed = |peer: usize| {
+            move |e: io::Error| {
+                Error::io("cannot reach", format!("rank {peer} at {}", addresses[peer]), e).with_hint(
+                    "ranks speak to their neighbours on ports the system gives: does a firewall stand between?",
+                )
+            }
+        };
+        let mut next = TcpStream::connect_timeout(&addresses[after], SOON).map_err(failed(after))?;
+        prepare(&next).map_err(failed(after))?;
+        let until = Instant::now() + SOON;
+        let mut pulse = |_| if Instant::now() < until { control.check() } else { Err(ErrorKind::TimedOut.into()) };
+        write(&mut next, &frame(NEIGHBOUR, &(rank as u32).to_le_bytes()), &mut pulse).map_err(failed(after))?;
+        let previous = accept(listener, before, &control).map_err(failed(before))?;
+        let (sender, receiver) = channel();
+        let (write, written) = channel();
+        let for_writer = control.clone();
+        std::thread::Builder::new()
+            .name("ring".into())
+            .spawn(move || speak(next, &receiver, &write, &for_writer))
+            .map_err(failed(after))?;
+        let ends = Mutex::new(Ends { next: sender, written, previous, count: 0 });
+        Ok(Self { rank, size, control, ends })
+    }
+
+    /// Says `bytes` to the next rank and hears what the one before says, which has the same length `wanted`.
+    fn exchange(&self, ends: &mut Ends, bytes: &[u8], wanted: usize) -> Result<Vec<u8>> {
+        let mut message = Vec::with_capacity(HEAD + bytes.len());
+        message.extend(ends.count.to_le_bytes());
+        message.extend((bytes.len() as u32).to_le_bytes());
+        message.extend(bytes);
+        // When the writer has gone, its reason is found while reading.
+        let _ = ends.next.send(message);
+        let before = (self.rank + self.size - 1) % self.size;
+        let mut heard = || -> io::Result<Vec<u8>> {
+            let mut pulse = |_| self.control.check();
+            let mut head = [0; HEAD];
+            read(&mut ends.previous, &mut head, &mut pulse)?;
+            let (count, length) = head.split_at(8);
+            if count != ends.count.to_le_bytes() || length != (wanted as u32).to_le_bytes() {
+                let words = "it is at another place of the run";
+                return Err(io::Error::new(ErrorKind::InvalidData, words));
+            }
+            let mut bytes = vec![0; wanted];
+            read(&mut ends.previous, &mut bytes, &mut pulse)?;
+            Ok(bytes)
+        };
+        let heard = heard().map_err(|e| {
+            let error = self.control.explain(before, &e);
+            if e.kind() == ErrorKind::InvalidData {
+                self.control.fail(error.message());
+            }
+            error
+        })?;
+        ends.count += 1;
+        let _ = ends.written.recv();
+        Ok(heard)
+    }
+
+    /// Where part `part` of `len` values lies.
+    fn part(&self, part: usize, len: usize) -> std::ops::Range<usize> {
+        let part = part % self.size;
+        len * part / self.size..len * (part + 1) / self.size
+    }
+}
+
+impl Collective for Ring {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn world_size(&self) -> usize {
+        self.size
+    }
+
+    fn all_reduce_sum(&self, values: &mut [f32]) -> Result<()> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let (n, len) = (self.size, values.len());
+        for round in 0..n - 1 {
+            let (out, into) = (self.part(self.rank + n - round, len), self.part(self.rank + 2 * n - round - 1, len));
+            let heard = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
+            for (own, theirs) in values[into].iter_mut().zip(floats(&heard)) {
+                *own += theirs;
+            }
+        }
+        for round in 0..n - 1 {
+            let (out, into) = (self.part(self.rank + n + 1 - round, len), self.part(self.rank + n - round, len));
+            let heard = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
+            values[into].iter_mut().zip(floats(&heard)).for_each(|(own, theirs)| *own = theirs);
+        }
+        Ok(())
+    }
+
+    fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = vec![Vec::new(); self.size];
+        all[self.rank] = mine.to_vec();
+        for round in 0..self.size - 1 {
+            let (out, into) = (self.rank + self.size - round, self.rank + 2 * self.size - round - 1);
+            all[into % self.size] = self.exchange(&mut ends, &all[out % self.size].clone(), mine.len())?;
+        }
+        Ok(all)
+    }
+
+    fn broadcast(&self, values: &mut [f32], root: usize) -> Result<()> {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        // Everyone hands on what it has, so that each message has its answer; what counts is what came from `root`.
+        for round in 0..self.size - 1 {
+            let heard = self.exchange(&mut ends, &bytes_of(values), 4 * values.len())?;
+            if (root + round + 1) % self.size == self.rank {
+                values.iter_mut().zip(floats(&heard)).for_each(|(own, theirs)| *own = theirs);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
+    let (values, _) = bytes.as_chunks::<4>();
+    values.iter().map(|&bytes| f32::from_le_bytes(bytes))
+}
+
+/// Waits for the neighbour before; others are sent away.
+fn accept(listener: &TcpListener, before: usize, control: &Control) -> io::Result<TcpStream> {
+    listener.set_nonblocking(true)?;
+    let until = Instant::now() + SOON;
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                prepare(&stream)?;
+                let mut pulse =
+                    |_| if Instant::now() < until { control.check() } else { Err(ErrorKind::TimedOut.into()) };
+                let words = read_frame(&mut stream, &mut pulse);
+                if words.is_ok_and(|(kind, rank)| kind == NEIGHBOUR && rank == (before as u32).to_le_bytes()) {
+                    return Ok(stream);
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(5)),
+            Err(e) => return Err(e),
+        }
+        control.check()?;
+        if Instant::now() > until {
+            return Err(ErrorKind::TimedOut.into());
+        }
+    }
+}
+
+/// Writes what is to be said to the next rank.
+fn speak(mut next: TcpStream, messages: &Receiver<Vec<u8>>, written: &Sender<()>, control: &Control) {
+    for message in messages {
+        // When it fails, the reading side finds out why.
+        if write(&mut next, &message, &mut |_| control.check()).is_err() || written.send(()).is_err() {
+            return;
+        }
+    }
+}

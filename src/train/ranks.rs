@@ -1,0 +1,152 @@
+//! A step that many ranks take together (data parallel), and what they agree on before the first.
+//!
+//! The batches of a step stand in one line, whatever the number of ranks, and rank `r` takes the `r`-th stretch of it. Each
+//! knows how many labels count in all of them and weighs its own by that, so that the sum over the ranks is the step that
+//! one rank would take over all batches. Weights, moments and schedule are the same everywhere and stay so, since every
+//! rank has the same sum.
+
+use std::sync::OnceLock;
+
+use candle_core::Tensor;
+use sha2::{Digest, Sha256};
+
+use crate::data::{Batch, Dataset};
+use crate::error::{Error, Result};
+use crate::nn::{Parameter, Pass};
+use crate::progress::Progress;
+use crate::train::checkpoint::fingerprint;
+use crate::train::loss::counts;
+use crate::train::parallel::{Group, Outbox, Part, summed};
+use crate::train::trainer::{dropout_seed, nothing_to_learn};
+use crate::train::{Grads, TrainOptions, Trainer};
+
+/// Makes sure that all ranks begin with the same: data and options are compared, the weights are those of rank 0. Sentences
+/// that say so.
+pub(super) fn meet(
+    group: &Group,
+    parameters: &[Parameter],
+    data: &Dataset,
+    options: &TrainOptions,
+    print: &OnceLock<String>,
+) -> Result<Vec<String>> {
+    if group.is_single() {
+        return Ok(Vec::new());
+    }
+    group.agree("data", &hash([print.get_or_init(|| fingerprint(data)).as_bytes()]))?;
+    // The folder may have another name on each machine.
+    let mut said = serde_json::to_value(options).map_err(Error::internal)?;
+    said["output_dir"].take();
+    group.agree("options", &hash([said.to_string().as_bytes()]))?;
+    let shapes = parameters.iter().map(|parameter| format!("{} {:?}", parameter.name, parameter.var.dims()));
+    group.agree("weights to train", &hash([shapes.collect::<String>().as_bytes()]))?;
+    let values = parameters.iter().map(|parameter| {
+        let values = parameter.var.flatten_all()?.to_vec1::<f32>()?;
+        Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    });
+    let values = values.collect::<Result<Vec<_>>>()?;
+    let same = group.agree("weights", &hash(values.iter().map(Vec::as_slice))).is_ok();
+    if let Some(error) = group.trouble() {
+        return Err(error);
+    }
+    if !same {
+        for Parameter { var, .. } in parameters {
+            var.set(&group.of_first(var.as_detached_tensor().copy()?)?)?;
+        }
+    }
+    let (ranks, rows) = (group.world_size(), group.world_size() * options.gradient_accumulation_steps);
+    let rows = match options.batch_size {
+        crate::train::BatchSize::Rows(batch) => rows * batch,
+        crate::train::BatchSize::Auto => options.global_batch_size,
+    };
+    Ok(vec![format!("{ranks} ranks ({}) take a step of {rows} rows together", group.engine())])
+}
+
+fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 8] {
+    let mut hasher = Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part));
+    let digest = hasher.finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    first
+}
+
+impl Trainer {
+    /// The loss of a step and its gradients, the batches of all ranks given.
+    pub(super) fn gradients_of_ranks(
+        &mut self,
+        number: u64,
+        batches: &[Batch],
+        progress: &Progress,
+    ) -> Result<(f64, Grads)> {
+        let counted: usize = batches.iter().map(counts).sum();
+        if counted == 0 {
+            return Err(nothing_to_learn(number));
+        }
+        let group = self.group.clone();
+        let each = self.options.gradient_accumulation_steps;
+        let first = group.rank() * each;
+        let mine = &batches[first.min(batches.len())..(first + each).min(batches.len())];
+        let interrupt = group.brake(progress.interrupt()).clone();
+        let pass = |micro: usize| {
+            let seed = dropout_seed(self.options.seed, number, (first + micro) as u64);
+            let precision = self.options.mixed_precision.precision();
+            Pass { dropout_seed: Some(seed), precision, interrupt: interrupt.clone() }
+        };
+        let (done, sums) = summed(&group, &self.parameters, |outbox| self.own_part(mine, counted, &pass, outbox))?;
+        let part = match done {
+            Ok(loss) if loss.is_finite() => Part::Done(loss),
+            Ok(loss) => Part::NoNumber(loss),
+            Err(error) if error.is_interrupted() => match group.trouble() {
+                Some(trouble) => return Err(trouble),
+                None => Part::Stopped,
+            },
+            Err(error) => return Err(error),
+        };
+        let before = self.history.last().map_or(0.0, |step| step.grad_norm);
+        match group.verdict(part, number, before)? {
+            Part::Done(loss) => Ok((loss, Grads::of_parameters(&self.parameters, sums))),
+            Part::Stopped => Err(Error::interrupted()),
+            Part::NoNumber(value) => Err(self.no_number("loss", number, value)),
+        }
+    }
+
+    /// This rank's share of the loss; its share of the gradients goes out as it becomes known.
+    fn own_part(
+        &self,
+        batches: &[Batch],
+        counted: usize,
+        pass: &dyn Fn(usize) -> Pass,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<f64> {
+        let again = self.options.gradient_checkpointing;
+        let mut sums: Vec<Option<Tensor>> = vec![None; self.parameters.len()];
+        let mut loss = 0.0;
+        let micros: Vec<(usize, &Batch)> = batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0).collect();
+        for (turn, (micro, batch)) in micros.iter().enumerate() {
+            let (pass, last) = (pass(*micro), turn + 1 == micros.len());
+            pass.interrupt.check()?;
+            let share = counts(batch) as f64 / counted as f64;
+            let mean = self.model.gradients_by_block(batch, &pass, again, &mut |place, gradient| {
+                let gradient = (gradient * share)?;
+                let sum = match sums[place].take() {
+                    Some(sum) => (sum + gradient)?,
+                    None => gradient,
+                };
+                if last {
+                    outbox.put(place, sum)
+                } else {
+                    sums[place] = Some(sum);
+                    Ok(())
+                }
+            })?;
+            loss += share * f64::from(mean.to_scalar::<f32>()?);
+        }
+        // What the last micro-batch did not reach, but one before it did.
+        for (place, sum) in sums.into_iter().enumerate() {
+            if let Some(sum) = sum {
+                outbox.put(place, sum)?;
+            }
+        }
+        Ok(loss)
+    }
+}

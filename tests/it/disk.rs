@@ -1,0 +1,117 @@
+//! Disks that are full, folders that cannot be written: what is said, and what is left.
+
+#![cfg(unix)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(tempfile::tempdir().expect("a folder"));
+        std::fs::create_dir(bench.path("midi")).expect("made");
+        let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
+        let made = bench.run(Command::new(etude()).args(["-e", script, "midi"]));
+        assert!(made.status.success(), "{}", err(&made));
+        let shape = "hidden_size: 16\nnum_hidden_layers: 1\nnum_attention_heads: 2\nintermediate_size: 32\n";
+        std::fs::write(bench.path("tiny.yaml"), shape).expect("written");
+        let recipe = "base_model: tiny.yaml\nr: 2\nmax_seq_len: 24\nbatch_size: 2\nval: 0.3\nschedule_steps: 6\ncheckpoint_every: 1\n";
+        std::fs::write(bench.path("recipe.yaml"), recipe).expect("written");
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, command: &mut Command) -> Output {
+        command.current_dir(self.0.path()).stdin(Stdio::null()).output().expect("it runs")
+    }
+
+    /// `etude train` after some words of the shell.
+    fn train(&self, before: &str, args: &str) -> Output {
+        self.run(Command::new("sh").args(["-c", &format!("{before} exec {} --threads 1 train {args}", etude())]))
+    }
+
+    /// The same where mounts are our own; `None` where the system lets nobody have such a place.
+    fn in_own_mounts(&self, before: &str, args: &str) -> Option<Output> {
+        let own = |script: &str| {
+            let mut command = Command::new("unshare");
+            command.args(["--map-root-user", "--mount", "sh", "-c", script]);
+            command.current_dir(self.0.path()).stdin(Stdio::null()).output()
+        };
+        let able = own("mount -t tmpfs -o size=64k none midi").is_ok_and(|output| output.status.success());
+        able.then(|| {
+            own(&format!("{before} {} --threads 1 train {args}; code=$?; ls -A run >&2; exit $code", etude()))
+                .expect("it ran before")
+        })
+    }
+}
+
+fn etude() -> &'static str {
+    env!("CARGO_BIN_EXE_etude")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn losses(run: &Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).expect("lines");
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line"));
+    lines.filter_map(|line| line.get("loss")?.as_f64()).collect()
+}
+
+const BEGIN: &str = "--config recipe.yaml --data_dir midi";
+
+/// Files may not grow: the shell's limit counts blocks of 512 bytes, and the signal that goes with it is ignored.
+const FULL: &str = "trap '' XFSZ; ulimit -f 6;";
+
+#[test]
+fn a_checkpoint_that_finds_no_room_is_told_and_the_one_before_stays_whole() {
+    let bench = Bench::new();
+    let whole = bench.train("", &format!("{BEGIN} --output_dir whole --max_steps 6"));
+    assert!(whole.status.success(), "{}", err(&whole));
+    let first = bench.train("", &format!("{BEGIN} --output_dir run --max_steps 2"));
+    assert!(first.status.success(), "{}", err(&first));
+
+    let full = bench.train(FULL, "--resume --output_dir run --max_steps 6");
+    assert_eq!(full.status.code(), Some(1), "{}", err(&full));
+    let words = err(&full);
+    assert!(words.contains("saving run/checkpoint-3: cannot write"), "{words}");
+    assert!(words.contains("make room") && words.contains("checkpoint-2 is whole"), "{words}");
+    let left: Vec<String> = std::fs::read_dir(bench.path("run"))
+        .expect("listed")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert!(!left.iter().any(|name| name.starts_with('.') || name == "checkpoint-3"), "{left:?}");
+
+    let rest = bench.train("", "--resume --output_dir run --max_steps 6");
+    assert!(rest.status.success(), "{}", err(&rest));
+    assert_eq!(losses(&bench.path("run")), losses(&bench.path("whole")), "nothing was lost");
+}
+
+#[test]
+fn a_small_disk_and_one_that_is_read_only_are_told_by_name() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("run")).expect("made");
+    let small = "mount -t tmpfs -o size=96k none run || exit 99;";
+    let Some(full) = bench.in_own_mounts(small, &format!("{BEGIN} --output_dir run --max_steps 6")) else {
+        eprintln!("left out: mounts of one's own (unshare) are not allowed here");
+        return;
+    };
+    let words = err(&full);
+    assert_eq!(full.status.code(), Some(1), "{words}");
+    assert!(words.contains("saving run/checkpoint-1: cannot write") && words.contains("No space left"), "{words}");
+    assert!(words.contains("make room"), "{words}");
+    assert!(!words.lines().any(|line| line.starts_with(".writing-")), "half a checkpoint is left: {words}");
+
+    let still = "mount -t tmpfs -o ro none run || exit 99;";
+    let read_only =
+        bench.in_own_mounts(still, &format!("{BEGIN} --output_dir run --max_steps 6")).expect("it could before");
+    let words = err(&read_only);
+    assert_eq!(read_only.status.code(), Some(1), "{words}");
+    assert!(words.contains("cannot write run/settings.yaml: Read-only"), "{words}");
+    assert!(words.contains("name another folder"), "{words}");
+}
