@@ -183,8 +183,8 @@ mod tests {
         let block: [[u32; 16]; 16] = std::array::from_fn(|i| std::array::from_fn(|j| (100 * i + j) as u32));
         // SAFETY: asked just now; arrays of 16 registers and of 16 × 16 lanes are the same bits.
         let back = unsafe {
-            let registers = std::mem::transmute::<[[u32; 16]; 16], [__m512i; 16]>(block);
-            std::mem::transmute::<[__m512i; 16], [[u32; 16]; 16]>(turned(registers))
+            let turned = turned(std::mem::transmute::<[[u32; 16]; 16], [__m512i; 16]>(block));
+            std::mem::transmute::<[__m512i; 16], [[u32; 16]; 16]>(turned)
         };
         for (i, row) in back.iter().enumerate() {
             for (j, lane) in row.iter().enumerate() {
