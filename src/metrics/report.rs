@@ -86,7 +86,7 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
         return Err(Error::mistake(format!("the model knows {knows} tokens, the tokenizer has {says}"))
             .with_hint("measure it with the tokenizer it was trained with"));
     }
-    let pass = Pass { dropout_seed: None, interrupt: progress.interrupt().clone() };
+    let pass = Pass { interrupt: progress.interrupt().clone(), ..Pass::default() };
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
     let words = Words::new(tokenizer);

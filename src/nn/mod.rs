@@ -9,12 +9,14 @@ mod init;
 mod lora;
 mod model;
 pub mod ops;
+mod precision;
 pub mod quant;
 mod weights;
 
 pub use cache::Cache;
 pub use config::ModelConfig;
-pub use device::device;
+pub use device::{device, free_memory};
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
+pub use precision::Precision;
 pub use weights::Dtype;

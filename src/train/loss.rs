@@ -16,7 +16,7 @@ pub fn held_out_loss(
     batches: Option<usize>,
     progress: &Progress,
 ) -> Result<f64> {
-    let pass = Pass { dropout_seed: None, interrupt: progress.interrupt().clone() };
+    let pass = Pass { interrupt: progress.interrupt().clone(), ..Pass::default() };
     let rows = rows.max(1);
     let batches = split.len().div_ceil(rows).min(batches.unwrap_or(usize::MAX));
     let mut task = progress.task("measuring", Some(batches as u64), "batches");

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Parameter, Pass};
+use crate::nn::{self, Model, Parameter, Pass};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::counts;
-use crate::train::{AdamW, BatchSize, Grads, MixedPrecision, Schedule, TrainOptions, health, held_out_loss, room};
+use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, held_out_loss, room};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -73,9 +73,7 @@ impl Trainer {
         if options.batch_size == BatchSize::Auto {
             notes.push(divide(&model, &mut options, optimizer.memory(), data.train.width())?);
         }
-        if options.mixed_precision != MixedPrecision::No && model.device().is_cpu() {
-            notes.push("mixed_precision: products stay f32, which is exact and on a CPU faster".into());
-        }
+        notes.extend(options.mixed_precision.note(model.device()).map(String::from));
         let order = data.train.batches(options.rows(), options.seed, None);
         let ema = (options.ema > 0.0).then(|| Ema::new(options.ema, &parameters)).transpose()?;
         let (plan, fingerprint) = (options.plan(), OnceLock::new());
@@ -198,23 +196,28 @@ impl Trainer {
     /// The loss of a step and its gradients.
     fn gradients(&mut self, number: u64, batches: &[Batch], progress: &Progress) -> Result<(f64, Grads)> {
         let counted: usize = batches.iter().map(counts).sum();
-        let (mut loss, mut grads) = (0.0, None::<Grads>);
+        let (mut loss, mut grads, mut means) = (0.0, None::<Grads>, Vec::new());
         for (micro, batch) in batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0) {
             progress.check()?;
             let seed = dropout_seed(self.options.seed, number, micro as u64);
-            let pass = Pass { dropout_seed: Some(seed), interrupt: progress.interrupt().clone() };
+            let precision = self.options.mixed_precision.on(self.model.device());
+            let pass = Pass { dropout_seed: Some(seed), precision, interrupt: progress.interrupt().clone() };
             let share = counts(batch) as f64 / counted as f64;
             let (mean, back) = self.way_back(batch, &pass)?;
-            let value = f64::from(mean.to_scalar::<f32>()?);
-            if !value.is_finite() {
-                return Err(self.no_number("loss", number, value));
-            }
-            loss += share * value;
+            means.push((share, mean.detach()));
             let part = back.gradients(mean, share, &self.parameters)?;
             grads = Some(match grads {
                 Some(sum) => sum.add(&part)?,
                 None => part,
             });
+        }
+        // Read when all has been asked for, so that a GPU is waited for once.
+        for (share, mean) in means {
+            let value = f64::from(mean.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return Err(self.no_number("loss", number, value));
+            }
+            loss += share * value;
         }
         let grads =
             grads.ok_or_else(|| Error::mistake(format!("the batches of step {number} hold nothing to learn")))?;
@@ -259,7 +262,8 @@ impl Back {
 /// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so.
 fn divide(model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
     let whole = options.global_batch_size;
-    let (rows, why) = match room::free_memory().filter(|_| model.device().is_cpu()) {
+    let free = if model.device().is_cpu() { room::free_memory() } else { nn::free_memory(model.device()) };
+    let (rows, why) = match free {
         Some(free) => {
             let free_gib = free as f64 / f64::from(1 << 30);
             (room::rows_that_fit(model, options, moments, width, free)?, format!("{free_gib:.1} GiB are free"))

@@ -9,19 +9,23 @@ mod adamw;
 mod attention;
 pub(in crate::nn) mod cpu;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+pub(in crate::nn) mod cuda;
 mod embedding;
 mod linear;
 mod rms_norm;
 mod rope;
 mod swiglu;
 #[cfg(test)]
-mod twin;
+pub(in crate::nn) mod twin;
 
-pub use adamw::{AdamWStep, adamw_step, square_norm};
+pub use adamw::{
+    AdamWStep, DeviceMoments, DeviceMoments8, EightBitMaps, EightBitStep, adamw_step, square_norm, square_norms,
+};
 pub use attention::{AttentionShape, attention};
 pub use cross_entropy::cross_entropy;
 pub use embedding::embedding;
-pub use linear::{Adapter, Frozen, linear, lora_linear};
+pub use linear::{Adapter, Frozen, linear, linear_in, lora_linear, lora_linear_in};
 pub use rms_norm::rms_norm;
 pub use rope::rope;
 pub use swiglu::swiglu;

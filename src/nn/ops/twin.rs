@@ -1,5 +1,6 @@
 //! What every op is held to in its tests: equal to a naive twin, forward and backward, on contiguous tensors and on
 //! views; gradients that agree with finite differences; the same bits on any number of threads; a stop that is obeyed.
+//! On a GPU the op is held to the same twin, which stays on the CPU, and to the same bits when it runs again.
 
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
@@ -19,14 +20,50 @@ pub(super) fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The output of `op`, and the gradients of its sum weighted by fixed random numbers.
+/// A test with one body for both devices: `fn name(device)` becomes `name::on_the_cpu`, and with the feature `cuda`
+/// `name::on_a_gpu`, which is left out unless asked for (CONTRIBUTING.md has the command).
+macro_rules! on_both_devices {
+    ($(fn $name:ident($device:ident) $body:block)+) => {
+        $(mod $name {
+            use super::*;
+
+            fn body($device: &candle_core::Device) $body
+
+            #[test]
+            fn on_the_cpu() {
+                body(&candle_core::Device::Cpu);
+            }
+
+            #[cfg(feature = "cuda")]
+            #[test]
+            #[ignore = "needs a GPU"]
+            fn on_a_gpu() {
+                body(&crate::nn::ops::twin::gpu());
+            }
+        })+
+    };
+}
+pub(super) use on_both_devices;
+
+/// The first GPU.
+#[cfg(feature = "cuda")]
+pub(in crate::nn) fn gpu() -> Device {
+    crate::nn::device("cuda").unwrap_or_else(|e| panic!("this test was asked for and needs a GPU: {e}"))
+}
+
+/// A copy on the CPU.
+pub(in crate::nn) fn to_cpu(x: &Tensor) -> Tensor {
+    x.to_device(&Device::Cpu).unwrap()
+}
+
+/// The output of `op`, and the gradients of its sum weighted by fixed random numbers; all of them on the CPU.
 fn run(vars: &[Var], view: bool, op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
     let inputs: Vec<Tensor> = vars.iter().map(|v| if view { turned(v) } else { v.as_tensor().clone() }).collect();
-    let y = op(&inputs).unwrap();
+    let y = to_cpu(&op(&inputs).unwrap()); // the gradient finds its way back to a GPU
     let weights = random(y.dims(), 99);
     let mut grads = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
-    let grad = |v: &Var| grads.remove(v).unwrap_or_else(|| panic!("a parameter of {:?} got no gradient", v.dims()));
-    let gradients: Vec<Tensor> = vars.iter().map(grad).collect();
+    let mut grad = |v: &Var| grads.remove(v).unwrap_or_else(|| panic!("a parameter of {:?} got no gradient", v.dims()));
+    let gradients: Vec<Tensor> = vars.iter().map(|v| to_cpu(&grad(v))).collect();
     [y].into_iter().chain(gradients).collect()
 }
 
@@ -35,13 +72,49 @@ fn turned(x: &Tensor) -> Tensor {
     if x.rank() < 2 { x.clone() } else { x.transpose(x.rank() - 2, x.rank() - 1).unwrap() }
 }
 
-pub(super) fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f32) {
+pub(in crate::nn) fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f32) {
     assert_eq!(a.dims(), b.dims(), "{what}");
     let (a, b) = (values(a), values(b));
     let scale = b.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
     for (i, (x, y)) in a.iter().zip(&b).enumerate() {
         assert!((x - y).abs() <= tolerance * scale, "{what}: value {i} is {x}, the twin says {y} (scale {scale})");
     }
+}
+
+/// As [`hold`], on a device: the inputs come on the CPU, `fast` gets them there, `slow` does not.
+pub(super) fn hold_on(
+    device: &Device,
+    what: &str,
+    inputs: &[Tensor],
+    fast: impl Fn(&[Tensor], &Interrupt) -> Result<Tensor> + Sync,
+    slow: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
+) {
+    if device.is_cpu() {
+        return hold(what, inputs, fast, slow);
+    }
+    let quiet = Interrupt::new();
+    let go = |x: &[Tensor]| fast(x, &quiet);
+    for view in [false, true] {
+        let store = |x: &Tensor| if view { turned(x).contiguous().unwrap() } else { x.clone() };
+        let here: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&store(x)).unwrap()).collect();
+        let there: Vec<Var> = here.iter().map(|v| Var::from_tensor(&v.to_device(device).unwrap()).unwrap()).collect();
+        let truth = run(&here, view, &|x| Ok(slow(x)?));
+        let once = run(&there, view, &go);
+        for (i, (a, b)) in once.iter().zip(&truth).enumerate() {
+            // Multiply-adds are fused there and sums run in another order.
+            close(&format!("{what} on a GPU, view {view}, {}", part(i)), a, b, 1e-4);
+        }
+        for (a, b) in run(&there, view, &go).iter().zip(&once) {
+            assert_eq!(values(a), values(b), "{what}: another run gives other bits");
+        }
+    }
+    let inputs: Vec<Tensor> = inputs.iter().map(|x| x.to_device(device).unwrap()).collect();
+    stops(what, &inputs, &fast);
+}
+
+/// What stands at place `i` of a result of [`run`].
+fn part(i: usize) -> String {
+    if i == 0 { "output".into() } else { format!("gradient of input {}", i - 1) }
 }
 
 /// Holds `fast` to `slow` and to all the rest.
@@ -63,8 +136,7 @@ pub(super) fn hold(
         };
         let two = on(2);
         for (i, (a, b)) in two.iter().zip(&truth).enumerate() {
-            let part = if i == 0 { "output".into() } else { format!("gradient of input {}", i - 1) };
-            close(&format!("{what}, view {view}, {part}"), a, b, 2e-5);
+            close(&format!("{what}, view {view}, {}", part(i)), a, b, 2e-5);
         }
         for (a, b) in on(1).iter().zip(&two).chain(on(3).iter().zip(&two)) {
             assert_eq!(values(a), values(b), "{what}: the number of threads shows");
@@ -101,7 +173,7 @@ fn finite_differences(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor]) -> R
 fn stops(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor], &Interrupt) -> Result<Tensor>) {
     let interrupt = Interrupt::new();
     let vars: Vec<Tensor> = inputs.iter().map(|x| Var::from_tensor(x).unwrap().into_inner()).collect();
-    let y = op(&vars, &interrupt).unwrap().sum_all().unwrap();
+    let y = to_cpu(&op(&vars, &interrupt).unwrap()).sum_all().unwrap();
     interrupt.trigger();
     assert!(op(&vars, &interrupt).is_err_and(|e| e.is_interrupted()), "{what}: forward went on");
     let backward = y.backward().map_err(crate::error::Error::from);

@@ -341,7 +341,7 @@ fn passes(model: &mut Members<Model>) {
 }
 
 fn pass(studio: &Studio, dropout_seed: Option<u64>) -> Pass {
-    Pass { dropout_seed, interrupt: studio.progress().interrupt().clone() }
+    Pass { dropout_seed, interrupt: studio.progress().interrupt().clone(), ..Pass::default() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The number format of products.
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
+
+use crate::nn::Precision;
 
 /// What `mixed_precision` asks for. Weights that train and their moments are f32 in every case.
 ///
@@ -17,4 +20,25 @@ pub enum MixedPrecision {
     /// Products in half precision.
     #[serde(alias = "fp16")]
     F16,
+}
+
+impl MixedPrecision {
+    /// What it comes to on a device.
+    pub(crate) fn on(self, device: &Device) -> Precision {
+        match self {
+            Self::No => Precision::F32,
+            Self::Bf16 | Self::F16 if device.is_cpu() => Precision::F32,
+            Self::Bf16 | Self::F16 => Precision::Bf16,
+        }
+    }
+
+    /// What there is to say about that, when it is not what was asked for.
+    pub(crate) fn note(self, device: &Device) -> Option<&'static str> {
+        match self {
+            Self::No => None,
+            _ if device.is_cpu() => Some("mixed_precision: products stay f32, which is exact and on a CPU faster"),
+            Self::Bf16 => None,
+            Self::F16 => Some("mixed_precision: products are bf16, as fast as f16, and gradients need no scaling"),
+        }
+    }
 }

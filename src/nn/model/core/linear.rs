@@ -51,7 +51,9 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor, run: &Run) -> Result<Tensor> {
         let interrupt = run.interrupt();
         let frozen = match (&self.matrix, &self.adapter) {
-            (Matrix::Dense(weight), None) => return ops::linear(x, &weight.tensor(run.tracked), interrupt),
+            (Matrix::Dense(weight), None) => {
+                return ops::linear_in(run.precision(), x, &weight.tensor(run.tracked), interrupt);
+            }
             (Matrix::Dense(weight), Some(_)) => Frozen::Dense(weight.detached()),
             (Matrix::Nf4(codes), _) => Frozen::Nf4(codes.clone()),
         };
@@ -61,7 +63,7 @@ impl Linear {
             scale: lora.scale,
             dropout: run.dropout(&self.name, lora.dropout),
         });
-        ops::lora_linear(x, &frozen, adapter.as_ref(), interrupt)
+        ops::lora_linear_in(run.precision(), x, &frozen, adapter.as_ref(), interrupt)
     }
 
     /// The last part of the name, as adapters' `target_modules` has it: "q_proj".

@@ -132,7 +132,7 @@ impl Transformer {
     fn logits(&self, x: &Tensor, run: &Run) -> Result<Tensor> {
         let x = self.norm.forward(x, run)?;
         match &self.head {
-            Head::Tied => ops::linear(&x, &self.embedding.tensor(run.tracked), run.interrupt()),
+            Head::Tied => ops::linear_in(run.precision(), &x, &self.embedding.tensor(run.tracked), run.interrupt()),
             Head::Free(linear) => linear.forward(&x, run),
         }
     }

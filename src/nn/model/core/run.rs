@@ -1,6 +1,7 @@
 //! One way through the model: whether gradients follow, what is dropped, who may stop it.
 
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::init::name_hash;
 use crate::nn::model::Pass;
 
@@ -26,6 +27,11 @@ impl<'a> Run<'a> {
     /// Who may stop it.
     pub(crate) fn interrupt(&self) -> &'a Interrupt {
         &self.pass.interrupt
+    }
+
+    /// What the factors of products are rounded to.
+    pub(crate) fn precision(&self) -> Precision {
+        self.pass.precision
     }
 
     /// What the layer called `layer` drops: each has a seed of its own, drawn from the seed of the pass.

@@ -8,6 +8,8 @@
 //! ```
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +55,10 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &
             "causal attention wants at least as many keys as queries, not {} and {}",
             sizes.keys, sizes.time
         )));
+    }
+    #[cfg(feature = "cuda")]
+    if q.device().is_cuda() {
+        return cuda::attention([&q, &k, &v], &sizes, i);
     }
     Ok(q.apply_op3(&k, &v, Attention { sizes, sums: OnceLock::new(), interrupt: i.clone() })?)
 }

@@ -9,6 +9,8 @@
 //! The mask of `drop` is a function of the seed and the place, so backward draws it again instead of keeping it.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dropout;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use self::dropout::Dropout;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
 
@@ -65,9 +68,22 @@ pub struct Adapter {
 /// # Errors
 /// Shapes that do not fit each other, or a stop.
 pub fn linear(x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    linear_in(Precision::F32, x, w, interrupt)
+}
+
+/// As [`linear`], with factors of a precision.
+///
+/// # Errors
+/// As [`linear`].
+pub fn linear_in(precision: Precision, x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let (x, w) = (input(x, "linear")?, input(w, "linear")?);
     fits(&x, w.dims2()?)?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::linear(&x, &w, &cuda::How { precision, interrupt: interrupt.clone() });
+    }
+    let _ = precision; // the CPU's products are f32
     Ok(x.apply_op2(&w, Linear { interrupt: interrupt.clone() })?)
 }
 
@@ -77,7 +93,22 @@ pub fn linear(x: &Tensor, w: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
 /// # Errors
 /// Shapes that do not fit each other, a dropout outside of 0..1, or a stop.
 pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt: &Interrupt) -> Result<Tensor> {
+    lora_linear_in(Precision::F32, x, w, adapter, interrupt)
+}
+
+/// As [`lora_linear`], with factors of a precision.
+///
+/// # Errors
+/// As [`lora_linear`].
+pub fn lora_linear_in(
+    precision: Precision,
+    x: &Tensor,
+    w: &Frozen,
+    adapter: Option<&Adapter>,
+    interrupt: &Interrupt,
+) -> Result<Tensor> {
     interrupt.check()?;
+    let _ = precision; // the CPU's products are f32
     let x = input(x, "lora_linear")?;
     let (out, wide) = w.shape()?;
     fits(&x, (out, wide))?;
@@ -85,6 +116,12 @@ pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt:
         Frozen::Dense(w) => Frozen::Dense(input(&w.detach(), "lora_linear")?),
         Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
     };
+    #[cfg(feature = "cuda")]
+    let how = cuda::How { precision, interrupt: interrupt.clone() };
+    #[cfg(feature = "cuda")]
+    if let (None, true) = (adapter, x.device().is_cuda()) {
+        return cuda::frozen_linear(&x, weight, &how);
+    }
     let frozen = FrozenLinear { weight, shape: (out, wide), interrupt: interrupt.clone() };
     let Some(adapter) = adapter else { return Ok(x.apply_op1(frozen)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
@@ -100,6 +137,11 @@ pub fn lora_linear(x: &Tensor, w: &Frozen, adapter: Option<&Adapter>, interrupt:
         Some((share, seed)) => Dropout::new(share, seed)?,
         None => None,
     };
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let scale = adapter.scale as f32;
+        return cuda::lora_linear(&x, frozen.weight, cuda::Adapted { a, b, scale, dropout }, &how);
+    }
     Ok(x.apply_op3(&a, &b, LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout })?)
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Sizes {
     pub(super) heads: usize,
     pub(super) kv_heads: usize,
     pub(super) dim: usize,
-    causal: bool,
-    scale: f32,
+    pub(super) causal: bool,
+    pub(super) scale: f32,
 }
 
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim).
