@@ -76,7 +76,7 @@ pub fn square_norms(tensors: &[&Tensor]) -> Result<f64> {
     }
     let mut sum = 0.0;
     for x in &tensors {
-        sum += cpu::square_norm(&*floats(x)?);
+        sum += cpu::square_norm(&floats(x)?);
     }
     Ok(sum)
 }
