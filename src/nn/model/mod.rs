@@ -5,7 +5,8 @@ pub(crate) mod core;
 mod families;
 mod forward;
 mod fresh;
-#[cfg(all(test, feature = "cuda"))]
+#[cfg(test)]
+#[cfg(feature = "cuda")]
 mod gpu_tests;
 mod pass;
 mod table;
