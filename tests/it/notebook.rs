@@ -326,8 +326,8 @@ async fn no_kernel_outlives_the_process_that_started_it() {
     let kernel = command(&info, folder.path());
     let mut call: Vec<String> = vec![kernel.get_program().to_string_lossy().into_owned()];
     call.extend(kernel.get_args().map(|a| format!("'{}'", a.to_string_lossy())));
-    // The shell is the server that dies; it stays until the kernel stands.
-    let script = format!("{} >/dev/null 2>&1 & echo $!; sleep 600", call.join(" "));
+    // The shell is the server that dies; it becomes the sleep, or that would live on and hold the output of the tests.
+    let script = format!("{} >/dev/null 2>&1 & echo $!; exec sleep 600", call.join(" "));
     let mut server = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().expect("a shell");
     let mut line = String::new();
     let mut out = std::io::BufReader::new(server.stdout.take().expect("a pipe"));

@@ -263,6 +263,7 @@ def dead(folder, server):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     has = lambda name: importlib.util.find_spec(name) is not None
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -83,12 +83,17 @@ for_each_isa! {
                 *normal = x - mean;
             }
             let r = 1.0 / (dot(&normal, &normal) / n as f32 + eps).sqrt();
-            for ((((g, normal), w), dy), (dw, db)) in
-                dx.iter_mut().zip(&mut normal).zip(w).zip(dy).zip(dw.iter_mut().zip(&mut *db))
-            {
+            // One output a loop: the compiler does not prove more of them apart.
+            for normal in &mut normal {
                 *normal *= r;
+            }
+            for ((g, w), dy) in dx.iter_mut().zip(w).zip(dy) {
                 *g = w * dy;
-                *dw += dy * *normal;
+            }
+            for ((dw, normal), dy) in dw.iter_mut().zip(&normal).zip(dy) {
+                *dw += dy * normal;
+            }
+            for (db, dy) in db.iter_mut().zip(dy) {
                 *db += dy;
             }
             let (shift, pull) = (sum(dx) / n as f32, dot(dx, &normal) / n as f32);

@@ -169,7 +169,7 @@ unsafe fn backward_task(
                 sums: &sums,
                 deltas: &deltas,
                 bias: bias.map(|bias| (bias, block.bias_at(s))),
-                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s) }),
+                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s), kernels: kernels() }),
                 kernels: kernels(),
             };
             let dq = room.dq.zeros(s.dim * WIDE);
@@ -251,7 +251,7 @@ impl Given<'_> {
         for strip in block.keys.clone().step_by(KEYS).flat_map(|first| block.strips(first)) {
             self.scores(&strip, self.k, self.turned_q, p);
             if let Some(relative) = self.relative {
-                relative.add_scores(self.kernels, &strip, (self.turned_q, self.dim), straight, p);
+                relative.add_scores(&strip, (self.turned_q, self.dim), straight, p);
             }
             if let Some(how) = strip.adjust(self.bias) {
                 (self.kernels.adjust)(&mut p[strip.span()], strip.groups, how);
@@ -264,7 +264,7 @@ impl Given<'_> {
             }
             if let Some(relative) = self.relative {
                 let (q, found) = ((self.q, self.dim, block.n), (&mut *sums.dq, &mut *sums.drelative));
-                relative.add_gradients(self.kernels, &strip, q, ds, straight, found);
+                relative.add_gradients(&strip, q, ds, straight, found);
             }
             (self.kernels.product)(Product {
                 rows: self.dim,

@@ -74,7 +74,7 @@ unsafe fn forward_task(
                 v,
                 q,
                 bias: bias.map(|bias| (bias, block.bias_at(s))),
-                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s) }),
+                relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s), kernels: kernels() }),
                 kernels: kernels(),
             };
             let o = room.out.zeros(s.dim * WIDE);
@@ -159,7 +159,7 @@ impl Given<'_> {
             add: false,
         });
         if let Some(relative) = self.relative {
-            relative.add_scores(self.kernels, strip, (self.q, self.dim), straight, scores);
+            relative.add_scores(strip, (self.q, self.dim), straight, scores);
         }
         if let Some(how) = strip.adjust(self.bias) {
             (self.kernels.adjust)(&mut scores[strip.span()], strip.groups, how);

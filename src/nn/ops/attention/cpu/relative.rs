@@ -17,6 +17,7 @@ pub(super) const ROWS: usize = KEYS + WIDE - 1;
 pub(super) struct Relative<'a> {
     pub(super) vectors: &'a [f32],
     pub(super) at: usize,
+    pub(super) kernels: &'static Kernels,
 }
 
 /// Vectors there is room for: lanes beyond the last query have some, too.
@@ -45,16 +46,9 @@ impl Relative<'_> {
     }
 
     /// Adds to the scores of a strip; `q` is (dim, WIDE).
-    pub(super) fn add_scores(
-        &self,
-        kernels: &Kernels,
-        strip: &Strip,
-        (q, dim): (&[f32], usize),
-        product: &mut [f32],
-        scores: &mut [f32],
-    ) {
+    pub(super) fn add_scores(&self, strip: &Strip, (q, dim): (&[f32], usize), product: &mut [f32], scores: &mut [f32]) {
         let (first, count) = self.span(strip);
-        (kernels.product)(Product {
+        (self.kernels.product)(Product {
             rows: count,
             depth: dim,
             groups: strip.width(),
@@ -76,7 +70,6 @@ impl Relative<'_> {
     /// slopes of a strip say; `q` is (WIDE, padded dim), the first `n` of them queries.
     pub(super) fn add_gradients(
         &self,
-        kernels: &Kernels,
         strip: &Strip,
         (q, dim, n): (&[f32], usize, usize),
         slopes: &[f32],
@@ -91,7 +84,7 @@ impl Relative<'_> {
                 straight[(r + l) * WIDE + l] = slopes[l];
             }
         }
-        (kernels.product)(Product {
+        (self.kernels.product)(Product {
             rows: dim,
             depth: count,
             groups: strip.width(),
@@ -102,7 +95,7 @@ impl Relative<'_> {
             out_row: WIDE,
             add: true,
         });
-        (kernels.product)(Product {
+        (self.kernels.product)(Product {
             rows: count,
             depth: n - strip.lane(),
             groups: padded / GROUP,

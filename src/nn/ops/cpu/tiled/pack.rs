@@ -182,7 +182,10 @@ mod tests {
         }
         let block: [[u32; 16]; 16] = std::array::from_fn(|i| std::array::from_fn(|j| (100 * i + j) as u32));
         // SAFETY: asked just now; arrays of 16 registers and of 16 × 16 lanes are the same bits.
-        let back: [[u32; 16]; 16] = unsafe { std::mem::transmute(turned(std::mem::transmute(block))) };
+        let back = unsafe {
+            let turned = turned(std::mem::transmute::<[[u32; 16]; 16], [__m512i; 16]>(block));
+            std::mem::transmute::<[__m512i; 16], [[u32; 16]; 16]>(turned)
+        };
         for (i, row) in back.iter().enumerate() {
             for (j, lane) in row.iter().enumerate() {
                 assert_eq!(*lane, (100 * j + i) as u32, "({i}, {j})");
