@@ -9,7 +9,7 @@
 //! Take `i` draws from a stream that depends on the sampler's seed and on `i` alone: asking for more takes does not
 //! change the first.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::generate::conditioning::Plan;
@@ -137,7 +137,7 @@ impl Generator {
         let from = if self.use_cache { self.cache.len() } else { 0 };
         let fresh: Vec<u32> = self.takes.iter().flat_map(|take| &take.context[from..]).copied().collect();
         let shape = (self.takes.len(), self.takes[0].context.len() - from);
-        let fresh = Tensor::from_vec(fresh, shape, self.model.device())?; // (takes, new)
+        let fresh = Tensor::from_vec(fresh, shape, &Device::Cpu)?; // (takes, new)
         let logits = if self.use_cache {
             self.model.step(&fresh, &mut self.cache, &self.pass)? // (takes, vocabulary)
         } else {

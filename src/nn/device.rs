@@ -23,6 +23,16 @@ pub fn device(name: &str) -> Result<Device> {
     }
 }
 
+/// Bytes that are free on a GPU; `None` for the CPU, and where the driver does not say.
+pub fn free_memory(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(gpu) = device {
+        return gpu.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64);
+    }
+    let _ = device;
+    None
+}
+
 #[cfg(not(feature = "cuda"))]
 fn gpu(_number: usize) -> Result<Device> {
     Err(Error::mistake("this etude is built without GPU support").with_hint(
@@ -33,15 +43,7 @@ fn gpu(_number: usize) -> Result<Device> {
 
 #[cfg(feature = "cuda")]
 fn gpu(number: usize) -> Result<Device> {
-    // A build that loads CUDA when it is first asked panics where the driver's library is missing.
-    let device = std::panic::catch_unwind(|| Device::new_cuda(number));
-    match device {
-        Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(Error::mistake(format!("cannot use cuda:{number}: {error}"))
-            .with_hint("nvidia-smi lists the GPUs there are")),
-        Err(_) => Err(Error::mistake("no NVIDIA driver: its library libcuda is missing")
-            .with_hint("install the driver, or use device(\"cpu\")")),
-    }
+    crate::nn::ops::cuda::open(number)
 }
 
 #[cfg(test)]

@@ -25,7 +25,14 @@ fn is_stop(error: &Candle) -> bool {
 
 impl From<Candle> for Error {
     fn from(error: Candle) -> Self {
-        if is_stop(&error) { Self::interrupted() } else { Self::internal(error) }
+        if is_stop(&error) {
+            return Self::interrupted();
+        }
+        #[cfg(feature = "cuda")]
+        if let Some(known) = crate::nn::ops::cuda::remedy(&error) {
+            return known;
+        }
+        Self::internal(error)
     }
 }
 

@@ -16,7 +16,7 @@ mod weights;
 
 pub use cache::Cache;
 pub use config::ModelConfig;
-pub use device::device;
+pub use device::{device, free_memory};
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
 pub use precision::Precision;

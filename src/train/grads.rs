@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::ops::square_norm;
+use crate::nn::ops::square_norms;
 use crate::nn::{Model, Parameter, Pass, Tape};
 
 /// One tensor for each trainable parameter, in their order.
@@ -86,8 +86,9 @@ impl Grads {
     /// # Errors
     /// Only when the device fails.
     pub fn norm(&self) -> Result<f64> {
-        let squares = self.entries.iter().map(|(_, gradient)| sum_of_squares(gradient));
-        Ok(squares.sum::<Result<f64>>()?.sqrt())
+        let gradients = self.entries.iter().map(|(_, gradient)| Ok(gradient.to_dtype(DType::F32)?));
+        let gradients = gradients.collect::<Result<Vec<_>>>()?;
+        Ok(square_norms(&gradients.iter().collect::<Vec<_>>())?.sqrt())
     }
 
     /// Scaled by `min(1, max_norm / (norm + 1e-6))`, so that the norm is at most `max_norm`.
@@ -154,13 +155,6 @@ impl Grads {
 
 fn another_model(differ: &str) -> Error {
     Error::mistake(format!("these are gradients of two different models: {differ}"))
-}
-
-fn sum_of_squares(tensor: &Tensor) -> Result<f64> {
-    if tensor.device().is_cpu() && tensor.dtype() == DType::F32 {
-        return square_norm(tensor);
-    }
-    Ok(f64::from(tensor.to_dtype(DType::F32)?.sqr()?.sum_all()?.to_scalar::<f32>()?))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Parameter, Pass, Precision, Tape};
+use crate::nn::{self, Model, Parameter, Pass, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::{counts, held_out_loss_of};
@@ -100,10 +100,7 @@ impl Trainer {
                 "rows of {wide} tokens are taken as {parts} of {width}: the model reads no more at once"
             ));
         }
-        let asked = options.mixed_precision.precision();
-        if asked != Precision::F32 && asked.on_this_cpu() == Precision::F32 && model.device().is_cpu() {
-            notes.push("mixed_precision: products stay f32, which is exact and on this CPU as fast".into());
-        }
+        notes.extend(options.mixed_precision.note(model.device()).map(String::from));
         let order = data.train.batches(options.rows(), options.seed, None);
         let ema = (options.ema > 0.0).then(|| Ema::new(options.ema, &parameters)).transpose()?;
         let plan = options.plan();
@@ -238,7 +235,7 @@ impl Trainer {
     /// The loss of a step and its gradients.
     fn gradients(&mut self, number: u64, batches: &[Batch], progress: &Progress) -> Result<(f64, Grads)> {
         let counted: usize = batches.iter().map(counts).sum();
-        let (mut loss, mut grads) = (0.0, None::<Grads>);
+        let (mut loss, mut grads, mut means) = (0.0, None::<Grads>, Vec::new());
         for (micro, batch) in batches.iter().enumerate().filter(|(_, batch)| counts(batch) > 0) {
             progress.check()?;
             let seed = dropout_seed(self.options.seed, number, micro as u64);
@@ -246,16 +243,20 @@ impl Trainer {
             let pass = Pass { dropout_seed: Some(seed), precision, interrupt: progress.interrupt().clone() };
             let share = counts(batch) as f64 / counted as f64;
             let (mean, back) = self.way_back(batch, &pass)?;
-            let value = f64::from(mean.to_scalar::<f32>()?);
-            if !value.is_finite() {
-                return Err(self.no_number("loss", number, value));
-            }
-            loss += share * value;
+            means.push((share, mean.detach()));
             let part = back.gradients(mean, share, &self.parameters)?;
             grads = Some(match grads {
                 Some(sum) => sum.add(&part)?,
                 None => part,
             });
+        }
+        // Read when all has been asked for, so that a GPU is waited for once.
+        for (share, mean) in means {
+            let value = f64::from(mean.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return Err(self.no_number("loss", number, value));
+            }
+            loss += share * value;
         }
         let grads = grads.ok_or_else(|| nothing_to_learn(number))?;
         Ok((loss, grads))
@@ -308,7 +309,7 @@ impl Back {
 }
 
 /// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so. Ranks share the rows of
-/// a step, and the memory of their machine; the one that has least decides.
+/// a step; the one that has least memory decides.
 fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
     let (whole, ranks) = (options.global_batch_size, group.world_size());
     if !whole.is_multiple_of(ranks) {
@@ -316,9 +317,13 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
             .with_hint(format!("take a multiple of {ranks}: {}", whole.next_multiple_of(ranks))));
     }
     let share = TrainOptions { global_batch_size: whole / ranks, ..options.clone() };
-    let (fits, why) = match room::free_memory().filter(|_| model.device().is_cpu()) {
+    // The ranks of a machine share its memory; each has a GPU of its own.
+    let free = match model.device() {
+        device if device.is_cpu() => room::free_memory().map(|free| free / group.local_size() as u64),
+        device => nn::free_memory(device),
+    };
+    let (fits, why) = match free {
         Some(free) => {
-            let free = free / group.local_size() as u64;
             let free_gib = free as f64 / f64::from(1 << 30);
             (room::rows_that_fit(model, &share, moments, width, free)?, format!("{free_gib:.1} GiB are free"))
         }

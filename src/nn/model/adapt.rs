@@ -123,8 +123,7 @@ impl Change for Quantize {
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
         let Matrix::Dense(weight) = &linear.matrix else { return Ok(linear.clone()) };
-        let values = weight.detached().flatten_all()?.to_vec1::<f32>()?;
-        let matrix = Matrix::Nf4(Arc::new(Nf4::quantize(&values, linear.shape)));
+        let matrix = Matrix::Nf4(Arc::new(Nf4::of(&weight.detached())?));
         Ok(Linear { matrix, ..linear.clone() })
     }
 

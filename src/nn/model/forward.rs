@@ -162,9 +162,10 @@ impl Model {
             Error::mistake(format!("ids have the shape {:?}", tokens.dims())).with_hint("it must be (batch, time)")
         })?;
         self.check_length(rows, said, new)?;
-        let tokens = tokens.to_device(self.device())?.to_dtype(DType::U32)?;
+        // Looked at before they move: ids on a GPU would have to come back, and the host to wait.
+        let tokens = tokens.to_dtype(DType::U32)?;
         self.check_ids(&tokens.flatten_all()?.to_vec1::<u32>()?)?;
-        Ok(tokens)
+        Ok(tokens.to_device(self.device())?)
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {

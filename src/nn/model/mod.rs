@@ -5,6 +5,9 @@ pub(crate) mod core;
 mod families;
 mod forward;
 mod fresh;
+#[cfg(test)]
+#[cfg(feature = "cuda")]
+mod gpu_tests;
 mod pass;
 mod table;
 #[cfg(test)]

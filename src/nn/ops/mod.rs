@@ -10,6 +10,8 @@ mod add;
 mod attention;
 pub(in crate::nn) mod cpu;
 mod cross_entropy;
+#[cfg(feature = "cuda")]
+pub(in crate::nn) mod cuda;
 mod embedding;
 mod geglu;
 mod layer_norm;
@@ -18,9 +20,11 @@ mod rms_norm;
 mod rope;
 mod swiglu;
 #[cfg(test)]
-mod twin;
+pub(in crate::nn) mod twin;
 
-pub use adamw::{AdamWStep, adamw_step, square_norm};
+pub use adamw::{
+    AdamWStep, DeviceMoments, DeviceMoments8, EightBitMaps, EightBitStep, adamw_step, square_norm, square_norms,
+};
 pub use add::add;
 pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};

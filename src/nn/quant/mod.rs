@@ -2,10 +2,14 @@
 //! bitsandbytes stores them.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+pub(in crate::nn) mod cuda;
 mod mean;
+mod mirror;
 mod nf4;
 mod quantize;
 mod tables;
 
+pub(in crate::nn) use mirror::Mirror;
 pub use nf4::Nf4;
 pub use tables::{NESTED_MAP, NF4_MAP};

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::cpu;
+use super::mirror::Mirror;
 use super::quantize;
 use super::tables::NESTED_MAP;
+use crate::error::Result;
 
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
 ///
@@ -24,6 +27,8 @@ pub struct Nf4 {
     pub nested_absmax: Vec<f32>,
     /// Mean of the scales, subtracted before they were quantised.
     pub nested_offset: f32,
+    /// The copy on a GPU.
+    pub(in crate::nn) mirror: Mirror,
 }
 
 /// Values of a task.
@@ -42,6 +47,18 @@ impl Nf4 {
     pub fn quantize(weights: &[f32], shape: (usize, usize)) -> Self {
         assert_eq!(weights.len(), shape.0 * shape.1, "weights of a {shape:?} matrix");
         quantize::quantize(weights, shape)
+    }
+
+    /// Quantises a matrix, where it is.
+    ///
+    /// # Errors
+    /// A tensor that is no f32 matrix.
+    pub fn of(weights: &Tensor) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if weights.device().is_cuda() {
+            return Ok(Self::quantize_there(weights)?);
+        }
+        Ok(Self::quantize(&weights.flatten_all()?.to_vec1::<f32>()?, weights.dims2()?))
     }
 
     /// Writes the values of `range` (row-major indices) to `out`, on all threads if there are many.

@@ -1,8 +1,11 @@
 //! From f32 to NF4: codes, then scales in 8 bits around their mean.
 
+use std::sync::LazyLock;
+
 use rayon::prelude::*;
 
 use super::mean::mean;
+use super::mirror::Mirror;
 use super::nf4::Nf4;
 use super::tables::{NESTED_MAP, NF4_MAP, midpoints};
 use crate::nn::ops::cpu::for_each_isa;
@@ -12,19 +15,26 @@ const TASK: usize = 256;
 /// bitsandbytes never divides by less.
 const SMALLEST: f32 = 1e-38;
 
+/// Halfway between neighbours of the map: a value takes the code of all that it is above.
+pub(super) static THRESHOLDS: LazyLock<[f32; 15]> = LazyLock::new(|| midpoints(&NF4_MAP));
+
 /// Quantises a row-major matrix.
 pub(super) fn quantize(weights: &[f32], shape: (usize, usize)) -> Nf4 {
     let mut codes = vec![0; weights.len().div_ceil(2)];
     let mut scales = vec![0.0; weights.len().div_ceil(Nf4::BLOCK)];
-    let thresholds = midpoints::<15>(&NF4_MAP);
     weights
         .par_chunks(TASK * Nf4::BLOCK)
         .zip(codes.par_chunks_mut(TASK * Nf4::BLOCK / 2))
         .zip(scales.par_chunks_mut(TASK))
-        .for_each(|((weights, codes), scales)| quantize_blocks(weights, &thresholds, codes, scales));
-    let nested_offset = mean(&scales);
-    let (absmax, nested_absmax) = nest(&scales, nested_offset);
-    Nf4 { shape, codes, absmax, nested_absmax, nested_offset }
+        .for_each(|((weights, codes), scales)| quantize_blocks(weights, &THRESHOLDS, codes, scales));
+    nested(codes, &scales, shape)
+}
+
+/// The weight of codes and of the scales of their blocks.
+pub(super) fn nested(codes: Vec<u8>, scales: &[f32], shape: (usize, usize)) -> Nf4 {
+    let nested_offset = mean(scales);
+    let (absmax, nested_absmax) = nest(scales, nested_offset);
+    Nf4 { shape, codes, absmax, nested_absmax, nested_offset, mirror: Mirror::default() }
 }
 
 for_each_isa! {

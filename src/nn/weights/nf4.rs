@@ -14,7 +14,7 @@ use super::dtype::decode;
 use super::file::Entry;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
-use crate::nn::quant::{NESTED_MAP, NF4_MAP, Nf4};
+use crate::nn::quant::{Mirror, NESTED_MAP, NF4_MAP, Nf4};
 
 /// What `quant_state` says.
 #[derive(Deserialize)]
@@ -82,6 +82,7 @@ pub(super) fn read(file: &mut Checkpoint<'_>, weight: &str, shape: (usize, usize
         absmax: file.exactly(&format!("{weight}.absmax"), Stored::U8, blocks)?,
         nested_absmax: floats(file, &format!("{weight}.nested_absmax"), blocks.div_ceil(Nf4::NESTED_BLOCK))?,
         nested_offset: offset as f32,
+        mirror: Mirror::default(),
     }))
 }
 

@@ -15,7 +15,10 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use crate::nn::ops::AdamWStep;
+use candle_core::Var;
+
+use crate::error::Result;
+use crate::nn::ops::{AdamWStep, DeviceMoments8, EightBitMaps, EightBitStep};
 use crate::nn::quant::NESTED_MAP;
 
 /// Values that share a scale.
@@ -54,16 +57,22 @@ impl Moments8 {
         [&self.first, &self.second].iter().map(|moment| moment.codes.len() + 4 * moment.absmax.len()).sum()
     }
 
+    /// A copy on the GPU of a parameter; `None` when that lives on the CPU.
+    pub(super) fn on_device_of(&self, parameter: &Var) -> Result<Option<DeviceMoments8>> {
+        let of = [(&self.first.codes[..], &self.first.absmax[..]), (&self.second.codes, &self.second.absmax)];
+        let maps = EightBitMaps { values: [&SIGNED.values, &UNSIGNED.values], zeros: [SIGNED.zero, UNSIGNED.zero] };
+        DeviceMoments8::of(parameter, of, &maps)
+    }
+
+    /// The moments of a GPU.
+    pub(super) fn of_device(moments: &DeviceMoments8) -> Result<Self> {
+        let [first, second] = moments.to_host()?.map(|(codes, absmax)| Codes { codes, absmax });
+        Ok(Self { first, second })
+    }
+
     /// One step on the values `p` with their gradients `g`.
     pub(super) fn step(&mut self, p: &mut [f32], g: &[f32], hyper: &AdamWStep) {
-        let (t, (b1, b2)) = (hyper.step as f64, hyper.betas);
-        let correction = (1.0 - b2.powf(t)).sqrt();
-        let factors = Factors {
-            betas: (b1 as f32, b2 as f32),
-            step: (-hyper.lr * correction / (1.0 - b1.powf(t))) as f32,
-            eps: (correction * hyper.eps) as f32,
-            shrink: (1.0 - hyper.lr * hyper.weight_decay) as f32,
-        };
+        let factors = numbers(hyper);
         let blocks = self.first.codes.par_chunks_mut(BLOCK).zip(&mut self.first.absmax);
         let blocks = blocks.zip(self.second.codes.par_chunks_mut(BLOCK)).zip(&mut self.second.absmax);
         let values = p.par_chunks_mut(BLOCK).zip(g.par_chunks(BLOCK));
@@ -72,30 +81,31 @@ impl Moments8 {
             let (m, v) = (&mut m[..p.len()], &mut v[..p.len()]);
             SIGNED.take_out(c1, *a1, m);
             UNSIGNED.take_out(c2, *a2, v);
-            factors.update(p, g, m, v);
+            update(&factors, p, g, m, v);
             *a1 = SIGNED.put_back(m, c1);
             *a2 = UNSIGNED.put_back(v, c2);
         });
     }
 }
 
-/// The step's numbers.
-#[derive(Clone, Copy)]
-struct Factors {
-    betas: (f32, f32),
-    step: f32,
-    eps: f32,
-    shrink: f32,
+/// The step's numbers, rounded.
+pub(super) fn numbers(hyper: &AdamWStep) -> EightBitStep {
+    let (t, (b1, b2)) = (hyper.step as f64, hyper.betas);
+    let correction = (1.0 - b2.powf(t)).sqrt();
+    EightBitStep {
+        betas: (b1 as f32, b2 as f32),
+        step: (-hyper.lr * correction / (1.0 - b1.powf(t))) as f32,
+        eps: (correction * hyper.eps) as f32,
+        shrink: (1.0 - hyper.lr * hyper.weight_decay) as f32,
+    }
 }
 
-impl Factors {
-    fn update(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        let (b1, b2) = self.betas;
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            *m = *m * b1 + (1.0 - b1) * g;
-            *v = *v * b2 + (1.0 - b2) * g * g;
-            *p = (*p + self.step * (*m / (v.sqrt() + self.eps))) * self.shrink;
-        }
+fn update(factors: &EightBitStep, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+    let (b1, b2) = factors.betas;
+    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+        *m = *m * b1 + (1.0 - b1) * g;
+        *v = *v * b2 + (1.0 - b2) * g * g;
+        *p = (*p + factors.step * (*m / (v.sqrt() + factors.eps))) * factors.shrink;
     }
 }
 

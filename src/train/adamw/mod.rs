@@ -16,7 +16,7 @@ use eight::Moments8;
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::nn::ops::{AdamWStep, adamw_step};
+use crate::nn::ops::{AdamWStep, DeviceMoments, DeviceMoments8, adamw_step};
 use crate::train::Grads;
 
 /// The optimizer: parameters and their moments.
@@ -33,8 +33,12 @@ pub struct AdamW {
 enum Moments {
     /// In 32 bits; empty before the first step.
     Full(Vec<f32>, Vec<f32>),
+    /// In 32 bits on the GPU of the parameter.
+    Device(DeviceMoments),
     /// In 8 bits.
     Eight(Moments8),
+    /// In 8 bits on the GPU of the parameter.
+    DeviceEight(DeviceMoments8),
 }
 
 impl Moments {
@@ -43,6 +47,19 @@ impl Moments {
             n if bits == 8 && n >= eight::LEAST => Self::Eight(Moments8::zeros(n)),
             _ => Self::Full(Vec::new(), Vec::new()),
         }
+    }
+
+    /// Moves to where the parameter lives, the first time it is stepped.
+    fn follow(&mut self, parameter: &Var) -> Result<()> {
+        let there = match self {
+            Self::Full(mean, square) => DeviceMoments::of(parameter, mean, square)?.map(Self::Device),
+            Self::Eight(moments) => moments.on_device_of(parameter)?.map(Self::DeviceEight),
+            Self::Device(_) | Self::DeviceEight(_) => None,
+        };
+        if let Some(there) = there {
+            *self = there;
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +116,10 @@ impl AdamW {
         for ((Parameter { name, var }, moments), (_, gradient)) in updates {
             let weight_decay = if var.rank() < 2 { 0.0 } else { weight_decay };
             let numbers = AdamWStep { lr, betas, eps, weight_decay, step };
+            moments.follow(var)?;
             let updated = match moments {
+                Moments::Device(moments) => moments.step(var, gradient, &numbers),
+                Moments::DeviceEight(moments) => moments.step(var, gradient, &eight::numbers(&numbers)),
                 Moments::Full(mean, square) => adamw_step(var, gradient, mean, square, &numbers),
                 Moments::Eight(moments) => step_in_8_bits(var, gradient, moments, &numbers),
             };
@@ -112,8 +132,9 @@ impl AdamW {
     /// Bytes of the moments, as they are after the first step.
     pub fn memory(&self) -> usize {
         let bytes = |(parameter, moments): (&Parameter, &Moments)| match moments {
-            Moments::Full(..) => 8 * parameter.var.elem_count(),
+            Moments::Full(..) | Moments::Device(_) => 8 * parameter.var.elem_count(),
             Moments::Eight(moments) => moments.bytes(),
+            Moments::DeviceEight(_) => Moments8::zeros(parameter.var.elem_count()).bytes(),
         };
         self.parameters.iter().zip(&self.moments).map(bytes).sum()
     }

@@ -42,7 +42,10 @@ impl AdamW {
             .parameters
             .iter()
             .zip(&self.moments)
-            .flat_map(|(parameter, moments)| stored(parameter, moments))
+            .map(|(parameter, moments)| stored(parameter, moments))
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
             .collect();
         let views = tensors.iter().map(|Stored { name, dtype, shape, bytes }| {
             Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(Error::internal)?))
@@ -76,32 +79,43 @@ impl AdamW {
     }
 }
 
-fn stored(parameter: &Parameter, moments: &Moments) -> Vec<Stored> {
-    let tensor = |suffix: &str, dtype, shape: &[usize], bytes| {
-        let name = format!("{}.{suffix}", parameter.name);
-        Stored { name, dtype, shape: shape.to_vec(), bytes }
+fn stored(parameter: &Parameter, moments: &Moments) -> Result<Vec<Stored>> {
+    Ok(match moments {
+        Moments::Full(mean, square) => full(parameter, mean, square),
+        Moments::Device(moments) => {
+            let (mean, square) = moments.to_host()?;
+            full(parameter, &mean, &square)
+        }
+        Moments::Eight(moments) => eight_bits(parameter, moments),
+        Moments::DeviceEight(moments) => eight_bits(parameter, &Moments8::of_device(moments)?),
+    })
+}
+
+fn tensor(parameter: &Parameter, suffix: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> Stored {
+    Stored { name: format!("{}.{suffix}", parameter.name), dtype, shape: shape.to_vec(), bytes }
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn full(parameter: &Parameter, mean: &[f32], square: &[f32]) -> Vec<Stored> {
+    let of = |suffix, moment: &[f32]| {
+        let mut bytes = bytes_of(moment);
+        bytes.resize(4 * parameter.var.elem_count(), 0); // zeros before the first step
+        tensor(parameter, suffix, Dtype::F32, parameter.var.dims(), bytes)
     };
-    let floats = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-    let shape = parameter.var.dims();
-    match moments {
-        Moments::Full(mean, square) => {
-            let of = |suffix, moment: &[f32]| {
-                let mut bytes = floats(moment);
-                bytes.resize(4 * parameter.var.elem_count(), 0); // zeros before the first step
-                tensor(suffix, Dtype::F32, shape, bytes)
-            };
-            vec![of("exp_avg", mean), of("exp_avg_sq", square)]
-        }
-        Moments::Eight(Moments8 { first, second }) => {
-            let of = |number: u8, Codes { codes, absmax }: &Codes| {
-                [
-                    tensor(&format!("state{number}"), Dtype::U8, shape, codes.clone()),
-                    tensor(&format!("absmax{number}"), Dtype::F32, &[absmax.len()], floats(absmax)),
-                ]
-            };
-            of(1, first).into_iter().chain(of(2, second)).collect()
-        }
-    }
+    vec![of("exp_avg", mean), of("exp_avg_sq", square)]
+}
+
+fn eight_bits(parameter: &Parameter, Moments8 { first, second }: &Moments8) -> Vec<Stored> {
+    let of = |number: u8, Codes { codes, absmax }: &Codes| {
+        [
+            tensor(parameter, &format!("state{number}"), Dtype::U8, parameter.var.dims(), codes.clone()),
+            tensor(parameter, &format!("absmax{number}"), Dtype::F32, &[absmax.len()], bytes_of(absmax)),
+        ]
+    };
+    of(1, first).into_iter().chain(of(2, second)).collect()
 }
 
 /// The moments of a parameter, or what is wrong with them.

@@ -1,5 +1,6 @@
 //! The number format of products.
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::Precision;
@@ -28,6 +29,20 @@ impl MixedPrecision {
             Self::No => Precision::F32,
             Self::Bf16 => Precision::Bf16,
             Self::F16 => Precision::F16,
+        }
+    }
+
+    /// What there is to say about it on a device, when that is not what was asked for.
+    pub(crate) fn note(self, device: &Device) -> Option<&'static str> {
+        match self {
+            Self::No => None,
+            _ if device.is_cpu() && self.precision().on_this_cpu() == Precision::F32 => {
+                Some("mixed_precision: products stay f32, which is exact and on this CPU as fast")
+            }
+            Self::F16 if !device.is_cpu() => {
+                Some("mixed_precision: products are bf16, as fast as f16, and gradients need no scaling")
+            }
+            Self::Bf16 | Self::F16 => None,
         }
     }
 }

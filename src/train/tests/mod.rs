@@ -1,6 +1,8 @@
 //! Training a tiny model on rows made up here.
 
 mod course;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod resume;
 mod step;
 

@@ -10,29 +10,35 @@ const CHUNK: usize = 1 << 14;
 
 /// The step's numbers, each rounded to f32 where torch rounds it.
 #[derive(Clone, Copy)]
-struct Factors {
-    shrink: f32,
-    toward: f32,
-    beta: f32,
-    fresh: f32,
-    root: f32,
-    eps: f32,
-    step: f32,
+pub(super) struct Factors {
+    pub(super) shrink: f32,
+    pub(super) toward: f32,
+    pub(super) beta: f32,
+    pub(super) fresh: f32,
+    pub(super) root: f32,
+    pub(super) eps: f32,
+    pub(super) step: f32,
+}
+
+impl Factors {
+    pub(super) fn of(hyper: &AdamWStep) -> Self {
+        let (b1, b2) = hyper.betas;
+        let t = hyper.step as f64;
+        Self {
+            shrink: (1.0 - hyper.lr * hyper.weight_decay) as f32,
+            toward: (1.0 - b1) as f32,
+            beta: b2 as f32,
+            fresh: (1.0 - b2) as f32,
+            root: (1.0 - b2.powf(t)).sqrt() as f32,
+            eps: hyper.eps as f32,
+            step: (-hyper.lr / (1.0 - b1.powf(t))) as f32,
+        }
+    }
 }
 
 /// Updates `p`, `m` and `v`, which all have the length of `g`.
 pub(super) fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], hyper: &AdamWStep) {
-    let (b1, b2) = hyper.betas;
-    let t = hyper.step as f64;
-    let factors = Factors {
-        shrink: (1.0 - hyper.lr * hyper.weight_decay) as f32,
-        toward: (1.0 - b1) as f32,
-        beta: b2 as f32,
-        fresh: (1.0 - b2) as f32,
-        root: (1.0 - b2.powf(t)).sqrt() as f32,
-        eps: hyper.eps as f32,
-        step: (-hyper.lr / (1.0 - b1.powf(t))) as f32,
-    };
+    let factors = Factors::of(hyper);
     let parts =
         p.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK)).zip(m.par_chunks_mut(CHUNK)).zip(v.par_chunks_mut(CHUNK));
     parts.for_each(|(((p, g), m), v)| update_part(p, g, m, v, factors));

@@ -7,11 +7,19 @@
 //! ```
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod cuda_eight;
+mod eight;
+mod moments;
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
 
+pub use self::eight::{DeviceMoments8, EightBitMaps, EightBitStep};
+pub use self::moments::DeviceMoments;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 
@@ -51,11 +59,26 @@ pub fn adamw_step(p: &Var, g: &Tensor, m: &mut Vec<f32>, v: &mut Vec<f32>, hyper
 /// Σ x² of a tensor, for the norm of gradients.
 ///
 /// # Errors
-/// A tensor that is not f32 on the CPU.
+/// A tensor that is not f32.
 pub fn square_norm(x: &Tensor) -> Result<f64> {
-    let x = input(x, "square_norm")?;
-    let values = floats(&x)?;
-    Ok(cpu::square_norm(&values))
+    square_norms(&[x])
+}
+
+/// Σ x² over several tensors; when they live on a GPU, the host waits for it once.
+///
+/// # Errors
+/// A tensor that is not f32.
+pub fn square_norms(tensors: &[&Tensor]) -> Result<f64> {
+    let tensors = tensors.iter().map(|x| input(x, "square_norm")).collect::<Result<Vec<_>>>()?;
+    #[cfg(feature = "cuda")]
+    if tensors.first().is_some_and(|x| x.device().is_cuda()) {
+        return Ok(cuda::square_norms(&tensors)?);
+    }
+    let mut sum = 0.0;
+    for x in &tensors {
+        sum += cpu::square_norm(&floats(x)?);
+    }
+    Ok(sum)
 }
 
 struct Update<'a> {

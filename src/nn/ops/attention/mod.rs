@@ -12,6 +12,8 @@
 mod biased;
 mod buckets;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +79,16 @@ pub fn attention_with(
     let sizes = Sizes::new(q.dims4()?, k.dims4()?, shape);
     check_sizes(&sizes, &q, &k, &v)?;
     let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
+    if !q.device().is_cpu() && (visible.is_some() || options.bias.is_some() || options.relative.is_some()) {
+        return Err(Error::mistake(
+            "attention with padding, or with biases or vectors by distance, has no GPU kernel yet",
+        )
+        .with_hint("move the model to the CPU: device(\"cpu\")"));
+    }
+    #[cfg(feature = "cuda")]
+    if q.device().is_cuda() {
+        return cuda::attention([&q, &k, &v], &sizes, i);
+    }
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {
         (None, None) => Ok(tape::apply3(&q, &k, &v, op)?),

@@ -19,19 +19,21 @@ pub fn keep_freed_memory(time: std::time::Duration) {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds as std::ffi::c_long) };
 }
 
-/// Makes a tensor fit for the CPU path of the op called `op`: f32, on the CPU, contiguous (copied only if it is not).
+/// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
+/// left as it is, for the op's path there to judge.
 ///
 /// # Errors
-/// Another dtype, or a tensor that lives on a GPU.
+/// Another dtype, or a device without a path.
 pub(in crate::nn) fn input(x: &Tensor, op: &str) -> Result<Tensor> {
     if x.dtype() != DType::F32 {
         return Err(Error::mistake(format!("{op} works on f32 tensors, this one is {:?}", x.dtype())));
     }
-    if !matches!(x.device(), Device::Cpu) {
-        return Err(Error::mistake(format!("{op} has no GPU kernel in this build"))
-            .with_hint("move the model to the CPU: device(\"cpu\")"));
+    match x.device() {
+        Device::Cpu => Ok(tape::apply_contiguous(x)?),
+        Device::Cuda(_) if cfg!(feature = "cuda") => Ok(x.clone()),
+        _ => Err(Error::mistake(format!("{op} has no GPU kernel in this build"))
+            .with_hint("move the model to the CPU: device(\"cpu\")")),
     }
-    Ok(tape::apply_contiguous(x)?)
 }
 
 /// The values of a contiguous f32 storage.

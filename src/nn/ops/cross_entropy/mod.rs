@@ -4,6 +4,8 @@
 //! `exp(logits − L) − onehot(label)`, both divided by the number of labels that count.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,6 +32,10 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> 
     }
     if let Some(label) = labels.iter().find(|&&label| label != IGNORE && label as usize >= vocabulary) {
         return Err(Error::mistake(format!("label {label} is beyond the vocabulary of {vocabulary}")));
+    }
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        return cuda::cross_entropy(&logits, labels, interrupt);
     }
     let op = CrossEntropy { labels: labels.into(), sums: OnceLock::new(), interrupt: interrupt.clone() };
     Ok(tape::apply1(&logits, op)?)
@@ -65,7 +71,7 @@ impl CustomOp1 for CrossEntropy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold, random, values};
+    use crate::nn::ops::twin::{hold_on, on_both_devices, random, values};
 
     /// The mean over the rows that count, from candle's own log-softmax.
     fn naive(logits: &Tensor, labels: &[u32]) -> Candle<Tensor> {
@@ -76,14 +82,15 @@ mod tests {
         candle_nn::loss::cross_entropy(&logits, &Tensor::from_vec(picked, n, logits.device())?)
     }
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (rows, vocabulary) in [(1, 1), (1, 5), (7, 33), (70, 560), (33, 64)] {
-            let logits = random(&[rows, vocabulary], rows as u64).affine(9.0, 0.0).unwrap();
-            let label = |i: usize| if i % 5 == 3 { IGNORE } else { (i * 7 % vocabulary) as u32 };
-            let labels: Vec<u32> = (0..rows).map(label).collect();
-            let fast = |x: &[Tensor], i: &Interrupt| cross_entropy(&x[0], &labels, i);
-            hold(&format!("{rows}×{vocabulary}"), &[logits], fast, |x| naive(&x[0], &labels));
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (rows, vocabulary) in [(1, 1), (1, 5), (7, 33), (70, 560), (33, 64)] {
+                let logits = random(&[rows, vocabulary], rows as u64).affine(9.0, 0.0).unwrap();
+                let label = |i: usize| if i % 5 == 3 { IGNORE } else { (i * 7 % vocabulary) as u32 };
+                let labels: Vec<u32> = (0..rows).map(label).collect();
+                let fast = |x: &[Tensor], i: &Interrupt| cross_entropy(&x[0], &labels, i);
+                hold_on(device, &format!("{rows}×{vocabulary}"), &[logits], fast, |x| naive(&x[0], &labels));
+            }
         }
     }
 

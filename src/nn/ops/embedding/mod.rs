@@ -1,6 +1,8 @@
 //! Rows of a table by id; the gradient is added to the rows that were used.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result as Candle, Shape, Tensor};
 
@@ -10,7 +12,8 @@ use crate::interrupt::Interrupt;
 use crate::nn::error::check;
 use crate::nn::tape;
 
-/// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table.
+/// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives
+/// NaN instead of an error, which the host would have to wait for.
 ///
 /// # Errors
 /// An id beyond the table, or a stop.
@@ -20,6 +23,10 @@ pub fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<
     let rows = table.dims2()?.0;
     if ids.dtype() != DType::U32 {
         return Err(Error::mistake(format!("ids are u32, these are {:?}", ids.dtype())));
+    }
+    #[cfg(feature = "cuda")]
+    if table.device().is_cuda() {
+        return cuda::embedding(ids, &table, interrupt);
     }
     let dims = ids.dims().to_vec();
     let ids = ids.flatten_all()?.to_vec1::<u32>()?;
@@ -60,18 +67,19 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::ops::twin::{hold, random};
+    use crate::nn::ops::twin::{hold_on, on_both_devices, random};
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (shape, table) in [((1, 1), [1, 1]), ((2, 5), [7, 3]), ((4, 64), [50, 33])] {
-            let n = shape.0 * shape.1;
-            let ids: Vec<u32> = (0..n).map(|i| (i * i % table[0]) as u32).collect();
-            let ids = Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
-            let slow = |x: &[Tensor]| {
-                x[0].contiguous()?.index_select(&ids.flatten_all()?, 0)?.reshape((shape.0, shape.1, table[1]))
-            };
-            hold(&format!("{shape:?}"), &[random(&table, 1)], |x, i| embedding(&ids, &x[0], i), slow);
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (shape, table) in [((1, 1), [1, 1]), ((2, 5), [7, 3]), ((4, 64), [50, 33])] {
+                let n = shape.0 * shape.1;
+                let ids: Vec<u32> = (0..n).map(|i| (i * i % table[0]) as u32).collect();
+                let ids = Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
+                let slow = |x: &[Tensor]| {
+                    x[0].contiguous()?.index_select(&ids.flatten_all()?, 0)?.reshape((shape.0, shape.1, table[1]))
+                };
+                hold_on(device, &format!("{shape:?}"), &[random(&table, 1)], |x, i| embedding(&ids, &x[0], i), slow);
+            }
         }
     }
 

@@ -9,9 +9,9 @@ use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dropout {
     /// A value is dropped when its 32 random bits are below this.
-    below: u32,
-    keep: f32,
-    seed: u64,
+    pub(super) below: u32,
+    pub(super) keep: f32,
+    pub(super) seed: u64,
 }
 
 /// Values a task works on.

@@ -9,6 +9,8 @@
 //! The mask of `drop` is a function of the seed and the place, so backward draws it again instead of keeping it.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dropout;
 #[cfg(test)]
 mod tests;
@@ -70,6 +72,10 @@ pub fn linear(x: &Tensor, w: &Tensor, precision: Precision, interrupt: &Interrup
     interrupt.check()?;
     let (x, w) = (input(x, "linear")?, input(w, "linear")?);
     fits(&x, w.dims2()?)?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::linear(&x, &w, &cuda::How { precision, interrupt: interrupt.clone() });
+    }
     Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() })?)
 }
 
@@ -93,6 +99,12 @@ pub fn lora_linear(
         Frozen::Dense(w) => Frozen::Dense(input(&w.detach(), "lora_linear")?),
         Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
     };
+    #[cfg(feature = "cuda")]
+    let how = cuda::How { precision, interrupt: interrupt.clone() };
+    #[cfg(feature = "cuda")]
+    if let (None, true) = (adapter, x.device().is_cuda()) {
+        return cuda::frozen_linear(&x, weight, &how);
+    }
     let frozen = FrozenLinear { weight, shape: (out, wide), precision, interrupt: interrupt.clone() };
     let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
@@ -108,6 +120,11 @@ pub fn lora_linear(
         Some((share, seed)) => Dropout::new(share, seed)?,
         None => None,
     };
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        let scale = adapter.scale as f32;
+        return cuda::lora_linear(&x, frozen.weight, cuda::Adapted { a, b, scale, dropout }, &how);
+    }
     Ok(tape::apply3(
         &x,
         &a,

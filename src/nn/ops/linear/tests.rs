@@ -7,7 +7,7 @@ use candle_core::{Device, Result as Candle, Tensor, Var};
 use super::{Adapter, Frozen, linear, lora_linear};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
-use crate::nn::ops::twin::{close, hold, random, values};
+use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu, values};
 use crate::nn::quant::Nf4;
 
 /// `x Wᵀ` by candle's product.
@@ -41,46 +41,45 @@ fn nf4(out: usize, wide: usize) -> (Frozen, Tensor) {
     (Frozen::Nf4(Arc::new(nf4)), dense)
 }
 
-#[test]
-fn the_dense_product_equals_its_twin() {
-    for (lead, wide, out) in SHAPES {
-        let inputs = [x_of(lead, wide), random(&[out, wide], 2)];
-        hold(
-            &format!("{lead:?} {wide} {out}"),
-            &inputs,
-            |x, i| linear(&x[0], &x[1], Precision::F32, i),
-            |x| naive(&x[0], &x[1]),
-        );
-    }
-}
-
-#[test]
-fn the_frozen_products_equal_their_twin() {
-    for (lead, wide, out) in SHAPES {
-        let (quantized, dense) = nf4(out, wide);
-        for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.clone()))] {
-            let what = format!("{kind} {lead:?} {wide} {out}");
-            let x = [x_of(lead, wide)];
-            hold(&what, &x, |x, i| lora_linear(&x[0], w, None, Precision::F32, i), |x| naive(&x[0], &dense));
+on_both_devices! {
+    fn the_dense_product_equals_its_twin(device) {
+        for (lead, wide, out) in SHAPES {
+            let inputs = [x_of(lead, wide), random(&[out, wide], 2)];
+            hold_on(device, &format!("{lead:?} {wide} {out}"), &inputs, |x, i| linear(&x[0], &x[1], Precision::F32, i), |x| naive(&x[0], &x[1]));
         }
     }
 }
 
-#[test]
-fn the_adapted_products_equal_their_twin() {
-    for (rank, (lead, wide, out)) in [1, 2, 3, 8, 5, 16, 4, 7].into_iter().zip(SHAPES) {
-        let (quantized, dense) = nf4(out, wide);
-        for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.clone()))] {
-            let inputs = [x_of(lead, wide), random(&[rank, wide], 3), random(&[out, rank], 4)];
-            hold(
-                &format!("{kind} {lead:?} {wide} {out} rank {rank}"),
-                &inputs,
-                |x, i| {
-                    let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 1.5, dropout: None };
-                    lora_linear(&x[0], w, Some(&adapter), Precision::F32, i)
-                },
-                |x| naive(&x[0], &dense)? + (naive(&naive(&x[0], &x[1])?, &x[2])? * 1.5)?,
-            );
+on_both_devices! {
+    fn the_frozen_products_equal_their_twin(device) {
+        for (lead, wide, out) in SHAPES {
+            let (quantized, dense) = nf4(out, wide);
+            for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.to_device(device).unwrap()))] {
+                let what = format!("{kind} {lead:?} {wide} {out}");
+                let x = [x_of(lead, wide)];
+                hold_on(device, &what, &x, |x, i| lora_linear(&x[0], w, None, Precision::F32, i), |x| naive(&x[0], &dense));
+            }
+        }
+    }
+}
+
+on_both_devices! {
+    fn the_adapted_products_equal_their_twin(device) {
+        for (rank, (lead, wide, out)) in [1, 2, 3, 8, 5, 16, 4, 7].into_iter().zip(SHAPES) {
+            let (quantized, dense) = nf4(out, wide);
+            for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.to_device(device).unwrap()))] {
+                let inputs = [x_of(lead, wide), random(&[rank, wide], 3), random(&[out, rank], 4)];
+                hold_on(
+                    device,
+                    &format!("{kind} {lead:?} {wide} {out} rank {rank}"),
+                    &inputs,
+                    |x, i| {
+                        let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 1.5, dropout: None };
+                        lora_linear(&x[0], w, Some(&adapter), Precision::F32, i)
+                    },
+                    |x| naive(&x[0], &dense)? + (naive(&naive(&x[0], &x[1])?, &x[2])? * 1.5)?,
+                );
+            }
         }
     }
 }
@@ -95,23 +94,25 @@ fn mask(shape: &[usize], dropout: (f64, u64)) -> Tensor {
         .unwrap()
 }
 
-#[test]
-fn dropout_is_on_the_adapter_only_and_backward_knows_it() {
-    let dropout = (0.3, 11);
-    for (lead, wide, out) in [(&[3usize][..], 20usize, 9usize), (&[2, 40], 65, 30)] {
-        let mask = mask(&[lead, &[wide]].concat(), dropout);
-        assert!(values(&mask).iter().all(|&m| m == 0.0 || (m - 1.0 / 0.7).abs() < 1e-6));
-        let (quantized, dense) = nf4(out, wide);
-        let inputs = [x_of(lead, wide), random(&[4, wide], 3), random(&[out, 4], 4)];
-        hold(
-            &format!("{lead:?} {wide} {out}"),
-            &inputs,
-            |x, i| {
-                let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 0.5, dropout: Some(dropout) };
-                lora_linear(&x[0], &quantized, Some(&adapter), Precision::F32, i)
-            },
-            |x| naive(&x[0], &dense)? + (naive(&naive(&(&x[0] * &mask)?, &x[1])?, &x[2])? * 0.5)?,
-        );
+on_both_devices! {
+    fn dropout_is_on_the_adapter_only_and_backward_knows_it(device) {
+        let dropout = (0.3, 11);
+        for (lead, wide, out) in [(&[3usize][..], 20usize, 9usize), (&[2, 40], 65, 30)] {
+            let mask = mask(&[lead, &[wide]].concat(), dropout);
+            assert!(values(&mask).iter().all(|&m| m == 0.0 || (m - 1.0 / 0.7).abs() < 1e-6));
+            let (quantized, dense) = nf4(out, wide);
+            let inputs = [x_of(lead, wide), random(&[4, wide], 3), random(&[out, 4], 4)];
+            hold_on(
+                device,
+                &format!("{lead:?} {wide} {out}"),
+                &inputs,
+                |x, i| {
+                    let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 0.5, dropout: Some(dropout) };
+                    lora_linear(&x[0], &quantized, Some(&adapter), Precision::F32, i)
+                },
+                |x| naive(&x[0], &dense)? + (naive(&naive(&(&x[0] * &mask)?, &x[1])?, &x[2])? * 0.5)?,
+            );
+        }
     }
 }
 
@@ -124,14 +125,17 @@ fn an_input_that_does_not_train_still_lets_the_rest_train() {
     assert!(grads.get(&x).is_none());
 }
 
-#[test]
-fn many_rows_and_few_rows_agree() {
-    let (w, _) = nf4(130, 97);
-    let x = random(&[20, 97], 5);
-    let all = lora_linear(&x, &w, None, Precision::F32, &Interrupt::new()).unwrap();
-    for n in 1..=9 {
-        let some = lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, Precision::F32, &Interrupt::new()).unwrap();
-        close(&format!("{n} rows"), &some, &all.narrow(0, 3, n).unwrap(), 1e-5);
+on_both_devices! {
+    fn many_rows_and_few_rows_agree(device) {
+        for wide in [97, 100, 320] {
+            let (w, _) = nf4(130, wide);
+            let x = random(&[20, wide], 5).to_device(device).unwrap();
+            let all = to_cpu(&lora_linear(&x, &w, None, Precision::F32, &Interrupt::new()).unwrap());
+            for n in 1..=9 {
+                let some = to_cpu(&lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, Precision::F32, &Interrupt::new()).unwrap());
+                close(&format!("{n} rows of {wide}"), &some, &all.narrow(0, 3, n).unwrap(), 1e-5);
+            }
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! over the rows.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
@@ -22,6 +24,10 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Resu
     let (x, w) = (input(x, "rms_norm")?, input(w, "rms_norm")?);
     if x.dims().last().copied() != Some(w.dims1()?) || w.elem_count() == 0 {
         return Err(Error::mistake(format!("a norm of {:?} does not fit an input of {:?}", w.dims(), x.dims())));
+    }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::rms_norm(&x, &w, eps as f32, interrupt);
     }
     Ok(tape::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() })?)
 }
@@ -52,19 +58,20 @@ impl CustomOp2 for RmsNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold, random};
+    use crate::nn::ops::twin::{hold_on, on_both_devices, random};
 
     fn naive(x: &Tensor, w: &Tensor, eps: f64) -> Candle<Tensor> {
         let mean = x.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
         x.broadcast_div(&(mean + eps)?.sqrt()?)?.broadcast_mul(w)
     }
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (seed, shape) in [&[1, 1][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[4, 1]].iter().enumerate()
-        {
-            let (x, w) = (random(shape, seed as u64), random(&shape[shape.len() - 1..], 50));
-            hold(&format!("{shape:?}"), &[x, w], |x, i| rms_norm(&x[0], &x[1], 1e-5, i), |x| naive(&x[0], &x[1], 1e-5));
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (seed, shape) in [&[1, 1][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[4, 1]].iter().enumerate()
+            {
+                let (x, w) = (random(shape, seed as u64), random(&shape[shape.len() - 1..], 50));
+                hold_on(device, &format!("{shape:?}"), &[x, w], |x, i| rms_norm(&x[0], &x[1], 1e-5, i), |x| naive(&x[0], &x[1], 1e-5));
+            }
         }
     }
 

@@ -37,6 +37,19 @@ impl Angles {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl Angles {
+    /// The whole table, for a device.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.0.values
+    }
+
+    /// Whether both are one table.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl Table {
     /// Frequencies and angles are rounded to f32 where `transformers` rounds them.
     fn new(theta: f64, dim: usize, positions: usize) -> Self {

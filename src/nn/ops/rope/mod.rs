@@ -2,6 +2,8 @@
 //! angle `φ = position · θ^(−2i / dim)`, the pair (xᵢ, xᵢ₊half) is turned by φ. The gradient is turned back.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
@@ -24,6 +26,10 @@ pub fn rope(x: &Tensor, theta: f64, offset: usize, interrupt: &Interrupt) -> Res
         return Err(Error::mistake(format!("rotary positions want an even head width, not {dim}")));
     }
     let angles = Angles::get(theta, dim, offset..offset + time);
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::rope(&x, &angles, offset, interrupt);
+    }
     Ok(tape::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() })?)
 }
 
@@ -56,7 +62,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::ops::twin::{close, hold, random, values};
+    use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, values};
 
     /// `x · cos + rotate_half(x) · sin`, as `transformers` writes it.
     fn naive(x: &Tensor, theta: f64, offset: usize) -> Candle<Tensor> {
@@ -74,11 +80,12 @@ mod tests {
         x.broadcast_mul(&angles.cos()?)? + turned.broadcast_mul(&angles.sin()?)?
     }
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (seed, shape, offset) in [(0, [1, 1, 1, 2], 0), (1, [2, 7, 3, 6], 5), (2, [3, 33, 5, 64], 100)] {
-            let x = random(&shape, seed);
-            hold(&format!("{shape:?}"), &[x], |x, i| rope(&x[0], 1e4, offset, i), |x| naive(&x[0], 1e4, offset));
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (seed, shape, offset) in [(0, [1, 1, 1, 2], 0), (1, [2, 7, 3, 6], 5), (2, [3, 33, 5, 64], 100)] {
+                let x = random(&shape, seed);
+                hold_on(device, &format!("{shape:?}"), &[x], |x, i| rope(&x[0], 1e4, offset, i), |x| naive(&x[0], 1e4, offset));
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! `dgate = dy · up · σ(g) · (1 + g · (1 − σ(g)))`, `dup = dy · silu(g)`; σ is computed again in backward.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
@@ -21,6 +23,10 @@ pub fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tenso
     let (gate, up) = (input(gate, "swiglu")?, input(up, "swiglu")?);
     if gate.dims() != up.dims() {
         return Err(Error::mistake(format!("a gate of {:?} does not fit {:?}", gate.dims(), up.dims())));
+    }
+    #[cfg(feature = "cuda")]
+    if gate.device().is_cuda() {
+        return cuda::swiglu(&gate, &up, interrupt);
     }
     Ok(tape::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() })?)
 }
@@ -53,13 +59,14 @@ impl CustomOp2 for Swiglu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold, random, values};
+    use crate::nn::ops::twin::{hold_on, on_both_devices, random, values};
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (seed, shape) in [&[1][..], &[3, 7], &[2, 5, 33], &[40, 832]].iter().enumerate() {
-            let inputs = [random(shape, seed as u64), random(shape, 50)].map(|x| x.affine(6.0, 0.0).unwrap());
-            hold(&format!("{shape:?}"), &inputs, |x, i| swiglu(&x[0], &x[1], i), |x| x[0].silu()?.mul(&x[1]));
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (seed, shape) in [&[1][..], &[3, 7], &[2, 5, 33], &[40, 832]].iter().enumerate() {
+                let inputs = [random(shape, seed as u64), random(shape, 50)].map(|x| x.affine(6.0, 0.0).unwrap());
+                hold_on(device, &format!("{shape:?}"), &inputs, |x, i| swiglu(&x[0], &x[1], i), |x| x[0].silu()?.mul(&x[1]));
+            }
         }
     }
 

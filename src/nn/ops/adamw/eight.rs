@@ -1,0 +1,103 @@
+//! Moments in 8 bits of a parameter that lives on a GPU, which stay there.
+
+use candle_core::{Tensor, Var};
+
+use crate::error::Result;
+
+/// A moment in 8 bits: a code a value, and the scale of each block of 256.
+pub(super) type Codes = (Vec<u8>, Vec<f32>);
+
+/// The maps of the two moments: the values of their 256 codes in rising order, and the code of 0.
+#[derive(Debug, Clone, Copy)]
+pub struct EightBitMaps<'a> {
+    /// Of the first moment, signed, and of the second.
+    pub values: [&'a [f32; 256]; 2],
+    /// Their codes of 0.
+    pub zeros: [u8; 2],
+}
+
+/// The numbers of one step, as the optimizer in 8 bits rounds them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EightBitStep {
+    /// β₁ and β₂.
+    pub betas: (f32, f32),
+    /// `−lr √(1 − β₂ᵗ) / (1 − β₁ᵗ)`.
+    pub step: f32,
+    /// `ε √(1 − β₂ᵗ)`.
+    pub eps: f32,
+    /// `1 − lr λ`.
+    pub shrink: f32,
+}
+
+/// The 8-bit moments of a parameter on a GPU.
+#[derive(Debug, Clone)]
+pub struct DeviceMoments8(Moments);
+
+#[cfg(not(feature = "cuda"))]
+type Moments = std::convert::Infallible;
+
+#[cfg(feature = "cuda")]
+type Moments = super::cuda_eight::Moments;
+
+#[cfg(not(feature = "cuda"))]
+impl DeviceMoments8 {
+    /// Copies moments to the device of a parameter; `None` when that is the CPU.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn of(_parameter: &Var, _moments: [(&[u8], &[f32]); 2], _maps: &EightBitMaps<'_>) -> Result<Option<Self>> {
+        Ok(None)
+    }
+
+    /// Updates the parameter in place, and its moments.
+    ///
+    /// # Errors
+    /// A gradient of another dtype.
+    pub fn step(&mut self, _parameter: &Var, _gradient: &Tensor, _numbers: &EightBitStep) -> Result<()> {
+        match self.0 {}
+    }
+
+    /// Copies of both.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn to_host(&self) -> Result<[Codes; 2]> {
+        match self.0 {}
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl DeviceMoments8 {
+    /// Copies moments to the device of a parameter; `None` when that is the CPU.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn of(parameter: &Var, moments: [(&[u8], &[f32]); 2], maps: &EightBitMaps<'_>) -> Result<Option<Self>> {
+        match parameter.device().is_cuda() {
+            true => Ok(Some(Self(Moments::new(parameter, moments, maps)?))),
+            false => Ok(None),
+        }
+    }
+
+    /// Updates the parameter in place, and its moments.
+    ///
+    /// # Errors
+    /// A gradient of another dtype.
+    pub fn step(&mut self, parameter: &Var, gradient: &Tensor, numbers: &EightBitStep) -> Result<()> {
+        Ok(self.0.step(parameter, gradient, numbers)?)
+    }
+
+    /// Copies of both.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn to_host(&self) -> Result<[Codes; 2]> {
+        Ok(self.0.to_host()?)
+    }
+}
+
+impl PartialEq for DeviceMoments8 {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.to_host(), other.to_host()), (Ok(a), Ok(b)) if a == b)
+    }
+}

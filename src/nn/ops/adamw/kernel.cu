@@ -1,0 +1,72 @@
+// AdamW and the sum of squares.
+
+// One pass over n values. The operations are rounded one by one, as on the CPU: no fused multiply-add.
+extern "C" __global__ void adamw_update(float *p, const float *g, float *m, float *v, u64 n, float shrink, float toward,
+                                        float beta, float fresh, float root, float eps, float step) {
+    for (u64 i = first(); i < n; i += stride()) {
+        float d = g[i];
+        float a = __fadd_rn(m[i], __fmul_rn(__fsub_rn(d, m[i]), toward));
+        float b = __fadd_rn(__fmul_rn(v[i], beta), __fmul_rn(__fmul_rn(fresh, d), d));
+        float below = __fadd_rn(__fdiv_rn(__fsqrt_rn(b), root), eps);
+        m[i] = a;
+        v[i] = b;
+        p[i] = __fadd_rn(__fmul_rn(p[i], shrink), __fdiv_rn(__fmul_rn(step, a), below));
+    }
+}
+
+// Sums of squares in f64: x (n) -> parts (gridDim.x), which the host adds.
+extern "C" __global__ void square_sums(const float *x, double *parts, u64 n) {
+    __shared__ double room[WARPS];
+    double total = 0.0;
+    for (u64 i = first(); i < n; i += stride()) total += (double)x[i] * (double)x[i];
+    total = block_sum(total, room);
+    if (threadIdx.x == 0) parts[blockIdx.x] = total;
+}
+
+// Moments in 8 bits, a block of 256 values a thread block: out of their codes, a step, back to the nearest codes. `maps`
+// holds the values of the signed map (first moment) and of the unsigned one, in rising order, 256 each; a negative first
+// moment never gets the code of 0. Rounded as on the CPU.
+
+__device__ __forceinline__ u8 nearest(const float *map, float x) {
+    int low = 0, high = 255; // the number of middles below x
+    while (low < high) {
+        int at = (low + high) / 2;
+        if (__fdiv_rn(__fadd_rn(map[at], map[at + 1]), 2.0f) < x) low = at + 1;
+        else high = at;
+    }
+    return (u8)low;
+}
+
+__device__ __forceinline__ u8 put_back(const float *map, float x, float absmax, int zero) {
+    int code = absmax == 0.0f ? zero : nearest(map, __fdiv_rn(x, absmax));
+    return (u8)(x < 0.0f && code == zero ? code - 1 : code);
+}
+
+extern "C" __global__ void adamw_update_8(float *p, const float *g, u8 *codes1, float *absmax1, u8 *codes2, float *absmax2,
+                                          const float *maps, u64 n, int zero1, int zero2, float beta1, float beta2,
+                                          float step, float eps, float shrink) {
+    __shared__ float table[512], room[WARPS];
+    for (int i = threadIdx.x; i < 512; i += THREADS) table[i] = maps[i];
+    __syncthreads();
+    u64 i = (u64)blockIdx.x * 256 + threadIdx.x;
+    bool there = i < n;
+    float m = 0.0f, v = 0.0f;
+    if (there) {
+        float d = g[i];
+        m = __fmul_rn(table[codes1[i]], absmax1[blockIdx.x]);
+        v = __fmul_rn(table[256 + codes2[i]], absmax2[blockIdx.x]);
+        m = __fadd_rn(__fmul_rn(m, beta1), __fmul_rn(__fsub_rn(1.0f, beta1), d));
+        v = __fadd_rn(__fmul_rn(v, beta2), __fmul_rn(__fmul_rn(__fsub_rn(1.0f, beta2), d), d));
+        float move = __fmul_rn(step, __fdiv_rn(m, __fadd_rn(__fsqrt_rn(v), eps)));
+        p[i] = __fmul_rn(__fadd_rn(p[i], move), shrink);
+    }
+    float most1 = block_max(fabsf(m), room), most2 = block_max(fabsf(v), room); // all old scales have been read here
+    if (there) {
+        codes1[i] = put_back(table, m, most1, zero1);
+        codes2[i] = put_back(table + 256, v, most2, zero2);
+    }
+    if (threadIdx.x == 0) {
+        absmax1[blockIdx.x] = most1;
+        absmax2[blockIdx.x] = most2;
+    }
+}

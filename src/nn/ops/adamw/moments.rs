@@ -1,0 +1,87 @@
+//! The moments of a parameter that lives on a GPU, which stay there.
+
+use candle_core::{Tensor, Var};
+
+use super::AdamWStep;
+use crate::error::Result;
+
+/// The moments of a parameter on a GPU: those of a parameter on the CPU are vectors, see
+/// [`adamw_step`](super::adamw_step).
+#[derive(Debug, Clone)]
+pub struct DeviceMoments(Moments);
+
+#[cfg(not(feature = "cuda"))]
+type Moments = std::convert::Infallible;
+
+#[cfg(feature = "cuda")]
+type Moments = super::cuda::Moments;
+
+#[cfg(not(feature = "cuda"))]
+impl DeviceMoments {
+    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones begin as zeros.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn of(_parameter: &Var, _m: &[f32], _v: &[f32]) -> Result<Option<Self>> {
+        Ok(None)
+    }
+
+    /// Updates the parameter in place, and its moments.
+    ///
+    /// # Errors
+    /// A gradient of another shape or dtype.
+    pub fn step(&mut self, _parameter: &Var, _gradient: &Tensor, _hyper: &AdamWStep) -> Result<()> {
+        match self.0 {}
+    }
+
+    /// Copies of both, the first moment and the second.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn to_host(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        match self.0 {}
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl DeviceMoments {
+    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones begin as zeros.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn of(parameter: &Var, m: &[f32], v: &[f32]) -> Result<Option<Self>> {
+        match parameter.device().is_cuda() {
+            true => Ok(Some(Self(Moments::new(parameter, m, v)?))),
+            false => Ok(None),
+        }
+    }
+
+    /// Updates the parameter in place, and its moments.
+    ///
+    /// # Errors
+    /// A gradient of another shape or dtype.
+    pub fn step(&mut self, parameter: &Var, gradient: &Tensor, hyper: &AdamWStep) -> Result<()> {
+        if gradient.dims() != parameter.dims() {
+            return Err(crate::error::Error::mistake(format!(
+                "a gradient of {:?} does not fit a parameter of {:?}",
+                gradient.dims(),
+                parameter.dims()
+            )));
+        }
+        Ok(self.0.step(parameter, gradient, hyper)?)
+    }
+
+    /// Copies of both, the first moment and the second.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn to_host(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok(self.0.to_host()?)
+    }
+}
+
+impl PartialEq for DeviceMoments {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self.to_host(), other.to_host()), (Ok(a), Ok(b)) if a == b)
+    }
+}

@@ -1,0 +1,98 @@
+//! Kernels by name, loaded once a device, and how they are launched.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Result as Candle;
+use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaModule, CudaStream, LaunchConfig};
+use candle_core::cuda_backend::{CudaDevice, DeviceId};
+
+use super::compile;
+use super::fault::fault;
+
+/// The text of a file of kernels, what stands in front of all of them included.
+#[derive(Debug)]
+pub(in crate::nn) struct Source {
+    /// "rms_norm"
+    pub(in crate::nn) name: &'static str,
+    pub(in crate::nn) text: &'static str,
+}
+
+/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there.
+macro_rules! source {
+    ($name:literal, $common:literal) => {
+        $crate::nn::ops::cuda::Source {
+            name: $name,
+            text: concat!(include_str!(concat!($common, "/common.cuh")), include_str!("kernel.cu")),
+        }
+    };
+}
+pub(in crate::nn) use source;
+
+/// A kernel that can be launched.
+pub(in crate::nn) struct Kernel {
+    pub(in crate::nn) function: CudaFunction,
+    pub(in crate::nn) stream: Arc<CudaStream>,
+}
+
+#[derive(Default)]
+struct Loaded {
+    modules: HashMap<(DeviceId, &'static str), Arc<CudaModule>>,
+    functions: HashMap<(DeviceId, &'static str), CudaFunction>,
+}
+
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+/// The kernel called `name`, compiled and loaded if it is the first of its file.
+///
+/// # Errors
+/// What NVRTC or the driver says.
+pub(in crate::nn) fn kernel(device: &CudaDevice, source: &'static Source, name: &'static str) -> Candle<Kernel> {
+    let stream = device.cuda_stream();
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let Loaded { modules, functions } = loaded.get_or_insert_default();
+    if let Some(function) = functions.get(&(device.id(), name)) {
+        return Ok(Kernel { function: function.clone(), stream });
+    }
+    let module = match modules.get(&(device.id(), source.name)) {
+        Some(module) => module.clone(),
+        None => {
+            let ptx = compile::ptx(device, source)?;
+            let module = stream.context().load_module(ptx.into()).map_err(fault)?;
+            modules.insert((device.id(), source.name), module.clone());
+            module
+        }
+    };
+    let function = module.load_function(name).map_err(fault)?;
+    functions.insert((device.id(), name), function.clone());
+    Ok(Kernel { function, stream })
+}
+
+/// Threads of a block: `THREADS` in `common.cuh`.
+const THREADS: u32 = 256;
+/// Blocks that a kernel which walks over elements gets at most.
+const MOST: usize = 1 << 16;
+
+/// For a kernel that walks over n elements (at least one).
+pub(in crate::nn) fn elements(n: usize) -> LaunchConfig {
+    blocks(n.div_ceil(THREADS as usize).min(MOST), 1)
+}
+
+/// So many blocks along x and y.
+pub(in crate::nn) fn blocks(x: usize, y: usize) -> LaunchConfig {
+    LaunchConfig { grid_dim: (x as u32, y as u32, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
+}
+
+/// Launches a kernel: device, source, name, blocks, then references to its arguments in their order.
+macro_rules! launch {
+    ($device:expr, $source:expr, $name:expr, $config:expr, $($argument:expr),+ $(,)?) => {{
+        use candle_core::cuda_backend::cudarc::driver::PushKernelArg as _;
+        let kernel = $crate::nn::ops::cuda::kernel($device, &$source, $name)?;
+        let mut call = kernel.stream.launch_builder(&kernel.function);
+        $(call.arg($argument);)+
+        // SAFETY: the arguments are those that the text of the kernel names, in number, order and type, and its
+        // memory spans what it says; the twin tests of the op hold each launch to that.
+        unsafe { call.launch($config) }.map_err($crate::nn::ops::cuda::fault)?;
+    }};
+}
+pub(in crate::nn) use launch;

@@ -1,0 +1,22 @@
+//! What the GPU paths of all ops stand on: kernels compiled at first use, memory of tensors on the device, products by
+//! cuBLAS, and ops whose gradient is a function of tensors.
+//!
+//! An op asks for its GPU path after it has checked its shapes; everything is put on one stream, and the host does not
+//! wait for it. Sums have an order of their own (no atomics), so that a run can be repeated to the bit.
+
+mod blas;
+mod compile;
+mod fault;
+mod kernels;
+mod memory;
+mod op;
+mod start;
+#[cfg(test)]
+mod tests;
+
+pub(in crate::nn) use blas::{Mat, Product, product};
+pub(in crate::nn) use fault::{fault, remedy};
+pub(in crate::nn) use kernels::{Source, blocks, elements, kernel, launch, source};
+pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
+pub(in crate::nn) use op::{Made, op1, op2, op3};
+pub(in crate::nn) use start::open;

@@ -1,0 +1,108 @@
+//! The device itself: one a GPU and process, opened only when its libraries are there.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Device;
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::sys;
+
+use crate::error::{Error, Result};
+
+/// The devices opened so far: tensors of two handles on one GPU would not meet.
+static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
+
+/// The libraries that are opened by name at first use, and what they come with. A build that is linked to them does not
+/// even start without.
+const LIBRARIES: [(&str, &[&str], &str); 4] = [
+    ("cuda", &["1"], "install the NVIDIA driver, or use device(\"cpu\")"),
+    ("nvrtc", &["13", "12"], TOOLKIT),
+    ("cublas", &["13", "12"], TOOLKIT),
+    ("curand", &["10"], TOOLKIT),
+];
+const TOOLKIT: &str = "install the CUDA toolkit, and put its lib64 folder on LD_LIBRARY_PATH";
+
+/// GPU `number`.
+///
+/// # Errors
+/// A missing library or GPU, named, with the remedy; never a panic.
+pub(in crate::nn) fn open(number: usize) -> Result<Device> {
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = open.iter().find(|(known, _)| *known == number) {
+        return Ok(device.clone());
+    }
+    for (name, versions, hint) in LIBRARIES {
+        if !is_there(name, versions) {
+            return Err(
+                Error::mistake(format!("cannot use cuda:{number}: the library lib{name} is missing")).with_hint(hint)
+            );
+        }
+    }
+    // A stream of its own, and not the one of the thread: whichever thread asks, the work is done in order.
+    let device = std::panic::catch_unwind(|| CudaDevice::new_with_stream(number));
+    let device = match device {
+        Ok(Ok(device)) => device,
+        Ok(Err(error)) => {
+            return Err(Error::mistake(format!("cannot use cuda:{number}: {error}"))
+                .with_hint("nvidia-smi lists the GPUs there are"));
+        }
+        Err(_) => {
+            return Err(Error::mistake(format!("cannot use cuda:{number}: a library of CUDA cannot be loaded"))
+                .with_hint(TOOLKIT));
+        }
+    };
+    keep_memory(&device);
+    // SAFETY: everything is put on the one stream of the device, so that no two streams can meet in a tensor.
+    unsafe { device.disable_event_tracking() };
+    let device = Device::Cuda(device);
+    open.push((number, device.clone()));
+    Ok(device)
+}
+
+/// Whether a shared library can be opened, under its plain name or with a version behind it. Windows has too many names
+/// for each; what is missing there is found out when it is needed.
+fn is_there(name: &str, versions: &[&str]) -> bool {
+    let plain = libloading::library_filename(name);
+    let versioned = versions.iter().map(|version| {
+        let mut file = plain.clone();
+        file.push(format!(".{version}"));
+        file
+    });
+    cfg!(windows)
+        || [plain.clone()].into_iter().chain(versioned).any(|file| {
+            // SAFETY: the libraries of CUDA do nothing when they are loaded but set themselves up.
+            unsafe { libloading::Library::new(file) }.is_ok()
+        })
+}
+
+/// Lets the driver keep freed memory for the next tensor instead of giving it back whenever the host waits: the tensors
+/// of a step are those of the step before.
+fn keep_memory(device: &CudaDevice) {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    if !context.has_async_alloc() {
+        return;
+    }
+    let mut pool = std::ptr::null_mut();
+    let mut all = u64::MAX;
+    // SAFETY: the context is current once bound; the driver writes the pool and reads one u64, which is what the
+    // attribute is. A refusal leaves things as they are.
+    unsafe {
+        let found = context.bind_to_thread().is_ok()
+            && sys::cuDeviceGetDefaultMemPool(&mut pool, context.cu_device()).result().is_ok();
+        if found {
+            let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+            let _ = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_there_is_not_found() {
+        assert!(cfg!(windows) || !is_there("no-such-library", &["1", "2"]));
+        assert!(cfg!(not(target_os = "linux")) || is_there("c", &["6"]));
+    }
+}

@@ -1,0 +1,210 @@
+//! Linear layers on a GPU: products by cuBLAS, 4-bit weights dequantised a panel at a time into a buffer that is used
+//! again, or, for few rows, inside the product. With [`Precision::Bf16`] and [`Precision::F16`] the
+//! factors are rounded to bfloat16, whose range is that of f32, and the sums stay f32.
+
+mod factor;
+mod low;
+
+use std::sync::Arc;
+
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::{Result as Candle, Shape, Tensor};
+
+use self::factor::Factor;
+use self::low::Low;
+use super::dropout::Dropout;
+use super::{Frozen, widened};
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::nn::Precision;
+use crate::nn::ops::cuda::{Made, Mat, Product, Source, alloc, gpu, held, op1, op2, op3, product, source, tensor};
+use crate::nn::quant::cuda::FEW;
+use crate::nn::tape;
+
+static SOURCE: Source = source!("linear", "../cuda");
+
+/// Values of a dequantised panel at most: 16 MiB in f32, which the cache of such a GPU holds.
+const PANEL: usize = 1 << 22;
+
+/// How to compute.
+#[derive(Clone)]
+pub(super) struct How {
+    pub(super) precision: Precision,
+    pub(super) interrupt: Interrupt,
+}
+
+/// `y = x Wᵀ`: as [`super::linear`], of shapes that fit.
+pub(super) fn linear(x: &Tensor, w: &Tensor, how: &How) -> Result<Tensor> {
+    let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
+    let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
+    let weight = Frozen::Dense(w.clone());
+    let values = forward(&x, &weight, shape, precision)?;
+    let made = Made { name: "linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    op2([&x, &w], made, move |[x, w], _, dy| {
+        let dx = match tape::wants(x) {
+            true => Some(input_gradient(dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
+            false => None,
+        };
+        let dw = match tape::wants(w) {
+            true => Some(weight_gradient(dy, x, shape, precision)?),
+            false => None,
+        };
+        Ok([dx, dw])
+    })
+}
+
+/// `y = x Wᵀ` of a weight that does not train.
+pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, how: &How) -> Result<Tensor> {
+    let x = tape::apply_contiguous(x)?;
+    let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
+    let weight = settled(weight)?;
+    let values = forward(&x, &weight, shape, precision)?;
+    let made =
+        Made { name: "frozen_linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    op1(&x, made, move |[x], _, dy| Ok([Some(input_gradient(dy, &weight, x, shape, precision)?)]))
+}
+
+/// An adapter of a frozen weight, checked.
+pub(super) struct Adapted {
+    pub(super) a: Tensor,
+    pub(super) b: Tensor,
+    pub(super) scale: f32,
+    pub(super) dropout: Option<Dropout>,
+}
+
+/// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: as [`super::lora_linear`], of shapes that fit.
+pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &How) -> Result<Tensor> {
+    let (x, a, b) =
+        (tape::apply_contiguous(x)?, tape::apply_contiguous(&adapter.a)?, tape::apply_contiguous(&adapter.b)?);
+    let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
+    let weight = settled(weight)?;
+    let (scale, dropout) = (adapter.scale, adapter.dropout);
+    let mut values = forward(&x, &weight, shape, precision)?;
+    Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&x, &mut values)?;
+    let made = Made { name: "lora_linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
+        let dx = match tape::wants(x) {
+            true => Some(input_gradient_values(dy, &weight, x, shape, precision)?),
+            false => None,
+        };
+        let low = Low { a, b, scale, dropout, shape, precision };
+        let (dx, da, db) = low.gradients(x, dy, dx)?;
+        let dx = dx.map(|dx| Ok::<_, candle_core::Error>(tensor(dx, x.shape(), gpu(x)?))).transpose()?;
+        Ok([dx, Some(da), Some(db)])
+    })
+}
+
+/// A dense weight without gaps.
+fn settled(weight: Frozen) -> Candle<Frozen> {
+    match weight {
+        Frozen::Dense(w) => Ok(Frozen::Dense(w.detach().contiguous()?)),
+        packed @ Frozen::Nf4(_) => Ok(packed),
+    }
+}
+
+fn wide_shape(x: &Tensor, out: usize) -> Shape {
+    widened(x.layout(), out)
+}
+
+/// How many rows a (…, last) tensor has.
+fn rows(x: &Tensor) -> usize {
+    super::rows(x.layout())
+}
+
+/// Calls `work` with each panel of a weight (out, in): the panel, its first output and how many it has.
+fn panels(
+    device: &CudaDevice,
+    weight: &Frozen,
+    shape: (usize, usize),
+    precision: Precision,
+    mut work: impl FnMut(Mat<'_>, usize, usize) -> Candle<()>,
+) -> Candle<()> {
+    let (out, wide) = shape;
+    let packed = match weight {
+        Frozen::Dense(w) => {
+            let w = Factor::of(w, precision)?;
+            return w.with(wide, |w| work(w, 0, out));
+        }
+        Frozen::Nf4(packed) => Arc::clone(packed).on(device)?,
+    };
+    let step = (PANEL / wide.max(1)).clamp(1, out.max(1));
+    // Stream order makes one buffer enough: a panel is written after the product with the last one has run.
+    let (mut full, mut half) = (None, None);
+    for first in (0..out).step_by(step) {
+        let n = step.min(out - first);
+        match precision {
+            Precision::F32 => {
+                let panel = full.get_or_insert(alloc::<f32>(device, step * wide)?);
+                packed.dequantize(device, first * wide, n * wide, panel)?;
+                work(Mat::f32(&panel.as_view(), wide), first, n)?;
+            }
+            Precision::Bf16 | Precision::F16 => {
+                let panel = half.get_or_insert(alloc::<half::bf16>(device, step * wide)?);
+                packed.dequantize_bf16(device, first * wide, n * wide, panel)?;
+                work(Mat::bf16(&panel.as_view(), wide), first, n)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `x Wᵀ`: x (…, in) -> (…, out)
+fn forward(x: &Tensor, weight: &Frozen, shape: (usize, usize), precision: Precision) -> Candle<CudaSlice<f32>> {
+    let (device, rows, (out, wide)) = (gpu(x)?, rows(x), shape);
+    if let (Frozen::Nf4(packed), 1..=FEW) = (weight, rows) {
+        let x = held(x)?;
+        return packed.on(device)?.few_rows(device, &x.view()?, rows, shape);
+    }
+    let mut y = alloc::<f32>(device, rows * out)?;
+    Factor::of(x, precision)?.with(wide, |x| {
+        panels(device, weight, shape, precision, |w, first, n| {
+            let p = Product { at: first, row: out, ..Product::new(rows, n, wide) };
+            product(device, p, x, w.t(), &mut y)
+        })
+    })?;
+    Ok(y)
+}
+
+/// `dy W`: dy (…, out) -> the shape of x.
+fn input_gradient(
+    dy: &Tensor,
+    weight: &Frozen,
+    x: &Tensor,
+    shape: (usize, usize),
+    precision: Precision,
+) -> Candle<Tensor> {
+    Ok(tensor(input_gradient_values(dy, weight, x, shape, precision)?, x.shape(), gpu(x)?))
+}
+
+fn input_gradient_values(
+    dy: &Tensor,
+    weight: &Frozen,
+    x: &Tensor,
+    shape: (usize, usize),
+    precision: Precision,
+) -> Candle<CudaSlice<f32>> {
+    let (device, rows, (out, wide)) = (gpu(x)?, rows(x), shape);
+    if out == 0 {
+        return device.alloc_zeros::<f32>((rows * wide).max(1));
+    }
+    let mut dx = alloc::<f32>(device, rows * wide)?;
+    let dy = Factor::of(dy, precision)?;
+    panels(device, weight, shape, precision, |w, first, n| {
+        // The columns of dy that belong to the panel.
+        dy.with_from(first, out, |dy| {
+            let beta = if first > 0 { 1.0 } else { 0.0 };
+            product(device, Product { beta, ..Product::new(rows, wide, n) }, dy, w, &mut dx)
+        })
+    })?;
+    Ok(dx)
+}
+
+/// `dyᵀ x`: dy (…, out), x (…, in) -> (out, in)
+fn weight_gradient(dy: &Tensor, x: &Tensor, (out, wide): (usize, usize), precision: Precision) -> Candle<Tensor> {
+    let (device, rows) = (gpu(x)?, rows(x));
+    let mut dw = alloc::<f32>(device, out * wide)?;
+    let (dy, x) = (Factor::of(dy, precision)?, Factor::of(x, precision)?);
+    dy.with(out, |dy| x.with(wide, |x| product(device, Product::new(out, wide, rows), dy.t(), x, &mut dw)))?;
+    Ok(tensor(dw, (out, wide), device))
+}

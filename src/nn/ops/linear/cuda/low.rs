@@ -1,0 +1,84 @@
+//! The low-rank update on a GPU.
+
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::{Result as Candle, Tensor};
+
+use super::super::dropout::Dropout;
+use super::factor::Factor;
+use super::{SOURCE, rows};
+use crate::nn::Precision;
+use crate::nn::ops::cuda::{Product, alloc, elements, gpu, launch, product, tensor};
+
+/// An adapter of a weight of `shape` (out, in).
+pub(super) struct Low<'a> {
+    /// A: (r, in)
+    pub(super) a: &'a Tensor,
+    /// B: (out, r)
+    pub(super) b: &'a Tensor,
+    pub(super) scale: f32,
+    pub(super) dropout: Option<Dropout>,
+    pub(super) shape: (usize, usize),
+    pub(super) precision: Precision,
+}
+
+/// The gradients of x (where one is asked for), A and B.
+type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
+
+impl Low<'_> {
+    /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out)
+    pub(super) fn add_to(&self, x: &Tensor, y: &mut CudaSlice<f32>) -> Candle<()> {
+        let (device, rows, rank, out) = (gpu(x)?, rows(x), self.a.dims2()?.0, self.shape.0);
+        let dropped = Factor::dropped(x, self.dropout, self.precision)?;
+        let u = Factor::made(device, self.squeezed(x, &dropped)?, self.precision)?;
+        let b = Factor::of(self.b, self.precision)?;
+        let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
+        u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))
+    }
+
+    /// `drop(x) Aᵀ`: (rows, r)
+    fn squeezed(&self, x: &Tensor, dropped: &Factor<'_>) -> Candle<CudaSlice<f32>> {
+        let (device, rows, (rank, wide)) = (gpu(x)?, rows(x), self.a.dims2()?);
+        let mut u = alloc::<f32>(device, rows * rank)?;
+        let a = Factor::of(self.a, self.precision)?;
+        dropped.with(wide, |x| a.with(wide, |a| product(device, Product::new(rows, rank, wide), x, a.t(), &mut u)))?;
+        Ok(u)
+    }
+
+    /// dA (r, in) and dB (out, r); the adapter's part is added to `dx`.
+    pub(super) fn gradients(&self, x: &Tensor, dy: &Tensor, mut dx: Option<CudaSlice<f32>>) -> Candle<Gradients> {
+        let (device, rows, (rank, wide), out) = (gpu(x)?, rows(x), self.a.dims2()?, self.shape.0);
+        let dropped = Factor::dropped(x, self.dropout, self.precision)?;
+        let u = Factor::made(device, self.squeezed(x, &dropped)?, self.precision)?;
+        let (dy, b) = (Factor::of(dy, self.precision)?, Factor::of(self.b, self.precision)?);
+        let mut v = alloc::<f32>(device, rows * rank)?;
+        let p = Product { alpha: self.scale, ..Product::new(rows, rank, out) };
+        dy.with(out, |dy| b.with(rank, |b| product(device, p, dy, b, &mut v)))?;
+        let v = Factor::made(device, v, self.precision)?;
+        let (mut da, mut db) = (alloc::<f32>(device, rank * wide)?, alloc::<f32>(device, out * rank)?);
+        v.with(rank, |v| dropped.with(wide, |x| product(device, Product::new(rank, wide, rows), v.t(), x, &mut da)))?;
+        let p = Product { alpha: self.scale, ..Product::new(out, rank, rows) };
+        dy.with(out, |dy| u.with(rank, |u| product(device, p, dy.t(), u, &mut db)))?;
+        if let Some(dx) = &mut dx {
+            self.add_input_gradient(x, &v, dx)?;
+        }
+        Ok((dx, tensor(da, (rank, wide), device), tensor(db, (out, rank), device)))
+    }
+
+    /// `dx += drop(v A)`: v (rows, r)
+    fn add_input_gradient(&self, x: &Tensor, v: &Factor<'_>, dx: &mut CudaSlice<f32>) -> Candle<()> {
+        let (device, rows, (rank, wide)) = (gpu(x)?, rows(x), self.a.dims2()?);
+        let a = Factor::of(self.a, self.precision)?;
+        let p = Product::new(rows, wide, rank);
+        let Some(Dropout { below, keep, seed }) = self.dropout else {
+            return v.with(rank, |v| a.with(wide, |a| product(device, Product { beta: 1.0, ..p }, v, a, dx)));
+        };
+        let n = rows * wide;
+        let mut g = alloc::<f32>(device, n)?;
+        v.with(rank, |v| a.with(wide, |a| product(device, p, v, a, &mut g)))?;
+        let count = n as u64;
+        if n > 0 {
+            launch!(device, SOURCE, "dropout_add", elements(n), &g, dx, &count, &seed, &below, &keep);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+// What surrounds the products of a linear layer: casts to bfloat16 and dropout. The products are cuBLAS's.
+
+// The finaliser of SplitMix64.
+__device__ __forceinline__ u64 mix64(u64 x) {
+    x += 0x9e3779b97f4a7c15ull;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+    return x ^ (x >> 31);
+}
+
+__device__ __forceinline__ u32 mix32(u32 x) {
+    x = (x ^ (x >> 16)) * 0x7feb352du;
+    x = (x ^ (x >> 15)) * 0x846ca68bu;
+    return x ^ (x >> 16);
+}
+
+// The value at a place, dropped or scaled: the same mask as on the CPU, a key for each 2¹⁴ values.
+__device__ __forceinline__ float dropped(float x, u64 place, u64 seed, u32 below, float keep) {
+    u64 key = mix64(seed ^ mix64(place >> 14));
+    u32 bits = mix32(mix32((u32)(place & 16383) ^ (u32)key) + (u32)(key >> 32));
+    return bits < below ? 0.0f : x * keep;
+}
+
+extern "C" __global__ void cast_bf16(const float *x, u16 *out, u64 n) {
+    for (u64 i = first(); i < n; i += stride()) out[i] = to_bf16(x[i]);
+}
+
+extern "C" __global__ void dropout_f32(const float *x, float *out, u64 n, u64 seed, u32 below, float keep) {
+    for (u64 i = first(); i < n; i += stride()) out[i] = dropped(x[i], i, seed, below, keep);
+}
+
+extern "C" __global__ void dropout_bf16(const float *x, u16 *out, u64 n, u64 seed, u32 below, float keep) {
+    for (u64 i = first(); i < n; i += stride()) out[i] = to_bf16(dropped(x[i], i, seed, below, keep));
+}
+
+// out += drop(g)
+extern "C" __global__ void dropout_add(const float *g, float *out, u64 n, u64 seed, u32 below, float keep) {
+    for (u64 i = first(); i < n; i += stride()) out[i] += dropped(g[i], i, seed, below, keep);
+}

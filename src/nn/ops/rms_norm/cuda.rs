@@ -1,0 +1,59 @@
+//! RMSNorm on a GPU, a block a row; the gradient of the weight is summed over parts of a fixed size.
+
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::{Result as Candle, Tensor};
+
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, launch, op2, source, tensor};
+use crate::nn::tape;
+
+static SOURCE: Source = source!("rms_norm", "../cuda");
+
+/// Rows of a part of the weight's gradient.
+const STEP: usize = 64;
+/// Columns of a block there.
+const COLUMNS: usize = 256;
+
+/// As [`super::rms_norm`], of shapes that fit.
+pub(super) fn rms_norm(x: &Tensor, w: &Tensor, eps: f32, interrupt: &Interrupt) -> Result<Tensor> {
+    let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
+    let device = gpu(&x)?;
+    let values = forward(&x, &w, eps)?;
+    let made = Made { name: "rms_norm", values, shape: x.shape().clone(), device, interrupt };
+    op2([&x, &w], made, move |[x, w], _, dy| {
+        let [dx, dw] = backward(x, w, dy, eps)?;
+        Ok([Some(dx), Some(dw)])
+    })
+}
+
+fn forward(x: &Tensor, w: &Tensor, eps: f32) -> Candle<CudaSlice<f32>> {
+    let (device, n) = (gpu(x)?, w.elem_count());
+    let rows = x.elem_count() / n;
+    let mut y = alloc::<f32>(device, x.elem_count())?;
+    let (x, w) = (held(x)?, held(w)?);
+    let (x, w, n) = (x.view::<f32>()?, w.view::<f32>()?, n as i32);
+    if rows > 0 {
+        launch!(device, SOURCE, "rms_norm_forward", blocks(rows, 1), &x, &w, &mut y, &n, &eps);
+    }
+    Ok(y)
+}
+
+fn backward(x: &Tensor, w: &Tensor, dy: &Tensor, eps: f32) -> Candle<[Tensor; 2]> {
+    let (device, n) = (gpu(x)?, w.elem_count());
+    let (rows, parts) = (x.elem_count() / n, (x.elem_count() / n).div_ceil(STEP));
+    let (x_shape, w_shape) = (x.shape(), w.shape());
+    let (mut dx, mut dw) = (alloc::<f32>(device, rows * n)?, alloc::<f32>(device, n)?);
+    let (mut roots, mut partial) = (alloc::<f32>(device, rows)?, alloc::<f32>(device, parts * n)?);
+    let (x, w, dy) = (held(x)?, held(w)?, held(dy)?);
+    let (x, w, dy) = (x.view::<f32>()?, w.view::<f32>()?, dy.view::<f32>()?);
+    let columns = n.div_ceil(COLUMNS);
+    let (n, count, step, parts_count) = (n as i32, rows as i32, STEP as i32, parts as i32);
+    if rows > 0 {
+        launch!(device, SOURCE, "rms_norm_backward", blocks(rows, 1), &x, &w, &dy, &mut dx, &mut roots, &n, &eps);
+        let config = blocks(columns, parts);
+        launch!(device, SOURCE, "rms_norm_weight", config, &x, &dy, &roots, &mut partial, &count, &n, &step);
+    }
+    launch!(device, SOURCE, "rms_norm_add", blocks(columns, 1), &partial, &mut dw, &parts_count, &n);
+    Ok([tensor(dx, x_shape, device), tensor(dw, w_shape, device)])
+}

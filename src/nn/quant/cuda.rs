@@ -1,0 +1,173 @@
+//! NF4 on a GPU: the weight's copy there, dequantised a panel at a time or on its way through a product of few rows;
+//! and quantising.
+
+use std::sync::{Arc, PoisonError};
+
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
+use candle_core::cuda_backend::{CudaDevice, DeviceId};
+use candle_core::{Result as Candle, Tensor};
+use half::bf16;
+
+use super::nf4::Nf4;
+use super::quantize::{THRESHOLDS, nested};
+use super::tables::{NESTED_MAP, NF4_MAP};
+use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, launch, source, upload};
+
+static SOURCE: Source = source!("nf4", "../ops/cuda");
+
+/// A 4-bit weight in the memory of a GPU.
+pub(in crate::nn) struct OnDevice {
+    device: DeviceId,
+    codes: CudaSlice<u8>,
+    absmax: CudaSlice<u8>,
+    nested_absmax: CudaSlice<f32>,
+    /// The values of the scales' codes, and behind them those of NF4.
+    map: CudaSlice<f32>,
+    offset: f32,
+}
+
+/// The most rows that [`OnDevice::few_rows`] takes.
+pub(in crate::nn) const FEW: usize = 8;
+/// Outputs of a block there.
+const OUTPUTS: usize = 8;
+
+impl Nf4 {
+    /// The copy on a device, made if there is none.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub(in crate::nn) fn on(&self, device: &CudaDevice) -> Candle<Arc<OnDevice>> {
+        let mut copy = self.mirror.copy.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*copy {
+            Some(there) if there.device == device.id() => Ok(there.clone()),
+            _ => {
+                let made = Arc::new(OnDevice::new(self, device)?);
+                *copy = Some(made.clone());
+                Ok(made)
+            }
+        }
+    }
+
+    /// Quantises a matrix (out, in) that is on a GPU; the bytes are those of [`Nf4::quantize`].
+    ///
+    /// The codes and the scale of each block are made there; the scales, one a block of 64, are quantised on the host,
+    /// whose order of summation is part of the format.
+    ///
+    /// # Errors
+    /// A tensor that is no f32 matrix.
+    pub(in crate::nn) fn quantize_there(weights: &Tensor) -> Candle<Self> {
+        let (shape, weights) = (weights.dims2()?, weights.contiguous()?);
+        let (device, n) = (gpu(&weights)?, shape.0 * shape.1);
+        let blocks_of_64 = n.div_ceil(Self::BLOCK);
+        let thresholds = upload(device, &THRESHOLDS[..])?;
+        let (mut codes, mut scales) = (alloc::<u8>(device, n.div_ceil(2))?, alloc::<f32>(device, blocks_of_64)?);
+        if n > 0 {
+            let (weights, count) = (held(&weights)?, n as u64);
+            let weights = weights.view::<f32>()?;
+            let config = elements(blocks_of_64 * 32);
+            launch!(device, SOURCE, "nf4_quantize", config, &weights, &thresholds, &mut codes, &mut scales, &count);
+        }
+        let (mut codes, mut scales) = (host(device, &codes)?, host(device, &scales)?);
+        codes.truncate(n.div_ceil(2));
+        scales.truncate(blocks_of_64);
+        Ok(nested(codes, &scales, shape))
+    }
+}
+
+impl OnDevice {
+    fn new(w: &Nf4, device: &CudaDevice) -> Candle<Self> {
+        let bytes = |values: &[u8]| if values.is_empty() { upload(device, &[0]) } else { upload(device, values) };
+        let nested = if w.nested_absmax.is_empty() { &[0.0][..] } else { &w.nested_absmax };
+        let map: Vec<f32> = NESTED_MAP.iter().chain(&NF4_MAP).copied().collect();
+        Ok(Self {
+            device: device.id(),
+            codes: bytes(&w.codes)?,
+            absmax: bytes(&w.absmax)?,
+            nested_absmax: upload(device, nested)?,
+            map: upload(device, &map)?,
+            offset: w.nested_offset,
+        })
+    }
+
+    /// The n values from index `at` on, to the front of `out`.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(in crate::nn) fn dequantize(
+        &self,
+        device: &CudaDevice,
+        at: usize,
+        n: usize,
+        out: &mut CudaSlice<f32>,
+    ) -> Candle<()> {
+        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
+        let (first, count) = (at as u64, n as u64);
+        if n > 0 {
+            let name = "nf4_dequantize_f32";
+            launch!(device, SOURCE, name, elements(n), codes, absmax, nested_absmax, map, offset, &first, &count, out);
+        }
+        Ok(())
+    }
+
+    /// As [`OnDevice::dequantize`], rounded to bfloat16.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(in crate::nn) fn dequantize_bf16(
+        &self,
+        device: &CudaDevice,
+        at: usize,
+        n: usize,
+        out: &mut CudaSlice<bf16>,
+    ) -> Candle<()> {
+        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
+        let (first, count) = (at as u64, n as u64);
+        if n > 0 {
+            let name = "nf4_dequantize_bf16";
+            launch!(device, SOURCE, name, elements(n), codes, absmax, nested_absmax, map, offset, &first, &count, out);
+        }
+        Ok(())
+    }
+
+    /// `x Wᵀ` for at most [`FEW`] rows: x (rows, in) -> (rows, out), where `shape` is (out, in).
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(in crate::nn) fn few_rows(
+        &self,
+        device: &CudaDevice,
+        x: &CudaView<'_, f32>,
+        rows: usize,
+        (out, wide): (usize, usize),
+    ) -> Candle<CudaSlice<f32>> {
+        let mut y = alloc::<f32>(device, rows * out)?;
+        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
+        let name = match rows {
+            1 => "nf4_few_rows_1",
+            2 => "nf4_few_rows_2",
+            3..=4 => "nf4_few_rows_4",
+            _ => "nf4_few_rows_8",
+        };
+        let (config, rows_count, out_count, wide) =
+            (blocks(out.div_ceil(OUTPUTS), 1), rows as i32, out as i32, wide as i32);
+        if rows * out > 0 {
+            launch!(
+                device,
+                SOURCE,
+                name,
+                config,
+                codes,
+                absmax,
+                nested_absmax,
+                map,
+                offset,
+                x,
+                &mut y,
+                &rows_count,
+                &out_count,
+                &wide
+            );
+        }
+        Ok(y)
+    }
+}

@@ -1,0 +1,120 @@
+// NF4. A weight is `codes` (two a byte, the first in the high nibble), `absmax` (a byte a block of 64), `nested` (a float
+// 256 blocks) and `offset`; `map` holds the 256 values of the scales' codes and behind them the 16 values of NF4.
+
+#define BLOCK 64
+#define NESTED_BLOCK 256
+#define NESTED_CODES 256
+
+// The scale of a block, rounded as on the CPU.
+__device__ __forceinline__ float scale_of(const u8 *absmax, const float *nested, const float *map, float offset, u64 block) {
+    return __fadd_rn(__fmul_rn(map[absmax[block]], nested[block / NESTED_BLOCK]), offset);
+}
+
+template <typename T>
+__device__ __forceinline__ void dequantize(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
+                                           float offset, u64 at, u64 n, T *out) {
+    __shared__ float table[NESTED_CODES + 16];
+    for (int i = threadIdx.x; i < NESTED_CODES + 16; i += THREADS) table[i] = map[i];
+    __syncthreads();
+    for (u64 i = first(); i < n; i += stride()) {
+        u64 place = at + i;
+        u8 byte = codes[place / 2];
+        int code = place % 2 ? byte & 15 : byte >> 4;
+        float value = table[NESTED_CODES + code] * scale_of(absmax, nested, table, offset, place / BLOCK);
+        out[i] = store(value, T());
+    }
+}
+
+// The n values from index `at` on.
+extern "C" __global__ void nf4_dequantize_f32(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
+                                              float offset, u64 at, u64 n, float *out) {
+    dequantize(codes, absmax, nested, map, offset, at, n, out);
+}
+
+extern "C" __global__ void nf4_dequantize_bf16(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
+                                               float offset, u64 at, u64 n, u16 *out) {
+    dequantize(codes, absmax, nested, map, offset, at, n, out);
+}
+
+// From f32: codes, and the scale of each block before it is quantised itself. A warp takes a block; each lane two values.
+// `thresholds` are the 15 middles of the map. The last block may be short, and bitsandbytes divides there.
+extern "C" __global__ void nf4_quantize(const float *weights, const float *thresholds, u8 *codes, float *scales, u64 n) {
+    const float smallest = 1e-38f;
+    int lane = threadIdx.x % 32;
+    u64 blocks = (n + BLOCK - 1) / BLOCK;
+    for (u64 block = first() / 32; block < blocks; block += stride() / 32) {
+        u64 at = block * BLOCK + 2 * lane;
+        float x[2];
+        for (int i = 0; i < 2; i++) x[i] = at + i < n ? weights[at + i] : 0.0f;
+        float largest = warp_max(fmaxf(fabsf(x[0]), fabsf(x[1])));
+        bool whole = (block + 1) * BLOCK <= n;
+        float scale = whole ? largest : fmaxf(largest, smallest);
+        float inverse = __fdiv_rn(1.0f, fmaxf(largest, smallest));
+        int code[2] = {0, 0};
+        for (int i = 0; i < 2; i++) {
+            float value = whole ? __fmul_rn(x[i], inverse) : __fdiv_rn(x[i], scale);
+            for (int k = 0; k < 15; k++) code[i] += value > thresholds[k];
+        }
+        if (at < n) codes[at / 2] = (u8)(code[0] << 4 | code[1]);
+        if (lane == 0) scales[block] = scale;
+    }
+}
+
+// Few rows times a weight in 4 bits, dequantised on its way through the registers: x (rows, wide) -> y (rows, out). A
+// warp makes one output of up to R rows; `rows` is at most R.
+template <int R>
+__device__ __forceinline__ void few_rows(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
+                                         float offset, const float *x, float *y, int rows, int out, int wide) {
+    __shared__ float table[NESTED_CODES + 16];
+    for (int i = threadIdx.x; i < NESTED_CODES + 16; i += THREADS) table[i] = map[i];
+    __syncthreads();
+    const float *values = table + NESTED_CODES;
+    int lane = threadIdx.x % 32;
+    int o = blockIdx.x * WARPS + threadIdx.x / 32;
+    if (o >= out) return;
+    u64 begin = (u64)o * wide;
+    const float *row[R];
+    float sums[R];
+    for (int r = 0; r < R; r++) {
+        row[r] = x + (u64)min(r, rows - 1) * wide;
+        sums[r] = 0.0f;
+    }
+    if (wide % 8 == 0) { // eight codes a lane: 4 aligned bytes, all of one block
+        for (int j = 8 * lane; j < wide; j += 256) {
+            u32 eight = *(const u32 *)(codes + (begin + j) / 2);
+            float scale = scale_of(absmax, nested, table, offset, (begin + j) / BLOCK);
+            float part[R];
+            for (int r = 0; r < R; r++) part[r] = 0.0f;
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                float value = values[(eight >> (8 * (i / 2) + (i % 2 ? 0 : 4))) & 15];
+                for (int r = 0; r < R; r++) part[r] += value * row[r][j + i];
+            }
+            for (int r = 0; r < R; r++) sums[r] += part[r] * scale;
+        }
+    } else {
+        for (int j = lane; j < wide; j += 32) {
+            u64 place = begin + j;
+            u8 byte = codes[place / 2];
+            float value = values[place % 2 ? byte & 15 : byte >> 4];
+            value *= scale_of(absmax, nested, table, offset, place / BLOCK);
+            for (int r = 0; r < R; r++) sums[r] += value * row[r][j];
+        }
+    }
+    for (int r = 0; r < R; r++) {
+        float sum = warp_sum(sums[r]);
+        if (lane == 0 && r < rows) y[(u64)r * out + o] = sum;
+    }
+}
+
+#define FEW_ROWS(R)                                                                                                      \
+    extern "C" __global__ void nf4_few_rows_##R(const u8 *codes, const u8 *absmax, const float *nested,                  \
+                                                const float *map, float offset, const float *x, float *y, int rows,      \
+                                                int out, int wide) {                                                     \
+        few_rows<R>(codes, absmax, nested, map, offset, x, y, rows, out, wide);                                          \
+    }
+
+FEW_ROWS(1)
+FEW_ROWS(2)
+FEW_ROWS(4)
+FEW_ROWS(8)
