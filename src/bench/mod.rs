@@ -64,7 +64,7 @@ mod tests {
         assert!(done.losses[7] < done.losses[0] && done.tokens_per_second > 0.0, "{done:?}");
         let how = Decoding { rows: 2, prompt: 4, tokens: 9, runs: 1, precision: Precision::F32 };
         assert!(decoding(&model, &how, &Progress::silent()).unwrap() > 0.0);
-        let long = Decoding { tokens: 61, ..how };
+        let long = Decoding { tokens: 62, ..how };
         assert!(decoding(&model, &long, &Progress::silent()).unwrap_err().message().contains("64"));
     }
 }

@@ -95,7 +95,7 @@ fn values_are_the_quantiles_of_their_distributions() {
     near(at(0.3, json!({ "distribution": "log_normal", "mu": 1, "sigma": 2 })), 0.952_370_608_392_698_4);
     near(at(0.3, json!({ "distribution": "beta", "a": 2, "b": 3 })), 0.272_383_942_075_105_36);
     near(at(0.26, json!({ "distribution": "q_uniform", "min": 0, "max": 10, "q": 0.5 })), 2.5);
-    near(at(0.25, json!({ "distribution": "q_log_uniform_values", "min": 1, "max": 10000, "q": 4 })), 8.0);
+    near(at(0.3, json!({ "distribution": "q_log_uniform_values", "min": 1, "max": 10000, "q": 4 })), 16.0);
     near(
         at(0.65, json!({ "distribution": "categorical", "values": [1, 2, 3], "probabilities": [0.6, 0.3, 0.1] })),
         2.0,
