@@ -187,21 +187,22 @@ impl Gradient {
     }
 }
 
-/// While it lives, ops go back only to what is wanted.
-struct Reading;
+/// While it lives, ops go back only to what is wanted. A thread of the pool that waits for others may read another tape
+/// meanwhile, so what was wanted before is wanted again afterwards.
+struct Reading {
+    before: (bool, HashSet<TensorId>),
+}
 
 impl Reading {
     fn of(wanted: &HashSet<TensorId>) -> Self {
-        WANTED.set(wanted.clone());
-        READING.set(true);
-        Self
+        Self { before: (READING.replace(true), WANTED.replace(wanted.clone())) }
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        READING.set(false);
-        WANTED.set(HashSet::new());
+        READING.set(self.before.0);
+        WANTED.set(std::mem::take(&mut self.before.1));
     }
 }
 
@@ -362,6 +363,16 @@ mod tests {
         let (y, tape) = Tape::record(&[], || loss(&x, &w, &n)).unwrap();
         assert!(tape.lines.is_empty() && !y.track_op());
         assert!(loss(&x, &w, &n).unwrap().track_op(), "candle's graph is back");
+    }
+
+    #[test]
+    fn a_tape_that_is_read_inside_of_another_changes_nothing_for_it() {
+        let [x, w, n] = leaves();
+        let outer = Reading::of(&HashSet::from([x.id()]));
+        drop(Reading::of(&HashSet::from([w.id(), n.id()])));
+        assert!(wants(&x) && !wants(&w) && !wants(&n));
+        drop(outer);
+        assert!(wants(&w), "candle's own answer is back");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("weight_decay", "decoupled weight decay (0); norms and biases have none"),
     ("bits", "bits of the moments: 32 or 8 (32)"),
     ("ema", "decay of a running mean of the weights, which is then measured and saved (0: none)"),
-    ("mixed_precision", "number format of products: \"no\", \"bf16\", \"f16\" (no); f32 on a CPU"),
+    ("mixed_precision", "number format of products: \"no\", \"bf16\", \"f16\" (no); f32 where the CPU is no faster"),
     ("gradient_checkpointing", "compute activations again on the way back instead of keeping them (false)"),
     ("eval_every", "steps between measurements of the held-out loss (0: never)"),
     ("eval_batches", "batches of one measurement (all)"),
