@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jupyter_protocol::JupyterMessage;
 use serde::Deserialize;
@@ -169,13 +169,15 @@ pub(crate) async fn receive(shared: Arc<Shared>, mut requests: mpsc::UnboundedRe
 
 async fn run_cells(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Arc<Request>>) {
     while let Some(request) = queue.recv().await {
+        let begun = Instant::now();
         shared.status("busy", &request);
         let execute: Execute = request.parse();
         let (well, content) = shared.run_cell(&request, &execute).await;
         let mut behind = Vec::new();
         if !well && execute.stop_on_error {
-            // What was sent along with this cell falls with it; what is sent after its reply does not.
-            tokio::time::sleep(SAME_BREATH).await;
+            // What was sent along with this cell falls with it; what is sent after its reply does not. A cell that ran for
+            // a while, one that was interrupted for instance, need not wait for it.
+            tokio::time::sleep(SAME_BREATH.saturating_sub(begun.elapsed())).await;
             behind.extend(std::iter::from_fn(|| queue.try_recv().ok()));
         }
         let _ = shared.replies.send(reply("execute_reply", content, &request));
