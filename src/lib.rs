@@ -12,7 +12,7 @@
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`bench`] | what results say, sound and look like, where they are kept, what is tried next, how fast it was; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`mod@bench`] | what results say, sound and look like, where they are kept, what is tried next, how fast it was; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
