@@ -119,11 +119,12 @@ def training(page, shots):
     open_notebook(page, "02_fine_tune.ipynb")
     run_all(page)
     seen = set()
-    for i in range(60):
-        time.sleep(3)
+    for _ in range(180):
+        time.sleep(1)
         text = outputs(page)
         seen.add(text)
-        if "steps" in text and len(seen) > 6 and i > 8:
+        # Early enough that the training is not over.
+        if "steps" in text and "loss" in text and len(seen) > 5:
             break
     page.screenshot(path=f"{shots}/training.png")
     print("different states seen while it ran:", len(seen))
