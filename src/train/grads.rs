@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, TensorId, Var};
 
 use crate::data::Batch;
 use crate::error::{Error, Result};
@@ -16,43 +16,31 @@ pub struct Grads {
 }
 
 impl Grads {
-    /// Goes back from a scalar loss to the parameters; one the loss does not reach has zeros.
+    /// Goes back by candle's graph from a scalar loss to the parameters; one the loss does not reach has zeros.
     ///
     /// # Errors
     /// When an op has no gradient, or on a stop.
     pub fn backward(loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
         let mut store = loss.backward()?;
-        let entries = parameters.iter().map(|Parameter { name, var }| {
-            let gradient = match store.remove(var) {
-                Some(gradient) => gradient.contiguous()?,
-                None => var.zeros_like()?,
-            };
-            Ok((name.clone(), gradient))
-        });
-        Ok(Self { entries: entries.collect::<Result<_>>()? })
+        Self::whole(parameters, |_, var| store.remove(var))
     }
 
-    /// Goes back along a tape from a scalar loss to the parameters, for `share` times the loss.
+    /// Goes back along a tape from a scalar loss to the parameters; the tape can be read again.
+    ///
+    /// # Errors
+    /// On a stop.
+    pub fn along(tape: &Tape, loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
+        let dy = loss.ones_like()?;
+        Self::found(parameters, |take| tape.backward(loss, dy, take))
+    }
+
+    /// The same for `share` times the loss, giving the memory of the tape back on the way.
     ///
     /// # Errors
     /// On a stop.
     pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
-        let mut found = HashMap::new();
         let dy = loss.ones_like()?.affine(share, 0.0)?;
-        rayon::scope(|_| {
-            tape.rewind(loss, dy, &mut |id, gradient| {
-                found.insert(id, gradient);
-                Ok(())
-            })
-        })?;
-        let entries = parameters.iter().map(|Parameter { name, var }| {
-            let gradient = match found.remove(&var.id()) {
-                Some(gradient) => gradient.contiguous()?,
-                None => var.zeros_like()?,
-            };
-            Ok((name.clone(), gradient))
-        });
-        Ok(Self { entries: entries.collect::<Result<_>>()? })
+        Self::found(parameters, |take| tape.rewind(loss, dy, take))
     }
 
     /// The loss of a batch and its gradients, with activations computed again on the way back instead of being kept.
@@ -60,15 +48,35 @@ impl Grads {
     /// # Errors
     /// See [`Model::loss`].
     pub fn recomputed(model: &Model, batch: &Batch, pass: &Pass) -> Result<(Tensor, Self)> {
-        let (loss, gradients) = model.loss_and_gradients(batch, pass)?;
-        let entries = model.parameters().into_iter().zip(gradients).map(|(Parameter { name, var }, gradient)| {
-            let gradient = match gradient {
+        let (loss, mut gradients) = model.loss_and_gradients(batch, pass)?;
+        Ok((loss, Self::whole(&model.parameters(), |place, _| gradients[place].take())?))
+    }
+
+    /// What `work` finds, on a thread of the pool.
+    fn found(
+        parameters: &[Parameter],
+        work: impl FnOnce(&mut dyn FnMut(TensorId, Tensor) -> Result<()>) -> Result<()> + Send,
+    ) -> Result<Self> {
+        let mut found = HashMap::new();
+        rayon::scope(|_| {
+            work(&mut |id, gradient| {
+                found.insert(id, gradient);
+                Ok(())
+            })
+        })?;
+        Self::whole(parameters, |_, var| found.remove(&var.id()))
+    }
+
+    /// One gradient for each parameter, zeros for what is not there.
+    fn whole(parameters: &[Parameter], mut of: impl FnMut(usize, &Var) -> Option<Tensor>) -> Result<Self> {
+        let entries = parameters.iter().enumerate().map(|(place, Parameter { name, var })| {
+            let gradient = match of(place, var) {
                 Some(gradient) => gradient.contiguous()?,
                 None => var.zeros_like()?,
             };
-            Ok((name, gradient))
+            Ok((name.clone(), gradient))
         });
-        Ok((loss, Self { entries: entries.collect::<Result<_>>()? }))
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
     /// Gradients in the order of the parameters.

@@ -126,7 +126,7 @@ impl Trainer {
             let (pass, last) = (pass(*micro), turn + 1 == micros.len());
             pass.interrupt.check()?;
             let share = counts(batch) as f64 / counted as f64;
-            let mean = self.model.gradients_by_block(batch, &pass, again, &mut |place, gradient| {
+            let mean = self.model.stream_gradients(batch, &pass, again, &mut |place, gradient| {
                 let gradient = (gradient * share)?;
                 let sum = match sums[place].take() {
                     Some(sum) => (sum + gradient)?,

@@ -1,8 +1,10 @@
 //! Ids in, logits out: the passes of a [`Model`].
 
-use candle_core::{DType, Tensor, Var};
+use std::collections::HashMap;
 
-use super::core::{Run, Taker};
+use candle_core::{DType, Tensor, TensorId};
+
+use super::core::Run;
 use super::{Model, Pass};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
@@ -73,20 +75,20 @@ impl Model {
     /// See [`Model::loss`].
     pub fn loss_and_gradients(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Vec<Option<Tensor>>)> {
         let mut gradients = vec![None; self.parameters().len()];
-        let loss = self.gradients_by_block(batch, pass, true, &mut |place, gradient| {
+        let loss = self.stream_gradients(batch, pass, true, &mut |place, gradient| {
             gradients[place] = Some(gradient);
             Ok(())
         })?;
         Ok((loss, gradients))
     }
 
-    /// The loss of [`Model::loss`], out of reach of gradients. `take` gets its gradients while they are computed, from the
-    /// last block to the first: the place of a parameter among [`Model::parameters`] and its gradient; nothing of those the
-    /// loss does not reach. `again` as in [`Model::loss_and_gradients`].
+    /// The loss of [`Model::loss`], out of reach of gradients. `take` gets each of its gradients as soon as it is final, from
+    /// the last block to the first: the place of a parameter among [`Model::parameters`] and its gradient; nothing of those
+    /// the loss does not reach. With `again` activations are computed again, as in [`Model::loss_and_gradients`].
     ///
     /// # Errors
     /// See [`Model::loss`]; and what `take` fails with.
-    pub fn gradients_by_block(
+    pub fn stream_gradients(
         &self,
         batch: &Batch,
         pass: &Pass,
@@ -94,9 +96,18 @@ impl Model {
         take: &mut dyn FnMut(usize, Tensor) -> Result<()>,
     ) -> Result<Tensor> {
         self.check_labels(batch)?;
-        let vars: Vec<Var> = self.parameters().into_iter().map(|parameter| parameter.var).collect();
-        let mut taker = Taker { vars: &vars, take };
-        self.core.by_block(&self.tokens(batch)?, pass, again, &mut taker, |logits| self.mean_loss(logits, batch, pass))
+        let parameters = self.parameters();
+        let leaves: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.var.as_tensor()).collect();
+        let places: HashMap<TensorId, usize> =
+            leaves.iter().enumerate().map(|(place, leaf)| (leaf.id(), place)).collect();
+        let mut by_place = |id, gradient| take(places[&id], gradient);
+        if again {
+            let loss = |logits: &Tensor| self.mean_loss(logits, batch, pass);
+            return self.core.recomputed(&self.tokens(batch)?, pass, &leaves, &mut by_place, loss);
+        }
+        let (loss, tape) = Tape::record(&leaves, || self.loss(batch, pass))?;
+        tape.rewind(&loss, loss.ones_like()?, &mut by_place)?;
+        Ok(loss)
     }
 
     /// logits (batch, time, vocabulary) -> scalar

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use rhai::Dynamic;
 
-use crate::nn::Parameter;
+use crate::nn::{Parameter, Tape};
 use crate::plot;
 use crate::script::convert::number;
 use crate::script::failure::Fallible;
@@ -13,10 +13,11 @@ use crate::script::objects::Tensor;
 use crate::script::studio::Studio;
 use crate::train;
 
-/// A handle on a loss and the graph behind it.
+/// A handle on a loss and the tape behind it.
 #[derive(Debug, Clone)]
 pub(crate) struct Loss {
     tensor: candle_core::Tensor,
+    tape: Rc<Tape>,
     parameters: Rc<Vec<Parameter>>,
     value: f64,
 }
@@ -26,9 +27,9 @@ pub(crate) struct Loss {
 pub(crate) struct Grads(pub(crate) Rc<train::Grads>);
 
 impl Loss {
-    pub(crate) fn new(tensor: candle_core::Tensor, parameters: Vec<Parameter>) -> Fallible<Self> {
+    pub(crate) fn new((tensor, tape): (candle_core::Tensor, Tape), parameters: Vec<Parameter>) -> Fallible<Self> {
         let value = Tensor(tensor.clone()).values()?.first().copied().map_or(f64::NAN, f64::from);
-        Ok(Self { tensor, parameters: Rc::new(parameters), value })
+        Ok(Self { tensor, tape: Rc::new(tape), parameters: Rc::new(parameters), value })
     }
 }
 
@@ -108,7 +109,7 @@ pub(super) fn register(kit: &mut Kit) {
 fn backward(studio: &Studio, loss: &Loss) -> Fallible<Grads> {
     let progress = studio.progress();
     progress.check()?;
-    match train::Grads::backward(&loss.tensor, &loss.parameters) {
+    match train::Grads::along(&loss.tape, &loss.tensor, &loss.parameters) {
         Ok(grads) => Ok(Grads(Rc::new(grads))),
         // An op that was asked to stop fails in candle's words.
         Err(_) if progress.interrupt().is_set() => Err(crate::error::Error::interrupted().into()),

@@ -326,7 +326,7 @@ fn passes(model: &mut Members<Model>) {
         "How far it is off on a batch, to go backward from; dropout is on, as in training.",
         move |m: &mut Model, batch: Batch| -> Fallible<Loss> {
             m.meets(&batch.tokenizer)?;
-            let loss = m.model.loss(&batch.batch, &pass(&studio, Some(studio.next_seed())))?;
+            let loss = m.model.taped_loss(&batch.batch, &pass(&studio, Some(studio.next_seed())))?;
             Loss::new(loss, m.model.parameters())
         },
     );

@@ -14,7 +14,6 @@ use crate::nn::ops;
 
 pub(crate) use linear::{Linear, Lora, Matrix};
 pub(crate) use parts::{Attention, Block, FeedForward, Norm};
-pub(crate) use recompute::Taker;
 pub(crate) use run::Run;
 pub(crate) use weight::Weight;
 

@@ -1,117 +1,94 @@
 //! Gradients without keeping activations (Chen et al. 2016, arXiv:1604.06174): the way forward keeps what goes into each
-//! block, the way back goes through the blocks once more, one at a time.
-//!
-//! A block that is gone through alone on the way back has its gradients ready at once, before those below it: ranks that
-//! train together go block by block for that, whether they keep activations or not.
+//! block, the way back goes through the blocks once more, one at a time, each on a tape of its own.
 //!
 //! A block is a function of its input and of the pass, dropout included, so that going through it again gives the same
 //! numbers, and the gradients are those of the plain way.
 
-use candle_core::backprop::GradStore;
-use candle_core::{Tensor, Var};
+use candle_core::{Tensor, TensorId};
 
 use super::{Run, Transformer};
 use crate::error::Result;
-use crate::nn::Pass;
+use crate::nn::{Pass, Tape, ops};
 
-/// Who takes gradients, a variable at a time, as soon as each is final.
-pub(crate) struct Taker<'a> {
-    /// What gradients are wanted of.
-    pub(crate) vars: &'a [Var],
-    /// Takes the place of a variable among `vars` and its gradient.
-    pub(crate) take: &'a mut dyn FnMut(usize, Tensor) -> Result<()>,
-}
+/// Takes the gradient of a leaf, by its id, once it is final.
+pub(crate) type Take<'a> = dyn FnMut(TensorId, Tensor) -> Result<()> + 'a;
 
 /// Gradients on their way to whoever takes them.
-struct Sums<'a, 'b> {
-    taker: &'b mut Taker<'a>,
+struct Sums<'a> {
+    leaves: &'a [&'a Tensor],
+    take: &'a mut Take<'a>,
     /// The embedding, which gets one gradient from each end of the model when the head is tied to it.
-    embedding: Option<usize>,
+    embedding: Option<TensorId>,
     held: Option<Tensor>,
 }
 
-impl Sums<'_, '_> {
-    fn take(&mut self, store: &mut GradStore) -> Result<()> {
-        for (place, var) in self.taker.vars.iter().enumerate() {
-            let Some(gradient) = store.remove(var) else { continue };
-            if self.embedding == Some(place) {
+impl Sums<'_> {
+    /// Goes a stretch of the way, from `input` on, writing it down.
+    fn record(&self, input: &Tensor, work: impl FnOnce() -> Result<Tensor>) -> Result<(Tensor, Tape)> {
+        let leaves: Vec<&Tensor> = self.leaves.iter().copied().chain([input]).collect();
+        Tape::record(&leaves, work)
+    }
+
+    /// Goes it back from `y`, whose gradient is `dy`; gives the gradient of `input`.
+    fn rewind(&mut self, tape: Tape, y: &Tensor, dy: Tensor, input: &Tensor) -> Result<Option<Tensor>> {
+        let mut below = None;
+        tape.rewind(y, dy, &mut |id, gradient| {
+            if id == input.id() {
+                below = Some(gradient);
+            } else if self.embedding == Some(id) {
                 self.held = Some(match self.held.take() {
-                    Some(sum) => (sum + gradient)?,
+                    Some(sum) => ops::plain_sum(&sum, &gradient)?,
                     None => gradient,
                 });
             } else {
-                (self.taker.take)(place, gradient)?;
+                (self.take)(id, gradient)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })?;
+        Ok(below)
     }
 
     fn end(self) -> Result<()> {
         match (self.embedding, self.held) {
-            (Some(place), Some(gradient)) => (self.taker.take)(place, gradient),
+            (Some(id), Some(gradient)) => (self.take)(id, gradient),
             _ => Ok(()),
         }
     }
 }
 
 impl Transformer {
-    /// The loss of tokens (batch, time); its gradients go to `taker`, block by block from the last to the first. `loss`
-    /// makes a scalar of the logits (batch, time, vocabulary). With `again` a block keeps its input alone and is gone
-    /// through once more on the way back; else it keeps all.
-    pub(crate) fn by_block(
+    /// The loss of tokens (batch, time); the gradients of `leaves` go to `take`, block by block from the last to the first.
+    /// `loss` makes a scalar of the logits (batch, time, vocabulary).
+    pub(crate) fn recomputed<'a>(
         &self,
         tokens: &Tensor,
         pass: &Pass,
-        again: bool,
-        taker: &mut Taker<'_>,
+        leaves: &'a [&'a Tensor],
+        take: &'a mut Take<'a>,
         loss: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let (still, run) = (Run::untracked(pass), Run::tracked(pass));
-        let mut stages = Vec::with_capacity(self.blocks.len());
+        let mut inputs = Vec::with_capacity(self.blocks.len());
         let mut x = self.embed(tokens, &still)?; // (batch, time, hidden)
         for block in &self.blocks {
-            if again {
-                let y = block.forward(&x, 0, None, &still)?;
-                stages.push((std::mem::replace(&mut x, y), None));
-            } else {
-                let input = Var::from_tensor(&x)?;
-                let y = block.forward(&input, 0, None, &run)?;
-                x = y.detach();
-                stages.push((input.into_inner(), Some(y)));
-            }
+            let y = block.forward(&x, 0, None, &still)?;
+            inputs.push(std::mem::replace(&mut x, y));
         }
-        let own = self.embedding.var();
-        let embedding = own.and_then(|own| taker.vars.iter().position(|var| var.id() == own.id()));
-        let mut sums = Sums { taker, embedding, held: None };
-        let top = Var::from_tensor(&x)?;
+        let embedding = self.embedding.var().map(|var| var.id());
+        let mut sums = Sums { leaves, take, embedding, held: None };
+        let (value, tape) = sums.record(&x, || loss(&self.logits(&x, &run)?))?;
+        let mut dy = sums.rewind(tape, &value, value.ones_like()?, &x)?;
         drop(x);
-        let value = loss(&self.logits(&top, &run)?)?;
-        let mut store = value.backward()?;
-        sums.take(&mut store)?;
-        let mut dy = store.remove(&top);
-        for (block, (input, output)) in self.blocks.iter().zip(stages).rev() {
+        for (block, input) in self.blocks.iter().zip(inputs).rev() {
             let Some(gradient) = dy.take() else { break };
-            let (x, y) = match output {
-                Some(y) => (input, y),
-                None => {
-                    let x = Var::from_tensor(&input)?;
-                    let y = block.forward(&x, 0, None, &run)?;
-                    (x.into_inner(), y)
-                }
-            };
-            let mut store = carried(&y, &gradient)?;
-            sums.take(&mut store)?;
-            dy = store.remove(&x);
+            let (y, tape) = sums.record(&input, || block.forward(&input, 0, None, &run))?;
+            dy = sums.rewind(tape, &y, gradient, &input)?;
         }
-        if let Some(gradient) = dy.filter(|_| self.embedding.var().is_some()) {
-            sums.take(&mut carried(&self.embed(tokens, &run)?, &gradient)?)?;
+        if let Some(gradient) = dy.filter(|_| embedding.is_some()) {
+            let (y, tape) = sums.record(tokens, || self.embed(tokens, &run))?;
+            sums.rewind(tape, &y, gradient, tokens)?;
         }
         sums.end()?;
-        Ok(value.detach())
+        Ok(value)
     }
-}
-
-/// Goes back from `y` with the gradient `dy`: that of the sum of `y · dy`.
-fn carried(y: &Tensor, dy: &Tensor) -> Result<GradStore> {
-    Ok((y * dy.detach())?.sum_all()?.backward()?)
 }
