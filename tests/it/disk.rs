@@ -3,58 +3,37 @@
 #![cfg(unix)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
-struct Bench(tempfile::TempDir);
+use crate::practice::{Practice, err, etude};
+
+struct Bench(Practice);
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self(tempfile::tempdir().expect("a folder"));
-        std::fs::create_dir(bench.path("midi")).expect("made");
-        let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
-        let made = bench.run(Command::new(etude()).args(["-e", script, "midi"]));
-        assert!(made.status.success(), "{}", err(&made));
-        let shape = "hidden_size: 16\nnum_hidden_layers: 1\nnum_attention_heads: 2\nintermediate_size: 32\n";
-        std::fs::write(bench.path("tiny.yaml"), shape).expect("written");
-        let recipe = "base_model: tiny.yaml\nr: 2\nmax_seq_len: 24\nbatch_size: 2\nval: 0.3\nschedule_steps: 6\ncheckpoint_every: 1\n";
-        std::fs::write(bench.path("recipe.yaml"), recipe).expect("written");
-        bench
+        Self(Practice::new(1, "batch_size: 2\nschedule_steps: 6\ncheckpoint_every: 1\n"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, command: &mut Command) -> Output {
-        command.current_dir(self.0.path()).stdin(Stdio::null()).output().expect("it runs")
+        self.0.path(name)
     }
 
     /// `etude train` after some words of the shell.
     fn train(&self, before: &str, args: &str) -> Output {
-        self.run(Command::new("sh").args(["-c", &format!("{before} exec {} --threads 1 train {args}", etude())]))
+        let script = format!("{before} exec {} --threads 1 train {args}", etude());
+        self.0.command("sh").args(["-c", &script]).output().expect("it runs")
     }
 
     /// The same where mounts are our own; `None` where the system lets nobody have such a place.
     fn in_own_mounts(&self, before: &str, args: &str) -> Option<Output> {
-        let own = |script: &str| {
-            let mut command = Command::new("unshare");
-            command.args(["--map-root-user", "--mount", "sh", "-c", script]);
-            command.current_dir(self.0.path()).stdin(Stdio::null()).output()
-        };
+        let own =
+            |script: &str| self.0.command("unshare").args(["--map-root-user", "--mount", "sh", "-c", script]).output();
         let able = own("mount -t tmpfs -o size=64k none midi").is_ok_and(|output| output.status.success());
         able.then(|| {
             own(&format!("{before} {} --threads 1 train {args}; code=$?; ls -A run >&2; exit $code", etude()))
                 .expect("it ran before")
         })
     }
-}
-
-fn etude() -> &'static str {
-    env!("CARGO_BIN_EXE_etude")
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn losses(run: &Path) -> Vec<f64> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::practice::pieces;
+
 /// Begins a run, or goes on with it; writes the losses when it is at its end.
 const SCRIPT: &str = r#"
 let dir = args[0];
@@ -40,13 +42,6 @@ fn begin(dir: &Path, out: &Path) -> std::process::Child {
 
 fn losses(out: &Path) -> Option<String> {
     std::fs::read_to_string(out.join("losses.txt")).ok()
-}
-
-fn pieces(folder: &Path) {
-    std::fs::create_dir(folder).expect("made");
-    let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
-    let made = Command::new(env!("CARGO_BIN_EXE_etude")).args(["-e", script]).arg(folder).output().expect("it runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod notebook;
 mod notebook_files;
 mod peers;
 mod pictures;
+mod practice;
 mod ranks;
 mod repl;
 mod scripts;

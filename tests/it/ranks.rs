@@ -8,36 +8,22 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A folder of pieces, a tiny shape, and a recipe over it.
-struct Bench(tempfile::TempDir);
+use crate::practice::{Practice, err, steps};
+
+struct Bench(Practice);
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self(tempfile::tempdir().expect("a folder"));
-        std::fs::create_dir(bench.path("midi")).expect("made");
-        let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
-        let made = bench.command().args(["-e", script, "midi"]).output().expect("it runs");
-        assert!(made.status.success(), "{}", err(&made));
-        let shape = "hidden_size: 16\nnum_hidden_layers: 2\nnum_attention_heads: 2\nintermediate_size: 32\n";
-        std::fs::write(bench.path("tiny.yaml"), shape).expect("written");
-        let recipe = "base_model: tiny.yaml\nr: 2\nmax_seq_len: 24\nbatch_size: 1\nval: 0.3\nlr: 1e-3\nmax_steps: 8\neval_every: 4\n";
-        std::fs::write(bench.path("recipe.yaml"), recipe).expect("written");
-        bench
+        Self(Practice::new(2, "batch_size: 1\nlr: 1e-3\nmax_steps: 8\neval_every: 4\n"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_etude"));
-        command.current_dir(self.0.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        self.0.path(name)
     }
 
     fn train(&self, args: &[&str]) -> Command {
-        let mut command = self.command();
-        command.args(["--threads", "1", "train", "--config", "recipe.yaml", "--data_dir", "midi"]).args(args);
+        let mut command = self.0.etude(&["train", "--config", "recipe.yaml", "--data_dir", "midi"]);
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -64,17 +50,8 @@ impl Bench {
     }
 }
 
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 fn ended(children: Vec<Child>) -> Vec<Output> {
     children.into_iter().map(|child| child.wait_with_output().expect("it ends")).collect()
-}
-
-fn steps(run: &Path) -> Option<u64> {
-    let checkpoints = std::fs::read_dir(run).ok()?.flatten();
-    checkpoints.filter_map(|e| e.file_name().to_str()?.strip_prefix("checkpoint-")?.parse().ok()).max()
 }
 
 /// The training and the held-out losses of a run, from its lines.
@@ -140,8 +117,8 @@ fn a_killed_rank_ends_the_run_with_the_last_step_kept_and_it_goes_on() {
         assert!(words.contains(&format!("checkpoint-{kept}")) && words.contains("--resume"), "{words}");
         // Two ranks go on where three were, once they can share the rows of a step; one always can.
         let more = (kept + 2).to_string();
-        let args = ["--threads", "1", "train", "--resume", "--output_dir", &out, "--max_steps", &more];
-        let rest = bench.command().args(args).output().expect("it runs");
+        let args = ["train", "--resume", "--output_dir", &out, "--max_steps", &more];
+        let rest = bench.0.etude(&args).output().expect("it runs");
         assert!(rest.status.success(), "{}", err(&rest));
         assert_eq!(steps(&bench.path(&out)), Some(kept + 2));
     }

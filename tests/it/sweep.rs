@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::practice::pieces;
+
 const PATIENCE: Duration = Duration::from_secs(240);
 
 struct Bench {
@@ -19,11 +21,7 @@ impl Bench {
     fn new(steps: usize, sweep: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let at = |name: &str| dir.path().join(name);
-        std::fs::create_dir(at("midi")).expect("made");
-        let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
-        let made =
-            Command::new(env!("CARGO_BIN_EXE_etude")).args(["-e", script]).arg(at("midi")).output().expect("it runs");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        pieces(&at("midi"));
         let shape = "hidden_size: 16\nnum_hidden_layers: 1\nnum_attention_heads: 2\nintermediate_size: 32\nmax_position_embeddings: 32\n";
         std::fs::write(at("shape.yaml"), shape).expect("written");
         let recipe = format!(

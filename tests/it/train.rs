@@ -1,38 +1,26 @@
 //! `etude train` and its kin, as one types them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use etude::nn::Precision;
 
-/// A folder of pieces, a tiny shape, and a recipe over it.
-struct Bench {
-    dir: tempfile::TempDir,
-}
+use crate::practice::{Practice, err, out, steps};
+
+struct Bench(Practice);
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self { dir: tempfile::tempdir().expect("a folder") };
-        std::fs::create_dir(bench.path("midi")).expect("made");
-        let script = "for i in 0..5 { chords(`Dm7 G7 Cmaj7 A7`).transpose(i).score().save(`${args[0]}/${i}.mid`) }";
-        let made = bench.etude(&["-e", script, "midi"]);
-        assert!(made.status.success(), "{}", err(&made));
-        let shape = "hidden_size: 16\nnum_hidden_layers: 1\nnum_attention_heads: 2\nintermediate_size: 32\n";
-        std::fs::write(bench.path("tiny.yaml"), shape).expect("written");
-        let recipe = "base_model: tiny.yaml\nr: 2\nmax_seq_len: 24\nbatch_size: 2\nmax_steps: 6\nval: 0.3\n";
-        std::fs::write(bench.path("recipe.yaml"), recipe).expect("written");
-        bench
+        Self(Practice::new(1, "batch_size: 2\nmax_steps: 6\n"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.0.path(name)
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_etude"));
-        command.current_dir(self.dir.path()).args(["--threads", "1"]).args(args).stdin(Stdio::null());
-        command
+        self.0.etude(args)
     }
 
     fn etude(&self, args: &[&str]) -> Output {
@@ -42,19 +30,6 @@ impl Bench {
     fn train(&self, args: &[&str]) -> Output {
         self.etude(&[&["train", "--config", "recipe.yaml"], args].concat())
     }
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn steps(run: &Path) -> Option<u64> {
-    let checkpoints = std::fs::read_dir(run).ok()?.flatten();
-    checkpoints.filter_map(|e| e.file_name().to_str()?.strip_prefix("checkpoint-")?.parse().ok()).max()
 }
 
 #[test]

@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+from test_tools import call
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "examples"
@@ -38,12 +39,6 @@ FIRST_SHOWS = {
 }
 SECOND_SHOWS = {"data": PAGE, "before": PAGE, "practice": "text/plain", "after": PAGE, "solo": PICTURE,
                 "solo.audio()": PLAYER}
-
-
-def call(*words, **options):
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=900, **options)
-    assert ran.returncode == 0, f"{words}\n{ran.stdout}\n{ran.stderr}"
-    return ran.stdout + ran.stderr
 
 
 class Notebooks(unittest.TestCase):

@@ -14,7 +14,7 @@ ETUDE = os.environ.get("ETUDE", "etude")
 
 
 def call(*words, **options):
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=600, **options)
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=900, **options)
     assert ran.returncode == 0, f"{words}\n{ran.stdout}\n{ran.stderr}"
     return ran.stdout + ran.stderr
 
