@@ -3,6 +3,8 @@
 
 use super::nf4::Nf4;
 use super::tables::NF4_MAP;
+#[cfg(target_arch = "x86_64")]
+use crate::nn::ops::cpu::Isa;
 
 const BLOCK: usize = Nf4::BLOCK;
 
@@ -35,14 +37,14 @@ fn whole_blocks(q: &Nf4, first: usize, out: &mut [[f32; BLOCK]]) {
     let codes = &q.codes.as_chunks::<{ BLOCK / 2 }>().0[first..first + out.len()];
     #[cfg(target_arch = "x86_64")]
     {
-        if std::is_x86_feature_detected!("avx512f") {
+        if Isa::get() == Isa::Avx512 {
             for (i, (codes, out)) in codes.iter().zip(out).enumerate() {
                 // SAFETY: this machine has AVX-512F, asked just now.
                 unsafe { x86::avx512(codes, q.scale(first + i), out) };
             }
             return;
         }
-        if std::is_x86_feature_detected!("avx2") {
+        if Isa::get() == Isa::Avx2 {
             for (i, (codes, out)) in codes.iter().zip(out).enumerate() {
                 // SAFETY: this machine has AVX2, asked just now.
                 unsafe { x86::avx2(codes, q.scale(first + i), out) };

@@ -33,19 +33,7 @@ pub(super) fn read(
     bytes: &mut [u8],
     pulse: &mut dyn FnMut(u32) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (mut done, mut silent) = (0, 0);
-    while done < bytes.len() {
-        match stream.read(&mut bytes[done..]) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => (done, silent) = (done + n, 0),
-            Err(e) if waits(&e) => {
-                silent += 1;
-                pulse(silent)?;
-            }
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
+    through(bytes.len(), ErrorKind::UnexpectedEof, pulse, |done| stream.read(&mut bytes[done..]))
 }
 
 /// Writes all of `bytes`, with `pulse` as in [`read`].
@@ -54,10 +42,20 @@ pub(super) fn write(
     bytes: &[u8],
     pulse: &mut dyn FnMut(u32) -> io::Result<()>,
 ) -> io::Result<()> {
+    through(bytes.len(), ErrorKind::WriteZero, pulse, |done| stream.write(&bytes[done..]))
+}
+
+/// Moves `all` bytes, some at a time; moving none is the end of the stream.
+fn through(
+    all: usize,
+    end: ErrorKind,
+    pulse: &mut dyn FnMut(u32) -> io::Result<()>,
+    mut some: impl FnMut(usize) -> io::Result<usize>,
+) -> io::Result<()> {
     let (mut done, mut silent) = (0, 0);
-    while done < bytes.len() {
-        match stream.write(&bytes[done..]) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+    while done < all {
+        match some(done) {
+            Ok(0) => return Err(end.into()),
             Ok(n) => (done, silent) = (done + n, 0),
             Err(e) if waits(&e) => {
                 silent += 1;

@@ -2,22 +2,15 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
+use crate::nn::ops::cpu::{for_each_isa, pairs};
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 15;
 
 /// `x + y`
 pub(super) fn sum(x: &[f32], y: &[f32]) -> Vec<f32> {
-    // SAFETY: the chunks are disjoint and cover the output; every element is written.
-    unsafe {
-        fill(x.len(), |out| {
-            let out = Disjoint::uninit(out);
-            x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).enumerate().for_each(|(i, (x, y))| {
-                sum_part(x, y, out.part(i * CHUNK..i * CHUNK + x.len()));
-            });
-        })
-    }
+    // SAFETY: `sum_part` writes each element.
+    unsafe { pairs(x, y, sum_part) }
 }
 
 /// `x += y`

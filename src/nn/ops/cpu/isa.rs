@@ -21,6 +21,14 @@ impl Isa {
         best
     }
 
+    /// Whether there are products of bf16 beside AVX-512.
+    pub(in crate::nn) fn has_bf16() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return Self::get() == Self::Avx512 && std::is_x86_feature_detected!("avx512bf16");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     #[cfg(target_arch = "x86_64")]
     #[inline]
     fn best() -> Self {

@@ -1,12 +1,7 @@
-//! The gate, element by element, some thousand elements a task.
-
-use rayon::prelude::*;
+//! The gate, element by element.
 
 use super::Gelu;
-use crate::nn::ops::cpu::{Disjoint, exp, fill, for_each_isa};
-
-/// Elements of a task.
-const CHUNK: usize = 1 << 14;
+use crate::nn::ops::cpu::{exp, for_each_isa, pairs, pairs_backward};
 
 /// `gelu(gate) · up`.
 pub(super) fn forward(gate: &[f32], up: &[f32], gelu: Gelu) -> Vec<f32> {
@@ -14,15 +9,8 @@ pub(super) fn forward(gate: &[f32], up: &[f32], gelu: Gelu) -> Vec<f32> {
         Gelu::Erf => forward_erf,
         Gelu::Tanh => forward_tanh,
     };
-    // SAFETY: the chunks are disjoint and cover the output; every element is written.
-    unsafe {
-        fill(gate.len(), |out| {
-            let out = Disjoint::uninit(out);
-            gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)).enumerate().for_each(|(i, (gate, up))| {
-                part(gate, up, out.part(i * CHUNK..i * CHUNK + gate.len()));
-            });
-        })
-    }
+    // SAFETY: both write each element.
+    unsafe { pairs(gate, up, part) }
 }
 
 /// The gradients of gate and up.
@@ -31,22 +19,8 @@ pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32], gelu: Gelu) -> (Vec
         Gelu::Erf => backward_erf,
         Gelu::Tanh => backward_tanh,
     };
-    let mut dup = Vec::new();
-    // SAFETY: as in `forward`, for both outputs.
-    let dgate = unsafe {
-        fill(gate.len(), |dgate| {
-            let dgate = Disjoint::uninit(dgate);
-            dup = fill(gate.len(), |dup| {
-                let dup = Disjoint::uninit(dup);
-                let parts = gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-                parts.enumerate().for_each(|(i, ((gate, up), dy))| {
-                    let at = i * CHUNK..i * CHUNK + gate.len();
-                    part((gate, up, dy), dgate.part(at.clone()), dup.part(at));
-                });
-            });
-        })
-    };
-    (dgate, dup)
+    // SAFETY: both write each element of both gradients.
+    unsafe { pairs_backward((gate, up, dy), part) }
 }
 
 /// Φ(x), and the slope of `x Φ(x)`.

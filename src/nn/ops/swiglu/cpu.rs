@@ -1,43 +1,17 @@
-//! The gate, element by element, some thousand elements a task.
+//! The gate, element by element.
 
-use rayon::prelude::*;
-
-use crate::nn::ops::cpu::{Disjoint, exp, fill, for_each_isa};
-
-/// Elements of a task.
-const CHUNK: usize = 1 << 14;
+use crate::nn::ops::cpu::{exp, for_each_isa, pairs, pairs_backward};
 
 /// `silu(gate) · up`.
 pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    // SAFETY: the chunks are disjoint and cover the output; every element is written.
-    unsafe {
-        fill(gate.len(), |out| {
-            let out = Disjoint::uninit(out);
-            gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)).enumerate().for_each(|(i, (gate, up))| {
-                forward_part(gate, up, out.part(i * CHUNK..i * CHUNK + gate.len()));
-            });
-        })
-    }
+    // SAFETY: `forward_part` writes each element.
+    unsafe { pairs(gate, up, forward_part) }
 }
 
 /// The gradients of gate and up.
 pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let mut dup = Vec::new();
-    // SAFETY: as in `forward`, for both outputs.
-    let dgate = unsafe {
-        fill(gate.len(), |dgate| {
-            let dgate = Disjoint::uninit(dgate);
-            dup = fill(gate.len(), |dup| {
-                let dup = Disjoint::uninit(dup);
-                let parts = gate.par_chunks(CHUNK).zip(up.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-                parts.enumerate().for_each(|(i, ((gate, up), dy))| {
-                    let at = i * CHUNK..i * CHUNK + gate.len();
-                    backward_part((gate, up, dy), dgate.part(at.clone()), dup.part(at));
-                });
-            });
-        })
-    };
-    (dgate, dup)
+    // SAFETY: `backward_part` writes each element of both.
+    unsafe { pairs_backward((gate, up, dy), backward_part) }
 }
 
 for_each_isa! {

@@ -16,6 +16,7 @@ use rayon::prelude::*;
 
 use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
 use super::gemm::MatMut;
+use super::isa::Isa;
 use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
 
@@ -34,13 +35,13 @@ const SERIAL: usize = 1 << 20;
 
 /// Whether the machine can.
 pub(in crate::nn) fn available() -> bool {
-    crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
+    Isa::get() == Isa::Avx512
 }
 
 /// Whether products of bf16 are faster than those of f32 here: AVX512-BF16 runs at twice the rate of f32 on AMD's
 /// processors and at half of it on Intel's.
 pub(in crate::nn) fn bf16_pays() -> bool {
-    available() && std::is_x86_feature_detected!("avx512bf16") && amd()
+    Isa::has_bf16() && amd()
 }
 
 fn amd() -> bool {
@@ -50,7 +51,7 @@ fn amd() -> bool {
 
 /// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
 pub(in crate::nn) fn peak(bf16: bool) -> Option<f64> {
-    let can = available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16"));
+    let can = if bf16 { Isa::has_bf16() } else { available() };
     can.then(|| rayon::broadcast(|_| peak::one_thread(bf16)).iter().sum())
 }
 
@@ -170,7 +171,7 @@ impl Output<'_> {
 /// # Panics
 /// When the machine cannot, there is no depth, or the sizes do not fit each other.
 pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool) {
-    assert!(available() && (!bf16 || std::is_x86_feature_detected!("avx512bf16")), "AVX-512 is missing");
+    assert!(available() && (!bf16 || Isa::has_bf16()), "AVX-512 is missing");
     let (rows, columns) = (out.rows, out.cols);
     for Term { left, right } in terms {
         assert!(left.rows == rows && right.shape() == (left.cols, columns), "sizes of a product");

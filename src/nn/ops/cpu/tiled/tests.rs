@@ -48,7 +48,7 @@ fn all_orders_of_both_operands_give_the_naive_product() {
                 let mut slow = vec![0.0; m * n];
                 naive(&left, &|i, j| right.data[i * right.row + j * right.col], n, &mut slow);
                 for (bf16, slack) in [(false, 1e-6), (true, 1e-2)] {
-                    if bf16 && !std::is_x86_feature_detected!("avx512bf16") {
+                    if bf16 && !Isa::has_bf16() {
                         continue;
                     }
                     let mut fast = vec![f32::NAN; m * n];

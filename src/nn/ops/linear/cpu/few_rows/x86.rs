@@ -5,7 +5,9 @@
 
 use std::arch::x86_64::*;
 
-use crate::nn::ops::cpu::for_each_isa;
+use half::bf16;
+
+use crate::nn::ops::cpu::{Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
@@ -26,11 +28,10 @@ enum Values {
 impl Rows {
     /// `None` where the kernels do not work: without AVX-512, or where blocks run over the ends of rows.
     pub(super) fn new(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Option<Self> {
-        let can = std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw");
-        if !w.shape.1.is_multiple_of(BLOCK) || !can {
+        if !w.shape.1.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {
             return None;
         }
-        let values = if bf16 && std::is_x86_feature_detected!("avx512bf16") {
+        let values = if bf16 && Isa::has_bf16() {
             let mut out = vec![0; x.len()];
             halves(x, &mut out);
             Values::Bf16(out)
@@ -100,19 +101,11 @@ for_each_isa! {
     fn halves(x: &[f32], out: &mut [u16]) {
         for (x, out) in x.as_chunks::<BLOCK>().0.iter().zip(out.as_chunks_mut::<BLOCK>().0) {
             for i in 0..32 {
-                out[i] = rounded(x[2 * i]);
-                out[32 + i] = rounded(x[2 * i + 1]);
+                out[i] = bf16::from_f32(x[2 * i]).to_bits();
+                out[32 + i] = bf16::from_f32(x[2 * i + 1]).to_bits();
             }
         }
     }
-}
-
-/// The nearest bf16, the even one of two that are equally near; NaN stays NaN.
-#[inline(always)]
-fn rounded(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let nearest = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    (if x.is_nan() { (bits >> 16) | 0x40 } else { nearest }) as u16
 }
 
 /// Bytes of codes that are fetched ahead: the rows of a weight follow each other, but in pairs, which a processor does not
@@ -161,12 +154,7 @@ fn full<const O: usize, const R: usize>(
             }
         }
     }
-    for (o, sums) in sums.into_iter().enumerate() {
-        for (r, sum) in sums.into_iter().enumerate() {
-            y[o * rows + at + r] = _mm512_reduce_add_ps(sum);
-        }
-    }
-    R
+    put(sums, y, at, rows)
 }
 
 /// O outputs for R rows, both factors rounded to bf16; gives R.
@@ -219,6 +207,13 @@ fn half<const O: usize, const R: usize>(
             }
         }
     }
+    put(sums, y, at, rows)
+}
+
+/// Writes the sums of O outputs and R rows into y (outputs, rows) from row `at` on; gives R.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn put<const O: usize, const R: usize>(sums: [[__m512; R]; O], y: &mut [f32], at: usize, rows: usize) -> usize {
     for (o, sums) in sums.into_iter().enumerate() {
         for (r, sum) in sums.into_iter().enumerate() {
             y[o * rows + at + r] = _mm512_reduce_add_ps(sum);
