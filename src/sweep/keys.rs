@@ -39,14 +39,15 @@ impl<'a> Keys<'a> {
         self.get(key).ok_or_else(|| Error::mistake(format!("{} needs the key '{key}'", self.place)))
     }
 
+    /// What `read` makes of a value; `wanted` says what that is.
+    fn of<T>(&self, key: &str, wanted: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Result<Option<T>> {
+        self.get(key).map(|value| read(value).ok_or_else(|| self.wrong(key, wanted, value))).transpose()
+    }
+
     /// # Errors
     /// A value that is no number.
     pub(super) fn number(&self, key: &str) -> Result<Option<&'a Number>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Number(number)) => Ok(Some(number)),
-            Some(other) => Err(self.wrong(key, "a number", other)),
-        }
+        self.of(key, "a number", Value::as_number)
     }
 
     /// A number, or what stands for it where there is none.
@@ -69,43 +70,26 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// Any other value.
     pub(super) fn count(&self, key: &str) -> Result<Option<u64>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => match value.as_u64().filter(|n| *n > 0) {
-                Some(n) => Ok(Some(n)),
-                None => Err(self.wrong(key, "a whole number from 1 up", value)),
-            },
-        }
+        self.of(key, "a whole number from 1 up", |value| value.as_u64().filter(|n| *n > 0))
     }
 
     /// # Errors
     /// A value that is no text.
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.wrong(key, "a text", other)),
-        }
+        self.of(key, "a text", Value::as_str)
     }
 
     /// # Errors
     /// A value that is neither true nor false.
     pub(super) fn switch(&self, key: &str, usual: bool) -> Result<bool> {
-        match self.get(key) {
-            None => Ok(usual),
-            Some(Value::Bool(on)) => Ok(*on),
-            Some(other) => Err(self.wrong(key, "true or false", other)),
-        }
+        Ok(self.of(key, "true or false", Value::as_bool)?.unwrap_or(usual))
     }
 
     /// # Errors
     /// A value that is no list, or an empty one.
     pub(super) fn list(&self, key: &str) -> Result<Option<&'a [Value]>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Array(items)) if !items.is_empty() => Ok(Some(items)),
-            Some(other) => Err(self.wrong(key, "a list with at least one value", other)),
-        }
+        let some = |value: &'a Value| value.as_array().map(Vec::as_slice).filter(|items| !items.is_empty());
+        self.of(key, "a list with at least one value", some)
     }
 
     /// A word among some.
