@@ -71,12 +71,12 @@ impl Trainer {
 
     /// When other ranks are the reason: what was done is not, and can go on.
     fn say_where(&self, reason: Error) -> Error {
-        let (steps, all) = (self.steps(), self.options.max_steps);
-        match &self.options.output_dir {
-            Some(out) if self.group.trouble().is_some() && self.saved == Some(steps) && reason.hint().is_none() => {
-                let folder = out.join(format!("checkpoint-{steps}"));
+        let (kept, all) = (self.saved.filter(|&step| step >= self.steps()), self.options.max_steps);
+        match (&self.options.output_dir, kept) {
+            (Some(out), Some(step)) if self.group.trouble().is_some() && reason.hint().is_none() => {
+                let folder = out.join(format!("checkpoint-{step}"));
                 reason.with_hint(format!(
-                    "step {steps} of {all} is kept in {}; start the ranks again with --resume",
+                    "step {step} of {all} is kept in {}; start the ranks again with --resume",
                     folder.display()
                 ))
             }
@@ -172,13 +172,22 @@ impl Trainer {
 
     /// Saves what was done before a stop or a failure.
     fn keep(&mut self, reason: Error) -> Error {
-        let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved != Some(self.steps());
+        self.look_after_first();
+        let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved < Some(self.steps());
         match if unsaved { self.checkpoint().map(|_| ()) } else { Ok(()) } {
             Ok(()) => reason,
             Err(error) => match reason.hint().map(String::from) {
                 Some(hint) => reason.with_hint(format!("{hint} (what was done since could not be saved)")),
                 None => reason.with_hint(format!("what was done could not be saved: {}", error.message())),
             },
+        }
+    }
+
+    /// A rank that takes over from one that died believes the disk alone: the other may have died before it had written
+    /// the last checkpoint, or have written that of a step which this rank did not finish.
+    fn look_after_first(&mut self) {
+        if let Some(out) = self.options.output_dir.as_deref().filter(|_| self.group.rank() != 0 && self.saved.is_some()) {
+            self.saved = checkpoints(out).pop().map(|(step, _)| step);
         }
     }
 
