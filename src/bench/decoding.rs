@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::median;
 use crate::error::{Error, Result};
 use crate::generate::{Sampler, SamplerOptions};
-use crate::nn::{Cache, Model, Pass, Precision};
+use crate::nn::{Cache, CacheDtype, Model, Pass, Precision};
 use crate::progress::Progress;
 
 /// What is measured.
@@ -23,6 +23,8 @@ pub struct Decoding {
     pub runs: usize,
     /// The number format of products.
     pub precision: Precision,
+    /// The number format of keys and values.
+    pub cache: CacheDtype,
 }
 
 /// Ids drawn a second over all rows, the reading of the prompt included: temperature 0.9, top-p 0.95, no grammar and no
@@ -56,7 +58,7 @@ fn run(model: &Model, how: &Decoding, progress: &Progress, step: &mut dyn FnMut(
     let mut samplers = vec![Sampler::new(options)?; how.rows];
     let prompt: Vec<u32> = (0..how.rows * how.prompt).map(|i| (i as u32 * 37 + 11) % vocabulary).collect();
     let mut ids = Tensor::from_vec(prompt, (how.rows, how.prompt), &Device::Cpu)?;
-    let mut cache = Cache::new();
+    let mut cache = Cache::of(how.cache);
     for _ in 0..how.tokens {
         let logits = model.step(&ids, &mut cache, &pass)?.to_vec2::<f32>()?; // (rows, vocabulary)
         let drawn: Vec<u32> =

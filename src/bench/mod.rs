@@ -26,7 +26,7 @@ mod tests {
 
     use super::*;
     use crate::data::{Batch, IGNORE};
-    use crate::nn::{LoraConfig, Model, ModelConfig, Precision};
+    use crate::nn::{CacheDtype, LoraConfig, Model, ModelConfig, Precision};
     use crate::progress::Progress;
     use crate::train::AdamWOptions;
 
@@ -62,7 +62,8 @@ mod tests {
         let done = training(&model, &batch, &adamw, &how, &Progress::silent()).unwrap();
         assert_eq!(done.losses.len(), 8);
         assert!(done.losses[7] < done.losses[0] && done.tokens_per_second > 0.0, "{done:?}");
-        let how = Decoding { rows: 2, prompt: 4, tokens: 9, runs: 1, precision: Precision::F32 };
+        let how =
+            Decoding { rows: 2, prompt: 4, tokens: 9, runs: 1, precision: Precision::F32, cache: CacheDtype::Int8 };
         assert!(decoding(&model, &how, &Progress::silent()).unwrap() > 0.0);
         let long = Decoding { tokens: 62, ..how };
         assert!(decoding(&model, &long, &Progress::silent()).unwrap_err().message().contains("64"));

@@ -17,7 +17,7 @@ use crate::generate::take::{Take, Words};
 use crate::generate::{GenerateOptions, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
-use crate::nn::{Cache, Model, Pass};
+use crate::nn::{Cache, CacheDtype, Model, Pass};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
@@ -51,6 +51,7 @@ pub struct Generator {
     /// Ids that may still be added to each take.
     left: usize,
     cache: Cache,
+    cache_dtype: CacheDtype,
     use_cache: bool,
     pass: Pass,
     progress: Progress,
@@ -85,9 +86,10 @@ impl Generator {
             plan,
             takes,
             left: options.max_new_tokens,
-            cache: Cache::new(),
+            cache: Cache::of(options.kv_cache_dtype),
+            cache_dtype: options.kv_cache_dtype,
             use_cache: options.use_cache,
-            pass: Pass { interrupt: progress.interrupt().clone(), ..Pass::default() },
+            pass: Pass { precision: options.precision, interrupt: progress.interrupt().clone(), ..Pass::default() },
             progress: progress.clone(),
         })
     }
@@ -132,7 +134,7 @@ impl Generator {
         let longest = self.model.config().max_position_embeddings;
         if self.takes[0].context.len() > longest {
             self.takes.iter_mut().for_each(|take| take.forget((longest / 2).max(1), &self.words));
-            self.cache = Cache::new();
+            self.cache = Cache::of(self.cache_dtype);
         }
         let from = if self.use_cache { self.cache.len() } else { 0 };
         let fresh: Vec<u32> = self.takes.iter().flat_map(|take| &take.context[from..]).copied().collect();

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::harmony::Chart;
 use crate::midi::Score;
+use crate::nn::{CacheDtype, Precision};
 
 /// What to play.
 #[derive(Debug, Clone)]
@@ -21,11 +22,25 @@ pub struct GenerateOptions {
     pub count: usize,
     /// Whether keys and values are kept between tokens; without, every token costs the whole sequence (for tests).
     pub use_cache: bool,
+    /// The number format of keys and values.
+    pub kv_cache_dtype: CacheDtype,
+    /// The number format of products.
+    pub precision: Precision,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { chords: None, tempo: 120.0, prompt: None, max_new_tokens: 512, bars: None, count: 1, use_cache: true }
+        Self {
+            chords: None,
+            tempo: 120.0,
+            prompt: None,
+            max_new_tokens: 512,
+            bars: None,
+            count: 1,
+            use_cache: true,
+            kv_cache_dtype: CacheDtype::default(),
+            precision: Precision::default(),
+        }
     }
 }
 

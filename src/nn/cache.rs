@@ -3,21 +3,40 @@
 use candle_core::Tensor;
 
 use crate::error::{Error, Result};
+use crate::nn::Precision;
+use crate::nn::ops::{Format, Held};
 
 /// Positions added when the memory is full.
 const CHUNK: usize = 256;
+
+/// The number format of keys and values on the CPU; on a GPU they are f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheDtype {
+    /// That of the products: f32 or bf16.
+    #[default]
+    Auto,
+    /// A byte a number, and a scale for each key and each value of a head: a quarter of the memory of f32.
+    Int8,
+}
 
 /// The key–value cache of one batch; see [`Model::step`](crate::nn::Model::step). A clone goes on by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
     layers: Vec<LayerCache>,
     len: usize,
+    dtype: CacheDtype,
 }
 
 impl Cache {
     /// An empty cache.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty cache of numbers in this format.
+    pub fn of(dtype: CacheDtype) -> Self {
+        Self { dtype, ..Self::default() }
     }
 
     /// Positions held.
@@ -30,10 +49,20 @@ impl Cache {
         self.len == 0
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.layers.iter().map(LayerCache::bytes).sum()
+    }
+
     /// The memory of each of `count` layers, and the number of positions that all of them hold.
-    pub(crate) fn layers(&mut self, count: usize) -> Result<&mut [LayerCache]> {
+    pub(crate) fn layers(&mut self, count: usize, precision: Precision) -> Result<&mut [LayerCache]> {
         if self.layers.is_empty() {
-            self.layers = vec![LayerCache::default(); count];
+            let format = match (self.dtype, precision.on_this_cpu()) {
+                (CacheDtype::Int8, _) => Format::Int8,
+                (CacheDtype::Auto, Precision::Bf16) => Format::Bf16,
+                (CacheDtype::Auto, _) => Format::F32,
+            };
+            self.layers = vec![LayerCache { memory: Memory::None, len: 0, format }; count];
         }
         if self.layers.len() != count {
             return Err(foreign());
@@ -50,25 +79,87 @@ impl Cache {
     }
 }
 
-/// Keys and values of one layer, each (batch, capacity, kv_heads, dim).
-#[derive(Debug, Default)]
+/// Keys and values of one layer.
+#[derive(Debug, Clone)]
 pub(crate) struct LayerCache {
-    memory: Option<(Tensor, Tensor)>,
+    memory: Memory,
     len: usize,
+    format: Format,
+}
+
+#[derive(Debug)]
+enum Memory {
+    None,
+    /// On the CPU.
+    Here {
+        keys: Held,
+        values: Held,
+    },
+    /// On a GPU: keys and values, each (batch, capacity, kv_heads, dim).
+    There(Tensor, Tensor),
 }
 
 impl LayerCache {
-    /// Puts keys and values (batch, new, kv_heads, dim) behind what is there.
-    pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<Held> {
+    /// Puts keys and values (batch, new, kv_heads, dim) behind what is there; gives all of them, (batch, len, kv_heads,
+    /// dim).
+    pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+        if !keys.device().is_cpu() {
+            return self.append_there(keys, values);
+        }
+        let (batch, new, heads, dim) = keys.dims4()?;
+        let at = self.len;
+        let (k, v) = (keys.flatten_all()?.to_vec1::<f32>()?, values.flatten_all()?.to_vec1::<f32>()?);
+        let (own_keys, own_values) = self.room(batch, heads, dim, at + new)?;
+        own_keys.put(&k, at, new);
+        own_values.put(&v, at, new);
+        if at == 0 {
+            return Ok((keys.clone(), values.clone()));
+        }
+        let all = |held: &Held| {
+            let shape = (batch, at + new, heads, dim);
+            Tensor::from_vec(held.all(at + new), shape, keys.device())
+        };
+        Ok((all(own_keys)?, all(own_values)?))
+    }
+
+    /// Room for `end` positions on the CPU: keys and values.
+    pub(in crate::nn) fn room(
+        &mut self,
+        batch: usize,
+        heads: usize,
+        dim: usize,
+        end: usize,
+    ) -> Result<(&mut Held, &mut Held)> {
+        if let Memory::None = self.memory {
+            let fresh = || Held::new(self.format, batch, heads, dim);
+            self.memory = Memory::Here { keys: fresh(), values: fresh() };
+        }
+        let Memory::Here { keys, values } = &mut self.memory else { return Err(foreign()) };
+        if !keys.fits(batch, heads, dim) {
+            return Err(foreign());
+        }
+        for held in [&mut *keys, &mut *values] {
+            if end > held.capacity() {
+                held.grow(end.next_multiple_of(CHUNK), self.len);
+            }
+        }
+        Ok((keys, values))
+    }
+
+    fn append_there(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let (batch, new, heads, dim) = keys.dims4()?;
         let end = self.len + new;
-        let (k, v) = match self.memory.take() {
-            Some((k, _)) if k.dim(0)? != batch || k.dim(2)? != heads || k.dim(3)? != dim => return Err(foreign()),
-            Some((k, v)) if end <= k.dim(1)? => (k, v),
+        let (k, v) = match std::mem::replace(&mut self.memory, Memory::None) {
+            Memory::Here { .. } => return Err(foreign()),
+            Memory::There(k, _) if k.dim(0)? != batch || k.dim(2)? != heads || k.dim(3)? != dim => {
+                return Err(foreign());
+            }
+            Memory::There(k, v) if end <= k.dim(1)? => (k, v),
             full => {
                 let capacity = end.next_multiple_of(CHUNK);
-                let (k, v) = (room(keys, capacity)?, room(values, capacity)?);
-                if let (Some((old_k, old_v)), true) = (full, self.len > 0) {
+                let room = || Tensor::zeros((batch, capacity, heads, dim), keys.dtype(), keys.device());
+                let (k, v) = (room()?, room()?);
+                if let (Memory::There(old_k, old_v), true) = (full, self.len > 0) {
                     k.slice_set(&old_k.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
                     v.slice_set(&old_v.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
                 }
@@ -77,39 +168,32 @@ impl LayerCache {
         };
         k.slice_set(&keys.detach().contiguous()?, 1, self.len)?;
         v.slice_set(&values.detach().contiguous()?, 1, self.len)?;
-        let held = Held { keys: k.clone(), values: v.clone(), len: end };
-        self.memory = Some((k, v));
-        Ok(held)
+        let all = (k.narrow(1, 0, end)?, v.narrow(1, 0, end)?);
+        self.memory = Memory::There(k, v);
+        Ok(all)
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.memory {
+            Memory::None => 0,
+            Memory::Here { keys, values } => keys.bytes() + values.bytes(),
+            Memory::There(k, v) => 4 * (k.elem_count() + v.elem_count()),
+        }
     }
 }
 
-/// What a layer holds: keys and values (batch, capacity, kv_heads, dim), of which the first `len` count.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) keys: Tensor,
-    pub(crate) values: Tensor,
-    pub(crate) len: usize,
-}
-
-impl Held {
-    /// Those that count: (batch, len, kv_heads, dim).
-    pub(crate) fn narrowed(&self) -> Result<(Tensor, Tensor)> {
-        Ok((self.keys.narrow(1, 0, self.len)?, self.values.narrow(1, 0, self.len)?))
-    }
-}
-
-impl Clone for LayerCache {
-    /// Copies the memory, which both would write to otherwise.
+impl Clone for Memory {
+    /// Copies tensors, which both would write to otherwise.
     fn clone(&self) -> Self {
-        let memory = self.memory.as_ref().and_then(|(k, v)| Some((k.copy().ok()?, v.copy().ok()?)));
-        Self { memory, len: self.len }
+        match self {
+            Self::Here { keys, values } => Self::Here { keys: keys.clone(), values: values.clone() },
+            Self::There(k, v) => match (k.copy(), v.copy()) {
+                (Ok(k), Ok(v)) => Self::There(k, v),
+                _ => Self::None,
+            },
+            Self::None => Self::None,
+        }
     }
-}
-
-/// Memory for `capacity` positions of tensors like `x` (batch, new, kv_heads, dim).
-fn room(x: &Tensor, capacity: usize) -> Result<Tensor> {
-    let (batch, _, heads, dim) = x.dims4()?;
-    Ok(Tensor::zeros((batch, capacity, heads, dim), x.dtype(), x.device())?)
 }
 
 fn foreign() -> Error {

@@ -14,7 +14,7 @@ pub mod quant;
 mod tape;
 mod weights;
 
-pub use cache::Cache;
+pub use cache::{Cache, CacheDtype};
 pub use config::ModelConfig;
 pub use device::{device, free_memory};
 pub use lora::LoraConfig;

@@ -186,7 +186,8 @@ impl Trainer {
     /// A rank that takes over from one that died believes the disk alone: the other may have died before it had written
     /// the last checkpoint, or have written that of a step which this rank did not finish.
     fn look_after_first(&mut self) {
-        if let Some(out) = self.options.output_dir.as_deref().filter(|_| self.group.rank() != 0 && self.saved.is_some()) {
+        if let Some(out) = self.options.output_dir.as_deref().filter(|_| self.group.rank() != 0 && self.saved.is_some())
+        {
             self.saved = checkpoints(out).pop().map(|(step, _)| step);
         }
     }

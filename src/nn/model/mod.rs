@@ -2,6 +2,8 @@
 
 mod adapt;
 pub(crate) mod core;
+#[cfg(test)]
+mod decode_tests;
 mod families;
 mod forward;
 mod fresh;

@@ -12,6 +12,7 @@ pub(in crate::nn) mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
+mod decode;
 mod embedding;
 mod geglu;
 mod layer_norm;
@@ -30,6 +31,7 @@ pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 pub use cpu::keep_freed_memory;
 pub use cross_entropy::cross_entropy;
+pub(in crate::nn) use decode::{Block, Decoder, Factor, Format, Held, Matrix, Norm, Update, decode_step};
 pub use embedding::embedding;
 pub use geglu::{Gelu, geglu};
 pub use layer_norm::layer_norm;

@@ -8,6 +8,7 @@ mod mean;
 mod mirror;
 mod nf4;
 mod quantize;
+mod scales;
 mod tables;
 
 pub(in crate::nn) use mirror::Mirror;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::cpu;
 use super::mirror::Mirror;
 use super::quantize;
+use super::scales::scales;
 use super::tables::NESTED_MAP;
 use crate::error::Result;
 
@@ -86,10 +87,14 @@ impl Nf4 {
 
     /// The scales of the blocks from `first` on.
     pub(in crate::nn) fn scales_into(&self, first: usize, out: &mut [f32]) {
-        let map: &[f32; 256] = &NESTED_MAP;
-        for (block, out) in (first..).zip(out) {
-            *out = map[usize::from(self.absmax[block])] * self.nested_absmax[block / Self::NESTED_BLOCK]
-                + self.nested_offset;
+        let (mut first, mut out) = (first, out);
+        while !out.is_empty() {
+            let nested = first / Self::NESTED_BLOCK;
+            let count = out.len().min((nested + 1) * Self::NESTED_BLOCK - first);
+            let (now, later) = out.split_at_mut(count);
+            scales(&self.absmax[first..first + count], self.nested_absmax[nested], self.nested_offset, now);
+            first += count;
+            out = later;
         }
     }
 

@@ -9,12 +9,14 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::Error;
 use crate::generate::{self, GenerateOptions};
+use crate::nn::CacheDtype;
 use crate::script::convert::{article, from_ids, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Chords, Model, Sampler, Score};
 use crate::script::studio::Studio;
 use crate::tokens;
+use crate::train::MixedPrecision;
 
 /// The options of `generate` and `stream`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
@@ -25,6 +27,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("bars", "bars to play at most"),
     ("count", "takes (1); more than one gives an array"),
     ("use_cache", "false computes every token from the beginning (true)"),
+    ("kv_cache_dtype", "\"int8\" keeps keys and values in a quarter of the memory (\"auto\")"),
+    ("mixed_precision", "\"bf16\" multiplies in bf16 where that is faster (\"no\")"),
 ];
 
 /// What of the options is plain data.
@@ -38,12 +42,26 @@ pub(super) struct Plain {
     bars: Option<usize>,
     count: usize,
     use_cache: bool,
+    kv_cache_dtype: CacheDtype,
+    mixed_precision: MixedPrecision,
 }
 
 impl Default for Plain {
     fn default() -> Self {
-        let GenerateOptions { tempo, max_new_tokens, bars, count, use_cache, .. } = GenerateOptions::default();
-        Self { chords: None, prompt: None, tempo, max_new_tokens, bars, count, use_cache }
+        let GenerateOptions { tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, .. } =
+            GenerateOptions::default();
+        let mixed_precision = MixedPrecision::No;
+        Self {
+            chords: None,
+            prompt: None,
+            tempo,
+            max_new_tokens,
+            bars,
+            count,
+            use_cache,
+            kv_cache_dtype,
+            mixed_precision,
+        }
     }
 }
 
@@ -149,7 +167,8 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
             *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
         }
     }
-    let Plain { tempo, max_new_tokens, bars, count, use_cache, .. } = options("generate", &plain)?;
+    let Plain { tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, mixed_precision, .. } =
+        options("generate", &plain)?;
     let chords = match map.get("chords").filter(|v| !v.is_unit()) {
         None => None,
         Some(value) => Some(match (value.read_lock::<Chords>(), value.as_immutable_string_ref()) {
@@ -170,7 +189,9 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
             }
         },
     };
-    let options = GenerateOptions { chords, tempo, prompt, max_new_tokens, bars, count, use_cache };
+    let precision = mixed_precision.precision();
+    let options =
+        GenerateOptions { chords, tempo, prompt, max_new_tokens, bars, count, use_cache, kv_cache_dtype, precision };
     options.validate()?;
     Ok(options)
 }

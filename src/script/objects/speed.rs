@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::bench::{self, flops};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
+use crate::nn::CacheDtype;
 use crate::script::convert::{ids, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
@@ -36,11 +37,13 @@ struct DecodingOptions {
     tokens: usize,
     runs: usize,
     mixed_precision: MixedPrecision,
+    kv_cache_dtype: CacheDtype,
 }
 
 impl Default for DecodingOptions {
     fn default() -> Self {
-        Self { rows: 1, prompt: 16, tokens: 512, runs: 3, mixed_precision: MixedPrecision::No }
+        let (mixed_precision, kv_cache_dtype) = (MixedPrecision::No, CacheDtype::Auto);
+        Self { rows: 1, prompt: 16, tokens: 512, runs: 3, mixed_precision, kv_cache_dtype }
     }
 }
 
@@ -54,7 +57,7 @@ pub(super) fn register(kit: &mut Kit) {
     let studio = kit.studio();
     kit.function(
         "decoding_speed(model: Model, options: map) -> map",
-        "Decodes without end or grammar and measures: options rows, prompt, tokens, runs, mixed_precision; gives tokens_per_second, peak_memory, flops.",
+        "Decodes without end or grammar and measures: options rows, prompt, tokens, runs, mixed_precision, kv_cache_dtype; gives tokens_per_second, peak_memory, flops.",
         move |model: Model, map: Map| -> Fallible<Map> { Ok(decoding(&studio, &model, &map)?) },
     );
     kit.function(
@@ -93,6 +96,7 @@ fn decoding(studio: &Studio, model: &Model, map: &Map) -> Result<Map> {
         tokens: chosen.tokens,
         runs: chosen.runs.max(1),
         precision: chosen.mixed_precision.precision(),
+        cache: chosen.kv_cache_dtype,
     };
     crate::train::reset_peak_memory();
     let speed = bench::decoding(&model.model, &how, studio.progress())?;

@@ -1,5 +1,6 @@
 //! The transformer core: embedding, blocks, final norm, head. It knows no names; families give them.
 
+mod decode;
 mod linear;
 mod parts;
 mod recompute;
@@ -70,10 +71,12 @@ impl Transformer {
 
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).
     pub(crate) fn step(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
-        let offset = cache.len();
+        let (offset, new) = (cache.len(), tokens.dim(1)?);
+        if new == 1 && tokens.device().is_cpu() {
+            return self.step_one(tokens, cache, run);
+        }
         let mut x = self.embed(tokens, run)?; // (batch, new, hidden)
-        let new = tokens.dim(1)?;
-        for (block, layer) in self.blocks.iter().zip(cache.layers(self.blocks.len())?) {
+        for (block, layer) in self.blocks.iter().zip(cache.layers(self.blocks.len(), run.precision())?) {
             x = block.forward(&x, offset, Some(layer), run)?;
         }
         cache.advance(new);

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 
 use super::{Change, Linear, Part, Run, Weight};
 use crate::error::Result;
-use crate::nn::cache::{Held, LayerCache};
-use crate::nn::ops::{self, AttentionOptions, AttentionShape};
+use crate::nn::cache::LayerCache;
+use crate::nn::ops::{self, AttentionShape};
 
 /// RMSNorm.
 #[derive(Debug, Clone)]
@@ -45,24 +45,12 @@ impl Attention {
         let (q, k) = self.turned(x, offset, run)?;
         let v = ops::reshape(&self.v.forward(x, run)?, (batch, time, self.kv_heads, self.head_dim))?;
         let shape = AttentionShape { causal: true, scale: self.scale() };
-        let y = match cache {
-            Some(cache) => self.recall(&q, &cache.append(&k, &v)?, shape, run)?,
-            None => ops::attention(&q, &k, &v, shape, run.interrupt())?,
-        }; // (batch, time, heads, dim)
+        let (k, v) = match cache {
+            Some(cache) => cache.append(&k, &v)?,
+            None => (k, v),
+        };
+        let y = ops::attention(&q, &k, &v, shape, run.interrupt())?; // (batch, time, heads, dim)
         self.o.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, run)
-    }
-
-    /// Attention of new queries over all that is held.
-    fn recall(&self, q: &Tensor, held: &Held, shape: AttentionShape, run: &Run) -> Result<Tensor> {
-        let (batch, time, _, _) = q.dims4()?;
-        if batch > 1 && time == 1 && q.device().is_cpu() {
-            // The rows of several takes lie apart by the capacity: told how far to look, no one has to move them together.
-            let (visible, shape) = (vec![0..held.len; batch], AttentionShape { causal: false, ..shape });
-            let options = AttentionOptions { visible: Some(&visible), ..AttentionOptions::default() };
-            return ops::attention_with(q, &held.keys, &held.values, shape, options, run.interrupt());
-        }
-        let (k, v) = held.narrowed()?;
-        ops::attention(q, &k, &v, shape, run.interrupt())
     }
 
     /// Queries (batch, time, heads, dim) and keys (batch, time, kv_heads, dim), turned by their positions.

@@ -3,6 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use crate::error::Result;
+use crate::nn::ops::cpu::{Floats, floats};
 
 /// An f32 tensor under its Hugging Face name. Clones share the memory.
 #[derive(Debug, Clone)]
@@ -52,6 +53,17 @@ impl Weight {
             Values::Trains(var) => var.as_detached_tensor(),
             Values::Frozen(tensor) => tensor.clone(),
         }
+    }
+
+    /// The values, borrowed.
+    ///
+    /// # Errors
+    /// A weight that is not on the CPU.
+    pub(in crate::nn) fn values(&self) -> Result<Floats<'_>> {
+        Ok(match &self.values {
+            Values::Trains(var) => floats(var.as_tensor())?,
+            Values::Frozen(tensor) => floats(tensor)?,
+        })
     }
 
     /// What an optimizer updates.

@@ -23,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
 pub use self::buckets::{RelativeBuckets, relative_bias};
+pub(super) use self::cpu::recall;
 use self::cpu::{Gradients, Known, Sizes, Values};
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};

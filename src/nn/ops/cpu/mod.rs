@@ -7,6 +7,7 @@ mod operand;
 mod pairs;
 mod simd;
 mod skinny;
+mod team;
 mod thin;
 #[cfg(target_arch = "x86_64")]
 mod tiled;
@@ -38,10 +39,11 @@ pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;
 pub use memory::keep_freed_memory;
-pub(in crate::nn) use memory::{Disjoint, fill, floats, floats_of, input};
+pub(in crate::nn) use memory::{Disjoint, Floats, fill, floats, floats_of, input};
 pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use pairs::{pairs, pairs_backward};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use skinny::skinny_product;
+pub(in crate::nn) use team::Team;
 pub(in crate::nn) use thin::thin_product;
 pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, peak, tiled_product};

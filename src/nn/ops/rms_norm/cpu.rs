@@ -45,7 +45,8 @@ pub(super) fn backward(x: &[f32], w: &[f32], dy: &[f32], eps: f32) -> (Vec<f32>,
 }
 
 for_each_isa! {
-    fn forward_rows(x: &[f32], w: &[f32], eps: f32, out: &mut [f32]) {
+    /// y, for whole rows of x, on the calling thread.
+    pub(in crate::nn::ops) fn forward_rows(x: &[f32], w: &[f32], eps: f32, out: &mut [f32]) {
         for (x, out) in x.chunks_exact(w.len()).zip(out.chunks_exact_mut(w.len())) {
             let r = 1.0 / (dot(x, x) / w.len() as f32 + eps).sqrt();
             for ((out, x), w) in out.iter_mut().zip(x).zip(w) {

@@ -9,6 +9,7 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
+pub(super) use self::cpu::forward_rows;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

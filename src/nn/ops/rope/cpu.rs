@@ -9,7 +9,7 @@ use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
 
 /// cos and sin of every position from 0 on: `half` cosines, then `half` sines, a position.
 #[derive(Clone)]
-pub(super) struct Angles(Arc<Table>);
+pub(in crate::nn::ops) struct Angles(Arc<Table>);
 
 struct Table {
     theta: f64,
@@ -23,7 +23,7 @@ static LATEST: Mutex<Option<Angles>> = Mutex::new(None);
 
 impl Angles {
     /// A table that reaches the end of `positions`.
-    pub(super) fn get(theta: f64, dim: usize, positions: Range<usize>) -> Self {
+    pub(in crate::nn::ops) fn get(theta: f64, dim: usize, positions: Range<usize>) -> Self {
         let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |t: &Table| t.theta.to_bits() == theta.to_bits() && t.dim == dim && t.positions >= positions.end;
         match &*latest {
@@ -92,6 +92,13 @@ pub(super) fn turn(
                 turn_heads(x, table, way, out.part(i * step..(i + 1) * step));
             });
         })
+    }
+}
+
+impl Angles {
+    /// x (heads, dim) at one position, turned, on the calling thread.
+    pub(in crate::nn::ops) fn turn_one(&self, x: &[f32], position: usize, out: &mut [f32]) {
+        turn_heads(x, &self.0.values[position * self.0.dim..(position + 1) * self.0.dim], 1.0, out);
     }
 }
 

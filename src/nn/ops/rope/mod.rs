@@ -7,7 +7,7 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
-use self::cpu::Angles;
+pub(super) use self::cpu::Angles;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

@@ -15,7 +15,8 @@ pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f
 }
 
 for_each_isa! {
-    fn forward_part(gate: &[f32], up: &[f32], out: &mut [f32]) {
+    /// As [`forward`], on the calling thread.
+    pub(in crate::nn::ops) fn forward_part(gate: &[f32], up: &[f32], out: &mut [f32]) {
         for ((out, &g), &u) in out.iter_mut().zip(gate).zip(up) {
             *out = g / (1.0 + exp(-g)) * u;
         }

@@ -11,6 +11,7 @@ mod forward;
 mod kernels;
 mod one_query;
 mod pack;
+mod recall;
 mod relative;
 
 use std::ops::Range;
@@ -18,6 +19,7 @@ use std::ops::Range;
 pub(super) use self::backward::{Gradients, Known, backward};
 pub(super) use self::block::Sizes;
 pub(super) use self::forward::forward;
+pub(in crate::nn::ops) use self::recall::recall;
 
 /// Tasks at least, as far as there are blocks: enough for the cores of a desktop, few enough that copying keys does not
 /// cost.

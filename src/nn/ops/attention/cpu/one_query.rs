@@ -118,7 +118,7 @@ impl Given<'_> {
 }
 
 for_each_isa! {
-    fn few_dots(q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
+    pub(super) fn few_dots(q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
         for (j, out) in out.iter_mut().enumerate() {
             *out = dot(q, &k[j * step..][..q.len()]);
         }
@@ -126,7 +126,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn few_sums(p: &[f32], v: &[f32], step: usize, out: &mut [f32]) {
+    pub(super) fn few_sums(p: &[f32], v: &[f32], step: usize, out: &mut [f32]) {
         for (j, p) in p.iter().enumerate() {
             let v = &v[j * step..][..out.len()];
             for (out, v) in out.iter_mut().zip(v) {
@@ -138,7 +138,7 @@ for_each_isa! {
 
 for_each_isa! {
     /// Softmax of `scale ·` the scores; gives the log-sum-exp.
-    fn softmax(scores: &mut [f32], scale: f32) -> f32 {
+    pub(super) fn softmax(scores: &mut [f32], scale: f32) -> f32 {
         let mut lanes = [f32::NEG_INFINITY; 32];
         let (chunks, rest) = scores.as_chunks_mut::<32>();
         for x in rest.iter_mut() {

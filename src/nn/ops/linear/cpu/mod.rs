@@ -6,6 +6,8 @@
 
 mod few_rows;
 
+pub(in crate::nn::ops) use few_rows::{FewRows, dots};
+
 use super::dropout::Dropout;
 use crate::nn::Precision;
 use crate::nn::ops::cpu::{
@@ -60,7 +62,7 @@ impl<'a> Weight<'a> {
 }
 
 /// Whether factors are rounded to bf16: where it was asked for and pays.
-fn halved(precision: Precision) -> bool {
+pub(in crate::nn::ops) fn halved(precision: Precision) -> bool {
     precision.on_this_cpu() == Precision::Bf16
 }
 

@@ -12,24 +12,44 @@ const SERIAL: usize = 1 << 17;
 /// Weights of a task.
 const TASK: usize = 1 << 17;
 
-/// x (rows, in), w (out, in) -> (rows, out); with `bf16` x and the values of w are rounded to bf16, where the machine has
-/// instructions for that.
+/// The left side of a product with 4-bit weights, laid out once for all weights of the same width.
+pub(in crate::nn::ops) struct FewRows<'a> {
+    x: &'a [f32],
+    rows: usize,
+    packed: Option<x86::Rows>,
+}
+
+impl<'a> FewRows<'a> {
+    /// x (rows, in); with `bf16` x and the values of weights are rounded to bf16, where the machine has instructions for
+    /// that.
+    pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize, bf16: bool) -> Self {
+        assert_eq!(x.len(), rows * wide, "rows of a product");
+        let packed = if wide > 0 { x86::Rows::new(x, rows, wide, bf16) } else { None };
+        Self { x, rows, packed }
+    }
+
+    /// The outputs from `first` on: y (outputs, rows).
+    pub(in crate::nn::ops) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32]) {
+        match &self.packed {
+            Some(x) => x.outputs(w, first, y),
+            None => outputs(self.x, self.rows, w, first, y),
+        }
+    }
+}
+
+/// x (rows, in), w (out, in) -> (rows, out); `bf16` as in [`FewRows::new`].
 pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Vec<f32> {
     let (out, wide) = w.shape;
     if rows == 0 || out == 0 {
         return Vec::new();
     }
     let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
-    let work = if wide > 0 { x86::Rows::new(x, rows, w, bf16) } else { None };
-    let go = |first: usize, y: &mut [f32]| match &work {
-        Some(x) => x.outputs(w, first, y),
-        None => outputs(x, rows, w, first, y),
-    };
+    let x = FewRows::new(x, rows, wide, bf16);
     if out * wide <= SERIAL {
-        go(0, &mut y);
+        x.outputs(w, 0, &mut y);
     } else {
         let step = TASK.div_ceil(wide).next_multiple_of(2);
-        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| go(i * step, y));
+        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y));
     }
     if rows == 1 { y } else { super::turned(&y, out, rows) }
 }
@@ -45,7 +65,8 @@ fn outputs(x: &[f32], rows: usize, w: &Nf4, first: usize, y: &mut [f32]) {
 }
 
 for_each_isa! {
-    fn dots(weights: &[f32], x: &[f32], y: &mut [f32]) {
+    /// One output for all rows: y[i] = weights · x[i]
+    pub(in crate::nn::ops) fn dots(weights: &[f32], x: &[f32], y: &mut [f32]) {
         for (i, y) in y.iter_mut().enumerate() {
             *y = dot(weights, &x[i * weights.len()..(i + 1) * weights.len()]);
         }
@@ -59,7 +80,7 @@ mod x86 {
     pub(super) struct Rows;
 
     impl Rows {
-        pub(super) fn new(_: &[f32], _: usize, _: &Nf4, _: bool) -> Option<Self> {
+        pub(super) fn new(_: &[f32], _: usize, _: usize, _: bool) -> Option<Self> {
             None
         }
 

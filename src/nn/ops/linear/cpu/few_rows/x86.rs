@@ -1,4 +1,4 @@
-//! With AVX-512: 64 weights at a time, two outputs at a time, up to 8 rows.
+//! With AVX-512: 64 weights at a time, one or two outputs at a time, up to 8 rows.
 //!
 //! A register holds the table of values; one permutation looks 16 codes up in f32, or 32 in bf16. The rows of x are laid
 //! out so that what belongs to the high nibbles of some bytes stands before what belongs to the low ones.
@@ -11,6 +11,8 @@ use crate::nn::ops::cpu::{Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
+/// Scales that are made f32 at a time: 4 KiB, and 32 KiB of codes.
+const SCALES: usize = 1 << 10;
 
 /// Rows of x, laid out for the kernels.
 pub(super) struct Rows {
@@ -27,8 +29,8 @@ enum Values {
 
 impl Rows {
     /// `None` where the kernels do not work: without AVX-512, or where blocks run over the ends of rows.
-    pub(super) fn new(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Option<Self> {
-        if !w.shape.1.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {
+    pub(super) fn new(x: &[f32], rows: usize, wide: usize, bf16: bool) -> Option<Self> {
+        if !wide.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {
             return None;
         }
         let values = if bf16 && Isa::has_bf16() {
@@ -45,39 +47,36 @@ impl Rows {
 
     /// The outputs from `first` on: y (outputs, rows).
     pub(super) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32]) {
-        let mut scales = vec![0.0; 2 * w.shape.1 / BLOCK];
-        let mut o = first;
-        for y in y.chunks_mut(2 * self.rows) {
-            let count = y.len() / self.rows;
-            let scales = &mut scales[..count * w.shape.1 / BLOCK];
-            w.scales_into(o * w.shape.1 / BLOCK, scales);
-            if count == 2 {
-                self.some::<2>(w, o, scales, y);
-            } else {
-                self.some::<1>(w, o, scales, y);
-            }
-            o += count;
+        let (wide, rows) = (w.shape.1, self.rows);
+        let blocks = wide / BLOCK;
+        let batch = (SCALES / blocks).max(1);
+        let mut scales = vec![0.0; batch * blocks];
+        for (i, y) in y.chunks_mut(batch * rows).enumerate() {
+            let (o, count) = (first + i * batch, y.len() / rows);
+            let scales = &mut scales[..count * blocks];
+            w.scales_into(o * blocks, scales);
+            self.some(wide, &w.codes[o * wide / 2..(o + count) * wide / 2], scales, y);
         }
     }
 
-    /// O outputs for all rows.
-    fn some<const O: usize>(&self, w: &Nf4, o: usize, scales: &[f32], y: &mut [f32]) {
-        let wide = w.shape.1;
-        let codes: [&[u8]; O] = std::array::from_fn(|i| &w.codes[(o + i) * wide / 2..(o + i + 1) * wide / 2]);
+    /// The outputs that `codes` and `scales` belong to, for all rows.
+    fn some(&self, wide: usize, codes: &[u8], scales: &[f32], y: &mut [f32]) {
         let mut at = 0;
         while at < self.rows {
+            let place = (at, self.rows);
             // SAFETY: `new` asked for AVX-512, and for AVX512-BF16 where values are bf16; each call takes as many rows as
-            // are left at least.
+            // are left at least. Two or four outputs share what is loaded of x; one alone reads the codes in the order
+            // they lie in, which for few rows, when memory is the limit, is faster.
             at += unsafe {
                 match (&self.values, self.rows - at) {
-                    (Values::F32(x), 8..) => full::<O, 8>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::F32(x), 4..8) => full::<O, 4>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::F32(x), 2..4) => full::<O, 2>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::F32(x), _) => full::<O, 1>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::Bf16(x), 8..) => half::<O, 8>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::Bf16(x), 4..8) => half::<O, 4>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::Bf16(x), 2..4) => half::<O, 2>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
-                    (Values::Bf16(x), _) => half::<O, 1>(&x[at * wide..], wide, codes, scales, (y, at, self.rows)),
+                    (Values::F32(x), 8..) => full::<2, 8>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::F32(x), 4..8) => full::<2, 4>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::F32(x), 2..4) => full::<1, 2>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::F32(x), _) => full::<1, 1>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::Bf16(x), 8..) => half::<2, 8>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::Bf16(x), 4..8) => half::<2, 4>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::Bf16(x), 2..4) => half::<1, 2>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::Bf16(x), _) => half::<1, 1>(&x[at * wide..], wide, codes, scales, y, place),
                 }
             };
         }
@@ -112,17 +111,88 @@ for_each_isa! {
 /// guess.
 const AHEAD: usize = 4096;
 
-/// O outputs for R rows in f32; gives R.
+/// Sums that are brought together at a time.
+const LANES: usize = 16;
+
+/// Goes through the outputs of `codes` in groups of 16 sums, `O` outputs at a time as far as there are so many, else one.
+/// The sums of O outputs for R rows are what `$kernel` gives.
+macro_rules! outputs {
+    ($kernel:ident, $features:literal, $x:ty, $name:ident, $doc:literal) => {
+        #[doc = $doc]
+        #[target_feature(enable = $features)]
+        fn $name<const O: usize, const R: usize>(
+            x: &[$x],
+            wide: usize,
+            codes: &[u8],
+            scales: &[f32],
+            y: &mut [f32],
+            (at, rows): (usize, usize),
+        ) -> usize {
+            let blocks = wide / BLOCK;
+            let count = scales.len() / blocks;
+            assert!(
+                x.len() >= R * wide && codes.len() == count * wide / 2 && y.len() == count * rows && at + R <= rows
+            );
+            for first in (0..count).step_by(LANES / R) {
+                let group = (LANES / R).min(count - first);
+                let mut sums = [_mm512_setzero_ps(); LANES];
+                let mut o = 0;
+                while o < group {
+                    let (codes, scales) = (&codes[(first + o) * wide / 2..], &scales[(first + o) * blocks..]);
+                    if o + O <= group {
+                        let some = $kernel::<O, R>(x, wide, codes, scales);
+                        some.iter().flatten().zip(&mut sums[o * R..]).for_each(|(some, sum)| *sum = *some);
+                        o += O;
+                    } else {
+                        let some = $kernel::<1, R>(x, wide, codes, scales);
+                        some.iter().flatten().zip(&mut sums[o * R..]).for_each(|(some, sum)| *sum = *some);
+                        o += 1;
+                    }
+                }
+                let mut totals = [0.0; LANES];
+                // SAFETY: a register has 16 lanes.
+                unsafe { _mm512_storeu_ps(totals.as_mut_ptr(), total(sums)) };
+                for (y, totals) in y[first * rows..].chunks_exact_mut(rows).zip(totals.chunks_exact(R)).take(group) {
+                    y[at..at + R].copy_from_slice(totals);
+                }
+            }
+            R
+        }
+    };
+}
+
+outputs!(
+    full_sums,
+    "avx512f,avx512bw",
+    f32,
+    full,
+    "All outputs for R rows in f32, into y (outputs, rows) from row `at` on; gives R."
+);
+outputs!(half_sums, "avx512f,avx512bw,avx512bf16", u16, half, "As [`full`], both factors rounded to bf16.");
+
+/// Sums of 16 lanes each: lane i has the sum of the lanes of `sums[i]`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn total(sums: [__m512; LANES]) -> __m512 {
+    let a: [__m512; 8] = std::array::from_fn(|i| {
+        let (x, y) = (sums[2 * i], sums[2 * i + 1]);
+        _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y))
+    });
+    let b: [__m512; 4] = std::array::from_fn(|i| {
+        let (x, y) = (_mm512_castps_pd(a[2 * i]), _mm512_castps_pd(a[2 * i + 1]));
+        _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)))
+    });
+    // Now each part of four lanes has sums of four; the parts come together.
+    let join = |x, y| _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(x, y), _mm512_shuffle_f32x4::<0xdd>(x, y));
+    join(join(b[0], b[1]), join(b[2], b[3]))
+}
+
+/// The sums of O outputs, whose codes follow each other, for R rows, in f32.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn full<const O: usize, const R: usize>(
-    x: &[f32],
-    wide: usize,
-    codes: [&[u8]; O],
-    scales: &[f32],
-    (y, at, rows): (&mut [f32], usize, usize),
-) -> usize {
+fn full_sums<const O: usize, const R: usize>(x: &[f32], wide: usize, codes: &[u8], scales: &[f32]) -> [[__m512; R]; O] {
     let blocks = wide / BLOCK;
-    assert!(x.len() >= R * wide && scales.len() == O * blocks && codes.iter().all(|codes| codes.len() == wide / 2));
+    assert!(x.len() >= R * wide && scales.len() >= O * blocks && codes.len() >= O * wide / 2);
     let mut sums = [[_mm512_setzero_ps(); R]; O];
     // SAFETY: the table has 16 values; a block has 32 bytes of codes and 64 values of x, checked above.
     unsafe {
@@ -134,7 +204,7 @@ fn full<const O: usize, const R: usize>(
             for half in 0..2 {
                 let mut weights = [[values; 2]; O];
                 for (o, weights) in weights.iter_mut().enumerate() {
-                    let bytes = codes[o].as_ptr().add(32 * block + 16 * half);
+                    let bytes = codes.as_ptr().add(o * wide / 2 + 32 * block + 16 * half);
                     if half == 0 && block % 2 == 0 {
                         _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
                     }
@@ -154,20 +224,15 @@ fn full<const O: usize, const R: usize>(
             }
         }
     }
-    put(sums, y, at, rows)
+    sums
 }
 
-/// O outputs for R rows, both factors rounded to bf16; gives R.
+/// As [`full_sums`], both factors rounded to bf16.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn half<const O: usize, const R: usize>(
-    x: &[u16],
-    wide: usize,
-    codes: [&[u8]; O],
-    scales: &[f32],
-    (y, at, rows): (&mut [f32], usize, usize),
-) -> usize {
+fn half_sums<const O: usize, const R: usize>(x: &[u16], wide: usize, codes: &[u8], scales: &[f32]) -> [[__m512; R]; O] {
     let blocks = wide / BLOCK;
-    assert!(x.len() >= R * wide && scales.len() == O * blocks && codes.iter().all(|codes| codes.len() == wide / 2));
+    assert!(x.len() >= R * wide && scales.len() >= O * blocks && codes.len() >= O * wide / 2);
     let mut sums = [[_mm512_setzero_ps(); R]; O];
     // SAFETY: the table has 16 values; a block has 32 bytes of codes and 64 values of x, checked above; registers of one
     // size are the same bits.
@@ -186,7 +251,7 @@ fn half<const O: usize, const R: usize>(
                 factors[o] = _mm512_set1_ps(*scales.get_unchecked(o * blocks + block));
                 // For many rows it is cheaper to scale the table than the sums.
                 let table = if R > 2 { twice(_mm512_mul_ps(values, factors[o])) } else { plain };
-                let bytes = codes[o].as_ptr().add(32 * block);
+                let bytes = codes.as_ptr().add(o * wide / 2 + 32 * block);
                 if block % 2 == 0 {
                     _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
                 }
@@ -207,17 +272,5 @@ fn half<const O: usize, const R: usize>(
             }
         }
     }
-    put(sums, y, at, rows)
-}
-
-/// Writes the sums of O outputs and R rows into y (outputs, rows) from row `at` on; gives R.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn put<const O: usize, const R: usize>(sums: [[__m512; R]; O], y: &mut [f32], at: usize, rows: usize) -> usize {
-    for (o, sums) in sums.into_iter().enumerate() {
-        for (r, sum) in sums.into_iter().enumerate() {
-            y[o * rows + at + r] = _mm512_reduce_add_ps(sum);
-        }
-    }
-    R
+    sums
 }

@@ -1,0 +1,81 @@
+//! A transformer as the decoder of [`ops::decode_step`] sees it.
+
+use candle_core::Tensor;
+
+use super::{Attention, FeedForward, Head, Linear, Matrix, Norm, Run, Transformer, Weight};
+use crate::error::Result;
+use crate::nn::Cache;
+use crate::nn::ops::{self, Decoder, Factor, Held, Update};
+
+impl Transformer {
+    /// Takes one new id a row into the cache, all layers as one op on the CPU: ids (batch, 1) -> logits (batch, vocabulary).
+    pub(super) fn step_one(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
+        let (ids, position) = (tokens.flatten_all()?.to_vec1::<u32>()?, cache.len());
+        let decoder = self.decoder()?;
+        let layers = cache.layers(self.blocks.len(), run.precision())?;
+        let mut memory: Vec<(&mut Held, &mut Held)> = Vec::with_capacity(layers.len());
+        for (layer, block) in layers.iter_mut().zip(&decoder.blocks) {
+            memory.push(layer.room(ids.len(), block.kv_heads, block.head_dim, position + 1)?);
+        }
+        let logits = ops::decode_step(&decoder, &ids, position, &mut memory, run.precision(), run.interrupt())?;
+        cache.advance(1);
+        Ok(Tensor::from_vec(logits, (ids.len(), self.embedding.dims()[0]), tokens.device())?)
+    }
+
+    fn decoder(&self) -> Result<Decoder<'_>> {
+        let blocks = self.blocks.iter().map(|block| {
+            let Attention { q, k, v, o, heads, kv_heads, head_dim, rope_theta } = &block.attention;
+            let FeedForward { gate, up, down } = &block.feed_forward;
+            Ok(ops::Block {
+                attention_norm: block.attention_norm.values()?,
+                q: q.factor()?,
+                k: k.factor()?,
+                v: v.factor()?,
+                o: o.factor()?,
+                heads: *heads,
+                kv_heads: *kv_heads,
+                head_dim: *head_dim,
+                rope_theta: *rope_theta,
+                feed_forward_norm: block.feed_forward_norm.values()?,
+                gate: gate.factor()?,
+                up: up.factor()?,
+                down: down.factor()?,
+            })
+        });
+        let head = match &self.head {
+            Head::Tied => {
+                let dims = self.embedding.dims();
+                let (weight, shape) = (ops::Matrix::Dense(self.embedding.values()?), (dims[0], dims[1]));
+                Factor { weight, shape, update: None }
+            }
+            Head::Free(linear) => linear.factor()?,
+        };
+        Ok(Decoder {
+            embedding: self.embedding.values()?,
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: self.norm.values()?,
+            head,
+        })
+    }
+}
+
+impl Norm {
+    fn values(&self) -> Result<ops::Norm<'_>> {
+        Ok(ops::Norm { weight: self.weight.values()?, eps: self.eps as f32 })
+    }
+}
+
+impl Linear {
+    fn factor(&self) -> Result<Factor<'_>> {
+        let weight = match &self.matrix {
+            Matrix::Dense(weight) => ops::Matrix::Dense(weight.values()?),
+            Matrix::Nf4(codes) => ops::Matrix::Nf4(codes),
+        };
+        let update = self.adapter.as_ref().map(|lora| update(&lora.a, &lora.b, lora.scale)).transpose()?;
+        Ok(Factor { weight, shape: self.shape, update })
+    }
+}
+
+fn update<'a>(a: &'a Weight, b: &'a Weight, scale: f64) -> Result<Update<'a>> {
+    Ok(Update { a: a.values()?, b: b.values()?, rank: a.dims()[0], scale: scale as f32 })
+}

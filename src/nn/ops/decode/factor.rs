@@ -1,0 +1,121 @@
+//! The linear layers of a decoder: what they are, and some outputs of one.
+
+use std::ops::Range;
+
+use crate::nn::ops::cpu::{Floats, Team, for_each_isa};
+use crate::nn::ops::linear::{FewRows, dots};
+use crate::nn::quant::Nf4;
+
+/// Weights of a part: fewer are not worth handing over, more would leave threads without work at the end.
+const PART: Range<usize> = 1 << 13..1 << 18;
+/// Parts for each thread, so that one which is held up does not hold up all.
+const PARTS: usize = 4;
+
+/// A linear layer, borrowed: `y = x Wᵀ + s · x Aᵀ Bᵀ`.
+pub(in crate::nn) struct Factor<'a> {
+    pub(in crate::nn) weight: Matrix<'a>,
+    /// (out, in)
+    pub(in crate::nn) shape: (usize, usize),
+    pub(in crate::nn) update: Option<Update<'a>>,
+}
+
+/// The values of W, (out, in).
+pub(in crate::nn) enum Matrix<'a> {
+    Dense(Floats<'a>),
+    Nf4(&'a Nf4),
+}
+
+/// An adapter.
+pub(in crate::nn) struct Update<'a> {
+    /// (r, in)
+    pub(in crate::nn) a: Floats<'a>,
+    /// (out, r)
+    pub(in crate::nn) b: Floats<'a>,
+    pub(in crate::nn) rank: usize,
+    pub(in crate::nn) scale: f32,
+}
+
+/// What some layers read: x (rows, in), laid out for those whose weights have 4 bits, and `s · x Aᵀ` of each.
+pub(super) struct Input<'a> {
+    x: &'a [f32],
+    rows: usize,
+    few: Option<FewRows<'a>>,
+    /// (rows, r) of each layer; empty where it has no adapter.
+    low: Vec<Vec<f32>>,
+}
+
+impl<'a> Input<'a> {
+    /// x (rows, in) for `factors`.
+    pub(super) fn new(team: &Team, x: &'a [f32], rows: usize, factors: &[&Factor<'_>], bf16: bool) -> Self {
+        let wide = x.len() / rows;
+        let packed = factors.iter().any(|factor| matches!(factor.weight, Matrix::Nf4(_)));
+        let few = packed.then(|| FewRows::new(x, rows, wide, bf16));
+        let mut low: Vec<Vec<f32>> =
+            factors.iter().map(|f| vec![0.0; f.update.as_ref().map_or(0, |update| update.rank * rows)]).collect();
+        let updates: Vec<_> =
+            factors.iter().zip(&mut low).filter_map(|(f, low)| Some((f.update.as_ref()?, low))).collect();
+        if !updates.is_empty() {
+            let work: Vec<_> = updates.into_iter().map(|(update, low)| std::sync::Mutex::new((update, low))).collect();
+            team.each(work.len(), |i| {
+                let mut held = work[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let (update, low) = &mut *held;
+                squeeze(x, &update.a, update.scale, update.rank, low);
+            });
+        }
+        Self { x, rows, few, low }
+    }
+
+    /// The outputs of layer `index` from `first` on: y (outputs, rows).
+    pub(super) fn outputs(&self, factor: &Factor<'_>, index: usize, first: usize, y: &mut [f32]) {
+        let (rows, wide) = (self.rows, factor.shape.1);
+        match (&factor.weight, &self.few) {
+            (Matrix::Nf4(w), Some(few)) => few.outputs(w, first, y),
+            (Matrix::Nf4(_), None) => unreachable!("4-bit weights were asked for in Input::new"),
+            (Matrix::Dense(w), _) => {
+                for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
+                    dots(&w[o * wide..(o + 1) * wide], self.x, y);
+                }
+            }
+        }
+        if let Some(update) = &factor.update {
+            add_update(&update.b[first * update.rank..], &self.low[index], update.rank, y);
+        }
+    }
+}
+
+for_each_isa! {
+    /// u = s · x Aᵀ: x (rows, in), a (r, in) -> u (rows, r)
+    fn squeeze(x: &[f32], a: &[f32], scale: f32, rank: usize, u: &mut [f32]) {
+        let wide = a.len() / rank;
+        for (x, u) in x.chunks_exact(wide).zip(u.chunks_exact_mut(rank)) {
+            for (a, u) in a.chunks_exact(wide).zip(u) {
+                *u = crate::nn::ops::cpu::dot(x, a) * scale;
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    /// y += b uᵀ: b (outputs, r), u (rows, r) -> y (outputs, rows)
+    fn add_update(b: &[f32], u: &[f32], rank: usize, y: &mut [f32]) {
+        let rows = u.len() / rank;
+        for (b, y) in b.chunks_exact(rank).zip(y.chunks_exact_mut(rows)) {
+            for (u, y) in u.chunks_exact(rank).zip(y) {
+                *y += crate::nn::ops::cpu::dot(b, u);
+            }
+        }
+    }
+}
+
+/// The outputs of all layers in parts: which layer, and which outputs.
+pub(super) fn parts(team: &Team, factors: &[&Factor<'_>]) -> Vec<(usize, Range<usize>)> {
+    let weights: usize = factors.iter().map(|factor| factor.shape.0 * factor.shape.1).sum();
+    let size = (weights / (PARTS * team.size())).clamp(PART.start, PART.end);
+    let mut parts = Vec::new();
+    for (index, factor) in factors.iter().enumerate() {
+        let (out, wide) = factor.shape;
+        let step = size.div_ceil(wide.max(1)).next_multiple_of(16);
+        parts.extend((0..out).step_by(step).map(|first| (index, first..out.min(first + step))));
+    }
+    parts
+}

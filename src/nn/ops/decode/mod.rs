@@ -1,0 +1,203 @@
+//! One position of a decoder with a cache, as a whole, on the CPU: what generation spends its time on.
+//!
+//! With one id a row there is little to compute and much to read, so everything around the products counts. A layer is
+//! five loops over a [`Team`] that stays awake from the first to the last layer: queries, keys and values; attention; what
+//! goes back to the stream; gate and up; down. Norms, rotation and the cache are written by the leader in between. There
+//! are no tensors on the way.
+//!
+//! The result is that of the ops one by one, up to the order of sums, and does not depend on the number of threads.
+
+mod factor;
+mod held;
+
+pub(in crate::nn) use self::factor::{Factor, Matrix, Update};
+use self::factor::{Input, parts};
+pub(in crate::nn) use self::held::{Format, Head, Held};
+use super::attention::recall;
+use super::cpu::{Disjoint, Floats, Team};
+use super::linear::halved;
+use super::rms_norm::forward_rows;
+use super::rope::Angles;
+use super::swiglu::forward_part;
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::nn::Precision;
+
+/// A decoder, borrowed.
+pub(in crate::nn) struct Decoder<'a> {
+    /// (vocabulary, hidden)
+    pub(in crate::nn) embedding: Floats<'a>,
+    pub(in crate::nn) blocks: Vec<Block<'a>>,
+    pub(in crate::nn) norm: Norm<'a>,
+    pub(in crate::nn) head: Factor<'a>,
+}
+
+/// RMSNorm.
+pub(in crate::nn) struct Norm<'a> {
+    pub(in crate::nn) weight: Floats<'a>,
+    pub(in crate::nn) eps: f32,
+}
+
+/// One layer.
+pub(in crate::nn) struct Block<'a> {
+    pub(in crate::nn) attention_norm: Norm<'a>,
+    pub(in crate::nn) q: Factor<'a>,
+    pub(in crate::nn) k: Factor<'a>,
+    pub(in crate::nn) v: Factor<'a>,
+    pub(in crate::nn) o: Factor<'a>,
+    pub(in crate::nn) heads: usize,
+    pub(in crate::nn) kv_heads: usize,
+    pub(in crate::nn) head_dim: usize,
+    pub(in crate::nn) rope_theta: f64,
+    pub(in crate::nn) feed_forward_norm: Norm<'a>,
+    pub(in crate::nn) gate: Factor<'a>,
+    pub(in crate::nn) up: Factor<'a>,
+    pub(in crate::nn) down: Factor<'a>,
+}
+
+/// Logits (rows, vocabulary) after one more id a row, which stands at `position`; `memory` holds keys and values of each
+/// block, with room for one more.
+///
+/// # Errors
+/// A stop.
+pub(in crate::nn) fn decode_step(
+    decoder: &Decoder<'_>,
+    ids: &[u32],
+    position: usize,
+    memory: &mut [(&mut Held, &mut Held)],
+    precision: Precision,
+    interrupt: &Interrupt,
+) -> Result<Vec<f32>> {
+    let step = Step { team: Team::gather(), rows: ids.len(), position, bf16: halved(precision) };
+    let hidden = decoder.norm.weight.len();
+    let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
+    for &id in ids {
+        x.extend_from_slice(&decoder.embedding[id as usize * hidden..][..hidden]);
+    }
+    for (block, (keys, values)) in decoder.blocks.iter().zip(memory) {
+        interrupt.check()?;
+        step.attend(block, &mut x, keys, values);
+        step.feed_forward(block, &mut x);
+    }
+    let x = step.normed(&decoder.norm, &x);
+    Ok(step.product(&x, [&decoder.head]).remove(0))
+}
+
+/// What all layers of a step share.
+struct Step {
+    team: Team,
+    rows: usize,
+    position: usize,
+    bf16: bool,
+}
+
+impl Step {
+    fn normed(&self, norm: &Norm<'_>, x: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len()];
+        forward_rows(x, &norm.weight, norm.eps, &mut out);
+        out
+    }
+
+    /// x (rows, in) through some layers: (rows, out) of each.
+    fn product<const N: usize>(&self, x: &[f32], factors: [&Factor<'_>; N]) -> Vec<Vec<f32>> {
+        let mut out: Vec<Vec<f32>> = factors.iter().map(|factor| vec![0.0; self.rows * factor.shape.0]).collect();
+        let shared: Vec<Disjoint<'_>> = out.iter_mut().map(|out| Disjoint::new(out)).collect();
+        self.outputs(x, factors, |index, first, y| {
+            // SAFETY: parts do not overlap.
+            unsafe { scatter(y, self.rows, first, factors[index].shape.0, &shared[index], |to, y| *to = y) };
+        });
+        out
+    }
+
+    /// Adds x (rows, in) through a layer to the stream (rows, hidden).
+    fn add_product(&self, x: &[f32], factor: &Factor<'_>, stream: &mut [f32]) {
+        let shared = Disjoint::new(stream);
+        self.outputs(x, [factor], |_, first, y| {
+            // SAFETY: as in `product`.
+            unsafe { scatter(y, self.rows, first, factor.shape.0, &shared, |to, y| *to += y) };
+        });
+    }
+
+    /// Gives the outputs of some layers to `take`, part by part: which layer, the first output, y (outputs, rows).
+    fn outputs<const N: usize>(
+        &self,
+        x: &[f32],
+        factors: [&Factor<'_>; N],
+        take: impl Fn(usize, usize, &[f32]) + Sync,
+    ) {
+        let input = Input::new(&self.team, x, self.rows, &factors, self.bf16);
+        let parts = parts(&self.team, &factors);
+        self.team.each(parts.len(), |i| {
+            let (index, range) = &parts[i];
+            let mut y = vec![0.0; range.len() * self.rows];
+            input.outputs(factors[*index], *index, range.start, &mut y);
+            take(*index, range.start, &y);
+        });
+    }
+
+    /// The first half of a layer: attention over all that is held, added to x.
+    fn attend(&self, block: &Block<'_>, x: &mut [f32], keys: &mut Held, values: &mut Held) {
+        let (dim, group) = (block.head_dim, block.heads / block.kv_heads);
+        let [q, k, v]: [Vec<f32>; 3] = self
+            .product(&self.normed(&block.attention_norm, x), [&block.q, &block.k, &block.v])
+            .try_into()
+            .expect("three layers");
+        let angles = Angles::get(block.rope_theta, dim, self.position..self.position + 1);
+        let turned = |x: &[f32]| {
+            let mut out = vec![0.0; x.len()];
+            angles.turn_one(x, self.position, &mut out);
+            out
+        };
+        let q = turned(&q); // (rows, heads, dim)
+        keys.put(&turned(&k), self.position, 1);
+        values.put(&v, self.position, 1);
+        let (keys, values, len) = (&*keys, &*values, self.position + 1);
+        let mut y = vec![0.0; q.len()]; // (rows, heads, dim)
+        let shared = Disjoint::new(&mut y);
+        self.team.each(self.rows * block.kv_heads, |i| {
+            let (row, head) = (i / block.kv_heads, i % block.kv_heads);
+            let range = i * group * dim..(i + 1) * group * dim;
+            // SAFETY: each part writes its own heads.
+            let y = unsafe { shared.part(range.clone()) };
+            let scale = 1.0 / (dim as f32).sqrt();
+            recall(&q[range], keys.head(row, head, len), values.head(row, head, len), dim, scale, y);
+        });
+        self.add_product(&y, &block.o, x);
+    }
+
+    /// The second half: `down(silu(gate(x)) · up(x))`, added to x.
+    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32]) {
+        let normed = self.normed(&block.feed_forward_norm, x);
+        let (rows, inner) = (self.rows, block.gate.shape.0);
+        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up], self.bf16);
+        let mut y = vec![0.0; rows * inner];
+        let shared = Disjoint::new(&mut y);
+        let parts = parts(&self.team, &[&block.gate]);
+        self.team.each(parts.len(), |i| {
+            let range = &parts[i].1;
+            let size = range.len() * rows;
+            let mut part = vec![0.0; 3 * size];
+            let (gate, rest) = part.split_at_mut(size);
+            let (up, out) = rest.split_at_mut(size);
+            input.outputs(&block.gate, 0, range.start, gate);
+            input.outputs(&block.up, 1, range.start, up);
+            forward_part(gate, up, out);
+            // SAFETY: as in `product`.
+            unsafe { scatter(out, rows, range.start, inner, &shared, |to, y| *to = y) };
+        });
+        self.add_product(&y, &block.down, x);
+    }
+}
+
+/// Brings y (outputs, rows), the outputs from `first` on, to their places in a matrix (rows, width).
+///
+/// # Safety
+/// No one else may use these places meanwhile.
+unsafe fn scatter(y: &[f32], rows: usize, first: usize, width: usize, out: &Disjoint<'_>, put: impl Fn(&mut f32, f32)) {
+    let count = y.len() / rows;
+    for row in 0..rows {
+        // SAFETY: promised by the caller.
+        let out = unsafe { out.part(row * width + first..row * width + first + count) };
+        out.iter_mut().zip(y[row..].iter().step_by(rows)).for_each(|(out, &y)| put(out, y));
+    }
+}
