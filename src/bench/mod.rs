@@ -5,9 +5,11 @@
 
 mod decoding;
 pub mod flops;
+mod nf4;
 mod training;
 
 pub use decoding::{Decoding, decoding};
+pub use nf4::{Quantized, nf4};
 pub use training::{Training, training};
 
 /// The middle value.
@@ -29,6 +31,13 @@ mod tests {
     use crate::nn::{CacheDtype, LoraConfig, Model, ModelConfig, Precision};
     use crate::progress::Progress;
     use crate::train::AdamWOptions;
+
+    #[test]
+    fn nf4_has_two_speeds() {
+        let done = nf4(64, 2, &Progress::silent()).unwrap();
+        assert!(done.quantize > 0.0 && done.dequantize > 0.0, "{done:?}");
+        assert!(nf4(0, 2, &Progress::silent()).is_err());
+    }
 
     fn small() -> Model {
         let config = ModelConfig {

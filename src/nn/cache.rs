@@ -77,6 +77,11 @@ impl Cache {
     pub(crate) fn advance(&mut self, new: usize) {
         self.len += new;
     }
+
+    /// Goes back to the first `len` positions.
+    pub(crate) fn forget(&mut self, len: usize) {
+        self.len = len;
+    }
 }
 
 /// Keys and values of one layer.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Training and decoding of PyTorch + transformers + peft + bitsandbytes and of Étude in turn, on the same weights, adapters
+"""Training of PyTorch + transformers + peft + bitsandbytes and of Étude in turn, on the same weights, adapters
 and rows; the first ten losses must agree to 1e-3 (f32), and the ratios are printed.
 
   python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 bitsandbytes==0.50.2
   cargo build --release
-  LD_PRELOAD=libtcmalloc_minimal.so.4 venv/bin/python tests/peers/compute.py [--config tiny] [--steps 5] [--rounds 2]
+  LD_PRELOAD=libtcmalloc_minimal.so.4 venv/bin/python tests/peers/compute.py [--config tiny] [--compile]
 
 The preload (Debian: libtcmalloc-minimal4) makes PyTorch faster, so a fair run has it. Nothing else may run meanwhile: with
 another busy process PyTorch's threads wait for each other. Losses are compared after ten steps of AdamW at 1e-3.
@@ -51,7 +51,7 @@ def make(folder, shape):
     get_peft_model(model, lora).save_pretrained(folder / "adapter")
 
 
-def peer(folder, shape, method, precision, steps, warmup):
+def peer(folder, shape, method, precision, steps, warmup, compiled):
     """The same steps with PyTorch, in this process."""
     import torch
     from peft import PeftModel, prepare_model_for_kbit_training
@@ -69,6 +69,8 @@ def peer(folder, shape, method, precision, steps, warmup):
     if method != "full":
         model = PeftModel.from_pretrained(model, folder / "adapter", is_trainable=True)
     model.train()
+    if compiled:
+        model = torch.compile(model)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01, fused=True)
     ids = torch.tensor(motif(shape))
@@ -111,12 +113,13 @@ def main():
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="each side is measured so often, in turn")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the peer's model; needs a C++ compiler")
     parser.add_argument("--peer", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     shape = SHAPES[args.config]
     if args.peer:
         folder, method, precision = args.peer
-        print(json.dumps(peer(pathlib.Path(folder), shape, method, precision, args.steps, args.warmup)))
+        print(json.dumps(peer(pathlib.Path(folder), shape, method, precision, args.steps, args.warmup, args.compile)))
         return
     agreed = True
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +133,8 @@ def main():
                 for _ in range(args.rounds):
                     a.append(ours(folder, args.config, method, precision, args.steps, args.warmup))
                     b.append(child([sys.executable, __file__, "--config", args.config, "--steps", str(args.steps),
-                                    "--warmup", str(args.warmup), "--peer", folder, method, precision]))
+                                    "--warmup", str(args.warmup), *["--compile"] * args.compile,
+                                    "--peer", folder, method, precision]))
                 speed = [statistics.median(r["tokens_per_second"] for r in side) for side in (a, b)]
                 peak = [max(r["peak_memory"] for r in side) >> 20 for side in (a, b)]
                 pairs = list(zip(a[0]["losses"], b[0]["losses"]))[:LOSSES]

@@ -8,8 +8,9 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Result as Candle, Tensor};
 use half::bf16;
 
+use super::codes::THRESHOLDS;
 use super::nf4::Nf4;
-use super::quantize::{THRESHOLDS, nested};
+use super::quantize::nested;
 use super::tables::{NESTED_MAP, NF4_MAP};
 use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, launch, source, upload};
 

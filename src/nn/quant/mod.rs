@@ -1,6 +1,7 @@
 //! 4-bit NormalFloat weights with double quantisation (Dettmers et al. 2023, arXiv:2305.14314), byte for byte as
 //! bitsandbytes stores them.
 
+mod codes;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;

@@ -11,6 +11,7 @@ use super::quantize;
 use super::scales::scales;
 use super::tables::NESTED_MAP;
 use crate::error::Result;
+use crate::nn::ops::cpu::{Disjoint, fill};
 
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
 ///
@@ -100,9 +101,13 @@ impl Nf4 {
 
     /// All values.
     pub fn dequantize(&self) -> Vec<f32> {
-        let mut out = vec![0.0; self.len()];
-        self.dequantize_into(0..out.len(), &mut out);
-        out
+        // SAFETY: every element is written.
+        unsafe {
+            fill(self.len(), |out| {
+                let out = Disjoint::uninit(out).part(0..self.len());
+                self.dequantize_into(0..out.len(), out);
+            })
+        }
     }
 
     /// Bytes held.

@@ -60,6 +60,16 @@ pub(super) fn register(kit: &mut Kit) {
         "Decodes without end or grammar and measures: options rows, prompt, tokens, runs, mixed_precision, kv_cache_dtype; gives tokens_per_second, peak_memory, flops.",
         move |model: Model, map: Map| -> Fallible<Map> { Ok(decoding(&studio, &model, &map)?) },
     );
+    let studio = kit.studio();
+    kit.function(
+        "nf4_speed(size: int, runs: int) -> map",
+        "Quantises a matrix of size × size to NF4 and dequantises it, and measures: quantize, dequantize, bytes of the f32 matrix a second.",
+        move |size: i64, runs: i64| -> Fallible<Map> {
+            let count = |n: i64| usize::try_from(n).unwrap_or(0);
+            let done = bench::nf4(count(size), count(runs), studio.progress())?;
+            Ok(Map::from([("quantize".into(), done.quantize.into()), ("dequantize".into(), done.dequantize.into())]))
+        },
+    );
     kit.function(
         "peak_flops(mixed_precision: string) -> float",
         "Floating-point operations a second that the CPU does in products, measured in the innermost loop alone; () without AVX-512.",

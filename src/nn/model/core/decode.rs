@@ -8,18 +8,38 @@ use crate::nn::Cache;
 use crate::nn::ops::{self, Decoder, Factor, Held, Update};
 
 impl Transformer {
-    /// Takes one new id a row into the cache, all layers as one op on the CPU: ids (batch, 1) -> logits (batch, vocabulary).
-    pub(super) fn step_one(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
-        let (ids, position) = (tokens.flatten_all()?.to_vec1::<u32>()?, cache.len());
-        let decoder = self.decoder()?;
+    /// So many new ids are taken one after the other sooner than together; a chord and what follows it are two.
+    pub(super) const FEW: usize = 4;
+
+    /// Takes new ids into the cache one after the other, all layers as one op on the CPU: ids (batch, new) -> logits of the
+    /// last, (batch, vocabulary).
+    pub(super) fn step_by_one(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
+        let (decoder, held) = (self.decoder()?, cache.len());
+        let (rows, vocabulary) = (tokens.dim(0)?, self.embedding.dims()[0]);
+        let mut logits = Vec::new();
+        for ids in tokens.t()?.to_vec2::<u32>()? {
+            match self.step_one(&decoder, &ids, cache, run) {
+                Ok(said) => logits = said,
+                Err(error) => {
+                    cache.forget(held);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Tensor::from_vec(logits, (rows, vocabulary), tokens.device())?)
+    }
+
+    /// One id a row -> logits (batch, vocabulary).
+    fn step_one(&self, decoder: &Decoder<'_>, ids: &[u32], cache: &mut Cache, run: &Run) -> Result<Vec<f32>> {
+        let position = cache.len();
         let layers = cache.layers(self.blocks.len(), run.precision())?;
         let mut memory: Vec<(&mut Held, &mut Held)> = Vec::with_capacity(layers.len());
         for (layer, block) in layers.iter_mut().zip(&decoder.blocks) {
             memory.push(layer.room(ids.len(), block.kv_heads, block.head_dim, position + 1)?);
         }
-        let logits = ops::decode_step(&decoder, &ids, position, &mut memory, run.precision(), run.interrupt())?;
+        let logits = ops::decode_step(decoder, ids, position, &mut memory, run.precision(), run.interrupt())?;
         cache.advance(1);
-        Ok(Tensor::from_vec(logits, (ids.len(), self.embedding.dims()[0]), tokens.device())?)
+        Ok(logits)
     }
 
     fn decoder(&self) -> Result<Decoder<'_>> {

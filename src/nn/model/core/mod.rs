@@ -72,8 +72,8 @@ impl Transformer {
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).
     pub(crate) fn step(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
         let (offset, new) = (cache.len(), tokens.dim(1)?);
-        if new == 1 && tokens.device().is_cpu() {
-            return self.step_one(tokens, cache, run);
+        if new <= Self::FEW && tokens.device().is_cpu() {
+            return self.step_by_one(tokens, cache, run);
         }
         let mut x = self.embed(tokens, run)?; // (batch, new, hidden)
         for (block, layer) in self.blocks.iter().zip(cache.layers(self.blocks.len(), run.precision())?) {
