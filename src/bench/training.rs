@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::median;
 use crate::data::Batch;
 use crate::error::{Error, Result};
+use crate::nn::ops::give_back_freed_memory;
 use crate::nn::{Model, Pass, Precision};
 use crate::progress::Progress;
 use crate::train::{AdamW, AdamWOptions, Grads, peak_memory, reset_peak_memory};
@@ -47,6 +48,7 @@ pub fn training(
     if how.steps == 0 {
         return Err(Error::mistake("steps must be at least 1"));
     }
+    give_back_freed_memory();
     let parameters = model.parameters();
     let mut optimizer = AdamW::new(parameters.clone(), adamw.clone())?;
     let mut task = progress.task("training", Some((how.steps + how.warmup) as u64), "steps");

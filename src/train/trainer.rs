@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
+use crate::nn::ops::give_back_freed_memory;
 use crate::nn::{self, Model, Parameter, Pass, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
@@ -78,6 +79,7 @@ impl Trainer {
     /// # Errors
     /// See [`Trainer::new`]; and ranks that do not have the same.
     pub fn in_group(group: Arc<Group>, model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
+        give_back_freed_memory();
         let made = Self::make(group.clone(), model, data, options);
         made.inspect_err(|error| group.fail(error.message()))
     }

@@ -29,7 +29,7 @@ pub use adamw::{
 pub use add::add;
 pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
-pub use cpu::keep_freed_memory;
+pub use cpu::{give_back_freed_memory, keep_freed_memory};
 pub use cross_entropy::cross_entropy;
 pub(in crate::nn) use decode::{Block, Decoder, Factor, Format, Held, Matrix, Norm, Update, decode_step};
 pub use embedding::embedding;

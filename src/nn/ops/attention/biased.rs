@@ -8,7 +8,7 @@ use super::{Attention, Sizes};
 use crate::error::{Error, Result};
 use crate::nn::error::check;
 use crate::nn::ops::cpu::{floats, floats_of, input};
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// The attention of `op` with a bias (time + keys − 1, heads) and vectors (time + keys − 1, heads or 1, dim).
 pub(super) fn attention(
@@ -29,16 +29,16 @@ pub(super) fn attention(
         if bias.dims() != [distances, heads] {
             return refuse("biases", bias, "they must be (time + keys − 1, heads)");
         }
-        all = tape::apply2(&all, &input(bias, "attention")?, Join)?;
+        all = tape::apply2(&all, &input(bias, "attention")?, Join, Needs::NOTHING)?;
     }
     if let Some(relative) = relative {
         if relative.dims() != [distances, heads, dim] && relative.dims() != [distances, 1, dim] {
             return refuse("vectors", relative, "they must be (time + keys − 1, heads or 1, dim)");
         }
-        all = tape::apply2(&all, &input(relative, "attention")?, Join)?;
+        all = tape::apply2(&all, &input(relative, "attention")?, Join, Needs::NOTHING)?;
     }
     let biases = bias.map_or(0, Tensor::elem_count);
-    Ok(tape::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() })?)
+    Ok(tape::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() }, Needs::ALL)?)
 }
 
 /// The values of two tensors, one behind the other.

@@ -29,7 +29,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// What kind of attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,7 +92,7 @@ pub fn attention_with(
     }
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {
-        (None, None) => Ok(tape::apply3(&q, &k, &v, op)?),
+        (None, None) => Ok(tape::apply3(&q, &k, &v, op, Needs::ALL)?),
         (bias, relative) => biased::attention(&q, &k, &v, (bias, relative), op),
     }
 }

@@ -19,6 +19,13 @@ pub fn keep_freed_memory(time: std::time::Duration) {
     unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds as std::ffi::c_long) };
 }
 
+/// Gives freed memory back to the system now: before long work whose memory has nothing in common with what was freed, as
+/// training has not with the f32 weights that a 4-bit model was made of.
+pub fn give_back_freed_memory() {
+    // SAFETY: it may be called at any time; where mimalloc is not the program's allocator, there is nothing to give back.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
 /// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
 /// left as it is, for the op's path there to judge.
 ///

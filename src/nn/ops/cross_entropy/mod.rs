@@ -16,7 +16,7 @@ use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE):
 /// logits (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all are ignored.
@@ -38,7 +38,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> 
         return cuda::cross_entropy(&logits, labels, interrupt);
     }
     let op = CrossEntropy { labels: labels.into(), sums: OnceLock::new(), interrupt: interrupt.clone() };
-    Ok(tape::apply1(&logits, op)?)
+    Ok(tape::apply1(&logits, op, Needs::INPUTS)?)
 }
 
 struct CrossEntropy {

@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// An output and what it belongs to.
 pub(in crate::nn) struct Made<'a> {
@@ -65,7 +65,7 @@ pub(in crate::nn) fn op1<B>(x: &Tensor, made: Made<'_>, back: B) -> Result<Tenso
 where
     B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
 {
-    Ok(tape::apply1(x, Ready::new(made, back))?)
+    Ok(tape::apply1(x, Ready::new(made, back), Needs::ALL)?)
 }
 
 /// As [`op1`], of two inputs.
@@ -74,7 +74,7 @@ where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
 {
     let [a, b] = inputs;
-    Ok(tape::apply2(a, b, Ready::new(made, back))?)
+    Ok(tape::apply2(a, b, Ready::new(made, back), Needs::ALL)?)
 }
 
 /// As [`op1`], of three inputs.
@@ -83,7 +83,7 @@ where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
 {
     let [a, b, c] = inputs;
-    Ok(tape::apply3(a, b, c, Ready::new(made, back))?)
+    Ok(tape::apply3(a, b, c, Ready::new(made, back), Needs::ALL)?)
 }
 
 impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<1, B> {

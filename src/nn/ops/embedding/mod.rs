@@ -10,7 +10,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives
 /// NaN instead of an error, which the host would have to wait for.
@@ -33,7 +33,7 @@ pub fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<
     if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
         return Err(Error::mistake(format!("id {id} is beyond the vocabulary of {rows}")));
     }
-    Ok(tape::apply1(&table, Embedding { ids, dims, interrupt: interrupt.clone() })?)
+    Ok(tape::apply1(&table, Embedding { ids, dims, interrupt: interrupt.clone() }, Needs::NOTHING)?)
 }
 
 struct Embedding {

@@ -16,7 +16,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// Which Φ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn geglu(gate: &Tensor, up: &Tensor, gelu: Gelu, interrupt: &Interrupt) -> R
     if gate.dims() != up.dims() {
         return Err(Error::mistake(format!("a gate of {:?} does not fit {:?}", gate.dims(), up.dims())));
     }
-    Ok(tape::apply2(&gate, &up, Geglu { gelu, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&gate, &up, Geglu { gelu, interrupt: interrupt.clone() }, Needs::INPUTS_AND_CHEAP)?)
 }
 
 struct Geglu {

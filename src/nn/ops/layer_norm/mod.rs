@@ -11,7 +11,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// x (…, hidden), w (hidden), b (hidden) if there is one -> (…, hidden). Gradients for all of them.
 ///
@@ -27,8 +27,8 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64, interrup
     }
     let op = LayerNorm { eps: eps as f32, interrupt: interrupt.clone() };
     match b {
-        None => Ok(tape::apply2(&x, &w, op)?),
-        Some(b) if b.dims() == [width] => Ok(tape::apply3(&x, &w, &b, op)?),
+        None => Ok(tape::apply2(&x, &w, op, Needs::INPUTS_AND_CHEAP)?),
+        Some(b) if b.dims() == [width] => Ok(tape::apply3(&x, &w, &b, op, Needs::INPUTS_AND_CHEAP)?),
         Some(b) => Err(Error::mistake(format!("a bias of {:?} does not fit an input of {:?}", b.dims(), x.dims()))),
     }
 }

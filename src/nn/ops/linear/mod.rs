@@ -28,7 +28,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// A weight (out, in) that does not train.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub fn linear(x: &Tensor, w: &Tensor, precision: Precision, interrupt: &Interrup
     if x.device().is_cuda() {
         return cuda::linear(&x, &w, &cuda::How { precision, interrupt: interrupt.clone() });
     }
-    Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() }, Needs::INPUTS)?)
 }
 
 /// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W is frozen, and its dequantised
@@ -107,7 +107,7 @@ pub fn lora_linear(
         return cuda::frozen_linear(&x, weight, &how);
     }
     let frozen = FrozenLinear { weight, shape: (out, wide), precision, interrupt: interrupt.clone() };
-    let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen)?) };
+    let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen, Needs::NOTHING)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
     let (rank, a_in) = a.dims2()?;
     if a_in != wide || b.dims2()? != (out, rank) {
@@ -131,6 +131,7 @@ pub fn lora_linear(
         &a,
         &b,
         LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout, squeezed: OnceLock::new() },
+        Needs::INPUTS,
     )?)
 }
 

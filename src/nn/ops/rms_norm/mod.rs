@@ -14,7 +14,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// x (…, hidden), w (hidden) -> (…, hidden). Gradients for both.
 ///
@@ -30,7 +30,7 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Resu
     if x.device().is_cuda() {
         return cuda::rms_norm(&x, &w, eps as f32, interrupt);
     }
-    Ok(tape::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() }, Needs::INPUTS_AND_CHEAP)?)
 }
 
 struct RmsNorm {

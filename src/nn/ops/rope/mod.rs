@@ -12,7 +12,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.
 ///
@@ -30,7 +30,7 @@ pub fn rope(x: &Tensor, theta: f64, offset: usize, interrupt: &Interrupt) -> Res
     if x.device().is_cuda() {
         return cuda::rope(&x, &angles, offset, interrupt);
     }
-    Ok(tape::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() })?)
+    Ok(tape::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() }, Needs::NOTHING)?)
 }
 
 struct Rope {

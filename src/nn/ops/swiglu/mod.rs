@@ -13,7 +13,7 @@ use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 /// Two tensors of one shape. Gradients for both.
 ///
@@ -29,7 +29,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tenso
     if gate.device().is_cuda() {
         return cuda::swiglu(&gate, &up, interrupt);
     }
-    Ok(tape::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() })?)
+    Ok(tape::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() }, Needs::INPUTS_AND_CHEAP)?)
 }
 
 struct Swiglu {

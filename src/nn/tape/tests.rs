@@ -1,0 +1,101 @@
+//! A tape gives the gradients of candle's graph, and keeps less for them.
+
+use candle_core::{Device, Var};
+
+use super::*;
+use crate::interrupt::Interrupt;
+use crate::nn::Precision;
+use crate::nn::ops::{linear, rms_norm, swiglu};
+
+/// A few ops with a tensor that is used twice, a sum, a view and a leaf that nothing uses.
+fn loss(x: &Tensor, w: &Tensor, n: &Tensor) -> Result<Tensor> {
+    let quiet = Interrupt::new();
+    let h = rms_norm(x, n, 1e-5, &quiet)?;
+    let a = linear(&h, w, Precision::F32, &quiet)?;
+    let b = linear(&a, w, Precision::F32, &quiet)?;
+    let y = apply_add(&swiglu(&a, &b, &quiet)?, &h)?;
+    let rows = apply_reshape(&y, (12, 8))?;
+    crate::nn::ops::cross_entropy(&rows, &[1, 2, 3, 0, 7, 6, 5, 4, 1, 1, 2, 2], &quiet)
+}
+
+fn leaves() -> [Var; 3] {
+    let values = |n: usize| (0..n).map(|i| ((i * 37 % 23) as f32 - 11.0) / 11.0).collect::<Vec<f32>>();
+    let var = |shape: &[usize]| {
+        Var::from_tensor(&Tensor::from_vec(values(shape.iter().product()), shape, &Device::Cpu).unwrap()).unwrap()
+    };
+    [var(&[3, 4, 8]), var(&[8, 8]), var(&[8])]
+}
+
+#[test]
+fn its_gradients_are_those_of_candle() {
+    let [x, w, n] = leaves();
+    let plain = loss(&x, &w, &n).unwrap();
+    let store = plain.backward().unwrap();
+    let idle = Var::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let (y, tape) = Tape::record(&[&x, &w, &n, &idle], || loss(&x, &w, &n)).unwrap();
+    assert_eq!(y.to_scalar::<f32>().unwrap(), plain.to_scalar::<f32>().unwrap());
+    assert!(!y.track_op(), "candle kept a graph beside the tape");
+    let one = || Tensor::new(1f32, &Device::Cpu).unwrap();
+    let mut found = HashMap::new();
+    for again in [true, false] {
+        found.clear();
+        let mut take = |id, gradient| {
+            assert!(found.insert(id, gradient).is_none(), "a gradient came twice");
+            Ok(())
+        };
+        if again {
+            tape.backward(&y, one(), &mut take).unwrap();
+        }
+    }
+    tape.rewind(&y, one(), &mut |id, gradient| {
+        found.insert(id, gradient);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found.len(), 3);
+    for var in [&x, &w, &n] {
+        let (a, b) = (&found[&var.id()], store.get(var).unwrap());
+        assert_eq!(a.dims(), b.dims());
+        let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-6, "{difference}");
+    }
+}
+
+#[test]
+fn what_is_not_wanted_is_not_written() {
+    let [x, w, n] = leaves();
+    let (y, tape) = Tape::record(&[], || loss(&x, &w, &n)).unwrap();
+    assert!(tape.lines.is_empty() && !y.track_op());
+    assert!(loss(&x, &w, &n).unwrap().track_op(), "candle's graph is back");
+}
+
+#[test]
+fn a_tape_that_is_read_inside_of_another_changes_nothing_for_it() {
+    let [x, w, n] = leaves();
+    let outer = Reading::of(&HashSet::from([x.id()]));
+    drop(Reading::of(&HashSet::from([w.id(), n.id()])));
+    assert!(wants(&x) && !wants(&w) && !wants(&n));
+    drop(outer);
+    assert!(wants(&w), "candle's own answer is back");
+}
+
+#[test]
+fn work_that_fails_leaves_no_tape() {
+    let [x, ..] = leaves();
+    let failed: Result<((), Tape)> = Tape::record(&[&x], || Err(crate::error::Error::interrupted()));
+    assert!(failed.is_err() && !writing());
+}
+
+#[test]
+fn what_is_cheap_is_made_again_and_what_no_one_asks_for_is_gone() {
+    let [x, w, n] = leaves();
+    let (y, tape) = Tape::record(&[&x, &w, &n], || loss(&x, &w, &n)).unwrap();
+    // The norm, two products, the gate, the sum, the view, the loss.
+    assert_eq!(tape.lines.len(), 7);
+    let output = |i: usize| tape.lines[i].output.id;
+    let kept: Vec<bool> = (0..7).map(|i| tape.kept.get(output(i)).is_some()).collect();
+    // The second product and the gate read the first one, the gate reads both, and the loss reads the view of the sum.
+    assert_eq!(kept, [false, true, true, false, false, true, false]);
+    assert_eq!(tape.kept.line(output(0)), Some(0));
+    drop(y);
+}
