@@ -17,7 +17,7 @@ use crate::generate::take::{Take, Words};
 use crate::generate::{GenerateOptions, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
-use crate::nn::{Cache, CacheDtype, Model, Pass};
+use crate::nn::{Cache, Model, Pass};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
@@ -51,7 +51,6 @@ pub struct Generator {
     /// Ids that may still be added to each take.
     left: usize,
     cache: Cache,
-    cache_dtype: CacheDtype,
     use_cache: bool,
     pass: Pass,
     progress: Progress,
@@ -87,7 +86,6 @@ impl Generator {
             takes,
             left: options.max_new_tokens,
             cache: Cache::of(options.kv_cache_dtype),
-            cache_dtype: options.kv_cache_dtype,
             use_cache: options.use_cache,
             pass: Pass { precision: options.precision, interrupt: progress.interrupt().clone(), ..Pass::default() },
             progress: progress.clone(),
@@ -134,7 +132,7 @@ impl Generator {
         let longest = self.model.config().max_position_embeddings;
         if self.takes[0].context.len() > longest {
             self.takes.iter_mut().for_each(|take| take.forget((longest / 2).max(1), &self.words));
-            self.cache = Cache::of(self.cache_dtype);
+            self.cache.forget(0);
         }
         let from = if self.use_cache { self.cache.len() } else { 0 };
         let fresh: Vec<u32> = self.takes.iter().flat_map(|take| &take.context[from..]).copied().collect();

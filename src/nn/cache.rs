@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 use crate::nn::Precision;
+use crate::nn::ops::cpu::floats;
 use crate::nn::ops::{Format, Held};
 
 /// Positions added when the memory is full.
@@ -113,10 +114,10 @@ impl LayerCache {
         }
         let (batch, new, heads, dim) = keys.dims4()?;
         let at = self.len;
-        let (k, v) = (keys.flatten_all()?.to_vec1::<f32>()?, values.flatten_all()?.to_vec1::<f32>()?);
+        let (k, v) = (keys.contiguous()?, values.contiguous()?);
         let (own_keys, own_values) = self.room(batch, heads, dim, at + new)?;
-        own_keys.put(&k, at, new);
-        own_values.put(&v, at, new);
+        own_keys.put(&floats(&k)?, at, new);
+        own_values.put(&floats(&v)?, at, new);
         if at == 0 {
             return Ok((keys.clone(), values.clone()));
         }

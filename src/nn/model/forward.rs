@@ -138,8 +138,7 @@ impl Model {
     /// See [`Model::forward`]; a stop leaves the cache as it was.
     pub fn step(&self, tokens: &Tensor, cache: &mut Cache, pass: &Pass) -> Result<Tensor> {
         let tokens = self.checked(tokens, cache.len())?;
-        // On a thread of the pool, so that ops do not hand each piece of work over from outside.
-        rayon::scope(|_| self.core.step(&tokens, cache, &Run::untracked(pass)))
+        self.core.step(&tokens, cache, &Run::untracked(pass))
     }
 
     /// Attention weights of one layer over a batch: (batch, heads, time, time).

@@ -71,10 +71,16 @@ impl Transformer {
 
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).
     pub(crate) fn step(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
-        let (offset, new) = (cache.len(), tokens.dim(1)?);
-        if new <= Self::FEW && tokens.device().is_cpu() {
+        if tokens.dim(1)? <= Self::FEW && tokens.device().is_cpu() {
             return self.step_by_one(tokens, cache, run);
         }
+        // On a thread of the pool, so that ops do not hand each piece of work over from outside.
+        rayon::scope(|_| self.step_together(tokens, cache, run))
+    }
+
+    /// All new ids at once.
+    fn step_together(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
+        let (offset, new) = (cache.len(), tokens.dim(1)?);
         let mut x = self.embed(tokens, run)?; // (batch, new, hidden)
         for (block, layer) in self.blocks.iter().zip(cache.layers(self.blocks.len(), run.precision())?) {
             x = block.forward(&x, offset, Some(layer), run)?;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::nn::ops::cpu::{Floats, Team, for_each_isa};
+use crate::nn::ops::cpu::{Disjoint, Floats, Team, dot, for_each_isa};
 use crate::nn::ops::linear::{FewRows, dots};
 use crate::nn::quant::Nf4;
 
@@ -50,16 +50,16 @@ impl<'a> Input<'a> {
         let wide = x.len() / rows;
         let packed = factors.iter().any(|factor| matches!(factor.weight, Matrix::Nf4(_)));
         let few = packed.then(|| FewRows::new(x, rows, wide, bf16));
-        let mut low: Vec<Vec<f32>> =
-            factors.iter().map(|f| vec![0.0; f.update.as_ref().map_or(0, |update| update.rank * rows)]).collect();
-        let updates: Vec<_> =
-            factors.iter().zip(&mut low).filter_map(|(f, low)| Some((f.update.as_ref()?, low))).collect();
-        if !updates.is_empty() {
-            let work: Vec<_> = updates.into_iter().map(|(update, low)| std::sync::Mutex::new((update, low))).collect();
-            team.each(work.len(), |i| {
-                let mut held = work[i].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let (update, low) = &mut *held;
-                squeeze(x, &update.a, update.scale, update.rank, low);
+        let rank = |f: &Factor<'_>| f.update.as_ref().map_or(0, |update| update.rank);
+        let mut low: Vec<Vec<f32>> = factors.iter().map(|f| vec![0.0; rank(f) * rows]).collect();
+        if low.iter().any(|low| !low.is_empty()) {
+            let shared: Vec<Disjoint<'_>> = low.iter_mut().map(|low| Disjoint::new(low)).collect();
+            team.each(factors.len(), |i| {
+                if let Some(update) = &factors[i].update {
+                    // SAFETY: each part writes that of its own layer.
+                    let low = unsafe { shared[i].part(0..update.rank * rows) };
+                    squeeze(x, &update.a, update.scale, update.rank, low);
+                }
             });
         }
         Self { x, rows, few, low }
@@ -89,7 +89,7 @@ for_each_isa! {
         let wide = a.len() / rank;
         for (x, u) in x.chunks_exact(wide).zip(u.chunks_exact_mut(rank)) {
             for (a, u) in a.chunks_exact(wide).zip(u) {
-                *u = crate::nn::ops::cpu::dot(x, a) * scale;
+                *u = dot(x, a) * scale;
             }
         }
     }
@@ -101,7 +101,7 @@ for_each_isa! {
         let rows = u.len() / rank;
         for (b, y) in b.chunks_exact(rank).zip(y.chunks_exact_mut(rows)) {
             for (u, y) in u.chunks_exact(rank).zip(y) {
-                *y += crate::nn::ops::cpu::dot(b, u);
+                *y += dot(b, u);
             }
         }
     }

@@ -81,12 +81,7 @@ impl Given<'_> {
         let dim = self.dim;
         for (h, q) in q.chunks_exact(dim).enumerate() {
             let k = &self.k[keys.start * self.step + h / self.group * dim..];
-            let out = &mut p[h * self.keys..][keys.clone()];
-            if dim.is_multiple_of(GROUP) {
-                (self.kernels.dots)(Dots { q, k, step: self.step, out });
-            } else {
-                few_dots(q, k, self.step, out);
-            }
+            weigh(self.kernels, q, k, self.step, &mut p[h * self.keys..][keys.clone()]);
         }
     }
 
@@ -96,29 +91,51 @@ impl Given<'_> {
         for (g, out) in out.chunks_exact_mut(group * dim).enumerate() {
             let p = &p[g * group * self.keys + keys.start..];
             let v = &self.v[keys.start * self.step + g * dim..];
-            if dim.is_multiple_of(GROUP) {
-                (self.kernels.product)(Product {
-                    rows: group,
-                    depth: keys.len(),
-                    groups: dim / GROUP,
-                    a: Left { data: p, row: self.keys, col: 1 },
-                    b: v,
-                    b_row: self.step,
-                    out,
-                    out_row: dim,
-                    add: true,
-                });
-            } else {
-                for (h, out) in out.chunks_exact_mut(dim).enumerate() {
-                    few_sums(&p[h * self.keys..][..keys.len()], v, self.step, out);
-                }
-            }
+            mix(self.kernels, (p, self.keys), keys.len(), (v, self.step), dim, out);
+        }
+    }
+}
+
+/// out[j] = q · k[j], for rows of k that lie `step` apart.
+pub(super) fn weigh(kernels: &Kernels, q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
+    if q.len().is_multiple_of(GROUP) {
+        (kernels.dots)(Dots { q, k, step, out });
+    } else {
+        few_dots(q, k, step, out);
+    }
+}
+
+/// out[h] += Σ p[h, j] · v[j] over the first `count` keys, for the heads (…, dim) of `out`; rows of p and v lie as far apart
+/// as said beside them.
+pub(super) fn mix(
+    kernels: &Kernels,
+    (p, p_step): (&[f32], usize),
+    count: usize,
+    (v, v_step): (&[f32], usize),
+    dim: usize,
+    out: &mut [f32],
+) {
+    if dim.is_multiple_of(GROUP) {
+        (kernels.product)(Product {
+            rows: out.len() / dim,
+            depth: count,
+            groups: dim / GROUP,
+            a: Left { data: p, row: p_step, col: 1 },
+            b: v,
+            b_row: v_step,
+            out,
+            out_row: dim,
+            add: true,
+        });
+    } else {
+        for (h, out) in out.chunks_exact_mut(dim).enumerate() {
+            few_sums(&p[h * p_step..][..count], v, v_step, out);
         }
     }
 }
 
 for_each_isa! {
-    pub(super) fn few_dots(q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
+    fn few_dots(q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
         for (j, out) in out.iter_mut().enumerate() {
             *out = dot(q, &k[j * step..][..q.len()]);
         }
@@ -126,7 +143,7 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    pub(super) fn few_sums(p: &[f32], v: &[f32], step: usize, out: &mut [f32]) {
+    fn few_sums(p: &[f32], v: &[f32], step: usize, out: &mut [f32]) {
         for (j, p) in p.iter().enumerate() {
             let v = &v[j * step..][..out.len()];
             for (out, v) in out.iter_mut().zip(v) {
