@@ -5,12 +5,10 @@ mod launch;
 
 use std::process::ExitCode;
 
-/// Tensors come and go in large blocks, which the system's allocator would hand back and fault in again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: etude::allocator::Allocator = etude::allocator::Allocator;
 
 fn main() -> ExitCode {
-    etude::nn::ops::keep_freed_memory(std::time::Duration::from_secs(60));
     // The system keeps the lowest eight bits of any exit code.
     ExitCode::from(cli::main().rem_euclid(256) as u8)
 }

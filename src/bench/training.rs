@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::median;
+use crate::allocator::give_back_freed_memory;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::ops::give_back_freed_memory;
 use crate::nn::{Model, Pass, Precision};
 use crate::progress::Progress;
 use crate::train::{AdamW, AdamWOptions, Grads, peak_memory, reset_peak_memory};
@@ -63,7 +63,8 @@ pub fn training(
         let (loss, tape) = model.taped_loss(batch, &pass)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         let grads = Grads::rewind(tape, &loss, 1.0, &parameters)?;
-        optimizer.step(&grads.clip(1.0)?)?;
+        let norm = grads.norm()?;
+        optimizer.step(&grads.clip_from(norm, 1.0)?)?;
         times.push(begun.elapsed().as_secs_f64());
         losses.push(value);
         task.advance(1)?;

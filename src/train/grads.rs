@@ -104,19 +104,23 @@ impl Grads {
     /// # Errors
     /// Refuses a `max_norm` that is not positive.
     pub fn clip(&self, max_norm: f64) -> Result<Self> {
-        self.clip_from(self.norm()?, max_norm)
+        self.clone().clip_from(self.norm()?, max_norm)
     }
 
-    /// [`Grads::clip`] for a caller who has measured the norm.
+    /// [`Grads::clip`] for a caller who has measured the norm and gives these up: their memory goes as the clipped ones come.
     ///
     /// # Errors
     /// See [`Grads::clip`].
-    pub(crate) fn clip_from(&self, norm: f64, max_norm: f64) -> Result<Self> {
+    pub(crate) fn clip_from(self, norm: f64, max_norm: f64) -> Result<Self> {
         if !(max_norm.is_finite() && max_norm > 0.0) {
             return Err(Error::mistake(format!("the norm to clip to must be above 0, not {max_norm}")));
         }
         let factor = max_norm / (norm + 1e-6);
-        if factor >= 1.0 { Ok(self.clone()) } else { self.scale(factor) }
+        if factor >= 1.0 {
+            return Ok(self);
+        }
+        let entries = self.entries.into_iter().map(|(name, gradient)| Ok((name, (gradient * factor)?)));
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
     /// Element by element, for accumulation.

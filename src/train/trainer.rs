@@ -12,9 +12,9 @@ use std::time::Instant;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::allocator::give_back_freed_memory;
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::ops::give_back_freed_memory;
 use crate::nn::{self, Model, Parameter, Pass, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;

@@ -20,7 +20,7 @@ use etude::nn::{Precision, Tape};
 
 /// The allocator of the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: etude::allocator::Allocator = etude::allocator::Allocator;
 
 /// A configuration and its batch.
 #[derive(Clone, Copy)]
@@ -237,7 +237,6 @@ fn ends(criterion: &mut Criterion) {
 }
 
 fn main() {
-    ops::keep_freed_memory(Duration::from_secs(60));
     let mut criterion = Criterion::default().configure_from_args();
     attentions(&mut criterion);
     linears(&mut criterion);

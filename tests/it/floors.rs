@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 26] = [
+    ("allocator", 0),
     ("atomic", 0),
     ("error", 0),
     ("interrupt", 0),

@@ -84,6 +84,9 @@ impl<'a> Reader<'a> {
 
     /// Goes back over a line; `earlier` are those before it.
     pub(super) fn pass(&mut self, line: &Line, earlier: &[Line]) -> Result<()> {
+        if !line.needs.output() {
+            self.kept.forget(line.output.id);
+        }
         let parts = match self.gradients.remove(&line.output.id) {
             Some(dy) => self.back(line, earlier, dy)?,
             None => line.inputs.iter().map(|_| None).collect(),

@@ -9,23 +9,6 @@ use candle_core::{CpuStorage, DType, Device, Layout, Storage, StorageRef, Tensor
 use crate::error::{Error, Result};
 use crate::nn::tape;
 
-/// Lets mimalloc keep freed memory for so long before the system gets it back, if it is the program's allocator. A training
-/// step frees what the next one asks for: handing it back in between costs a tenth of the time.
-pub fn keep_freed_memory(time: std::time::Duration) {
-    /// `mi_option_purge_delay` of mimalloc 3, in milliseconds; the bindings do not name it.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    let milliseconds = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    // SAFETY: options may be set at any time.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, milliseconds as std::ffi::c_long) };
-}
-
-/// Gives freed memory back to the system now: before long work whose memory has nothing in common with what was freed, as
-/// training has not with the f32 weights that a 4-bit model was made of.
-pub fn give_back_freed_memory() {
-    // SAFETY: it may be called at any time; where mimalloc is not the program's allocator, there is nothing to give back.
-    unsafe { libmimalloc_sys::mi_collect(true) };
-}
-
 /// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
 /// left as it is, for the op's path there to judge.
 ///

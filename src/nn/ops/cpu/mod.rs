@@ -39,7 +39,6 @@ pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;
 pub(in crate::nn) use memory::{Disjoint, Floats, fill, floats, floats_of, input};
-pub use memory::{give_back_freed_memory, keep_freed_memory};
 pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use pairs::{pairs, pairs_backward};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};

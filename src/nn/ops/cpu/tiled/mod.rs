@@ -186,7 +186,11 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
     for first in (0..columns).step_by(step) {
         let part = first..columns.min(first + step);
         let size = part.len().div_ceil(COLUMNS) * COLUMNS * lanes;
-        packed.resize(packed.len().max(size), 0);
+        if packed.len() < size {
+            // Not half as much again, as a vector grows by itself.
+            packed.reserve_exact(size - packed.len());
+            packed.resize(size, 0);
+        }
         pack_all(&depth, part.clone(), &mut packed[..size], all);
         let right = &packed[..size];
         let fill = |scratch: &mut Vec<u32>, task: usize| {

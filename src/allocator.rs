@@ -1,0 +1,345 @@
+//! The program's allocator: mimalloc, and for large values blocks of their own, kept by size.
+//!
+//! A training step frees the tensors that the next one asks for, of the same few sizes. A general allocator puts them where
+//! there is room, splits what it finds and has to ask the system for more in the end; here a block that is freed waits for
+//! a value of its size. So memory is what is used at most of each size, nothing is faulted in twice, and blocks lie on
+//! huge pages where Linux has them to give.
+
+use std::alloc::{GlobalAlloc, Layout};
+
+use mimalloc::MiMalloc;
+
+/// Values from this size on have a block of their own, bytes.
+#[cfg(unix)]
+const LARGE: usize = 1 << 20;
+
+/// To be the program's `#[global_allocator]`.
+#[derive(Debug)]
+pub struct Allocator;
+
+/// Gives freed memory back to the system now: before long work whose memory has nothing in common with what was freed, as
+/// training has not with the f32 weights that a 4-bit model was made of. Does nothing where [`Allocator`] is not the
+/// program's.
+pub fn give_back_freed_memory() {
+    #[cfg(unix)]
+    blocks::release_all();
+    // SAFETY: it may be called at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
+}
+
+#[cfg(unix)]
+fn is_large(layout: Layout) -> bool {
+    layout.size() >= LARGE && layout.align() <= blocks::PAGE
+}
+
+// SAFETY: each value belongs to mimalloc or to the blocks, as its layout says; both keep the contract of the trait.
+#[cfg(unix)]
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_large(layout) {
+            return blocks::take(layout.size()).start;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !is_large(layout) {
+            // SAFETY: the caller's promise.
+            return unsafe { MiMalloc.alloc_zeroed(layout) };
+        }
+        let block = blocks::take(layout.size());
+        if block.used && !block.start.is_null() {
+            // SAFETY: the block is that long.
+            unsafe { block.start.write_bytes(0, layout.size()) };
+        }
+        block.start
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        if is_large(layout) {
+            blocks::keep(start, layout.size());
+        } else {
+            // SAFETY: the caller's promise; it was mimalloc that gave it.
+            unsafe { MiMalloc.dealloc(start, layout) }
+        }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size is possible with this alignment.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (is_large(layout), is_large(wanted)) {
+            // SAFETY: the caller's promise.
+            (false, false) => return unsafe { MiMalloc.realloc(start, layout, size) },
+            (true, true) if blocks::class(size) == blocks::class(layout.size()) => return start,
+            _ => {}
+        }
+        // SAFETY: two allocations of the sizes that are copied between, the first one given up after.
+        unsafe {
+            let new = self.alloc(wanted);
+            if !new.is_null() {
+                std::ptr::copy_nonoverlapping(start, new, layout.size().min(size));
+                self.dealloc(start, layout);
+            }
+            new
+        }
+    }
+}
+
+// SAFETY: all is mimalloc's.
+#[cfg(not(unix))]
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.dealloc(start, layout) }
+    }
+
+    unsafe fn realloc(&self, start: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { MiMalloc.realloc(start, layout, size) }
+    }
+}
+
+/// Blocks of memory from the system, and those that wait for a value of their size.
+#[cfg(unix)]
+mod blocks {
+    use std::ffi::c_void;
+    use std::num::NonZeroUsize;
+    use std::ptr::{self, NonNull};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::time::{Duration, Instant};
+
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+    /// Blocks begin at multiples of this at least, bytes.
+    pub(super) const PAGE: usize = 4096;
+    /// Of a huge page of Linux, bytes.
+    const HUGE: usize = 2 << 20;
+    /// Blocks that nobody wanted for so long go back when another one is mapped.
+    const STALE: Duration = Duration::from_secs(10);
+    /// Blocks that can wait at the same time; beyond that the one that has waited longest goes back.
+    const WAITING: usize = 2048;
+
+    /// Memory for one value.
+    pub(super) struct Block {
+        /// Null where the system has no more.
+        pub(super) start: *mut u8,
+        /// Whether a value lay in it; if not, it is zero.
+        pub(super) used: bool,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Waiting {
+        start: usize,
+        size: usize,
+        since: Instant,
+    }
+
+    /// Those that wait, the longest first. An array: a list that grows would ask its own allocator for room.
+    struct Shelf {
+        blocks: [Option<Waiting>; WAITING],
+        len: usize,
+    }
+
+    static SHELF: Mutex<Shelf> = Mutex::new(Shelf { blocks: [None; WAITING], len: 0 });
+
+    fn shelf() -> MutexGuard<'static, Shelf> {
+        SHELF.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The size of the block for a value: one of eight steps between powers of two, so that rows that are a little longer
+    /// today find the blocks of yesterday.
+    pub(super) fn class(size: usize) -> usize {
+        let step = (1 << size.ilog2()) >> 3;
+        size.next_multiple_of(step)
+    }
+
+    pub(super) fn take(size: usize) -> Block {
+        let size = class(size);
+        let mut shelf = shelf();
+        if let Some(at) = shelf.last(size) {
+            return Block { start: ptr::with_exposed_provenance_mut(shelf.remove(at).start), used: true };
+        }
+        while shelf.oldest().is_some_and(|block| block.since.elapsed() > STALE) {
+            unmap(shelf.remove(0));
+        }
+        drop(shelf);
+        Block { start: map(size), used: false }
+    }
+
+    pub(super) fn keep(start: *mut u8, size: usize) {
+        let mut shelf = shelf();
+        if shelf.len == WAITING {
+            unmap(shelf.remove(0));
+        }
+        let len = shelf.len;
+        shelf.blocks[len] =
+            Some(Waiting { start: start.expose_provenance(), size: class(size), since: Instant::now() });
+        shelf.len += 1;
+    }
+
+    pub(super) fn release_all() {
+        let mut shelf = shelf();
+        while shelf.len > 0 {
+            unmap(shelf.remove(0));
+        }
+    }
+
+    impl Shelf {
+        /// The place of the block of a size that was freed last: its memory may still be in the cache.
+        fn last(&self, size: usize) -> Option<usize> {
+            self.blocks[..self.len].iter().rposition(|block| block.is_some_and(|block| block.size == size))
+        }
+
+        fn oldest(&self) -> Option<Waiting> {
+            self.blocks[..self.len].first().copied().flatten()
+        }
+
+        fn remove(&mut self, at: usize) -> Waiting {
+            self.blocks[at..self.len].rotate_left(1);
+            self.len -= 1;
+            self.blocks[self.len].take().unwrap_or_else(|| unreachable!("places before len are taken"))
+        }
+    }
+
+    /// Fresh memory, on huge pages if it is large enough to have some; null where there is none.
+    fn map(size: usize) -> *mut u8 {
+        let aligned = size >= HUGE;
+        let Some(length) = NonZeroUsize::new(if aligned { size + HUGE } else { size }) else { return ptr::null_mut() };
+        let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+        // SAFETY: a new mapping, wherever the system likes.
+        let Ok(start) = (unsafe { mmap_anonymous(None, length, protection, flags) }) else { return ptr::null_mut() };
+        let start = start.as_ptr().cast::<u8>();
+        if !aligned {
+            return start;
+        }
+        let before = start.addr().next_multiple_of(HUGE) - start.addr();
+        let block = start.wrapping_add(before);
+        free(start, before);
+        free(block.wrapping_add(size), HUGE - before);
+        ask_for_huge_pages(block, size);
+        block
+    }
+
+    #[cfg(target_os = "linux")]
+    fn ask_for_huge_pages(start: *mut u8, size: usize) {
+        use nix::sys::mman::{MmapAdvise, madvise};
+        if let Some(start) = NonNull::new(start.cast::<c_void>()) {
+            // SAFETY: advice changes no value. A system that does not take it gives small pages.
+            let _ = unsafe { madvise(start, size, MmapAdvise::MADV_HUGEPAGE) };
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn ask_for_huge_pages(_: *mut u8, _: usize) {}
+
+    fn unmap(block: Waiting) {
+        free(ptr::with_exposed_provenance_mut(block.start), block.size);
+    }
+
+    fn free(start: *mut u8, size: usize) {
+        let (Some(start), true) = (NonNull::new(start.cast::<c_void>()), size > 0) else { return };
+        // SAFETY: a whole number of pages that were mapped here and that nobody uses.
+        let _ = unsafe { munmap(start, size) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of the allocator, filled with a byte.
+    fn filled(size: usize, byte: u8) -> (*mut u8, Layout) {
+        let layout = Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: the size is not 0, and all of it is written.
+        unsafe {
+            let start = Allocator.alloc(layout);
+            assert!(!start.is_null());
+            start.write_bytes(byte, size);
+            (start, layout)
+        }
+    }
+
+    /// # Safety
+    /// `start` has so many bytes.
+    unsafe fn is_all(start: *const u8, size: usize, byte: u8) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(start, size) }.iter().all(|&b| b == byte)
+    }
+
+    #[test]
+    fn zeros_are_asked_of_a_used_block_too() {
+        for size in [LARGE - 1, LARGE, 3 * LARGE + 5, 22 << 20] {
+            for _ in 0..3 {
+                let (start, layout) = filled(size, 7);
+                // SAFETY: as the trait wants it; `start` is not used after.
+                unsafe {
+                    Allocator.dealloc(start, layout);
+                    let zeros = Allocator.alloc_zeroed(layout);
+                    assert!(is_all(zeros, size, 0), "{size} bytes");
+                    Allocator.dealloc(zeros, layout);
+                }
+            }
+        }
+        give_back_freed_memory();
+    }
+
+    #[test]
+    fn a_value_that_grows_and_shrinks_keeps_what_it_holds() {
+        let sizes = [LARGE - 8, LARGE, LARGE + 8, 2 * LARGE, 5 * LARGE, LARGE + 8, 16];
+        let (mut start, mut layout) = filled(sizes[0], 3);
+        let mut kept = sizes[0];
+        for size in sizes {
+            // SAFETY: as the trait wants it.
+            unsafe {
+                start = Allocator.realloc(start, layout, size);
+                layout = Layout::from_size_align(size, 8).unwrap();
+                kept = kept.min(size);
+                assert!(is_all(start, kept, 3), "{size} bytes");
+            }
+        }
+        // SAFETY: as the trait wants it.
+        unsafe { Allocator.dealloc(start, layout) };
+    }
+
+    #[test]
+    fn threads_do_not_get_each_others_blocks() {
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                scope.spawn(move || {
+                    for round in 0..50 {
+                        let size = LARGE + (round % 5) * (LARGE / 3);
+                        let held: Vec<_> = (0..3).map(|_| filled(size, thread)).collect();
+                        for (start, layout) in held {
+                            // SAFETY: as the trait wants it.
+                            unsafe {
+                                assert!(is_all(start, size, thread));
+                                Allocator.dealloc(start, layout);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn blocks_are_an_eighth_too_large_at_most() {
+        for size in (LARGE..64 * LARGE).step_by(98_765) {
+            let class = blocks::class(size);
+            assert!(class >= size && class - size <= size / 8 && class.is_multiple_of(blocks::PAGE), "{size}: {class}");
+            assert_eq!(blocks::class(class), class);
+        }
+    }
+}
