@@ -1,11 +1,13 @@
 //! Keys and values of what has been said, so that each new token costs one position.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::nn::ops::cpu::floats;
-use crate::nn::ops::{Format, Held};
+use crate::nn::ops::{Format, Held, Panels};
 
 /// Positions added when the memory is full.
 const CHUNK: usize = 256;
@@ -27,6 +29,9 @@ pub struct Cache {
     layers: Vec<LayerCache>,
     len: usize,
     dtype: CacheDtype,
+    /// The 4-bit weights of the model, laid out for products of one position; as long as the cache, so that training does
+    /// not have to share its memory with them.
+    panels: Option<Arc<[Option<Panels>]>>,
 }
 
 impl Cache {
@@ -71,6 +76,11 @@ impl Cache {
         let len = self.len;
         self.layers.iter_mut().for_each(|layer| layer.len = len);
         Ok(&mut self.layers)
+    }
+
+    /// The weights that `lay_out` gives, which is asked once.
+    pub(in crate::nn) fn panels(&mut self, lay_out: impl FnOnce() -> Vec<Option<Panels>>) -> Arc<[Option<Panels>]> {
+        self.panels.get_or_insert_with(|| lay_out().into()).clone()
     }
 
     /// Counts `new` positions that every layer has taken. A pass that stopped half way does not come here, and what

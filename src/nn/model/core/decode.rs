@@ -1,11 +1,14 @@
 //! A transformer as the decoder of [`ops::decode_step`] sees it.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::{Attention, FeedForward, Head, Linear, Matrix, Norm, Run, Transformer, Weight};
 use crate::error::Result;
-use crate::nn::Cache;
-use crate::nn::ops::{self, Decoder, Factor, Held, Update};
+use crate::nn::ops::{self, Decoder, Factor, Held, Panels, Update};
+use crate::nn::{Cache, Precision};
 
 impl Transformer {
     /// So many new ids are taken one after the other sooner than together; a chord and what follows it are two.
@@ -14,7 +17,11 @@ impl Transformer {
     /// Takes new ids into the cache one after the other, all layers as one op on the CPU: ids (batch, new) -> logits of the
     /// last, (batch, vocabulary).
     pub(super) fn step_by_one(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
-        let (decoder, held) = (self.decoder()?, cache.len());
+        let panels = match run.precision() {
+            Precision::Bf16 | Precision::F16 if tokens.dim(0)? < ops::MANY => cache.panels(|| self.panels()),
+            _ => Arc::default(),
+        };
+        let (decoder, held) = (self.decoder(&panels)?, cache.len());
         let (rows, vocabulary) = (tokens.dim(0)?, self.embedding.dims()[0]);
         let mut logits = Vec::new();
         for ids in tokens.t()?.to_vec2::<u32>()? {
@@ -42,40 +49,48 @@ impl Transformer {
         Ok(logits)
     }
 
-    fn decoder(&self) -> Result<Decoder<'_>> {
+    /// The 4-bit weights in the order of [`Transformer::linears`], laid out anew where that is possible.
+    fn panels(&self) -> Vec<Option<Panels>> {
+        let packed = |linear: &&Linear| match &linear.matrix {
+            Matrix::Nf4(codes) => Panels::new(codes),
+            Matrix::Dense(_) => None,
+        };
+        self.linears().collect::<Vec<_>>().par_iter().map(packed).collect()
+    }
+
+    /// `panels` are those of its weights, in the order of [`Transformer::linears`], or none.
+    fn decoder<'a>(&'a self, panels: &'a [Option<Panels>]) -> Result<Decoder<'a>> {
+        let mut panels = panels.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        let mut factor = |linear: &'a Linear| linear.factor(panels.next().flatten());
         let blocks = self.blocks.iter().map(|block| {
             let Attention { q, k, v, o, heads, kv_heads, head_dim, rope_theta } = &block.attention;
             let FeedForward { gate, up, down } = &block.feed_forward;
             Ok(ops::Block {
                 attention_norm: block.attention_norm.values()?,
-                q: q.factor()?,
-                k: k.factor()?,
-                v: v.factor()?,
-                o: o.factor()?,
+                q: factor(q)?,
+                k: factor(k)?,
+                v: factor(v)?,
+                o: factor(o)?,
                 heads: *heads,
                 kv_heads: *kv_heads,
                 head_dim: *head_dim,
                 rope_theta: *rope_theta,
                 feed_forward_norm: block.feed_forward_norm.values()?,
-                gate: gate.factor()?,
-                up: up.factor()?,
-                down: down.factor()?,
+                gate: factor(gate)?,
+                up: factor(up)?,
+                down: factor(down)?,
             })
         });
+        let blocks = blocks.collect::<Result<_>>()?;
         let head = match &self.head {
             Head::Tied => {
                 let dims = self.embedding.dims();
                 let (weight, shape) = (ops::Matrix::Dense(self.embedding.values()?), (dims[0], dims[1]));
                 Factor { weight, shape, update: None }
             }
-            Head::Free(linear) => linear.factor()?,
+            Head::Free(linear) => factor(linear)?,
         };
-        Ok(Decoder {
-            embedding: self.embedding.values()?,
-            blocks: blocks.collect::<Result<_>>()?,
-            norm: self.norm.values()?,
-            head,
-        })
+        Ok(Decoder { embedding: self.embedding.values()?, blocks, norm: self.norm.values()?, head })
     }
 }
 
@@ -86,10 +101,13 @@ impl Norm {
 }
 
 impl Linear {
-    fn factor(&self) -> Result<Factor<'_>> {
+    fn factor<'a>(&'a self, panels: Option<&'a Panels>) -> Result<Factor<'a>> {
         let weight = match &self.matrix {
             Matrix::Dense(weight) => ops::Matrix::Dense(weight.values()?),
-            Matrix::Nf4(codes) => ops::Matrix::Nf4(codes),
+            Matrix::Nf4(codes) => match panels.filter(|panels| panels.is_of(codes)) {
+                Some(panels) => ops::Matrix::Panels(panels),
+                None => ops::Matrix::Nf4(codes),
+            },
         };
         let update = self.adapter.as_ref().map(|lora| update(&lora.a, &lora.b, lora.scale)).transpose()?;
         Ok(Factor { weight, shape: self.shape, update })

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::ahead::Fetch;
 use crate::nn::ops::cpu::{Disjoint, Floats, Team, dot, for_each_isa};
-use crate::nn::ops::linear::{FewRows, dots};
+use crate::nn::ops::linear::{FewRows, Panels, Whole, dots, steps};
 use crate::nn::quant::Nf4;
 
 /// Weights of a part: fewer are not worth handing over, more would leave threads without work at the end.
@@ -23,6 +24,7 @@ pub(in crate::nn) struct Factor<'a> {
 pub(in crate::nn) enum Matrix<'a> {
     Dense(Floats<'a>),
     Nf4(&'a Nf4),
+    Panels(&'a Panels),
 }
 
 /// An adapter.
@@ -40,6 +42,7 @@ pub(super) struct Input<'a> {
     x: &'a [f32],
     rows: usize,
     few: Option<FewRows<'a>>,
+    whole: Option<Whole>,
     /// (rows, r) of each layer; empty where it has no adapter.
     low: Vec<Vec<f32>>,
 }
@@ -48,8 +51,9 @@ impl<'a> Input<'a> {
     /// x (rows, in) for `factors`.
     pub(super) fn new(team: &Team, x: &'a [f32], rows: usize, factors: &[&Factor<'_>], bf16: bool) -> Self {
         let wide = x.len() / rows;
-        let packed = factors.iter().any(|factor| matches!(factor.weight, Matrix::Nf4(_)));
-        let few = packed.then(|| FewRows::new(x, rows, wide, bf16));
+        let any = |of: fn(&Matrix<'_>) -> bool| factors.iter().any(|factor| of(&factor.weight));
+        let few = any(|w| matches!(w, Matrix::Nf4(_))).then(|| FewRows::new(x, rows, wide, bf16));
+        let whole = any(|w| matches!(w, Matrix::Panels(_))).then(|| Whole::new(x, rows, wide));
         let rank = |f: &Factor<'_>| f.update.as_ref().map_or(0, |update| update.rank);
         let mut low: Vec<Vec<f32>> = factors.iter().map(|f| vec![0.0; rank(f) * rows]).collect();
         if low.iter().any(|low| !low.is_empty()) {
@@ -62,16 +66,22 @@ impl<'a> Input<'a> {
                 }
             });
         }
-        Self { x, rows, few, low }
+        Self { x, rows, few, whole, low }
     }
 
     /// The outputs of layer `index` from `first` on: y (outputs, rows).
-    pub(super) fn outputs(&self, factor: &Factor<'_>, index: usize, first: usize, y: &mut [f32]) {
+    pub(super) fn outputs(
+        &self,
+        (factor, index): (&Factor<'_>, usize),
+        first: usize,
+        y: &mut [f32],
+        fetch: &mut Fetch<'_>,
+    ) {
         let (rows, wide) = (self.rows, factor.shape.1);
-        match (&factor.weight, &self.few) {
-            (Matrix::Nf4(w), Some(few)) => few.outputs(w, first, y),
-            (Matrix::Nf4(_), None) => unreachable!("4-bit weights were asked for in Input::new"),
-            (Matrix::Dense(w), _) => {
+        match &factor.weight {
+            Matrix::Nf4(w) => self.few.as_ref().expect("laid out in Input::new").outputs(w, first, y, fetch),
+            Matrix::Panels(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y),
+            Matrix::Dense(w) => {
                 for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
                     dots(&w[o * wide..(o + 1) * wide], self.x, y);
                 }
@@ -79,6 +89,16 @@ impl<'a> Input<'a> {
         }
         if let Some(update) = &factor.update {
             add_update(&update.b[first * update.rank..], &self.low[index], update.rank, y);
+        }
+    }
+}
+
+impl Factor<'_> {
+    /// How many steps of fetching so many outputs take.
+    pub(super) fn steps(&self, outputs: usize) -> usize {
+        match &self.weight {
+            Matrix::Nf4(_) => steps(outputs, self.shape.1),
+            Matrix::Panels(_) | Matrix::Dense(_) => 0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use half::bf16;
 
+use super::ahead::Ahead;
 use crate::nn::ops::cpu::for_each_isa;
 
 /// The number format of what is held.
@@ -122,6 +123,16 @@ impl Held {
             }
         }
         out
+    }
+
+    /// The first `len` positions of all heads, for fetching.
+    pub(super) fn ahead(&self, len: usize) -> Ahead<'_> {
+        let (used, stride) = (len * self.dim, self.capacity * self.dim);
+        match &self.numbers {
+            Numbers::F32(x) => Ahead::new(x, used, stride),
+            Numbers::Bf16(x) => Ahead::new(x, used, stride),
+            Numbers::Int8(x, _) => Ahead::new(x, used, stride),
+        }
     }
 
     /// Bytes held.

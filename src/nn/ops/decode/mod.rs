@@ -7,9 +7,11 @@
 //!
 //! The result is that of the ops one by one, up to the order of sums, and does not depend on the number of threads.
 
+mod ahead;
 mod factor;
 mod held;
 
+pub(super) use self::ahead::{Ahead, Fetch};
 pub(in crate::nn) use self::factor::{Factor, Matrix, Update};
 use self::factor::{Input, parts};
 pub(in crate::nn) use self::held::{Format, Head, Held};
@@ -22,6 +24,9 @@ use super::swiglu::forward_part;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
+
+/// Rows from which on arithmetic is the limit of products, and no longer the memory of their weights.
+pub(in crate::nn) const MANY: usize = 4;
 
 /// A decoder, borrowed.
 pub(in crate::nn) struct Decoder<'a> {
@@ -74,10 +79,11 @@ pub(in crate::nn) fn decode_step(
     for &id in ids {
         x.extend_from_slice(&decoder.embedding[id as usize * hidden..][..hidden]);
     }
-    for (block, (keys, values)) in decoder.blocks.iter().zip(memory) {
+    for (i, block) in decoder.blocks.iter().enumerate() {
         interrupt.check()?;
+        let [(keys, values), later @ ..] = &mut memory[i..] else { break };
         step.attend(block, &mut x, keys, values);
-        step.feed_forward(block, &mut x);
+        step.feed_forward(block, &mut x, later.first().map(|(keys, values)| (&**keys, &**values)));
     }
     let x = step.normed(&decoder.norm, &x);
     Ok(step.product(&x, [&decoder.head]).remove(0))
@@ -102,17 +108,17 @@ impl Step {
     fn product<const N: usize>(&self, x: &[f32], factors: [&Factor<'_>; N]) -> Vec<Vec<f32>> {
         let mut out: Vec<Vec<f32>> = factors.iter().map(|factor| vec![0.0; self.rows * factor.shape.0]).collect();
         let shared: Vec<Disjoint<'_>> = out.iter_mut().map(|out| Disjoint::new(out)).collect();
-        self.outputs(x, factors, |index, first, y| {
+        self.outputs(x, factors, Ahead::NOTHING, |index, first, y| {
             // SAFETY: parts do not overlap.
             unsafe { scatter(y, self.rows, first, factors[index].shape.0, &shared[index], |to, y| *to = y) };
         });
         out
     }
 
-    /// Adds x (rows, in) through a layer to the stream (rows, hidden).
-    fn add_product(&self, x: &[f32], factor: &Factor<'_>, stream: &mut [f32]) {
+    /// Adds x (rows, in) through a layer to the stream (rows, hidden), and fetches `ahead` meanwhile.
+    fn add_product(&self, x: &[f32], factor: &Factor<'_>, stream: &mut [f32], ahead: Ahead<'_>) {
         let shared = Disjoint::new(stream);
-        self.outputs(x, [factor], |_, first, y| {
+        self.outputs(x, [factor], ahead, |_, first, y| {
             // SAFETY: as in `product`.
             unsafe { scatter(y, self.rows, first, factor.shape.0, &shared, |to, y| *to += y) };
         });
@@ -123,6 +129,7 @@ impl Step {
         &self,
         x: &[f32],
         factors: [&Factor<'_>; N],
+        ahead: Ahead<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
         let input = Input::new(&self.team, x, self.rows, &factors, self.bf16);
@@ -130,7 +137,8 @@ impl Step {
         self.team.each(parts.len(), |i| {
             let (index, range) = &parts[i];
             let mut y = vec![0.0; range.len() * self.rows];
-            input.outputs(factors[*index], *index, range.start, &mut y);
+            let mut fetch = ahead.share(i, parts.len(), factors[*index].steps(range.len()));
+            input.outputs((factors[*index], *index), range.start, &mut y, &mut fetch);
             take(*index, range.start, &y);
         });
     }
@@ -162,11 +170,15 @@ impl Step {
             let scale = 1.0 / (dim as f32).sqrt();
             recall(&q[range], keys.head(row, head, len), values.head(row, head, len), dim, scale, y);
         });
-        self.add_product(&y, &block.o, x);
+        self.add_product(&y, &block.o, x, Ahead::NOTHING);
     }
 
-    /// The second half: `down(silu(gate(x)) · up(x))`, added to x.
-    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32]) {
+    /// The second half: `down(silu(gate(x)) · up(x))`, added to x. With many rows arithmetic is the limit here and memory
+    /// in attention, so the keys and values of the `next` layer are fetched meanwhile.
+    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32], next: Option<(&Held, &Held)>) {
+        let next = next.filter(|_| self.rows >= MANY);
+        let ahead =
+            next.map_or([Ahead::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
         let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up], self.bf16);
@@ -179,13 +191,15 @@ impl Step {
             let mut part = vec![0.0; 3 * size];
             let (gate, rest) = part.split_at_mut(size);
             let (up, out) = rest.split_at_mut(size);
-            input.outputs(&block.gate, 0, range.start, gate);
-            input.outputs(&block.up, 1, range.start, up);
+            let steps = block.gate.steps(range.len()) + block.up.steps(range.len());
+            let mut fetch = ahead[0].share(i, parts.len(), steps);
+            input.outputs((&block.gate, 0), range.start, gate, &mut fetch);
+            input.outputs((&block.up, 1), range.start, up, &mut fetch);
             forward_part(gate, up, out);
             // SAFETY: as in `product`.
             unsafe { scatter(out, rows, range.start, inner, &shared, |to, y| *to = y) };
         });
-        self.add_product(&y, &block.down, x);
+        self.add_product(&y, &block.down, x, ahead[1]);
     }
 }
 

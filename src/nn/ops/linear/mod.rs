@@ -19,7 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-pub(super) use self::cpu::{FewRows, dots, halved};
+pub(in crate::nn) use self::cpu::Panels;
+pub(super) use self::cpu::{FewRows, Whole, dots, halved, steps};
 use self::cpu::{Low, Weight};
 use self::dropout::Dropout;
 use super::cpu::{floats, floats_of, input};

@@ -5,8 +5,11 @@
 //! the weight, a few megabytes.
 
 mod few_rows;
+mod panels;
 
-pub(in crate::nn::ops) use few_rows::{FewRows, dots};
+pub(in crate::nn::ops) use few_rows::{FewRows, dots, steps};
+pub(in crate::nn) use panels::Panels;
+pub(in crate::nn::ops) use panels::Whole;
 
 use super::dropout::Dropout;
 use crate::nn::Precision;

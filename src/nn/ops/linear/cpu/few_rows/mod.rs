@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use crate::nn::ops::cpu::{dot, for_each_isa};
+use crate::nn::ops::decode::{Ahead, Fetch};
 use crate::nn::quant::Nf4;
 
 /// Weights below which another thread is not worth waking.
@@ -28,13 +29,18 @@ impl<'a> FewRows<'a> {
         Self { x, rows, packed }
     }
 
-    /// The outputs from `first` on: y (outputs, rows).
-    pub(in crate::nn::ops) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32]) {
+    /// The outputs from `first` on: y (outputs, rows). With many rows `fetch` takes the steps of [`steps`] meanwhile.
+    pub(in crate::nn::ops) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32], fetch: &mut Fetch<'_>) {
         match &self.packed {
-            Some(x) => x.outputs(w, first, y),
+            Some(x) => x.outputs(w, first, y, fetch),
             None => outputs(self.x, self.rows, w, first, y),
         }
     }
+}
+
+/// How many steps of fetching so many outputs of a width take: one for two outputs and each block.
+pub(in crate::nn::ops) fn steps(outputs: usize, wide: usize) -> usize {
+    outputs.div_ceil(2) * (wide / Nf4::BLOCK)
 }
 
 /// x (rows, in), w (out, in) -> (rows, out); `bf16` as in [`FewRows::new`].
@@ -45,11 +51,12 @@ pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Vec<f32> {
     }
     let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
     let x = FewRows::new(x, rows, wide, bf16);
+    let nothing = || Ahead::NOTHING.share(0, 1, 1);
     if out * wide <= SERIAL {
-        x.outputs(w, 0, &mut y);
+        x.outputs(w, 0, &mut y, &mut nothing());
     } else {
         let step = TASK.div_ceil(wide).next_multiple_of(2);
-        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y));
+        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y, &mut nothing()));
     }
     if rows == 1 { y } else { super::turned(&y, out, rows) }
 }
@@ -84,7 +91,7 @@ mod x86 {
             None
         }
 
-        pub(super) fn outputs(&self, _: &Nf4, _: usize, _: &mut [f32]) {}
+        pub(super) fn outputs(&self, _: &Nf4, _: usize, _: &mut [f32], _: &mut super::Fetch<'_>) {}
     }
 }
 

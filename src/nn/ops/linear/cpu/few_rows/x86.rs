@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use half::bf16;
 
 use crate::nn::ops::cpu::{Isa, for_each_isa};
+use crate::nn::ops::decode::Fetch;
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
@@ -46,7 +47,7 @@ impl Rows {
     }
 
     /// The outputs from `first` on: y (outputs, rows).
-    pub(super) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32]) {
+    pub(super) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32], fetch: &mut Fetch<'_>) {
         let (wide, rows) = (w.shape.1, self.rows);
         let blocks = wide / BLOCK;
         let batch = (SCALES / blocks).max(1);
@@ -55,12 +56,12 @@ impl Rows {
             let (o, count) = (first + i * batch, y.len() / rows);
             let scales = &mut scales[..count * blocks];
             w.scales_into(o * blocks, scales);
-            self.some(wide, &w.codes[o * wide / 2..(o + count) * wide / 2], scales, y);
+            self.some(wide, &w.codes[o * wide / 2..(o + count) * wide / 2], scales, y, fetch);
         }
     }
 
     /// The outputs that `codes` and `scales` belong to, for all rows.
-    fn some(&self, wide: usize, codes: &[u8], scales: &[f32], y: &mut [f32]) {
+    fn some(&self, wide: usize, codes: &[u8], scales: &[f32], y: &mut [f32], fetch: &mut Fetch<'_>) {
         let mut at = 0;
         while at < self.rows {
             let place = (at, self.rows);
@@ -69,14 +70,14 @@ impl Rows {
             // they lie in, which for few rows, when memory is the limit, is faster.
             at += unsafe {
                 match (&self.values, self.rows - at) {
-                    (Values::F32(x), 8..) => full::<2, 8>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::F32(x), 4..8) => full::<2, 4>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::F32(x), 2..4) => full::<1, 2>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::F32(x), _) => full::<1, 1>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::Bf16(x), 8..) => half::<2, 8>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::Bf16(x), 4..8) => half::<2, 4>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::Bf16(x), 2..4) => half::<1, 2>(&x[at * wide..], wide, codes, scales, y, place),
-                    (Values::Bf16(x), _) => half::<1, 1>(&x[at * wide..], wide, codes, scales, y, place),
+                    (Values::F32(x), 8..) => full::<2, 8>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F32(x), 4..8) => full::<2, 4>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F32(x), 2..4) => full::<1, 2>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F32(x), _) => full::<1, 1>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::Bf16(x), 8..) => half::<2, 8>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::Bf16(x), 4..8) => half::<2, 4>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::Bf16(x), 2..4) => half::<1, 2>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::Bf16(x), _) => half::<1, 1>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
                 }
             };
         }
@@ -123,10 +124,10 @@ macro_rules! outputs {
         fn $name<const O: usize, const R: usize>(
             x: &[$x],
             wide: usize,
-            codes: &[u8],
-            scales: &[f32],
+            (codes, scales): (&[u8], &[f32]),
             y: &mut [f32],
             (at, rows): (usize, usize),
+            fetch: &mut Fetch<'_>,
         ) -> usize {
             let blocks = wide / BLOCK;
             let count = scales.len() / blocks;
@@ -140,11 +141,11 @@ macro_rules! outputs {
                 while o < group {
                     let (codes, scales) = (&codes[(first + o) * wide / 2..], &scales[(first + o) * blocks..]);
                     if o + O <= group {
-                        let some = $kernel::<O, R>(x, wide, codes, scales);
+                        let some = $kernel::<O, R>(x, wide, codes, scales, fetch);
                         some.iter().flatten().zip(&mut sums[o * R..]).for_each(|(some, sum)| *sum = *some);
                         o += O;
                     } else {
-                        let some = $kernel::<1, R>(x, wide, codes, scales);
+                        let some = $kernel::<1, R>(x, wide, codes, scales, fetch);
                         some.iter().flatten().zip(&mut sums[o * R..]).for_each(|(some, sum)| *sum = *some);
                         o += 1;
                     }
@@ -190,7 +191,13 @@ fn total(sums: [__m512; LANES]) -> __m512 {
 /// The sums of O outputs, whose codes follow each other, for R rows, in f32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn full_sums<const O: usize, const R: usize>(x: &[f32], wide: usize, codes: &[u8], scales: &[f32]) -> [[__m512; R]; O] {
+fn full_sums<const O: usize, const R: usize>(
+    x: &[f32],
+    wide: usize,
+    codes: &[u8],
+    scales: &[f32],
+    fetch: &mut Fetch<'_>,
+) -> [[__m512; R]; O] {
     let blocks = wide / BLOCK;
     assert!(x.len() >= R * wide && scales.len() >= O * blocks && codes.len() >= O * wide / 2);
     let mut sums = [[_mm512_setzero_ps(); R]; O];
@@ -198,6 +205,9 @@ fn full_sums<const O: usize, const R: usize>(x: &[f32], wide: usize, codes: &[u8
     unsafe {
         let values = _mm512_loadu_ps(NF4_MAP.as_ptr());
         for block in 0..blocks {
+            if R >= 4 {
+                fetch.step();
+            }
             let tables: [__m512; O] = std::array::from_fn(|o| {
                 _mm512_mul_ps(values, _mm512_set1_ps(*scales.get_unchecked(o * blocks + block)))
             });
@@ -230,7 +240,13 @@ fn full_sums<const O: usize, const R: usize>(x: &[f32], wide: usize, codes: &[u8
 /// As [`full_sums`], both factors rounded to bf16.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn half_sums<const O: usize, const R: usize>(x: &[u16], wide: usize, codes: &[u8], scales: &[f32]) -> [[__m512; R]; O] {
+fn half_sums<const O: usize, const R: usize>(
+    x: &[u16],
+    wide: usize,
+    codes: &[u8],
+    scales: &[f32],
+    fetch: &mut Fetch<'_>,
+) -> [[__m512; R]; O] {
     let blocks = wide / BLOCK;
     assert!(x.len() >= R * wide && scales.len() >= O * blocks && codes.len() >= O * wide / 2);
     let mut sums = [[_mm512_setzero_ps(); R]; O];
@@ -245,6 +261,9 @@ fn half_sums<const O: usize, const R: usize>(x: &[u16], wide: usize, codes: &[u8
         let values = _mm512_loadu_ps(NF4_MAP.as_ptr());
         let plain = twice(values);
         for block in 0..blocks {
+            if R >= 4 {
+                fetch.step();
+            }
             let mut weights = [[plain; 2]; O];
             let mut factors = [values; O];
             for (o, weights) in weights.iter_mut().enumerate() {
