@@ -1,14 +1,12 @@
 //! AdamW and the square norm on a GPU.
 
-use std::sync::{Mutex, PoisonError};
-
+use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::cuda_backend::{CudaDevice, CudaStorage};
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
+use candle_core::{Result as Candle, Tensor, Var};
 
 use super::AdamWStep;
 use super::cpu::Factors;
-use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, launch, source, upload};
+use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, in_place, launch, source, upload};
 
 pub(super) static SOURCE: Source = source!("adamw", "../cuda");
 
@@ -38,62 +36,20 @@ impl Moments {
 
     pub(super) fn step(&mut self, parameter: &Var, gradient: &Tensor, hyper: &AdamWStep) -> Candle<()> {
         let Self { m, v, .. } = self;
-        parameter.inplace_op2(&gradient.contiguous()?, &Update { moments: Mutex::new((m, v)), hyper: *hyper })
+        let Factors { shrink, toward, beta, fresh, root, eps, step } = Factors::of(hyper);
+        in_place("adamw", parameter, &gradient.contiguous()?, |device, p, g| {
+            let (n, config, name) = (p.len() as u64, elements(p.len()), "adamw_update");
+            if n > 0 {
+                launch!(
+                    device, SOURCE, name, config, p, g, m, v, &n, &shrink, &toward, &beta, &fresh, &root, &eps, &step
+                );
+            }
+            Ok(())
+        })
     }
 
     pub(super) fn to_host(&self) -> Candle<(Vec<f32>, Vec<f32>)> {
         Ok((host(&self.device, &self.m)?, host(&self.device, &self.v)?))
-    }
-}
-
-struct Update<'a> {
-    // The op is asked through a shared reference; the lock is never contended.
-    moments: Mutex<(&'a mut CudaSlice<f32>, &'a mut CudaSlice<f32>)>,
-    hyper: AdamWStep,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Candle<()> {
-        Err(candle_core::Error::msg("adamw: moments on the GPU of a parameter on the CPU"))
-    }
-
-    fn cuda_fwd(&self, p: &mut CudaStorage, pl: &Layout, g: &CudaStorage, gl: &Layout) -> Candle<()> {
-        let (Some((start, end)), Some((g_start, g_end))) = (pl.contiguous_offsets(), gl.contiguous_offsets()) else {
-            return Err(candle_core::Error::RequiresContiguous { op: "adamw" }.bt());
-        };
-        let device = p.device.clone();
-        let g = g.as_cuda_slice::<f32>()?.slice(g_start..g_end);
-        let mut p = p.as_cuda_slice_mut::<f32>()?.slice_mut(start..end);
-        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        let (m, v) = &mut *moments;
-        let Factors { shrink, toward, beta, fresh, root, eps, step } = Factors::of(&self.hyper);
-        let n = end - start;
-        let (count, config) = (n as u64, elements(n));
-        if n > 0 {
-            launch!(
-                &device,
-                SOURCE,
-                "adamw_update",
-                config,
-                &mut p,
-                &g,
-                &mut **m,
-                &mut **v,
-                &count,
-                &shrink,
-                &toward,
-                &beta,
-                &fresh,
-                &root,
-                &eps,
-                &step
-            );
-        }
-        Ok(())
     }
 }
 

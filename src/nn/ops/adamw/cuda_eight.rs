@@ -1,14 +1,12 @@
 //! AdamW with moments in 8 bits on a GPU.
 
-use std::sync::{Mutex, PoisonError};
-
+use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
-use candle_core::cuda_backend::{CudaDevice, CudaStorage};
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
+use candle_core::{Result as Candle, Tensor, Var};
 
 use super::cuda::SOURCE;
 use super::eight::{Codes, EightBitMaps, EightBitStep};
-use crate::nn::ops::cuda::{blocks, gpu, host, launch, upload};
+use crate::nn::ops::cuda::{blocks, gpu, host, in_place, launch, upload};
 
 /// Values that share a scale.
 const BLOCK: usize = 256;
@@ -55,7 +53,34 @@ impl Moments {
     }
 
     pub(super) fn step(&mut self, parameter: &Var, gradient: &Tensor, numbers: &EightBitStep) -> Candle<()> {
-        parameter.inplace_op2(&gradient.contiguous()?, &Update { moments: Mutex::new(self), numbers: *numbers })
+        let Self { first, second, maps, zeros, .. } = self;
+        let EightBitStep { betas: (beta1, beta2), step, eps, shrink } = *numbers;
+        let [zero1, zero2] = zeros.map(i32::from);
+        in_place("adamw in 8 bits", parameter, &gradient.contiguous()?, |device, p, g| {
+            let (n, config) = (p.len() as u64, blocks(p.len().div_ceil(BLOCK), 1));
+            launch!(
+                device,
+                SOURCE,
+                "adamw_update_8",
+                config,
+                p,
+                g,
+                &mut first.codes,
+                &mut first.absmax,
+                &mut second.codes,
+                &mut second.absmax,
+                &*maps,
+                &n,
+                &zero1,
+                &zero2,
+                &beta1,
+                &beta2,
+                &step,
+                &eps,
+                &shrink
+            );
+            Ok(())
+        })
     }
 
     pub(super) fn to_host(&self) -> Candle<[Codes; 2]> {
@@ -63,57 +88,5 @@ impl Moments {
             Ok((host(&self.device, codes)?, host(&self.device, absmax)?))
         };
         Ok([copy(&self.first)?, copy(&self.second)?])
-    }
-}
-
-struct Update<'a> {
-    // The op is asked through a shared reference; the lock is never contended.
-    moments: Mutex<&'a mut Moments>,
-    numbers: EightBitStep,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adamw in 8 bits"
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Candle<()> {
-        Err(candle_core::Error::msg("adamw: moments on the GPU of a parameter on the CPU"))
-    }
-
-    fn cuda_fwd(&self, p: &mut CudaStorage, pl: &Layout, g: &CudaStorage, gl: &Layout) -> Candle<()> {
-        let (Some((start, end)), Some((g_start, g_end))) = (pl.contiguous_offsets(), gl.contiguous_offsets()) else {
-            return Err(candle_core::Error::RequiresContiguous { op: "adamw" }.bt());
-        };
-        let device = p.device.clone();
-        let g = g.as_cuda_slice::<f32>()?.slice(g_start..g_end);
-        let mut p = p.as_cuda_slice_mut::<f32>()?.slice_mut(start..end);
-        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        let Moments { first, second, maps, zeros, .. } = &mut **moments;
-        let EightBitStep { betas: (beta1, beta2), step, eps, shrink } = self.numbers;
-        let ([zero1, zero2], n) = (zeros.map(i32::from), end - start);
-        let (count, config) = (n as u64, blocks(n.div_ceil(BLOCK), 1));
-        launch!(
-            &device,
-            SOURCE,
-            "adamw_update_8",
-            config,
-            &mut p,
-            &g,
-            &mut first.codes,
-            &mut first.absmax,
-            &mut second.codes,
-            &mut second.absmax,
-            &*maps,
-            &count,
-            &zero1,
-            &zero2,
-            &beta1,
-            &beta2,
-            &step,
-            &eps,
-            &shrink
-        );
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 mod blas;
 mod compile;
 mod fault;
+mod in_place;
 mod kernels;
 mod memory;
 mod op;
@@ -16,6 +17,7 @@ mod tests;
 
 pub(in crate::nn) use blas::{Mat, Product, product};
 pub(in crate::nn) use fault::{fault, remedy};
+pub(in crate::nn) use in_place::in_place;
 pub(in crate::nn) use kernels::{Source, blocks, elements, kernel, launch, source};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use op::{Made, op1, op2, op3};
