@@ -10,7 +10,7 @@ use super::cpu::Sizes;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor};
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("attention", "../cuda");
 
@@ -90,7 +90,8 @@ pub(super) fn attention([q, k, v]: [&Tensor; 3], sizes: &Sizes, interrupt: &Inte
     let (q, k, v) = (tape::apply_contiguous(q)?, rows_in_order(k)?, rows_in_order(v)?);
     let device = gpu(&q)?;
     let (out, sums) = forward([&q, &k, &v], sizes, kernels)?;
-    let made = Made { name: "attention", values: out, shape: q.shape().clone(), device, interrupt };
+    let shape = q.shape().clone();
+    let made = Made { name: "attention", values: out, shape, device, needs: Needs::ALL, interrupt };
     let (sizes, sums) = (*sizes, Arc::new(sums));
     op3([&q, &k, &v], made, move |inputs, out, dy| {
         let [dq, dk, dv] = backward(inputs, [out, dy], &sums, &sizes, kernels)?;

@@ -10,7 +10,7 @@ use crate::data::IGNORE;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, launch, op1, source, tensor, upload};
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("cross_entropy", "../cuda");
 
@@ -31,7 +31,8 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interru
     let labels = if labels.is_empty() { upload(device, &[IGNORE])? } else { upload(device, labels)? };
     let mut rows = Rows { labels, sums: alloc(device, logits.dims2()?.0)?, counted };
     let values = forward(&logits, &mut rows)?;
-    let made = Made { name: "cross_entropy", values, shape: Shape::from(()), device, interrupt };
+    let shape = Shape::from(());
+    let made = Made { name: "cross_entropy", values, shape, device, needs: Needs::INPUTS, interrupt };
     let rows = Arc::new(rows);
     op1(&logits, made, move |[logits], _, dy| Ok([Some(backward(logits, &rows, dy)?)]))
 }

@@ -1,12 +1,12 @@
-//! Ops of one, two and three inputs whose output is there already and whose gradient is a function.
+//! Ops of one, two and three inputs whose gradient is a function of tensors.
 //!
-//! candle asks an op for its output as storage; here the output is made first, from tensors, and handed over when candle
-//! asks. So the GPU path of an op is two functions, forward and backward, and state between them is what the second one
-//! captures.
+//! candle asks an op for its output as storage. As a rule the output is made first, from tensors, and handed over when
+//! candle asks; so the GPU path of an op is two functions, forward and backward, and state between them is what the
+//! second one captures. A [`Cheap`] op makes its output when it is asked, as often as it is: the tape need not keep it.
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
@@ -23,17 +23,37 @@ pub(in crate::nn) struct Made<'a> {
     pub(in crate::nn) values: CudaSlice<f32>,
     pub(in crate::nn) shape: Shape,
     pub(in crate::nn) device: &'a CudaDevice,
+    /// What the gradient is made of.
+    pub(in crate::nn) needs: Needs,
+    /// Asked before the gradient is computed.
+    pub(in crate::nn) interrupt: &'a Interrupt,
+}
+
+/// An op of contiguous inputs whose output has the shape of the first one and takes a few operations a value.
+pub(in crate::nn) struct Cheap<'a> {
+    /// The op.
+    pub(in crate::nn) name: &'static str,
     /// Asked before the gradient is computed.
     pub(in crate::nn) interrupt: &'a Interrupt,
 }
 
 /// The gradients of the inputs: inputs, output, gradient of the output (contiguous).
 type Gradients<const N: usize> = Candle<[Option<Tensor>; N]>;
+/// Makes an output of the values of the inputs.
+type Make<const N: usize> = dyn Fn(&CudaDevice, [CudaView<'_, f32>; N]) -> Candle<CudaSlice<f32>> + Send + Sync;
 
-/// An op that has run.
+/// Where an output comes from.
+enum Output<const N: usize> {
+    /// It is there, once.
+    Ready(Mutex<Option<(CudaStorage, Shape)>>),
+    /// It is made.
+    Cheap(Box<Make<N>>),
+}
+
+/// An op that has run, or can run.
 struct Ready<const N: usize, B> {
     name: &'static str,
-    output: Mutex<Option<(CudaStorage, Shape)>>,
+    output: Output<N>,
     interrupt: Interrupt,
     back: B,
 }
@@ -41,13 +61,34 @@ struct Ready<const N: usize, B> {
 impl<const N: usize, B: Fn([&Tensor; N], &Tensor, &Tensor) -> Gradients<N>> Ready<N, B> {
     fn new(made: Made<'_>, back: B) -> Self {
         let storage = CudaStorage::wrap_cuda_slice(made.values, made.device.clone());
-        let output = Mutex::new(Some((storage, made.shape)));
+        let output = Output::Ready(Mutex::new(Some((storage, made.shape))));
         Self { name: made.name, output, interrupt: made.interrupt.clone(), back }
     }
 
-    fn take(&self) -> Candle<(CudaStorage, Shape)> {
-        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner).take();
-        output.ok_or_else(|| candle_core::Error::msg(format!("{}: the output was taken before", self.name)))
+    fn cheap(op: &Cheap<'_>, make: Box<Make<N>>, back: B) -> Self {
+        Self { name: op.name, output: Output::Cheap(make), interrupt: op.interrupt.clone(), back }
+    }
+
+    fn output(&self, inputs: [(&CudaStorage, &Layout); N]) -> Candle<(CudaStorage, Shape)> {
+        match &self.output {
+            Output::Ready(output) => {
+                let output = output.lock().unwrap_or_else(PoisonError::into_inner).take();
+                output.ok_or_else(|| candle_core::Error::msg(format!("{}: the output was taken before", self.name)))
+            }
+            Output::Cheap(make) => {
+                let (first, layout) = inputs[0];
+                let mut views = Vec::with_capacity(N);
+                for (storage, layout) in inputs {
+                    let Some((start, end)) = layout.contiguous_offsets() else {
+                        return Err(candle_core::Error::RequiresContiguous { op: self.name }.bt());
+                    };
+                    views.push(storage.as_cuda_slice::<f32>()?.slice(start..end));
+                }
+                let views = views.try_into().map_err(|_| candle_core::Error::msg("an input a place"))?;
+                let values = make(&first.device, views)?;
+                Ok((CudaStorage::wrap_cuda_slice(values, first.device.clone()), layout.shape().clone()))
+            }
+        }
     }
 
     fn gradients(&self, inputs: [&Tensor; N], y: &Tensor, dy: &Tensor) -> Gradients<N> {
@@ -65,7 +106,8 @@ pub(in crate::nn) fn op1<B>(x: &Tensor, made: Made<'_>, back: B) -> Result<Tenso
 where
     B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
 {
-    Ok(tape::apply1(x, Ready::new(made, back), Needs::ALL)?)
+    let needs = made.needs;
+    Ok(tape::apply1(x, Ready::new(made, back), needs)?)
 }
 
 /// As [`op1`], of two inputs.
@@ -73,8 +115,8 @@ pub(in crate::nn) fn op2<B>(inputs: [&Tensor; 2], made: Made<'_>, back: B) -> Re
 where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
 {
-    let [a, b] = inputs;
-    Ok(tape::apply2(a, b, Ready::new(made, back), Needs::ALL)?)
+    let ([a, b], needs) = (inputs, made.needs);
+    Ok(tape::apply2(a, b, Ready::new(made, back), needs)?)
 }
 
 /// As [`op1`], of three inputs.
@@ -82,8 +124,26 @@ pub(in crate::nn) fn op3<B>(inputs: [&Tensor; 3], made: Made<'_>, back: B) -> Re
 where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
 {
+    let ([a, b, c], needs) = (inputs, made.needs);
+    Ok(tape::apply3(a, b, c, Ready::new(made, back), needs)?)
+}
+
+/// As [`op2`], of an output that `make` makes of the inputs, whose gradient is made of them, too.
+pub(in crate::nn) fn cheap2<B>(inputs: [&Tensor; 2], op: &Cheap<'_>, make: Box<Make<2>>, back: B) -> Result<Tensor>
+where
+    B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
+{
+    let [a, b] = inputs;
+    Ok(tape::apply2(a, b, Ready::cheap(op, make, back), Needs::INPUTS_AND_CHEAP)?)
+}
+
+/// As [`cheap2`], of three inputs.
+pub(in crate::nn) fn cheap3<B>(inputs: [&Tensor; 3], op: &Cheap<'_>, make: Box<Make<3>>, back: B) -> Result<Tensor>
+where
+    B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
+{
     let [a, b, c] = inputs;
-    Ok(tape::apply3(a, b, c, Ready::new(made, back), Needs::ALL)?)
+    Ok(tape::apply3(a, b, c, Ready::cheap(op, make, back), Needs::INPUTS_AND_CHEAP)?)
 }
 
 impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<1, B> {
@@ -95,8 +155,8 @@ impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<
         self.elsewhere()
     }
 
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Candle<(CudaStorage, Shape)> {
-        self.take()
+    fn cuda_fwd(&self, x: &CudaStorage, xl: &Layout) -> Candle<(CudaStorage, Shape)> {
+        self.output([(x, xl)])
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Candle<Option<Tensor>> {
@@ -114,8 +174,8 @@ impl<B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2>> CustomOp2 for Ready<
         self.elsewhere()
     }
 
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout, _: &CudaStorage, _: &Layout) -> Candle<(CudaStorage, Shape)> {
-        self.take()
+    fn cuda_fwd(&self, a: &CudaStorage, al: &Layout, b: &CudaStorage, bl: &Layout) -> Candle<(CudaStorage, Shape)> {
+        self.output([(a, al), (b, bl)])
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
@@ -143,14 +203,14 @@ impl<B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3>> CustomOp3 for Ready<
 
     fn cuda_fwd(
         &self,
-        _: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
+        a: &CudaStorage,
+        al: &Layout,
+        b: &CudaStorage,
+        bl: &Layout,
+        c: &CudaStorage,
+        cl: &Layout,
     ) -> Candle<(CudaStorage, Shape)> {
-        self.take()
+        self.output([(a, al), (b, bl), (c, cl)])
     }
 
     fn bwd(

@@ -7,7 +7,7 @@ use candle_core::{Result as Candle, Shape, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, elements, gpu, held, launch, op1, source, tensor};
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("embedding", "../cuda");
 
@@ -18,7 +18,8 @@ pub(super) fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> 
     let hidden = table.dims2()?.1;
     let values = gather(&ids, &table)?;
     let dims: Vec<usize> = ids.dims().iter().copied().chain([hidden]).collect();
-    let made = Made { name: "embedding", values, shape: Shape::from(dims), device, interrupt };
+    let shape = Shape::from(dims);
+    let made = Made { name: "embedding", values, shape, device, needs: Needs::NOTHING, interrupt };
     op1(&table, made, move |[table], _, dy| Ok([Some(scatter(&ids, table, dy)?)]))
 }
 

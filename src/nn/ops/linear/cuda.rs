@@ -20,7 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::ops::cuda::{Made, Mat, Product, Source, alloc, gpu, held, op1, op2, op3, product, source, tensor};
 use crate::nn::quant::cuda::FEW;
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("linear", "../cuda");
 
@@ -34,13 +34,26 @@ pub(super) struct How {
     pub(super) interrupt: Interrupt,
 }
 
+impl How {
+    fn made<'a>(
+        &'a self,
+        name: &'static str,
+        values: CudaSlice<f32>,
+        shape: Shape,
+        device: &'a CudaDevice,
+        needs: Needs,
+    ) -> Made<'a> {
+        Made { name, values, shape, device, needs, interrupt: &self.interrupt }
+    }
+}
+
 /// `y = x Wᵀ`: as [`super::linear`], of shapes that fit.
 pub(super) fn linear(x: &Tensor, w: &Tensor, how: &How) -> Result<Tensor> {
     let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
     let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
     let weight = Frozen::Dense(w.clone());
     let values = forward(&x, &weight, shape, precision)?;
-    let made = Made { name: "linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    let made = how.made("linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
     op2([&x, &w], made, move |[x, w], _, dy| {
         let dx = match tape::wants(x) {
             true => Some(input_gradient(dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
@@ -60,8 +73,7 @@ pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, how: &How) -> Result<Ten
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
     let values = forward(&x, &weight, shape, precision)?;
-    let made =
-        Made { name: "frozen_linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Needs::NOTHING);
     op1(&x, made, move |[x], _, dy| Ok([Some(input_gradient(dy, &weight, x, shape, precision)?)]))
 }
 
@@ -82,7 +94,7 @@ pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &Ho
     let (scale, dropout) = (adapter.scale, adapter.dropout);
     let mut values = forward(&x, &weight, shape, precision)?;
     Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&x, &mut values)?;
-    let made = Made { name: "lora_linear", values, shape: wide_shape(&x, shape.0), device, interrupt: &how.interrupt };
+    let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
         let dx = match tape::wants(x) {
             true => Some(input_gradient_values(dy, &weight, x, shape, precision)?),

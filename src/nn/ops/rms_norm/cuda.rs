@@ -1,11 +1,12 @@
 //! RMSNorm on a GPU, a block a row; the gradient of the weight is summed over parts of a fixed size.
 
-use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{Result as Candle, Tensor};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, launch, op2, source, tensor};
+use crate::nn::ops::cuda::{Cheap, Source, alloc, blocks, cheap2, gpu, held, launch, source, tensor};
 use crate::nn::tape;
 
 static SOURCE: Source = source!("rms_norm", "../cuda");
@@ -18,23 +19,18 @@ const COLUMNS: usize = 256;
 /// As [`super::rms_norm`], of shapes that fit.
 pub(super) fn rms_norm(x: &Tensor, w: &Tensor, eps: f32, interrupt: &Interrupt) -> Result<Tensor> {
     let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
-    let device = gpu(&x)?;
-    let values = forward(&x, &w, eps)?;
-    let made = Made { name: "rms_norm", values, shape: x.shape().clone(), device, interrupt };
-    op2([&x, &w], made, move |[x, w], _, dy| {
+    let make = move |device: &CudaDevice, [x, w]: [CudaView<'_, f32>; 2]| forward(device, &x, &w, eps);
+    cheap2([&x, &w], &Cheap { name: "rms_norm", interrupt }, Box::new(make), move |[x, w], _, dy| {
         let [dx, dw] = backward(x, w, dy, eps)?;
         Ok([Some(dx), Some(dw)])
     })
 }
 
-fn forward(x: &Tensor, w: &Tensor, eps: f32) -> Candle<CudaSlice<f32>> {
-    let (device, n) = (gpu(x)?, w.elem_count());
-    let rows = x.elem_count() / n;
-    let mut y = alloc::<f32>(device, x.elem_count())?;
-    let (x, w) = (held(x)?, held(w)?);
-    let (x, w, n) = (x.view::<f32>()?, w.view::<f32>()?, n as i32);
+fn forward(device: &CudaDevice, x: &CudaView<'_, f32>, w: &CudaView<'_, f32>, eps: f32) -> Candle<CudaSlice<f32>> {
+    let rows = x.len() / w.len();
+    let (mut y, n) = (alloc::<f32>(device, x.len())?, w.len() as i32);
     if rows > 0 {
-        launch!(device, SOURCE, "rms_norm_forward", blocks(rows, 1), &x, &w, &mut y, &n, &eps);
+        launch!(device, SOURCE, "rms_norm_forward", blocks(rows, 1), x, w, &mut y, &n, &eps);
     }
     Ok(y)
 }

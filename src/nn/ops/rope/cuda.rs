@@ -10,7 +10,7 @@ use super::cpu::Angles;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::ops::cuda::{Made, Source, alloc, elements, gpu, held, launch, op1, source, tensor, upload};
-use crate::nn::tape;
+use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("rope", "../cuda");
 
@@ -43,7 +43,8 @@ pub(super) fn rope(x: &Tensor, angles: &Angles, offset: usize, interrupt: &Inter
     let device = gpu(&x)?;
     let table = table(angles, device)?;
     let values = turn(&x, &table, offset, 1.0)?;
-    let made = Made { name: "rope", values, shape: x.shape().clone(), device, interrupt };
+    let shape = x.shape().clone();
+    let made = Made { name: "rope", values, shape, device, needs: Needs::NOTHING, interrupt };
     op1(&x, made, move |[x], _, dy| {
         let dx = turn(dy, &table, offset, -1.0)?;
         Ok([Some(tensor(dx, x.shape(), gpu(x)?))])

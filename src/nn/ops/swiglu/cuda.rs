@@ -1,10 +1,12 @@
 //! The gate on a GPU.
 
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{Result as Candle, Tensor};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::ops::cuda::{Made, Source, alloc, elements, gpu, held, launch, op2, source, tensor};
+use crate::nn::ops::cuda::{Cheap, Source, alloc, cheap2, elements, gpu, held, launch, source, tensor};
 use crate::nn::tape;
 
 static SOURCE: Source = source!("swiglu", "../cuda");
@@ -12,27 +14,20 @@ static SOURCE: Source = source!("swiglu", "../cuda");
 /// As [`super::swiglu`], of tensors of one shape.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     let (gate, up) = (tape::apply_contiguous(gate)?, tape::apply_contiguous(up)?);
-    let (device, n) = (gpu(&gate)?, gate.elem_count());
-    let mut values = alloc::<f32>(device, n)?;
-    if n > 0 {
-        forward(&gate, &up, &mut values)?;
-    }
-    let made = Made { name: "swiglu", values, shape: gate.shape().clone(), device, interrupt };
-    op2([&gate, &up], made, |[gate, up], _, dy| {
+    let make = |device: &CudaDevice, [gate, up]: [CudaView<'_, f32>; 2]| forward(device, &gate, &up);
+    cheap2([&gate, &up], &Cheap { name: "swiglu", interrupt }, Box::new(make), |[gate, up], _, dy| {
         let [dgate, dup] = backward(gate, up, dy)?;
         Ok([Some(dgate), Some(dup)])
     })
 }
 
-type Values = candle_core::cuda_backend::cudarc::driver::CudaSlice<f32>;
-
-fn forward(gate: &Tensor, up: &Tensor, out: &mut Values) -> Candle<()> {
-    let (device, n) = (gpu(gate)?, gate.elem_count());
-    let (gate, up) = (held(gate)?, held(up)?);
-    let (gate, up) = (gate.view::<f32>()?, up.view::<f32>()?);
-    let count = n as u64;
-    launch!(device, SOURCE, "swiglu_forward", elements(n), &gate, &up, out, &count);
-    Ok(())
+fn forward(device: &CudaDevice, gate: &CudaView<'_, f32>, up: &CudaView<'_, f32>) -> Candle<CudaSlice<f32>> {
+    let n = gate.len();
+    let (mut out, count) = (alloc::<f32>(device, n)?, n as u64);
+    if n > 0 {
+        launch!(device, SOURCE, "swiglu_forward", elements(n), gate, up, &mut out, &count);
+    }
+    Ok(out)
 }
 
 fn backward(gate: &Tensor, up: &Tensor, dy: &Tensor) -> Candle<[Tensor; 2]> {
