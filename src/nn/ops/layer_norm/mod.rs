@@ -4,6 +4,8 @@
 //! `dx = r · (g − mean(g) − n · mean(g · n))`; `dw = Σ dy · n` and `db = Σ dy` over the rows.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
@@ -25,11 +27,17 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64, interrup
     if x.dims().last().copied() != Some(width) || width == 0 {
         return Err(Error::mistake(format!("a norm of {:?} does not fit an input of {:?}", w.dims(), x.dims())));
     }
+    if let Some(b) = b.as_ref().filter(|b| b.dims() != [width]) {
+        return Err(Error::mistake(format!("a bias of {:?} does not fit an input of {:?}", b.dims(), x.dims())));
+    }
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::layer_norm(&x, &w, b.as_ref(), eps as f32, interrupt);
+    }
     let op = LayerNorm { eps: eps as f32, interrupt: interrupt.clone() };
     match b {
         None => Ok(tape::apply2(&x, &w, op, Needs::INPUTS_AND_CHEAP)?),
-        Some(b) if b.dims() == [width] => Ok(tape::apply3(&x, &w, &b, op, Needs::INPUTS_AND_CHEAP)?),
-        Some(b) => Err(Error::mistake(format!("a bias of {:?} does not fit an input of {:?}", b.dims(), x.dims()))),
+        Some(b) => Ok(tape::apply3(&x, &w, &b, op, Needs::INPUTS_AND_CHEAP)?),
     }
 }
 
@@ -100,7 +108,7 @@ mod tests {
     use candle_core::D;
 
     use super::*;
-    use crate::nn::ops::twin::{close, hold, random};
+    use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu};
 
     fn naive(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Candle<Tensor> {
         let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
@@ -109,18 +117,19 @@ mod tests {
         b.map_or(Ok(y.clone()), |b| y.broadcast_add(b))
     }
 
-    #[test]
-    fn it_equals_its_twin() {
-        for (seed, shape) in
-            [&[2, 4][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[5, 1, 3]].iter().enumerate()
-        {
-            let width = &shape[shape.len() - 1..];
-            let (x, w, b) = (random(shape, seed as u64), random(width, 50), random(width, 51));
-            let inputs = [x.clone(), w.clone()];
-            let fast = |x: &[Tensor], i: &Interrupt| layer_norm(&x[0], &x[1], None, 1e-5, i);
-            hold(&format!("{shape:?}"), &inputs, fast, |x| naive(&x[0], &x[1], None));
-            let fast = |x: &[Tensor], i: &Interrupt| layer_norm(&x[0], &x[1], Some(&x[2]), 1e-5, i);
-            hold(&format!("{shape:?} with bias"), &[x, w, b], fast, |x| naive(&x[0], &x[1], Some(&x[2])));
+    on_both_devices! {
+        fn it_equals_its_twin(device) {
+            for (seed, shape) in
+                [&[2, 4][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[5, 1, 3]].iter().enumerate()
+            {
+                let width = &shape[shape.len() - 1..];
+                let (x, w, b) = (random(shape, seed as u64), random(width, 50), random(width, 51));
+                let inputs = [x.clone(), w.clone()];
+                let fast = |x: &[Tensor], i: &Interrupt| layer_norm(&x[0], &x[1], None, 1e-5, i);
+                hold_on(device, &format!("{shape:?}"), &inputs, fast, |x| naive(&x[0], &x[1], None));
+                let fast = |x: &[Tensor], i: &Interrupt| layer_norm(&x[0], &x[1], Some(&x[2]), 1e-5, i);
+                hold_on(device, &format!("{shape:?} with bias"), &[x, w, b], fast, |x| naive(&x[0], &x[1], Some(&x[2])));
+            }
         }
     }
 
@@ -131,13 +140,14 @@ mod tests {
         close("all that is left is the bias", &y, &b.broadcast_as((4, 1)).unwrap(), 1e-7);
     }
 
-    #[test]
-    fn a_far_mean_takes_no_digits() {
-        let x = random(&[3, 64], 0);
-        let (w, quiet) = (Tensor::ones(64, candle_core::DType::F32, x.device()).unwrap(), Interrupt::new());
-        // 1024 + x rounds x to 2⁻¹⁴; a variance from E[x²] − E[x]² would be lost.
-        let far = layer_norm(&(&x + 1024.0).unwrap(), &w, None, 1e-5, &quiet).unwrap();
-        close("far", &far, &layer_norm(&x, &w, None, 1e-5, &quiet).unwrap(), 2e-4);
+    on_both_devices! {
+        fn a_far_mean_takes_no_digits(device) {
+            let x = random(&[3, 64], 0).to_device(device).unwrap();
+            let (w, quiet) = (Tensor::ones(64, candle_core::DType::F32, x.device()).unwrap(), Interrupt::new());
+            // 1024 + x rounds x to 2⁻¹⁴; a variance from E[x²] − E[x]² would be lost.
+            let far = layer_norm(&(&x + 1024.0).unwrap(), &w, None, 1e-5, &quiet).unwrap();
+            close("far", &to_cpu(&far), &to_cpu(&layer_norm(&x, &w, None, 1e-5, &quiet).unwrap()), 2e-4);
+        }
     }
 
     #[test]
