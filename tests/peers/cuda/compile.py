@@ -73,6 +73,17 @@ def kernels(source):
     return found
 
 
+def headers(path):
+    """The headers that stand in front of a file of kernels: those of the folder above, then those beside it."""
+    here = os.path.dirname(path)
+    text = ""
+    for folder in (os.path.dirname(here), here):
+        for header in sorted(glob.glob(os.path.join(folder, "*.cuh"))):
+            with open(header) as file:
+                text += file.read()
+    return text
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser()
@@ -90,11 +101,12 @@ def main():
     with open(os.path.join(source_folder, "ops/cuda/common.cuh")) as file:
         common = file.read()
     files = sorted(glob.glob(os.path.join(source_folder, "**/kernel.cu"), recursive=True))
-    assert len(files) >= 9, f"only {len(files)} kernels found: is the walk broken?"
+    assert len(files) >= 13, f"only {len(files)} kernels found: is the walk broken?"
     failures = count = 0
     for path in files:
+        text = headers(path)
         with open(path) as file:
-            text = file.read()
+            text += file.read()
         name = os.path.relpath(path, args.root)
         wanted = kernels(text)
         assert wanted, f"{name} defines no kernel"

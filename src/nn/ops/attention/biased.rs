@@ -10,32 +10,39 @@ use crate::nn::error::check;
 use crate::nn::ops::cpu::{floats, floats_of, input};
 use crate::nn::tape::{self, Needs};
 
-/// The attention of `op` with a bias (time + keys − 1, heads) and vectors (time + keys − 1, heads or 1, dim).
-pub(super) fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    (bias, relative): (Option<&Tensor>, Option<&Tensor>),
-    op: Attention,
-) -> Result<Tensor> {
-    let Sizes { heads, time, keys, dim, .. } = op.sizes;
-    let distances = op.sizes.distances();
+/// A bias and vectors by distance.
+type Extras<'a> = (Option<&'a Tensor>, Option<&'a Tensor>);
+
+/// Refuses a bias that is not (time + keys − 1, heads), and vectors that are not (time + keys − 1, heads or 1, dim).
+pub(super) fn check_extras(sizes: &Sizes, (bias, relative): Extras<'_>) -> Result<()> {
+    let Sizes { heads, time, keys, dim, .. } = *sizes;
+    let distances = sizes.distances();
     let refuse = |what: &str, x: &Tensor, hint: &str| {
         let message = format!("{what} of {:?} do not fit {heads} heads with {time} queries and {keys} keys", x.dims());
         Err(Error::mistake(message).with_hint(hint))
     };
-    let mut all = v.clone();
-    if let Some(bias) = bias {
-        if bias.dims() != [distances, heads] {
-            return refuse("biases", bias, "they must be (time + keys − 1, heads)");
+    match (bias, relative) {
+        (Some(bias), _) if bias.dims() != [distances, heads] => {
+            refuse("biases", bias, "they must be (time + keys − 1, heads)")
         }
-        all = tape::apply2(&all, &input(bias, "attention")?, Join, Needs::NOTHING)?;
+        (_, Some(vectors)) if vectors.dims() != [distances, heads, dim] && vectors.dims() != [distances, 1, dim] => {
+            refuse("vectors", vectors, "they must be (time + keys − 1, heads or 1, dim)")
+        }
+        _ => Ok(()),
     }
-    if let Some(relative) = relative {
-        if relative.dims() != [distances, heads, dim] && relative.dims() != [distances, 1, dim] {
-            return refuse("vectors", relative, "they must be (time + keys − 1, heads or 1, dim)");
-        }
-        all = tape::apply2(&all, &input(relative, "attention")?, Join, Needs::NOTHING)?;
+}
+
+/// The attention of `op` with a bias and vectors that fit.
+pub(super) fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    (bias, relative): Extras<'_>,
+    op: Attention,
+) -> Result<Tensor> {
+    let mut all = v.clone();
+    for other in [bias, relative].into_iter().flatten() {
+        all = tape::apply2(&all, &input(other, "attention")?, Join, Needs::NOTHING)?;
     }
     let biases = bias.map_or(0, Tensor::elem_count);
     Ok(tape::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() }, Needs::ALL)?)

@@ -1,53 +1,119 @@
-//! Attention on a GPU, in tiles: see `kernel.cu` for how the work is divided. Backward goes over the scores twice, once
-//! for the queries and once for the keys, so that no two blocks add to one value.
+//! Attention on a GPU, in tiles: see `tiles.cuh` for how the work is divided. Backward goes over the scores once for the
+//! queries, once for the keys, and once for what depends on the distance, so that no two blocks add to one value.
+//!
+//! A custom op of candle has three inputs; here queries, biases and vectors by distance are one of them, one behind the
+//! other.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DeviceRepr};
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr};
 use candle_core::{Result as Candle, Tensor};
 
 use super::cpu::Sizes;
+use super::{AttentionOptions, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor};
+use crate::nn::ops::cpu::input;
+use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor, upload};
 use crate::nn::tape::{self, Needs};
 
-static SOURCE: Source = source!("attention", "../cuda");
+static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
 
 /// Warps of a block.
-const WARPS: usize = 8;
+pub(super) const WARPS: usize = 8;
 
-/// The kernels for heads of up to some width, and how many rows a warp has in them; see the end of `kernel.cu`.
-struct Kernels {
-    widest: usize,
+/// Kernels with or without vectors by distance, and how many rows a warp has in them.
+struct Way {
+    source: &'static Source,
     forward: &'static str,
-    one_query: &'static str,
     query_gradient: &'static str,
     key_gradient: &'static str,
     forward_rows: usize,
     backward_rows: usize,
 }
 
+/// The kernels for heads of up to some width; see the ends of the two `kernel.cu`.
+pub(super) struct Kernels {
+    widest: usize,
+    plain: Way,
+    one_query: &'static str,
+    distant: Way,
+    pub(super) bias_gradient: &'static str,
+    pub(super) vector_gradient: &'static str,
+    pub(super) distance_rows: usize,
+}
+
 macro_rules! kernels {
-    ($widest:literal, $forward_rows:literal, $backward_rows:literal) => {
+    ($widest:literal, $forward_rows:literal, $rows:literal) => {
         Kernels {
             widest: $widest,
-            forward: concat!("attention_forward_", $widest),
+            plain: Way {
+                source: &SOURCE,
+                forward: concat!("attention_forward_", $widest),
+                query_gradient: concat!("attention_query_gradient_", $widest),
+                key_gradient: concat!("attention_key_gradient_", $widest),
+                forward_rows: $forward_rows,
+                backward_rows: $rows,
+            },
             one_query: concat!("attention_one_query_", $widest),
-            query_gradient: concat!("attention_query_gradient_", $widest),
-            key_gradient: concat!("attention_key_gradient_", $widest),
-            forward_rows: $forward_rows,
-            backward_rows: $backward_rows,
+            distant: Way {
+                source: &distance::SOURCE,
+                forward: concat!("distant_forward_", $widest),
+                query_gradient: concat!("distant_query_gradient_", $widest),
+                key_gradient: concat!("distant_key_gradient_", $widest),
+                forward_rows: $rows,
+                backward_rows: $rows,
+            },
+            bias_gradient: concat!("bias_gradient_", $widest),
+            vector_gradient: concat!("vector_gradient_", $widest),
+            distance_rows: $rows,
         }
     };
 }
 
 static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!(128, 2, 1)];
 
-/// `Sizes` of `kernel.cu`.
+/// What else decides how much a key counts.
+pub(super) struct Extra {
+    /// The keys of each row of the batch that are no padding, from and to.
+    visible: Option<CudaSlice<i32>>,
+    pub(super) bias: Option<Tensor>,
+    pub(super) vectors: Option<Tensor>,
+}
+
+impl Extra {
+    fn new(device: &CudaDevice, visible: Option<&[Range<usize>]>, options: &AttentionOptions<'_>) -> Result<Self> {
+        let visible: Option<Vec<i32>> =
+            visible.map(|rows| rows.iter().flat_map(|row| [row.start as i32, row.end as i32]).collect());
+        let contiguous = |x: &Tensor| Ok::<_, Error>(tape::apply_contiguous(&input(x, "attention")?)?);
+        Ok(Self {
+            visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
+            bias: options.bias.map(contiguous).transpose()?,
+            vectors: options.relative.map(contiguous).transpose()?,
+        })
+    }
+
+    /// How many biases there are.
+    pub(super) fn biases(&self) -> usize {
+        self.bias.as_ref().map_or(0, Tensor::elem_count)
+    }
+
+    /// How many heads have vectors of their own; 0 without vectors.
+    pub(super) fn own(&self) -> usize {
+        self.vectors.as_ref().map_or(0, |vectors| vectors.dims()[1])
+    }
+
+    fn way<'a>(&self, kernels: &'a Kernels) -> &'a Way {
+        if self.vectors.is_some() { &kernels.distant } else { &kernels.plain }
+    }
+}
+
+/// `Sizes` of `tiles.cuh`, which holds addresses on the device.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Axes {
+pub(super) struct Axes {
     batch: i32,
     time: i32,
     keys: i32,
@@ -58,14 +124,22 @@ struct Axes {
     scale: f32,
     k_batch: u64,
     v_batch: u64,
+    visible: u64,
+    bias: u64,
+    vectors: u64,
+    own: i32,
 }
 
 // SAFETY: plain numbers, laid out as C has them.
 unsafe impl DeviceRepr for Axes {}
 
 impl Axes {
-    fn new(s: &Sizes, k: &Tensor, v: &Tensor) -> Self {
-        let int = |n: usize| n as i32;
+    /// `all` holds queries, biases and vectors.
+    fn new(device: &CudaDevice, s: &Sizes, [k, v]: [&Tensor; 2], all: &CudaView<'_, f32>, extra: &Extra) -> Self {
+        let (int, stream) = (|n: usize| n as i32, device.cuda_stream());
+        // No guards are needed: the memory is that of arguments of the op, and the device has one stream.
+        let address = |at: usize| all.slice(at..).device_ptr(&stream).0;
+        let queries = s.batch * s.time * s.heads * s.dim;
         Self {
             batch: int(s.batch),
             time: int(s.time),
@@ -77,25 +151,39 @@ impl Axes {
             scale: s.scale,
             k_batch: k.stride()[0] as u64,
             v_batch: v.stride()[0] as u64,
+            visible: extra.visible.as_ref().map_or(0, |rows| rows.device_ptr(&stream).0),
+            bias: if extra.bias.is_some() { address(queries) } else { 0 },
+            vectors: if extra.vectors.is_some() { address(queries + extra.biases()) } else { 0 },
+            own: int(extra.own()),
         }
     }
 }
 
-/// As [`super::attention`], of shapes that fit.
-pub(super) fn attention([q, k, v]: [&Tensor; 3], sizes: &Sizes, interrupt: &Interrupt) -> Result<Tensor> {
+/// As [`super::attention_with`], of shapes that fit.
+pub(super) fn attention(
+    [q, k, v]: [&Tensor; 3],
+    sizes: &Sizes,
+    visible: Option<&[Range<usize>]>,
+    options: &AttentionOptions<'_>,
+    interrupt: &Interrupt,
+) -> Result<Tensor> {
     let Some(kernels) = KERNELS.iter().find(|kernels| sizes.dim <= kernels.widest) else {
         return Err(Error::mistake(format!("heads are {} wide, on a GPU at most 128 are possible", sizes.dim))
             .with_hint("more heads make each of them narrower; or use device(\"cpu\")"));
     };
     let (q, k, v) = (tape::apply_contiguous(q)?, rows_in_order(k)?, rows_in_order(v)?);
-    let device = gpu(&q)?;
-    let (out, sums) = forward([&q, &k, &v], sizes, kernels)?;
-    let shape = q.shape().clone();
-    let made = Made { name: "attention", values: out, shape, device, needs: Needs::ALL, interrupt };
-    let (sizes, sums) = (*sizes, Arc::new(sums));
-    op3([&q, &k, &v], made, move |inputs, out, dy| {
-        let [dq, dk, dv] = backward(inputs, [out, dy], &sums, &sizes, kernels)?;
-        Ok([Some(dq), Some(dk), Some(dv)])
+    let (device, shape) = (gpu(&q)?, q.shape().clone());
+    let extra = Extra::new(device, visible, options)?;
+    let mut all = q.clone();
+    for other in [&extra.bias, &extra.vectors].into_iter().flatten() {
+        all = distance::join(&all, other, interrupt)?;
+    }
+    let (values, sums) = forward([&all, &k, &v], sizes, kernels, &extra)?;
+    let made = Made { name: "attention", values, shape, device, needs: Needs::ALL, interrupt };
+    let (sizes, sums, extra) = (*sizes, Arc::new(sums), Arc::new(extra));
+    op3([&all, &k, &v], made, move |inputs, out, dy| {
+        let [dall, dk, dv] = backward(inputs, [out, dy], &sums, &sizes, kernels, &extra)?;
+        Ok([Some(dall), Some(dk), Some(dv)])
     })
 }
 
@@ -110,53 +198,64 @@ fn rows_in_order(x: &Tensor) -> Candle<Tensor> {
 }
 
 /// The output, and the log-sum-exp of the scores of each query.
-fn forward([q, k, v]: [&Tensor; 3], s: &Sizes, kernels: &Kernels) -> Candle<(CudaSlice<f32>, CudaSlice<f32>)> {
-    let (device, axes) = (gpu(q)?, Axes::new(s, k, v));
-    let (mut out, mut sums) =
-        (alloc::<f32>(device, q.elem_count())?, alloc::<f32>(device, s.batch * s.heads * s.time)?);
-    if q.elem_count() == 0 {
+fn forward(
+    [all, k, v]: [&Tensor; 3],
+    s: &Sizes,
+    kernels: &Kernels,
+    extra: &Extra,
+) -> Candle<(CudaSlice<f32>, CudaSlice<f32>)> {
+    let (device, queries, heads) = (gpu(all)?, s.batch * s.time * s.heads * s.dim, s.batch * s.heads);
+    let (mut out, mut sums) = (alloc::<f32>(device, queries)?, alloc::<f32>(device, heads * s.time)?);
+    if queries == 0 {
         return Ok((out, sums));
     }
-    let (q, k, v) = (held(q)?, held_from(k), held_from(v));
-    let (q, k, v) = (q.view::<f32>()?, k.view::<f32>()?, v.view::<f32>()?);
-    let heads = s.batch * s.heads;
-    let (name, count) = match s.time {
-        1 => (kernels.one_query, heads),
-        time => (kernels.forward, heads * time.div_ceil(WARPS * kernels.forward_rows)),
-    };
-    launch!(device, SOURCE, name, blocks(count, 1), &q, &k, &v, &mut out, &mut sums, &axes);
+    let (all, k_held, v_held) = (held(all)?, held_from(k), held_from(v));
+    let (all, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
+    let (axes, way) = (Axes::new(device, s, [k, v], &all, extra), extra.way(kernels));
+    if s.time == 1 {
+        let config = blocks(heads, 1);
+        launch!(device, SOURCE, kernels.one_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
+    } else {
+        let config = blocks(heads * s.time.div_ceil(WARPS * way.forward_rows), 1);
+        launch!(device, *way.source, way.forward, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
+    }
     Ok((out, sums))
 }
 
+/// The gradients of what [`forward`] was given.
 fn backward(
-    [q, k, v]: [&Tensor; 3],
+    [all, k, v]: [&Tensor; 3],
     [out, dy]: [&Tensor; 2],
     sums: &CudaSlice<f32>,
     s: &Sizes,
     kernels: &Kernels,
+    extra: &Extra,
 ) -> Candle<[Tensor; 3]> {
-    let (device, axes, shapes) = (gpu(q)?, Axes::new(s, k, v), [q.shape(), k.shape(), v.shape()]);
-    let mut dq = alloc::<f32>(device, q.elem_count())?;
+    let (device, shapes) = (gpu(all)?, [all.shape(), k.shape(), v.shape()]);
+    let (rows, count) = (s.batch * s.heads * s.time, s.batch * s.heads * s.time * s.dim);
+    let mut dall = alloc::<f32>(device, all.elem_count())?;
     let (mut dk, mut dv) = (alloc::<f32>(device, k.elem_count())?, alloc::<f32>(device, k.elem_count())?);
-    let mut delta = alloc::<f32>(device, s.batch * s.heads * s.time)?;
+    let mut delta = alloc::<f32>(device, rows)?;
     let out = out.contiguous()?;
-    let (rows, count) = (s.batch * s.heads * s.time, q.elem_count());
-    let (q, k, v, out, dy) = (held(q)?, held_from(k), held_from(v), held(&out)?, held(dy)?);
-    let (q, k, v) = (q.view::<f32>()?, k.view::<f32>()?, v.view::<f32>()?);
+    let (all, k_held, v_held, out, dy) = (held(all)?, held_from(k), held_from(v), held(&out)?, held(dy)?);
+    let (q, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
     let (out, dy) = (out.view::<f32>()?, dy.view::<f32>()?);
-    let each = WARPS * kernels.backward_rows;
+    let (axes, way) = (Axes::new(device, s, [k, v], &q, extra), extra.way(kernels));
+    let each = WARPS * way.backward_rows;
     if count > 0 {
         let (config, n) = (blocks(rows.div_ceil(WARPS), 1), rows as u64);
         launch!(device, SOURCE, "attention_delta", config, &out, &dy, &mut delta, &n, &axes);
         let config = blocks(s.batch * s.heads * s.time.div_ceil(each), 1);
-        let name = kernels.query_gradient;
-        launch!(device, SOURCE, name, config, &q, &k, &v, &dy, sums, &delta, &mut dq, &axes);
+        let (name, mut dq) = (way.query_gradient, dall.slice_mut(..count));
+        launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dq, &axes);
     }
     let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
     if key_blocks > 0 && s.dim > 0 {
-        let name = kernels.key_gradient;
-        launch!(device, SOURCE, name, blocks(key_blocks, 1), &q, &k, &v, &dy, sums, &delta, &mut dk, &mut dv, &axes);
+        let (name, config) = (way.key_gradient, blocks(key_blocks, 1));
+        launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
     }
-    let [q_shape, k_shape, v_shape] = shapes;
-    Ok([tensor(dq, q_shape, device), tensor(dk, k_shape, device), tensor(dv, v_shape, device)])
+    let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };
+    distance::gradients(device, &given, s, kernels, extra, &mut dall.slice_mut(count..))?;
+    let [all_shape, k_shape, v_shape] = shapes;
+    Ok([tensor(dall, all_shape, device), tensor(dk, k_shape, device), tensor(dv, v_shape, device)])
 }

@@ -7,13 +7,16 @@
 //! dV = Pᵀ dO      dP = dO Vᵀ      dS = s · P ∘ (dP − rowsum(dO ∘ O))      dQ = dS K      dK = dSᵀ Q
 //! ```
 //!
-//! A bias by distance is added to S; its gradient is the sum of dS / s along the diagonals.
+//! A bias by distance is added to S; its gradient is the sum of dS / s along the diagonals. Vectors by distance, `S = s · Q
+//! (K + E)ᵀ`, get `Σ dS q` along them.
 
 mod biased;
 mod buckets;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "cuda")]
+mod distance;
 #[cfg(test)]
 mod tests;
 
@@ -80,15 +83,10 @@ pub fn attention_with(
     let sizes = Sizes::new(q.dims4()?, k.dims4()?, shape);
     check_sizes(&sizes, &q, &k, &v)?;
     let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
-    if !q.device().is_cpu() && (visible.is_some() || options.bias.is_some() || options.relative.is_some()) {
-        return Err(Error::mistake(
-            "attention with padding, or with biases or vectors by distance, has no GPU kernel yet",
-        )
-        .with_hint("move the model to the CPU: device(\"cpu\")"));
-    }
+    biased::check_extras(&sizes, (options.bias, options.relative))?;
     #[cfg(feature = "cuda")]
     if q.device().is_cuda() {
-        return cuda::attention([&q, &k, &v], &sizes, i);
+        return cuda::attention([&q, &k, &v], &sizes, visible.as_deref(), &options, i);
     }
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {

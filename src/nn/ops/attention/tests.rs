@@ -6,7 +6,7 @@ use candle_core::{D, Device, Result as Candle, Tensor};
 
 use super::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 use crate::interrupt::Interrupt;
-use crate::nn::ops::twin::{close, hold, hold_on, on_both_devices, random, to_cpu, values};
+use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu, values};
 
 /// The whole matrix of scores, a mask added, candle's softmax.
 fn naive(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape) -> Candle<Tensor> {
@@ -97,112 +97,149 @@ on_both_devices! {
     }
 }
 
-#[test]
-fn padding_and_bias_equal_their_twin() {
-    // batch, time, keys, heads, kv_heads, dim, causal
-    let cases = [
-        (2, 1, 9, 2, 1, 3, false),
-        (2, 1, 40, 4, 2, 16, true),
-        (2, 20, 20, 2, 2, 8, true),
-        (3, 67, 70, 2, 1, 4, true),
-        (2, 33, 150, 3, 3, 5, false),
-        (1, 130, 17, 2, 1, 8, false),
-    ];
-    for (batch, time, keys, heads, kv_heads, dim, causal) in cases {
-        let q = random(&[batch, time, heads, dim], 1);
-        let k = random(&[batch, keys, kv_heads, dim], 2);
-        let v = random(&[batch, keys, kv_heads, dim], 3);
-        let bias = random(&[time + keys - 1, heads], 4);
-        let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
-        // The first row has all keys, the others lose some at the end; a causal first query must see the first one.
-        let visible: Vec<_> = (0..batch).map(|b| usize::from(b > 0 && !causal)..keys - b * keys / 3).collect();
-        for visible in [None, Some(&visible[..])] {
-            let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?}");
-            fn with<'a>(visible: Option<&'a [Range<usize>]>, bias: Option<&'a Tensor>) -> AttentionOptions<'a> {
-                AttentionOptions { visible, bias, relative: None }
+on_both_devices! {
+    fn padding_and_bias_equal_their_twin(device) {
+        // batch, time, keys, heads, kv_heads, dim, causal
+        let cases = [
+            (2, 1, 9, 2, 1, 3, false),
+            (2, 1, 40, 4, 2, 16, true),
+            (2, 20, 20, 2, 2, 8, true),
+            (3, 67, 70, 2, 1, 4, true),
+            (2, 33, 150, 3, 3, 5, false),
+            (1, 130, 17, 2, 1, 8, false),
+        ];
+        for (batch, time, keys, heads, kv_heads, dim, causal) in cases {
+            let q = random(&[batch, time, heads, dim], 1);
+            let k = random(&[batch, keys, kv_heads, dim], 2);
+            let v = random(&[batch, keys, kv_heads, dim], 3);
+            let bias = random(&[time + keys - 1, heads], 4);
+            let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
+            // The first row has all keys, the others lose some at the end; a causal first query must see the first one.
+            let visible: Vec<_> = (0..batch).map(|b| usize::from(b > 0 && !causal)..keys - b * keys / 3).collect();
+            for visible in [None, Some(&visible[..])] {
+                let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?}");
+                fn with<'a>(visible: Option<&'a [Range<usize>]>, bias: Option<&'a Tensor>) -> AttentionOptions<'a> {
+                    AttentionOptions { visible, bias, relative: None }
+                }
+                hold_on(
+                    device,
+                    &format!("bias {what}"),
+                    &[q.clone(), k.clone(), v.clone(), bias.clone()],
+                    |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3])), i),
+                    |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3]))),
+                );
+                hold_on(
+                    device,
+                    &what,
+                    &[q.clone(), k.clone(), v.clone()],
+                    |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, None), i),
+                    |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, None)),
+                );
             }
-            hold(
-                &format!("bias {what}"),
-                &[q.clone(), k.clone(), v.clone(), bias.clone()],
-                |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3])), i),
-                |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, Some(&x[3]))),
-            );
-            hold(
-                &what,
-                &[q.clone(), k.clone(), v.clone()],
-                |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(visible, None), i),
-                |x| naive_with(&x[0], &x[1], &x[2], shape, with(visible, None)),
+        }
+    }
+}
+
+on_both_devices! {
+    fn vectors_by_distance_equal_their_twin(device) {
+        // batch, time, keys, heads, kv_heads, dim, heads of vectors, causal, padded, biased
+        let cases = [
+            (1, 1, 6, 2, 1, 3, 2, true, false, false),
+            (2, 19, 19, 2, 2, 8, 2, true, false, false),
+            (2, 66, 66, 4, 2, 5, 1, true, true, false),
+            (1, 70, 150, 2, 2, 16, 2, true, false, true),
+            (2, 65, 40, 3, 3, 4, 1, false, true, true),
+            (1, 1, 1, 1, 1, 1, 1, true, false, true),
+            (2, 37, 37, 4, 2, 40, 4, true, true, true),
+            (1, 11, 45, 2, 1, 70, 1, false, false, false),
+        ];
+        for (batch, time, keys, heads, kv_heads, dim, own, causal, padded, biased) in cases {
+            let (q, k) = (random(&[batch, time, heads, dim], 1), random(&[batch, keys, kv_heads, dim], 2));
+            let (v, vectors) = (random(&[batch, keys, kv_heads, dim], 3), random(&[time + keys - 1, own, dim], 4));
+            let bias = biased.then(|| random(&[time + keys - 1, heads], 5));
+            let visible: Vec<_> = (0..batch).map(|b| 0..keys - b * keys / 3).collect();
+            let visible = padded.then_some(&visible[..]);
+            let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
+            hold_on(
+                device,
+                &format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {own} {causal} {padded} {biased}"),
+                &[q, k, v, vectors].into_iter().chain(bias).collect::<Vec<_>>(),
+                |x, i| {
+                    let options = AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]) };
+                    attention_with(&x[0], &x[1], &x[2], shape, options, i)
+                },
+                |x| {
+                    let options = AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]) };
+                    naive_with(&x[0], &x[1], &x[2], shape, options)
+                },
             );
         }
     }
 }
 
-#[test]
-fn vectors_by_distance_equal_their_twin() {
-    // batch, time, keys, heads, kv_heads, dim, heads of vectors, causal, padded, biased
-    let cases = [
-        (1, 1, 6, 2, 1, 3, 2, true, false, false),
-        (2, 19, 19, 2, 2, 8, 2, true, false, false),
-        (2, 66, 66, 4, 2, 5, 1, true, true, false),
-        (1, 70, 150, 2, 2, 16, 2, true, false, true),
-        (2, 65, 40, 3, 3, 4, 1, false, true, true),
-    ];
-    for (batch, time, keys, heads, kv_heads, dim, own, causal, padded, biased) in cases {
-        let (q, k) = (random(&[batch, time, heads, dim], 1), random(&[batch, keys, kv_heads, dim], 2));
-        let (v, vectors) = (random(&[batch, keys, kv_heads, dim], 3), random(&[time + keys - 1, own, dim], 4));
-        let bias = biased.then(|| random(&[time + keys - 1, heads], 5));
-        let visible: Vec<_> = (0..batch).map(|b| 0..keys - b * keys / 3).collect();
-        let visible = padded.then_some(&visible[..]);
-        let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
-        hold(
-            &format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {own} {causal} {padded} {biased}"),
-            &[q, k, v, vectors],
-            |x, i| {
-                let options = AttentionOptions { visible, bias: bias.as_ref(), relative: Some(&x[3]) };
-                attention_with(&x[0], &x[1], &x[2], shape, options, i)
-            },
-            |x| {
-                let options = AttentionOptions { visible, bias: bias.as_ref(), relative: Some(&x[3]) };
-                naive_with(&x[0], &x[1], &x[2], shape, options)
-            },
+on_both_devices! {
+    fn what_does_not_train_still_counts(device) {
+        let (q, k, v) = (random(&[2, 9, 4, 3], 1), random(&[2, 14, 2, 3], 2), random(&[2, 14, 2, 3], 3));
+        let (bias, vectors) = (random(&[22, 4], 4), random(&[22, 1, 3], 5));
+        let (bias_there, vectors_there) = (bias.to_device(device).unwrap(), vectors.to_device(device).unwrap());
+        let shape = AttentionShape { causal: false, scale: 0.5 };
+        let with = |bias, relative| AttentionOptions { visible: None, bias: Some(bias), relative: Some(relative) };
+        let inputs = [q, k, v, bias.clone()];
+        hold_on(
+            device,
+            "vectors",
+            &inputs,
+            |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(&x[3], &vectors_there), i),
+            |x| naive_with(&x[0], &x[1], &x[2], shape, with(&x[3], &vectors)),
+        );
+        let [q, k, v, _] = inputs;
+        hold_on(
+            device,
+            "bias",
+            &[q, k, v, vectors.clone()],
+            |x, i| attention_with(&x[0], &x[1], &x[2], shape, with(&bias_there, &x[3]), i),
+            |x| naive_with(&x[0], &x[1], &x[2], shape, with(&bias, &x[3])),
         );
     }
 }
 
-#[test]
-fn the_table_of_relative_positions_gets_its_gradient() {
-    let how =
-        RelativeBuckets { bidirectional: true, relative_attention_num_buckets: 8, relative_attention_max_distance: 20 };
-    let (q, k, v) = (random(&[2, 30, 2, 4], 1), random(&[2, 41, 2, 4], 2), random(&[2, 41, 2, 4], 3));
-    let shape = AttentionShape { causal: false, scale: 0.5 };
-    let quiet = Interrupt::new();
-    let slow = |table: &Tensor| -> Candle<Tensor> {
-        let buckets: Vec<u32> = (0..70).map(|entry| how.bucket(entry - 29)).collect();
-        let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?;
-        naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() })
-    };
-    let fast = |table: &Tensor, i: &Interrupt| {
-        let bias = relative_bias(table, how, (30, 41, 0), &quiet)?;
-        attention_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() }, i)
-    };
-    hold("table", &[random(&[8, 2], 4)], |x, i| fast(&x[0], i), |x| slow(&x[0]));
+on_both_devices! {
+    fn the_table_of_relative_positions_gets_its_gradient(device) {
+        let how =
+            RelativeBuckets { bidirectional: true, relative_attention_num_buckets: 8, relative_attention_max_distance: 20 };
+        let (q, k, v) = (random(&[2, 30, 2, 4], 1), random(&[2, 41, 2, 4], 2), random(&[2, 41, 2, 4], 3));
+        let shape = AttentionShape { causal: false, scale: 0.5 };
+        let quiet = Interrupt::new();
+        let slow = |table: &Tensor| -> Candle<Tensor> {
+            let buckets: Vec<u32> = (0..70).map(|entry| how.bucket(entry - 29)).collect();
+            let bias = table.contiguous()?.index_select(&Tensor::new(buckets, &Device::Cpu)?, 0)?;
+            naive_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() })
+        };
+        let fast = |table: &Tensor, i: &Interrupt| {
+            let bias = relative_bias(table, how, (30, 41, 0), &quiet)?;
+            let [q, k, v] = [&q, &k, &v].map(|x| x.to_device(device).unwrap());
+            attention_with(&q, &k, &v, shape, AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() }, i)
+        };
+        hold_on(device, "table", &[random(&[8, 2], 4)], |x, i| fast(&x[0], i), |x| slow(&x[0]));
+    }
 }
 
-#[test]
-fn who_sees_no_key_gets_nothing() {
-    let (q, k, v) = (random(&[2, 70, 2, 4], 1), random(&[2, 70, 2, 4], 2), random(&[2, 70, 2, 4], 3));
-    let vars = [&q, &k, &v].map(|x| candle_core::Var::from_tensor(x).unwrap());
-    let options = AttentionOptions { visible: Some(&[5..70, 3..3]), ..AttentionOptions::default() };
-    let shape = AttentionShape { causal: true, scale: 0.5 };
-    let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();
-    let out = values(&y);
-    assert!(out[..5 * 8].iter().chain(&out[70 * 8..]).all(|&x| x == 0.0), "left padding, and a row of padding only");
-    assert!(out[5 * 8..70 * 8].iter().all(|&x| x != 0.0));
-    let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-    for var in &vars {
-        let grad = values(grads.get(var).unwrap());
-        assert!(grad.iter().all(|x| x.is_finite()) && grad[..5 * 8].iter().all(|&x| x == 0.0));
-        assert!(grad[5 * 8..70 * 8].iter().any(|&x| x != 0.0) && grad[70 * 8..].iter().all(|&x| x == 0.0));
+on_both_devices! {
+    fn who_sees_no_key_gets_nothing(device) {
+        let (q, k, v) = (random(&[2, 70, 2, 4], 1), random(&[2, 70, 2, 4], 2), random(&[2, 70, 2, 4], 3));
+        let vars = [&q, &k, &v].map(|x| candle_core::Var::from_tensor(&x.to_device(device).unwrap()).unwrap());
+        let options = AttentionOptions { visible: Some(&[5..70, 3..3]), ..AttentionOptions::default() };
+        let shape = AttentionShape { causal: true, scale: 0.5 };
+        let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();
+        let out = values(&to_cpu(&y));
+        assert!(out[..5 * 8].iter().chain(&out[70 * 8..]).all(|&x| x == 0.0), "left padding, and a row of padding only");
+        assert!(out[5 * 8..70 * 8].iter().all(|&x| x != 0.0));
+        let grads = to_cpu(&y).sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        for var in &vars {
+            let grad = values(&to_cpu(grads.get(var).unwrap()));
+            assert!(grad.iter().all(|x| x.is_finite()) && grad[..5 * 8].iter().all(|&x| x == 0.0));
+            assert!(grad[5 * 8..70 * 8].iter().any(|&x| x != 0.0) && grad[70 * 8..].iter().all(|&x| x == 0.0));
+        }
     }
 }
 
@@ -222,19 +259,24 @@ on_both_devices! {
     }
 }
 
-#[test]
-fn what_is_hidden_does_not_show() {
-    let (q, k, v) = (random(&[1, 4, 1, 4], 1), random(&[1, 4, 1, 4], 2), random(&[1, 4, 1, 4], 3));
-    let shape = AttentionShape { causal: true, scale: 0.5 };
-    let quiet = Interrupt::new();
-    let before = attention(&q, &k, &v, shape, &quiet).unwrap();
-    // The last key and value become infinite: only the last query may notice.
-    let spoil = |x: &Tensor| {
-        let last = (x.narrow(1, 3, 1).unwrap().ones_like().unwrap() * f64::INFINITY).unwrap();
-        Tensor::cat(&[x.narrow(1, 0, 3).unwrap(), last], 1).unwrap()
-    };
-    let after = attention(&q, &spoil(&k), &v, shape, &quiet).unwrap();
-    close("first three", &after.narrow(1, 0, 3).unwrap(), &before.narrow(1, 0, 3).unwrap(), 1e-6);
+on_both_devices! {
+    fn what_is_hidden_does_not_show(device) {
+        let random = |shape: &[usize], seed| random(shape, seed).to_device(device).unwrap();
+        let (q, k, v) = (random(&[1, 4, 1, 4], 1), random(&[1, 4, 1, 4], 2), random(&[1, 4, 1, 4], 3));
+        let shape = AttentionShape { causal: true, scale: 0.5 };
+        let quiet = Interrupt::new();
+        let before = to_cpu(&attention(&q, &k, &v, shape, &quiet).unwrap());
+        // The last key and value become infinite: only the last query may notice. On a GPU what is hidden counts 0 times and
+        // has to be finite.
+        let most = if device.is_cpu() { f64::INFINITY } else { 1e30 };
+        let spoil = |x: &Tensor| {
+            let x = to_cpu(x);
+            let last = (x.narrow(1, 3, 1).unwrap().ones_like().unwrap() * most).unwrap();
+            Tensor::cat(&[x.narrow(1, 0, 3).unwrap(), last], 1).unwrap().to_device(device).unwrap()
+        };
+        let after = to_cpu(&attention(&q, &spoil(&k), &v, shape, &quiet).unwrap());
+        close("first three", &after.narrow(1, 0, 3).unwrap(), &before.narrow(1, 0, 3).unwrap(), 1e-6);
+    }
 }
 
 #[test]
