@@ -49,7 +49,7 @@ macro_rules! on_both_devices {
         })+
     };
 }
-pub(super) use on_both_devices;
+pub(in crate::nn) use on_both_devices;
 
 /// The first GPU.
 #[cfg(feature = "cuda")]
@@ -105,7 +105,8 @@ pub(in crate::nn) fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f32) {
     }
 }
 
-/// As [`hold`], on a device: the inputs come on the CPU, `fast` gets them there, `slow` does not.
+/// Holds `fast` to `slow` and to all the rest on a device: the inputs come on the CPU, `fast` gets them there, `slow` does
+/// not.
 pub(super) fn hold_on(
     device: &Device,
     what: &str,
@@ -144,16 +145,6 @@ pub(super) fn hold_on(
 /// What stands at place `i` of a result of [`run`].
 fn part(i: usize) -> String {
     if i == 0 { "output".into() } else { format!("gradient of input {}", i - 1) }
-}
-
-/// Holds `fast` to `slow` and to all the rest.
-pub(super) fn hold(
-    what: &str,
-    inputs: &[Tensor],
-    fast: impl Fn(&[Tensor], &Interrupt) -> Result<Tensor> + Sync,
-    slow: impl Fn(&[Tensor]) -> candle_core::Result<Tensor>,
-) {
-    hold_on(&Device::Cpu, what, inputs, fast, slow);
 }
 
 fn hold_here(

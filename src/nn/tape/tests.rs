@@ -5,6 +5,7 @@ use candle_core::{Device, Var};
 use super::*;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
+use crate::nn::ops::twin::{on_both_devices, to_cpu};
 use crate::nn::ops::{linear, rms_norm, swiglu};
 
 /// A few ops with a tensor that is used twice, a sum, a view and a leaf that nothing uses.
@@ -18,52 +19,53 @@ fn loss(x: &Tensor, w: &Tensor, n: &Tensor) -> Result<Tensor> {
     crate::nn::ops::cross_entropy(&rows, &[1, 2, 3, 0, 7, 6, 5, 4, 1, 1, 2, 2], &quiet)
 }
 
-fn leaves() -> [Var; 3] {
+fn leaves(device: &Device) -> [Var; 3] {
     let values = |n: usize| (0..n).map(|i| ((i * 37 % 23) as f32 - 11.0) / 11.0).collect::<Vec<f32>>();
     let var = |shape: &[usize]| {
-        Var::from_tensor(&Tensor::from_vec(values(shape.iter().product()), shape, &Device::Cpu).unwrap()).unwrap()
+        Var::from_tensor(&Tensor::from_vec(values(shape.iter().product()), shape, device).unwrap()).unwrap()
     };
     [var(&[3, 4, 8]), var(&[8, 8]), var(&[8])]
 }
 
-#[test]
-fn its_gradients_are_those_of_candle() {
-    let [x, w, n] = leaves();
-    let plain = loss(&x, &w, &n).unwrap();
-    let store = plain.backward().unwrap();
-    let idle = Var::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap();
-    let (y, tape) = Tape::record(&[&x, &w, &n, &idle], || loss(&x, &w, &n)).unwrap();
-    assert_eq!(y.to_scalar::<f32>().unwrap(), plain.to_scalar::<f32>().unwrap());
-    assert!(!y.track_op(), "candle kept a graph beside the tape");
-    let one = || Tensor::new(1f32, &Device::Cpu).unwrap();
-    let mut found = HashMap::new();
-    for again in [true, false] {
-        found.clear();
-        let mut take = |id, gradient| {
-            assert!(found.insert(id, gradient).is_none(), "a gradient came twice");
-            Ok(())
-        };
-        if again {
-            tape.backward(&y, one(), &mut take).unwrap();
+on_both_devices! {
+    fn its_gradients_are_those_of_candle(device) {
+        let [x, w, n] = leaves(device);
+        let plain = loss(&x, &w, &n).unwrap();
+        let store = plain.backward().unwrap();
+        let idle = Var::zeros(3, candle_core::DType::F32, device).unwrap();
+        let (y, tape) = Tape::record(&[&x, &w, &n, &idle], || loss(&x, &w, &n)).unwrap();
+        assert_eq!(y.to_scalar::<f32>().unwrap(), plain.to_scalar::<f32>().unwrap());
+        assert!(!y.track_op(), "candle kept a graph beside the tape");
+        let one = || Tensor::new(1f32, device).unwrap();
+        let mut found = HashMap::new();
+        for again in [true, false] {
+            found.clear();
+            let mut take = |id, gradient| {
+                assert!(found.insert(id, gradient).is_none(), "a gradient came twice");
+                Ok(())
+            };
+            if again {
+                tape.backward(&y, one(), &mut take).unwrap();
+            }
         }
-    }
-    tape.rewind(&y, one(), &mut |id, gradient| {
-        found.insert(id, gradient);
-        Ok(())
-    })
-    .unwrap();
-    assert_eq!(found.len(), 3);
-    for var in [&x, &w, &n] {
-        let (a, b) = (&found[&var.id()], store.get(var).unwrap());
-        assert_eq!(a.dims(), b.dims());
-        let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert!(difference < 1e-6, "{difference}");
+        tape.rewind(&y, one(), &mut |id, gradient| {
+            found.insert(id, gradient);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found.len(), 3);
+        for var in [&x, &w, &n] {
+            let (a, b) = (to_cpu(&found[&var.id()]), to_cpu(store.get(var).unwrap()));
+            assert_eq!(a.dims(), b.dims());
+            let difference = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-6, "{difference}");
+        }
     }
 }
 
 #[test]
 fn what_is_not_wanted_is_not_written() {
-    let [x, w, n] = leaves();
+    let [x, w, n] = leaves(&Device::Cpu);
     let (y, tape) = Tape::record(&[], || loss(&x, &w, &n)).unwrap();
     assert!(tape.lines.is_empty() && !y.track_op());
     assert!(loss(&x, &w, &n).unwrap().track_op(), "candle's graph is back");
@@ -71,7 +73,7 @@ fn what_is_not_wanted_is_not_written() {
 
 #[test]
 fn a_tape_that_is_read_inside_of_another_changes_nothing_for_it() {
-    let [x, w, n] = leaves();
+    let [x, w, n] = leaves(&Device::Cpu);
     let outer = Reading::of(&HashSet::from([x.id()]));
     drop(Reading::of(&HashSet::from([w.id(), n.id()])));
     assert!(wants(&x) && !wants(&w) && !wants(&n));
@@ -81,21 +83,22 @@ fn a_tape_that_is_read_inside_of_another_changes_nothing_for_it() {
 
 #[test]
 fn work_that_fails_leaves_no_tape() {
-    let [x, ..] = leaves();
+    let [x, ..] = leaves(&Device::Cpu);
     let failed: Result<((), Tape)> = Tape::record(&[&x], || Err(crate::error::Error::interrupted()));
     assert!(failed.is_err() && !writing());
 }
 
-#[test]
-fn what_is_cheap_is_made_again_and_what_no_one_asks_for_is_gone() {
-    let [x, w, n] = leaves();
-    let (y, tape) = Tape::record(&[&x, &w, &n], || loss(&x, &w, &n)).unwrap();
-    // The norm, two products, the gate, the sum, the view, the loss.
-    assert_eq!(tape.lines.len(), 7);
-    let output = |i: usize| tape.lines[i].output.id;
-    let kept: Vec<bool> = (0..7).map(|i| tape.kept.get(output(i)).is_some()).collect();
-    // The second product and the gate read the first one, the gate reads both, and the loss reads the view of the sum.
-    assert_eq!(kept, [false, true, true, false, false, true, false]);
-    assert_eq!(tape.kept.line(output(0)), Some(0));
-    drop(y);
+on_both_devices! {
+    fn what_is_cheap_is_made_again_and_what_no_one_asks_for_is_gone(device) {
+        let [x, w, n] = leaves(device);
+        let (y, tape) = Tape::record(&[&x, &w, &n], || loss(&x, &w, &n)).unwrap();
+        // The norm, two products, the gate, the sum, the view, the loss.
+        assert_eq!(tape.lines.len(), 7);
+        let output = |i: usize| tape.lines[i].output.id;
+        let kept: Vec<bool> = (0..7).map(|i| tape.kept.get(output(i)).is_some()).collect();
+        // The second product and the gate read the first one, the gate reads both, and the loss reads the view of the sum.
+        assert_eq!(kept, [false, true, true, false, false, true, false]);
+        assert_eq!(tape.kept.line(output(0)), Some(0));
+        drop(y);
+    }
 }

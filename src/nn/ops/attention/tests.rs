@@ -183,7 +183,9 @@ on_both_devices! {
         let (bias, vectors) = (random(&[22, 4], 4), random(&[22, 1, 3], 5));
         let (bias_there, vectors_there) = (bias.to_device(device).unwrap(), vectors.to_device(device).unwrap());
         let shape = AttentionShape { causal: false, scale: 0.5 };
-        let with = |bias, relative| AttentionOptions { visible: None, bias: Some(bias), relative: Some(relative) };
+        fn with<'a>(bias: &'a Tensor, relative: &'a Tensor) -> AttentionOptions<'a> {
+            AttentionOptions { visible: None, bias: Some(bias), relative: Some(relative) }
+        }
         let inputs = [q, k, v, bias.clone()];
         hold_on(
             device,
