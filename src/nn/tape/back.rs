@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use candle_core::{Tensor, TensorId};
 
 use super::kept::{Kept, Name};
+use super::spent::LastReaders;
 use super::{Line, Op};
 use crate::error::Result;
 use crate::nn::ops;
@@ -67,6 +68,8 @@ pub(super) struct Reader<'a> {
     wanted: &'a HashSet<TensorId>,
     kept: Kept,
     take: &'a mut dyn FnMut(TensorId, Tensor) -> Result<()>,
+    /// Where values may be spent, who reads them last.
+    last: Option<LastReaders>,
 }
 
 impl<'a> Reader<'a> {
@@ -77,9 +80,10 @@ impl<'a> Reader<'a> {
         kept: Kept,
         (y, dy): (&Tensor, Tensor),
         take: &'a mut dyn FnMut(TensorId, Tensor) -> Result<()>,
+        last: Option<LastReaders>,
     ) -> Self {
         let gradients = HashMap::from([(y.id(), Gradient { values: dy, own: false })]);
-        Self { gradients, uses, wanted, kept, take }
+        Self { gradients, uses, wanted, kept, take, last }
     }
 
     /// Goes back over a line; `earlier` are those before it.
@@ -124,6 +128,9 @@ impl<'a> Reader<'a> {
                 .map(|i| self.tensor(&line.inputs[i], line.needs.input(i), earlier))
                 .collect::<Result<_>>()?,
         };
+        if let Some(last) = &self.last {
+            last.mark(line, earlier.len(), &x);
+        }
         let y = || match self.kept.get(line.output.id) {
             Some(y) => Ok(y.clone()),
             None => line.output.hollow(),

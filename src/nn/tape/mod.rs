@@ -10,6 +10,7 @@
 
 mod back;
 mod kept;
+mod spent;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,8 @@ pub(in crate::nn) use self::back::wants;
 use self::back::{Reader, Reading};
 pub(in crate::nn) use self::kept::Needs;
 use self::kept::{Kept, Name};
+use self::spent::LastReaders;
+pub(in crate::nn) use self::spent::spend;
 use crate::error::Result;
 use crate::nn::ops;
 
@@ -87,11 +90,11 @@ impl Tape {
     /// A stop, or what `take` fails with.
     pub fn backward(&self, y: &Tensor, dy: Tensor, take: &mut dyn FnMut(TensorId, Tensor) -> Result<()>) -> Result<()> {
         let _reading = Reading::of(&self.wanted);
-        let mut reader = Reader::new(self.uses(), &self.wanted, self.kept.clone(), (y, dy), take);
+        let mut reader = Reader::new(self.uses(), &self.wanted, self.kept.clone(), (y, dy), take, None);
         (0..self.lines.len()).rev().try_for_each(|i| reader.pass(&self.lines[i], &self.lines[..i]))
     }
 
-    /// As [`Tape::backward`], giving memory back on the way.
+    /// As [`Tape::backward`], giving memory back on the way: tensors that only the way back asks for are empty after it.
     ///
     /// # Errors
     /// As [`Tape::backward`].
@@ -99,7 +102,8 @@ impl Tape {
         let _reading = Reading::of(&self.wanted);
         let uses = self.uses();
         let Self { mut lines, wanted, kept } = self;
-        let mut reader = Reader::new(uses, &wanted, kept, (y, dy), take);
+        let last = LastReaders::of(&lines, &kept);
+        let mut reader = Reader::new(uses, &wanted, kept, (y, dy), take, Some(last));
         while let Some(line) = lines.pop() {
             reader.pass(&line, &lines)?;
         }

@@ -102,3 +102,36 @@ on_both_devices! {
         drop(y);
     }
 }
+
+#[test]
+fn a_value_is_spent_by_its_last_reader_and_by_no_one_before() {
+    let [x, w, _] = leaves(&Device::Cpu);
+    let quiet = Interrupt::new();
+    let product = |x: &Tensor| ops::linear(x, &w, Precision::F32, &quiet);
+    let gate = |a: &Tensor, b: &Tensor| ops::swiglu(a, b, &quiet);
+    let held = |x: &Tensor| match &*x.storage_and_layout().0 {
+        candle_core::Storage::Cpu(candle_core::CpuStorage::F32(values)) => values.len(),
+        _ => unreachable!("f32 on the CPU"),
+    };
+    let work = || {
+        let (a, b, c) = (product(&x)?, product(&x)?, product(&x)?);
+        let view = ops::reshape(&c, (3, 2, 16))?;
+        let both = gate(&a, &b)?; // the first to ask for a and b
+        let twice = gate(&a, &a)?; // one value, twice
+        let seen = gate(&view, &view)?; // and of a view
+        let y = apply_add(&apply_add(&both, &twice)?, &ops::reshape(&seen, (3, 4, 8))?)?;
+        Ok((a, b, c, y))
+    };
+    let ((a, b, c, y), tape) = Tape::record(&[&x, &w], work).unwrap();
+    let mut kept = HashMap::new();
+    tape.backward(&y, y.ones_like().unwrap(), &mut |id, gradient| Ok(_ = kept.insert(id, gradient))).unwrap();
+    assert_eq!([&a, &b, &c].map(held), [96; 3], "a tape that is read again spends nothing");
+    let mut spent = HashMap::new();
+    tape.rewind(&y, y.ones_like().unwrap(), &mut |id, gradient| Ok(_ = spent.insert(id, gradient))).unwrap();
+    assert_eq!([&a, &b, &c].map(held), [0, 0, 96], "a and b are spent, a view is not");
+    assert_eq!([&x, &w].map(|leaf| held(leaf)), [96, 64], "leaves are not");
+    for leaf in [&x, &w] {
+        let values = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&kept[&leaf.id()]), values(&spent[&leaf.id()]));
+    }
+}

@@ -61,6 +61,14 @@ pub(in crate::nn) fn floats(x: &Tensor) -> candle_core::Result<Floats<'_>> {
     Ok(Floats { storage, range })
 }
 
+/// The values of such a tensor: its own memory if no one else will ask for them on the way back along a tape, else a copy.
+pub(in crate::nn) fn owned(x: &Tensor) -> candle_core::Result<Vec<f32>> {
+    match tape::spend(x)? {
+        Some(values) => Ok(values),
+        None => Ok(floats(x)?.to_vec()),
+    }
+}
+
 /// A vector of `len` values that `write` writes, all of them; nothing is zeroed first.
 ///
 /// # Safety

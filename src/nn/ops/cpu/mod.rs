@@ -38,7 +38,7 @@ pub(in crate::nn) use gemm::{Mat, MatMut, product, product_into};
 pub(in crate::nn) use isa::Isa;
 #[cfg(test)]
 pub(in crate::nn) use isa::on_isa;
-pub(in crate::nn) use memory::{Disjoint, Floats, fill, floats, floats_of, input};
+pub(in crate::nn) use memory::{Disjoint, Floats, fill, floats, floats_of, input, owned};
 pub(in crate::nn) use operand::{Right, Term};
 pub(in crate::nn) use pairs::{pairs, pairs_backward};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};

@@ -23,28 +23,14 @@ pub(in crate::nn) unsafe fn pairs(x: &[f32], y: &[f32], part: impl Fn(&[f32], &[
     }
 }
 
-/// The gradients of `x` and `y` that `part` makes of both and of `dy`.
-///
-/// # Safety
-/// `part` must write every element of its last two arguments and read none.
-pub(in crate::nn) unsafe fn pairs_backward(
-    (x, y, dy): (&[f32], &[f32], &[f32]),
-    part: impl Fn((&[f32], &[f32], &[f32]), &mut [f32], &mut [f32]) + Sync,
+/// The gradients of `x` and `y`, where these were: `part` gets parts of `dy`, x and y, and writes over the latter two.
+pub(in crate::nn) fn pairs_backward(
+    dy: &[f32],
+    mut x: Vec<f32>,
+    mut y: Vec<f32>,
+    part: impl Fn(&[f32], &mut [f32], &mut [f32]) + Sync,
 ) -> (Vec<f32>, Vec<f32>) {
-    let mut second = Vec::new();
-    // SAFETY: as in `pairs`, for both outputs.
-    let first = unsafe {
-        fill(x.len(), |dx| {
-            let dx = Disjoint::uninit(dx);
-            second = fill(x.len(), |other| {
-                let other = Disjoint::uninit(other);
-                let parts = x.par_chunks(CHUNK).zip(y.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-                parts.enumerate().for_each(|(i, ((x, y), dy))| {
-                    let at = i * CHUNK..i * CHUNK + x.len();
-                    part((x, y, dy), dx.part(at.clone()), other.part(at));
-                });
-            });
-        })
-    };
-    (first, second)
+    let parts = x.par_chunks_mut(CHUNK).zip(y.par_chunks_mut(CHUNK)).zip(dy.par_chunks(CHUNK));
+    parts.for_each(|((x, y), dy)| part(dy, x, y));
+    (x, y)
 }

@@ -14,13 +14,12 @@ pub(super) fn forward(gate: &[f32], up: &[f32], gelu: Gelu) -> Vec<f32> {
 }
 
 /// The gradients of gate and up.
-pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32], gelu: Gelu) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn backward(gate: Vec<f32>, up: Vec<f32>, dy: &[f32], gelu: Gelu) -> (Vec<f32>, Vec<f32>) {
     let part = match gelu {
         Gelu::Erf => backward_erf,
         Gelu::Tanh => backward_tanh,
     };
-    // SAFETY: both write each element of both gradients.
-    unsafe { pairs_backward((gate, up, dy), part) }
+    pairs_backward(dy, gate, up, part)
 }
 
 /// Φ(x), and the slope of `x Φ(x)`.
@@ -73,13 +72,12 @@ macro_rules! gate {
         }
 
         for_each_isa! {
-            fn $backward(given: (&[f32], &[f32], &[f32]), dgate: &mut [f32], dup: &mut [f32]) {
-                let (gate, up, dy) = given;
-                let values = gate.iter().zip(up).zip(dy);
-                for ((((&g, &u), &dy), dgate), dup) in values.zip(dgate).zip(dup) {
+            fn $backward(dy: &[f32], gate: &mut [f32], up: &mut [f32]) {
+                for ((gate, up), &dy) in gate.iter_mut().zip(up).zip(dy) {
+                    let (g, u) = (*gate, *up);
                     let (share, slope) = $share(g);
-                    *dup = dy * g * share;
-                    *dgate = dy * u * slope;
+                    *up = dy * g * share;
+                    *gate = dy * u * slope;
                 }
             }
         }

@@ -14,7 +14,7 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of, input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
@@ -64,7 +64,7 @@ impl CustomOp2 for Geglu {
     fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
-        let (dgate, dup) = cpu::backward(&floats(gate)?, &floats(up)?, &floats(&dy)?, self.gelu);
+        let (dgate, dup) = cpu::backward(owned(gate)?, owned(up)?, &floats(&dy)?, self.gelu);
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((Some(tensor(dgate, gate)?), Some(tensor(dup, up)?)))
     }

@@ -179,17 +179,18 @@ impl CustomOp2 for Linear {
         check(&self.interrupt)?;
         let (shape, dy) = (w.dims2()?, dy.contiguous()?);
         let (dy, rows) = (floats(&dy)?, rows(x.layout()));
-        let dx = match tape::wants(x) {
-            true => {
-                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
-                Some(Tensor::from_vec(dx, x.shape(), x.device())?)
-            }
-            false => None,
-        };
         let dw = match tape::wants(w) {
             true => {
                 let dw = cpu::weight_gradient(&dy, rows, &floats(x)?, shape, self.precision);
                 Some(Tensor::from_vec(dw, shape, w.device())?)
+            }
+            false => None,
+        };
+        tape::spend(x)?;
+        let dx = match tape::wants(x) {
+            true => {
+                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
+                Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             }
             false => None,
         };
@@ -282,16 +283,18 @@ impl CustomOp3 for LoraLinear {
         check(&self.frozen.interrupt)?;
         let dy = dy.contiguous()?;
         let (dy, rows) = (floats(&dy)?, rows(x.layout()));
-        let (xs, av, bv) = (floats(x)?, floats(a)?, floats(b)?);
+        let (av, bv) = (floats(a)?, floats(b)?);
         let low = self.low(&av, &bv);
         let (shape, precision) = (self.frozen.shape, self.frozen.precision);
         let u = self.squeezed.get().ok_or_else(|| candle_core::Error::msg("lora_linear: backward before forward"))?;
         let v = cpu::gradient_of_squeezed(&dy, rows, shape.0, &low);
+        let (da, db) = cpu::low_gradients(&dy, rows, &floats(x)?, shape, &low, (u, &v));
+        // The gradient of x is as large as x, and finds its place where that was.
+        tape::spend(x)?;
         let dx = match tape::wants(x) {
             true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape, Some((&low, &v)), precision))?),
             false => None,
         };
-        let (da, db) = cpu::low_gradients(&dy, rows, &xs, shape, &low, (u, &v));
         Ok((
             dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device())).transpose()?,
             Some(Tensor::from_vec(da, a.shape(), a.device())?),

@@ -9,9 +9,8 @@ pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
 }
 
 /// The gradients of gate and up.
-pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    // SAFETY: `backward_part` writes each element of both.
-    unsafe { pairs_backward((gate, up, dy), backward_part) }
+pub(super) fn backward(gate: Vec<f32>, up: Vec<f32>, dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pairs_backward(dy, gate, up, backward_part)
 }
 
 for_each_isa! {
@@ -24,14 +23,13 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    fn backward_part(given: (&[f32], &[f32], &[f32]), dgate: &mut [f32], dup: &mut [f32]) {
-        let (gate, up, dy) = given;
-        let values = gate.iter().zip(up).zip(dy);
-        for ((((&g, &u), &dy), dgate), dup) in values.zip(dgate).zip(dup) {
+    fn backward_part(dy: &[f32], gate: &mut [f32], up: &mut [f32]) {
+        for ((gate, up), &dy) in gate.iter_mut().zip(up).zip(dy) {
+            let (g, u) = (*gate, *up);
             let sigma = 1.0 / (1.0 + exp(-g));
             let silu = g * sigma;
-            *dup = dy * silu;
-            *dgate = dy * u * (sigma + silu * (1.0 - sigma));
+            *up = dy * silu;
+            *gate = dy * u * (sigma + silu * (1.0 - sigma));
         }
     }
 }

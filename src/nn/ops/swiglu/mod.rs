@@ -9,7 +9,7 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::forward_part;
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of, input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::error::check;
@@ -49,7 +49,7 @@ impl CustomOp2 for Swiglu {
     fn bwd(&self, gate: &Tensor, up: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
-        let (dgate, dup) = cpu::backward(&floats(gate)?, &floats(up)?, &floats(&dy)?);
+        let (dgate, dup) = cpu::backward(owned(gate)?, owned(up)?, &floats(&dy)?);
         Ok((
             Some(Tensor::from_vec(dgate, gate.shape(), gate.device())?),
             Some(Tensor::from_vec(dup, up.shape(), up.device())?),
