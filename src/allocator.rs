@@ -11,7 +11,7 @@ use mimalloc::MiMalloc;
 
 /// Values from this size on have a block of their own, bytes.
 #[cfg(unix)]
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 128 << 10;
 
 /// To be the program's `#[global_allocator]`.
 #[derive(Debug)]
