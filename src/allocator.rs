@@ -125,6 +125,8 @@ mod blocks {
     pub(super) const PAGE: usize = 4096;
     /// Of a huge page of Linux, bytes.
     const HUGE: usize = 2 << 20;
+    /// Smaller blocks are cut from slabs of this size, bytes.
+    const SLAB: usize = 32 << 20;
     /// Blocks that nobody wanted for so long go back when another one is mapped.
     const STALE: Duration = Duration::from_secs(10);
     /// Blocks that can wait at the same time; beyond that the one that has waited longest goes back.
@@ -149,9 +151,11 @@ mod blocks {
     struct Shelf {
         blocks: [Option<Waiting>; WAITING],
         len: usize,
+        /// What is left of the last slab: where, and how much.
+        slab: (usize, usize),
     }
 
-    static SHELF: Mutex<Shelf> = Mutex::new(Shelf { blocks: [None; WAITING], len: 0 });
+    static SHELF: Mutex<Shelf> = Mutex::new(Shelf { blocks: [None; WAITING], len: 0, slab: (0, 0) });
 
     fn shelf() -> MutexGuard<'static, Shelf> {
         SHELF.lock().unwrap_or_else(PoisonError::into_inner)
@@ -172,6 +176,9 @@ mod blocks {
         }
         while shelf.oldest().is_some_and(|block| block.since.elapsed() > STALE) {
             unmap(shelf.remove(0));
+        }
+        if size < HUGE {
+            return Block { start: shelf.cut(size), used: false };
         }
         drop(shelf);
         Block { start: map(size), used: false }
@@ -205,6 +212,20 @@ mod blocks {
             self.blocks[..self.len].first().copied().flatten()
         }
 
+        /// A fresh block that is smaller than a huge page, from a slab that has some; null where there is no memory.
+        fn cut(&mut self, size: usize) -> *mut u8 {
+            if self.slab.1 < size {
+                // What is left was never touched, so it takes no memory.
+                self.slab = match map(SLAB) {
+                    start if start.is_null() => return start,
+                    start => (start.expose_provenance(), SLAB),
+                };
+            }
+            let start = ptr::with_exposed_provenance_mut(self.slab.0);
+            self.slab = (self.slab.0 + size, self.slab.1 - size);
+            start
+        }
+
         fn remove(&mut self, at: usize) -> Waiting {
             self.blocks[at..self.len].rotate_left(1);
             self.len -= 1;
@@ -212,17 +233,13 @@ mod blocks {
         }
     }
 
-    /// Fresh memory, on huge pages if it is large enough to have some; null where there is none.
+    /// Fresh memory on huge pages; null where there is none.
     fn map(size: usize) -> *mut u8 {
-        let aligned = size >= HUGE;
-        let Some(length) = NonZeroUsize::new(if aligned { size + HUGE } else { size }) else { return ptr::null_mut() };
+        let Some(length) = NonZeroUsize::new(size + HUGE) else { return ptr::null_mut() };
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
         // SAFETY: a new mapping, wherever the system likes.
         let Ok(start) = (unsafe { mmap_anonymous(None, length, protection, flags) }) else { return ptr::null_mut() };
         let start = start.as_ptr().cast::<u8>();
-        if !aligned {
-            return start;
-        }
         let before = start.addr().next_multiple_of(HUGE) - start.addr();
         let block = start.wrapping_add(before);
         free(start, before);
