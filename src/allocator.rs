@@ -153,9 +153,15 @@ mod blocks {
         len: usize,
         /// What is left of the last slab: where, and how much.
         slab: (usize, usize),
+        /// Bytes of blocks that hold values, and the most there have been.
+        live: usize,
+        most: usize,
+        /// Bytes of blocks that wait.
+        waiting: usize,
     }
 
-    static SHELF: Mutex<Shelf> = Mutex::new(Shelf { blocks: [None; WAITING], len: 0, slab: (0, 0) });
+    static SHELF: Mutex<Shelf> =
+        Mutex::new(Shelf { blocks: [None; WAITING], len: 0, slab: (0, 0), live: 0, most: 0, waiting: 0 });
 
     fn shelf() -> MutexGuard<'static, Shelf> {
         SHELF.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,10 +177,14 @@ mod blocks {
     pub(super) fn take(size: usize) -> Block {
         let size = class(size);
         let mut shelf = shelf();
+        shelf.live += size;
+        shelf.most = shelf.most.max(shelf.live);
         if let Some(at) = shelf.last(size) {
             return Block { start: ptr::with_exposed_provenance_mut(shelf.remove(at).start), used: true };
         }
-        while shelf.oldest().is_some_and(|block| block.since.elapsed() > STALE) {
+        // Work of other sizes than before would come on top of what waits.
+        let most = shelf.most + shelf.most / 8;
+        while shelf.oldest().is_some_and(|block| shelf.live + shelf.waiting > most || block.since.elapsed() > STALE) {
             unmap(shelf.remove(0));
         }
         if size < HUGE {
@@ -189,10 +199,11 @@ mod blocks {
         if shelf.len == WAITING {
             unmap(shelf.remove(0));
         }
-        let len = shelf.len;
-        shelf.blocks[len] =
-            Some(Waiting { start: start.expose_provenance(), size: class(size), since: Instant::now() });
+        let (len, size) = (shelf.len, class(size));
+        shelf.blocks[len] = Some(Waiting { start: start.expose_provenance(), size, since: Instant::now() });
         shelf.len += 1;
+        shelf.live -= size;
+        shelf.waiting += size;
     }
 
     pub(super) fn release_all() {
@@ -200,6 +211,7 @@ mod blocks {
         while shelf.len > 0 {
             unmap(shelf.remove(0));
         }
+        shelf.most = shelf.live;
     }
 
     impl Shelf {
@@ -229,7 +241,9 @@ mod blocks {
         fn remove(&mut self, at: usize) -> Waiting {
             self.blocks[at..self.len].rotate_left(1);
             self.len -= 1;
-            self.blocks[self.len].take().unwrap_or_else(|| unreachable!("places before len are taken"))
+            let block = self.blocks[self.len].take().unwrap_or_else(|| unreachable!("places before len are taken"));
+            self.waiting -= block.size;
+            block
         }
     }
 
