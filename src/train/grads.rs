@@ -119,8 +119,7 @@ impl Grads {
         if factor >= 1.0 {
             return Ok(self);
         }
-        let entries = self.entries.into_iter().map(|(name, gradient)| Ok((name, (gradient * factor)?)));
-        Ok(Self { entries: entries.collect::<Result<_>>()? })
+        self.scaled(factor)
     }
 
     /// Element by element, for accumulation.
@@ -146,7 +145,12 @@ impl Grads {
     /// # Errors
     /// Only when the device fails.
     pub fn scale(&self, factor: f64) -> Result<Self> {
-        let entries = self.entries.iter().map(|(name, gradient)| Ok((name.clone(), (gradient * factor)?)));
+        self.clone().scaled(factor)
+    }
+
+    /// [`Grads::scale`] of what is given up.
+    fn scaled(self, factor: f64) -> Result<Self> {
+        let entries = self.entries.into_iter().map(|(name, gradient)| Ok((name, (gradient * factor)?)));
         Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 

@@ -26,6 +26,13 @@ pub(super) fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The product of two vectors and the sum of the magnitudes of its terms, which errors are a share of.
+pub(super) fn exact_dot(a: &[f32], b: &[f32]) -> (f64, f64) {
+    a.iter()
+        .zip(b)
+        .fold((0.0, 0.0), |(sum, size), (a, b)| (sum + f64::from(*a) * f64::from(*b), size + f64::from(*a * b).abs()))
+}
+
 /// A test with one body for both devices: `fn name(device)` becomes `name::on_the_cpu`, and with the feature `cuda`
 /// `name::on_a_gpu`, which is left out unless asked for (CONTRIBUTING.md has the command).
 macro_rules! on_both_devices {

@@ -1,5 +1,7 @@
-//! What the CPU paths of all ops stand on: borrowed memory of tensors, matrix products, vector arithmetic.
+//! What the CPU paths of all ops stand on: borrowed memory of tensors, matrix products, vector
+//! arithmetic, threads that stay awake.
 
+mod ahead;
 mod gemm;
 mod isa;
 mod memory;
@@ -34,6 +36,7 @@ mod tiled {
     }
 }
 
+pub(in crate::nn::ops) use ahead::{Ahead, Fetch};
 pub(in crate::nn) use gemm::{Mat, MatMut, product, product_into};
 pub(in crate::nn) use isa::Isa;
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::ahead::Fetch;
-use crate::nn::ops::cpu::{Disjoint, Floats, Team, dot, for_each_isa};
+use crate::nn::ops::cpu::{Disjoint, Fetch, Floats, Team, dot, for_each_isa};
 use crate::nn::ops::linear::{FewRows, Panels, Whole, dots, steps};
 use crate::nn::quant::Nf4;
 

@@ -2,8 +2,7 @@
 
 use half::bf16;
 
-use super::ahead::Ahead;
-use crate::nn::ops::cpu::for_each_isa;
+use crate::nn::ops::cpu::{Ahead, for_each_isa};
 
 /// The number format of what is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

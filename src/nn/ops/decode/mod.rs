@@ -7,16 +7,14 @@
 //!
 //! The result is that of the ops one by one, up to the order of sums, and does not depend on the number of threads.
 
-mod ahead;
 mod factor;
 mod held;
 
-pub(super) use self::ahead::{Ahead, Fetch};
 pub(in crate::nn) use self::factor::{Factor, Matrix, Update};
 use self::factor::{Input, parts};
 pub(in crate::nn) use self::held::{Format, Head, Held};
 use super::attention::recall;
-use super::cpu::{Disjoint, Floats, Team};
+use super::cpu::{Ahead, Disjoint, Floats, Team};
 use super::linear::halved;
 use super::rms_norm::forward_rows;
 use super::rope::Angles;

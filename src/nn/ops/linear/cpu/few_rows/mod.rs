@@ -4,8 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{dot, for_each_isa};
-use crate::nn::ops::decode::{Ahead, Fetch};
+use crate::nn::ops::cpu::{Fetch, dot, for_each_isa};
 use crate::nn::quant::Nf4;
 
 /// Weights below which another thread is not worth waking.
@@ -51,12 +50,11 @@ pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Vec<f32> {
     }
     let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
     let x = FewRows::new(x, rows, wide, bf16);
-    let nothing = || Ahead::NOTHING.share(0, 1, 1);
     if out * wide <= SERIAL {
-        x.outputs(w, 0, &mut y, &mut nothing());
+        x.outputs(w, 0, &mut y, &mut Fetch::nothing());
     } else {
         let step = TASK.div_ceil(wide).next_multiple_of(2);
-        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y, &mut nothing()));
+        y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y, &mut Fetch::nothing()));
     }
     if rows == 1 { y } else { super::turned(&y, out, rows) }
 }
@@ -101,7 +99,7 @@ mod x86;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{random, values};
+    use crate::nn::ops::twin::{exact_dot, random, values};
 
     #[test]
     fn every_path_gives_the_same_product() {
@@ -115,12 +113,7 @@ mod tests {
                 outputs(&x, rows, &w, 0, &mut portable);
                 for (i, fast) in fast.iter().enumerate() {
                     let (r, o) = (i / out, i % out);
-                    let pairs = x[r * wide..(r + 1) * wide].iter().zip(&dense[o * wide..(o + 1) * wide]);
-                    let (mut sum, mut size) = (0.0, 0.0);
-                    for (a, b) in pairs {
-                        sum += f64::from(*a) * f64::from(*b);
-                        size += f64::from(*a * b).abs();
-                    }
+                    let (sum, size) = exact_dot(&x[r * wide..(r + 1) * wide], &dense[o * wide..(o + 1) * wide]);
                     for (y, slack) in [(*fast, 1e-6), (portable[o * rows + r], 1e-6), (half[i], 6e-3)] {
                         assert!((f64::from(y) - sum).abs() <= slack * size, "{out}×{wide}, row {r}: {y} {sum}");
                     }

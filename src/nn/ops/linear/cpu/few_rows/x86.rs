@@ -7,8 +7,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use crate::nn::ops::cpu::{Isa, for_each_isa};
-use crate::nn::ops::decode::Fetch;
+use crate::nn::ops::cpu::{Fetch, Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;

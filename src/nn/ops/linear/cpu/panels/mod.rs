@@ -84,7 +84,7 @@ impl Panels {
             let (codes, scales) = (&self.codes[at * LINES..(at + blocks) * LINES], &self.scales[at..at + blocks]);
             let mut row = 0;
             while row < x.rows {
-                row += kernel::some(x, row, (codes, scales, self.unit), y);
+                row += x86::some(x, row, (codes, scales, self.unit), y);
             }
         }
     }
@@ -146,7 +146,7 @@ for_each_isa! {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod kernel {
+mod x86 {
     use super::{Panel, Whole};
 
     /// No panels are made here.
@@ -156,8 +156,7 @@ mod kernel {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[path = "x86.rs"]
-mod kernel;
+mod x86;
 
 /// The table of values as integers, twice: a register of 32.
 fn table() -> [i16; 32] {
@@ -167,7 +166,7 @@ fn table() -> [i16; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{random, values};
+    use crate::nn::ops::twin::{exact_dot, random, values};
 
     fn products(x: &[f32], rows: usize, w: &Nf4) -> Option<Vec<f32>> {
         let mut y = vec![f32::NAN; w.shape.0 * rows];
@@ -185,12 +184,7 @@ mod tests {
                 let Some(y) = products(&x, rows, &w) else { return };
                 for (i, y) in y.iter().enumerate() {
                     let (o, r) = (i / rows, i % rows);
-                    let pairs = x[r * wide..(r + 1) * wide].iter().zip(&dense[o * wide..(o + 1) * wide]);
-                    let (mut sum, mut size) = (0.0, 0.0);
-                    for (a, b) in pairs {
-                        sum += f64::from(*a) * f64::from(*b);
-                        size += f64::from(*a * b).abs();
-                    }
+                    let (sum, size) = exact_dot(&x[r * wide..(r + 1) * wide], &dense[o * wide..(o + 1) * wide]);
                     // A product of two bf16 errs by up to 2⁻⁸ = 4e-3.
                     assert!((f64::from(*y) - sum).abs() <= 5e-4 * size, "{out}×{wide}, row {r}: {y} {sum}");
                 }

@@ -1,4 +1,4 @@
-//! With AVX512-VNNI: one panel at a time, up to 8 rows.
+//! With AVX512-VNNI: one panel and one or two rows at a time.
 
 use std::arch::x86_64::*;
 
@@ -9,9 +9,7 @@ pub(super) fn some(x: &Whole, row: usize, panel: Panel<'_>, y: &mut [f32]) -> us
     // SAFETY: `Panels::new` asked what the machine can; each call takes as many rows as are left at least.
     unsafe {
         match x.rows - row {
-            8.. => store::<8>(sums::<8, 1>(x, row, panel), x.rows, row, y),
-            4..8 => store::<4>(sums::<4, 1>(x, row, panel), x.rows, row, y),
-            2..4 => store::<2>(sums::<2, 2>(x, row, panel), x.rows, row, y),
+            2.. => store::<2>(sums::<2, 2>(x, row, panel), x.rows, row, y),
             _ => store::<1>(sums::<1, 4>(x, row, panel), x.rows, row, y),
         }
     }

@@ -28,7 +28,7 @@ impl<'a> Ahead<'a> {
         Self { start: std::ptr::null(), lines: 0, stride: 0, runs: 0, memory: PhantomData };
 
     /// The first `used` of every `stride` values.
-    pub(super) fn new<T>(values: &'a [T], used: usize, stride: usize) -> Self {
+    pub(in crate::nn::ops) fn new<T>(values: &'a [T], used: usize, stride: usize) -> Self {
         let size = size_of::<T>();
         let runs = values.len().checked_div(stride).unwrap_or(0);
         let lines = (used.min(stride) * size).div_ceil(LINE);
@@ -65,6 +65,11 @@ pub(in crate::nn::ops) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
+    /// Of nothing.
+    pub(in crate::nn::ops) fn nothing() -> Self {
+        Ahead::NOTHING.share(0, 1, 0)
+    }
+
     /// Asks for the lines of one step.
     #[inline]
     pub(in crate::nn::ops) fn step(&mut self) {
@@ -110,6 +115,6 @@ mod tests {
                 assert_eq!(share.at, ahead.share(part + 1, parts, steps).at, "{parts} parts");
             }
         }
-        Ahead::NOTHING.share(0, 1, 1).step();
+        Fetch::nothing().step();
     }
 }
