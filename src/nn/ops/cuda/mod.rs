@@ -11,6 +11,7 @@ mod in_place;
 mod kernels;
 mod memory;
 mod op;
+mod pairs;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -21,4 +22,5 @@ pub(in crate::nn) use in_place::in_place;
 pub(in crate::nn) use kernels::{Source, blocks, elements, kernel, launch, source};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use op::{Cheap, Made, cheap2, cheap3, op1, op2, op3};
+pub(in crate::nn) use pairs::Pairs;
 pub(in crate::nn) use start::open;
