@@ -55,7 +55,7 @@ pub fn training(
     let (mut losses, mut times) = (Vec::new(), Vec::new());
     for step in 0..how.warmup + how.steps {
         if step == how.warmup {
-            reset_peak_memory();
+            reset_peak_memory(model.device());
         }
         let begun = Instant::now();
         let pass =
@@ -71,5 +71,5 @@ pub fn training(
     }
     let seconds = median(times.split_off(how.warmup));
     let tokens_per_second = (batch.rows * batch.width) as f64 / seconds;
-    Ok(Trained { tokens_per_second, seconds, losses, peak_memory: peak_memory() })
+    Ok(Trained { tokens_per_second, seconds, losses, peak_memory: peak_memory(model.device()) })
 }

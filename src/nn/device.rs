@@ -33,6 +33,26 @@ pub fn free_memory(device: &Device) -> Option<u64> {
     None
 }
 
+/// The most bytes that tensors have had at once on a GPU, since it was opened or since [`reset_peak_memory`]; `None` for the
+/// CPU, and where the driver does not say.
+pub(crate) fn peak_memory(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(gpu) = device {
+        return crate::nn::ops::cuda::peak_memory(gpu);
+    }
+    let _ = device;
+    None
+}
+
+/// Begins to measure [`peak_memory`] anew.
+pub(crate) fn reset_peak_memory(device: &Device) {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(gpu) = device {
+        crate::nn::ops::cuda::reset_peak_memory(gpu);
+    }
+    let _ = device;
+}
+
 #[cfg(not(feature = "cuda"))]
 fn gpu(_number: usize) -> Result<Device> {
     Err(Error::mistake("this etude is built without GPU support").with_hint(

@@ -17,6 +17,7 @@ mod weights;
 pub use cache::{Cache, CacheDtype};
 pub use config::ModelConfig;
 pub use device::{device, free_memory};
+pub(crate) use device::{peak_memory, reset_peak_memory};
 pub use lora::LoraConfig;
 pub use model::{Layer, Model, Parameter, Pass};
 pub use precision::Precision;

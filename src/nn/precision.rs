@@ -1,5 +1,7 @@
 //! The number format of products.
 
+use candle_core::Device;
+
 use crate::nn::ops::cpu::{bf16_pays, peak};
 
 /// In what the factors of matrix products are held. Sums, weights that train, and everything that is not a product stay
@@ -25,9 +27,14 @@ impl Precision {
         }
     }
 
-    /// Floating-point operations a second that all threads of this CPU do in products of this format, measured; `None`
-    /// where there is no instruction of ours to measure.
-    pub fn peak_flops(self) -> Option<f64> {
+    /// Floating-point operations a second that a device does in products of this format, measured: all threads of the CPU
+    /// in the innermost loop, or a GPU in a large product. `None` where there is no instruction of ours to measure.
+    pub fn peak_flops(self, device: &Device) -> Option<f64> {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(gpu) = device {
+            return crate::nn::ops::cuda::peak(gpu, self != Self::F32).ok();
+        }
+        let _ = device;
         peak(self.on_this_cpu() == Self::Bf16)
     }
 }

@@ -8,8 +8,10 @@
 
 use std::path::Path;
 
+use candle_core::Device;
+
 use crate::error::{Error, Result};
-use crate::nn::Model;
+use crate::nn::{self, Model};
 use crate::train::TrainOptions;
 
 /// Of the memory that is free, this share is used: allocators and others need room, too.
@@ -60,16 +62,20 @@ pub(super) fn free_memory() -> Option<u64> {
     Some(limit.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
 }
 
-/// The most memory that this process has had at once, in bytes, since it began or since [`reset_peak_memory`]; `None`
-/// where the system does not say.
-pub fn peak_memory() -> Option<u64> {
+/// The most memory that was in use at once, in bytes, since the program began or since [`reset_peak_memory`]: that of the
+/// process, or on a GPU that of the tensors there; `None` where the system does not say.
+pub fn peak_memory(device: &Device) -> Option<u64> {
+    if !device.is_cpu() {
+        return nn::peak_memory(device);
+    }
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
 /// Begins to measure [`peak_memory`] anew, where the system can.
-pub fn reset_peak_memory() {
+pub fn reset_peak_memory(device: &Device) {
+    nn::reset_peak_memory(device);
     // Linux, proc(5): 5 sets the peak to what is used now.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
@@ -82,8 +88,6 @@ fn available(meminfo: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
     use crate::nn::ModelConfig;
 

@@ -4,10 +4,11 @@ and rows; the first ten losses must agree to 1e-3 (f32), and the ratios are prin
 
   python3 -m venv venv && venv/bin/pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 bitsandbytes==0.50.2
   cargo build --release
-  LD_PRELOAD=libtcmalloc_minimal.so.4 venv/bin/python tests/peers/compute.py [--config tiny] [--compile]
+  LD_PRELOAD=libtcmalloc_minimal.so.4 venv/bin/python tests/peers/compute.py [--config tiny] [--compile] [--device cuda]
 
 The preload (Debian: libtcmalloc-minimal4) makes PyTorch faster, so a fair run has it. Nothing else may run meanwhile: with
-another busy process PyTorch's threads wait for each other. Losses are compared after ten steps of AdamW at 1e-3.
+another busy process PyTorch's threads wait for each other. Losses are compared after ten steps of AdamW at 1e-3. On a GPU
+the memory is that of tensors.
 """
 import argparse
 import json
@@ -51,7 +52,7 @@ def make(folder, shape):
     get_peft_model(model, lora).save_pretrained(folder / "adapter")
 
 
-def peer(folder, shape, method, precision, steps, warmup, compiled):
+def peer(folder, shape, method, precision, steps, warmup, compiled, device):
     """The same steps with PyTorch, in this process."""
     import torch
     from peft import PeftModel, prepare_model_for_kbit_training
@@ -59,10 +60,11 @@ def peer(folder, shape, method, precision, steps, warmup, compiled):
 
     extra, half = {}, precision == "bf16"
     if method == "qlora":
-        extra = dict(device_map="cpu", quantization_config=BitsAndBytesConfig(
+        extra = dict(device_map=device, quantization_config=BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16 if half else torch.float32))
     model = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32, **extra)
+    model = model.to(device)
     model.config.use_cache = False
     if method == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
@@ -73,11 +75,11 @@ def peer(folder, shape, method, precision, steps, warmup, compiled):
         model = torch.compile(model)
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-3, weight_decay=0.01, fused=True)
-    ids = torch.tensor(motif(shape))
+    ids = torch.tensor(motif(shape), device=device)
     losses, times = [], []
     for _ in range(warmup + steps):
         begun = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = model(input_ids=ids, labels=ids, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -86,7 +88,7 @@ def peer(folder, shape, method, precision, steps, warmup, compiled):
         losses.append(loss.item())
         times.append(time.perf_counter() - begun)
     status = pathlib.Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024 if device == "cpu" else torch.cuda.max_memory_allocated()
     return dict(tokens_per_second=ids.numel() / statistics.median(times[warmup:]), losses=losses, peak_memory=peak)
 
 
@@ -99,10 +101,10 @@ def child(args):
     return json.loads(lines[-1])
 
 
-def ours(folder, name, method, precision, steps, warmup):
+def ours(folder, name, method, precision, steps, warmup, device):
     return child([ETUDE, "bench", "--config", name, "--method", method, "--mixed_precision", precision, "--decode", "none",
                   "--steps", str(steps), "--warmup", str(warmup), "--checkpoint", folder / "model",
-                  "--adapter", folder / "adapter", "--json"])
+                  "--adapter", folder / "adapter", "--device", device, "--json"])
 
 
 def main():
@@ -114,12 +116,14 @@ def main():
     parser.add_argument("--warmup", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="each side is measured so often, in turn")
     parser.add_argument("--compile", action="store_true", help="torch.compile the peer's model; needs a C++ compiler")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--peer", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     shape = SHAPES[args.config]
     if args.peer:
         folder, method, precision = args.peer
-        print(json.dumps(peer(pathlib.Path(folder), shape, method, precision, args.steps, args.warmup, args.compile)))
+        print(json.dumps(peer(pathlib.Path(folder), shape, method, precision, args.steps, args.warmup, args.compile,
+                              args.device)))
         return
     agreed = True
     with tempfile.TemporaryDirectory() as folder:
@@ -131,9 +135,9 @@ def main():
             for precision in args.precisions.split(","):
                 a, b = [], []
                 for _ in range(args.rounds):
-                    a.append(ours(folder, args.config, method, precision, args.steps, args.warmup))
+                    a.append(ours(folder, args.config, method, precision, args.steps, args.warmup, args.device))
                     b.append(child([sys.executable, __file__, "--config", args.config, "--steps", str(args.steps),
-                                    "--warmup", str(args.warmup), *["--compile"] * args.compile,
+                                    "--warmup", str(args.warmup), "--device", args.device, *["--compile"] * args.compile,
                                     "--peer", folder, method, precision]))
                 speed = [statistics.median(r["tokens_per_second"] for r in side) for side in (a, b)]
                 peak = [max(r["peak_memory"] for r in side) >> 20 for side in (a, b)]

@@ -16,12 +16,16 @@ use crate::{track, train};
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
     kit.function(
         "peak_memory() -> int",
-        "The most bytes of memory the program has had since it began or since reset_peak_memory(); () where the system does not say.",
-        || train::peak_memory().map_or(Dynamic::UNIT, |bytes| Dynamic::from(bytes as i64)),
+        "The most bytes of memory the program has had since it began or since reset_peak_memory(), on a GPU those of the tensors there; () where the system does not say.",
+        move || train::peak_memory(&studio.device()).map_or(Dynamic::UNIT, |bytes| Dynamic::from(bytes as i64)),
     );
-    kit.function("reset_peak_memory()", "Begins to measure peak_memory() anew.", train::reset_peak_memory);
+    let studio = kit.studio();
+    kit.function("reset_peak_memory()", "Begins to measure peak_memory() anew.", move || {
+        train::reset_peak_memory(&studio.device());
+    });
     kit.function(
         "machine() -> string",
         "What machine this is: processors, their name, memory; to stand beside figures.",

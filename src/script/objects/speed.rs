@@ -12,7 +12,7 @@ use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
 use crate::script::objects::Model;
 use crate::script::studio::Studio;
-use crate::train::{AdamWOptions, MixedPrecision};
+use crate::train::{self, AdamWOptions, MixedPrecision};
 
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -70,13 +70,14 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(Map::from([("quantize".into(), done.quantize.into()), ("dequantize".into(), done.dequantize.into())]))
         },
     );
+    let studio = kit.studio();
     kit.function(
         "peak_flops(mixed_precision: string) -> float",
-        "Floating-point operations a second that the CPU does in products, measured in the innermost loop alone; () without AVX-512.",
-        |precision: &str| -> Fallible<Dynamic> {
+        "Floating-point operations a second that the device does in products, measured: on the CPU in the innermost loop alone, () without AVX-512; on a GPU in a large product.",
+        move |precision: &str| -> Fallible<Dynamic> {
             let map = Map::from([("mixed_precision".into(), precision.into())]);
             let chosen: DecodingOptions = options("peak_flops", &map)?;
-            Ok(chosen.mixed_precision.precision().peak_flops().map_or(Dynamic::UNIT, Dynamic::from))
+            Ok(chosen.mixed_precision.precision().peak_flops(&studio.device()).map_or(Dynamic::UNIT, Dynamic::from))
         },
     );
 }
@@ -108,12 +109,13 @@ fn decoding(studio: &Studio, model: &Model, map: &Map) -> Result<Map> {
         precision: chosen.mixed_precision.precision(),
         cache: chosen.kv_cache_dtype,
     };
-    crate::train::reset_peak_memory();
+    let device = model.model.device();
+    train::reset_peak_memory(device);
     let speed = bench::decoding(&model.model, &how, studio.progress())?;
     let middle = chosen.prompt + chosen.tokens / 2;
     Ok(Map::from([
         ("tokens_per_second".into(), speed.into()),
-        ("peak_memory".into(), crate::train::peak_memory().map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
+        ("peak_memory".into(), train::peak_memory(device).map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
         ("flops".into(), (speed * flops::decoding(&model.model, middle)).into()),
     ]))
 }

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::{Change, Linear, Part, Run, Weight};
 use crate::error::Result;
 use crate::nn::cache::LayerCache;
-use crate::nn::ops::{self, AttentionShape};
+use crate::nn::ops::{self, AttentionOptions, AttentionShape};
 
 /// RMSNorm.
 #[derive(Debug, Clone)]
@@ -49,7 +49,8 @@ impl Attention {
             Some(cache) => cache.append(&k, &v)?,
             None => (k, v),
         };
-        let y = ops::attention(&q, &k, &v, shape, run.interrupt())?; // (batch, time, heads, dim)
+        let options = AttentionOptions { precision: run.precision(), ..AttentionOptions::default() };
+        let y = ops::attention_with(&q, &k, &v, shape, options, run.interrupt())?; // (batch, time, heads, dim)
         self.o.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, run)
     }
 

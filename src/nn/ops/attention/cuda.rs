@@ -8,13 +8,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr, LaunchConfig};
 use candle_core::{Result as Candle, Tensor};
 
 use super::cpu::Sizes;
-use super::{AttentionOptions, distance};
+use super::{AttentionOptions, bf16, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::ops::cpu::input;
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor, upload};
 use crate::nn::tape::{self, Needs};
@@ -24,7 +25,7 @@ static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
 /// Warps of a block.
 pub(super) const WARPS: usize = 8;
 
-/// Kernels with or without vectors by distance, and how many rows a warp has in them.
+/// Kernels of one kind, and how many rows and threads a block has in them.
 struct Way {
     source: &'static Source,
     forward: &'static str,
@@ -32,12 +33,22 @@ struct Way {
     key_gradient: &'static str,
     forward_rows: usize,
     backward_rows: usize,
+    threads: u32,
+}
+
+impl Way {
+    /// So many blocks.
+    fn blocks(&self, count: usize) -> LaunchConfig {
+        LaunchConfig { block_dim: (self.threads, 1, 1), ..blocks(count, 1) }
+    }
 }
 
 /// The kernels for heads of up to some width; see the ends of the two `kernel.cu`.
 pub(super) struct Kernels {
     widest: usize,
     plain: Way,
+    /// Products of bfloat16.
+    half: Way,
     one_query: &'static str,
     distant: Way,
     pub(super) bias_gradient: &'static str,
@@ -54,8 +65,18 @@ macro_rules! kernels {
                 forward: concat!("attention_forward_", $widest),
                 query_gradient: concat!("attention_query_gradient_", $widest),
                 key_gradient: concat!("attention_key_gradient_", $widest),
-                forward_rows: $forward_rows,
-                backward_rows: $rows,
+                forward_rows: WARPS * $forward_rows,
+                backward_rows: WARPS * $rows,
+                threads: 32 * WARPS as u32,
+            },
+            half: Way {
+                source: &bf16::SOURCE,
+                forward: concat!("bf16_forward_", $widest),
+                query_gradient: concat!("bf16_query_gradient_", $widest),
+                key_gradient: concat!("bf16_key_gradient_", $widest),
+                forward_rows: bf16::ROWS,
+                backward_rows: bf16::ROWS,
+                threads: bf16::THREADS,
             },
             one_query: concat!("attention_one_query_", $widest),
             distant: Way {
@@ -63,8 +84,9 @@ macro_rules! kernels {
                 forward: concat!("distant_forward_", $widest),
                 query_gradient: concat!("distant_query_gradient_", $widest),
                 key_gradient: concat!("distant_key_gradient_", $widest),
-                forward_rows: $rows,
-                backward_rows: $rows,
+                forward_rows: WARPS * $rows,
+                backward_rows: WARPS * $rows,
+                threads: 32 * WARPS as u32,
             },
             bias_gradient: concat!("bias_gradient_", $widest),
             vector_gradient: concat!("vector_gradient_", $widest),
@@ -81,6 +103,8 @@ pub(super) struct Extra {
     visible: Option<CudaSlice<i32>>,
     pub(super) bias: Option<Tensor>,
     pub(super) vectors: Option<Tensor>,
+    /// Products of bfloat16 are wanted.
+    half: bool,
 }
 
 impl Extra {
@@ -92,6 +116,7 @@ impl Extra {
             visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
             bias: options.bias.map(contiguous).transpose()?,
             vectors: options.relative.map(contiguous).transpose()?,
+            half: options.precision != Precision::F32,
         })
     }
 
@@ -106,7 +131,11 @@ impl Extra {
     }
 
     fn way<'a>(&self, kernels: &'a Kernels) -> &'a Way {
-        if self.vectors.is_some() { &kernels.distant } else { &kernels.plain }
+        match (self.vectors.is_some(), self.half) {
+            (true, _) => &kernels.distant,
+            (false, true) => &kernels.half,
+            (false, false) => &kernels.plain,
+        }
     }
 }
 
@@ -216,7 +245,7 @@ fn forward(
         let config = blocks(heads, 1);
         launch!(device, SOURCE, kernels.one_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     } else {
-        let config = blocks(heads * s.time.div_ceil(WARPS * way.forward_rows), 1);
+        let config = way.blocks(heads * s.time.div_ceil(way.forward_rows));
         launch!(device, *way.source, way.forward, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     }
     Ok((out, sums))
@@ -241,17 +270,17 @@ fn backward(
     let (q, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
     let (out, dy) = (out.view::<f32>()?, dy.view::<f32>()?);
     let (axes, way) = (Axes::new(device, s, [k, v], &q, extra), extra.way(kernels));
-    let each = WARPS * way.backward_rows;
+    let each = way.backward_rows;
     if count > 0 {
         let (config, n) = (blocks(rows.div_ceil(WARPS), 1), rows as u64);
         launch!(device, SOURCE, "attention_delta", config, &out, &dy, &mut delta, &n, &axes);
-        let config = blocks(s.batch * s.heads * s.time.div_ceil(each), 1);
+        let config = way.blocks(s.batch * s.heads * s.time.div_ceil(each));
         let (name, mut dq) = (way.query_gradient, dall.slice_mut(..count));
         launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dq, &axes);
     }
     let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
     if key_blocks > 0 && s.dim > 0 {
-        let (name, config) = (way.key_gradient, blocks(key_blocks, 1));
+        let (name, config) = (way.key_gradient, way.blocks(key_blocks));
         launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
     }
     let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };

@@ -10,6 +10,8 @@
 //! A bias by distance is added to S; its gradient is the sum of dS / s along the diagonals. Vectors by distance, `S = s · Q
 //! (K + E)ᵀ`, get `Σ dS q` along them.
 
+#[cfg(feature = "cuda")]
+mod bf16;
 mod biased;
 mod buckets;
 mod cpu;
@@ -31,6 +33,7 @@ use self::cpu::{Gradients, Known, Sizes, Values};
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::Precision;
 use crate::nn::error::check;
 use crate::nn::tape::{self, Needs};
 
@@ -43,7 +46,7 @@ pub struct AttentionShape {
     pub scale: f32,
 }
 
-/// What else decides how much a key counts; the default is nothing.
+/// What else decides how much a key counts, and how it is computed; the default is nothing, in f32.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttentionOptions<'a> {
     /// The keys of each row of the batch that are no padding. A query that sees none of them gets 0.
@@ -55,6 +58,8 @@ pub struct AttentionOptions<'a> {
     /// distance as the bias is: (time + keys − 1, heads or 1, dim). The relative attention of the Music Transformer (Huang
     /// et al. 2018, arXiv:1809.04281).
     pub relative: Option<&'a Tensor>,
+    /// The number format of products on a GPU, without vectors by distance; on the CPU it is f32. The softmax is f32.
+    pub precision: Precision,
 }
 
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim) -> (batch, time, heads, dim); `kv_heads` divides

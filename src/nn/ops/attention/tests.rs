@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use candle_core::{D, Device, Result as Candle, Tensor};
+use candle_core::{D, Device, Result as Candle, Tensor, Var};
 
 use super::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 use crate::interrupt::Interrupt;
@@ -119,7 +119,7 @@ on_both_devices! {
             for visible in [None, Some(&visible[..])] {
                 let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?}");
                 fn with<'a>(visible: Option<&'a [Range<usize>]>, bias: Option<&'a Tensor>) -> AttentionOptions<'a> {
-                    AttentionOptions { visible, bias, relative: None }
+                    AttentionOptions { visible, bias, ..AttentionOptions::default() }
                 }
                 hold_on(
                     device,
@@ -165,11 +165,13 @@ on_both_devices! {
                 &format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {own} {causal} {padded} {biased}"),
                 &[q, k, v, vectors].into_iter().chain(bias).collect::<Vec<_>>(),
                 |x, i| {
-                    let options = AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]) };
+                    let options =
+                        AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]), ..Default::default() };
                     attention_with(&x[0], &x[1], &x[2], shape, options, i)
                 },
                 |x| {
-                    let options = AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]) };
+                    let options =
+                        AttentionOptions { visible, bias: x.get(4), relative: Some(&x[3]), ..Default::default() };
                     naive_with(&x[0], &x[1], &x[2], shape, options)
                 },
             );
@@ -184,7 +186,7 @@ on_both_devices! {
         let (bias_there, vectors_there) = (bias.to_device(device).unwrap(), vectors.to_device(device).unwrap());
         let shape = AttentionShape { causal: false, scale: 0.5 };
         fn with<'a>(bias: &'a Tensor, relative: &'a Tensor) -> AttentionOptions<'a> {
-            AttentionOptions { visible: None, bias: Some(bias), relative: Some(relative) }
+            AttentionOptions { bias: Some(bias), relative: Some(relative), ..AttentionOptions::default() }
         }
         let inputs = [q, k, v, bias.clone()];
         hold_on(
@@ -300,4 +302,56 @@ fn shapes_that_do_not_fit_are_refused() {
     let bias = random(&[6, 1], 1);
     let error = refuse(AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() });
     assert_eq!(error, "biases of [6, 1] do not fit 1 heads with 3 queries and 3 keys");
+}
+
+/// Inputs that bfloat16 holds exactly: what is left is the rounding of weights and their gradients.
+#[cfg(feature = "cuda")]
+#[test]
+#[ignore = "needs a GPU"]
+fn products_of_bfloat16_are_near_those_of_f32_on_a_gpu() {
+    use crate::nn::Precision;
+
+    let device = crate::nn::ops::twin::gpu();
+    let rounded = |shape: &[usize], seed| {
+        random(shape, seed).to_dtype(candle_core::DType::BF16).unwrap().to_dtype(candle_core::DType::F32).unwrap()
+    };
+    // batch, time, keys, heads, kv_heads, dim, causal
+    let cases = [
+        (1, 2, 2, 1, 1, 1, true),
+        (2, 65, 65, 2, 1, 64, true),
+        (1, 7, 20, 4, 1, 6, true),
+        (1, 150, 150, 2, 2, 32, true),
+        (2, 33, 17, 2, 2, 8, false),
+        (1, 140, 200, 6, 3, 64, false),
+        (1, 70, 200, 2, 2, 33, true),
+        (1, 130, 130, 1, 1, 128, true),
+        (1, 20, 70, 2, 1, 100, false),
+    ];
+    for (batch, time, keys, heads, kv_heads, dim, causal) in cases {
+        let inputs = [
+            rounded(&[batch, time, heads, dim], 1),
+            rounded(&[batch, keys, kv_heads, dim], 2),
+            rounded(&[batch, keys, kv_heads, dim], 3),
+            rounded(&[time + keys - 1, heads], 4),
+        ];
+        let shape = AttentionShape { causal, scale: 1.0 / (dim as f32).sqrt() };
+        let visible: Vec<_> = (0..batch).map(|b| 0..keys - b * keys / 3).collect();
+        for (visible, biased) in [(None, false), (Some(&visible[..]), false), (Some(&visible[..]), true)] {
+            let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?} {biased}");
+            let run = |precision| {
+                let vars = inputs.each_ref().map(|x| Var::from_tensor(&x.to_device(&device).unwrap()).unwrap());
+                let bias = biased.then(|| vars[3].as_tensor());
+                let options = AttentionOptions { visible, bias, precision, ..AttentionOptions::default() };
+                let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();
+                let y = to_cpu(&y); // the gradient finds its way back to the GPU
+                let mut grads = (&y * rounded(y.dims(), 9)).unwrap().sum_all().unwrap().backward().unwrap();
+                let taken = vars[..3].iter().map(|var| to_cpu(&grads.remove(var).unwrap()));
+                [y.clone()].into_iter().chain(taken).collect::<Vec<_>>()
+            };
+            let (exact, half) = (run(Precision::F32), run(Precision::Bf16));
+            for ((name, exact), half) in ["y", "dq", "dk", "dv"].into_iter().zip(exact).zip(half) {
+                close(&format!("{name} {what}"), &half, &exact, 2e-2);
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod kernels;
 mod memory;
 mod op;
 mod pairs;
+mod peak;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -23,4 +24,5 @@ pub(in crate::nn) use kernels::{Source, blocks, elements, kernel, launch, source
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use op::{Cheap, Made, cheap2, cheap3, op1, op2, op3};
 pub(in crate::nn) use pairs::Pairs;
-pub(in crate::nn) use start::open;
+pub(in crate::nn) use peak::peak;
+pub(in crate::nn) use start::{open, peak_memory, reset_peak_memory};

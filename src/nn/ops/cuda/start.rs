@@ -77,23 +77,46 @@ fn is_there(name: &str, versions: &[&str]) -> bool {
 /// Lets the driver keep freed memory for the next tensor instead of giving it back whenever the host waits: the tensors
 /// of a step are those of the step before.
 fn keep_memory(device: &CudaDevice) {
+    let mut all = u64::MAX;
+    attribute(device, |pool| {
+        let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the attribute is one u64, which the driver reads. A refusal leaves things as they are.
+        unsafe { sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast()) }
+    });
+}
+
+/// The most bytes that tensors have had at once on the device, since it was opened or since [`reset_peak_memory`].
+pub(in crate::nn) fn peak_memory(device: &CudaDevice) -> Option<u64> {
+    let mut most = 0u64;
+    let asked = attribute(device, |pool| {
+        let used = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+        // SAFETY: the attribute is one u64, which the driver writes.
+        unsafe { sys::cuMemPoolGetAttribute(pool, used, (&raw mut most).cast()) }
+    });
+    asked.then_some(most)
+}
+
+/// Begins to measure [`peak_memory`] anew.
+pub(in crate::nn) fn reset_peak_memory(device: &CudaDevice) {
+    let mut none = 0u64;
+    attribute(device, |pool| {
+        let used = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH;
+        // SAFETY: the attribute is one u64, which the driver reads; 0 is the value it may be set to.
+        unsafe { sys::cuMemPoolSetAttribute(pool, used, (&raw mut none).cast()) }
+    });
+}
+
+/// Asks the driver something about the memory that tensors come from; whether it answered.
+fn attribute(device: &CudaDevice, ask: impl FnOnce(sys::CUmemoryPool) -> sys::CUresult) -> bool {
     let stream = device.cuda_stream();
     let context = stream.context();
-    if !context.has_async_alloc() {
-        return;
+    if !context.has_async_alloc() || context.bind_to_thread().is_err() {
+        return false;
     }
     let mut pool = std::ptr::null_mut();
-    let mut all = u64::MAX;
-    // SAFETY: the context is current once bound; the driver writes the pool and reads one u64, which is what the
-    // attribute is. A refusal leaves things as they are.
-    unsafe {
-        let found = context.bind_to_thread().is_ok()
-            && sys::cuDeviceGetDefaultMemPool(&mut pool, context.cu_device()).result().is_ok();
-        if found {
-            let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-            let _ = sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut all).cast());
-        }
-    }
+    // SAFETY: the driver writes the pool of a device that is there.
+    let found = unsafe { sys::cuDeviceGetDefaultMemPool(&mut pool, context.cu_device()) };
+    found.result().is_ok() && ask(pool).result().is_ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Shape, Tensor};
 
-use self::factor::Factor;
+use self::factor::{Factor, Shared};
 use self::low::Low;
 use super::dropout::Dropout;
 use super::{Frozen, widened};
@@ -52,15 +52,16 @@ pub(super) fn linear(x: &Tensor, w: &Tensor, how: &How) -> Result<Tensor> {
     let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
     let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
     let weight = Frozen::Dense(w.clone());
-    let values = forward(&x, &weight, shape, precision)?;
+    let values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
     let made = how.made("linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
     op2([&x, &w], made, move |[x, w], _, dy| {
+        let dy = Shared::new(dy, precision);
         let dx = match tape::wants(x) {
-            true => Some(input_gradient(dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
+            true => Some(input_gradient(&dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
             false => None,
         };
         let dw = match tape::wants(w) {
-            true => Some(weight_gradient(dy, x, shape, precision)?),
+            true => Some(weight_gradient(&dy, x, shape, precision)?),
             false => None,
         };
         Ok([dx, dw])
@@ -72,9 +73,11 @@ pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, how: &How) -> Result<Ten
     let x = tape::apply_contiguous(x)?;
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
-    let values = forward(&x, &weight, shape, precision)?;
+    let values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
     let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Needs::NOTHING);
-    op1(&x, made, move |[x], _, dy| Ok([Some(input_gradient(dy, &weight, x, shape, precision)?)]))
+    op1(&x, made, move |[x], _, dy| {
+        Ok([Some(input_gradient(&Shared::new(dy, precision), &weight, x, shape, precision)?)])
+    })
 }
 
 /// An adapter of a frozen weight, checked.
@@ -92,16 +95,18 @@ pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &Ho
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
     let (scale, dropout) = (adapter.scale, adapter.dropout);
-    let mut values = forward(&x, &weight, shape, precision)?;
-    Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&x, &mut values)?;
+    let shared = Shared::new(&x, precision);
+    let mut values = forward(&shared, &weight, shape, precision)?;
+    let u = Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
     let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
+        let dy = Shared::new(dy, precision);
         let dx = match tape::wants(x) {
-            true => Some(input_gradient_values(dy, &weight, x, shape, precision)?),
+            true => Some(input_gradient_values(&dy, &weight, x, shape, precision)?),
             false => None,
         };
         let low = Low { a, b, scale, dropout, shape, precision };
-        let (dx, da, db) = low.gradients(x, dy, dx)?;
+        let (dx, da, db) = low.gradients(&Shared::new(x, precision), &dy, &u, dx)?;
         let dx = dx.map(|dx| Ok::<_, candle_core::Error>(tensor(dx, x.shape(), gpu(x)?))).transpose()?;
         Ok([dx, Some(da), Some(db)])
     })
@@ -162,14 +167,19 @@ fn panels(
 }
 
 /// `x Wᵀ`: x (…, in) -> (…, out)
-fn forward(x: &Tensor, weight: &Frozen, shape: (usize, usize), precision: Precision) -> Candle<CudaSlice<f32>> {
-    let (device, rows, (out, wide)) = (gpu(x)?, rows(x), shape);
+fn forward(
+    x: &Shared<'_>,
+    weight: &Frozen,
+    shape: (usize, usize),
+    precision: Precision,
+) -> Candle<CudaSlice<f32>> {
+    let (device, rows, (out, wide)) = (gpu(x.x)?, rows(x.x), shape);
     if let (Frozen::Nf4(packed), 1..=FEW) = (weight, rows) {
-        let x = held(x)?;
+        let x = held(x.x)?;
         return packed.on(device)?.few_rows(device, &x.view()?, rows, shape);
     }
     let mut y = alloc::<f32>(device, rows * out)?;
-    Factor::of(x, precision)?.with(wide, |x| {
+    x.get()?.with(wide, |x| {
         panels(device, weight, shape, precision, |w, first, n| {
             let p = Product { at: first, row: out, ..Product::new(rows, n, wide) };
             product(device, p, x, w.t(), &mut y)
@@ -180,7 +190,7 @@ fn forward(x: &Tensor, weight: &Frozen, shape: (usize, usize), precision: Precis
 
 /// `dy W`: dy (…, out) -> the shape of x.
 fn input_gradient(
-    dy: &Tensor,
+    dy: &Shared<'_>,
     weight: &Frozen,
     x: &Tensor,
     shape: (usize, usize),
@@ -190,7 +200,7 @@ fn input_gradient(
 }
 
 fn input_gradient_values(
-    dy: &Tensor,
+    dy: &Shared<'_>,
     weight: &Frozen,
     x: &Tensor,
     shape: (usize, usize),
@@ -201,7 +211,7 @@ fn input_gradient_values(
         return device.alloc_zeros::<f32>((rows * wide).max(1));
     }
     let mut dx = alloc::<f32>(device, rows * wide)?;
-    let dy = Factor::of(dy, precision)?;
+    let dy = dy.get()?;
     panels(device, weight, shape, precision, |w, first, n| {
         // The columns of dy that belong to the panel.
         dy.with_from(first, out, |dy| {
@@ -213,10 +223,15 @@ fn input_gradient_values(
 }
 
 /// `dyᵀ x`: dy (…, out), x (…, in) -> (out, in)
-fn weight_gradient(dy: &Tensor, x: &Tensor, (out, wide): (usize, usize), precision: Precision) -> Candle<Tensor> {
+fn weight_gradient(
+    dy: &Shared<'_>,
+    x: &Tensor,
+    (out, wide): (usize, usize),
+    precision: Precision,
+) -> Candle<Tensor> {
     let (device, rows) = (gpu(x)?, rows(x));
     let mut dw = alloc::<f32>(device, out * wide)?;
-    let (dy, x) = (Factor::of(dy, precision)?, Factor::of(x, precision)?);
+    let (dy, x) = (dy.get()?, Factor::of(x, precision)?);
     dy.with(out, |dy| x.with(wide, |x| product(device, Product::new(out, wide, rows), dy.t(), x, &mut dw)))?;
     Ok(tensor(dw, (out, wide), device))
 }

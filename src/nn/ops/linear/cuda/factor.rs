@@ -1,5 +1,7 @@
 //! A tensor as a factor of products: as it is, or rounded to bfloat16.
 
+use std::cell::OnceCell;
+
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{Result as Candle, Tensor};
@@ -16,6 +18,29 @@ pub(super) enum Factor<'a> {
     Tensor(&'a Tensor),
     F32(CudaSlice<f32>),
     Bf16(CudaSlice<bf16>),
+}
+
+/// A tensor that several products of an op read: rounded when the first one asks, and once.
+pub(super) struct Shared<'a> {
+    pub(super) x: &'a Tensor,
+    precision: Precision,
+    factor: OnceCell<Factor<'a>>,
+}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(x: &'a Tensor, precision: Precision) -> Self {
+        Self { x, precision, factor: OnceCell::new() }
+    }
+
+    pub(super) fn get(&self) -> Candle<&Factor<'a>> {
+        match self.factor.get() {
+            Some(factor) => Ok(factor),
+            None => {
+                let factor = Factor::of(self.x, self.precision)?;
+                Ok(self.factor.get_or_init(|| factor))
+            }
+        }
+    }
 }
 
 impl<'a> Factor<'a> {
@@ -38,8 +63,8 @@ impl<'a> Factor<'a> {
     }
 
     /// `drop(x)`.
-    pub(super) fn dropped(x: &'a Tensor, dropout: Option<Dropout>, precision: Precision) -> Candle<Self> {
-        let Some(Dropout { below, keep, seed }) = dropout else { return Self::of(x, precision) };
+    pub(super) fn dropped(x: &'a Tensor, dropout: Dropout, precision: Precision) -> Candle<Self> {
+        let Dropout { below, keep, seed } = dropout;
         let (device, n) = (gpu(x)?, x.elem_count());
         let values = held(x)?;
         let (values, count) = (values.view::<f32>()?, n as u64);

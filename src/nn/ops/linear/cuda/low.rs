@@ -4,10 +4,10 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor};
 
 use super::super::dropout::Dropout;
-use super::factor::Factor;
+use super::factor::{Factor, Shared};
 use super::{SOURCE, rows};
 use crate::nn::Precision;
-use crate::nn::ops::cuda::{Product, alloc, elements, gpu, launch, product, tensor};
+use crate::nn::ops::cuda::{Mat, Product, alloc, elements, gpu, launch, product, tensor};
 
 /// An adapter of a weight of `shape` (out, in).
 pub(super) struct Low<'a> {
@@ -25,41 +25,53 @@ pub(super) struct Low<'a> {
 type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
 
 impl Low<'_> {
-    /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out)
-    pub(super) fn add_to(&self, x: &Tensor, y: &mut CudaSlice<f32>) -> Candle<()> {
-        let (device, rows, rank, out) = (gpu(x)?, rows(x), self.a.dims2()?.0, self.shape.0);
-        let dropped = Factor::dropped(x, self.dropout, self.precision)?;
-        let u = Factor::made(device, self.squeezed(x, &dropped)?, self.precision)?;
-        let b = Factor::of(self.b, self.precision)?;
-        let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
-        u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))
-    }
-
-    /// `drop(x) Aᵀ`: (rows, r)
-    fn squeezed(&self, x: &Tensor, dropped: &Factor<'_>) -> Candle<CudaSlice<f32>> {
-        let (device, rows, (rank, wide)) = (gpu(x)?, rows(x), self.a.dims2()?);
+    /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out). Gives `u = drop(x) Aᵀ` (rows, r) for the way back.
+    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Factor<'static>> {
+        let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
         let mut u = alloc::<f32>(device, rows * rank)?;
         let a = Factor::of(self.a, self.precision)?;
-        dropped.with(wide, |x| a.with(wide, |a| product(device, Product::new(rows, rank, wide), x, a.t(), &mut u)))?;
+        let p = Product::new(rows, rank, wide);
+        self.with_dropped(x, wide, |x| a.with(wide, |a| product(device, p, x, a.t(), &mut u)))?;
+        let (u, b) = (Factor::made(device, u, self.precision)?, Factor::of(self.b, self.precision)?);
+        let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
+        u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))?;
         Ok(u)
     }
 
-    /// dA (r, in) and dB (out, r); the adapter's part is added to `dx`.
-    pub(super) fn gradients(&self, x: &Tensor, dy: &Tensor, mut dx: Option<CudaSlice<f32>>) -> Candle<Gradients> {
-        let (device, rows, (rank, wide), out) = (gpu(x)?, rows(x), self.a.dims2()?, self.shape.0);
-        let dropped = Factor::dropped(x, self.dropout, self.precision)?;
-        let u = Factor::made(device, self.squeezed(x, &dropped)?, self.precision)?;
-        let (dy, b) = (Factor::of(dy, self.precision)?, Factor::of(self.b, self.precision)?);
+    /// Calls `work` with `drop(x)`.
+    fn with_dropped<T>(
+        &self,
+        x: &Shared<'_>,
+        wide: usize,
+        work: impl FnOnce(Mat<'_>) -> Candle<T>,
+    ) -> Candle<T> {
+        match self.dropout {
+            None => x.get()?.with(wide, work),
+            Some(dropout) => Factor::dropped(x.x, dropout, self.precision)?.with(wide, work),
+        }
+    }
+
+    /// dA (r, in) and dB (out, r) with the u of [`Low::add_to`]; the adapter's part is added to `dx`.
+    pub(super) fn gradients(
+        &self,
+        x: &Shared<'_>,
+        dy: &Shared<'_>,
+        u: &Factor<'_>,
+        mut dx: Option<CudaSlice<f32>>,
+    ) -> Candle<Gradients> {
+        let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
+        let (dy, b) = (dy.get()?, Factor::of(self.b, self.precision)?);
         let mut v = alloc::<f32>(device, rows * rank)?;
         let p = Product { alpha: self.scale, ..Product::new(rows, rank, out) };
         dy.with(out, |dy| b.with(rank, |b| product(device, p, dy, b, &mut v)))?;
         let v = Factor::made(device, v, self.precision)?;
         let (mut da, mut db) = (alloc::<f32>(device, rank * wide)?, alloc::<f32>(device, out * rank)?);
-        v.with(rank, |v| dropped.with(wide, |x| product(device, Product::new(rank, wide, rows), v.t(), x, &mut da)))?;
+        let p = Product::new(rank, wide, rows);
+        v.with(rank, |v| self.with_dropped(x, wide, |x| product(device, p, v.t(), x, &mut da)))?;
         let p = Product { alpha: self.scale, ..Product::new(out, rank, rows) };
         dy.with(out, |dy| u.with(rank, |u| product(device, p, dy.t(), u, &mut db)))?;
         if let Some(dx) = &mut dx {
-            self.add_input_gradient(x, &v, dx)?;
+            self.add_input_gradient(x.x, &v, dx)?;
         }
         Ok((dx, tensor(da, (rank, wide), device), tensor(db, (out, rank), device)))
     }
