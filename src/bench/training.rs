@@ -61,8 +61,9 @@ pub fn training(
         let pass =
             Pass { dropout_seed: Some(step as u64), precision: how.precision, interrupt: progress.interrupt().clone() };
         let (loss, tape) = model.taped_loss(batch, &pass)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
         let grads = Grads::rewind(tape, &loss, 1.0, &parameters)?;
+        // Read when the way back is on its way, too: on a GPU the host waits here.
+        let value = f64::from(loss.to_scalar::<f32>()?);
         let norm = grads.norm()?;
         optimizer.step(&grads.clip_from(norm, 1.0)?)?;
         times.push(begun.elapsed().as_secs_f64());

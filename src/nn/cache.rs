@@ -65,8 +65,8 @@ impl Cache {
         if self.layers.is_empty() {
             let format = match (self.dtype, precision.on_this_cpu()) {
                 (CacheDtype::Int8, _) => Format::Int8,
-                (CacheDtype::Auto, Precision::Bf16) => Format::Bf16,
-                (CacheDtype::Auto, _) => Format::F32,
+                (CacheDtype::Auto, Precision::Bf16 | Precision::F16) => Format::Bf16,
+                (CacheDtype::Auto, Precision::F32) => Format::F32,
             };
             self.layers = vec![LayerCache { memory: Memory::None, len: 0, format }; count];
         }

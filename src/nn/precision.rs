@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use crate::nn::ops::cpu::{bf16_pays, peak};
+use crate::nn::ops::cpu::{pays, peak};
 
 /// In what the factors of matrix products are held. Sums, weights that train, and everything that is not a product stay
 /// f32. A format that this machine multiplies no faster than f32 is not used: f32 is then exact and costs nothing.
@@ -22,8 +22,7 @@ impl Precision {
     pub fn on_this_cpu(self) -> Self {
         match self {
             Self::F32 => Self::F32,
-            Self::Bf16 | Self::F16 if bf16_pays() => Self::Bf16,
-            Self::Bf16 | Self::F16 => Self::F32,
+            Self::Bf16 | Self::F16 => pays(),
         }
     }
 
@@ -35,6 +34,6 @@ impl Precision {
             return crate::nn::ops::cuda::peak(gpu, self != Self::F32).ok();
         }
         let _ = device;
-        peak(self.on_this_cpu() == Self::Bf16)
+        peak(self.on_this_cpu())
     }
 }

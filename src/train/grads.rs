@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor, TensorId, Var};
 
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::ops::square_norms;
+use crate::nn::ops::{scale_in_place, square_norms};
 use crate::nn::{Model, Parameter, Pass, Tape};
 
 /// One tensor for each trainable parameter, in their order.
@@ -104,21 +104,24 @@ impl Grads {
     /// # Errors
     /// Refuses a `max_norm` that is not positive.
     pub fn clip(&self, max_norm: f64) -> Result<Self> {
-        self.clone().clip_from(self.norm()?, max_norm)
+        match clipping(self.norm()?, max_norm)? {
+            Some(factor) => self.clone().scaled(factor),
+            None => Ok(self.clone()),
+        }
     }
 
-    /// [`Grads::clip`] for a caller who has measured the norm and gives these up: their memory goes as the clipped ones come.
+    /// [`Grads::clip`] for a caller who has measured the norm and gives these up: their memory goes as the clipped ones come,
+    /// or on a GPU is theirs.
     ///
     /// # Errors
     /// See [`Grads::clip`].
     pub(crate) fn clip_from(self, norm: f64, max_norm: f64) -> Result<Self> {
-        if !(max_norm.is_finite() && max_norm > 0.0) {
-            return Err(Error::mistake(format!("the norm to clip to must be above 0, not {max_norm}")));
-        }
-        let factor = max_norm / (norm + 1e-6);
-        if factor >= 1.0 {
+        let Some(factor) = clipping(norm, max_norm)? else { return Ok(self) };
+        let gradients: Vec<Tensor> = self.entries.iter().map(|(_, gradient)| gradient.clone()).collect();
+        if scale_in_place(&gradients, factor as f32)? {
             return Ok(self);
         }
+        drop(gradients);
         self.scaled(factor)
     }
 
@@ -171,6 +174,15 @@ impl Grads {
 
 fn another_model(differ: &str) -> Error {
     Error::mistake(format!("these are gradients of two different models: {differ}"))
+}
+
+/// The factor that brings a norm down to `max_norm`; `None` where it is not above.
+fn clipping(norm: f64, max_norm: f64) -> Result<Option<f64>> {
+    if !(max_norm.is_finite() && max_norm > 0.0) {
+        return Err(Error::mistake(format!("the norm to clip to must be above 0, not {max_norm}")));
+    }
+    let factor = max_norm / (norm + 1e-6);
+    Ok(if factor >= 1.0 { None } else { Some(factor) })
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ mod swiglu;
 pub(in crate::nn) mod twin;
 
 pub use adamw::{
-    AdamWStep, DeviceMoments, DeviceMoments8, EightBitMaps, EightBitStep, adamw_step, square_norm, square_norms,
+    AdamWStep, DeviceMoments, DeviceMoments8, DeviceUpdate, EightBitMaps, EightBitStep, adamw_step, scale_in_place,
+    square_norm, square_norms,
 };
 pub use add::add;
 pub(in crate::nn) use add::{add_to, plain_sum};

@@ -16,7 +16,7 @@ use eight::Moments8;
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::nn::ops::{AdamWStep, DeviceMoments, DeviceMoments8, adamw_step};
+use crate::nn::ops::{AdamWStep, DeviceMoments, DeviceMoments8, DeviceUpdate, adamw_step};
 use crate::train::Grads;
 
 /// The optimizer: parameters and their moments.
@@ -112,19 +112,24 @@ impl AdamW {
         self.check(grads)?;
         let AdamWOptions { lr, betas, eps, weight_decay, .. } = self.options;
         let step = self.steps + 1;
+        let mut there = Vec::new();
         let updates = self.parameters.iter().zip(&mut self.moments).zip(grads.entries());
         for ((Parameter { name, var }, moments), (_, gradient)) in updates {
             let weight_decay = if var.rank() < 2 { 0.0 } else { weight_decay };
             let numbers = AdamWStep { lr, betas, eps, weight_decay, step };
             moments.follow(var)?;
             let updated = match moments {
-                Moments::Device(moments) => moments.step(var, gradient, &numbers),
+                Moments::Device(moments) => {
+                    there.push(DeviceUpdate { moments, parameter: var, gradient, hyper: numbers });
+                    Ok(())
+                }
                 Moments::DeviceEight(moments) => moments.step(var, gradient, &eight::numbers(&numbers)),
                 Moments::Full(mean, square) => adamw_step(var, gradient, mean, square, &numbers),
                 Moments::Eight(moments) => step_in_8_bits(var, gradient, moments, &numbers),
             };
             updated.map_err(|e| e.context(format!("while updating {name}")))?;
         }
+        DeviceMoments::step(&mut there)?;
         self.steps = step;
         Ok(())
     }

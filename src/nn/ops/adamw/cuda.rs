@@ -1,19 +1,19 @@
-//! AdamW and the square norm on a GPU.
+//! AdamW, the square norm and scaling on a GPU: a launch for all tensors, which are many and small where adapters train.
+
+use std::collections::HashSet;
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
 use candle_core::{Result as Candle, Tensor, Var};
 
-use super::AdamWStep;
 use super::cpu::Factors;
-use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, in_place, launch, source, upload};
+use super::{AdamWStep, DeviceUpdate};
+use crate::nn::ops::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, upload};
 
 pub(super) static SOURCE: Source = source!("adamw", "../cuda");
 
-/// Parts of a sum of squares, however large the tensor.
-const PARTS: usize = 128;
-/// Values that a part should have at least.
-const LEAST: usize = 4096;
+/// Values of a piece at most.
+const PIECE: usize = 1 << 14;
 
 /// The two moments of a parameter.
 #[derive(Debug, Clone)]
@@ -34,39 +34,112 @@ impl Moments {
         Ok(Self { device: device.clone(), m: copy(m)?, v: copy(v)? })
     }
 
-    pub(super) fn step(&mut self, parameter: &Var, gradient: &Tensor, hyper: &AdamWStep) -> Candle<()> {
-        let Self { m, v, .. } = self;
-        let Factors { shrink, toward, beta, fresh, root, eps, step } = Factors::of(hyper);
-        in_place("adamw", parameter, &gradient.contiguous()?, |device, p, g| {
-            let (n, config, name) = (p.len() as u64, elements(p.len()), "adamw_update");
-            if n > 0 {
-                launch!(
-                    device, SOURCE, name, config, p, g, m, v, &n, &shrink, &toward, &beta, &fresh, &root, &eps, &step
-                );
-            }
-            Ok(())
-        })
-    }
-
     pub(super) fn to_host(&self) -> Candle<(Vec<f32>, Vec<f32>)> {
         Ok((host(&self.device, &self.m)?, host(&self.device, &self.v)?))
     }
+}
+
+/// `Piece` of the kernels: addresses on the device, and numbers.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Piece {
+    p: u64,
+    g: u64,
+    m: u64,
+    v: u64,
+    n: u64,
+    factors: [f32; 7],
+}
+
+/// `Part` of the kernels.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Part {
+    x: u64,
+    n: u64,
+}
+
+// SAFETY: plain numbers, laid out as C has them.
+unsafe impl DeviceRepr for Piece {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Part {}
+
+/// Where pieces of n values begin, in bytes, and how many values they have.
+fn pieces(n: usize) -> impl Iterator<Item = (u64, u64)> {
+    (0..n).step_by(PIECE).map(move |at| (4 * at as u64, PIECE.min(n - at) as u64))
+}
+
+/// Where a contiguous tensor lies on its device.
+fn address(x: &Tensor) -> Candle<u64> {
+    let stream = gpu(x)?.cuda_stream();
+    // No guard is needed: everything is put on the one stream of the device, that which frees memory, too.
+    Ok(held(x)?.view::<f32>()?.device_ptr(&stream).0)
+}
+
+/// Updates parameters in place, and their moments.
+pub(super) fn update(updates: &mut [DeviceUpdate<'_>]) -> Candle<()> {
+    let Some(first) = updates.first() else { return Ok(()) };
+    let device = gpu(first.parameter)?.clone();
+    let (mut all, mut gradients) = (Vec::new(), Vec::with_capacity(updates.len()));
+    for DeviceUpdate { moments, parameter, gradient, hyper } in updates {
+        let (stream, gradient) = (device.cuda_stream(), gradient.contiguous()?);
+        let (p, g) = (address(parameter)?, address(&gradient)?);
+        let (m, v) = (moments.0.m.device_ptr(&stream).0, moments.0.v.device_ptr(&stream).0);
+        let factors = numbers(hyper);
+        let piece = |(at, n)| Piece { p: p + at, g: g + at, m: m + at, v: v + at, n, factors };
+        all.extend(pieces(parameter.elem_count()).map(piece));
+        gradients.push(gradient);
+    }
+    if !all.is_empty() {
+        let pieces = upload(&device, &all)?;
+        launch!(&device, SOURCE, "adamw_update", blocks(all.len(), 1), &pieces);
+    }
+    Ok(())
+}
+
+fn numbers(hyper: &AdamWStep) -> [f32; 7] {
+    let Factors { shrink, toward, beta, fresh, root, eps, step } = Factors::of(hyper);
+    [shrink, toward, beta, fresh, root, eps, step]
+}
+
+fn parts(tensors: &[Tensor]) -> Candle<Vec<Part>> {
+    let mut all = Vec::new();
+    for x in tensors {
+        let at = address(x)?;
+        all.extend(pieces(x.elem_count()).map(|(offset, n)| Part { x: at + offset, n }));
+    }
+    Ok(all)
 }
 
 /// The sums of squares of several tensors on one device; the host waits once for all of them.
 pub(super) fn square_norms(tensors: &[Tensor]) -> Candle<f64> {
     let Some(first) = tensors.first() else { return Ok(0.0) };
     let device = gpu(first)?;
-    let counts: Vec<usize> = tensors.iter().map(|x| x.elem_count().div_ceil(LEAST).min(PARTS)).collect();
-    let mut parts = alloc::<f64>(device, counts.iter().sum())?;
-    let mut at = 0;
-    for (x, &count) in tensors.iter().zip(&counts).filter(|(_, count)| **count > 0) {
-        let x = x.contiguous()?;
-        let (n, x) = (x.elem_count() as u64, held(&x)?);
-        let x = x.view::<f32>()?;
-        let mut out = parts.slice_mut(at..at + count);
-        launch!(device, SOURCE, "square_sums", blocks(count, 1), &x, &mut out, &n);
-        at += count;
+    let tensors = tensors.iter().map(Tensor::contiguous).collect::<Candle<Vec<_>>>()?;
+    let all = parts(&tensors)?;
+    if all.is_empty() {
+        return Ok(0.0);
     }
-    Ok(host(device, &parts)?[..at].iter().sum())
+    let (parts, mut sums) = (upload(device, &all)?, alloc::<f64>(device, all.len())?);
+    launch!(device, SOURCE, "square_sums", blocks(all.len(), 1), &parts, &mut sums);
+    Ok(host(device, &sums)?.iter().sum())
+}
+
+/// Multiplies tensors where they are; `false`, and nothing is done, where two of them share memory or one has gaps.
+pub(super) fn scale(tensors: &[Tensor], factor: f32) -> Candle<bool> {
+    let Some(first) = tensors.first() else { return Ok(true) };
+    let all = match tensors.iter().all(Tensor::is_contiguous) {
+        true => parts(tensors)?,
+        false => return Ok(false),
+    };
+    let places: HashSet<u64> = all.iter().map(|part| part.x).collect();
+    if places.len() < all.len() {
+        return Ok(false);
+    }
+    if !all.is_empty() {
+        let device = gpu(first)?;
+        let parts = upload(device, &all)?;
+        launch!(device, SOURCE, "scale_parts", blocks(all.len(), 1), &parts, &factor);
+    }
+    Ok(true)
 }

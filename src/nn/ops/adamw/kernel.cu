@@ -1,26 +1,46 @@
-// AdamW and the sum of squares.
+// AdamW, sums of squares and scaling, of many tensors in one launch: each block takes a piece of one of them.
 
-// One pass over n values. The operations are rounded one by one, as on the CPU: no fused multiply-add.
-extern "C" __global__ void adamw_update(float *p, const float *g, float *m, float *v, u64 n, float shrink, float toward,
-                                        float beta, float fresh, float root, float eps, float step) {
-    for (u64 i = first(); i < n; i += stride()) {
-        float d = g[i];
-        float a = __fadd_rn(m[i], __fmul_rn(__fsub_rn(d, m[i]), toward));
-        float b = __fadd_rn(__fmul_rn(v[i], beta), __fmul_rn(__fmul_rn(fresh, d), d));
-        float below = __fadd_rn(__fdiv_rn(__fsqrt_rn(b), root), eps);
-        m[i] = a;
-        v[i] = b;
-        p[i] = __fadd_rn(__fmul_rn(p[i], shrink), __fdiv_rn(__fmul_rn(step, a), below));
+// A piece of a parameter with its gradient and moments, and the numbers of the step.
+struct Piece {
+    float *p;
+    const float *g;
+    float *m, *v;
+    u64 n;
+    float shrink, toward, beta, fresh, root, eps, step;
+};
+
+// The operations are rounded one by one, as on the CPU: no fused multiply-add.
+extern "C" __global__ void adamw_update(const Piece *pieces) {
+    Piece x = pieces[blockIdx.x];
+    for (u64 i = threadIdx.x; i < x.n; i += THREADS) {
+        float d = x.g[i];
+        float a = __fadd_rn(x.m[i], __fmul_rn(__fsub_rn(d, x.m[i]), x.toward));
+        float b = __fadd_rn(__fmul_rn(x.v[i], x.beta), __fmul_rn(__fmul_rn(x.fresh, d), d));
+        float below = __fadd_rn(__fdiv_rn(__fsqrt_rn(b), x.root), x.eps);
+        x.m[i] = a;
+        x.v[i] = b;
+        x.p[i] = __fadd_rn(__fmul_rn(x.p[i], x.shrink), __fdiv_rn(__fmul_rn(x.step, a), below));
     }
 }
 
-// Sums of squares in f64: x (n) -> parts (gridDim.x), which the host adds.
-extern "C" __global__ void square_sums(const float *x, double *parts, u64 n) {
+struct Part {
+    float *x;
+    u64 n;
+};
+
+// Sums of squares in f64, one a part, which the host adds.
+extern "C" __global__ void square_sums(const Part *parts, double *sums) {
     __shared__ double room[WARPS];
+    Part part = parts[blockIdx.x];
     double total = 0.0;
-    for (u64 i = first(); i < n; i += stride()) total += (double)x[i] * (double)x[i];
+    for (u64 i = threadIdx.x; i < part.n; i += THREADS) total += (double)part.x[i] * (double)part.x[i];
     total = block_sum(total, room);
-    if (threadIdx.x == 0) parts[blockIdx.x] = total;
+    if (threadIdx.x == 0) sums[blockIdx.x] = total;
+}
+
+extern "C" __global__ void scale_parts(const Part *parts, float factor) {
+    Part part = parts[blockIdx.x];
+    for (u64 i = threadIdx.x; i < part.n; i += THREADS) part.x[i] *= factor;
 }
 
 // Moments in 8 bits, a block of 256 values a thread block: out of their codes, a step, back to the nearest codes. `maps`

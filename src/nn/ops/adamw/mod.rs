@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
 
 pub use self::eight::{DeviceMoments8, EightBitMaps, EightBitStep};
-pub use self::moments::DeviceMoments;
+pub use self::moments::{DeviceMoments, DeviceUpdate};
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 
@@ -79,6 +79,20 @@ pub fn square_norms(tensors: &[&Tensor]) -> Result<f64> {
         sum += cpu::square_norm(&floats(x)?);
     }
     Ok(sum)
+}
+
+/// Multiplies tensors on a GPU where they are, in one go; `false`, and nothing is done, on the CPU and where two of them
+/// share memory.
+///
+/// # Errors
+/// A tensor that is not f32.
+pub fn scale_in_place(tensors: &[Tensor], factor: f32) -> Result<bool> {
+    #[cfg(feature = "cuda")]
+    if tensors.first().is_some_and(|x| x.device().is_cuda()) {
+        return Ok(cuda::scale(tensors, factor)?);
+    }
+    let _ = (tensors, factor);
+    Ok(false)
 }
 
 struct Update<'a> {

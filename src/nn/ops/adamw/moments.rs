@@ -8,7 +8,20 @@ use crate::error::Result;
 /// The moments of a parameter on a GPU: those of a parameter on the CPU are vectors, see
 /// [`adamw_step`](super::adamw_step).
 #[derive(Debug, Clone)]
-pub struct DeviceMoments(Moments);
+pub struct DeviceMoments(pub(super) Moments);
+
+/// One of the updates of [`DeviceMoments::step`].
+#[derive(Debug)]
+pub struct DeviceUpdate<'a> {
+    /// Those of the parameter.
+    pub moments: &'a mut DeviceMoments,
+    /// What is updated.
+    pub parameter: &'a Var,
+    /// Of the shape of the parameter.
+    pub gradient: &'a Tensor,
+    /// The numbers of the step.
+    pub hyper: AdamWStep,
+}
 
 #[cfg(not(feature = "cuda"))]
 type Moments = std::convert::Infallible;
@@ -26,12 +39,15 @@ impl DeviceMoments {
         Ok(None)
     }
 
-    /// Updates the parameter in place, and its moments.
+    /// Updates parameters on one GPU in place, and their moments.
     ///
     /// # Errors
     /// A gradient of another shape or dtype.
-    pub fn step(&mut self, _parameter: &Var, _gradient: &Tensor, _hyper: &AdamWStep) -> Result<()> {
-        match self.0 {}
+    pub fn step(updates: &mut [DeviceUpdate<'_>]) -> Result<()> {
+        match updates.first() {
+            Some(update) => match update.moments.0 {},
+            None => Ok(()),
+        }
     }
 
     /// Copies of both, the first moment and the second.
@@ -56,19 +72,21 @@ impl DeviceMoments {
         }
     }
 
-    /// Updates the parameter in place, and its moments.
+    /// Updates parameters on one GPU in place, and their moments.
     ///
     /// # Errors
     /// A gradient of another shape or dtype.
-    pub fn step(&mut self, parameter: &Var, gradient: &Tensor, hyper: &AdamWStep) -> Result<()> {
-        if gradient.dims() != parameter.dims() {
-            return Err(crate::error::Error::mistake(format!(
-                "a gradient of {:?} does not fit a parameter of {:?}",
-                gradient.dims(),
-                parameter.dims()
-            )));
+    pub fn step(updates: &mut [DeviceUpdate<'_>]) -> Result<()> {
+        for DeviceUpdate { parameter, gradient, .. } in &*updates {
+            if gradient.dims() != parameter.dims() {
+                return Err(crate::error::Error::mistake(format!(
+                    "a gradient of {:?} does not fit a parameter of {:?}",
+                    gradient.dims(),
+                    parameter.dims()
+                )));
+            }
         }
-        Ok(self.0.step(parameter, gradient, hyper)?)
+        Ok(super::cuda::update(updates)?)
     }
 
     /// Copies of both, the first moment and the second.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr, LaunchConfig};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr};
 use candle_core::{Result as Candle, Tensor};
 
 use super::cpu::Sizes;
@@ -25,7 +25,7 @@ static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
 /// Warps of a block.
 pub(super) const WARPS: usize = 8;
 
-/// Kernels of one kind, and how many rows and threads a block has in them.
+/// Kernels with or without vectors by distance, and how many rows a block has in them.
 struct Way {
     source: &'static Source,
     forward: &'static str,
@@ -33,22 +33,13 @@ struct Way {
     key_gradient: &'static str,
     forward_rows: usize,
     backward_rows: usize,
-    threads: u32,
-}
-
-impl Way {
-    /// So many blocks.
-    fn blocks(&self, count: usize) -> LaunchConfig {
-        LaunchConfig { block_dim: (self.threads, 1, 1), ..blocks(count, 1) }
-    }
 }
 
 /// The kernels for heads of up to some width; see the ends of the two `kernel.cu`.
 pub(super) struct Kernels {
     widest: usize,
     plain: Way,
-    /// Products of bfloat16.
-    half: Way,
+    half: bf16::Kernels,
     one_query: &'static str,
     distant: Way,
     pub(super) bias_gradient: &'static str,
@@ -67,16 +58,12 @@ macro_rules! kernels {
                 key_gradient: concat!("attention_key_gradient_", $widest),
                 forward_rows: WARPS * $forward_rows,
                 backward_rows: WARPS * $rows,
-                threads: 32 * WARPS as u32,
             },
-            half: Way {
-                source: &bf16::SOURCE,
+            half: bf16::Kernels {
+                wide: $widest,
                 forward: concat!("bf16_forward_", $widest),
                 query_gradient: concat!("bf16_query_gradient_", $widest),
                 key_gradient: concat!("bf16_key_gradient_", $widest),
-                forward_rows: bf16::ROWS,
-                backward_rows: bf16::ROWS,
-                threads: bf16::THREADS,
             },
             one_query: concat!("attention_one_query_", $widest),
             distant: Way {
@@ -86,7 +73,6 @@ macro_rules! kernels {
                 key_gradient: concat!("distant_key_gradient_", $widest),
                 forward_rows: WARPS * $rows,
                 backward_rows: WARPS * $rows,
-                threads: 32 * WARPS as u32,
             },
             bias_gradient: concat!("bias_gradient_", $widest),
             vector_gradient: concat!("vector_gradient_", $widest),
@@ -116,7 +102,7 @@ impl Extra {
             visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
             bias: options.bias.map(contiguous).transpose()?,
             vectors: options.relative.map(contiguous).transpose()?,
-            half: options.precision != Precision::F32,
+            half: options.precision != Precision::F32 && options.relative.is_none(),
         })
     }
 
@@ -131,11 +117,7 @@ impl Extra {
     }
 
     fn way<'a>(&self, kernels: &'a Kernels) -> &'a Way {
-        match (self.vectors.is_some(), self.half) {
-            (true, _) => &kernels.distant,
-            (false, true) => &kernels.half,
-            (false, false) => &kernels.plain,
-        }
+        if self.vectors.is_some() { &kernels.distant } else { &kernels.plain }
     }
 }
 
@@ -244,8 +226,19 @@ fn forward(
     if s.time == 1 {
         let config = blocks(heads, 1);
         launch!(device, SOURCE, kernels.one_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
+    } else if extra.half {
+        let batch = [queries / s.batch, k.stride()[0], v.stride()[0]];
+        let given = bf16::Given {
+            device,
+            sizes: s,
+            axes: &axes,
+            kernels: &kernels.half,
+            values: [&all, &k_all, &v_all],
+            batch,
+        };
+        given.forward(&mut out, &mut sums)?;
     } else {
-        let config = way.blocks(heads * s.time.div_ceil(way.forward_rows));
+        let config = blocks(heads * s.time.div_ceil(way.forward_rows), 1);
         launch!(device, *way.source, way.forward, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     }
     Ok((out, sums))
@@ -274,13 +267,20 @@ fn backward(
     if count > 0 {
         let (config, n) = (blocks(rows.div_ceil(WARPS), 1), rows as u64);
         launch!(device, SOURCE, "attention_delta", config, &out, &dy, &mut delta, &n, &axes);
-        let config = way.blocks(s.batch * s.heads * s.time.div_ceil(each));
+    }
+    let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
+    if extra.half && count > 0 {
+        let batch = [count / s.batch, k.stride()[0], v.stride()[0]];
+        let given =
+            bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values: [&q, &k_all, &v_all], batch };
+        given.backward(&dy, (sums, &delta), &mut dall.slice_mut(..count), (&mut dk, &mut dv))?;
+    } else if count > 0 {
+        let config = blocks(s.batch * s.heads * s.time.div_ceil(each), 1);
         let (name, mut dq) = (way.query_gradient, dall.slice_mut(..count));
         launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dq, &axes);
     }
-    let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
-    if key_blocks > 0 && s.dim > 0 {
-        let (name, config) = (way.key_gradient, way.blocks(key_blocks));
+    if !(extra.half && count > 0) && key_blocks > 0 && s.dim > 0 {
+        let (name, config) = (way.key_gradient, blocks(key_blocks, 1));
         launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
     }
     let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use candle_core::{D, Device, Result as Candle, Tensor, Var};
+use candle_core::{D, Device, Result as Candle, Tensor};
 
 use super::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 use crate::interrupt::Interrupt;
@@ -318,11 +318,11 @@ fn products_of_bfloat16_are_near_those_of_f32_on_a_gpu() {
     // batch, time, keys, heads, kv_heads, dim, causal
     let cases = [
         (1, 2, 2, 1, 1, 1, true),
-        (2, 65, 65, 2, 1, 64, true),
+        (1, 65, 65, 2, 1, 64, true),
         (1, 7, 20, 4, 1, 6, true),
         (1, 150, 150, 2, 2, 32, true),
         (2, 33, 17, 2, 2, 8, false),
-        (1, 140, 200, 6, 3, 64, false),
+        (1, 70, 130, 2, 1, 64, false),
         (1, 70, 200, 2, 2, 33, true),
         (1, 130, 130, 1, 1, 128, true),
         (1, 20, 70, 2, 1, 100, false),
@@ -339,7 +339,8 @@ fn products_of_bfloat16_are_near_those_of_f32_on_a_gpu() {
         for (visible, biased) in [(None, false), (Some(&visible[..]), false), (Some(&visible[..]), true)] {
             let what = format!("{batch} {time} {keys} {heads} {kv_heads} {dim} {causal} {visible:?} {biased}");
             let run = |precision| {
-                let vars = inputs.each_ref().map(|x| Var::from_tensor(&x.to_device(&device).unwrap()).unwrap());
+                let vars =
+                    inputs.each_ref().map(|x| candle_core::Var::from_tensor(&x.to_device(&device).unwrap()).unwrap());
                 let bias = biased.then(|| vars[3].as_tensor());
                 let options = AttentionOptions { visible, bias, precision, ..AttentionOptions::default() };
                 let y = attention_with(&vars[0], &vars[1], &vars[2], shape, options, &Interrupt::new()).unwrap();

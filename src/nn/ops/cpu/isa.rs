@@ -29,6 +29,14 @@ impl Isa {
         false
     }
 
+    /// Whether there are products of f16 beside AVX-512, summed in f16.
+    pub(in crate::nn) fn has_f16() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return Self::get() == Self::Avx512 && std::is_x86_feature_detected!("avx512fp16");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Whether there are products of 16-bit integers beside AVX-512.
     pub(in crate::nn) fn has_vnni() -> bool {
         #[cfg(target_arch = "x86_64")]

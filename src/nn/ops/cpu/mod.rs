@@ -18,20 +18,21 @@ mod tiled {
     //! Tiled products are written for AVX-512; elsewhere there are none.
 
     use super::{MatMut, Term};
+    use crate::nn::Precision;
 
     pub(in crate::nn) fn available() -> bool {
         false
     }
 
-    pub(in crate::nn) fn bf16_pays() -> bool {
-        false
+    pub(in crate::nn) fn pays() -> Precision {
+        Precision::F32
     }
 
-    pub(in crate::nn) fn peak(_: bool) -> Option<f64> {
+    pub(in crate::nn) fn peak(_: Precision) -> Option<f64> {
         None
     }
 
-    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: bool) {
+    pub(in crate::nn) fn tiled_product(_: MatMut<'_>, _: &[Term<'_>], _: bool, _: Precision) {
         unreachable!("asked for without available()")
     }
 }
@@ -48,4 +49,4 @@ pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use skinny::skinny_product;
 pub(in crate::nn) use team::Team;
 pub(in crate::nn) use thin::thin_product;
-pub(in crate::nn) use tiled::{available as tiles_available, bf16_pays, peak, tiled_product};
+pub(in crate::nn) use tiled::{available as tiles_available, pays, peak, tiled_product};

@@ -6,7 +6,8 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::ops::twin::{close, gpu, random, to_cpu, values};
 use crate::nn::ops::{
-    AdamWStep, Adapter, DeviceMoments, Frozen, adamw_step, cross_entropy, linear, lora_linear, square_norms,
+    AdamWStep, Adapter, DeviceMoments, DeviceUpdate, Frozen, adamw_step, cross_entropy, linear, lora_linear,
+    scale_in_place, square_norms,
 };
 use crate::nn::quant::Nf4;
 
@@ -23,7 +24,9 @@ fn adamw_steps_as_on_the_cpu_on_a_gpu() {
             let hyper = AdamWStep { lr: 1e-2, betas: (0.9, 0.99), eps: 1e-8, weight_decay: 0.1, step };
             let g = random(&[n], step);
             adamw_step(&here, &g, &mut m, &mut v, &hyper).unwrap();
-            moments.step(&there, &g.to_device(&device).unwrap(), &hyper).unwrap();
+            let gradient = g.to_device(&device).unwrap();
+            let update = DeviceUpdate { moments: &mut moments, parameter: &there, gradient: &gradient, hyper };
+            DeviceMoments::step(&mut [update]).unwrap();
         }
         assert_eq!(values(&to_cpu(&there)), values(&here), "{n} values");
         assert_eq!(moments.to_host().unwrap(), (m.clone(), v.clone()), "{n} moments");
@@ -42,6 +45,20 @@ fn the_square_norm_is_that_of_the_cpu_on_a_gpu() {
     let there = here.each_ref().map(|x| x.to_device(&gpu()).unwrap());
     let (slow, fast) = (square_norms(&here.each_ref()).unwrap(), square_norms(&there.each_ref()).unwrap());
     assert!((slow - fast).abs() < 1e-9 * slow, "{fast} {slow}");
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn tensors_are_scaled_where_they_are_on_a_gpu() {
+    let here = [random(&[3, 20_001], 1), random(&[1], 2)];
+    let there = here.each_ref().map(|x| x.to_device(&gpu()).unwrap());
+    assert!(scale_in_place(&there, 0.5).unwrap());
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!(values(&to_cpu(there)), values(&(here * 0.5).unwrap()));
+    }
+    let twice = [there[1].clone(), there[1].clone()];
+    assert!(!scale_in_place(&twice, 0.5).unwrap(), "one memory, two tensors");
+    assert!(!scale_in_place(&here, 0.5).unwrap(), "on the CPU");
 }
 
 #[test]

@@ -15,7 +15,6 @@ use self::factor::{Input, parts};
 pub(in crate::nn) use self::held::{Format, Head, Held};
 use super::attention::recall;
 use super::cpu::{Ahead, Disjoint, Floats, Team};
-use super::linear::halved;
 use super::rms_norm::forward_rows;
 use super::rope::Angles;
 use super::swiglu::forward_part;
@@ -71,7 +70,7 @@ pub(in crate::nn) fn decode_step(
     precision: Precision,
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let step = Step { team: Team::gather(), rows: ids.len(), position, bf16: halved(precision) };
+    let step = Step { team: Team::gather(), rows: ids.len(), position, precision: precision.on_this_cpu() };
     let hidden = decoder.norm.weight.len();
     let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
     for &id in ids {
@@ -92,7 +91,7 @@ struct Step {
     team: Team,
     rows: usize,
     position: usize,
-    bf16: bool,
+    precision: Precision,
 }
 
 impl Step {
@@ -130,7 +129,7 @@ impl Step {
         ahead: Ahead<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
-        let input = Input::new(&self.team, x, self.rows, &factors, self.bf16);
+        let input = Input::new(&self.team, x, self.rows, &factors, self.precision);
         let parts = parts(&self.team, &factors);
         self.team.each(parts.len(), |i| {
             let (index, range) = &parts[i];
@@ -179,7 +178,7 @@ impl Step {
             next.map_or([Ahead::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
-        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up], self.bf16);
+        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up], self.precision);
         let mut y = vec![0.0; rows * inner];
         let shared = Disjoint::new(&mut y);
         let parts = parts(&self.team, &[&block.gate]);

@@ -97,7 +97,7 @@ pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &Ho
     let (scale, dropout) = (adapter.scale, adapter.dropout);
     let shared = Shared::new(&x, precision);
     let mut values = forward(&shared, &weight, shape, precision)?;
-    let u = Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
+    let kept = Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
     let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
         let dy = Shared::new(dy, precision);
@@ -106,7 +106,7 @@ pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &Ho
             false => None,
         };
         let low = Low { a, b, scale, dropout, shape, precision };
-        let (dx, da, db) = low.gradients(&Shared::new(x, precision), &dy, &u, dx)?;
+        let (dx, da, db) = low.gradients(&Shared::new(x, precision), &dy, &kept, dx)?;
         let dx = dx.map(|dx| Ok::<_, candle_core::Error>(tensor(dx, x.shape(), gpu(x)?))).transpose()?;
         Ok([dx, Some(da), Some(db)])
     })
@@ -167,12 +167,7 @@ fn panels(
 }
 
 /// `x Wᵀ`: x (…, in) -> (…, out)
-fn forward(
-    x: &Shared<'_>,
-    weight: &Frozen,
-    shape: (usize, usize),
-    precision: Precision,
-) -> Candle<CudaSlice<f32>> {
+fn forward(x: &Shared<'_>, weight: &Frozen, shape: (usize, usize), precision: Precision) -> Candle<CudaSlice<f32>> {
     let (device, rows, (out, wide)) = (gpu(x.x)?, rows(x.x), shape);
     if let (Frozen::Nf4(packed), 1..=FEW) = (weight, rows) {
         let x = held(x.x)?;
@@ -223,12 +218,7 @@ fn input_gradient_values(
 }
 
 /// `dyᵀ x`: dy (…, out), x (…, in) -> (out, in)
-fn weight_gradient(
-    dy: &Shared<'_>,
-    x: &Tensor,
-    (out, wide): (usize, usize),
-    precision: Precision,
-) -> Candle<Tensor> {
+fn weight_gradient(dy: &Shared<'_>, x: &Tensor, (out, wide): (usize, usize), precision: Precision) -> Candle<Tensor> {
     let (device, rows) = (gpu(x)?, rows(x));
     let mut dw = alloc::<f32>(device, out * wide)?;
     let (dy, x) = (dy.get()?, Factor::of(x, precision)?);

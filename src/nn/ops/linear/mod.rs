@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
 pub(in crate::nn) use self::cpu::Panels;
-pub(super) use self::cpu::{FewRows, Whole, dots, halved, steps};
+pub(super) use self::cpu::{FewRows, Whole, dots, steps};
 use self::cpu::{Low, Weight};
 use self::dropout::Dropout;
 use super::cpu::{floats, floats_of, input};

@@ -85,6 +85,13 @@ inline void squares_turned(unsigned (&out)[4], const unsigned short *row) {
     }
 }
 
+inline void copy_16(unsigned short *to, const unsigned short *from, bool there) {
+    if (there) memcpy(to, from, 16);
+    else memset(to, 0, 16);
+}
+inline void close_batch() {}
+template <int N> void wait_batches() {}
+
 inline unsigned __float_as_uint(float x) {
     unsigned bits;
     memcpy(&bits, &x, 4);

@@ -1,10 +1,11 @@
 // Attention whose products have bfloat16 factors and f32 sums, made by the tensor cores 16 × 8 × 16 at a time (PTX ISA,
-// mma.m16n8k16); see tiles.cuh, which stands in front, for the layout. Softmax, its gradient and all sums are f32.
+// mma.m16n8k16); see tiles.cuh, which stands in front. Softmax, its gradient and all sums are f32. Queries, keys, values and
+// the gradient of the output come rounded, without gaps and with D values a head, zeros behind those there are.
 //
 // Four warps a block, 16 rows each: queries, or in the gradient of keys and values, keys. A lane has two rows, `lane / 4`
 // and 8 after it, and of 8 columns two, `2 · (lane % 4)` and the next: so the tensor cores lay out sums, and two such squares
-// side by side are a factor again. Tiles are rounded on their way to shared memory; the 8 values behind each row let 8
-// rows meet all banks.
+// side by side are a factor again. A tile is copied while the one before is multiplied; the 8 values behind each of its rows
+// let 8 rows meet all banks.
 
 #define HALF_THREADS 128
 #define HALF_ROWS 64
@@ -33,35 +34,32 @@ __device__ __forceinline__ void squares_turned(u32 (&out)[4], const u16 *row) {
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
                  : "r"((u32)__cvta_generic_to_shared(row)));
 }
+
+// Copies 16 bytes to shared memory, or zeros, in the background.
+__device__ __forceinline__ void copy_16(u16 *to, const u16 *from, bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(from), "r"(there ? 16 : 0));
+}
+// The copies so far are one batch; waits until at most N batches are on their way.
+__device__ __forceinline__ void close_batch() { asm volatile("cp.async.commit_group;"); }
+template <int N> __device__ __forceinline__ void wait_batches() { asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory"); }
 #endif
 
-// `count` rows of a tile from row `first` on, of which the first `rows` are there, `step` values apart in memory.
-template <int D>
-__device__ __forceinline__ void load_rounded(u16 *tile, const float *from, int step, int first, int rows, int count, int dim) {
-    if (dim == D && step % 4 == 0 && (u64)from % 16 == 0) {
-#pragma unroll 4
-        for (int i = threadIdx.x; i < count * (D / 4); i += HALF_THREADS) {
-            int r = i / (D / 4), d = i % (D / 4) * 4, row = first + r;
-            Four x = {0.0f, 0.0f, 0.0f, 0.0f};
-            if (row < rows) x = *(const Four *)(from + (u64)row * step + d);
-            *(TwoWords *)(tile + r * (D + 8) + d) = {two_bf16(x.x, x.y), two_bf16(x.z, x.w)};
-        }
-        return;
-    }
-    for (int i = threadIdx.x; i < count * D; i += HALF_THREADS) {
-        int r = i / D, d = i % D, row = first + r;
-        tile[r * (D + 8) + d] = row < rows && d < dim ? to_bf16(from[(u64)row * step + d]) : 0;
+// N rows of a tile from row `first` on, of which the first `rows` are there, `step` values apart in memory.
+template <int D, int N> __device__ __forceinline__ void fetch(u16 *tile, const u16 *from, int step, int first, int rows) {
+#pragma unroll
+    for (int i = threadIdx.x; i < N * (D / 8); i += HALF_THREADS) {
+        int r = i / (D / 8), d = i % (D / 8) * 8, row = first + r;
+        copy_16(tile + r * (D + 8) + d, from + (u64)min(row, rows - 1) * step + d, row < rows);
     }
 }
 
 // The 16 rows of a warp from row `first` on, as left factors.
-template <int D> __device__ __forceinline__ void load_left(Left (&out)[D / 16], const float *from, int step, int first, int rows, int dim) {
+template <int D> __device__ __forceinline__ void load_left(Left (&out)[D / 16], const u16 *from, int step, int first, int rows) {
     int lane = threadIdx.x % 32;
     for (int k = 0; k < D / 16; k++)
         for (int i = 0; i < 4; i++) {
             int row = first + lane / 4 + 8 * (i % 2), d = 16 * k + 2 * (lane % 4) + 8 * (i / 2);
-            const float *x = from + (u64)row * step + d;
-            out[k][i] = two_bf16(row < rows && d < dim ? x[0] : 0.0f, row < rows && d + 1 < dim ? x[1] : 0.0f);
+            out[k][i] = row < rows ? *(const u32 *)(from + (u64)row * step + d) : 0;
         }
 }
 
@@ -128,27 +126,34 @@ template <int N> __device__ __forceinline__ bool plain(const Sizes &s, const Ran
     return !s.bias && first_query + HALF_ROWS <= s.time && key >= row.from && key + N <= seen(s, row, first_query);
 }
 
-template <int D> __device__ __forceinline__ void bf16_forward(const float *q, const float *k, const float *v, float *out, float *sums, const Sizes &s) {
-    const int N = 64;
-    __shared__ __align__(16) u16 ks[N * (D + 8)], vs[N * (D + 8)];
+template <int D>
+__device__ __forceinline__ void bf16_forward(const u16 *q, const u16 *k, const u16 *v, float *out, float *sums, const Sizes &s) {
+    const int N = D == 128 ? 32 : 64;
+    __shared__ __align__(16) u16 ks[2][N * (D + 8)], vs[2][N * (D + 8)];
     Place at = last_first(s.time, s.heads);
     Range row = visible(s, at.b);
     int lane = threadIdx.x % 32, mine = at.begin + threadIdx.x / 32 * 16;
-    int q_step = s.heads * s.dim, k_step = s.kv_heads * s.dim, group = at.h / (s.heads / s.kv_heads);
-    u64 queries = (u64)at.b * s.time * q_step + at.h * s.dim;
-    const float *kb = k + at.b * s.k_batch + group * s.dim, *vb = v + at.b * s.v_batch + group * s.dim;
+    int k_step = s.kv_heads * D, group = at.h / (s.heads / s.kv_heads);
+    u64 keys = (u64)at.b * s.keys * k_step + group * D;
     Left left[D / 16];
-    load_left<D>(left, q + queries, q_step, mine, s.time, s.dim);
+    load_left<D>(left, q + ((u64)at.b * s.time * s.heads + at.h) * D, s.heads * D, mine, s.time);
     Sum o[D / 8] = {};
     float top[2] = {NONE, NONE}, total[2] = {0.0f, 0.0f};
-    int reach = seen(s, row, min(at.begin + HALF_ROWS, s.time) - 1);
-    for (int key = row.from / N * N; key < reach; key += N) {
-        __syncthreads();
-        load_rounded<D>(ks, kb, k_step, key, s.keys, N, s.dim);
-        load_rounded<D>(vs, vb, k_step, key, s.keys, N, s.dim);
+    int reach = seen(s, row, min(at.begin + HALF_ROWS, s.time) - 1), begin = row.from / N * N, turn = 0;
+    auto ahead = [&](int key, int turn) {
+        if (key < reach) {
+            fetch<D, N>(ks[turn], k + keys, k_step, key, s.keys);
+            fetch<D, N>(vs[turn], v + keys, k_step, key, s.keys);
+        }
+        close_batch();
+    };
+    ahead(begin, 0);
+    for (int key = begin; key < reach; key += N, turn ^= 1) {
+        ahead(key + N, turn ^ 1);
+        wait_batches<1>();
         __syncthreads();
         Sum p[N / 8];
-        products<D, N>(p, left, ks);
+        products<D, N>(p, left, ks[turn]);
         bool all = plain<N>(s, row, at.begin, key);
         float higher[2] = {top[0], top[1]};
 #pragma unroll
@@ -178,7 +183,8 @@ template <int D> __device__ __forceinline__ void bf16_forward(const float *q, co
 #pragma unroll
         for (int j = 0; j < D / 8; j++)
             for (int i = 0; i < 4; i++) o[j][i] *= old[i / 2];
-        add_weighted<D, N>(o, p, vs);
+        add_weighted<D, N>(o, p, vs[turn]);
+        __syncthreads(); // before the next but one comes to its place
     }
     float scale[2];
     for (int i = 0; i < 2; i++) {
@@ -187,21 +193,27 @@ template <int D> __device__ __forceinline__ void bf16_forward(const float *q, co
         int t = mine + lane / 4 + 8 * i;
         if (lane % 4 == 0 && t < s.time) sums[((u64)at.b * s.heads + at.h) * s.time + t] = top[i] + logf(total[i]);
     }
-    write<D>(out + queries, q_step, mine, s.time, s.dim, o, scale);
+    write<D>(out + ((u64)at.b * s.time * s.heads + at.h) * s.dim, s.heads * s.dim, mine, s.time, s.dim, o, scale);
 }
 
-template <int D> __device__ __forceinline__ void bf16_query_gradient(const Given &x, float *dq, const Sizes &s) {
+// What backward reads.
+struct Rounded {
+    const u16 *q, *k, *v, *dy;
+    const float *sums, *delta;
+};
+
+template <int D> __device__ __forceinline__ void bf16_query_gradient(const Rounded &x, float *dq, const Sizes &s) {
     const int N = D == 128 ? 32 : 64;
-    __shared__ __align__(16) u16 ks[N * (D + 8)], vs[N * (D + 8)];
+    __shared__ __align__(16) u16 ks[2][N * (D + 8)], vs[2][N * (D + 8)];
     Place at = last_first(s.time, s.heads);
     Range range = visible(s, at.b);
     int lane = threadIdx.x % 32, mine = at.begin + threadIdx.x / 32 * 16;
-    int q_step = s.heads * s.dim, k_step = s.kv_heads * s.dim, group = at.h / (s.heads / s.kv_heads);
-    u64 from = (u64)at.b * s.time * q_step + at.h * s.dim, row = ((u64)at.b * s.heads + at.h) * s.time;
-    const float *kb = x.k + at.b * s.k_batch + group * s.dim, *vb = x.v + at.b * s.v_batch + group * s.dim;
+    int k_step = s.kv_heads * D, group = at.h / (s.heads / s.kv_heads);
+    u64 head = (u64)at.b * s.time * s.heads + at.h, row = ((u64)at.b * s.heads + at.h) * s.time;
+    u64 keys = (u64)at.b * s.keys * k_step + group * D;
     Left qs[D / 16], gs[D / 16];
-    load_left<D>(qs, x.q + from, q_step, mine, s.time, s.dim);
-    load_left<D>(gs, x.dy + from, q_step, mine, s.time, s.dim);
+    load_left<D>(qs, x.q + head * D, s.heads * D, mine, s.time);
+    load_left<D>(gs, x.dy + head * D, s.heads * D, mine, s.time);
     float sum[2], delta[2];
     for (int i = 0; i < 2; i++) {
         int t = mine + lane / 4 + 8 * i;
@@ -209,15 +221,22 @@ template <int D> __device__ __forceinline__ void bf16_query_gradient(const Given
         delta[i] = t < s.time ? x.delta[row + t] : 0.0f;
     }
     Sum out[D / 8] = {};
-    int reach = seen(s, range, min(at.begin + HALF_ROWS, s.time) - 1);
-    for (int key = range.from / N * N; key < reach; key += N) {
-        __syncthreads();
-        load_rounded<D>(ks, kb, k_step, key, s.keys, N, s.dim);
-        load_rounded<D>(vs, vb, k_step, key, s.keys, N, s.dim);
+    int reach = seen(s, range, min(at.begin + HALF_ROWS, s.time) - 1), begin = range.from / N * N, turn = 0;
+    auto ahead = [&](int key, int turn) {
+        if (key < reach) {
+            fetch<D, N>(ks[turn], x.k + keys, k_step, key, s.keys);
+            fetch<D, N>(vs[turn], x.v + keys, k_step, key, s.keys);
+        }
+        close_batch();
+    };
+    ahead(begin, 0);
+    for (int key = begin; key < reach; key += N, turn ^= 1) {
+        ahead(key + N, turn ^ 1);
+        wait_batches<1>();
         __syncthreads();
         Sum scores[N / 8], slopes[N / 8];
-        products<D, N>(scores, qs, ks);
-        products<D, N>(slopes, gs, vs);
+        products<D, N>(scores, qs, ks[turn]);
+        products<D, N>(slopes, gs, vs[turn]);
         bool all = plain<N>(s, range, at.begin, key);
 #pragma unroll
         for (int j = 0; j < N / 8; j++)
@@ -228,41 +247,51 @@ template <int D> __device__ __forceinline__ void bf16_query_gradient(const Given
                 float score = there ? score_of(s, at.h, t, of, scores[j][i]) : NONE;
                 slopes[j][i] = there ? exp2f((score - sum[i / 2]) * LOG2E) * (slopes[j][i] - delta[i / 2]) : 0.0f;
             }
-        add_weighted<D, N>(out, slopes, ks);
+        add_weighted<D, N>(out, slopes, ks[turn]);
+        __syncthreads();
     }
-    write<D>(dq + from, q_step, mine, s.time, s.dim, out, {s.scale, s.scale});
+    write<D>(dq + head * s.dim, s.heads * s.dim, mine, s.time, s.dim, out, {s.scale, s.scale});
 }
 
 // dk and dv of a block of keys, over all queries of the heads that share them.
-template <int D> __device__ __forceinline__ void bf16_key_gradient(const Given &x, float *dk, float *dv, const Sizes &s) {
+template <int D> __device__ __forceinline__ void bf16_key_gradient(const Rounded &x, float *dk, float *dv, const Sizes &s) {
     const int N = D == 128 ? 32 : 64;
-    __shared__ __align__(16) u16 qs[N * (D + 8)], gs[N * (D + 8)];
-    __shared__ float sums[N], deltas[N];
+    __shared__ __align__(16) u16 qs[2][N * (D + 8)], gs[2][N * (D + 8)];
+    __shared__ float sums[2][N], deltas[2][N];
     Place at = place(s.keys, HALF_ROWS, s.kv_heads); // h counts the heads of keys
     Range range = visible(s, at.b);
     int lane = threadIdx.x % 32, mine = at.begin + threadIdx.x / 32 * 16;
-    int q_step = s.heads * s.dim, k_step = s.kv_heads * s.dim, heads = s.heads / s.kv_heads;
+    int heads = s.heads / s.kv_heads;
+    u64 head = (u64)at.b * s.keys * s.kv_heads + at.h;
     Left ks[D / 16], vs[D / 16];
-    load_left<D>(ks, x.k + at.b * s.k_batch + at.h * s.dim, k_step, mine, s.keys, s.dim);
-    load_left<D>(vs, x.v + at.b * s.v_batch + at.h * s.dim, k_step, mine, s.keys, s.dim);
+    load_left<D>(ks, x.k + head * D, s.kv_heads * D, mine, s.keys);
+    load_left<D>(vs, x.v + head * D, s.kv_heads * D, mine, s.keys);
     Sum k_sum[D / 8] = {}, v_sum[D / 8] = {};
     int earliest = s.causal ? max(0, at.begin + s.time - s.keys) : 0; // no query before it sees any of these keys
     bool inside = !s.bias && at.begin >= range.from && at.begin + HALF_ROWS <= range.to;
     for (int h = at.h * heads; h < (at.h + 1) * heads; h++) {
-        u64 row = ((u64)at.b * s.heads + h) * s.time, queries = (u64)at.b * s.time * q_step + h * s.dim;
-        for (int begin = earliest / N * N; begin < s.time; begin += N) {
-            __syncthreads();
-            load_rounded<D>(qs, x.q + queries, q_step, begin, s.time, N, s.dim);
-            load_rounded<D>(gs, x.dy + queries, q_step, begin, s.time, N, s.dim);
-            if (threadIdx.x < N) {
-                bool there = begin + threadIdx.x < s.time;
-                sums[threadIdx.x] = there ? x.sums[row + begin + threadIdx.x] : 0.0f;
-                deltas[threadIdx.x] = there ? x.delta[row + begin + threadIdx.x] : 0.0f;
+        u64 row = ((u64)at.b * s.heads + h) * s.time, queries = ((u64)at.b * s.time * s.heads + h) * D;
+        int first = earliest / N * N, turn = 0;
+        auto ahead = [&](int begin, int turn) {
+            if (begin < s.time) {
+                fetch<D, N>(qs[turn], x.q + queries, s.heads * D, begin, s.time);
+                fetch<D, N>(gs[turn], x.dy + queries, s.heads * D, begin, s.time);
+                if (threadIdx.x < N) {
+                    int t = min(begin + (int)threadIdx.x, s.time - 1);
+                    sums[turn][threadIdx.x] = x.sums[row + t];
+                    deltas[turn][threadIdx.x] = x.delta[row + t];
+                }
             }
+            close_batch();
+        };
+        ahead(first, 0);
+        for (int begin = first; begin < s.time; begin += N, turn ^= 1) {
+            ahead(begin + N, turn ^ 1);
+            wait_batches<1>();
             __syncthreads();
             Sum p[N / 8], slopes[N / 8];
-            products<D, N>(p, ks, qs);
-            products<D, N>(slopes, vs, gs);
+            products<D, N>(p, ks, qs[turn]);
+            products<D, N>(slopes, vs, gs[turn]);
             // Whether the first query of the tile, and so all of them, sees all keys of the block.
             bool all = inside && begin + N <= s.time && at.begin + HALF_ROWS <= seen(s, range, begin);
 #pragma unroll
@@ -272,32 +301,52 @@ template <int D> __device__ __forceinline__ void bf16_key_gradient(const Given &
                     int of = mine + lane / 4 + i / 2 * 8, c = 8 * j + 2 * (lane % 4) + i % 2, t = begin + c;
                     bool there = all || sees(s, range, t, of);
                     float score = there ? score_of(s, h, t, of, p[j][i]) : NONE;
-                    p[j][i] = there ? exp2f((score - sums[c]) * LOG2E) : 0.0f;
-                    slopes[j][i] = there ? p[j][i] * (slopes[j][i] - deltas[c]) : 0.0f;
+                    p[j][i] = there ? exp2f((score - sums[turn][c]) * LOG2E) : 0.0f;
+                    slopes[j][i] = there ? p[j][i] * (slopes[j][i] - deltas[turn][c]) : 0.0f;
                 }
-            add_weighted<D, N>(v_sum, p, gs);
-            add_weighted<D, N>(k_sum, slopes, qs);
+            add_weighted<D, N>(v_sum, p, gs[turn]);
+            add_weighted<D, N>(k_sum, slopes, qs[turn]);
+            __syncthreads();
         }
     }
-    u64 to = (u64)at.b * s.keys * k_step + at.h * s.dim;
-    write<D>(dk + to, k_step, mine, s.keys, s.dim, k_sum, {s.scale, s.scale});
-    write<D>(dv + to, k_step, mine, s.keys, s.dim, v_sum, {1.0f, 1.0f});
+    int step = s.kv_heads * s.dim;
+    write<D>(dk + head * s.dim, step, mine, s.keys, s.dim, k_sum, {s.scale, s.scale});
+    write<D>(dv + head * s.dim, step, mine, s.keys, s.dim, v_sum, {1.0f, 1.0f});
+}
+
+// x (batch, rows · heads, dim), `from_batch` values from one row of the batch to the next, -> (batch · rows · heads, wide). A
+// thread makes 8 values.
+extern "C" __global__ void bf16_round(const float *x, u16 *out, u64 heads, u64 all, u64 from_batch, int dim, int wide) {
+    int parts = wide / 8;
+    for (u64 i = first(); i < all * parts; i += stride()) {
+        u64 head = i / parts;
+        int d = (int)(i % parts) * 8;
+        const float *from = x + head / heads * from_batch + head % heads * dim + d;
+        float v[8];
+        if (d + 8 <= dim && (u64)from % 16 == 0) {
+            Four a = ((const Four *)from)[0], b = ((const Four *)from)[1];
+            v[0] = a.x, v[1] = a.y, v[2] = a.z, v[3] = a.w, v[4] = b.x, v[5] = b.y, v[6] = b.z, v[7] = b.w;
+        } else {
+            for (int j = 0; j < 8; j++) v[j] = d + j < dim ? from[j] : 0.0f;
+        }
+        *(FourWords *)(out + 8 * i) = {two_bf16(v[0], v[1]), two_bf16(v[2], v[3]), two_bf16(v[4], v[5]), two_bf16(v[6], v[7])};
+    }
 }
 
 #define BF16_ATTENTION(D)                                                                                                \
     extern "C" __global__ void __launch_bounds__(HALF_THREADS) bf16_forward_##D(                                         \
-        const float *q, const float *k, const float *v, float *out, float *sums, Sizes s) {                              \
-        bf16_forward<D>(q, k, v, out, sums, s);                                                                               \
+        const u16 *q, const u16 *k, const u16 *v, float *out, float *sums, Sizes s) {                                    \
+        bf16_forward<D>(q, k, v, out, sums, s);                                                                          \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(HALF_THREADS) bf16_query_gradient_##D(                                  \
-        const float *q, const float *k, const float *v, const float *dy, const float *sums, const float *delta,          \
-        float *dq, Sizes s) {                                                                                            \
-        bf16_query_gradient<D>({q, k, v, dy, sums, delta}, dq, s);                                                            \
+        const u16 *q, const u16 *k, const u16 *v, const u16 *dy, const float *sums, const float *delta, float *dq,       \
+        Sizes s) {                                                                                                       \
+        bf16_query_gradient<D>({q, k, v, dy, sums, delta}, dq, s);                                                       \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(HALF_THREADS) bf16_key_gradient_##D(                                    \
-        const float *q, const float *k, const float *v, const float *dy, const float *sums, const float *delta,          \
-        float *dk, float *dv, Sizes s) {                                                                                 \
-        bf16_key_gradient<D>({q, k, v, dy, sums, delta}, dk, dv, s);                                                          \
+        const u16 *q, const u16 *k, const u16 *v, const u16 *dy, const float *sums, const float *delta, float *dk,       \
+        float *dv, Sizes s) {                                                                                            \
+        bf16_key_gradient<D>({q, k, v, dy, sums, delta}, dk, dv, s);                                                     \
     }
 
 BF16_ATTENTION(32)

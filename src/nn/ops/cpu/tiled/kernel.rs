@@ -26,7 +26,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The columns of register `j` that exist, a bit each.
-    fn mask(&self, j: usize) -> __mmask16 {
+    pub(super) fn mask(&self, j: usize) -> __mmask16 {
         let left = self.size.1.saturating_sub(16 * j).min(16);
         ((1u32 << left) - 1) as __mmask16
     }

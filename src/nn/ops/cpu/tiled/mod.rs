@@ -5,6 +5,8 @@
 //! Needs AVX-512; [`available`] says whether it is there. Each element is summed in the order of the depth, in blocks
 //! that do not depend on the number of threads.
 
+mod f16;
+mod format;
 mod kernel;
 mod pack;
 mod peak;
@@ -14,14 +16,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use self::kernel::{COLUMNS, GROUP, ROWS, Target, group_lanes, tile};
+use self::format::Format;
+use self::kernel::{ROWS, Target, tile};
 use super::gemm::MatMut;
 use super::isa::Isa;
 use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
+use crate::nn::Precision;
 
-/// Groups of depth in a block: a left panel of 28 KiB stays in the first cache, a right one of 64 KiB in the second.
-const BLOCK: usize = 32;
+/// Lanes of depth in a block: a left panel of 28 KiB stays in the first cache, a right one of 64 KiB in the second.
+const BLOCK: usize = 512;
 /// Rows of a task.
 const TASK: usize = 4 * ROWS;
 /// Panels of the right operand that are packed together.
@@ -38,10 +42,16 @@ pub(in crate::nn) fn available() -> bool {
     Isa::get() == Isa::Avx512
 }
 
-/// Whether products of bf16 are faster than those of f32 here: AVX512-BF16 runs at twice the rate of f32 on AMD's
-/// processors and at half of it on Intel's.
-pub(in crate::nn) fn bf16_pays() -> bool {
-    Isa::has_bf16() && amd()
+/// The format of 16 bits whose products are faster than those of f32 here, else f32: AVX512-BF16 runs at twice the rate of
+/// f32 on AMD's processors and at half of it on Intel's, which have AVX512-FP16 at twice the rate.
+pub(in crate::nn) fn pays() -> Precision {
+    if Isa::has_bf16() && amd() {
+        Precision::Bf16
+    } else if Isa::has_f16() {
+        Precision::F16
+    } else {
+        Precision::F32
+    }
 }
 
 fn amd() -> bool {
@@ -50,9 +60,16 @@ fn amd() -> bool {
 }
 
 /// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
-pub(in crate::nn) fn peak(bf16: bool) -> Option<f64> {
-    let can = if bf16 { Isa::has_bf16() } else { available() };
-    can.then(|| rayon::broadcast(|_| peak::one_thread(bf16)).iter().sum())
+pub(in crate::nn) fn peak(precision: Precision) -> Option<f64> {
+    can(precision).then(|| rayon::broadcast(|_| peak::one_thread(Format::of(precision))).iter().sum())
+}
+
+fn can(precision: Precision) -> bool {
+    match precision {
+        Precision::F32 => available(),
+        Precision::Bf16 => Isa::has_bf16(),
+        Precision::F16 => Isa::has_f16(),
+    }
 }
 
 thread_local! {
@@ -65,31 +82,34 @@ struct Depth<'a> {
     terms: &'a [Term<'a>],
     /// Groups of all terms.
     groups: usize,
-    /// Values of depth in a group.
-    step: usize,
-    bf16: bool,
+    format: Format,
 }
 
 impl<'a> Depth<'a> {
-    fn new(terms: &'a [Term<'a>], bf16: bool) -> Self {
-        let step = GROUP * pack::per_lane(bf16);
-        let groups = terms.iter().map(|term| term.left.cols.div_ceil(step)).sum();
-        Self { terms, groups, step, bf16 }
+    fn new(terms: &'a [Term<'a>], format: Format) -> Self {
+        let groups = terms.iter().map(|term| term.left.cols.div_ceil(format.depth())).sum();
+        Self { terms, groups, format }
     }
 
     /// Groups of a block: all blocks about the same.
     fn block(&self) -> usize {
-        self.groups.div_ceil(self.groups.div_ceil(BLOCK))
+        self.groups.div_ceil(self.groups.div_ceil(BLOCK / self.format.lanes()))
+    }
+
+    /// Lanes of a panel of the right operand, over all terms.
+    fn panel(&self) -> usize {
+        self.groups * self.format.right_lanes()
     }
 
     /// What lies in a range of groups, term by term.
     fn runs(&self, range: Range<usize>) -> Vec<Run<'a>> {
         let (mut runs, mut at) = (Vec::new(), 0);
         for term in self.terms {
-            let groups = term.left.cols.div_ceil(self.step);
+            let step = self.format.depth();
+            let groups = term.left.cols.div_ceil(step);
             let (from, to) = (range.start.max(at), range.end.min(at + groups));
             if from < to {
-                let depth = (from - at) * self.step..((to - at) * self.step).min(term.left.cols);
+                let depth = (from - at) * step..((to - at) * step).min(term.left.cols);
                 runs.push(Run { left: View::of(term.left), depth });
             }
             at += groups;
@@ -99,18 +119,24 @@ impl<'a> Depth<'a> {
 
     /// Packs `columns` of the right operand into panels, each as deep as all terms.
     fn pack_right(&self, columns: Range<usize>, scratch: &mut Vec<f32>, out: &mut [u32]) {
-        let mut at = 0;
+        let (mut at, format, wide) = (0, self.format, self.format.columns());
         for term in self.terms {
             let depth = term.left.cols;
             for from in (0..depth).step_by(WINDOW) {
                 let window = from..depth.min(from + WINDOW);
-                let lanes = window.len().div_ceil(self.step) * GROUP * COLUMNS;
+                let lanes = window.len().div_ceil(format.depth()) * format.right_lanes();
                 let view = term.right.window(window.clone(), columns.clone(), scratch);
-                for (p, panel) in out.chunks_exact_mut(self.groups * GROUP * COLUMNS).enumerate() {
-                    let (first, count) = (p * COLUMNS, COLUMNS.min(columns.len() - p * COLUMNS));
+                for (p, panel) in out.chunks_exact_mut(self.panel()).enumerate() {
+                    let columns = (p * wide, wide.min(columns.len() - p * wide));
+                    let panel = &mut panel[at..at + lanes];
                     // SAFETY: `tiled_product` asked what the machine can.
                     unsafe {
-                        pack::right(view, (first, count), window.len(), self.bf16, &mut panel[at..at + lanes]);
+                        match format {
+                            Format::F16 => f16::right(view, columns, window.len(), panel),
+                            Format::F32 | Format::Bf16 => {
+                                pack::right(view, columns, window.len(), format == Format::Bf16, panel);
+                            }
+                        }
                     }
                 }
                 at += lanes;
@@ -138,54 +164,68 @@ impl Output<'_> {
         add: bool,
         scratch: &mut Vec<u32>,
     ) {
-        let block = depth.block();
+        let (block, format) = (depth.block(), depth.format);
         for at in (0..depth.groups).step_by(block) {
             let groups = at..depth.groups.min(at + block);
             let runs = depth.runs(groups.clone());
             let order = pack::order(&runs);
-            let panel = group_lanes(order, ROWS) * groups.len();
+            let panel = format.left_lanes(order, ROWS) * groups.len();
+            let depths = format.depths(&runs);
             scratch.resize(scratch.len().max(rows.len().div_ceil(ROWS) * panel), 0);
             for (first, out) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact_mut(panel)) {
                 let count = ROWS.min(rows.end - first);
                 // SAFETY: `tiled_product` asked what the machine can.
-                unsafe { pack::left(&runs, order, (first, count), depth.bf16, out) };
+                unsafe {
+                    match format {
+                        Format::F16 => f16::left(&runs, order, (first, count), out),
+                        Format::F32 | Format::Bf16 => {
+                            pack::left(&runs, order, (first, count), format == Format::Bf16, out);
+                        }
+                    }
+                }
             }
-            for (p, right) in right.chunks_exact(depth.groups * GROUP * COLUMNS).enumerate() {
-                let right = &right[at * GROUP * COLUMNS..groups.end * GROUP * COLUMNS];
-                let column = columns.start + p * COLUMNS;
+            for (p, right) in right.chunks_exact(depth.panel()).enumerate() {
+                let right = &right[at * format.right_lanes()..groups.end * format.right_lanes()];
+                let column = columns.start + p * format.columns();
                 for (first, left) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact(panel)) {
-                    let size = (ROWS.min(rows.end - first), COLUMNS.min(columns.end - column));
+                    let size = (ROWS.min(rows.end - first), format.columns().min(columns.end - column));
                     let span = (size.0 - 1) * self.stride + size.1;
                     let start = self.all.at(first * self.stride + column, span);
                     let target = Target { start, stride: self.stride, size, add: add || at > 0 };
                     // SAFETY: as above, and no one else touches these elements.
-                    unsafe { tile(depth.bf16, order, left, right, &target) };
+                    unsafe {
+                        match format {
+                            Format::F16 => f16::tile(order, &depths, left, right, &target),
+                            Format::F32 | Format::Bf16 => tile(format == Format::Bf16, order, left, right, &target),
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// `out = Σ left · right`, or `out += …` when `add`; with `bf16` the factors are rounded to bf16, the sums are f32.
+/// `out = Σ left · right`, or `out += …` when `add`; the factors are rounded to `precision`. Sums are f32, with f16 those of up
+/// to 64 products that are f16 (see [`f16`]).
 ///
 /// # Panics
 /// When the machine cannot, there is no depth, or the sizes do not fit each other.
-pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, bf16: bool) {
-    assert!(available() && (!bf16 || Isa::has_bf16()), "AVX-512 is missing");
+pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, precision: Precision) {
+    assert!(can(precision), "AVX-512 is missing");
     let (rows, columns) = (out.rows, out.cols);
     for Term { left, right } in terms {
         assert!(left.rows == rows && right.shape() == (left.cols, columns), "sizes of a product");
     }
-    let depth = Depth::new(terms, bf16);
+    let format = Format::of(precision);
+    let depth = Depth::new(terms, format);
     assert!(depth.groups > 0, "a product without depth");
     let out = Output { stride: out.row, all: out.shared() };
-    let lanes = depth.groups * GROUP;
-    let all = rows * columns * lanes > SERIAL;
-    let step = (PACKED / lanes).next_multiple_of(PANELS * COLUMNS);
+    let all = rows * columns * depth.groups * format.lanes() > SERIAL;
+    let step = (PACKED / depth.panel()).max(1).next_multiple_of(PANELS) * format.columns();
     let mut packed = PACK.take();
     for first in (0..columns).step_by(step) {
         let part = first..columns.min(first + step);
-        let size = part.len().div_ceil(COLUMNS) * COLUMNS * lanes;
+        let size = part.len().div_ceil(format.columns()) * depth.panel();
         if packed.len() < size {
             // Not half as much again, as a vector grows by itself.
             packed.reserve_exact(size - packed.len());
@@ -211,10 +251,10 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
 
 /// Packs `columns` of the right operand.
 fn pack_all(depth: &Depth<'_>, columns: Range<usize>, out: &mut [u32], all: bool) {
-    let chunk = PANELS * COLUMNS * depth.groups * GROUP;
+    let (chunk, wide) = (PANELS * depth.panel(), PANELS * depth.format.columns());
     let pack = |scratch: &mut Vec<f32>, (i, out): (usize, &mut [u32])| {
-        let from = columns.start + i * PANELS * COLUMNS;
-        depth.pack_right(from..columns.end.min(from + PANELS * COLUMNS), scratch, out);
+        let from = columns.start + i * wide;
+        depth.pack_right(from..columns.end.min(from + wide), scratch, out);
     };
     if all {
         out.par_chunks_mut(chunk).enumerate().for_each_init(Vec::new, pack);

@@ -9,7 +9,7 @@ use super::kernel::{COLUMNS, GROUP, Order, group_lanes};
 use crate::nn::ops::cpu::operand::{Run, View};
 
 /// Values of depth in a lane.
-pub(super) const fn per_lane(bf16: bool) -> usize {
+const fn per_lane(bf16: bool) -> usize {
     if bf16 { 2 } else { 1 }
 }
 
@@ -145,7 +145,7 @@ fn woven(low: __m512, high: __m512) -> __m512i {
 /// The transpose of 16 × 16 lanes: pairs of lanes, pairs of pairs, then quarters of registers change places.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn turned(r: [__m512i; GROUP]) -> [__m512i; GROUP] {
+pub(super) fn turned(r: [__m512i; GROUP]) -> [__m512i; GROUP] {
     let pairs: [__m512i; 16] = std::array::from_fn(|i| {
         let (a, b) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
         if i % 2 == 0 { _mm512_unpacklo_epi32(a, b) } else { _mm512_unpackhi_epi32(a, b) }

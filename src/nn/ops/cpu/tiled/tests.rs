@@ -1,6 +1,7 @@
 //! Tiled products held to the naive ones.
 
 use super::*;
+use crate::nn::Precision;
 use crate::nn::ops::cpu::{Mat, Right};
 use crate::nn::quant::Nf4;
 
@@ -47,15 +48,15 @@ fn all_orders_of_both_operands_give_the_naive_product() {
             for right in [Mat::new(&b, k, n), Mat::new(&b, n, k).t()] {
                 let mut slow = vec![0.0; m * n];
                 naive(&left, &|i, j| right.data[i * right.row + j * right.col], n, &mut slow);
-                for (bf16, slack) in [(false, 1e-6), (true, 1e-2)] {
-                    if bf16 && !Isa::has_bf16() {
+                for (format, slack) in [(Precision::F32, 1e-6), (Precision::Bf16, 1e-2), (Precision::F16, 1e-2)] {
+                    if !can(format) {
                         continue;
                     }
                     let mut fast = vec![f32::NAN; m * n];
                     let terms = [Term { left, right: Right::Dense(right) }];
-                    tiled_product(MatMut::new(&mut fast, m, n), &terms, false, bf16);
-                    close(&format!("{m}×{k}×{n}, bf16 {bf16}"), &fast, &slow, k, slack);
-                    tiled_product(MatMut::new(&mut fast, m, n), &terms, true, bf16);
+                    tiled_product(MatMut::new(&mut fast, m, n), &terms, false, format);
+                    close(&format!("{m}×{k}×{n}, {format:?}"), &fast, &slow, k, slack);
+                    tiled_product(MatMut::new(&mut fast, m, n), &terms, true, format);
                     let twice: Vec<f64> = slow.iter().map(|x| 2.0 * x).collect();
                     close("twice", &fast, &twice, k, 2.0 * slack);
                 }
@@ -79,17 +80,22 @@ fn terms_add_up_and_four_bits_are_dequantised() {
         naive(&x, &|i, j| dense[j * k + i], n, &mut slow);
         naive(&u, &|i, j| b.data[i * b.row + j * b.col], n, &mut slow);
         let terms = [Term { left: x, right: Right::Nf4Turned(&w) }, Term { left: u, right: Right::Dense(b) }];
-        let mut fast = vec![0.0; m * n];
-        tiled_product(MatMut::new(&mut fast, m, n), &terms, false, false);
-        close(&format!("{m}×{k}×{n}"), &fast, &slow, k + r, 1e-6);
+        let formats = [(Precision::F32, 1e-6), (Precision::F16, 1e-2)];
+        for (format, slack) in formats.into_iter().filter(|(format, _)| can(*format)) {
+            let mut fast = vec![0.0; m * n];
+            tiled_product(MatMut::new(&mut fast, m, n), &terms, false, format);
+            close(&format!("{m}×{k}×{n}, {format:?}"), &fast, &slow, k + r, slack);
+        }
         // The other way: dy (m, n) times w (n, k).
         let dy = values(m * n, 7);
         let mut slow = vec![0.0; m * k];
         naive(&Mat::new(&dy, m, n), &|i, j| dense[i * k + j], k, &mut slow);
-        let mut fast = vec![0.0; m * k];
         let terms = [Term { left: Mat::new(&dy, m, n), right: Right::Nf4(&w) }];
-        tiled_product(MatMut::new(&mut fast, m, k), &terms, false, false);
-        close(&format!("{m}×{n}×{k}, not turned"), &fast, &slow, n, 1e-6);
+        for (format, slack) in formats.into_iter().filter(|(format, _)| can(*format)) {
+            let mut fast = vec![0.0; m * k];
+            tiled_product(MatMut::new(&mut fast, m, k), &terms, false, format);
+            close(&format!("{m}×{n}×{k}, not turned, {format:?}"), &fast, &slow, n, slack);
+        }
     }
 }
 
@@ -104,11 +110,32 @@ fn the_number_of_threads_does_not_show() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let mut out = vec![0.0; m * n];
         let terms = [Term { left: Mat::new(&a, m, k), right: Right::Dense(Mat::new(&b, k, n)) }];
-        pool.install(|| tiled_product(MatMut::new(&mut out, m, n), &terms, false, false));
+        pool.install(|| tiled_product(MatMut::new(&mut out, m, n), &terms, false, Precision::F32));
         out
     };
     let one = run(1);
     for threads in [2, 3, 5] {
         assert!(one == run(threads), "{threads} threads");
+    }
+}
+
+/// Rows and columns of any magnitude come out as exact as the others: each has a scale of its own.
+#[test]
+fn f16_does_not_know_small_and_large() {
+    if !can(Precision::F16) {
+        return;
+    }
+    let (m, k, n) = (30, 200, 70);
+    let magnitude = |i: usize| 10f32.powi((i % 13) as i32 - 6);
+    let a: Vec<f32> = values(m * k, 1).iter().enumerate().map(|(i, x)| x * magnitude(i / k)).collect();
+    let b: Vec<f32> = values(k * n, 2).iter().enumerate().map(|(i, x)| x * magnitude(i % n)).collect();
+    let (mut fast, mut slow) = (vec![0.0; m * n], vec![0.0; m * n]);
+    let (left, right) = (Mat::new(&a, m, k), Mat::new(&b, k, n));
+    naive(&left, &|i, j| b[i * n + j], n, &mut slow);
+    let terms = [Term { left, right: Right::Dense(right) }];
+    tiled_product(MatMut::new(&mut fast, m, n), &terms, false, Precision::F16);
+    for (i, (x, y)) in fast.iter().zip(&slow).enumerate() {
+        let size = f64::from(magnitude(i / n) * magnitude(i % n)) * (k as f64).sqrt();
+        assert!((f64::from(*x) - y).abs() < 1e-2 * size, "({}, {}): {x} {y}", i / n, i % n);
     }
 }

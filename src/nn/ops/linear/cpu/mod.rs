@@ -64,18 +64,14 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// Whether factors are rounded to bf16: where it was asked for and pays.
-pub(in crate::nn::ops) fn halved(precision: Precision) -> bool {
-    precision.on_this_cpu() == Precision::Bf16
-}
-
 /// `Σ left · right` as a new matrix (rows, columns), by tiles.
-fn tiles(rows: usize, columns: usize, terms: &[Term<'_>], bf16: bool) -> Vec<f32> {
+fn tiles(rows: usize, columns: usize, terms: &[Term<'_>], precision: Precision) -> Vec<f32> {
+    let precision = precision.on_this_cpu();
     // SAFETY: a product that does not add writes every element.
     unsafe {
         fill(rows * columns, |out| {
             let out = MatMut::within(&Disjoint::uninit(out), 0, (rows, columns), columns);
-            tiled_product(out, terms, false, bf16);
+            tiled_product(out, terms, false, precision);
         })
     }
 }
@@ -102,14 +98,14 @@ pub(super) fn forward(
         let update = update.map(|(left, b)| Term { left, right: Right::Dense(b) });
         let weight = Term { left: xs, right: weight.turned(shape) };
         let y = match update {
-            Some(update) => tiles(rows, out, &[weight, update], halved(precision)),
-            None => tiles(rows, out, &[weight], halved(precision)),
+            Some(update) => tiles(rows, out, &[weight, update], precision),
+            None => tiles(rows, out, &[weight], precision),
         };
         return (y, u);
     }
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
-        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w, halved(precision)),
+        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w, precision.on_this_cpu()),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some((u, b)) = update {
@@ -151,15 +147,14 @@ pub(super) fn input_gradient(
     let dropout = low.and_then(|(low, _)| low.dropout);
     if tiled(rows, shape) {
         let weight = Term { left: Mat::new(dy, rows, shape.0), right: weight.straight(shape) };
-        let halved = halved(precision);
         let mut dx = match update {
             Some((v, a)) if dropout.is_none() => {
-                tiles(rows, wide, &[weight, Term { left: v, right: Right::Dense(a) }], halved)
+                tiles(rows, wide, &[weight, Term { left: v, right: Right::Dense(a) }], precision)
             }
-            _ => tiles(rows, wide, &[weight], halved),
+            _ => tiles(rows, wide, &[weight], precision),
         };
         if let (Some((v, a)), Some(dropout)) = (update, dropout) {
-            dropout.add(&mut tiles(rows, wide, &[Term { left: v, right: Right::Dense(a) }], halved), &mut dx);
+            dropout.add(&mut tiles(rows, wide, &[Term { left: v, right: Right::Dense(a) }], precision), &mut dx);
         }
         return dx;
     }
@@ -210,7 +205,7 @@ pub(super) fn weight_gradient(
 ) -> Vec<f32> {
     let (left, right) = (Mat::new(dy, rows, out).t(), Mat::new(x, rows, wide));
     if tiled(rows, (out, wide)) {
-        return tiles(out, wide, &[Term { left, right: Right::Dense(right) }], halved(precision));
+        return tiles(out, wide, &[Term { left, right: Right::Dense(right) }], precision);
     }
     product(left, right, 1.0)
 }

@@ -54,6 +54,15 @@ impl<'a> Factor<'a> {
         }
     }
 
+    /// What can be kept for the way back: what was made here, not what the tensor has anyway.
+    pub(super) fn kept(self) -> Option<Factor<'static>> {
+        match self {
+            Self::Tensor(_) => None,
+            Self::F32(values) => Some(Factor::F32(values)),
+            Self::Bf16(values) => Some(Factor::Bf16(values)),
+        }
+    }
+
     /// As [`Factor::of`], of values that were made on the way.
     pub(super) fn made(device: &CudaDevice, values: CudaSlice<f32>, precision: Precision) -> Candle<Self> {
         match precision {
@@ -110,7 +119,7 @@ fn rounded(device: &CudaDevice, values: &CudaView<'_, f32>) -> Candle<CudaSlice<
     let n = values.len();
     let (mut out, count) = (alloc::<bf16>(device, n)?, n as u64);
     if n > 0 {
-        launch!(device, SOURCE, "cast_bf16", elements(n), values, &mut out, &count);
+        launch!(device, SOURCE, "cast_bf16", elements(n.div_ceil(8)), values, &mut out, &count);
     }
     Ok(out)
 }

@@ -24,9 +24,18 @@ pub(super) struct Low<'a> {
 /// The gradients of x (where one is asked for), A and B.
 type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
 
+/// What backward need not make again.
+pub(super) struct Kept {
+    /// `drop(x) Aᵀ`: (rows, r)
+    u: Factor<'static>,
+    /// A and B, rounded; `None` where they are used as they are.
+    a: Option<Factor<'static>>,
+    b: Option<Factor<'static>>,
+}
+
 impl Low<'_> {
-    /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out). Gives `u = drop(x) Aᵀ` (rows, r) for the way back.
-    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Factor<'static>> {
+    /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out).
+    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Kept> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
         let mut u = alloc::<f32>(device, rows * rank)?;
         let a = Factor::of(self.a, self.precision)?;
@@ -35,51 +44,48 @@ impl Low<'_> {
         let (u, b) = (Factor::made(device, u, self.precision)?, Factor::of(self.b, self.precision)?);
         let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
         u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))?;
-        Ok(u)
+        Ok(Kept { u, a: a.kept(), b: b.kept() })
     }
 
     /// Calls `work` with `drop(x)`.
-    fn with_dropped<T>(
-        &self,
-        x: &Shared<'_>,
-        wide: usize,
-        work: impl FnOnce(Mat<'_>) -> Candle<T>,
-    ) -> Candle<T> {
+    fn with_dropped<T>(&self, x: &Shared<'_>, wide: usize, work: impl FnOnce(Mat<'_>) -> Candle<T>) -> Candle<T> {
         match self.dropout {
             None => x.get()?.with(wide, work),
             Some(dropout) => Factor::dropped(x.x, dropout, self.precision)?.with(wide, work),
         }
     }
 
-    /// dA (r, in) and dB (out, r) with the u of [`Low::add_to`]; the adapter's part is added to `dx`.
+    /// dA (r, in) and dB (out, r) with what [`Low::add_to`] gave; the adapter's part is added to `dx`.
     pub(super) fn gradients(
         &self,
         x: &Shared<'_>,
         dy: &Shared<'_>,
-        u: &Factor<'_>,
+        kept: &Kept,
         mut dx: Option<CudaSlice<f32>>,
     ) -> Candle<Gradients> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
-        let (dy, b) = (dy.get()?, Factor::of(self.b, self.precision)?);
+        let dy = dy.get()?;
         let mut v = alloc::<f32>(device, rows * rank)?;
         let p = Product { alpha: self.scale, ..Product::new(rows, rank, out) };
+        let own = Factor::Tensor(self.b);
+        let b = kept.b.as_ref().unwrap_or(&own);
         dy.with(out, |dy| b.with(rank, |b| product(device, p, dy, b, &mut v)))?;
         let v = Factor::made(device, v, self.precision)?;
         let (mut da, mut db) = (alloc::<f32>(device, rank * wide)?, alloc::<f32>(device, out * rank)?);
         let p = Product::new(rank, wide, rows);
         v.with(rank, |v| self.with_dropped(x, wide, |x| product(device, p, v.t(), x, &mut da)))?;
         let p = Product { alpha: self.scale, ..Product::new(out, rank, rows) };
-        dy.with(out, |dy| u.with(rank, |u| product(device, p, dy.t(), u, &mut db)))?;
+        dy.with(out, |dy| kept.u.with(rank, |u| product(device, p, dy.t(), u, &mut db)))?;
         if let Some(dx) = &mut dx {
-            self.add_input_gradient(x.x, &v, dx)?;
+            let own = Factor::Tensor(self.a);
+            self.add_input_gradient(x.x, &v, kept.a.as_ref().unwrap_or(&own), dx)?;
         }
         Ok((dx, tensor(da, (rank, wide), device), tensor(db, (out, rank), device)))
     }
 
     /// `dx += drop(v A)`: v (rows, r)
-    fn add_input_gradient(&self, x: &Tensor, v: &Factor<'_>, dx: &mut CudaSlice<f32>) -> Candle<()> {
+    fn add_input_gradient(&self, x: &Tensor, v: &Factor<'_>, a: &Factor<'_>, dx: &mut CudaSlice<f32>) -> Candle<()> {
         let (device, rows, (rank, wide)) = (gpu(x)?, rows(x), self.a.dims2()?);
-        let a = Factor::of(self.a, self.precision)?;
         let p = Product::new(rows, wide, rank);
         let Some(Dropout { below, keep, seed }) = self.dropout else {
             return v.with(rank, |v| a.with(wide, |a| product(device, Product { beta: 1.0, ..p }, v, a, dx)));

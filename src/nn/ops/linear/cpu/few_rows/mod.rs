@@ -1,9 +1,10 @@
 //! `x Wᵀ` for a handful of rows and a 4-bit weight, as in decoding: each weight is looked up once and used for all rows
-//! while it is in a register (AVX-512; f32, or bf16 where that is asked for), or dequantised a row at a time into memory
+//! while it is in a register (AVX-512; f32, or 16 bits where that is asked for), or dequantised a row at a time into memory
 //! that stays in the first cache.
 
 use rayon::prelude::*;
 
+use crate::nn::Precision;
 use crate::nn::ops::cpu::{Fetch, dot, for_each_isa};
 use crate::nn::quant::Nf4;
 
@@ -20,11 +21,10 @@ pub(in crate::nn::ops) struct FewRows<'a> {
 }
 
 impl<'a> FewRows<'a> {
-    /// x (rows, in); with `bf16` x and the values of weights are rounded to bf16, where the machine has instructions for
-    /// that.
-    pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize, bf16: bool) -> Self {
+    /// x (rows, in); x and the values of weights are rounded to `precision`, where the machine has instructions for that.
+    pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize, precision: Precision) -> Self {
         assert_eq!(x.len(), rows * wide, "rows of a product");
-        let packed = if wide > 0 { x86::Rows::new(x, rows, wide, bf16) } else { None };
+        let packed = if wide > 0 { x86::Rows::new(x, rows, wide, precision) } else { None };
         Self { x, rows, packed }
     }
 
@@ -42,14 +42,14 @@ pub(in crate::nn::ops) fn steps(outputs: usize, wide: usize) -> usize {
     outputs.div_ceil(2) * (wide / Nf4::BLOCK)
 }
 
-/// x (rows, in), w (out, in) -> (rows, out); `bf16` as in [`FewRows::new`].
-pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, bf16: bool) -> Vec<f32> {
+/// x (rows, in), w (out, in) -> (rows, out); `precision` as in [`FewRows::new`].
+pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, precision: Precision) -> Vec<f32> {
     let (out, wide) = w.shape;
     if rows == 0 || out == 0 {
         return Vec::new();
     }
     let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
-    let x = FewRows::new(x, rows, wide, bf16);
+    let x = FewRows::new(x, rows, wide, precision);
     if out * wide <= SERIAL {
         x.outputs(w, 0, &mut y, &mut Fetch::nothing());
     } else {
@@ -85,7 +85,7 @@ mod x86 {
     pub(super) struct Rows;
 
     impl Rows {
-        pub(super) fn new(_: &[f32], _: usize, _: usize, _: bool) -> Option<Self> {
+        pub(super) fn new(_: &[f32], _: usize, _: usize, _: super::Precision) -> Option<Self> {
             None
         }
 
@@ -108,13 +108,14 @@ mod tests {
             let dense = w.dequantize();
             for rows in 1..=9 {
                 let x = values(&random(&[rows, wide], 2));
-                let (fast, half) = (product(&x, rows, &w, false), product(&x, rows, &w, true));
+                let [fast, half, f16] =
+                    [Precision::F32, Precision::Bf16, Precision::F16].map(|format| product(&x, rows, &w, format));
                 let mut portable = vec![0.0; out * rows];
                 outputs(&x, rows, &w, 0, &mut portable);
                 for (i, fast) in fast.iter().enumerate() {
                     let (r, o) = (i / out, i % out);
                     let (sum, size) = exact_dot(&x[r * wide..(r + 1) * wide], &dense[o * wide..(o + 1) * wide]);
-                    for (y, slack) in [(*fast, 1e-6), (portable[o * rows + r], 1e-6), (half[i], 6e-3)] {
+                    for (y, slack) in [(*fast, 1e-6), (portable[o * rows + r], 1e-6), (half[i], 6e-3), (f16[i], 4e-3)] {
                         assert!((f64::from(y) - sum).abs() <= slack * size, "{out}×{wide}, row {r}: {y} {sum}");
                     }
                 }
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn nothing_times_something_is_nothing() {
         let w = Nf4::quantize(&[], (3, 0));
-        assert_eq!(product(&[], 2, &w, false), [0.0; 6]);
-        assert!(product(&[], 0, &w, true).is_empty());
+        assert_eq!(product(&[], 2, &w, Precision::F32), [0.0; 6]);
+        assert!(product(&[], 0, &w, Precision::Bf16).is_empty());
     }
 }

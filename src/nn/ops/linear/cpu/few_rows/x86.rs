@@ -3,10 +3,14 @@
 //! A register holds the table of values; one permutation looks 16 codes up in f32, or 32 in bf16. The rows of x are laid
 //! out so that what belongs to the high nibbles of some bytes stands before what belongs to the low ones.
 
+mod f16;
+
 use std::arch::x86_64::*;
 
 use half::bf16;
 
+use self::f16::f16_sums;
+use crate::nn::Precision;
 use crate::nn::ops::cpu::{Fetch, Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
@@ -25,22 +29,35 @@ enum Values {
     F32(Vec<f32>),
     /// 32 and 32.
     Bf16(Vec<u16>),
+    /// 32 and 32, and the greatest value of each row, by which the others are divided.
+    F16(Vec<u16>, Vec<f32>),
 }
 
 impl Rows {
     /// `None` where the kernels do not work: without AVX-512, or where blocks run over the ends of rows.
-    pub(super) fn new(x: &[f32], rows: usize, wide: usize, bf16: bool) -> Option<Self> {
+    pub(super) fn new(x: &[f32], rows: usize, wide: usize, precision: Precision) -> Option<Self> {
         if !wide.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {
             return None;
         }
-        let values = if bf16 && Isa::has_bf16() {
-            let mut out = vec![0; x.len()];
-            halves(x, &mut out);
-            Values::Bf16(out)
-        } else {
-            let mut out = vec![0.0; x.len()];
-            parted(x, &mut out);
-            Values::F32(out)
+        let values = match precision {
+            Precision::Bf16 if Isa::has_bf16() => {
+                let mut out = vec![0; x.len()];
+                halves(x, &mut out);
+                Values::Bf16(out)
+            }
+            Precision::F16 if Isa::has_f16() => {
+                let (mut out, mut most) = (vec![0; x.len()], vec![0.0; rows]);
+                for ((x, out), most) in x.chunks_exact(wide).zip(out.chunks_exact_mut(wide)).zip(&mut most) {
+                    // SAFETY: asked for above.
+                    *most = unsafe { f16::divided(x, out) };
+                }
+                Values::F16(out, most)
+            }
+            _ => {
+                let mut out = vec![0.0; x.len()];
+                parted(x, &mut out);
+                Values::F32(out)
+            }
         };
         Some(Self { rows, values })
     }
@@ -56,6 +73,9 @@ impl Rows {
             let scales = &mut scales[..count * blocks];
             w.scales_into(o * blocks, scales);
             self.some(wide, &w.codes[o * wide / 2..(o + count) * wide / 2], scales, y, fetch);
+            if let Values::F16(_, most) = &self.values {
+                y.chunks_exact_mut(rows).for_each(|y| y.iter_mut().zip(most).for_each(|(y, most)| *y *= most));
+            }
         }
     }
 
@@ -64,7 +84,7 @@ impl Rows {
         let mut at = 0;
         while at < self.rows {
             let place = (at, self.rows);
-            // SAFETY: `new` asked for AVX-512, and for AVX512-BF16 where values are bf16; each call takes as many rows as
+            // SAFETY: `new` asked for AVX-512, and for AVX512-BF16 or FP16 where values are of 16 bits; each call takes as many rows as
             // are left at least. Two or four outputs share what is loaded of x; one alone reads the codes in the order
             // they lie in, which for few rows, when memory is the limit, is faster.
             at += unsafe {
@@ -77,6 +97,10 @@ impl Rows {
                     (Values::Bf16(x), 4..8) => half::<2, 4>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
                     (Values::Bf16(x), 2..4) => half::<1, 2>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
                     (Values::Bf16(x), _) => half::<1, 1>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F16(x, _), 8..) => f16::<2, 8>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F16(x, _), 4..8) => f16::<2, 4>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F16(x, _), 2..4) => f16::<1, 2>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
+                    (Values::F16(x, _), _) => f16::<1, 1>(&x[at * wide..], wide, (codes, scales), y, place, fetch),
                 }
             };
         }
@@ -169,6 +193,7 @@ outputs!(
     "All outputs for R rows in f32, into y (outputs, rows) from row `at` on; gives R."
 );
 outputs!(half_sums, "avx512f,avx512bw,avx512bf16", u16, half, "As [`full`], both factors rounded to bf16.");
+outputs!(f16_sums, "avx512f,avx512bw,avx512fp16", u16, f16, "As [`full`], of rows that were divided, to f16.");
 
 /// Sums of 16 lanes each: lane i has the sum of the lanes of `sums[i]`.
 #[inline]
