@@ -55,6 +55,28 @@ __device__ __forceinline__ u16 to_bf16(float x) {
     return (u16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// Two of them, the first one low.
+__device__ __forceinline__ u32 two_bf16(float a, float b) {
+#ifdef EMULATED
+    return to_bf16(a) | (u32)to_bf16(b) << 16;
+#else
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(b), "f"(a));
+    return both;
+#endif
+}
+
+// What is moved at once.
+struct __align__(16) Four {
+    float x, y, z, w;
+};
+struct __align__(16) FourWords {
+    u32 x, y, z, w;
+};
+struct __align__(8) TwoWords {
+    u32 x, y;
+};
+
 __device__ __forceinline__ float store(float x, float) { return x; }
 __device__ __forceinline__ u16 store(float x, u16) { return to_bf16(x); }
 

@@ -167,7 +167,7 @@ static void *compiled(const string &source) {
     auto shell = [](const string &command) {
         if (system(command.c_str())) fail("this failed: " + command);
     };
-    shell("g++ -E -P -x c++ " + base + ".cu -o " + base + ".ii");
+    shell("g++ -E -P -DEMULATED -x c++ " + base + ".cu -o " + base + ".ii");
     string text = read(base + ".ii");
     std::ofstream out(base + ".cpp");
     out << "#include \"" << folder() << "/shim.h\"\n" << text;

@@ -32,6 +32,7 @@ void bind(Emulator *e) { emulator = e; }
 #define __shared__ static
 #define __forceinline__ inline
 #define __launch_bounds__(n)
+#define __align__(n) __attribute__((aligned(n)))
 
 using std::max;
 using std::min;
@@ -48,6 +49,41 @@ template <typename T> T __shfl_sync(unsigned, T x, int lane) {
     return x;
 }
 template <typename T> T __shfl_xor_sync(unsigned mask, T x, int step) { return __shfl_sync(mask, x, (threadIdx.x % 32) ^ step); }
+
+// Tensor cores and what feeds them, as PTX ISA lays out mma.m16n8k16 and ldmatrix. `x` are two bfloat16, the first one low.
+inline float bf16_of(unsigned x, int which) {
+    unsigned bits = which ? x & 0xffff0000u : x << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+inline void mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    int lane = threadIdx.x % 32, row = lane / 4 * 4, column = lane % 4 * 8; // the first lanes with values of them
+    for (int half = 0; half < 2; half++)
+        for (int pair = 0; pair < 4; pair++) {
+            unsigned upper = __shfl_sync(~0u, a[2 * half], row + pair), lower = __shfl_sync(~0u, a[2 * half + 1], row + pair);
+            unsigned left = __shfl_sync(~0u, half ? b1 : b0, column + pair);
+            unsigned right = __shfl_sync(~0u, half ? b1 : b0, column + 4 + pair);
+            for (int i = 0; i < 2; i++) {
+                d[0] += bf16_of(upper, i) * bf16_of(left, i);
+                d[1] += bf16_of(upper, i) * bf16_of(right, i);
+                d[2] += bf16_of(lower, i) * bf16_of(left, i);
+                d[3] += bf16_of(lower, i) * bf16_of(right, i);
+            }
+        }
+}
+inline void squares(unsigned (&out)[4], const unsigned short *row) {
+    int lane = threadIdx.x % 32;
+    for (int i = 0; i < 4; i++) memcpy(&out[i], __shfl_sync(~0u, row, 8 * i + lane / 4) + 2 * (lane % 4), 4);
+}
+inline void squares_turned(unsigned (&out)[4], const unsigned short *row) {
+    int lane = threadIdx.x % 32;
+    for (int i = 0; i < 4; i++) {
+        const unsigned short *first = __shfl_sync(~0u, row, 8 * i + 2 * (lane % 4));
+        const unsigned short *second = __shfl_sync(~0u, row, 8 * i + 2 * (lane % 4) + 1);
+        out[i] = first[lane / 4] | (unsigned)second[lane / 4] << 16;
+    }
+}
 
 inline unsigned __float_as_uint(float x) {
     unsigned bits;
