@@ -15,16 +15,18 @@ const VOCABULARY: usize = 29;
 struct Kind {
     hidden: usize,
     heads: (usize, usize),
+    head_dim: usize,
     inner: usize,
     tied: bool,
 }
 
-/// Whole lanes of codes; widths without a common factor with anything; heads in groups of ten; more than a tile of
-/// columns.
-const EVEN: Kind = Kind { hidden: 64, heads: (4, 2), inner: 96, tied: true };
-const ODD: Kind = Kind { hidden: 30, heads: (3, 1), inner: 50, tied: false };
-const GROUPED: Kind = Kind { hidden: 80, heads: (10, 1), inner: 32, tied: false };
-const WIDE: Kind = Kind { hidden: 1040, heads: (13, 13), inner: 48, tied: true };
+/// Whole lanes of codes; sizes that nothing divides; a large group of heads; more columns than fit at once, in the stream
+/// and in the feed-forward.
+const EVEN: Kind = Kind { hidden: 64, heads: (4, 2), head_dim: 16, inner: 96, tied: true };
+const ODD: Kind = Kind { hidden: 30, heads: (3, 1), head_dim: 10, inner: 50, tied: false };
+const GROUPED: Kind = Kind { hidden: 48, heads: (10, 1), head_dim: 8, inner: 32, tied: false };
+const LONG: Kind = Kind { hidden: 1040, heads: (2, 1), head_dim: 80, inner: 16, tied: false };
+const DEEP: Kind = Kind { hidden: 32, heads: (2, 2), head_dim: 128, inner: 1040, tied: true };
 
 fn config(kind: Kind) -> ModelConfig {
     ModelConfig {
@@ -33,6 +35,7 @@ fn config(kind: Kind) -> ModelConfig {
         num_hidden_layers: 2,
         num_attention_heads: kind.heads.0,
         num_key_value_heads: Some(kind.heads.1),
+        head_dim: Some(kind.head_dim),
         intermediate_size: kind.inner,
         max_position_embeddings: 600,
         tie_word_embeddings: kind.tied,
@@ -106,9 +109,12 @@ fn every_kind_of_weight_decodes_as_it_reads_on_a_gpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn more_columns_than_fit_at_once_decode_as_they_are_read_on_a_gpu() {
-    let (here, there) = (models(WIDE, &Device::Cpu), models(WIDE, &gpu()));
-    for ((name, here), (_, there)) in here.iter().zip(&there) {
-        hold(&format!("{name}, {WIDE:?}"), [here, there], &tokens(5, 3), 1);
+    for kind in [LONG, DEEP] {
+        let [dense, .., qlora] = models(kind, &Device::Cpu);
+        let [dense_there, .., qlora_there] = models(kind, &gpu());
+        for ((name, here), (_, there)) in [(dense, dense_there), (qlora, qlora_there)] {
+            hold(&format!("{name}, {kind:?}"), [&here, &there], &tokens(5, 2), 1);
+        }
     }
 }
 
