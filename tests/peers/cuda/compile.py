@@ -74,15 +74,16 @@ def kernels(source):
 
 
 def headers(path):
-    """The headers that stand in front of a file of kernels, as the `source!` of the file beside it names them."""
+    """The headers that stand between common.cuh and a file of kernels, as a file of Rust beside it names them."""
     here = os.path.dirname(path)
-    beside = glob.glob(os.path.join(here, "*.rs"))
-    for name in beside:
+    for name in sorted(glob.glob(os.path.join(here, "*.rs"))):
         with open(name) as file:
-            found = re.search(r'source!\("\w+", "[^"]+"((?:,\s*"[^"]+")*)', file.read())
-        if found:
-            return "".join(open(os.path.join(here, header)).read() for header in re.findall(r'"([^"]+)"', found.group(1)))
-    raise AssertionError(f"no source! beside {path}")
+            text = file.read()
+        source = re.search(r'source!\("\w+", "[^"]+"((?:,\s*"[^"]+")*)', text)
+        if source or 'include_str!("kernel.cu")' in text:
+            found = re.findall(r'"([^"]+)"', source.group(1)) if source else re.findall(r'include_str!\("(.+\.cuh)"\)', text)
+            return "".join(open(os.path.join(here, header)).read() for header in found if "common.cuh" not in header)
+    raise AssertionError(f"nothing beside {path} includes it")
 
 
 def main():

@@ -31,6 +31,7 @@ void bind(Emulator *e) { emulator = e; }
 #define __global__
 #define __shared__ static
 #define __forceinline__ inline
+#define __grid_constant__
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 

@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr
 
 use super::graph::{self, Order};
 use super::plan::{Heads, Layer, Matrix};
-use super::{Decoding, SOURCE};
+use super::Decoding;
 use crate::nn::ops::cuda::{blocks, kernel};
 
 /// Warps of a block.
@@ -16,6 +16,14 @@ const WARPS: usize = 8;
 const BUSY: usize = 1024;
 /// Columns of a warp at least, of weights in 4 bits and of dense ones.
 const COLUMNS: [usize; 2] = [512, 128];
+/// How a kernel reads its input: `Kind` of `product.cuh`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    AsItIs,
+    Normed,
+    Joined,
+}
+
 /// `Input` of `product.cuh`.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -31,6 +39,13 @@ pub(super) struct Input {
 
 // SAFETY: plain numbers, laid out as C has them.
 unsafe impl DeviceRepr for Input {}
+
+/// An input and how it is read.
+#[derive(Clone, Copy)]
+pub(super) struct Read {
+    pub(super) kind: Kind,
+    pub(super) input: Input,
+}
 
 /// `Frame` of `product.cuh`.
 #[derive(Clone, Copy)]
@@ -67,14 +82,16 @@ macro_rules! sizes {
     };
 }
 
-const PLAIN: [&str; 4] = sizes!("decode_plain");
 const HEADS: [&str; 4] = sizes!("decode_heads");
 const ATTEND: [&str; 4] = sizes!("decode_attend");
-const ADD: [&str; 4] = sizes!("decode_add");
 const GATE: [&str; 4] = sizes!("decode_gate");
+/// For each [`Kind`].
+const ADD: [[&str; 4]; 3] = [sizes!("decode_add"), [""; 4], sizes!("decode_add_joined")];
+const PLAIN: [[&str; 4]; 3] =
+    [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
 
 /// Which of them is for n.
-fn size(n: usize) -> usize {
+pub(super) fn size(n: usize) -> usize {
     n.next_power_of_two().min(8).trailing_zeros() as usize
 }
 
@@ -108,7 +125,7 @@ impl<'a> Launcher<'a> {
 
     /// Launches one kernel of so many blocks.
     fn put(&mut self, name: &'static str, grid: (usize, usize), arguments: &mut [*mut c_void]) -> Candle<()> {
-        let kernel = kernel(&self.of.device, &SOURCE, name)?;
+        let kernel = kernel(&self.of.device, self.of.source(), name)?;
         let order = std::mem::replace(&mut self.order, self.later);
         // SAFETY: each caller below names the arguments of its kernel in their order; the sizes were checked by
         // `Plan::fits`, and the buffers were made for them.
@@ -132,7 +149,7 @@ impl<'a> Launcher<'a> {
     }
 
     /// `s · x Aᵀ` of all adapters of these layers, if they have any; the layers with their places in it, and its width.
-    fn low<const N: usize>(&mut self, input: Input, layers: [Layer; N]) -> Candle<([Matrix; N], i32)> {
+    fn low<const N: usize>(&mut self, read: Read, layers: [Layer; N]) -> Candle<([Matrix; N], i32)> {
         let mut ranks = 0;
         let w = layers.map(|layer| {
             let mut w = layer.w;
@@ -146,25 +163,23 @@ impl<'a> Launcher<'a> {
             for (place, a) in all.iter_mut().zip(layers.iter().filter_map(|layer| layer.a)) {
                 *place = a;
             }
-            self.plain(input, all, y)?;
+            self.plain(read, all, y)?;
         }
         Ok((w, ranks))
     }
 
-    fn plain(&mut self, input: Input, w: [Matrix; 3], y: u64) -> Candle<()> {
+    fn plain(&mut self, read: Read, w: [Matrix; 3], y: u64) -> Candle<()> {
         let outputs = w.iter().map(|w| w.out as usize).sum();
         let (frame, count) = self.frame(outputs, &w[0], 0);
-        let [a, b, c] = &w;
-        self.put(PLAIN[self.size()], (count, 1), arguments![&input, a, b, c, &frame, &y])
+        self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
     }
 
-    pub(super) fn queries_keys_values(&mut self, input: Input, layers: [Layer; 3], layer: usize) -> Candle<()> {
-        let (w, ranks) = self.low(input, layers)?;
+    pub(super) fn queries_keys_values(&mut self, read: Read, layers: [Layer; 3], layer: usize) -> Candle<()> {
+        let (w, ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(w.iter().map(|w| w.out as usize / 2).sum(), &w[0], ranks);
         let (shape, angles) = (self.shape(), self.address(&self.of.buffers.memory));
         let (memory, queries) = (self.memory(layer), self.address(&self.of.buffers.queries));
-        let [q, k, v] = &w;
-        let arguments = arguments![&input, q, k, v, &frame, &shape, &angles, &memory, &queries];
+        let arguments = arguments![&read.input, &w, &frame, &shape, &angles, &memory, &queries];
         self.put(HEADS[self.size()], (count, 1), arguments)
     }
 
@@ -178,23 +193,23 @@ impl<'a> Launcher<'a> {
         self.put(ATTEND[size(group)], grid, arguments![&queries, &memory, &place, &values, &sums, &shape])
     }
 
-    pub(super) fn add(&mut self, input: Input, layer: Layer, x: u64) -> Candle<()> {
-        let ([w], ranks) = self.low(input, [layer])?;
+    pub(super) fn add(&mut self, read: Read, layer: Layer, x: u64) -> Candle<()> {
+        let ([w], ranks) = self.low(read, [layer])?;
         let (frame, count) = self.frame(w.out as usize, &w, ranks);
-        self.put(ADD[self.size()], (count, 1), arguments![&input, &w, &frame, &x])
+        self.put(ADD[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &x])
     }
 
-    pub(super) fn gate_up(&mut self, input: Input, layers: [Layer; 2], y: u64) -> Candle<()> {
-        let ([gate, up], ranks) = self.low(input, layers)?;
+    pub(super) fn gate_up(&mut self, read: Read, layers: [Layer; 2], y: u64) -> Candle<()> {
+        let ([gate, up], ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
-        self.put(GATE[self.size()], (count, 1), arguments![&input, &gate, &up, &frame, &y])
+        self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
     }
 
-    pub(super) fn head(&mut self, input: Input, head: Layer, y: u64) -> Candle<()> {
-        let ([w], ranks) = self.low(input, [head])?;
+    pub(super) fn head(&mut self, read: Read, head: Layer, y: u64) -> Candle<()> {
+        let ([w], ranks) = self.low(read, [head])?;
         let (frame, count) = self.frame(w.out as usize, &w, ranks);
-        let none = Matrix::default();
-        self.put(PLAIN[self.size()], (count, 1), arguments![&input, &w, &none, &none, &frame, &y])
+        let w = [w, Matrix::default(), Matrix::default()];
+        self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
     }
 
     fn shape(&self) -> Shape {

@@ -16,12 +16,31 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr};
 use candle_core::{Result as Candle, Tensor};
 
 use self::graph::{Order, Recorded};
-use self::launcher::{Input, Launcher, rank};
+use self::launcher::{Input, Kind, Launcher, Read, rank, size};
 pub(in crate::nn) use self::plan::{Block, Heads, Here, Layer, Norm, Plan};
-use crate::nn::ops::cuda::{Source, alloc, elements, fault, gpu, held, launch, source, tensor};
+use crate::nn::ops::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
 use crate::nn::ops::rope::{Angles, angles_on};
 
-static SOURCE: Source = source!("decode", "../../cuda", "../../../quant/nf4.cuh", "product.cuh", "attend.cuh");
+/// The kernels for so many rows.
+macro_rules! source_for {
+    ($rows:literal) => {
+        Source {
+            name: concat!("decode_", $rows),
+            text: concat!(
+                "#define ROWS ",
+                $rows,
+                "\n",
+                include_str!("../../cuda/common.cuh"),
+                include_str!("../../../quant/nf4.cuh"),
+                include_str!("product.cuh"),
+                include_str!("attend.cuh"),
+                include_str!("kernel.cu")
+            ),
+        }
+    };
+}
+
+static SOURCES: [Source; 4] = [source_for!(1), source_for!(2), source_for!(4), source_for!(8)];
 
 /// Blocks that attention should have.
 const SHARES: usize = 160;
@@ -182,7 +201,7 @@ impl Decoding {
         let (ids, x, place) = (ids.view::<u32>()?, &mut self.buffers.x, &mut self.buffers.place);
         launch!(
             device,
-            SOURCE,
+            SOURCES[size(rows)],
             "decode_begin",
             config,
             &ids,
@@ -208,32 +227,31 @@ impl Decoding {
         let mut launcher = Launcher::new(self, order);
         let (x, inner) = (at(&b.x), at(&b.inner));
         let Heads { heads, head_dim, .. } = self.plan.heads;
-        let read = |x: u64, norm: Norm, wide: i32| Input {
-            x,
-            norm: norm.weight,
-            sums: 0,
-            eps: norm.eps,
-            wide,
-            dim: 1,
-            splits: 1,
+        let as_it_is = |x: u64, wide: i32| Read {
+            kind: Kind::AsItIs,
+            input: Input { x, norm: 0, sums: 0, eps: 0.0, wide, dim: 1, splits: 1 },
         };
-        let nothing = Norm { weight: 0, eps: 0.0 };
-        let joined = Input {
-            sums: at(&b.sums),
-            dim: head_dim as i32,
-            splits: self.shares as i32,
-            ..read(at(&b.values), nothing, (heads * head_dim) as i32)
+        let normed = |norm: Norm, wide: i32| Read {
+            kind: Kind::Normed,
+            input: Input { norm: norm.weight, eps: norm.eps, ..as_it_is(x, wide).input },
+        };
+        let (dim, splits, asked) = (head_dim as i32, self.shares as i32, (heads * head_dim) as i32);
+        let joined = Read {
+            kind: Kind::Joined,
+            input: Input { sums: at(&b.sums), dim, splits, ..as_it_is(at(&b.values), asked).input },
         };
         let hidden = self.plan.embedding.w.wide;
         for (i, block) in self.plan.blocks.iter().enumerate() {
-            let normed = read(x, block.attention_norm, hidden);
-            launcher.queries_keys_values(normed, [block.q, block.k, block.v], i)?;
+            launcher.queries_keys_values(normed(block.attention_norm, hidden), [block.q, block.k, block.v], i)?;
             launcher.attend(i)?;
             launcher.add(joined, block.o, x)?;
-            let normed = read(x, block.feed_forward_norm, hidden);
-            launcher.gate_up(normed, [block.gate, block.up], inner)?;
-            launcher.add(read(inner, nothing, block.gate.w.out), block.down, x)?;
+            launcher.gate_up(normed(block.feed_forward_norm, hidden), [block.gate, block.up], inner)?;
+            launcher.add(as_it_is(inner, block.gate.w.out), block.down, x)?;
         }
-        launcher.head(read(x, self.plan.norm, hidden), self.plan.head, at(&b.logits))
+        launcher.head(normed(self.plan.norm, hidden), self.plan.head, at(&b.logits))
+    }
+
+    fn source(&self) -> &'static Source {
+        &SOURCES[size(self.plan.rows)]
     }
 }
