@@ -6,6 +6,7 @@
 // barrier that not all reach ends the program. Fresh memory is filled with NaN, and writes behind the end of an
 // allocation are noticed when it is freed. See emulate.sh.
 #include <dlfcn.h>
+#include <setjmp.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -37,8 +38,11 @@ static std::recursive_mutex one_at_a_time;
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 static const size_t STACK = 128 << 10;
 
+// A context begins a fiber, once; jumps go on from there, without asking the system.
 struct Fiber {
     ucontext_t context;
+    jmp_buf where;
+    bool begun = false;
     std::vector<char> stack = std::vector<char>(STACK);
     State state = DONE;
     int shuffles = 0;
@@ -46,23 +50,36 @@ struct Fiber {
 };
 
 static std::vector<Fiber *> fibers;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static unsigned running;
 static Emulator here;
 static void (*entry)(void **);
 static void **arguments;
 static int votes, verdict;
 
-static void body() {
-    entry(arguments);
-    fibers[running]->state = DONE;
-    swapcontext(&fibers[running]->context, &scheduler);
+static void stop_at(State state) {
+    Fiber &me = *fibers[running];
+    me.state = state;
+    if (!_setjmp(me.where)) _longjmp(scheduler, 1);
 }
 
-static void stop_at(State state) {
-    unsigned me = running;
-    fibers[me]->state = state;
-    swapcontext(&fibers[me]->context, &scheduler);
+static void body() {
+    for (;;) {
+        entry(arguments);
+        stop_at(DONE);
+    }
+}
+
+static void __attribute__((noinline)) go_on(Fiber &f) {
+    if (_setjmp(scheduler)) return;
+    if (f.begun) _longjmp(f.where, 1);
+    f.begun = true;
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.data();
+    f.context.uc_stack.ss_size = STACK;
+    f.context.uc_link = nullptr;
+    makecontext(&f.context, body, 0);
+    setcontext(&f.context);
 }
 
 static void wait_block() { stop_at(AT_BLOCK); }
@@ -98,11 +115,6 @@ static void run_block(unsigned count) {
     while (fibers.size() < count) fibers.push_back(new Fiber);
     for (unsigned i = 0; i < count; i++) {
         Fiber &f = *fibers[i];
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = STACK;
-        f.context.uc_link = &scheduler;
-        makecontext(&f.context, body, 0);
         f.state = READY;
         f.shuffles = 0;
     }
@@ -111,9 +123,7 @@ static void run_block(unsigned count) {
         for (running = 0; running < count; running++) {
             if (fibers[running]->state != READY) continue;
             here.thread = {running, 0, 0};
-            unsigned me = running;
-            swapcontext(&scheduler, &fibers[me]->context);
-            running = me;
+            go_on(*fibers[running]);
         }
         for (unsigned i = 0; i < count; i++) alive |= fibers[i]->state != DONE;
         if (!alive) return;
