@@ -114,7 +114,20 @@ impl OnDevice {
         let (first, count) = (at as u64, n as u64);
         if n > 0 {
             let name = "nf4_dequantize_f32";
-            launch!(device, SOURCE, name, elements(n.div_ceil(8)), codes, absmax, nested_absmax, map, offset, &first, &count, out);
+            launch!(
+                device,
+                SOURCE,
+                name,
+                elements(n.div_ceil(8)),
+                codes,
+                absmax,
+                nested_absmax,
+                map,
+                offset,
+                &first,
+                &count,
+                out
+            );
         }
         Ok(())
     }
@@ -134,7 +147,20 @@ impl OnDevice {
         let (first, count) = (at as u64, n as u64);
         if n > 0 {
             let name = "nf4_dequantize_bf16";
-            launch!(device, SOURCE, name, elements(n.div_ceil(8)), codes, absmax, nested_absmax, map, offset, &first, &count, out);
+            launch!(
+                device,
+                SOURCE,
+                name,
+                elements(n.div_ceil(8)),
+                codes,
+                absmax,
+                nested_absmax,
+                map,
+                offset,
+                &first,
+                &count,
+                out
+            );
         }
         Ok(())
     }

@@ -5,15 +5,16 @@ use std::ffi::c_void;
 use candle_core::Result as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
 
+use super::Decoding;
 use super::graph::{self, Order};
 use super::plan::{Heads, Layer, Matrix};
-use super::Decoding;
 use crate::nn::ops::cuda::{blocks, kernel};
 
 /// Warps of a block.
 const WARPS: usize = 8;
-/// Warps that a product should have, if that leaves each of them enough to do.
-const BUSY: usize = 1024;
+/// Warps that a product should have, if that leaves each of them enough to do: with more rows they have more to do, and
+/// each block has more to read before it begins.
+const BUSY: [usize; 4] = [2048, 2048, 1024, 1024];
 /// Columns of a warp at least, of weights in 4 bits and of dense ones.
 const COLUMNS: [usize; 2] = [512, 128];
 /// How a kernel reads its input: `Kind` of `product.cuh`.
@@ -87,8 +88,7 @@ const ATTEND: [&str; 4] = sizes!("decode_attend");
 const GATE: [&str; 4] = sizes!("decode_gate");
 /// For each [`Kind`].
 const ADD: [[&str; 4]; 3] = [sizes!("decode_add"), [""; 4], sizes!("decode_add_joined")];
-const PLAIN: [[&str; 4]; 3] =
-    [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
+const PLAIN: [[&str; 4]; 3] = [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
 
 /// Which of them is for n.
 pub(super) fn size(n: usize) -> usize {
@@ -136,7 +136,7 @@ impl<'a> Launcher<'a> {
     fn frame(&self, outputs: usize, w: &Matrix, ranks: i32) -> (Frame, usize) {
         let least = COLUMNS[usize::from(!w.is_packed())];
         let mut splits = 1;
-        while splits < WARPS && outputs * splits < BUSY && w.wide as usize / (2 * splits) >= least {
+        while splits < WARPS && outputs * splits < BUSY[self.size()] && w.wide as usize / (2 * splits) >= least {
             splits *= 2;
         }
         let (low, place) = (self.address(&self.of.buffers.low), self.address(&self.of.buffers.place));

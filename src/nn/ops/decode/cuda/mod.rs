@@ -194,7 +194,8 @@ impl Decoding {
     fn begin(&mut self, ids: &Tensor, numbers: [usize; 3]) -> Candle<()> {
         let (rows, fresh) = ids.dims2()?;
         let device = gpu(ids)?;
-        let (table, hidden, words) = (self.plan.embedding.w.dense, self.plan.embedding.w.wide, self.plan.embedding.w.out);
+        let (table, hidden, words) =
+            (self.plan.embedding.w.dense, self.plan.embedding.w.wide, self.plan.embedding.w.out);
         let [column, position, capacity] = numbers.map(|n| n as i32);
         let (count, fresh, config) = (rows as i32, fresh as i32, elements(rows * hidden as usize));
         let ids = held(ids)?;
