@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::nn::ops::cpu::floats;
+#[cfg(feature = "cuda")]
+use crate::nn::ops::decode::cuda::Decoding;
 use crate::nn::ops::{Format, Held, Panels};
 
 /// Positions added when the memory is full.
@@ -32,6 +34,28 @@ pub struct Cache {
     /// The 4-bit weights of the model, laid out for products of one position; as long as the cache, so that training does
     /// not have to share its memory with them.
     panels: Option<Arc<[Option<Panels>]>>,
+    /// What a GPU keeps from one position to the next.
+    #[cfg(feature = "cuda")]
+    decoding: Own,
+}
+
+/// Buffers of a GPU, and what it has recorded; a clone makes its own.
+#[cfg(feature = "cuda")]
+#[derive(Default)]
+struct Own(Option<Box<Decoding>>);
+
+#[cfg(feature = "cuda")]
+impl Clone for Own {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Own")
+    }
 }
 
 impl Cache {
@@ -81,6 +105,12 @@ impl Cache {
     /// The weights that `lay_out` gives, which is asked once.
     pub(in crate::nn) fn panels(&mut self, lay_out: impl FnOnce() -> Vec<Option<Panels>>) -> Arc<[Option<Panels>]> {
         self.panels.get_or_insert_with(|| lay_out().into()).clone()
+    }
+
+    /// What a GPU keeps between positions; whoever takes it puts it back.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn decoding(&mut self) -> &mut Option<Box<Decoding>> {
+        &mut self.decoding.0
     }
 
     /// Counts `new` positions that every layer has taken. A pass that stopped half way does not come here, and what
@@ -164,29 +194,42 @@ impl LayerCache {
 
     fn append_there(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let (batch, new, heads, dim) = keys.dims4()?;
-        let end = self.len + new;
-        let (k, v) = match std::mem::replace(&mut self.memory, Memory::None) {
+        let (at, end) = (self.len, self.len + new);
+        let (k, v) = self.room_there(keys.device(), (batch, heads, dim), end)?;
+        k.slice_set(&keys.detach().contiguous()?, 1, at)?;
+        v.slice_set(&values.detach().contiguous()?, 1, at)?;
+        Ok((k.narrow(1, 0, end)?, v.narrow(1, 0, end)?))
+    }
+
+    /// Room for `end` positions on a GPU: keys and values, (batch, capacity, kv_heads, dim).
+    pub(in crate::nn) fn room_there(
+        &mut self,
+        device: &Device,
+        (batch, heads, dim): (usize, usize, usize),
+        end: usize,
+    ) -> Result<(&Tensor, &Tensor)> {
+        if let Memory::There(k, _) = &self.memory
+            && (k.dim(0)?, k.dim(2)?, k.dim(3)?) != (batch, heads, dim)
+        {
+            return Err(foreign());
+        }
+        let full = match &self.memory {
             Memory::Here { .. } => return Err(foreign()),
-            Memory::There(k, _) if k.dim(0)? != batch || k.dim(2)? != heads || k.dim(3)? != dim => {
-                return Err(foreign());
-            }
-            Memory::There(k, v) if end <= k.dim(1)? => (k, v),
-            full => {
-                let capacity = end.next_multiple_of(CHUNK);
-                let room = || Tensor::zeros((batch, capacity, heads, dim), keys.dtype(), keys.device());
-                let (k, v) = (room()?, room()?);
-                if let (Memory::There(old_k, old_v), true) = (full, self.len > 0) {
-                    k.slice_set(&old_k.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
-                    v.slice_set(&old_v.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
-                }
-                (k, v)
-            }
+            Memory::There(k, _) => end > k.dim(1)?,
+            Memory::None => true,
         };
-        k.slice_set(&keys.detach().contiguous()?, 1, self.len)?;
-        v.slice_set(&values.detach().contiguous()?, 1, self.len)?;
-        let all = (k.narrow(1, 0, end)?, v.narrow(1, 0, end)?);
-        self.memory = Memory::There(k, v);
-        Ok(all)
+        if full {
+            let shape = (batch, end.next_multiple_of(CHUNK), heads, dim);
+            let room = || Tensor::zeros(shape, DType::F32, device);
+            let (k, v) = (room()?, room()?);
+            if let (Memory::There(old_k, old_v), true) = (&self.memory, self.len > 0) {
+                k.slice_set(&old_k.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
+                v.slice_set(&old_v.narrow(1, 0, self.len)?.contiguous()?, 1, 0)?;
+            }
+            self.memory = Memory::There(k, v);
+        }
+        let Memory::There(k, v) = &self.memory else { return Err(foreign()) };
+        Ok((k, v))
     }
 
     fn bytes(&self) -> usize {

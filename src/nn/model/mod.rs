@@ -9,6 +9,9 @@ mod forward;
 mod fresh;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
+mod gpu_decode_tests;
+#[cfg(test)]
+#[cfg(feature = "cuda")]
 mod gpu_tests;
 mod pass;
 mod table;

@@ -12,7 +12,7 @@ pub(in crate::nn) mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
-mod decode;
+pub(in crate::nn) mod decode;
 mod embedding;
 mod geglu;
 mod layer_norm;

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr};
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Result as Candle, Tensor};
 use half::bf16;
@@ -14,7 +14,7 @@ use super::quantize::nested;
 use super::tables::{NESTED_MAP, NF4_MAP};
 use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, launch, source, upload};
 
-static SOURCE: Source = source!("nf4", "../ops/cuda");
+static SOURCE: Source = source!("nf4", "../ops/cuda", "nf4.cuh");
 
 /// A 4-bit weight in the memory of a GPU.
 pub(in crate::nn) struct OnDevice {
@@ -88,6 +88,15 @@ impl OnDevice {
             map: upload(device, &map)?,
             offset: w.nested_offset,
         })
+    }
+
+    /// Where codes, scales, their scales and the map of values are, and the offset: what the kernels of others take.
+    pub(in crate::nn) fn addresses(&self, stream: &CudaStream) -> ([u64; 4], f32) {
+        // No guards are needed: the device has one stream.
+        let bytes = |x: &CudaSlice<u8>| x.device_ptr(stream).0;
+        let floats = |x: &CudaSlice<f32>| x.device_ptr(stream).0;
+        let all = [bytes(&self.codes), bytes(&self.absmax), floats(&self.nested_absmax), floats(&self.map)];
+        (all, self.offset)
     }
 
     /// The n values from index `at` on, to the front of `out`.

@@ -64,7 +64,7 @@ def assemble(ptxas, ptx, arch):
 
 def kernels(source):
     """The names that the text defines, macros expanded by hand: NAME_##X with each use of the macro."""
-    source = re.sub(r"__launch_bounds__\(\w+\) ", "", source)
+    source = re.sub(r"__launch_bounds__\([^)]*\) ", "", source)
     found = {name for name in re.findall(r'extern "C" __global__ void (\w+)\(', source)}
     for macro, body in re.findall(r"#define (\w+)\([^)]*\)((?:.*\\\n)+.*\n)", source):
         stems = re.findall(r"void (\w+)##\w+\(", body)
@@ -74,14 +74,16 @@ def kernels(source):
 
 
 def headers(path):
-    """The headers that stand in front of a file of kernels: those of the folder above, then those beside it."""
+    """The headers that stand between common.cuh and a file of kernels, as a file of Rust beside it names them."""
     here = os.path.dirname(path)
-    text = ""
-    for folder in (os.path.dirname(here), here):
-        for header in sorted(glob.glob(os.path.join(folder, "*.cuh"))):
-            with open(header) as file:
-                text += file.read()
-    return text
+    for name in sorted(glob.glob(os.path.join(here, "*.rs"))):
+        with open(name) as file:
+            text = file.read()
+        source = re.search(r'source!\("\w+", "[^"]+"((?:,\s*"[^"]+")*)', text)
+        if source or 'include_str!("kernel.cu")' in text:
+            found = re.findall(r'"([^"]+)"', source.group(1)) if source else re.findall(r'include_str!\("(.+\.cuh)"\)', text)
+            return "".join(open(os.path.join(here, header)).read() for header in found if "common.cuh" not in header)
+    raise AssertionError(f"nothing beside {path} includes it")
 
 
 def main():

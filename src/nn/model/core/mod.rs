@@ -1,6 +1,8 @@
 //! The transformer core: embedding, blocks, final norm, head. It knows no names; families give them.
 
 mod decode;
+#[cfg(feature = "cuda")]
+mod decode_there;
 mod linear;
 mod parts;
 mod recompute;
@@ -73,6 +75,13 @@ impl Transformer {
     pub(crate) fn step(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
         if tokens.dim(1)? <= Self::FEW && tokens.device().is_cpu() {
             return self.step_by_one(tokens, cache, run);
+        }
+        #[cfg(feature = "cuda")]
+        if tokens.dim(1)? <= Self::FEW
+            && tokens.device().is_cuda()
+            && let Some(logits) = self.step_there(tokens, cache, run)?
+        {
+            return Ok(logits);
         }
         // On a thread of the pool, so that ops do not hand each piece of work over from outside.
         rayon::scope(|_| self.step_together(tokens, cache, run))

@@ -55,6 +55,15 @@ impl Weight {
         }
     }
 
+    /// The tensor, borrowed.
+    #[cfg(feature = "cuda")]
+    pub(in crate::nn) fn borrowed(&self) -> &Tensor {
+        match &self.values {
+            Values::Trains(var) => var.as_tensor(),
+            Values::Frozen(tensor) => tensor,
+        }
+    }
+
     /// The values, borrowed.
     ///
     /// # Errors

@@ -18,15 +18,15 @@ pub(in crate::nn) struct Source {
     pub(in crate::nn) text: &'static str,
 }
 
-/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, a
-/// third the way to what else stands in front.
+/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, those
+/// behind it the ways to what else stands in front.
 macro_rules! source {
-    ($name:literal, $common:literal $(, $header:literal)?) => {
+    ($name:literal, $common:literal $(, $header:literal)*) => {
         $crate::nn::ops::cuda::Source {
             name: $name,
             text: concat!(
                 include_str!(concat!($common, "/common.cuh")),
-                $(include_str!($header),)?
+                $(include_str!($header),)*
                 include_str!("kernel.cu")
             ),
         }

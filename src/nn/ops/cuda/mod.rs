@@ -20,7 +20,7 @@ mod tests;
 pub(in crate::nn) use blas::{Mat, Product, product};
 pub(in crate::nn) use fault::{fault, remedy};
 pub(in crate::nn) use in_place::in_place;
-pub(in crate::nn) use kernels::{Source, blocks, elements, kernel, launch, source};
+pub(in crate::nn) use kernels::{Kernel, Source, blocks, elements, kernel, launch, source};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use op::{Cheap, Made, cheap2, cheap3, op1, op2, op3};
 pub(in crate::nn) use pairs::Pairs;

@@ -1,4 +1,5 @@
-//! One position of a decoder with a cache, as a whole, on the CPU: what generation spends its time on.
+//! One position of a decoder with a cache, as a whole: what generation spends its time on. This is the CPU; `cuda` does the
+//! same on a GPU.
 //!
 //! With one id a row there is little to compute and much to read, so everything around the products counts. A layer is
 //! five loops over a [`Team`] that stays awake from the first to the last layer: queries, keys and values; attention; what
@@ -7,6 +8,8 @@
 //!
 //! The result is that of the ops one by one, up to the order of sums, and does not depend on the number of threads.
 
+#[cfg(feature = "cuda")]
+pub(in crate::nn) mod cuda;
 mod factor;
 mod held;
 

@@ -25,7 +25,8 @@ struct Table {
 /// The table copied last: a model has one.
 static LATEST: Mutex<Option<Table>> = Mutex::new(None);
 
-fn table(angles: &Angles, device: &CudaDevice) -> Candle<Arc<CudaSlice<f32>>> {
+/// The table of angles on a device.
+pub(in crate::nn::ops) fn table(angles: &Angles, device: &CudaDevice) -> Candle<Arc<CudaSlice<f32>>> {
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
     match &*latest {
         Some(table) if table.of.is(angles) && table.device == device.id() => Ok(table.values.clone()),

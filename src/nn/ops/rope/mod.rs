@@ -8,6 +8,8 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::Angles;
+#[cfg(feature = "cuda")]
+pub(super) use self::cuda::table as angles_on;
 use super::cpu::{floats, floats_of, input};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

@@ -6,6 +6,7 @@
 // barrier that not all reach ends the program. Fresh memory is filled with NaN, and writes behind the end of an
 // allocation are noticed when it is freed. See emulate.sh.
 #include <dlfcn.h>
+#include <setjmp.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -37,8 +38,11 @@ static std::recursive_mutex one_at_a_time;
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 static const size_t STACK = 128 << 10;
 
+// A context begins a fiber, once; jumps go on from there, without asking the system.
 struct Fiber {
     ucontext_t context;
+    jmp_buf where;
+    bool begun = false;
     std::vector<char> stack = std::vector<char>(STACK);
     State state = DONE;
     int shuffles = 0;
@@ -46,23 +50,36 @@ struct Fiber {
 };
 
 static std::vector<Fiber *> fibers;
-static ucontext_t scheduler;
+static jmp_buf scheduler;
 static unsigned running;
 static Emulator here;
 static void (*entry)(void **);
 static void **arguments;
 static int votes, verdict;
 
-static void body() {
-    entry(arguments);
-    fibers[running]->state = DONE;
-    swapcontext(&fibers[running]->context, &scheduler);
+static void stop_at(State state) {
+    Fiber &me = *fibers[running];
+    me.state = state;
+    if (!_setjmp(me.where)) _longjmp(scheduler, 1);
 }
 
-static void stop_at(State state) {
-    unsigned me = running;
-    fibers[me]->state = state;
-    swapcontext(&fibers[me]->context, &scheduler);
+static void body() {
+    for (;;) {
+        entry(arguments);
+        stop_at(DONE);
+    }
+}
+
+static void __attribute__((noinline)) go_on(Fiber &f) {
+    if (_setjmp(scheduler)) return;
+    if (f.begun) _longjmp(f.where, 1);
+    f.begun = true;
+    getcontext(&f.context);
+    f.context.uc_stack.ss_sp = f.stack.data();
+    f.context.uc_stack.ss_size = STACK;
+    f.context.uc_link = nullptr;
+    makecontext(&f.context, body, 0);
+    setcontext(&f.context);
 }
 
 static void wait_block() { stop_at(AT_BLOCK); }
@@ -98,11 +115,6 @@ static void run_block(unsigned count) {
     while (fibers.size() < count) fibers.push_back(new Fiber);
     for (unsigned i = 0; i < count; i++) {
         Fiber &f = *fibers[i];
-        getcontext(&f.context);
-        f.context.uc_stack.ss_sp = f.stack.data();
-        f.context.uc_stack.ss_size = STACK;
-        f.context.uc_link = &scheduler;
-        makecontext(&f.context, body, 0);
         f.state = READY;
         f.shuffles = 0;
     }
@@ -111,9 +123,7 @@ static void run_block(unsigned count) {
         for (running = 0; running < count; running++) {
             if (fibers[running]->state != READY) continue;
             here.thread = {running, 0, 0};
-            unsigned me = running;
-            swapcontext(&scheduler, &fibers[me]->context);
-            running = me;
+            go_on(*fibers[running]);
         }
         for (unsigned i = 0; i < count; i++) alive |= fibers[i]->state != DONE;
         if (!alive) return;
@@ -129,6 +139,11 @@ static void run_block(unsigned count) {
 }
 
 // ---- modules ------------------------------------------------------------------------------------------------------
+
+struct Kernel {
+    void (*call)(void **);
+    void **(*keep)(void **); // a copy of its arguments
+};
 
 static string folder() {
     const char *named = getenv("ETUDE_CUDA_EMULATOR");
@@ -149,8 +164,8 @@ static std::set<string> kernels_of(const string &text) {
         at += strlen("__global__");
         size_t end = text.find('{', at), bounds = text.find("__launch_bounds__", at);
         if (bounds < end) at = text.find(')', bounds) + 1;
-        else at = text.find("void", at) + 4;
-        size_t open = text.find('(', at);
+        size_t returns = text.find("void", at), open = text.find('(', at);
+        if (returns < open) at = returns + 4;
         string name = text.substr(at, open - at);
         name.erase(0, name.find_first_not_of(" \n\t"));
         name.erase(name.find_last_not_of(" \n\t") + 1);
@@ -172,7 +187,8 @@ static void *compiled(const string &source) {
     std::ofstream out(base + ".cpp");
     out << "#include \"" << folder() << "/shim.h\"\n" << text;
     for (const string &name : kernels_of(text))
-        out << "\nextern \"C\" void call_" << name << "(void **given) { call(" << name << ", given); }";
+        out << "\nextern \"C\" void call_" << name << "(void **given) { call(" << name << ", given); }"
+            << "\nextern \"C\" void **keep_" << name << "(void **given) { return keep(" << name << ", given); }";
     out.close();
     shell("g++ -std=c++17 -O2 -ffp-contract=off -fno-strict-aliasing -w -shared -fPIC " + base + ".cpp -o " + base + ".so");
     void *library = dlopen((base + ".so").c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -197,29 +213,81 @@ EXPORT int cuModuleLoadData(void **module, const void *image) { return load(modu
 EXPORT int cuModuleLoadDataEx(void **module, const void *image, unsigned, void *, void *) { return load(module, (const char *)image); }
 EXPORT int cuModuleUnload(void *) { return 0; }
 EXPORT int cuModuleGetFunction(void **function, void *module, const char *name) {
-    *function = dlsym(module, (string("call_") + name).c_str());
-    if (!*function) fprintf(stderr, "CUDA emulator: there is no kernel %s\n", name);
-    return *function ? 0 : 500;
+    static std::map<std::pair<void *, string>, Kernel> known;
+    Kernel &kernel = known[{module, name}];
+    kernel.call = (void (*)(void **))dlsym(module, (string("call_") + name).c_str());
+    kernel.keep = (void **(*)(void **))dlsym(module, (string("keep_") + name).c_str());
+    *function = &kernel;
+    if (!kernel.call) fprintf(stderr, "CUDA emulator: there is no kernel %s\n", name);
+    return kernel.call ? 0 : 500;
 }
-EXPORT int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned,
-                          void *, void **given, void **) {
-    ALONE;
-    if (!gx || !gy || !gz || !bx || by != 1 || bz != 1 || gz != 1 || bx > 1024) return 1;
+
+// ---- launches, and graphs of them ---------------------------------------------------------------------------------
+
+struct Launch {
+    Kernel *kernel;
+    Dim3 blocks;
+    unsigned threads;
+    void **arguments;
+};
+typedef std::vector<Launch> Graph;
+static Graph *captures; // what is recorded now
+
+static void run(const Launch &launch) {
     here.wait_block = wait_block;
     here.wait_warp = wait_warp;
     here.any = any;
     here.from_lane = from_lane;
-    here.threads = {bx, by, bz};
-    here.blocks = {gx, gy, gz};
-    entry = (void (*)(void **))function;
-    arguments = given;
-    for (unsigned y = 0; y < gy; y++)
-        for (unsigned x = 0; x < gx; x++) {
+    here.threads = {launch.threads, 1, 1};
+    here.blocks = launch.blocks;
+    entry = launch.kernel->call;
+    arguments = launch.arguments;
+    for (unsigned y = 0; y < launch.blocks.y; y++)
+        for (unsigned x = 0; x < launch.blocks.x; x++) {
             here.block = {x, y, 0};
-            run_block(bx);
+            run_block(launch.threads);
         }
+}
+
+EXPORT int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned,
+                          void *, void **given, void **) {
+    ALONE;
+    if (!gx || !gy || !gz || !bx || by != 1 || bz != 1 || gz != 1 || bx > 1024) return 1;
+    Launch launch = {(Kernel *)function, {gx, gy, 1}, bx, given};
+    if (!captures) return run(launch), 0;
+    launch.arguments = launch.kernel->keep(given);
+    captures->push_back(launch);
     return 0;
 }
+// The attributes ask for speed only.
+struct LaunchConfig {
+    unsigned gx, gy, gz, bx, by, bz, shared;
+    void *stream, *attributes;
+    unsigned count;
+};
+EXPORT int cuLaunchKernelEx(const LaunchConfig *c, void *function, void **given, void **) {
+    return cuLaunchKernel(function, c->gx, c->gy, c->gz, c->bx, c->by, c->bz, c->shared, c->stream, given, nullptr);
+}
+EXPORT int cuStreamBeginCapture_v2(void *, int) {
+    ALONE;
+    if (getenv("ETUDE_CUDA_EMULATOR_NO_GRAPHS")) return 801;
+    captures = new Graph;
+    return 0;
+}
+EXPORT int cuStreamEndCapture(void *, void **graph) {
+    ALONE;
+    *graph = captures;
+    captures = nullptr;
+    return 0;
+}
+EXPORT int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long) { return *made = graph, 0; }
+EXPORT int cuGraphLaunch(void *graph, void *) {
+    ALONE;
+    for (const Launch &launch : *(Graph *)graph) run(launch);
+    return 0;
+}
+EXPORT int cuGraphDestroy(void *) { return 0; }
+EXPORT int cuGraphExecDestroy(void *) { return 0; }
 
 // ---- memory -------------------------------------------------------------------------------------------------------
 
@@ -228,7 +296,7 @@ static const size_t GUARD = 64;
 
 EXPORT int cuMemAlloc_v2(uint64_t *at, size_t bytes) {
     ALONE;
-    if (!bytes) return 1;
+    if (!bytes || captures) return 1;
     char *memory = (char *)malloc(bytes + GUARD);
     memset(memory, 0xff, bytes); // NaN for floats
     memset(memory + bytes, 0xa5, GUARD);

@@ -31,7 +31,8 @@ void bind(Emulator *e) { emulator = e; }
 #define __global__
 #define __shared__ static
 #define __forceinline__ inline
-#define __launch_bounds__(n)
+#define __grid_constant__
+#define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 
 using std::max;
@@ -113,3 +114,11 @@ template <typename... A, size_t... I> void call(void (*kernel)(A...), void **giv
     kernel(*(A *)given[I]...);
 }
 template <typename... A> void call(void (*kernel)(A...), void **given) { call(kernel, given, std::index_sequence_for<A...>()); }
+
+// A copy of such arguments, for a launch that comes later.
+template <typename... A, size_t... I> void **keep(void (*)(A...), void **given, std::index_sequence<I...>) {
+    return new void *[sizeof...(A)]{new A(*(A *)given[I])...};
+}
+template <typename... A> void **keep(void (*kernel)(A...), void **given) {
+    return keep(kernel, given, std::index_sequence_for<A...>());
+}

@@ -1,0 +1,87 @@
+//! Launches that may begin before the kernel in front of them has ended, and their recording.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use candle_core::Result as Candle;
+use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaStream, DriverError, LaunchConfig, sys};
+
+use crate::nn::ops::cuda::{Kernel, fault};
+
+/// How kernels follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// When the one before has ended.
+    Strict,
+    /// While the one before runs; it waits for its end by itself (programmatic dependent launch, from Hopper on).
+    Early,
+}
+
+/// Puts a kernel on its stream.
+///
+/// # Safety
+/// `arguments` point to values of the types that the text of the kernel names, and their memory spans what it reads and
+/// writes.
+pub(super) unsafe fn launch(
+    kernel: &Kernel,
+    config: LaunchConfig,
+    order: Order,
+    arguments: &mut [*mut c_void],
+) -> Candle<()> {
+    let mut early = sys::CUlaunchAttribute {
+        id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+        pad: Default::default(),
+        value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+    };
+    let config = sys::CUlaunchConfig {
+        gridDimX: config.grid_dim.0,
+        gridDimY: config.grid_dim.1,
+        gridDimZ: config.grid_dim.2,
+        blockDimX: config.block_dim.0,
+        blockDimY: config.block_dim.1,
+        blockDimZ: config.block_dim.2,
+        sharedMemBytes: config.shared_mem_bytes,
+        hStream: kernel.stream.cu_stream(),
+        attrs: &raw mut early,
+        numAttrs: u32::from(order == Order::Early),
+    };
+    kernel.stream.context().bind_to_thread().map_err(fault)?;
+    // SAFETY: the configuration and its attribute live until the call returns; the rest is promised by the caller.
+    let put = unsafe {
+        sys::cuLaunchKernelEx(
+            &raw const config,
+            kernel.function.cu_function(),
+            arguments.as_mut_ptr(),
+            std::ptr::null_mut(),
+        )
+    };
+    put.result().map_err(fault)
+}
+
+/// Work that can be put on the stream again as a whole.
+pub(super) struct Recorded(CudaGraph);
+
+// SAFETY: the driver wants that no two threads use a graph at once; it is used through `&mut` and the stream's context is
+// bound to the thread each time.
+unsafe impl Send for Recorded {}
+// SAFETY: as above; `&Recorded` gives nothing.
+unsafe impl Sync for Recorded {}
+
+impl Recorded {
+    /// What `work` puts on the stream, which is not done yet; `None` when the driver refuses to record it.
+    pub(super) fn of(stream: &Arc<CudaStream>, work: impl FnOnce() -> Candle<()>) -> Option<Self> {
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        stream.begin_capture(mode).ok()?;
+        let done = work();
+        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0)).ok()??;
+        done.ok().map(|()| Self(graph))
+    }
+
+    /// Puts it on the stream.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub(super) fn launch(&mut self) -> Result<(), DriverError> {
+        self.0.launch()
+    }
+}

@@ -1,0 +1,225 @@
+//! The kernels of a step, one function each: their arguments, and how their work is divided.
+
+use std::ffi::c_void;
+
+use candle_core::Result as Candle;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
+
+use super::Decoding;
+use super::graph::{self, Order};
+use super::plan::{Heads, Layer, Matrix};
+use crate::nn::ops::cuda::{blocks, kernel};
+
+/// Warps of a block.
+const WARPS: usize = 8;
+/// Warps that a product should have, if that leaves each of them enough to do: with more rows they have more to do, and
+/// each block has more to read before it begins.
+const BUSY: [usize; 4] = [2048, 2048, 1024, 1024];
+/// Columns of a warp at least, of weights in 4 bits and of dense ones.
+const COLUMNS: [usize; 2] = [512, 128];
+/// How a kernel reads its input: `Kind` of `product.cuh`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    AsItIs,
+    Normed,
+    Joined,
+}
+
+/// `Input` of `product.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Input {
+    pub(super) x: u64,
+    pub(super) norm: u64,
+    pub(super) sums: u64,
+    pub(super) eps: f32,
+    pub(super) wide: i32,
+    pub(super) dim: i32,
+    pub(super) splits: i32,
+}
+
+// SAFETY: plain numbers, laid out as C has them.
+unsafe impl DeviceRepr for Input {}
+
+/// An input and how it is read.
+#[derive(Clone, Copy)]
+pub(super) struct Read {
+    pub(super) kind: Kind,
+    pub(super) input: Input,
+}
+
+/// `Frame` of `product.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Frame {
+    low: u64,
+    place: u64,
+    ranks: i32,
+    rows: i32,
+    splits: i32,
+}
+
+// SAFETY: as above.
+unsafe impl DeviceRepr for Frame {}
+
+/// `Heads` of `attend.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Shape {
+    heads: i32,
+    kv_heads: i32,
+    dim: i32,
+    splits: i32,
+    scale: f32,
+}
+
+// SAFETY: as above.
+unsafe impl DeviceRepr for Shape {}
+
+/// The names of a kernel for up to 1, 2, 4 and 8 rows, or heads.
+macro_rules! sizes {
+    ($name:literal) => {
+        [concat!($name, "_1"), concat!($name, "_2"), concat!($name, "_4"), concat!($name, "_8")]
+    };
+}
+
+const HEADS: [&str; 4] = sizes!("decode_heads");
+const ATTEND: [&str; 4] = sizes!("decode_attend");
+const GATE: [&str; 4] = sizes!("decode_gate");
+/// For each [`Kind`].
+const ADD: [[&str; 4]; 3] = [sizes!("decode_add"), [""; 4], sizes!("decode_add_joined")];
+const PLAIN: [[&str; 4]; 3] = [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
+
+/// Which of them is for n.
+pub(super) fn size(n: usize) -> usize {
+    n.next_power_of_two().min(8).trailing_zeros() as usize
+}
+
+/// The rank of its adapter.
+pub(super) fn rank(layer: &Layer) -> usize {
+    layer.a.map_or(0, |a| a.out as usize)
+}
+
+/// Launches the kernels of a step.
+pub(super) struct Launcher<'a> {
+    of: &'a Decoding,
+    order: Order,
+    /// The order of all but the first.
+    later: Order,
+}
+
+/// Pointers to arguments, as the driver wants them.
+macro_rules! arguments {
+    ($($argument:expr),+ $(,)?) => { &mut [$(std::ptr::from_ref($argument).cast_mut().cast::<c_void>()),+] };
+}
+
+impl<'a> Launcher<'a> {
+    /// For all kernels but the first, which waits for whatever is on the stream.
+    pub(super) fn new(of: &'a Decoding, order: Order) -> Self {
+        Self { of, order: Order::Strict, later: order }
+    }
+
+    fn address<T>(&self, x: &CudaSlice<T>) -> u64 {
+        x.device_ptr(&self.of.device.cuda_stream()).0
+    }
+
+    /// Launches one kernel of so many blocks.
+    fn put(&mut self, name: &'static str, grid: (usize, usize), arguments: &mut [*mut c_void]) -> Candle<()> {
+        let kernel = kernel(&self.of.device, self.of.source(), name)?;
+        let order = std::mem::replace(&mut self.order, self.later);
+        // SAFETY: each caller below names the arguments of its kernel in their order; the sizes were checked by
+        // `Plan::fits`, and the buffers were made for them.
+        unsafe { graph::launch(&kernel, blocks(grid.0, grid.1), order, arguments) }
+    }
+
+    /// How outputs of rows of `wide` are divided, and how many blocks that makes; with `ranks` low values a row.
+    fn frame(&self, outputs: usize, w: &Matrix, ranks: i32) -> (Frame, usize) {
+        let least = COLUMNS[usize::from(!w.is_packed())];
+        let mut splits = 1;
+        while splits < WARPS && outputs * splits < BUSY[self.size()] && w.wide as usize / (2 * splits) >= least {
+            splits *= 2;
+        }
+        let (low, place) = (self.address(&self.of.buffers.low), self.address(&self.of.buffers.place));
+        let frame = Frame { low, place, ranks, rows: self.of.plan.rows as i32, splits: splits as i32 };
+        (frame, outputs.div_ceil(WARPS / splits))
+    }
+
+    fn size(&self) -> usize {
+        size(self.of.plan.rows)
+    }
+
+    /// `s · x Aᵀ` of all adapters of these layers, if they have any; the layers with their places in it, and its width.
+    fn low<const N: usize>(&mut self, read: Read, layers: [Layer; N]) -> Candle<([Matrix; N], i32)> {
+        let mut ranks = 0;
+        let w = layers.map(|layer| {
+            let mut w = layer.w;
+            w.low = ranks;
+            ranks += rank(&layer) as i32;
+            w
+        });
+        if ranks > 0 {
+            let y = self.address(&self.of.buffers.low);
+            let mut all = [Matrix::default(); 3];
+            for (place, a) in all.iter_mut().zip(layers.iter().filter_map(|layer| layer.a)) {
+                *place = a;
+            }
+            self.plain(read, all, y)?;
+        }
+        Ok((w, ranks))
+    }
+
+    fn plain(&mut self, read: Read, w: [Matrix; 3], y: u64) -> Candle<()> {
+        let outputs = w.iter().map(|w| w.out as usize).sum();
+        let (frame, count) = self.frame(outputs, &w[0], 0);
+        self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
+    }
+
+    pub(super) fn queries_keys_values(&mut self, read: Read, layers: [Layer; 3], layer: usize) -> Candle<()> {
+        let (w, ranks) = self.low(read, layers)?;
+        let (frame, count) = self.frame(w.iter().map(|w| w.out as usize / 2).sum(), &w[0], ranks);
+        let (shape, angles) = (self.shape(), self.address(&self.of.buffers.memory));
+        let (memory, queries) = (self.memory(layer), self.address(&self.of.buffers.queries));
+        let arguments = arguments![&read.input, &w, &frame, &shape, &angles, &memory, &queries];
+        self.put(HEADS[self.size()], (count, 1), arguments)
+    }
+
+    pub(super) fn attend(&mut self, layer: usize) -> Candle<()> {
+        let (shape, b) = (self.shape(), &self.of.buffers);
+        let Heads { heads, kv_heads, .. } = self.of.plan.heads;
+        let group = heads / kv_heads;
+        let (queries, memory, place) = (self.address(&b.queries), self.memory(layer), self.address(&b.place));
+        let (values, sums) = (self.address(&b.values), self.address(&b.sums));
+        let grid = (self.of.shares, self.of.plan.rows * kv_heads * group.div_ceil(8));
+        self.put(ATTEND[size(group)], grid, arguments![&queries, &memory, &place, &values, &sums, &shape])
+    }
+
+    pub(super) fn add(&mut self, read: Read, layer: Layer, x: u64) -> Candle<()> {
+        let ([w], ranks) = self.low(read, [layer])?;
+        let (frame, count) = self.frame(w.out as usize, &w, ranks);
+        self.put(ADD[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &x])
+    }
+
+    pub(super) fn gate_up(&mut self, read: Read, layers: [Layer; 2], y: u64) -> Candle<()> {
+        let ([gate, up], ranks) = self.low(read, layers)?;
+        let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
+        self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
+    }
+
+    pub(super) fn head(&mut self, read: Read, head: Layer, y: u64) -> Candle<()> {
+        let ([w], ranks) = self.low(read, [head])?;
+        let (frame, count) = self.frame(w.out as usize, &w, ranks);
+        let w = [w, Matrix::default(), Matrix::default()];
+        self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
+    }
+
+    fn shape(&self) -> Shape {
+        let Heads { heads, kv_heads, head_dim, .. } = self.of.plan.heads;
+        let (dim, scale) = (head_dim as i32, 1.0 / (head_dim as f32).sqrt());
+        Shape { heads: heads as i32, kv_heads: kv_heads as i32, dim, splits: self.of.shares as i32, scale }
+    }
+
+    /// Where the addresses of the keys and values of a layer are.
+    fn memory(&self, layer: usize) -> u64 {
+        self.address(&self.of.buffers.memory) + 8 * (1 + 2 * layer as u64)
+    }
+}

@@ -1,0 +1,191 @@
+//! What a step on a GPU reads, as the kernels take it: addresses and sizes. Two plans are equal when they read the same
+//! memory in the same way, so that what was recorded for one serves the other.
+
+use candle_core::cuda_backend::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{CudaStream, DeviceRepr};
+use candle_core::{Result as Candle, Tensor};
+
+use crate::nn::ops::cuda::{gpu, held};
+use crate::nn::quant::Nf4;
+
+/// `Matrix` of `product.cuh`.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C)]
+pub(super) struct Matrix {
+    codes: u64,
+    absmax: u64,
+    nested: u64,
+    map: u64,
+    pub(super) dense: u64,
+    b: u64,
+    offset: f32,
+    scale: f32,
+    pub(super) out: i32,
+    pub(super) wide: i32,
+    rank: i32,
+    /// Set when it is launched beside others.
+    pub(super) low: i32,
+}
+
+// SAFETY: plain numbers, laid out as C has them.
+unsafe impl DeviceRepr for Matrix {}
+
+impl Matrix {
+    /// Whether it is in 4 bits.
+    pub(super) fn is_packed(&self) -> bool {
+        self.codes != 0
+    }
+}
+
+/// A linear layer on a GPU.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::nn) struct Layer {
+    pub(super) w: Matrix,
+    /// A of its adapter, scaled.
+    pub(super) a: Option<Matrix>,
+}
+
+impl Layer {
+    /// A dense weight (out, in); none that the kernels cannot read.
+    pub(in crate::nn) fn dense(weight: &Tensor, here: &Here) -> Option<Self> {
+        let (out, wide) = weight.dims2().ok()?;
+        let dense = here.address(weight)?;
+        Some(Self::new(Matrix { dense, scale: 1.0, ..Matrix::default() }, (out, wide)))
+    }
+
+    /// A weight in 4 bits, `shape` (out, in), whose copy is made if there is none.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub(in crate::nn) fn nf4(weight: &Nf4, shape: (usize, usize), here: &Here) -> Candle<Self> {
+        let there = weight.on(&here.device)?;
+        let ([codes, absmax, nested, map], offset) = there.addresses(&here.stream);
+        Ok(Self::new(Matrix { codes, absmax, nested, map, offset, scale: 1.0, ..Matrix::default() }, shape))
+    }
+
+    fn new(w: Matrix, (out, wide): (usize, usize)) -> Self {
+        Self { w: Matrix { out: out as i32, wide: wide as i32, ..w }, a: None }
+    }
+
+    /// With the update `scale · x Aᵀ Bᵀ`: a (r, in), b (out, r).
+    pub(in crate::nn) fn with_update(self, a: &Tensor, b: &Tensor, scale: f32, here: &Here) -> Option<Self> {
+        let mut low = Self::dense(a, here)?.w;
+        low.scale = scale;
+        Some(Self { w: Matrix { b: here.address(b)?, rank: low.out, ..self.w }, a: Some(low) })
+    }
+}
+
+/// An RMSNorm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::nn) struct Norm {
+    pub(super) weight: u64,
+    pub(super) eps: f32,
+}
+
+impl Norm {
+    /// Of a weight that the kernels can read.
+    pub(in crate::nn) fn new(weight: &Tensor, eps: f64, here: &Here) -> Option<Self> {
+        Some(Self { weight: here.address(weight)?, eps: eps as f32 })
+    }
+}
+
+/// One layer of a decoder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::nn) struct Block {
+    pub(in crate::nn) attention_norm: Norm,
+    pub(in crate::nn) q: Layer,
+    pub(in crate::nn) k: Layer,
+    pub(in crate::nn) v: Layer,
+    pub(in crate::nn) o: Layer,
+    pub(in crate::nn) feed_forward_norm: Norm,
+    pub(in crate::nn) gate: Layer,
+    pub(in crate::nn) up: Layer,
+    pub(in crate::nn) down: Layer,
+}
+
+/// The heads of all layers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::nn) struct Heads {
+    pub(in crate::nn) heads: usize,
+    pub(in crate::nn) kv_heads: usize,
+    pub(in crate::nn) head_dim: usize,
+    pub(in crate::nn) rope_theta: f64,
+}
+
+/// A decoder for so many rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::nn) struct Plan {
+    pub(in crate::nn) rows: usize,
+    /// (vocabulary, hidden)
+    pub(in crate::nn) embedding: Layer,
+    pub(in crate::nn) blocks: Vec<Block>,
+    pub(in crate::nn) heads: Heads,
+    pub(in crate::nn) norm: Norm,
+    pub(in crate::nn) head: Layer,
+}
+
+impl Plan {
+    /// The most rows that the kernels take.
+    pub(in crate::nn) const ROWS: usize = 8;
+    /// The widest heads, `WIDEST` of `attend.cuh`.
+    const WIDEST: usize = 128;
+
+    /// Whether the kernels can do it.
+    pub(in crate::nn) fn fits(&self) -> bool {
+        let Heads { heads, kv_heads, head_dim, .. } = self.heads;
+        let heads_fit = kv_heads > 0
+            && heads.is_multiple_of(kv_heads)
+            && (2..=Self::WIDEST).contains(&head_dim)
+            && head_dim.is_multiple_of(2);
+        let hidden = self.embedding.w.wide;
+        let (asked, kept) = ((heads * head_dim) as i32, (kv_heads * head_dim) as i32);
+        let is = |layer: &Layer, out: i32, wide: i32| layer.w.out == out && layer.w.wide == wide;
+        let fits = |block: &Block| {
+            is(&block.q, asked, hidden)
+                && is(&block.k, kept, hidden)
+                && is(&block.v, kept, hidden)
+                && is(&block.o, hidden, asked)
+                && is(&block.up, block.gate.w.out, hidden)
+                && is(&block.gate, block.gate.w.out, hidden)
+                && is(&block.down, hidden, block.gate.w.out)
+                && block.gate.w.is_packed() == block.up.w.is_packed()
+        };
+        let head = is(&self.head, self.embedding.w.out, hidden);
+        (1..=Self::ROWS).contains(&self.rows) && hidden > 0 && heads_fit && head && self.blocks.iter().all(fits)
+    }
+}
+
+/// The device that everything must be on.
+pub(in crate::nn) struct Here {
+    pub(super) device: CudaDevice,
+    pub(super) stream: std::sync::Arc<CudaStream>,
+}
+
+impl Here {
+    /// Of a tensor that is on it.
+    ///
+    /// # Errors
+    /// A tensor on the CPU.
+    pub(in crate::nn) fn of(x: &Tensor) -> Candle<Self> {
+        let device = gpu(x)?.clone();
+        let stream = device.cuda_stream();
+        Ok(Self { device, stream })
+    }
+
+    /// Where the values of an f32 tensor without gaps begin, if that is a place for reading 16 bytes at once.
+    pub(in crate::nn) fn address(&self, x: &Tensor) -> Option<u64> {
+        let there = gpu(x).ok().is_some_and(|device| device.id() == self.device.id());
+        let held = held(x).ok().filter(|_| there)?;
+        // No guard is needed: the device has one stream.
+        let (address, _) = held.view::<f32>().ok()?.view_ptr(&self.stream);
+        (address % 16 == 0).then_some(address)
+    }
+
+    /// As [`Here::address`], of memory that was made for the kernels.
+    ///
+    /// # Errors
+    /// Another device, type or layout.
+    pub(in crate::nn) fn required(&self, x: &Tensor) -> Candle<u64> {
+        self.address(x).ok_or_else(|| candle_core::Error::msg("a step on the GPU wants its cache there, in f32"))
+    }
+}
