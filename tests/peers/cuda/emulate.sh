@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command whose CUDA is that of emulator/: the GPU paths without a GPU, hundreds of times slower. For example
 #   bash tests/peers/cuda/emulate.sh cargo test --features cuda --lib -- --ignored on_a_gpu --test-threads=1
+# With ETUDE_CUDA_EMULATOR_NO_GRAPHS=1 the driver refuses to record graphs.
 # The command must load CUDA at run time (cudarc's feature `dynamic-loading`): a binary that is linked to it asks for more
 # than is emulated. Needs g++ on Linux.
 set -euo pipefail
