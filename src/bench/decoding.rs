@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::median;
 use crate::error::{Error, Result};
@@ -62,7 +63,7 @@ fn run(model: &Model, how: &Decoding, progress: &Progress, step: &mut dyn FnMut(
     for _ in 0..how.tokens {
         let logits = model.step(&ids, &mut cache, &pass)?.to_vec2::<f32>()?; // (rows, vocabulary)
         let drawn: Vec<u32> =
-            logits.iter().zip(&mut samplers).map(|(logits, sampler)| sampler.sample(logits, &[], None)).collect();
+            samplers.par_iter_mut().zip(&logits).map(|(sampler, logits)| sampler.sample(logits, &[], None)).collect();
         ids = Tensor::from_vec(drawn, (how.rows, 1), &Device::Cpu)?;
         step()?;
     }

@@ -10,6 +10,7 @@
 //! change the first.
 
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::generate::conditioning::Plan;
@@ -108,21 +109,20 @@ impl Generator {
             vec![Vec::new(); due.len()] // chords only: the model reads them with what follows
         };
         let Self { plan, takes, words, .. } = self;
-        let mut said = Vec::with_capacity(takes.len());
-        for ((take, due), logits) in takes.iter_mut().zip(due).zip(&logits) {
-            said.push(match due {
-                _ if take.over => {
-                    take.wait(words);
-                    None
-                }
-                Some(chord) => take.say(chord, plan, words),
-                None if logits.iter().any(|logit| logit.is_nan()) => return Err(not_a_number()),
-                None => {
-                    let id = take.draw(logits, plan, words);
-                    take.say(id, plan, words)
-                }
-            });
-        }
+        let say = |((take, due), logits): ((&mut Take, Option<u32>), &Vec<f32>)| match due {
+            _ if take.over => {
+                take.wait(words);
+                Ok(None)
+            }
+            Some(chord) => Ok(take.say(chord, plan, words)),
+            None if logits.iter().any(|logit| logit.is_nan()) => Err(not_a_number()),
+            None => {
+                let id = take.draw(logits, plan, words);
+                Ok(take.say(id, plan, words))
+            }
+        };
+        // Each take has its own sampler and grammar: they do not wait for each other.
+        let said = takes.par_iter_mut().zip(due).zip(&logits).map(say).collect::<Result<_>>()?;
         self.left -= 1;
         Ok(said)
     }

@@ -27,8 +27,9 @@ use crate::error::Result;
 pub struct Sampler {
     options: SamplerOptions,
     random: ChaCha8Rng,
-    /// Kept between draws only for its memory.
+    /// Kept between draws only for their memory.
     field: Vec<Candidate>,
+    ranks: Vec<Rank>,
 }
 
 /// An id that can still be drawn.
@@ -51,7 +52,7 @@ impl Sampler {
     pub fn new(options: SamplerOptions) -> Result<Self> {
         options.validate()?;
         let random = ChaCha8Rng::seed_from_u64(options.seed);
-        Ok(Self { options, random, field: Vec::new() })
+        Ok(Self { options, random, field: Vec::new(), ranks: Vec::new() })
     }
 
     /// The options.
@@ -76,7 +77,7 @@ impl Sampler {
     pub(crate) fn for_take(&self, take: usize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(self.options.seed);
         random.set_stream(take as u64 + 1); // stream 0 is the sampler's own
-        Self { options: self.options.clone(), random, field: Vec::new() }
+        Self { options: self.options.clone(), random, field: Vec::new(), ranks: Vec::new() }
     }
 
     /// Draws an id from logits (vocabulary). `said` are the ids so far (for the penalty), `mask` what is allowed.
@@ -138,31 +139,32 @@ impl Sampler {
     }
 
     /// Temperature, top-p and min-p, and the draw.
-    fn pick(&mut self, field: &mut [Candidate]) -> u32 {
+    fn pick(&mut self, field: &[Candidate]) -> u32 {
         let highest = field.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
-        let temperature = self.options.temperature;
-        let weight = move |c: &Candidate| match highest {
-            f32::INFINITY => f64::from(u8::from(c.logit == f32::INFINITY)),
-            _ => ((f64::from(c.logit) - f64::from(highest)) / temperature).exp(),
+        let Self { options: SamplerOptions { temperature, top_p, min_p, .. }, random, ranks, .. } = self;
+        let weight = |logit: f32| match highest {
+            f32::INFINITY => f64::from(u8::from(logit == f32::INFINITY)),
+            _ => ((f64::from(logit) - f64::from(highest)) / *temperature).exp(),
         };
-        let Self { options: SamplerOptions { top_p, min_p, .. }, random, .. } = self;
+        ranks.clear();
+        ranks.extend(field.iter().map(|c| Rank { key: key(c), weight: weight(c.logit) }));
         let kept = if *top_p < 1.0 {
-            let enough = *top_p * field.iter().map(weight).sum::<f64>();
-            likeliest(field, enough, weight)
+            let enough = *top_p * ranks.iter().map(|rank| rank.weight).sum::<f64>();
+            likeliest(ranks, enough)
         } else {
             // The order of the draw must not depend on how the field was cut.
-            field.sort_unstable_by_key(|c| c.id);
-            field
+            ranks.sort_unstable_by_key(Rank::id);
+            ranks
         };
         // The likeliest weighs 1, so min_p is the least weight that stays.
-        let weight = |c: &Candidate| Some(weight(c)).filter(|w| w >= min_p).unwrap_or(0.0);
+        let weight = |rank: &Rank| if rank.weight >= *min_p { rank.weight } else { 0.0 };
         let total: f64 = kept.iter().map(weight).sum();
         let mut left = random.random::<f64>() * total;
         let mut drawn = None;
-        for candidate in kept.iter() {
-            let weight = weight(candidate);
+        for rank in kept.iter() {
+            let weight = weight(rank);
             if weight > 0.0 {
-                drawn = Some(candidate.id);
+                drawn = Some(rank.id());
                 left -= weight;
                 if left < 0.0 {
                     break;
@@ -173,18 +175,39 @@ impl Sampler {
     }
 }
 
+/// A candidate with its weight, the likeliest 1.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    key: u64,
+    weight: f64,
+}
+
+impl Rank {
+    fn id(&self) -> u32 {
+        self.key as u32
+    }
+}
+
+/// A number that stands in the order of [`likelier`] and holds the id: one comparison instead of two.
+fn key(c: &Candidate) -> u64 {
+    // As `f32::total_cmp` has them, the bits of negative numbers are turned over; and all of them, for the highest comes first.
+    let bits = c.logit.to_bits();
+    let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    u64::from(!rising) << 32 | u64::from(c.id)
+}
+
 /// The shortest run of the likeliest whose weights reach `enough`, in order.
-fn likeliest(field: &mut [Candidate], enough: f64, weight: impl Fn(&Candidate) -> f64) -> &mut [Candidate] {
+fn likeliest(field: &mut [Rank], enough: f64) -> &mut [Rank] {
     let (mut sorted, mut sum) = (0, 0.0);
     let mut run = 32;
     while sorted < field.len() {
         let end = run.min(field.len());
         if end < field.len() {
-            field[sorted..].select_nth_unstable_by(end - sorted - 1, likelier);
+            field[sorted..].select_nth_unstable_by_key(end - sorted - 1, |rank| rank.key);
         }
-        field[sorted..end].sort_unstable_by(likelier);
+        field[sorted..end].sort_unstable_by_key(|rank| rank.key);
         for place in sorted..end {
-            sum += weight(&field[place]);
+            sum += field[place].weight;
             if sum >= enough {
                 return &mut field[..=place];
             }

@@ -162,8 +162,16 @@ fn cutting_early_and_sorting_everything_keep_the_same() {
             wanted
         });
         let expected: Vec<u32> = ids.map(|c| c.id).collect();
-        let mut cut = field.clone();
-        let kept: Vec<u32> = likeliest(&mut cut, share * total, weight).iter().map(|c| c.id).collect();
+        let mut cut: Vec<Rank> = field.iter().map(|c| Rank { key: key(c), weight: weight(c) }).collect();
+        let kept: Vec<u32> = likeliest(&mut cut, share * total).iter().map(Rank::id).collect();
         assert_eq!(kept, expected, "{share}");
     }
+}
+
+#[test]
+fn keys_stand_in_the_order_of_logits_and_ids() {
+    let logits = [f32::INFINITY, 3.5, 1e-40, 0.0, -0.0, -1e-40, -2.0, -2.0, f32::MIN, f32::NEG_INFINITY];
+    let field: Vec<Candidate> = logits.iter().zip(0..).map(|(&logit, id)| Candidate { id, logit }).collect();
+    assert!(field.is_sorted_by(|a, b| likelier(a, b).is_lt()), "the likeliest first");
+    assert!(field.is_sorted_by_key(key), "{:?}", field.iter().map(key).collect::<Vec<_>>());
 }
