@@ -333,8 +333,8 @@ EXPORT int cuDeviceGetCount(int *count) { return *count = 1, 0; }
 EXPORT int cuDeviceGet(int *device, int number) { return *device = number, number ? 101 : 0; }
 EXPORT int cuDeviceGetName(char *name, int length, int) { return snprintf(name, length, "emulator"), 0; }
 EXPORT int cuDeviceGetAttribute(int *value, int attribute, int) {
-    // 75 and 76 are the compute capability, 115 says whether there are memory pools.
-    *value = attribute == 75 ? 8 : attribute == 115 ? 1 : 0;
+    // 16 counts multiprocessors, 75 and 76 are the compute capability, 115 says whether there are memory pools.
+    *value = attribute == 16 ? 2 : attribute == 75 ? 8 : attribute == 115 ? 1 : 0;
     return 0;
 }
 EXPORT int cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = 8ull << 30, 0; }

@@ -73,19 +73,24 @@ __device__ __forceinline__ void add_product(const Input &input, const Matrix &w,
     if (at < w.out && threadIdx.x / 32 % frame.splits == 0 && lane < frame.rows) *mine = old + own(sums[0]);
 }
 
-// `silu(gate(x)) · up(x)`: y (rows, out).
+// `silu(gate(x)) · up(x)`: y (rows, out). There are many outputs: a block goes on with those that are as far from its first
+// ones as all blocks together reach.
 template <int R>
 __device__ __forceinline__ void gate_up(const Input &input, const Matrix &gate, const Matrix &up, const Frame &frame, float *y) {
     let_next();
-    int at = unit(frame), o = min(at, gate.out - 1), lane = threadIdx.x % 32;
-    float sums[2][R];
-    product<NORMED, R, 2>(input, {&gate, &up}, {o, o}, frame, sums, [] {});
-    float g = own(sums[0]), u = own(sums[1]);
-    if (at < gate.out && threadIdx.x / 32 % frame.splits == 0 && lane < frame.rows)
-        y[(u64)lane * gate.out + at] = g / (1.0f + expf(-g)) * u;
+    int all = gridDim.x * (WARPS / frame.splits), lane = threadIdx.x % 32;
+#pragma unroll 1
+    for (int begin = 0; begin < gate.out; begin += all) {
+        int at = begin + unit(frame), o = min(at, gate.out - 1);
+        float sums[2][R];
+        product<NORMED, R, 2>(input, {&gate, &up}, {o, o}, frame, sums, [] {}, begin > 0);
+        float g = own(sums[0]), u = own(sums[1]);
+        if (at < gate.out && threadIdx.x / 32 % frame.splits == 0 && lane < frame.rows)
+            y[(u64)lane * gate.out + at] = g / (1.0f + expf(-g)) * u;
+    }
 }
 
-// Blocks that a multiprocessor has room for: some compute while others wait, and the next kernel comes in early.
+// Blocks that a multiprocessor has room for (`RESIDENT` in launcher.rs): some compute while others wait, and the next kernel comes in early.
 #define BOUNDS(R) __launch_bounds__(THREADS, R <= 2 ? 3 : 2)
 // They stay where they were put, and are read from there by index.
 #define FIXED const __grid_constant__

@@ -17,6 +17,9 @@ const WARPS: usize = 8;
 const BUSY: [usize; 4] = [2048, 2048, 1024, 1024];
 /// Columns of a warp at least, of weights in 4 bits and of dense ones.
 const COLUMNS: [usize; 2] = [512, 128];
+/// Blocks that a multiprocessor has room for: `BOUNDS` of `kernel.cu`.
+const RESIDENT: [usize; 4] = [3, 3, 2, 2];
+
 /// How a kernel reads its input: `Kind` of `product.cuh`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
@@ -202,6 +205,9 @@ impl<'a> Launcher<'a> {
     pub(super) fn gate_up(&mut self, read: Read, layers: [Layer; 2], y: u64) -> Candle<()> {
         let ([gate, up], ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
+        // As many as there is room for at once, all of them with about as much to do.
+        let room = self.of.multiprocessors * RESIDENT[self.size()];
+        let count = count.div_ceil(count.div_ceil(room.max(1)).max(1));
         self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
     }
 

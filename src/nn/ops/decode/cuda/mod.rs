@@ -12,7 +12,7 @@ mod plan;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, sys};
 use candle_core::{Result as Candle, Tensor};
 
 use self::graph::{Order, Recorded};
@@ -59,6 +59,7 @@ pub(in crate::nn) struct Decoding {
     shares: usize,
     /// Kernels may come early.
     early: bool,
+    multiprocessors: usize,
     way: Way,
 }
 
@@ -120,9 +121,12 @@ impl Decoding {
             place: alloc(&device, 2)?,
             memory: alloc(&device, 1 + 2 * plan.blocks.len())?,
         };
-        let capability = here.stream.context().compute_capability().map_err(fault)?;
-        let early = capability.0 >= 9;
-        Ok(Self { device, plan, buffers, memory: Vec::new(), angles: None, shares, early, way: Way::First })
+        let context = here.stream.context();
+        let early = context.compute_capability().map_err(fault)?.0 >= 9;
+        let counted = context.attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+        let multiprocessors = counted.map_err(fault)? as usize;
+        let (memory, way) = (Vec::new(), Way::First);
+        Ok(Self { device, plan, buffers, memory, angles: None, shares, early, multiprocessors, way })
     }
 
     /// Whether it serves a plan.

@@ -78,6 +78,14 @@ template <typename T, Kind K, int R, int TILE>
 __device__ __forceinline__ void stage(const Input &input, int rows, int begin, int count, int used, float *room,
                                       float (&squares)[R]) {
     const int step = sizeof(T) / sizeof(float);
+    if (K == JOINED) {
+#pragma unroll 1
+        for (int i = threadIdx.x; i < R * (count / step); i += THREADS) {
+            int r = i / (count / step), c = i % (count / step) * step;
+            *(T *)(room + r * TILE + place(c)) = read<T, K>(input, min(r, rows - 1), begin + c, used);
+        }
+        return;
+    }
     for (int c = step * threadIdx.x; c < count; c += step * THREADS) {
         T x[R], weight = K == NORMED ? *(const T *)(input.norm + begin + c) : T();
 #pragma unroll
@@ -121,16 +129,17 @@ template <int R, int M, int TILE>
 __device__ __forceinline__ void add_codes(const TwoWords (&codes)[M], const float (&scale)[M], const float *values,
                                           const float *room, int column, float (&sums)[M][R]) {
     float part[M][R] = {};
-#pragma unroll
+    // With many rows the text is long, and is run through once: what has to be fetched of it counts.
+#pragma unroll (R > 2 ? 1 : 4)
     for (int four = 0; four < 4; four++) {
         float value[M][4];
 #pragma unroll
         for (int m = 0; m < M; m++) {
-            u32 word = four < 2 ? codes[m].x : codes[m].y;
+            u32 word = (four < 2 ? codes[m].x : codes[m].y) >> 16 * (four % 2);
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 // Four times the code: the distance in bytes.
-                const int shift = 16 * (four % 2) + 8 * (i / 2) + (i % 2 ? 0 : 4);
+                const int shift = 8 * (i / 2) + (i % 2 ? 0 : 4);
                 u32 at = (shift ? word >> (shift - 2) : word << 2) & 60;
                 value[m][i] = *(const float *)((const char *)values + at);
             }
@@ -219,10 +228,10 @@ __device__ __forceinline__ void add_low(const Matrix *const (&w)[M], const int (
 
 // Outputs o of matrices w (all in 4 bits or all dense) for R rows, of which `frame.rows` are there. The sums are whole in
 // the first of the warps that share them (`splits`), in all its lanes. All threads of a block must come here. `meanwhile`
-// is called once the kernel before has ended.
+// is called once the kernel before has ended. With `again` the block has read this input just now.
 template <Kind K, int R, int M, typename F>
 __device__ __forceinline__ void product(const Input &input, const Matrix *const (&w)[M], const int (&o)[M], const Frame &frame,
-                                        float (&sums)[M][R], F &&meanwhile) {
+                                        float (&sums)[M][R], F &&meanwhile, bool again = false) {
     const int TILE = R == 1 ? 4096 : 8192 / R, U = M == 1 ? 4 : 2;
     __shared__ Four room_of_fours[R * TILE / 4];
     __shared__ float table[NESTED_CODES + 16], square_sums[R][WARPS], shares[WARPS][M * R];
@@ -235,7 +244,8 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
     for (int r = 0; r < R; r++) squares[r] = 0.0f;
     for (int m = 0; m < M; m++)
         for (int r = 0; r < R; r++) sums[m][r] = 0.0f;
-    if (packed)
+    if (again) __syncthreads(); // whoever still reads what is shared
+    else if (packed)
         for (int i = threadIdx.x; i < NESTED_CODES + 16; i += THREADS) table[i] = w[0]->map[i];
     float b[M], update[M][R];
     for (int m = 0; m < M; m++) b[m] = split == 0 && lane < w[m]->rank ? w[m]->b[(u64)o[m] * w[m]->rank + lane] : 0.0f;
@@ -246,7 +256,7 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
         Ahead<M, U> ahead = {};
         if (whole) fetch(w, o, begin, from + lane, to, ahead);
         if (begin == 0) {
-            after_previous();
+            if (!again) after_previous();
             meanwhile();
             if (R <= 2) add_low<R, M>(w, o, frame, split == 0, b, update);
             if (K == JOINED) {
@@ -256,13 +266,15 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
         } else {
             __syncthreads(); // whoever still reads the last tile
         }
-        if (fours) stage<Four, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
-        else stage<float, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
-        if (K == NORMED && begin + TILE >= input.wide)
-            for (int r = 0; r < R; r++) {
-                float sum = warp_sum(squares[r]);
-                if (lane == 0) square_sums[r][warp] = sum;
-            }
+        if (!again || input.wide > TILE) { // else it is still there
+            if (fours) stage<Four, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
+            else stage<float, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
+            if (K == NORMED && begin + TILE >= input.wide)
+                for (int r = 0; r < R; r++) {
+                    float sum = warp_sum(squares[r]);
+                    if (lane == 0) square_sums[r][warp] = sum;
+                }
+        }
         __syncthreads();
         if (whole) {
             for (int c = from; c < to; c += 32 * U) {
@@ -288,7 +300,12 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
             add_single<R, M, TILE>(w, o, begin, 4 * from, min(4 * to, count), table, room, sums);
         }
     }
-    if (R > 2) add_low<R, M>(w, o, frame, split == 0, b, update); // later: registers are short
+    if (R > 2) { // later: registers are short
+        if (frame.ranks) add_low<R, M>(w, o, frame, split == 0, b, update);
+        else
+            for (int m = 0; m < M; m++)
+                for (int r = 0; r < R; r++) update[m][r] = 0.0f;
+    }
     for (int r = 0; r < R; r++) {
         float root = 1.0f;
         if (K == NORMED) {
