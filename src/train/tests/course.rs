@@ -121,7 +121,7 @@ fn whoever_follows_a_run_hears_of_all_of_it() {
     })
     .expect("a run");
     // A format that the CPU is no faster in is not used, and the run says so.
-    let notes = usize::from(Precision::Bf16.on_this_cpu() == Precision::F32);
+    let notes = usize::from(Precision::Bf16.on_this_cpu() != Precision::Bf16);
     let wanted = "step 1; step 2; sample 2; saved checkpoint-2; step 3; step 4; measured true; sample 4; \
                   saved checkpoint-4; ended";
     assert_eq!(heard.join("; "), format!("began, {notes} note; {wanted}"));

@@ -23,7 +23,7 @@ impl Transformer {
             None => Box::new(Decoding::new(plan, &here)?),
         };
         for column in 0..tokens.dim(1)? {
-            if let Err(error) = self.step_one_there(&tokens, column, &mut decoding, &here, cache, run) {
+            if let Err(error) = self.step_one_there((&tokens, column), &mut decoding, &here, cache, run) {
                 cache.forget(held);
                 return Err(error);
             }
@@ -36,8 +36,7 @@ impl Transformer {
     /// One id a row: column `column` of the ids.
     fn step_one_there(
         &self,
-        tokens: &Tensor,
-        column: usize,
+        (tokens, column): (&Tensor, usize),
         decoding: &mut Decoding,
         here: &Here,
         cache: &mut Cache,

@@ -13,6 +13,7 @@ mod peak;
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
@@ -55,8 +56,12 @@ pub(in crate::nn) fn pays() -> Precision {
 }
 
 fn amd() -> bool {
-    let vendor = std::arch::x86_64::__cpuid(0);
-    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+    // Asked once: in a virtual machine the instruction takes microseconds.
+    static ANSWER: LazyLock<bool> = LazyLock::new(|| {
+        let vendor = std::arch::x86_64::__cpuid(0);
+        [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
+    });
+    *ANSWER
 }
 
 /// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
