@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr, DeviceRepr};
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use candle_core::{Result as Candle, Tensor};
 use half::bf16;
@@ -110,26 +110,7 @@ impl OnDevice {
         n: usize,
         out: &mut CudaSlice<f32>,
     ) -> Candle<()> {
-        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
-        let (first, count) = (at as u64, n as u64);
-        if n > 0 {
-            let name = "nf4_dequantize_f32";
-            launch!(
-                device,
-                SOURCE,
-                name,
-                elements(n.div_ceil(8)),
-                codes,
-                absmax,
-                nested_absmax,
-                map,
-                offset,
-                &first,
-                &count,
-                out
-            );
-        }
-        Ok(())
+        self.dequantize_by("nf4_dequantize_f32", device, (at, n), out)
     }
 
     /// As [`OnDevice::dequantize`], rounded to bfloat16.
@@ -143,24 +124,20 @@ impl OnDevice {
         n: usize,
         out: &mut CudaSlice<bf16>,
     ) -> Candle<()> {
+        self.dequantize_by("nf4_dequantize_bf16", device, (at, n), out)
+    }
+
+    fn dequantize_by<T: DeviceRepr>(
+        &self,
+        name: &'static str,
+        device: &CudaDevice,
+        (at, n): (usize, usize),
+        out: &mut CudaSlice<T>,
+    ) -> Candle<()> {
         let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
-        let (first, count) = (at as u64, n as u64);
+        let (first, count, config) = (at as u64, n as u64, elements(n.div_ceil(8)));
         if n > 0 {
-            let name = "nf4_dequantize_bf16";
-            launch!(
-                device,
-                SOURCE,
-                name,
-                elements(n.div_ceil(8)),
-                codes,
-                absmax,
-                nested_absmax,
-                map,
-                offset,
-                &first,
-                &count,
-                out
-            );
+            launch!(device, SOURCE, name, config, codes, absmax, nested_absmax, map, offset, &first, &count, out);
         }
         Ok(())
     }

@@ -53,6 +53,16 @@ template <int D, int N> __device__ __forceinline__ void fetch(u16 *tile, const u
     }
 }
 
+// Tiles of two matrices, unless they begin at `end` or behind it, as one batch.
+template <int D, int N>
+__device__ __forceinline__ void fetch_both(u16 *tile_a, u16 *tile_b, const u16 *a, const u16 *b, int step, int first, int end, int rows) {
+    if (first < end) {
+        fetch<D, N>(tile_a, a, step, first, rows);
+        fetch<D, N>(tile_b, b, step, first, rows);
+    }
+    close_batch();
+}
+
 // The 16 rows of a warp from row `first` on, as left factors.
 template <int D> __device__ __forceinline__ void load_left(Left (&out)[D / 16], const u16 *from, int step, int first, int rows) {
     int lane = threadIdx.x % 32;
@@ -140,16 +150,9 @@ __device__ __forceinline__ void bf16_forward(const u16 *q, const u16 *k, const u
     Sum o[D / 8] = {};
     float top[2] = {NONE, NONE}, total[2] = {0.0f, 0.0f};
     int reach = seen(s, row, min(at.begin + HALF_ROWS, s.time) - 1), begin = row.from / N * N, turn = 0;
-    auto ahead = [&](int key, int turn) {
-        if (key < reach) {
-            fetch<D, N>(ks[turn], k + keys, k_step, key, s.keys);
-            fetch<D, N>(vs[turn], v + keys, k_step, key, s.keys);
-        }
-        close_batch();
-    };
-    ahead(begin, 0);
+    fetch_both<D, N>(ks[0], vs[0], k + keys, v + keys, k_step, begin, reach, s.keys);
     for (int key = begin; key < reach; key += N, turn ^= 1) {
-        ahead(key + N, turn ^ 1);
+        fetch_both<D, N>(ks[turn ^ 1], vs[turn ^ 1], k + keys, v + keys, k_step, key + N, reach, s.keys);
         wait_batches<1>();
         __syncthreads();
         Sum p[N / 8];
@@ -222,16 +225,9 @@ template <int D> __device__ __forceinline__ void bf16_query_gradient(const Round
     }
     Sum out[D / 8] = {};
     int reach = seen(s, range, min(at.begin + HALF_ROWS, s.time) - 1), begin = range.from / N * N, turn = 0;
-    auto ahead = [&](int key, int turn) {
-        if (key < reach) {
-            fetch<D, N>(ks[turn], x.k + keys, k_step, key, s.keys);
-            fetch<D, N>(vs[turn], x.v + keys, k_step, key, s.keys);
-        }
-        close_batch();
-    };
-    ahead(begin, 0);
+    fetch_both<D, N>(ks[0], vs[0], x.k + keys, x.v + keys, k_step, begin, reach, s.keys);
     for (int key = begin; key < reach; key += N, turn ^= 1) {
-        ahead(key + N, turn ^ 1);
+        fetch_both<D, N>(ks[turn ^ 1], vs[turn ^ 1], x.k + keys, x.v + keys, k_step, key + N, reach, s.keys);
         wait_batches<1>();
         __syncthreads();
         Sum scores[N / 8], slopes[N / 8];
@@ -273,16 +269,13 @@ template <int D> __device__ __forceinline__ void bf16_key_gradient(const Rounded
         u64 row = ((u64)at.b * s.heads + h) * s.time, queries = ((u64)at.b * s.time * s.heads + h) * D;
         int first = earliest / N * N, turn = 0;
         auto ahead = [&](int begin, int turn) {
-            if (begin < s.time) {
-                fetch<D, N>(qs[turn], x.q + queries, s.heads * D, begin, s.time);
-                fetch<D, N>(gs[turn], x.dy + queries, s.heads * D, begin, s.time);
-                if (threadIdx.x < N) {
-                    int t = min(begin + (int)threadIdx.x, s.time - 1);
-                    sums[turn][threadIdx.x] = x.sums[row + t];
-                    deltas[turn][threadIdx.x] = x.delta[row + t];
-                }
+            if (threadIdx.x < N) {
+                int t = min(begin + (int)threadIdx.x, s.time - 1);
+                sums[turn][threadIdx.x] = x.sums[row + t];
+                deltas[turn][threadIdx.x] = x.delta[row + t];
             }
-            close_batch();
+            const u16 *q = x.q + queries, *dy = x.dy + queries;
+            fetch_both<D, N>(qs[turn], gs[turn], q, dy, s.heads * D, begin, s.time, s.time);
         };
         ahead(first, 0);
         for (int begin = first; begin < s.time; begin += N, turn ^= 1) {

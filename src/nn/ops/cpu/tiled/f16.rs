@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 use super::format::Format;
 use super::kernel::{COLUMNS, GROUP, Order, ROWS, Target, tile_rows};
+use super::pack::{some, turned as turned_lanes};
 use crate::nn::ops::cpu::operand::{Run, View};
 
 /// Depth of a group.
@@ -104,15 +105,6 @@ pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth:
     }
 }
 
-/// Up to 16 values and zeros behind them.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn some(values: &[f32]) -> __m512 {
-    let mask = ((1u32 << values.len().min(16)) - 1) as __mmask16;
-    // SAFETY: only what is there is read.
-    unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr()) }
-}
-
 /// 1 / x, and 0 for 0 and for what has no inverse.
 #[inline]
 #[target_feature(enable = "avx512f")]
@@ -134,7 +126,7 @@ fn twice(x: __m512) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn turned(block: [__m512; 16]) -> [__m512; 16] {
-    super::pack::turned(block.map(|x| _mm512_castps_si512(x))).map(|x| _mm512_castsi512_ps(x))
+    turned_lanes(block.map(|x| _mm512_castps_si512(x))).map(|x| _mm512_castsi512_ps(x))
 }
 
 /// Fills one tile from a panel of each operand, whose groups have these depths.

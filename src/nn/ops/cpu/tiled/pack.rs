@@ -118,7 +118,7 @@ unsafe fn across(
 /// Up to 16 values and zeros behind them.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn some(values: &[f32]) -> __m512 {
+pub(super) fn some(values: &[f32]) -> __m512 {
     let mask = ((1u32 << values.len().min(16)) - 1) as __mmask16;
     // SAFETY: only what is there is read.
     unsafe { _mm512_maskz_loadu_ps(mask, values.as_ptr()) }
