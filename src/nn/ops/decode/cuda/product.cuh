@@ -78,25 +78,25 @@ template <typename T, Kind K, int R, int TILE>
 __device__ __forceinline__ void stage(const Input &input, int rows, int begin, int count, int used, float *room,
                                       float (&squares)[R]) {
     const int step = sizeof(T) / sizeof(float);
-    if (K == JOINED) {
+    if constexpr (K == JOINED) {
 #pragma unroll 1
         for (int i = threadIdx.x; i < R * (count / step); i += THREADS) {
             int r = i / (count / step), c = i % (count / step) * step;
             *(T *)(room + r * TILE + place(c)) = read<T, K>(input, min(r, rows - 1), begin + c, used);
         }
-        return;
-    }
-    for (int c = step * threadIdx.x; c < count; c += step * THREADS) {
-        T x[R], weight = K == NORMED ? *(const T *)(input.norm + begin + c) : T();
+    } else {
+        for (int c = step * threadIdx.x; c < count; c += step * THREADS) {
+            T x[R], weight = K == NORMED ? *(const T *)(input.norm + begin + c) : T();
 #pragma unroll
-        for (int r = 0; r < R; r++) x[r] = read<T, K>(input, min(r, rows - 1), begin + c, used);
+            for (int r = 0; r < R; r++) x[r] = read<T, K>(input, min(r, rows - 1), begin + c, used);
 #pragma unroll
-        for (int r = 0; r < R; r++) {
-            if (K == NORMED) {
-                squares[r] += square(x[r]);
-                x[r] = times(x[r], weight);
+            for (int r = 0; r < R; r++) {
+                if (K == NORMED) {
+                    squares[r] += square(x[r]);
+                    x[r] = times(x[r], weight);
+                }
+                *(T *)(room + r * TILE + place(c)) = x[r];
             }
-            *(T *)(room + r * TILE + place(c)) = x[r];
         }
     }
 }
