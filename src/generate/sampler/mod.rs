@@ -39,11 +39,6 @@ struct Candidate {
     logit: f32,
 }
 
-/// The likeliest first, equal ones by id.
-fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
-    b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
-}
-
 impl Sampler {
     /// A sampler at the start of its stream.
     ///
@@ -106,7 +101,7 @@ impl Sampler {
         }
         field.retain(|c| !c.logit.is_nan() && c.logit > f32::NEG_INFINITY);
         if self.options.temperature == 0.0 {
-            return field.iter().copied().min_by(likelier).map_or(0, |c| c.id);
+            return field.iter().min_by_key(|c| key(c)).map_or(0, |c| c.id);
         }
         self.keep_top_k(field);
         self.pick(field)
@@ -133,7 +128,7 @@ impl Sampler {
     fn keep_top_k(&self, field: &mut Vec<Candidate>) {
         let k = self.options.top_k;
         if k > 0 && k < field.len() {
-            let least = field.select_nth_unstable_by(k - 1, likelier).1.logit;
+            let least = field.select_nth_unstable_by_key(k - 1, key).1.logit;
             field.retain(|c| c.logit >= least);
         }
     }
@@ -188,7 +183,7 @@ impl Rank {
     }
 }
 
-/// A number that stands in the order of [`likelier`] and holds the id: one comparison instead of two.
+/// A number whose order is that of the candidates, the likeliest first and equal ones by id, which it holds.
 fn key(c: &Candidate) -> u64 {
     // As `f32::total_cmp` has them, the bits of negative numbers are turned over; and all of them, for the highest comes first.
     let bits = c.logit.to_bits();

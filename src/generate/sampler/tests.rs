@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// The likeliest first, equal ones by id.
+fn likelier(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
+    b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
+}
+
 fn sampler(options: SamplerOptions) -> Sampler {
     Sampler::new(options).expect("options in range")
 }

@@ -133,8 +133,8 @@ pub(super) struct Axes {
     dim: i32,
     causal: i32,
     scale: f32,
-    k_batch: u64,
-    v_batch: u64,
+    pub(super) k_batch: u64,
+    pub(super) v_batch: u64,
     visible: u64,
     bias: u64,
     vectors: u64,
@@ -227,15 +227,8 @@ fn forward(
         let config = blocks(heads, 1);
         launch!(device, SOURCE, kernels.one_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     } else if extra.half {
-        let batch = [queries / s.batch, k.stride()[0], v.stride()[0]];
-        let given = bf16::Given {
-            device,
-            sizes: s,
-            axes: &axes,
-            kernels: &kernels.half,
-            values: [&all, &k_all, &v_all],
-            batch,
-        };
+        let values = [&all, &k_all, &v_all];
+        let given = bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
         given.forward(&mut out, &mut sums)?;
     } else {
         let config = blocks(heads * s.time.div_ceil(way.forward_rows), 1);
@@ -263,25 +256,27 @@ fn backward(
     let (q, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
     let (out, dy) = (out.view::<f32>()?, dy.view::<f32>()?);
     let (axes, way) = (Axes::new(device, s, [k, v], &q, extra), extra.way(kernels));
-    let each = way.backward_rows;
     if count > 0 {
         let (config, n) = (blocks(rows.div_ceil(WARPS), 1), rows as u64);
         launch!(device, SOURCE, "attention_delta", config, &out, &dy, &mut delta, &n, &axes);
     }
-    let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
+    let mut dq = dall.slice_mut(..count);
     if extra.half && count > 0 {
-        let batch = [count / s.batch, k.stride()[0], v.stride()[0]];
-        let given =
-            bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values: [&q, &k_all, &v_all], batch };
-        given.backward(&dy, (sums, &delta), &mut dall.slice_mut(..count), (&mut dk, &mut dv))?;
-    } else if count > 0 {
-        let config = blocks(s.batch * s.heads * s.time.div_ceil(each), 1);
-        let (name, mut dq) = (way.query_gradient, dall.slice_mut(..count));
-        launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dq, &axes);
-    }
-    if !(extra.half && count > 0) && key_blocks > 0 && s.dim > 0 {
-        let (name, config) = (way.key_gradient, blocks(key_blocks, 1));
-        launch!(device, *way.source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
+        let values = [&q, &k_all, &v_all];
+        let given = bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
+        given.backward(&dy, (sums, &delta), &mut dq, (&mut dk, &mut dv))?;
+    } else {
+        let (source, each) = (way.source, way.backward_rows);
+        let query_blocks = s.batch * s.heads * s.time.div_ceil(each);
+        let key_blocks = s.batch * s.kv_heads * s.keys.div_ceil(each);
+        if count > 0 {
+            let (name, config) = (way.query_gradient, blocks(query_blocks, 1));
+            launch!(device, *source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dq, &axes);
+        }
+        if key_blocks > 0 && s.dim > 0 {
+            let (name, config) = (way.key_gradient, blocks(key_blocks, 1));
+            launch!(device, *source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
+        }
     }
     let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };
     distance::gradients(device, &given, s, kernels, extra, &mut dall.slice_mut(count..))?;

@@ -8,6 +8,7 @@ use half::bf16;
 
 use super::blas::{Mat, Product, product};
 use super::fault::fault;
+use super::memory::{alloc, upload};
 
 /// Rows and columns of the factors: large enough that nothing but arithmetic counts.
 const SIZE: usize = 8192;
@@ -22,29 +23,28 @@ pub(in crate::nn) fn peak(device: &CudaDevice, half: bool) -> Candle<f64> {
     let n = SIZE * SIZE;
     // Numbers of all magnitudes: products of zeros draw less power, and are faster.
     let value = |i: usize| ((i * 7919 % 10_007) as f32 - 5003.0) / 5003.0;
-    let (wide, narrow) = match half {
-        true => (None, Some(device.clone_htod(&(0..n).map(|i| bf16::from_f32(value(i))).collect::<Vec<_>>())?)),
-        false => (Some(device.clone_htod(&(0..n).map(value).collect::<Vec<_>>())?), None),
-    };
-    let mut out = super::alloc::<f32>(device, n)?;
+    let mut out = alloc::<f32>(device, n)?;
+    let p = Product::new(SIZE, SIZE, SIZE);
+    if half {
+        let x = upload(device, &(0..n).map(|i| bf16::from_f32(value(i))).collect::<Vec<_>>())?;
+        let x = x.as_view();
+        rate(device, || product(device, p, Mat::bf16(&x, SIZE), Mat::bf16(&x, SIZE), &mut out))
+    } else {
+        let x = upload(device, &(0..n).map(value).collect::<Vec<_>>())?;
+        let x = x.as_view();
+        rate(device, || product(device, p, Mat::f32(&x, SIZE), Mat::f32(&x, SIZE), &mut out))
+    }
+}
+
+/// Operations a second of products of [`SIZE`].
+fn rate(device: &CudaDevice, mut work: impl FnMut() -> Candle<()>) -> Candle<f64> {
     let stream = device.cuda_stream();
     let mut times = [0.0; 3];
     for time in &mut times {
         stream.synchronize().map_err(fault)?;
         let begun = Instant::now();
         for _ in 0..TIMES {
-            let p = Product::new(SIZE, SIZE, SIZE);
-            match (&wide, &narrow) {
-                (Some(x), _) => {
-                    let x = x.as_view();
-                    product(device, p, Mat::f32(&x, SIZE), Mat::f32(&x, SIZE), &mut out)?;
-                }
-                (None, Some(x)) => {
-                    let x = x.as_view();
-                    product(device, p, Mat::bf16(&x, SIZE), Mat::bf16(&x, SIZE), &mut out)?;
-                }
-                (None, None) => {}
-            }
+            work()?;
         }
         stream.synchronize().map_err(fault)?;
         *time = begun.elapsed().as_secs_f64();

@@ -25,14 +25,13 @@ pub(super) struct Kernels {
     pub(super) key_gradient: &'static str,
 }
 
-/// Queries, keys and values on the device; `batch` are the values from one row of the batch to the next of each.
+/// Queries, keys and values on the device.
 pub(super) struct Given<'a> {
     pub(super) device: &'a CudaDevice,
     pub(super) sizes: &'a Sizes,
     pub(super) axes: &'a Axes,
     pub(super) kernels: &'a Kernels,
     pub(super) values: [&'a CudaView<'a, f32>; 3],
-    pub(super) batch: [usize; 3],
 }
 
 impl Given<'_> {
@@ -53,7 +52,7 @@ impl Given<'_> {
     ) -> Candle<()> {
         let Self { device, sizes: s, axes, kernels, .. } = self;
         let [q, k, v] = self.rounded()?;
-        let dy = self.round(dy, (s.time, s.heads), s.time * s.heads * s.dim)?;
+        let dy = self.round(dy, (s.time, s.heads), self.query_batch())?;
         let name = kernels.query_gradient;
         launch!(device, SOURCE, name, self.query_blocks(), &q, &k, &v, &dy, sums, delta, dq, *axes);
         let config = threads(s.batch * s.kv_heads * s.keys.div_ceil(ROWS));
@@ -66,18 +65,22 @@ impl Given<'_> {
     }
 
     fn rounded(&self) -> Candle<[CudaSlice<bf16>; 3]> {
-        let ([q, k, v], [q_batch, k_batch, v_batch], s) = (self.values, self.batch, self.sizes);
-        let keys = (s.keys, s.kv_heads);
-        Ok([self.round(q, (s.time, s.heads), q_batch)?, self.round(k, keys, k_batch)?, self.round(v, keys, v_batch)?])
+        let ([q, k, v], Axes { k_batch, v_batch, .. }, s) = (self.values, *self.axes, self.sizes);
+        let (queries, keys) = ((s.time, s.heads), (s.keys, s.kv_heads));
+        Ok([self.round(q, queries, self.query_batch())?, self.round(k, keys, k_batch)?, self.round(v, keys, v_batch)?])
+    }
+
+    /// Values from one row of the batch to the next, of queries and of what has their shape.
+    fn query_batch(&self) -> u64 {
+        (self.sizes.time * self.sizes.heads * self.sizes.dim) as u64
     }
 
     /// (batch, rows, heads, dim) -> (batch, rows, heads, wide)
-    fn round(&self, x: &CudaView<'_, f32>, (rows, heads): (usize, usize), batch: usize) -> Candle<CudaSlice<bf16>> {
+    fn round(&self, x: &CudaView<'_, f32>, (rows, heads): (usize, usize), batch: u64) -> Candle<CudaSlice<bf16>> {
         let (wide, all) = (self.kernels.wide, self.sizes.batch * rows * heads);
         let mut out = alloc::<bf16>(self.device, all * wide)?;
         let config = elements(all * wide / 8);
-        let (heads, all, batch, dim, wide) =
-            ((rows * heads) as u64, all as u64, batch as u64, self.sizes.dim as i32, wide as i32);
+        let (heads, all, dim, wide) = ((rows * heads) as u64, all as u64, self.sizes.dim as i32, wide as i32);
         launch!(self.device, SOURCE, "bf16_round", config, x, &mut out, &heads, &all, &batch, &dim, &wide);
         Ok(out)
     }

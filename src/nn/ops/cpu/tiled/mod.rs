@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use rayon::prelude::*;
 
 use self::format::Format;
-use self::kernel::{ROWS, Target, tile};
+use self::kernel::{ROWS, Target};
 use super::gemm::MatMut;
 use super::isa::Isa;
 use super::memory::Disjoint;
@@ -135,14 +135,7 @@ impl<'a> Depth<'a> {
                     let columns = (p * wide, wide.min(columns.len() - p * wide));
                     let panel = &mut panel[at..at + lanes];
                     // SAFETY: `tiled_product` asked what the machine can.
-                    unsafe {
-                        match format {
-                            Format::F16 => f16::right(view, columns, window.len(), panel),
-                            Format::F32 | Format::Bf16 => {
-                                pack::right(view, columns, window.len(), format == Format::Bf16, panel);
-                            }
-                        }
-                    }
+                    unsafe { format.pack_right(view, columns, window.len(), panel) };
                 }
                 at += lanes;
             }
@@ -180,14 +173,7 @@ impl Output<'_> {
             for (first, out) in rows.clone().step_by(ROWS).zip(scratch.chunks_exact_mut(panel)) {
                 let count = ROWS.min(rows.end - first);
                 // SAFETY: `tiled_product` asked what the machine can.
-                unsafe {
-                    match format {
-                        Format::F16 => f16::left(&runs, order, (first, count), out),
-                        Format::F32 | Format::Bf16 => {
-                            pack::left(&runs, order, (first, count), format == Format::Bf16, out);
-                        }
-                    }
-                }
+                unsafe { format.pack_left(&runs, order, (first, count), out) };
             }
             for (p, right) in right.chunks_exact(depth.panel()).enumerate() {
                 let right = &right[at * format.right_lanes()..groups.end * format.right_lanes()];
@@ -198,12 +184,7 @@ impl Output<'_> {
                     let start = self.all.at(first * self.stride + column, span);
                     let target = Target { start, stride: self.stride, size, add: add || at > 0 };
                     // SAFETY: as above, and no one else touches these elements.
-                    unsafe {
-                        match format {
-                            Format::F16 => f16::tile(order, &depths, left, right, &target),
-                            Format::F32 | Format::Bf16 => tile(format == Format::Bf16, order, left, right, &target),
-                        }
-                    }
+                    unsafe { format.tile(order, &depths, (left, right), &target) };
                 }
             }
         }

@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::f16;
 use super::format::Format;
-use super::kernel::{Order, ROWS, Target, tile};
+use super::kernel::{Order, ROWS, Target};
 
 /// Lanes of depth: 14 KiB and 32 KiB of operands.
 const LANES: usize = 256;
@@ -26,12 +25,7 @@ pub(super) fn one_thread(format: Format) -> f64 {
         for _ in 0..TILES {
             let target = Target { start: sums.as_mut_ptr(), stride: wide, size: (ROWS, wide), add: true };
             // SAFETY: the caller asked what the machine can; the target is the whole of `sums`.
-            unsafe {
-                match format {
-                    Format::F16 => f16::tile(Order::Rows, &depths, &left, &right, &target),
-                    Format::F32 | Format::Bf16 => tile(format == Format::Bf16, Order::Rows, &left, &right, &target),
-                }
-            }
+            unsafe { format.tile(Order::Rows, &depths, (&left, &right), &target) };
         }
         best = best.min(begun.elapsed().as_secs_f64() / TILES as f64);
     }

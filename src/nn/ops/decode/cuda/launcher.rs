@@ -166,14 +166,15 @@ impl<'a> Launcher<'a> {
             for (place, a) in all.iter_mut().zip(layers.iter().filter_map(|layer| layer.a)) {
                 *place = a;
             }
-            self.plain(read, all, y)?;
+            self.plain(read, all, 0, y)?;
         }
         Ok((w, ranks))
     }
 
-    fn plain(&mut self, read: Read, w: [Matrix; 3], y: u64) -> Candle<()> {
+    /// The outputs of matrices side by side, with `ranks` low values a row.
+    fn plain(&mut self, read: Read, w: [Matrix; 3], ranks: i32, y: u64) -> Candle<()> {
         let outputs = w.iter().map(|w| w.out as usize).sum();
-        let (frame, count) = self.frame(outputs, &w[0], 0);
+        let (frame, count) = self.frame(outputs, &w[0], ranks);
         self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
     }
 
@@ -213,9 +214,7 @@ impl<'a> Launcher<'a> {
 
     pub(super) fn head(&mut self, read: Read, head: Layer, y: u64) -> Candle<()> {
         let ([w], ranks) = self.low(read, [head])?;
-        let (frame, count) = self.frame(w.out as usize, &w, ranks);
-        let w = [w, Matrix::default(), Matrix::default()];
-        self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
+        self.plain(read, [w, Matrix::default(), Matrix::default()], ranks, y)
     }
 
     fn shape(&self) -> Shape {
