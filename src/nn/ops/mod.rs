@@ -31,7 +31,7 @@ pub use add::add;
 pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 pub use cross_entropy::cross_entropy;
-pub(in crate::nn) use decode::{Block, Decoder, Factor, Format, Held, MANY, Matrix, Norm, Update, decode_step};
+pub(in crate::nn) use decode::{Block, Decoder, Factor, Format, Held, Matrix, Norm, Update, decode_step};
 pub use embedding::embedding;
 pub use geglu::{Gelu, geglu};
 pub use layer_norm::layer_norm;

@@ -18,7 +18,7 @@ impl Transformer {
     /// last, (batch, vocabulary).
     pub(super) fn step_by_one(&self, tokens: &Tensor, cache: &mut Cache, run: &Run) -> Result<Tensor> {
         let panels = match run.precision() {
-            Precision::Bf16 | Precision::F16 if tokens.dim(0)? < ops::MANY => cache.panels(|| self.panels()),
+            Precision::Bf16 | Precision::F16 => cache.panels(|| self.panels()),
             _ => Arc::default(),
         };
         let (decoder, held) = (self.decoder(&panels)?, cache.len());

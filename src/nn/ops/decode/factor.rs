@@ -80,7 +80,7 @@ impl<'a> Input<'a> {
         let (rows, wide) = (self.rows, factor.shape.1);
         match &factor.weight {
             Matrix::Nf4(w) => self.few.as_ref().expect("laid out in Input::new").outputs(w, first, y, fetch),
-            Matrix::Panels(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y),
+            Matrix::Panels(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y, fetch),
             Matrix::Dense(w) => {
                 for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
                     dots(&w[o * wide..(o + 1) * wide], self.x, y);
@@ -98,7 +98,8 @@ impl Factor<'_> {
     pub(super) fn steps(&self, outputs: usize) -> usize {
         match &self.weight {
             Matrix::Nf4(_) => steps(outputs, self.shape.1),
-            Matrix::Panels(_) | Matrix::Dense(_) => 0,
+            Matrix::Panels(w) => w.steps(outputs),
+            Matrix::Dense(_) => 0,
         }
     }
 }

@@ -115,7 +115,7 @@ impl Held {
         let mut rows = vec![0.0; len * dim];
         for b in 0..self.batch {
             for h in 0..self.heads {
-                self.head(b, h, len).widen(0, dim, &mut rows);
+                self.head(b, h, len).widen(dim, &mut rows);
                 for (t, row) in rows.chunks_exact(dim.max(1)).enumerate() {
                     out[((b * len + t) * self.heads + h) * dim..][..dim].copy_from_slice(row);
                 }
@@ -154,23 +154,12 @@ impl Head<'_> {
         }
     }
 
-    /// `n` rows from position `at` on as f32: where they lie if they are, else in `scratch`.
-    pub(in crate::nn) fn rows<'a>(&'a self, at: usize, n: usize, dim: usize, scratch: &'a mut [f32]) -> &'a [f32] {
-        if let Self::F32(x) = self {
-            return &x[at * dim..(at + n) * dim];
-        }
-        let scratch = &mut scratch[..n * dim];
-        self.widen(at, dim, scratch);
-        scratch
-    }
-
-    /// Writes the rows from position `at` on, (positions, dim), as f32.
-    pub(in crate::nn) fn widen(&self, at: usize, dim: usize, out: &mut [f32]) {
-        let range = at * dim..at * dim + out.len();
+    /// Writes all rows, (positions, dim), as f32.
+    fn widen(&self, dim: usize, out: &mut [f32]) {
         match self {
-            Self::F32(x) => out.copy_from_slice(&x[range]),
-            Self::Bf16(x) => wide(&x[range], out),
-            Self::Int8(x, scales) => scaled(&x[range], &scales[at..], dim, out),
+            Self::F32(x) => out.copy_from_slice(x),
+            Self::Bf16(x) => wide(x, out),
+            Self::Int8(x, scales) => scaled(x, scales, dim, out),
         }
     }
 }

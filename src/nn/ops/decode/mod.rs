@@ -26,7 +26,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 
 /// Rows from which on arithmetic is the limit of products, and no longer the memory of their weights.
-pub(in crate::nn) const MANY: usize = 4;
+pub(in crate::nn::ops) const MANY: usize = 4;
 
 /// A decoder, borrowed.
 pub(in crate::nn) struct Decoder<'a> {

@@ -266,7 +266,7 @@ impl Given<'_> {
                 let (q, found) = ((self.q, self.dim, block.n), (&mut *sums.dq, &mut *sums.drelative));
                 relative.add_gradients(&strip, q, ds, straight, found);
             }
-            (self.kernels.product)(Product {
+            (self.kernels.f32.product)(Product {
                 rows: self.dim,
                 depth: strip.keys.len(),
                 groups: strip.width(),
@@ -289,7 +289,7 @@ impl Given<'_> {
 
     /// `out = keys · lanes`
     fn scores(&self, strip: &Strip, keys: &[f32], lanes: &[f32], out: &mut [f32]) {
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: strip.keys.len(),
             depth: self.dim,
             groups: strip.width(),
@@ -305,7 +305,7 @@ impl Given<'_> {
     /// Adds `scores · rows` to the keys of a strip.
     fn keys(&self, block: &Block, strip: &Strip, scores: &[f32], rows: &[f32], out: &mut [f32]) {
         let padded = self.dim.next_multiple_of(GROUP);
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: strip.keys.len(),
             depth: block.n - strip.lane(),
             groups: padded / GROUP,

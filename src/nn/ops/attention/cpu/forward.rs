@@ -126,7 +126,7 @@ impl Given<'_> {
             soft.highest = highest;
             for strip in block.strips(first) {
                 (self.kernels.soften)(&mut scores[strip.span()], strip.groups, &highest, &mut soft.sums);
-                (self.kernels.product)(Product {
+                (self.kernels.f32.product)(Product {
                     rows: self.dim,
                     depth: strip.keys.len(),
                     groups: strip.width(),
@@ -147,7 +147,7 @@ impl Given<'_> {
     }
 
     fn scores(&self, strip: &Strip, origin: usize, scores: &mut [f32], straight: &mut [f32]) {
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: strip.keys.len(),
             depth: self.dim,
             groups: strip.width(),

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::kernels::{Dots, GROUP, Kernels, Left, Product, kernels};
+use super::kernels::{Dots, GROUP, Kernels, Left, Number, Product, kernels};
 use super::{LOG2_E, Sizes, Values};
 use crate::nn::ops::cpu::{dot, exp, for_each_isa, sum};
 
@@ -97,26 +97,26 @@ impl Given<'_> {
 }
 
 /// out[j] = q · k[j], for rows of k that lie `step` apart.
-pub(super) fn weigh(kernels: &Kernels, q: &[f32], k: &[f32], step: usize, out: &mut [f32]) {
+pub(super) fn weigh<T: Number>(kernels: &Kernels, q: &[f32], k: &[T], step: usize, out: &mut [f32]) {
     if q.len().is_multiple_of(GROUP) {
-        (kernels.dots)(Dots { q, k, step, out });
+        (T::products(kernels).dots)(Dots { q, k, step, out });
     } else {
-        few_dots(q, k, step, out);
+        few_dots(q, &T::widened(k), step, out);
     }
 }
 
 /// out[h] += Σ p[h, j] · v[j] over the first `count` keys, for the heads (…, dim) of `out`; rows of p and v lie as far apart
 /// as said beside them.
-pub(super) fn mix(
+pub(super) fn mix<T: Number>(
     kernels: &Kernels,
     (p, p_step): (&[f32], usize),
     count: usize,
-    (v, v_step): (&[f32], usize),
+    (v, v_step): (&[T], usize),
     dim: usize,
     out: &mut [f32],
 ) {
     if dim.is_multiple_of(GROUP) {
-        (kernels.product)(Product {
+        (T::products(kernels).product)(Product {
             rows: out.len() / dim,
             depth: count,
             groups: dim / GROUP,
@@ -128,8 +128,9 @@ pub(super) fn mix(
             add: true,
         });
     } else {
+        let v = T::widened(v);
         for (h, out) in out.chunks_exact_mut(dim).enumerate() {
-            few_sums(&p[h * p_step..][..count], v, v_step, out);
+            few_sums(&p[h * p_step..][..count], &v, v_step, out);
         }
     }
 }

@@ -48,7 +48,7 @@ impl Relative<'_> {
     /// Adds to the scores of a strip; `q` is (dim, WIDE).
     pub(super) fn add_scores(&self, strip: &Strip, (q, dim): (&[f32], usize), product: &mut [f32], scores: &mut [f32]) {
         let (first, count) = self.span(strip);
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: count,
             depth: dim,
             groups: strip.width(),
@@ -84,7 +84,7 @@ impl Relative<'_> {
                 straight[(r + l) * WIDE + l] = slopes[l];
             }
         }
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: dim,
             depth: count,
             groups: strip.width(),
@@ -95,7 +95,7 @@ impl Relative<'_> {
             out_row: WIDE,
             add: true,
         });
-        (self.kernels.product)(Product {
+        (self.kernels.f32.product)(Product {
             rows: count,
             depth: n - strip.lane(),
             groups: padded / GROUP,

@@ -4,7 +4,7 @@
 //! Each needs the instructions of its lanes; the ends of all slices are checked on entry.
 
 use super::lanes::Lanes;
-use super::{Adjust, Dots, GROUP, Groups, Product, Row, WIDE};
+use super::{Adjust, Dots, GROUP, Groups, Number, Product, Row, WIDE};
 
 /// Rows of a block that hold `groups`; panics where the slice is no whole number of rows.
 #[inline(always)]
@@ -14,7 +14,7 @@ fn rows(s: &[f32], groups: Groups) -> usize {
 }
 
 #[inline(always)]
-pub(super) unsafe fn product<V: Lanes>(p: Product<'_>) {
+pub(super) unsafe fn product<V: Lanes, T: Number>(p: Product<'_, T>) {
     let span = |n: usize, step: usize| n.saturating_sub(1) * step;
     let lanes = GROUP * p.groups;
     if p.rows == 0 || p.groups == 0 {
@@ -29,10 +29,10 @@ pub(super) unsafe fn product<V: Lanes>(p: Product<'_>) {
         // SAFETY: the tiles lie inside what was checked above.
         group += unsafe {
             match (p.groups - group).min(V::TILE.1) {
-                1 => columns::<V, 1>(p, out, group),
-                2 => columns::<V, 2>(p, out, group),
-                3 => columns::<V, 3>(p, out, group),
-                _ => columns::<V, 4>(p, out, group),
+                1 => columns::<V, T, 1>(p, out, group),
+                2 => columns::<V, T, 2>(p, out, group),
+                3 => columns::<V, T, 3>(p, out, group),
+                _ => columns::<V, T, 4>(p, out, group),
             }
         };
     }
@@ -40,7 +40,7 @@ pub(super) unsafe fn product<V: Lanes>(p: Product<'_>) {
 
 /// All rows of C groups from `group` on; gives C.
 #[inline(always)]
-unsafe fn columns<V: Lanes, const C: usize>(p: &Product<'_>, out: *mut f32, group: usize) -> usize {
+unsafe fn columns<V: Lanes, T: Number, const C: usize>(p: &Product<'_, T>, out: *mut f32, group: usize) -> usize {
     // SAFETY: inside the output, as promised by the caller.
     let out = unsafe { out.add(GROUP * group) };
     let mut row = 0;
@@ -48,10 +48,10 @@ unsafe fn columns<V: Lanes, const C: usize>(p: &Product<'_>, out: *mut f32, grou
         // SAFETY: as promised by the caller; a tile takes as many rows as are left at least.
         row += unsafe {
             match (p.rows - row).min(V::TILE.0) {
-                6.. => tile::<V, 6, C>(p, out, (row, group)),
-                4.. => tile::<V, 4, C>(p, out, (row, group)),
-                2.. => tile::<V, 2, C>(p, out, (row, group)),
-                _ => tile::<V, 1, C>(p, out, (row, group)),
+                6.. => tile::<V, T, 6, C>(p, out, (row, group)),
+                4.. => tile::<V, T, 4, C>(p, out, (row, group)),
+                2.. => tile::<V, T, 2, C>(p, out, (row, group)),
+                _ => tile::<V, T, 1, C>(p, out, (row, group)),
             }
         };
     }
@@ -60,8 +60,8 @@ unsafe fn columns<V: Lanes, const C: usize>(p: &Product<'_>, out: *mut f32, grou
 
 /// R rows of C groups, kept in registers; gives R.
 #[inline(always)]
-unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
-    p: &Product<'_>,
+unsafe fn tile<V: Lanes, T: Number, const R: usize, const C: usize>(
+    p: &Product<'_, T>,
     out: *mut f32,
     (row, group): (usize, usize),
 ) -> usize {
@@ -81,7 +81,7 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
         for k in 0..p.depth {
             let mut right = [V::splat(0.0); C];
             for (c, right) in right.iter_mut().enumerate() {
-                *right = V::load(b.add(k * p.b_row + GROUP * c));
+                *right = T::load(b.add(k * p.b_row + GROUP * c));
             }
             for (r, sums) in sums.iter_mut().enumerate() {
                 let left = V::splat(*a.add(r * p.a.row + k * p.a.col));
@@ -100,7 +100,7 @@ unsafe fn tile<V: Lanes, const R: usize, const C: usize>(
 }
 
 #[inline(always)]
-pub(super) unsafe fn dots<V: Lanes>(d: Dots<'_>) {
+pub(super) unsafe fn dots<V: Lanes, T: Number>(d: Dots<'_, T>) {
     let dim = d.q.len();
     let rows = d.out.len();
     assert!(dim.is_multiple_of(GROUP), "whole groups");
@@ -112,7 +112,7 @@ pub(super) unsafe fn dots<V: Lanes>(d: Dots<'_>) {
             let mut sums = [V::splat(0.0); GROUP];
             for (j, sum) in sums.iter_mut().enumerate() {
                 for at in (0..dim).step_by(GROUP) {
-                    *sum = V::load(d.q.as_ptr().add(at)).mul_add(V::load(row(j).add(at)), *sum);
+                    *sum = V::load(d.q.as_ptr().add(at)).mul_add(T::load(row(j).add(at)), *sum);
                 }
             }
             let mut all = [0.0; GROUP];

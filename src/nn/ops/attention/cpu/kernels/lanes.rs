@@ -3,8 +3,10 @@
 //! The operations are those of the instruction sets, in the same order whatever the width, so that AVX-512 and AVX2 give
 //! the same bits; the portable ones round a product before they add to it.
 
+use half::bf16;
+
 /// Sixteen f32.
-pub(super) trait Lanes: Copy {
+pub(in super::super) trait Lanes: Copy {
     /// Rows and registers a row of the tile of a product that fits the registers.
     const TILE: (usize, usize);
 
@@ -12,6 +14,14 @@ pub(super) trait Lanes: Copy {
     /// The processor must have the instructions, and 16 values must lie at `from`. What holds lanes proves the first,
     /// so that only what makes them is unsafe.
     unsafe fn load(from: *const f32) -> Self;
+
+    /// # Safety
+    /// As `load`.
+    unsafe fn load_bf16(from: *const bf16) -> Self;
+
+    /// # Safety
+    /// As `load`.
+    unsafe fn load_i8(from: *const i8) -> Self;
 
     /// # Safety
     /// The processor must have the instructions.
@@ -83,6 +93,18 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16(from: *const bf16) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { from.cast::<[u16; 16]>().read_unaligned() }.map(|x| f32::from_bits(u32::from(x) << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        // SAFETY: promised by the caller.
+        Self(unsafe { from.cast::<[i8; 16]>().read_unaligned() }.map(f32::from))
+    }
+
+    #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         Self([x; 16])
     }
@@ -150,7 +172,7 @@ pub(super) use x86::{Pair, Register};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, ROUND};
+    use super::{Lanes, ROUND, bf16};
 
     /// One AVX-512 register.
     #[derive(Clone, Copy)]
@@ -162,6 +184,19 @@ mod x86 {
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
             Self(unsafe { _mm512_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const bf16) -> Self {
+            unsafe {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_i8(from: *const i8) -> Self {
+            Self(unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) })
         }
 
         #[inline(always)]
@@ -253,6 +288,22 @@ mod x86 {
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self {
             Self(unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] })
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const bf16) -> Self {
+            let half = |from: *const bf16| unsafe {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            };
+            Self([half(from), half(from.wrapping_add(8))])
+        }
+
+        #[inline(always)]
+        unsafe fn load_i8(from: *const i8) -> Self {
+            let half =
+                |from: *const i8| unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) };
+            Self([half(from), half(from.wrapping_add(8))])
         }
 
         #[inline(always)]

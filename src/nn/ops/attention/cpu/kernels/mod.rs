@@ -6,6 +6,11 @@ mod lanes;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
+use half::bf16;
+
+use self::lanes::Lanes;
 use crate::nn::ops::cpu::Isa;
 
 /// Lanes of a row: the queries of a block.
@@ -34,12 +39,12 @@ pub(super) struct Left<'a> {
 }
 
 /// `out[i, l] = Σₖ a[i, k] · b[k, l]`, or `out += …` when `add`: for `rows` × `depth` of `a` and `groups` of 16 lanes.
-pub(super) struct Product<'a> {
+pub(super) struct Product<'a, T = f32> {
     pub(super) rows: usize,
     pub(super) depth: usize,
     pub(super) groups: usize,
     pub(super) a: Left<'a>,
-    pub(super) b: &'a [f32],
+    pub(super) b: &'a [T],
     pub(super) b_row: usize,
     pub(super) out: &'a mut [f32],
     pub(super) out_row: usize,
@@ -47,9 +52,9 @@ pub(super) struct Product<'a> {
 }
 
 /// `out[j] = q · k[j]` for rows of k that lie `step` apart; q has a whole number of groups of 16.
-pub(super) struct Dots<'a> {
+pub(super) struct Dots<'a, T = f32> {
     pub(super) q: &'a [f32],
-    pub(super) k: &'a [f32],
+    pub(super) k: &'a [T],
     pub(super) step: usize,
     pub(super) out: &'a mut [f32],
 }
@@ -70,10 +75,56 @@ pub(super) struct Adjust<'a> {
     pub(super) bias: Option<(&'a [f32], usize)>,
 }
 
+/// The products of one instruction set with keys and values of a format.
+pub(super) struct Products<T: 'static> {
+    pub(super) product: fn(Product<'_, T>),
+    pub(super) dots: fn(Dots<'_, T>),
+}
+
+/// A format of keys and values.
+pub(super) trait Number: Copy + 'static {
+    /// Those of an instruction set.
+    fn products(kernels: &Kernels) -> &Products<Self>;
+
+    /// All of them as f32.
+    fn widened(x: &[Self]) -> Cow<'_, [f32]>;
+
+    /// Sixteen of them as f32.
+    ///
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load<V: Lanes>(from: *const Self) -> V;
+}
+
+macro_rules! number {
+    ($type:ident, $load:ident, $widened:expr) => {
+        impl Number for $type {
+            fn products(kernels: &Kernels) -> &Products<Self> {
+                &kernels.$type
+            }
+
+            fn widened(x: &[Self]) -> Cow<'_, [f32]> {
+                $widened(x)
+            }
+
+            #[inline(always)]
+            unsafe fn load<V: Lanes>(from: *const Self) -> V {
+                // SAFETY: promised by the caller.
+                unsafe { V::$load(from) }
+            }
+        }
+    };
+}
+
+number!(f32, load, Cow::Borrowed);
+number!(bf16, load_bf16, |x: &[bf16]| x.iter().map(|x| x.to_f32()).collect());
+number!(i8, load_i8, |x: &[i8]| x.iter().map(|&x| f32::from(x)).collect());
+
 /// The functions of one instruction set. Rows are [`WIDE`] apart.
 pub(super) struct Kernels {
-    pub(super) product: fn(Product<'_>),
-    pub(super) dots: fn(Dots<'_>),
+    pub(super) f32: Products<f32>,
+    pub(super) bf16: Products<bf16>,
+    pub(super) i8: Products<i8>,
     /// Adds the bias and hides what may not be seen.
     pub(super) adjust: fn(&mut [f32], Groups, Adjust<'_>),
     /// The highest score so far of each lane.
@@ -103,8 +154,9 @@ pub(super) fn kernels() -> &'static Kernels {
 macro_rules! table {
     ($name:ident, $module:ident, $lanes:ty $(, $features:literal)?) => {
         static $name: Kernels = Kernels {
-            product: $module::product,
-            dots: $module::dots,
+            f32: Products { product: $module::product, dots: $module::dots },
+            bf16: Products { product: $module::product, dots: $module::dots },
+            i8: Products { product: $module::product, dots: $module::dots },
             adjust: $module::adjust,
             highest: $module::highest,
             rescale: $module::rescale,
@@ -114,10 +166,10 @@ macro_rules! table {
         };
 
         mod $module {
-            use super::{Adjust, Dots, Groups, Product, Row, body, lanes};
+            use super::{Adjust, Dots, Groups, Number, Product, Row, body, lanes};
 
-            table!(@fn $lanes, [$($features)?], product(p: Product<'_>));
-            table!(@fn $lanes, [$($features)?], dots(d: Dots<'_>));
+            table!(@fn $lanes, [$($features)?], product<T>(p: Product<'_, T>));
+            table!(@fn $lanes, [$($features)?], dots<T>(d: Dots<'_, T>));
             table!(@fn $lanes, [$($features)?], adjust(s: &mut [f32], groups: Groups, how: Adjust<'_>));
             table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut Row));
             table!(@fn $lanes, [$($features)?], rescale(
@@ -132,12 +184,12 @@ macro_rules! table {
             table!(@fn $lanes, [$($features)?], diagonals(ds: &[f32], groups: Groups, bias: &mut [f32], at: usize));
         }
     };
-    (@fn $lanes:ty, [$($features:literal)?], $f:ident($($arg:ident: $ty:ty),*)) => {
-        pub(super) fn $f($($arg: $ty),*) {
+    (@fn $lanes:ty, [$($features:literal)?], $f:ident$(<$number:ident>)?($($arg:ident: $ty:ty),*)) => {
+        pub(super) fn $f$(<$number: Number>)?($($arg: $ty),*) {
             $(#[target_feature(enable = $features)])?
-            fn compiled($($arg: $ty),*) {
+            fn compiled$(<$number: Number>)?($($arg: $ty),*) {
                 // SAFETY: the instructions are those this function is compiled for.
-                unsafe { body::$f::<$lanes>($($arg),*) }
+                unsafe { body::$f::<$lanes $(, $number)?>($($arg),*) }
             }
             #[allow(unused_unsafe)] // the portable one needs none
             // SAFETY: `kernels` hands this table out on machines with these instructions only.

@@ -24,7 +24,7 @@ fn products_of_all_shapes() {
                 for add in [false, true] {
                     let before = block(3, rows);
                     let mut out = before.clone();
-                    (kernels().product)(Product {
+                    (kernels().f32.product)(Product {
                         rows,
                         depth,
                         groups,
@@ -53,13 +53,50 @@ fn dots_of_whole_groups() {
         for (rows, dim) in [(1, 16), (15, 64), (16, 32), (40, 48)] {
             let (q, k) = (values(&random(&[dim], 1)), values(&random(&[rows, dim + 3], 2)));
             let mut out = vec![0.0; rows];
-            (kernels().dots)(Dots { q: &q, k: &k, step: dim + 3, out: &mut out });
+            (kernels().f32.dots)(Dots { q: &q, k: &k, step: dim + 3, out: &mut out });
             for (j, out) in out.iter().enumerate() {
                 let truth: f32 = q.iter().zip(&k[j * (dim + 3)..]).map(|(a, b)| a * b).sum();
                 assert!((out - truth).abs() < 1e-5, "{isa:?} {rows}×{dim}, row {j}: {out} {truth}");
             }
         }
     });
+}
+
+/// Products with keys and values of a format are those with the same numbers in f32, to the bit.
+fn equal_to_f32<T: Number>(format: impl Fn(f32) -> T + Sync) {
+    on_all(|isa| {
+        for (rows, dim) in [(1, 16), (17, 64), (40, 48)] {
+            let (q, p) = (values(&random(&[dim], 1)), values(&random(&[3, rows], 3)));
+            let x: Vec<T> = values(&random(&[rows, dim], 2)).into_iter().map(&format).collect();
+            let wide = T::widened(&x);
+            let (mut narrow, mut full) = (vec![0.0; rows], vec![0.0; rows]);
+            (T::products(kernels()).dots)(Dots { q: &q, k: &x, step: dim, out: &mut narrow });
+            (kernels().f32.dots)(Dots { q: &q, k: &wide, step: dim, out: &mut full });
+            assert_eq!(narrow, full, "{isa:?} {rows}×{dim}");
+            let (mut narrow, mut full) = (vec![0.0; 3 * dim], vec![0.0; 3 * dim]);
+            let (a, groups) = (Left { data: &p, row: rows, col: 1 }, dim / GROUP);
+            let (rows, depth, b_row, out_row, add) = (3, rows, dim, dim, false);
+            (T::products(kernels()).product)(Product {
+                rows,
+                depth,
+                groups,
+                a,
+                b: &x,
+                b_row,
+                out: &mut narrow,
+                out_row,
+                add,
+            });
+            (kernels().f32.product)(Product { rows, depth, groups, a, b: &wide, b_row, out: &mut full, out_row, add });
+            assert_eq!(narrow, full, "{isa:?} {rows}×{depth}×{groups}");
+        }
+    });
+}
+
+#[test]
+fn products_with_other_formats() {
+    equal_to_f32(bf16::from_f32);
+    equal_to_f32(|x| (x * 40.0).round() as i8);
 }
 
 #[test]

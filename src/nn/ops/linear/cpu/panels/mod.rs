@@ -8,7 +8,7 @@
 use half::f16;
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{Isa, for_each_isa};
+use crate::nn::ops::cpu::{Fetch, Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
@@ -75,8 +75,14 @@ impl Panels {
         self.shape == w.shape && self.source == w.codes.as_ptr().addr()
     }
 
-    /// The outputs from `first` on, a multiple of 16: y (outputs, rows).
-    pub(in crate::nn::ops) fn outputs(&self, x: &Whole, first: usize, y: &mut [f32]) {
+    /// How many steps of fetching so many outputs take: one for each line.
+    pub(in crate::nn::ops) fn steps(&self, outputs: usize) -> usize {
+        outputs.div_ceil(PANEL) * (self.shape.1 / BLOCK) * LINES
+    }
+
+    /// The outputs from `first` on, a multiple of 16: y (outputs, rows). With many rows `fetch` takes the steps of
+    /// [`Panels::steps`] meanwhile.
+    pub(in crate::nn::ops) fn outputs(&self, x: &Whole, first: usize, y: &mut [f32], fetch: &mut Fetch<'_>) {
         assert!(first.is_multiple_of(PANEL) && x.wide == self.shape.1 && first + y.len() / x.rows <= self.shape.0);
         let blocks = x.wide / BLOCK;
         for (i, y) in y.chunks_mut(PANEL * x.rows).enumerate() {
@@ -84,7 +90,7 @@ impl Panels {
             let (codes, scales) = (&self.codes[at * LINES..(at + blocks) * LINES], &self.scales[at..at + blocks]);
             let mut row = 0;
             while row < x.rows {
-                row += x86::some(x, row, (codes, scales, self.unit), y);
+                row += x86::some(x, row, (codes, scales, self.unit), y, fetch);
             }
         }
     }
@@ -100,32 +106,50 @@ fn turn(codes: &[u8], output: usize, panel: &mut [Line]) {
     }
 }
 
-/// Rows of x (rows, in) as integers.
+/// Rows of x (rows, in) as integers, for groups of rows that go through a panel together.
 pub(in crate::nn::ops) struct Whole {
     rows: usize,
     wide: usize,
-    /// (rows, in)
-    values: Vec<i16>,
+    /// For each group (in / 2, rows, 2).
+    values: Vec<[i16; 2]>,
     /// (rows, in / 64)
     scales: Vec<f32>,
+}
+
+/// How many rows are a group when so many are left.
+fn group(left: usize) -> usize {
+    match left {
+        8.. => 8,
+        4.. => 4,
+        2.. => 2,
+        _ => 1,
+    }
 }
 
 impl Whole {
     /// x (rows, in), where `in` is a multiple of 64.
     pub(in crate::nn::ops) fn new(x: &[f32], rows: usize, wide: usize) -> Self {
         assert!(x.len() == rows * wide && wide.is_multiple_of(BLOCK), "rows of a product");
-        let (mut values, mut scales) = (vec![0; x.len()], vec![0.0; x.len() / BLOCK]);
-        round(x, &mut values, &mut scales);
+        let (mut values, mut scales) = (vec![[0; 2]; x.len() / 2], vec![0.0; x.len() / BLOCK]);
+        let mut row = 0;
+        while row < rows {
+            let count = group(rows - row);
+            let values = &mut values[row * wide / 2..(row + count) * wide / 2];
+            for r in 0..count {
+                let (from, scales) = (&x[(row + r) * wide..], &mut scales[(row + r) * wide / BLOCK..]);
+                round(&from[..wide], count, &mut values[r..], &mut scales[..wide / BLOCK]);
+            }
+            row += count;
+        }
         Self { rows, wide, values, scales }
     }
 }
 
 for_each_isa! {
-    /// Each block as integers, the greatest of them [`MOST`]. A block with a value that is no number has a scale that is
-    /// none.
-    fn round(x: &[f32], values: &mut [i16], scales: &mut [f32]) {
-        let blocks = x.as_chunks::<BLOCK>().0.iter().zip(values.as_chunks_mut::<BLOCK>().0);
-        for ((x, values), scale) in blocks.zip(scales) {
+    /// Each block as integers, the greatest of them [`MOST`], two to every `step`th place. A block with a value that is no
+    /// number has a scale that is none.
+    fn round(x: &[f32], step: usize, values: &mut [[i16; 2]], scales: &mut [f32]) {
+        for ((x, values), scale) in x.as_chunks::<BLOCK>().0.iter().zip(values.chunks_mut(BLOCK / 2 * step)).zip(scales) {
             let mut most = [0.0_f32; 16];
             let mut wrong = [0.0_f32; 16];
             for part in x.as_chunks::<16>().0 {
@@ -137,9 +161,10 @@ for_each_isa! {
             let (most, wrong) = (most.iter().fold(0.0_f32, |a, &b| a.max(b)), wrong.iter().sum::<f32>());
             *scale = most / MOST + wrong;
             let factor = if most > 0.0 { MOST / most } else { 0.0 };
-            for (value, x) in values.iter_mut().zip(x) {
-                // To the nearest: adding 1.5 · 2²³ leaves no room for what is behind the point.
-                *value = ((x * factor + 12_582_912.0) - 12_582_912.0) as i32 as i16;
+            // To the nearest: 1.5 · 2²³ leaves no room for what is behind the point, and the integer in the lowest bits.
+            let whole = x.map(|x| (x * factor + 12_582_912.0).to_bits() as i16);
+            for (value, pair) in values.iter_mut().step_by(step).zip(whole.as_chunks::<2>().0) {
+                *value = *pair;
             }
         }
     }
@@ -150,7 +175,7 @@ mod x86 {
     use super::{Panel, Whole};
 
     /// No panels are made here.
-    pub(super) fn some(_: &Whole, _: usize, _: Panel<'_>, _: &mut [f32]) -> usize {
+    pub(super) fn some(_: &Whole, _: usize, _: Panel<'_>, _: &mut [f32], _: &mut super::Fetch<'_>) -> usize {
         unreachable!("Panels::new gave none")
     }
 }
@@ -170,7 +195,7 @@ mod tests {
 
     fn products(x: &[f32], rows: usize, w: &Nf4) -> Option<Vec<f32>> {
         let mut y = vec![f32::NAN; w.shape.0 * rows];
-        Panels::new(w)?.outputs(&Whole::new(x, rows, w.shape.1), 0, &mut y);
+        Panels::new(w)?.outputs(&Whole::new(x, rows, w.shape.1), 0, &mut y, &mut Fetch::nothing());
         Some(y)
     }
 
@@ -217,10 +242,10 @@ mod tests {
         let w = Nf4::quantize(&values(&random(&[50, 64], 1)), (50, 64));
         let (x, Some(panels)) = (Whole::new(&values(&random(&[3, 64], 2)), 3, 64), Panels::new(&w)) else { return };
         let mut all = vec![0.0; 150];
-        panels.outputs(&x, 0, &mut all);
+        panels.outputs(&x, 0, &mut all, &mut Fetch::nothing());
         for (first, count) in [(0, 16), (16, 32), (32, 18), (48, 2)] {
             let mut part = vec![0.0; count * 3];
-            panels.outputs(&x, first, &mut part);
+            panels.outputs(&x, first, &mut part, &mut Fetch::nothing());
             assert_eq!(part, all[first * 3..(first + count) * 3]);
         }
         assert!(panels.is_of(&w) && !panels.is_of(&w.clone()));
