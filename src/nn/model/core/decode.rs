@@ -44,7 +44,7 @@ impl Transformer {
         for (layer, block) in layers.iter_mut().zip(&decoder.blocks) {
             memory.push(layer.room(ids.len(), block.kv_heads, block.head_dim, position + 1)?);
         }
-        let logits = ops::decode_step(decoder, ids, position, &mut memory, run.precision(), run.interrupt())?;
+        let logits = ops::decode_step(decoder, ids, position, &mut memory, run.interrupt())?;
         cache.advance(1);
         Ok(logits)
     }

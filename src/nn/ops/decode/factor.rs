@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use crate::nn::Precision;
 use crate::nn::ops::cpu::{Disjoint, Fetch, Floats, Team, dot, for_each_isa};
 use crate::nn::ops::linear::{FewRows, Panels, Whole, dots, steps};
 use crate::nn::quant::Nf4;
@@ -49,10 +48,10 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// x (rows, in) for `factors`.
-    pub(super) fn new(team: &Team, x: &'a [f32], rows: usize, factors: &[&Factor<'_>], precision: Precision) -> Self {
+    pub(super) fn new(team: &Team, x: &'a [f32], rows: usize, factors: &[&Factor<'_>]) -> Self {
         let wide = x.len() / rows;
         let any = |of: fn(&Matrix<'_>) -> bool| factors.iter().any(|factor| of(&factor.weight));
-        let few = any(|w| matches!(w, Matrix::Nf4(_))).then(|| FewRows::new(x, rows, wide, precision));
+        let few = any(|w| matches!(w, Matrix::Nf4(_))).then(|| FewRows::new(x, rows, wide));
         let whole = any(|w| matches!(w, Matrix::Panels(_))).then(|| Whole::new(x, rows, wide));
         let rank = |f: &Factor<'_>| f.update.as_ref().map_or(0, |update| update.rank);
         let mut low: Vec<Vec<f32>> = factors.iter().map(|f| vec![0.0; rank(f) * rows]).collect();

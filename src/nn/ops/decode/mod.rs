@@ -23,7 +23,6 @@ use super::rope::Angles;
 use super::swiglu::forward_part;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::Precision;
 
 /// Rows from which on arithmetic is the limit of products, and no longer the memory of their weights.
 pub(in crate::nn::ops) const MANY: usize = 4;
@@ -70,10 +69,9 @@ pub(in crate::nn) fn decode_step(
     ids: &[u32],
     position: usize,
     memory: &mut [(&mut Held, &mut Held)],
-    precision: Precision,
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let step = Step { team: Team::gather(), rows: ids.len(), position, precision: precision.on_this_cpu() };
+    let step = Step { team: Team::gather(), rows: ids.len(), position };
     let hidden = decoder.norm.weight.len();
     let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
     for &id in ids {
@@ -94,7 +92,6 @@ struct Step {
     team: Team,
     rows: usize,
     position: usize,
-    precision: Precision,
 }
 
 impl Step {
@@ -132,7 +129,7 @@ impl Step {
         ahead: Ahead<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
-        let input = Input::new(&self.team, x, self.rows, &factors, self.precision);
+        let input = Input::new(&self.team, x, self.rows, &factors);
         let parts = parts(&self.team, &factors);
         self.team.each(parts.len(), |i| {
             let (index, range) = &parts[i];
@@ -181,7 +178,7 @@ impl Step {
             next.map_or([Ahead::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
-        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up], self.precision);
+        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up]);
         let mut y = vec![0.0; rows * inner];
         let shared = Disjoint::new(&mut y);
         let parts = parts(&self.team, &[&block.gate]);

@@ -105,7 +105,7 @@ pub(super) fn forward(
     }
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
-        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w, precision.on_this_cpu()),
+        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some((u, b)) = update {

@@ -1,10 +1,9 @@
 //! `x Wᵀ` for a handful of rows and a 4-bit weight, as in decoding: each weight is looked up once and used for all rows
-//! while it is in a register (AVX-512; f32, or 16 bits where that is asked for), or dequantised a row at a time into memory
-//! that stays in the first cache.
+//! while it is in a register (AVX-512), or dequantised a row at a time into memory that stays in the first cache. Always in
+//! f32; half precision decodes by `panels`.
 
 use rayon::prelude::*;
 
-use crate::nn::Precision;
 use crate::nn::ops::cpu::{Fetch, dot, for_each_isa};
 use crate::nn::quant::Nf4;
 
@@ -21,10 +20,10 @@ pub(in crate::nn::ops) struct FewRows<'a> {
 }
 
 impl<'a> FewRows<'a> {
-    /// x (rows, in); x and the values of weights are rounded to `precision`, where the machine has instructions for that.
-    pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize, precision: Precision) -> Self {
+    /// x (rows, in)
+    pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize) -> Self {
         assert_eq!(x.len(), rows * wide, "rows of a product");
-        let packed = if wide > 0 { x86::Rows::new(x, rows, wide, precision) } else { None };
+        let packed = if wide > 0 { x86::Rows::new(x, rows, wide) } else { None };
         Self { x, rows, packed }
     }
 
@@ -42,14 +41,14 @@ pub(in crate::nn::ops) fn steps(outputs: usize, wide: usize) -> usize {
     outputs.div_ceil(2) * (wide / Nf4::BLOCK)
 }
 
-/// x (rows, in), w (out, in) -> (rows, out); `precision` as in [`FewRows::new`].
-pub(super) fn product(x: &[f32], rows: usize, w: &Nf4, precision: Precision) -> Vec<f32> {
+/// x (rows, in), w (out, in) -> (rows, out)
+pub(super) fn product(x: &[f32], rows: usize, w: &Nf4) -> Vec<f32> {
     let (out, wide) = w.shape;
     if rows == 0 || out == 0 {
         return Vec::new();
     }
     let mut y = vec![0.0; out * rows]; // (out, rows): a task writes one piece
-    let x = FewRows::new(x, rows, wide, precision);
+    let x = FewRows::new(x, rows, wide);
     if out * wide <= SERIAL {
         x.outputs(w, 0, &mut y, &mut Fetch::nothing());
     } else {
@@ -85,7 +84,7 @@ mod x86 {
     pub(super) struct Rows;
 
     impl Rows {
-        pub(super) fn new(_: &[f32], _: usize, _: usize, _: super::Precision) -> Option<Self> {
+        pub(super) fn new(_: &[f32], _: usize, _: usize) -> Option<Self> {
             None
         }
 
@@ -108,15 +107,14 @@ mod tests {
             let dense = w.dequantize();
             for rows in 1..=9 {
                 let x = values(&random(&[rows, wide], 2));
-                let [fast, half, f16] =
-                    [Precision::F32, Precision::Bf16, Precision::F16].map(|format| product(&x, rows, &w, format));
+                let fast = product(&x, rows, &w);
                 let mut portable = vec![0.0; out * rows];
                 outputs(&x, rows, &w, 0, &mut portable);
                 for (i, fast) in fast.iter().enumerate() {
                     let (r, o) = (i / out, i % out);
                     let (sum, size) = exact_dot(&x[r * wide..(r + 1) * wide], &dense[o * wide..(o + 1) * wide]);
-                    for (y, slack) in [(*fast, 1e-6), (portable[o * rows + r], 1e-6), (half[i], 6e-3), (f16[i], 4e-3)] {
-                        assert!((f64::from(y) - sum).abs() <= slack * size, "{out}×{wide}, row {r}: {y} {sum}");
+                    for y in [*fast, portable[o * rows + r]] {
+                        assert!((f64::from(y) - sum).abs() <= 1e-6 * size, "{out}×{wide}, row {r}: {y} {sum}");
                     }
                 }
             }
@@ -126,7 +124,7 @@ mod tests {
     #[test]
     fn nothing_times_something_is_nothing() {
         let w = Nf4::quantize(&[], (3, 0));
-        assert_eq!(product(&[], 2, &w, Precision::F32), [0.0; 6]);
-        assert!(product(&[], 0, &w, Precision::Bf16).is_empty());
+        assert_eq!(product(&[], 2, &w), [0.0; 6]);
+        assert!(product(&[], 0, &w).is_empty());
     }
 }
