@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::cpu;
 use super::mirror::Mirror;
@@ -11,7 +10,7 @@ use super::quantize;
 use super::scales::scales;
 use super::tables::NESTED_MAP;
 use crate::error::Result;
-use crate::nn::ops::cpu::{Disjoint, fill};
+use crate::nn::ops::cpu::{Disjoint, Team, fill};
 
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
 ///
@@ -72,7 +71,13 @@ impl Nf4 {
         if out.len() <= CHUNK {
             return cpu::dequantize(self, range.start, out);
         }
-        out.par_chunks_mut(CHUNK).enumerate().for_each(|(i, out)| cpu::dequantize(self, range.start + i * CHUNK, out));
+        let (len, shared) = (out.len(), Disjoint::new(out));
+        // A layer takes some tens of microseconds, as long as it would take to wake a thread.
+        Team::gather().each(len.div_ceil(CHUNK), |i| {
+            let chunk = i * CHUNK..len.min((i + 1) * CHUNK);
+            // SAFETY: chunks do not overlap.
+            cpu::dequantize(self, range.start + chunk.start, unsafe { shared.part(chunk) });
+        });
     }
 
     /// As [`Nf4::dequantize_into`] from index `at` on, on the calling thread.

@@ -1,26 +1,27 @@
 //! From f32 to NF4: codes, then scales in 8 bits around their mean.
 
-use std::sync::LazyLock;
-
-use rayon::prelude::*;
+use std::sync::{LazyLock, Mutex};
 
 use super::codes::quantize_blocks;
 use super::mean::mean;
 use super::mirror::Mirror;
 use super::nf4::Nf4;
 use super::tables::NESTED_MAP;
+use crate::nn::ops::cpu::Team;
 
 /// Blocks of a task.
 const TASK: usize = 256;
+
 /// Quantises a row-major matrix.
 pub(super) fn quantize(weights: &[f32], shape: (usize, usize)) -> Nf4 {
     let mut codes = vec![0; weights.len().div_ceil(2)];
     let mut scales = vec![0.0; weights.len().div_ceil(Nf4::BLOCK)];
-    weights
-        .par_chunks(TASK * Nf4::BLOCK)
-        .zip(codes.par_chunks_mut(TASK * Nf4::BLOCK / 2))
-        .zip(scales.par_chunks_mut(TASK))
-        .for_each(|((weights, codes), scales)| quantize_blocks(weights, codes, scales));
+    let parts = weights
+        .chunks(TASK * Nf4::BLOCK)
+        .zip(codes.chunks_mut(TASK * Nf4::BLOCK / 2))
+        .zip(scales.chunks_mut(TASK))
+        .map(|((weights, codes), scales)| (weights, codes, scales));
+    together(parts, |(weights, codes, scales)| quantize_blocks(weights, codes, scales));
     nested(codes, &scales, shape)
 }
 
@@ -35,19 +36,23 @@ pub(super) fn nested(codes: Vec<u8>, scales: &[f32], shape: (usize, usize)) -> N
 fn nest(scales: &[f32], offset: f32) -> (Vec<u8>, Vec<f32>) {
     let table: &[u8] = &CODES;
     let mut codes = vec![0; scales.len()];
-    let nested = scales
-        .par_chunks(Nf4::NESTED_BLOCK)
-        .zip(codes.par_chunks_mut(Nf4::NESTED_BLOCK))
-        .map(|(scales, codes)| {
-            let largest = scales.iter().fold(0.0f32, |a, s| a.max((s - offset).abs()));
-            let inverse = 1.0 / largest;
-            for (scale, code) in scales.iter().zip(codes) {
-                *code = code_of(table, (scale - offset) * inverse);
-            }
-            largest
-        })
-        .collect();
+    let mut nested = vec![0.0; scales.len().div_ceil(Nf4::NESTED_BLOCK)];
+    let parts = scales.chunks(Nf4::NESTED_BLOCK).zip(codes.chunks_mut(Nf4::NESTED_BLOCK)).zip(&mut nested);
+    together(parts, |((scales, codes), nested)| {
+        let largest = scales.iter().fold(0.0f32, |a, s| a.max((s - offset).abs()));
+        let inverse = 1.0 / largest;
+        for (scale, code) in scales.iter().zip(codes.iter_mut()) {
+            *code = code_of(table, (scale - offset) * inverse);
+        }
+        **nested = largest;
+    });
     (codes, nested)
+}
+
+/// Does `work` to each part, on threads that are awake: all of it takes less than waking one, for the weight of a layer.
+fn together<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(&mut T) + Sync) {
+    let parts: Vec<Mutex<T>> = parts.map(Mutex::new).collect();
+    Team::gather().each(parts.len(), |i| work(&mut parts[i].lock().expect("a part is worked on once")));
 }
 
 /// Points from -1 to 1. bitsandbytes rounds a scale to one of them and takes the code nearest to the point; one scale in a
