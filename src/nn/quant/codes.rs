@@ -81,14 +81,16 @@ mod x86 {
     use super::{BLOCK, SMALLEST, THRESHOLDS};
 
     const BINS: usize = 32;
-    /// Where a value lies, in bins from −1 on.
-    const SCALE: f32 = BINS as f32 / 2.0;
+    /// Half of the bins.
+    const HALF: f32 = BINS as f32 / 2.0;
+    /// Bins of a unit: a little fewer than would fit, so that 1 and what rounding makes of it lie in the last one.
+    const SCALE: f32 = 15.999;
 
     /// For each bin its threshold (∞ where there is none), and how many lie below it.
     static BIN: LazyLock<([f32; BINS], [i32; BINS])> = LazyLock::new(|| {
         let mut bins = ([f32::INFINITY; BINS], [0; BINS]);
         for &threshold in THRESHOLDS.iter() {
-            let bin = ((threshold + 1.0) * SCALE) as usize;
+            let bin = threshold.mul_add(SCALE, HALF) as usize;
             bins.0[bin] = threshold;
             bins.1[bin + 1..].iter_mut().for_each(|below| *below += 1);
         }
@@ -112,10 +114,9 @@ mod x86 {
                 let mut bytes = [0u8; BLOCK];
                 for (x, bytes) in x.into_iter().zip(bytes.as_chunks_mut::<16>().0) {
                     let x = _mm512_mul_ps(x, inverse);
-                    let bin = _mm512_add_ps(_mm512_mul_ps(x, _mm512_set1_ps(SCALE)), _mm512_set1_ps(SCALE));
-                    let bin = _mm512_cvttps_epi32(bin); // a NaN becomes the least number
-                    let last = _mm512_set1_epi32(BINS as i32 - 1);
-                    let bin = _mm512_min_epi32(_mm512_max_epi32(bin, _mm512_setzero_si512()), last);
+                    let bin = _mm512_fmadd_ps(x, _mm512_set1_ps(SCALE), _mm512_set1_ps(HALF));
+                    // A NaN becomes the least number, whose low 5 bits, which the look-ups read, are 0.
+                    let bin = _mm512_cvttps_epi32(bin);
                     let threshold = _mm512_permutex2var_ps(thresholds[0], bin, thresholds[1]);
                     let code = _mm512_permutex2var_epi32(below[0], bin, below[1]);
                     let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x, threshold);
