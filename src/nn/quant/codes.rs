@@ -84,7 +84,7 @@ mod x86 {
     /// Half of the bins.
     const HALF: f32 = BINS as f32 / 2.0;
     /// Bins of a unit: a little fewer than would fit, so that 1 and what rounding makes of it lie in the last one.
-    const SCALE: f32 = 15.999;
+    const SCALE: f32 = HALF - 1e-3;
 
     /// For each bin its threshold (∞ where there is none), and how many lie below it.
     static BIN: LazyLock<([f32; BINS], [i32; BINS])> = LazyLock::new(|| {

@@ -28,7 +28,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("count", "takes (1); more than one gives an array"),
     ("use_cache", "false computes every token from the beginning (true)"),
     ("kv_cache_dtype", "\"int8\" keeps keys and values in a quarter of the memory (\"auto\")"),
-    ("mixed_precision", "\"bf16\" multiplies in bf16 where that is faster (\"no\")"),
+    ("mixed_precision", "\"bf16\" multiplies in 16 bits where that is faster (\"no\")"),
 ];
 
 /// What of the options is plain data.
