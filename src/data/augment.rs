@@ -34,6 +34,8 @@ pub(super) struct Copy {
     pub(super) semitones: i32,
     /// Whether its chords are said.
     pub(super) chords: bool,
+    /// Whether its style is said.
+    pub(super) style: bool,
 }
 
 /// The keys of a piano.
@@ -88,11 +90,19 @@ impl Augment {
         all
     }
 
-    /// The copies of one piece, all those of a tempo together. A share of `dropout` is left without chords.
-    pub(super) fn copies(&self, keys: Option<(u8, u8)>, dropout: f64, rng: &mut impl Rng) -> Vec<Copy> {
+    /// The copies of one piece, all those of a tempo together; `mean` is how many on average, in place of `sample`. A
+    /// share of `dropout` is left without chords.
+    pub(super) fn copies(
+        &self,
+        keys: Option<(u8, u8)>,
+        mean: Option<f64>,
+        dropout: f64,
+        rng: &mut impl Rng,
+    ) -> Vec<Copy> {
         let by = self.transpositions(keys);
         let mut places: Vec<usize> = (0..self.tempo.len() * by.len()).collect();
-        if let Some(k) = self.sample.filter(|&k| k < places.len()) {
+        let sample = mean.map(|mean| mean as usize + usize::from(rng.random::<f64>() < mean.fract())).or(self.sample);
+        if let Some(k) = sample.filter(|&k| k < places.len()) {
             places = index::sample(rng, places.len(), k).into_vec();
             places.sort_unstable();
         }
@@ -102,6 +112,7 @@ impl Augment {
                 tempo: self.tempo[place / by.len()],
                 semitones: by[place % by.len()],
                 chords: rng.random::<f64>() >= dropout,
+                style: true,
             })
             .collect()
     }
@@ -118,7 +129,7 @@ mod tests {
 
     #[test]
     fn twelve_keys_and_three_tempi_make_thirty_six_copies() {
-        let copies = twelve().copies(Some((40, 80)), 0.0, &mut rng(0, Draw::Copies, 0));
+        let copies = twelve().copies(Some((40, 80)), None, 0.0, &mut rng(0, Draw::Copies, 0));
         assert_eq!(copies.len(), 36);
         assert_eq!(copies[..12].iter().map(|c| c.semitones).collect::<Vec<_>>(), (-5..=6).collect::<Vec<_>>());
         assert!(copies.iter().all(|c| c.chords));
@@ -138,7 +149,7 @@ mod tests {
     #[test]
     fn so_many_are_drawn_by_seed() {
         let some = Augment { sample: Some(5), ..twelve() };
-        let draw = |seed| some.copies(Some((40, 80)), 0.5, &mut rng(seed, Draw::Copies, 3));
+        let draw = |seed| some.copies(Some((40, 80)), None, 0.5, &mut rng(seed, Draw::Copies, 3));
         assert_eq!(draw(1).len(), 5);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
@@ -149,7 +160,7 @@ mod tests {
     fn chords_are_dropped_by_their_share() {
         let many = Augment { transpose: 12, tempo: vec![1.0; 100], sample: None };
         let without = |share| {
-            let copies = many.copies(Some((40, 80)), share, &mut rng(0, Draw::Copies, 0));
+            let copies = many.copies(Some((40, 80)), None, share, &mut rng(0, Draw::Copies, 0));
             copies.iter().filter(|c| !c.chords).count()
         };
         assert_eq!(without(0.0), 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::ids::Ids;
 use crate::data::split::Rules;
-use crate::data::{Broken, DatasetOptions, Split, encode, partition, piece};
+use crate::data::{Broken, DatasetOptions, Source, Split, encode, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -47,20 +47,36 @@ impl Dataset {
         options: &DatasetOptions,
         progress: &Progress,
     ) -> Result<Self> {
+        Self::build_from(&[Source::of(paths)], tokenizer, options, progress)
+    }
+
+    /// The same as [`Dataset::build`] with several sources, each with its style, its number of copies and its side.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::build`]; a style that the tokenizer does not have.
+    pub fn build_from(
+        sources: &[Source],
+        tokenizer: Arc<Tokenizer>,
+        options: &DatasetOptions,
+        progress: &Progress,
+    ) -> Result<Self> {
         options.validate()?;
-        let (pieces, mut broken) = piece::read(paths, &tokenizer, options, progress)?;
+        let (pieces, mut broken) = piece::read(sources, &tokenizer, options, progress)?;
         let contents: Vec<u64> = pieces.iter().map(|piece| piece.content).collect();
         let folders: Vec<&Path> = pieces.iter().map(|piece| piece.path.as_path()).collect();
-        let held = match partition::by_folder(&folders) {
+        let mut held = match partition::by_folder(&folders) {
             Some(held) if options.val > 0.0 => held,
             _ => partition::held_out(&contents, options.val, options.seed),
         };
+        for (held, piece) in held.iter_mut().zip(&pieces) {
+            *held = piece.val.unwrap_or(*held);
+        }
         let side = |out| pieces.iter().zip(&held).filter(move |(_, held)| **held == out).map(|(piece, _)| piece);
 
         let rules = Arc::new(Rules::new(&tokenizer));
         let val = side(true).map(|piece| {
             let mut ids = Ids::with_capacity(rules.vocab_size, piece.ids.len() + 2);
-            encode::whole(&mut ids, &piece.ids, &tokenizer);
+            encode::whole(&mut ids, piece.style, &piece.ids, &tokenizer);
             ids
         });
         let val = Split::pack(val.collect(), options.max_seq_len, Arc::clone(&rules));

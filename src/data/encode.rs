@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::{Mutex, PoisonError};
 
+use rand::Rng;
 use rayon::prelude::*;
 
 use crate::data::augment::Copy;
@@ -35,7 +36,11 @@ pub(super) fn copies(
         .zip(pieces)
         .map(|(place, piece)| {
             let mut rng = rng(options.seed, Draw::Copies, place);
-            options.augment.copies(piece.keys(), options.chord_dropout, &mut rng)
+            let mut copies = options.augment.copies(piece.keys(), piece.copies, options.chord_dropout, &mut rng);
+            if options.style_dropout > 0.0 {
+                copies.iter_mut().for_each(|copy| copy.style = rng.random::<f64>() >= options.style_dropout);
+            }
+            copies
         })
         .collect();
     let total = plans.iter().map(|plan| plan.len() as u64).sum();
@@ -52,8 +57,9 @@ pub(super) fn copies(
         let tempo = AtTempo::new(piece, group[0].tempo, tokenizer);
         for copy in group {
             task.lock().unwrap_or_else(PoisonError::into_inner).advance(1)?;
+            let style = piece.style.filter(|_| copy.style);
             if let Some(copy) = tempo.as_ref().ok().and_then(|tempo| tempo.copy(copy)) {
-                whole(&mut ids, &copy, tokenizer);
+                whole(&mut ids, style, &copy, tokenizer);
             }
         }
         Ok((ids, tempo.err().map(|e| e.message().to_string())))
@@ -65,17 +71,19 @@ pub(super) fn copies(
         made[place] |= ids.len() > 0;
         refused[place] = refused[place].take().or_else(|| reason.clone());
     }
-    let lost = pieces.iter().zip(made).zip(refused).filter(|((_, made), _)| !made).map(|((piece, _), reason)| Broken {
-        path: piece.path.clone(),
-        reason: reason.unwrap_or_else(|| "no copy of it can be made".into()),
+    let planned = |place: usize| !plans[place].is_empty();
+    let lost = pieces.iter().enumerate().zip(made).zip(refused);
+    let lost = lost.filter(|(((place, _), made), _)| planned(*place) && !made).map(|(((_, piece), _), reason)| {
+        Broken { path: piece.path.clone(), reason: reason.unwrap_or_else(|| "no copy of it can be made".into()) }
     });
     let lost = lost.collect();
     Ok((encoded.into_iter().map(|(ids, _)| ids).collect(), lost))
 }
 
-/// Appends BOS, a piece, EOS.
-pub(super) fn whole(to: &mut Ids, piece: &[u32], tokenizer: &Tokenizer) {
+/// Appends BOS, the style if there is one, a piece, EOS.
+pub(super) fn whole(to: &mut Ids, style: Option<u32>, piece: &[u32], tokenizer: &Tokenizer) {
     to.push(tokenizer.bos());
+    to.extend(style);
     to.extend(piece.iter().copied());
     to.push(tokenizer.eos());
 }

@@ -20,6 +20,8 @@ pub struct DatasetOptions {
     pub chords: ChordSource,
     /// Share of the training copies that are encoded without chords, so that the model also plays without.
     pub chord_dropout: f64,
+    /// Share of the training copies that are encoded without their style.
+    pub style_dropout: f64,
     /// Decides the split, the order and the draws.
     pub seed: u64,
 }
@@ -32,6 +34,7 @@ impl Default for DatasetOptions {
             val: 0.1,
             chords: ChordSource::Auto,
             chord_dropout: 0.0,
+            style_dropout: 0.0,
             seed: 0,
         }
     }
@@ -56,8 +59,10 @@ impl DatasetOptions {
             return Err(Error::mistake(format!("val is {}, but it is a share of the pieces", self.val))
                 .with_hint("0 holds nothing out, 0.1 a tenth; 1 would leave nothing to train on"));
         }
-        if !(0.0..=1.0).contains(&self.chord_dropout) {
-            return Err(Error::mistake(format!("chord_dropout is {}, but it is a share, 0 to 1", self.chord_dropout)));
+        for (name, share) in [("chord_dropout", self.chord_dropout), ("style_dropout", self.style_dropout)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Error::mistake(format!("{name} is {share}, but it is a share, 0 to 1")));
+            }
         }
         self.augment.validate()
     }

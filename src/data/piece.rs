@@ -7,12 +7,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rand::Rng;
 use rayon::prelude::*;
 
-use crate::data::scan::{self, Found};
-use crate::data::{ChordSource, DatasetOptions};
+use crate::data::random::{Draw, rng};
+use crate::data::scan;
+use crate::data::{ChordSource, DatasetOptions, Source};
 use crate::error::{Error, Result};
-use crate::harmony::{ChordAt, ChordClass, chord_markers, recognize};
+use crate::harmony::{ChordAt, chord_markers, recognize};
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -33,6 +35,12 @@ pub(super) struct Piece {
     pub(super) path: PathBuf,
     /// A hash of its bytes; the same for copies of one file.
     pub(super) content: u64,
+    /// The token of its style.
+    pub(super) style: Option<u32>,
+    /// Mean number of copies, where its source says so.
+    pub(super) copies: Option<f64>,
+    /// Whether it is held out, where its source says so.
+    pub(super) val: Option<bool>,
     /// What it holds, without the silence at its start.
     pub(super) score: Score,
     /// Its chords.
@@ -60,17 +68,28 @@ impl Piece {
 /// # Errors
 /// Fails when a path does not exist, when nothing can be used, or when stopped.
 pub(super) fn read(
-    paths: &[PathBuf],
+    sources: &[Source],
     tokenizer: &Tokenizer,
     options: &DatasetOptions,
     progress: &Progress,
 ) -> Result<(Vec<Piece>, Vec<Broken>)> {
-    let Found { files, mut broken } = find(paths, progress)?;
-    let source = if tokenizer.chord_id(ChordClass::None).is_some() { options.chords } else { ChordSource::None };
+    let (files, mut broken) = find(sources, options.seed, progress)?;
+    let styles: Vec<Option<u32>> = sources
+        .iter()
+        .map(|source| source.style.as_ref().map(|style| tokenizer.style_id(style)).transpose())
+        .collect::<Result<_>>()?;
+    let source = if tokenizer.has_chords() { options.chords } else { ChordSource::None };
     let task = Mutex::new(progress.task("reading", Some(files.len() as u64), "files"));
-    let read = files.into_par_iter().map(|path| {
+    let read = files.into_par_iter().map(|(path, from)| {
         progress.check()?;
-        let piece = read_one(&path, tokenizer, source).map_err(|e| Broken { path, reason: e.message().to_string() });
+        let about = |piece: Piece| Piece {
+            style: styles[from],
+            copies: sources[from].copies.map(|copies| copies.max(1.0)),
+            val: sources[from].val,
+            ..piece
+        };
+        let piece =
+            read_one(&path, tokenizer, source).map(about).map_err(|e| Broken { path, reason: e.message().to_string() });
         task.lock().unwrap_or_else(PoisonError::into_inner).advance(1)?;
         Ok(piece)
     });
@@ -84,20 +103,31 @@ pub(super) fn read(
     if pieces.is_empty() { Err(nothing_left(&broken)) } else { Ok((pieces, broken)) }
 }
 
-/// The files under all paths, each once.
-fn find(paths: &[PathBuf], progress: &Progress) -> Result<Found> {
-    if paths.is_empty() {
+/// A file and the place of its source.
+type Sourced = (PathBuf, usize);
+
+/// The files of all sources, each once; of a source with less than one copy of a piece so many as that share, drawn from
+/// the seed.
+fn find(sources: &[Source], seed: u64, progress: &Progress) -> Result<(Vec<Sourced>, Vec<Broken>)> {
+    if sources.iter().all(|source| source.paths.is_empty()) {
         return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
     }
-    let mut all = Found::default();
+    let (mut files, mut broken) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
-    for path in paths {
-        let found = scan::find(path, progress)?;
-        all.broken.extend(found.broken);
-        all.files
-            .extend(found.files.into_iter().filter(|f| seen.insert(f.canonicalize().unwrap_or_else(|_| f.clone()))));
+    for (place, source) in sources.iter().enumerate() {
+        source.validate()?;
+        for path in &source.paths {
+            let found = scan::find(path, progress)?;
+            broken.extend(found.broken);
+            let new = |file: &PathBuf| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
+            files.extend(found.files.into_iter().filter(new).map(|file| (file, place)));
+        }
+        if let Some(share) = source.copies.filter(|&copies| copies < 1.0) {
+            let mut rng = rng(seed, Draw::Files, place as u64);
+            files.retain(|(_, from)| *from != place || rng.random::<f64>() < share);
+        }
     }
-    Ok(all)
+    Ok((files, broken))
 }
 
 fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource) -> Result<Piece> {
@@ -113,7 +143,8 @@ fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource) -> Result<P
     if ids.is_empty() {
         return Err(Error::broken(format!("the {} encoding has no token for its notes", tokenizer.scheme())));
     }
-    Ok(Piece { path: path.to_path_buf(), content: hasher.finish(), score, chords, ids })
+    let content = hasher.finish();
+    Ok(Piece { path: path.to_path_buf(), content, style: None, copies: None, val: None, score, chords, ids })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {

@@ -12,6 +12,8 @@ pub(super) enum Draw {
     Copies = 2,
     /// The order of the rows in an epoch.
     Order = 3,
+    /// Which files of a source are read at all.
+    Files = 4,
 }
 
 /// The generator of draw number `place` of a kind.

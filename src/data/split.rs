@@ -24,7 +24,7 @@ pub(super) struct Rules {
     pub(super) vocab_size: usize,
     /// The id of padding.
     pub(super) pad: u32,
-    /// For every id, whether it is given rather than predicted: padding and chords.
+    /// For every id, whether it is given rather than predicted: padding, chords, beats, styles.
     given: Vec<bool>,
 }
 
@@ -32,7 +32,9 @@ impl Rules {
     /// The rules of a tokenizer.
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
-        let given = (0..vocab_size as u32).map(|id| id == pad || tokenizer.kind(id) == Kind::Chord).collect();
+        let given = (0..vocab_size as u32)
+            .map(|id| id == pad || matches!(tokenizer.kind(id), Kind::Chord | Kind::Given))
+            .collect();
         Self { vocab_size, pad, given }
     }
 }

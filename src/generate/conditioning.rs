@@ -1,11 +1,12 @@
-//! Chords over time: which token is set when.
+//! What is given over time: chords, and for encodings that have them bars and beats.
 //!
 //! A chart is laid end to end from the moment where the new music begins. A chord that is in force already is no
-//! change and gets no token, as in the data a model was trained on.
+//! change and gets no token, as in the data a model was trained on. With chords, or where the bars are counted, an
+//! encoding with beats hears all of them, like a player with a click.
 
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
-use crate::harmony::{Chart, Chord, ChordAt};
+use crate::harmony::{Chart, Chord, ChordAt, ChordClass};
 use crate::tokens::{Grammar, Tokenizer};
 
 /// Beats in a bar of a chart.
@@ -14,8 +15,12 @@ const BAR: f64 = 4.0;
 /// What is set over time for all takes alike.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    /// The chord changes of one pass of the chart.
-    changes: Vec<Change>,
+    /// The cues of one pass of the chart.
+    cues: Vec<Cue>,
+    /// Whether a cue stands on every beat.
+    clicks: bool,
+    /// Whether there are chords.
+    chords: bool,
     /// Beats of one pass.
     length: f64,
     tempo: f64,
@@ -25,13 +30,24 @@ pub(super) struct Plan {
     limit: Option<f64>,
 }
 
-/// A chord that differs from the one before it.
+/// What is set at one moment.
 #[derive(Debug, Clone)]
-struct Change {
+pub(super) struct Cue {
     /// Beats since the chart began.
-    beat: f64,
-    chord: Chord,
-    id: u32,
+    pub(super) beat: f64,
+    /// The token of a bar or a beat.
+    pub(super) click: Option<u32>,
+    /// A chord that differs from the one before it in the chart.
+    pub(super) chord: Option<Chord>,
+}
+
+impl Cue {
+    /// The ids to say here, in order, after what a grammar has heard.
+    pub(super) fn ids(&self, grammar: &Grammar) -> Vec<u32> {
+        let class = self.chord.as_ref().map(Chord::class).filter(|&class| grammar.chord() != Some(class));
+        let chord = class.map_or_else(Vec::new, |class| grammar.chord_ids(class));
+        self.click.into_iter().chain(chord).collect()
+    }
 }
 
 /// A moment in the two measures of time that encodings use.
@@ -47,35 +63,43 @@ impl Plan {
     /// # Errors
     /// Chords for an encoding that has no chord tokens, and a chart without chords.
     pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, after: f64) -> Result<Self> {
-        let beat_seconds = 60.0 / options.tempo;
+        let beat_seconds = 60.0 / options.tempo();
         // Encodings in beats count their seconds at 120 beats a minute: half a second a beat.
         let origin = Origin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
-        let (changes, length) = match &options.chords {
+        let (mut cues, length) = match &options.chords {
             Some(chart) => (changes(chart, tokenizer)?, BAR * chart.bars.len() as f64),
-            None => (Vec::new(), 0.0),
+            None => (Vec::new(), BAR),
         };
-        Ok(Self { changes, length, tempo: options.tempo, origin, limit: options.bars.map(|bars| BAR * bars as f64) })
+        let (chords, counted) = (!cues.is_empty(), options.bars.is_some());
+        let clicks = (chords || counted) && tokenizer.beat_id(true).is_some();
+        if clicks {
+            cues = with_clicks(cues, length, tokenizer);
+        }
+        let limit = options.bars.map(|bars| BAR * bars as f64);
+        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit })
     }
 
-    /// The `index`-th change of chord, its moment and its token; `None` when the chord never changes again.
-    pub(super) fn change(&self, index: usize) -> Option<(ChordAt, u32)> {
-        let n = self.changes.len();
+    /// The `index`-th cue and its moment; `None` when there are no more.
+    pub(super) fn cue(&self, index: usize) -> Option<(ChordAt, &Cue)> {
+        let n = self.cues.len();
         let (pass, place) = match index.checked_sub(n) {
             None => (0, index),
             Some(_) if n < 2 => return None,
             Some(further) => {
                 // Where a chart ends on the chord it begins with, its beginning is no change from the second pass on.
-                let same = usize::from(self.changes[0].id == self.changes[n - 1].id);
+                let class = |cue: &Cue| cue.chord.as_ref().map(Chord::class);
+                let same = usize::from(!self.clicks && class(&self.cues[0]) == class(&self.cues[n - 1]));
                 (1 + further / (n - same), same + further % (n - same))
             }
         };
-        let Change { beat, chord, id } = &self.changes[place];
-        Some((self.moment(pass as f64 * self.length + beat, chord.clone()), *id))
+        let cue = &self.cues[place];
+        let chord = cue.chord.clone().unwrap_or_else(Chord::none);
+        Some((self.moment(pass as f64 * self.length + cue.beat, chord), cue))
     }
 
     /// True once the chart has been played to its end; at once without one.
     pub(super) fn played_through(&self, grammar: &Grammar) -> bool {
-        self.changes.is_empty() || grammar.reached(&self.moment(self.length, Chord::none()))
+        !self.chords || grammar.reached(&self.moment(self.length, Chord::none()))
     }
 
     /// The moment at which a take ends at the latest.
@@ -89,19 +113,35 @@ impl Plan {
     }
 }
 
-fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Change>> {
-    let mut changes: Vec<Change> = Vec::new();
+fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Cue>> {
+    if let Some(first) = chart.onsets(60.0).first().filter(|_| !tokenizer.has_chords()) {
+        let message = format!("the {} tokenizer has no token for the chord {}", tokenizer.scheme(), first.chord);
+        return Err(Error::mistake(message).with_hint("generate without chords, or use a tokenizer with them"));
+    }
+    let mut changes: Vec<Cue> = Vec::new();
+    let mut last: Option<ChordClass> = None;
     for at in chart.onsets(60.0) {
-        let Some(id) = tokenizer.chord_id(at.chord.class()) else {
-            let message = format!("the {} tokenizer has no token for the chord {}", tokenizer.scheme(), at.chord);
-            return Err(Error::mistake(message).with_hint("generate without chords, or use a tokenizer with them"));
-        };
-        if changes.last().is_none_or(|last| last.id != id) {
-            changes.push(Change { beat: at.beat, chord: at.chord, id });
+        let class = Some(at.chord.class());
+        if class != last {
+            changes.push(Cue { beat: at.beat, click: None, chord: Some(at.chord) });
+            last = class;
         }
     }
     if changes.is_empty() {
         return Err(Error::mistake("the chords to play over are empty").with_hint("try chords(\"Cmaj7 Am7 Dm7 G7\")"));
     }
     Ok(changes)
+}
+
+/// The changes with a click on every beat.
+fn with_clicks(mut cues: Vec<Cue>, length: f64, tokenizer: &Tokenizer) -> Vec<Cue> {
+    for beat in 0..length as u32 {
+        let click = tokenizer.beat_id(beat.is_multiple_of(BAR as u32));
+        match cues.iter_mut().find(|cue| cue.beat == f64::from(beat)) {
+            Some(cue) => cue.click = click,
+            None => cues.push(Cue { beat: f64::from(beat), click, chord: None }),
+        }
+    }
+    cues.sort_by(|a, b| a.beat.total_cmp(&b.beat));
+    cues
 }

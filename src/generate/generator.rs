@@ -77,9 +77,8 @@ impl Generator {
         }
         let (prompt, plan) = set_up(tokenizer, options)?;
         let words = Words::new(tokenizer);
-        let takes = (0..options.count)
-            .map(|take| Take::new(&prompt, tokenizer, &plan, &words, sampler.for_take(take)))
-            .collect();
+        let takes =
+            (0..options.count).map(|take| Take::new(&prompt, tokenizer, &plan, sampler.for_take(take))).collect();
         Ok(Self {
             model: model.clone(),
             words,
@@ -169,16 +168,22 @@ impl Iterator for Generator {
 /// A prompt keeps its own chords; those of the options begin on the beat nearest to its end, and the first of them is
 /// set in the prompt when that beat comes before the last note has gone.
 fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, Plan)> {
-    let Some(prompt) = &options.prompt else { return Ok((Vec::new(), Plan::new(options, tokenizer, 0.0)?)) };
+    let style = options.style.as_ref().map(|style| tokenizer.style_id(style)).transpose()?;
+    let behind_style = |ids: Vec<u32>| style.into_iter().chain(ids).collect::<Vec<u32>>();
+    let Some(prompt) = &options.prompt else {
+        return Ok((behind_style(Vec::new()), Plan::new(options, tokenizer, 0.0)?));
+    };
     let ids = tokenizer.encode(prompt);
     let mut grammar = tokenizer.grammar();
     ids.iter().for_each(|&id| grammar.push(id));
     let plan = Plan::new(options, tokenizer, grammar.seconds())?;
-    let ids = match plan.change(0) {
-        Some((first, _)) if grammar.reached(&first) => tokenizer.encode_with(prompt, &with_chord(prompt, first)),
+    let ids = match plan.cue(0) {
+        Some((first, cue)) if cue.chord.is_some() && grammar.reached(&first) => {
+            tokenizer.encode_with(prompt, &with_chord(prompt, first))
+        }
         _ => ids,
     };
-    Ok((ids, plan))
+    Ok((behind_style(ids), plan))
 }
 
 /// The chords of a score up to one more, and that.

@@ -1,6 +1,7 @@
 //! Sampling: logits become tokens, tokens become a score that is always valid.
 
 mod conditioning;
+mod finish;
 mod generator;
 mod options;
 mod sampler;
@@ -8,6 +9,7 @@ mod take;
 #[cfg(test)]
 mod tests;
 
+pub use finish::finish;
 pub use generator::{Generator, generate};
 pub use options::GenerateOptions;
 pub use sampler::{Sampler, SamplerOptions};

@@ -10,8 +10,10 @@ use crate::nn::{CacheDtype, Precision};
 pub struct GenerateOptions {
     /// Chords to play over, one chart or none; repeated until the tokens or bars are used up.
     pub chords: Option<Chart>,
-    /// Beats (quarters) a minute of the chords.
-    pub tempo: f64,
+    /// Beats (quarters) a minute of the chords; where absent, that of the prompt, or 120.
+    pub tempo: Option<f64>,
+    /// What kind of music, for encodings with styles: "rag".
+    pub style: Option<String>,
     /// A score to go on from; it is part of the result.
     pub prompt: Option<Score>,
     /// Ids to add at most, drawn and forced (chords) alike.
@@ -32,7 +34,8 @@ impl Default for GenerateOptions {
     fn default() -> Self {
         Self {
             chords: None,
-            tempo: 120.0,
+            tempo: None,
+            style: None,
             prompt: None,
             max_new_tokens: 512,
             bars: None,
@@ -43,6 +46,9 @@ impl Default for GenerateOptions {
         }
     }
 }
+
+/// Beats a minute that can be asked for.
+const TEMPI: std::ops::RangeInclusive<f64> = 10.0..=1000.0;
 
 impl GenerateOptions {
     /// Checks the ranges.
@@ -57,12 +63,17 @@ impl GenerateOptions {
                 return Err(Error::mistake(format!("{name} must be at least 1, not 0")));
             }
         }
-        if !(10.0..=1000.0).contains(&self.tempo) {
-            return Err(Error::mistake(format!(
-                "tempo must lie between 10 and 1000 beats a minute, not {}",
-                self.tempo
-            )));
+        match self.tempo {
+            Some(tempo) if !TEMPI.contains(&tempo) => {
+                Err(Error::mistake(format!("tempo must lie between 10 and 1000 beats a minute, not {tempo}")))
+            }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The tempo that holds: the one asked for, else the first of the prompt, else 120.
+    pub fn tempo(&self) -> f64 {
+        let of_prompt = || self.prompt.as_ref().map(Score::tempo).filter(|tempo| TEMPI.contains(tempo));
+        self.tempo.or_else(of_prompt).unwrap_or(120.0)
     }
 }

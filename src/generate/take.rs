@@ -1,7 +1,9 @@
 //! One take: what it has said, what it may say next, and which chord is due.
 
+use std::collections::VecDeque;
+
 use crate::generate::Sampler;
-use crate::generate::conditioning::Plan;
+use crate::generate::conditioning::{Cue, Plan};
 use crate::tokens::{Grammar, Kind, Tokenizer};
 
 /// What all takes know of the vocabulary.
@@ -18,8 +20,10 @@ impl Words {
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (pad, eos) = (tokenizer.pad(), tokenizer.eos());
         let kinds: Vec<Kind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
-        let drawable =
-            kinds.iter().zip(0..).map(|(kind, id)| !matches!(kind, Kind::Chord | Kind::Special) || id == eos);
+        let drawable = kinds
+            .iter()
+            .zip(0..)
+            .map(|(kind, id)| !matches!(kind, Kind::Chord | Kind::Given | Kind::Special) || id == eos);
         Self { drawable: drawable.collect(), kinds, pad, eos }
     }
 
@@ -43,50 +47,70 @@ pub(super) struct Take {
     pub(super) over: bool,
     grammar: Grammar,
     sampler: Sampler,
-    /// The next change of chord.
+    /// The next cue.
     next: usize,
-    chord: Option<u32>,
+    /// Ids of the last cue that are still to be said.
+    pending: VecDeque<u32>,
     /// True once a note was added to the prompt.
     plays: bool,
 }
 
 impl Take {
     /// A take that has said the prompt.
-    pub(super) fn new(prompt: &[u32], tokenizer: &Tokenizer, plan: &Plan, words: &Words, sampler: Sampler) -> Self {
+    pub(super) fn new(prompt: &[u32], tokenizer: &Tokenizer, plan: &Plan, sampler: Sampler) -> Self {
         let mut grammar = tokenizer.grammar();
         for &id in prompt {
             grammar.push(id);
         }
         let context = std::iter::once(tokenizer.bos()).chain(prompt.iter().copied()).collect();
-        let chord = prompt.iter().copied().rfind(|&id| words.is(id, Kind::Chord));
-        let ids = prompt.to_vec();
-        let mut take = Self { ids, context, over: false, grammar, sampler, next: 0, chord, plays: false };
+        let (ids, pending) = (prompt.to_vec(), VecDeque::new());
+        let mut take = Self { ids, context, over: false, grammar, sampler, next: 0, pending, plays: false };
+        // What the prompt itself has said, or left no place for.
+        while let Some((at, cue)) = plan.cue(take.next)
+            && take.grammar.reached(&at)
+            && cue.ids(&take.grammar).first().is_none_or(|&id| !take.grammar.accepts(id))
+        {
+            take.next += 1;
+        }
         take.aim(plan);
         take
     }
 
-    /// The chord that must be set now.
+    /// The id that must be said now: of a chord, a bar or a beat.
     pub(super) fn due(&mut self, plan: &Plan) -> Option<u32> {
-        let (at, mut id) = plan.change(self.next)?;
+        if let Some(id) = self.pending.pop_front() {
+            return Some(id);
+        }
+        let (at, cue) = plan.cue(self.next)?;
         if !self.grammar.reached(&at) {
             return None;
         }
-        // Without the grammar time can pass more than one change: the last of them counts.
-        while let Some((_, later)) = plan.change(self.next + 1).filter(|(later, _)| self.grammar.reached(later)) {
+        let mut cue = cue.clone();
+        // Without the grammar time can pass more than one cue: the last of them counts.
+        while let Some((_, later)) = plan.cue(self.next + 1).filter(|(later, _)| self.grammar.reached(later)) {
             self.next += 1;
-            id = later;
+            let chord = later.chord.clone().or(cue.chord);
+            cue = Cue { chord, ..later.clone() };
         }
-        if self.chord == Some(id) {
-            self.next += 1;
-            self.aim(plan);
-            return None;
+        let mut ids = VecDeque::from(cue.ids(&self.grammar));
+        match ids.front() {
+            None => {
+                self.next += 1;
+                self.aim(plan);
+                None
+            }
+            Some(&id) if !self.grammar.accepts(id) => {
+                // Something was said at this instant already: the cue comes as soon as time has passed.
+                self.grammar.set_horizon(None);
+                None
+            }
+            Some(_) => {
+                self.next += 1;
+                let id = ids.pop_front();
+                self.pending = ids;
+                id
+            }
         }
-        if !self.grammar.accepts(id) {
-            // Something was said at this instant already: the chord comes as soon as time has passed.
-            self.grammar.set_horizon(None);
-            return None;
-        }
-        Some(id)
     }
 
     /// Draws the next id from logits (vocabulary).
@@ -114,9 +138,7 @@ impl Take {
         self.grammar.push(id);
         self.ids.push(id);
         self.context.push(id);
-        if words.is(id, Kind::Chord) {
-            self.chord = Some(id);
-            self.next += 1;
+        if (words.is(id, Kind::Chord) || words.is(id, Kind::Given)) && self.pending.is_empty() {
             self.aim(plan);
         }
         self.plays |= words.is(id, Kind::Note);
@@ -129,19 +151,18 @@ impl Take {
         self.context.push(words.pad);
     }
 
-    /// Cuts what the model sees to the last `keep` ids, the chord in force in front if its token was cut off.
+    /// Cuts what the model sees to the last `keep` ids, the chord in force in front if its tokens were cut off.
     pub(super) fn forget(&mut self, keep: usize, words: &Words) {
         self.context.drain(..self.context.len() - keep);
-        if let Some(chord) = self.chord.filter(|_| keep > 1)
-            && !self.context.iter().any(|&id| words.is(id, Kind::Chord))
-        {
-            self.context[0] = chord;
+        let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
+        if keep > chord.len() && !self.context.iter().any(|&id| words.is(id, Kind::Chord)) {
+            self.context[..chord.len()].copy_from_slice(&chord);
         }
     }
 
-    /// Stops time at the next change of chord or at the end, whichever comes first.
+    /// Stops time at the next cue or at the end, whichever comes first.
     fn aim(&mut self, plan: &Plan) {
-        let change = plan.change(self.next).map(|(at, _)| at);
+        let change = plan.cue(self.next).map(|(at, _)| at);
         let soonest = match (change, plan.end()) {
             (Some(change), Some(end)) => Some(if end.seconds < change.seconds { end } else { change }),
             (change, end) => change.or(end),

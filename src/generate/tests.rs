@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::generate::{GenerateOptions, Generator, Sampler, SamplerOptions, generate};
-use crate::harmony::Chart;
-use crate::midi::{Note, Score, Track};
+use crate::generate::{GenerateOptions, Generator, Sampler, SamplerOptions, finish, generate};
+use crate::harmony::{Chart, Chord};
+use crate::midi::{Meter, Note, Score, Tempo, Track};
 use crate::nn::{Model, ModelConfig};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Options, Tokenizer};
@@ -134,7 +134,7 @@ fn a_take_does_not_depend_on_how_many_there_are() {
 fn chords_are_set_at_their_moments_and_the_chart_is_repeated() {
     let options = GenerateOptions {
         chords: chart("Dm7 G7 | Cmaj7"),
-        tempo: 240.0,
+        tempo: Some(240.0),
         max_new_tokens: 250,
         count: 2,
         ..Default::default()
@@ -154,7 +154,7 @@ fn chords_are_set_at_their_moments_and_the_chart_is_repeated() {
 
 #[test]
 fn a_chord_that_is_in_force_gets_no_token() {
-    let options = GenerateOptions { tempo: 240.0, max_new_tokens: 300, ..GenerateOptions::default() };
+    let options = GenerateOptions { tempo: Some(240.0), max_new_tokens: 300, ..GenerateOptions::default() };
     let times = |text: &str| {
         let ids = play(&model(512), &seeded(6), &GenerateOptions { chords: chart(text), ..options.clone() }).remove(0);
         chords(&ids).into_iter().map(|(at, _)| at).collect::<Vec<_>>()
@@ -171,7 +171,7 @@ fn a_take_lasts_as_long_as_the_chart_and_no_longer_than_the_bars() {
     for seed in 0..6 {
         let options = GenerateOptions {
             chords: chart("Am7 D7"),
-            tempo: 240.0,
+            tempo: Some(240.0),
             max_new_tokens: 2_000,
             ..GenerateOptions::default()
         };
@@ -271,7 +271,7 @@ fn what_cannot_be_played_is_refused_by_name() {
         (GenerateOptions { max_new_tokens: 0, ..base() }, "max_new_tokens must be at least 1, not 0"),
         (GenerateOptions { count: 0, ..base() }, "count"),
         (GenerateOptions { bars: Some(0), ..base() }, "bars"),
-        (GenerateOptions { tempo: f64::NAN, ..base() }, "NaN"),
+        (GenerateOptions { tempo: Some(f64::NAN), ..base() }, "NaN"),
         (GenerateOptions { chords: Some(Chart::default()), ..base() }, "empty"),
     ] {
         let message = refused(&model, &tokenizer(), options);
@@ -292,4 +292,84 @@ fn a_model_that_answers_with_nan_is_reported() {
     broken.set(&Tensor::full(f32::NAN, broken.shape(), &Device::Cpu).expect("a tensor")).expect("one shape");
     let error = generate(&model, &tokenizer(), &seeded(0), &GenerateOptions::default(), &Progress::silent());
     assert!(error.expect_err("NaN").message().contains("NaN"));
+}
+
+/// The encoding of the bundled base.
+fn note_duration() -> Tokenizer {
+    Tokenizer::new("note_duration", &Options::default()).expect("a known name")
+}
+
+fn untrained(tokenizer: &Tokenizer, longest: usize) -> Model {
+    let config = ModelConfig { vocab_size: tokenizer.vocab_size(), ..model(longest).config().clone() };
+    Model::new(&config, &Device::Cpu, 5).expect("a valid shape")
+}
+
+#[test]
+fn a_click_and_the_chords_are_set_on_their_beats() {
+    let tokenizer = note_duration();
+    let options = GenerateOptions {
+        chords: chart("Dm7 G7 | Cmaj7"),
+        tempo: Some(200.0),
+        bars: Some(5),
+        style: Some("rag".into()),
+        max_new_tokens: 1200,
+        count: 2,
+        ..GenerateOptions::default()
+    };
+    for ids in
+        generate(&untrained(&tokenizer, 128), &tokenizer, &seeded(2), &options, &Progress::silent()).expect("plays")
+    {
+        assert_eq!(tokenizer.token(ids[0]).expect("known"), "Style_rag");
+        let mut grammar = tokenizer.grammar();
+        let (mut clicks, mut roots) = (Vec::new(), Vec::new());
+        for &id in &ids {
+            assert!(grammar.accepts(id), "{} at {} s", tokenizer.token(id).expect("known"), grammar.seconds());
+            let before = grammar.chord();
+            grammar.push(id);
+            match tokenizer.token(id).expect("known") {
+                "Bar_None" => clicks.push((grammar.seconds(), true)),
+                "Beat_None" => clicks.push((grammar.seconds(), false)),
+                _ if grammar.chord() != before => {
+                    roots.push((grammar.seconds(), Chord::of_class(grammar.chord().expect("set")).to_string()))
+                }
+                _ => {}
+            }
+        }
+        assert!(clicks.len() > 8, "{clicks:?}");
+        for (beat, (at, bar)) in clicks.iter().enumerate() {
+            assert!((at - 0.3 * beat as f64).abs() < 1e-9 && *bar == (beat % 4 == 0), "beat {beat} at {at}");
+        }
+        let expected = [(0.0, "Dm7"), (0.6, "G7"), (1.2, "Cmaj7"), (2.4, "Dm7")];
+        for ((at, root), (due, name)) in roots.iter().zip(expected) {
+            assert!((at - due).abs() < 1e-9 && root == name, "{root} at {at}, not {name} at {due}");
+        }
+        let score = finish(&tokenizer, &ids, &options);
+        assert_eq!((score.tempo().round(), score.meters.len()), (200.0, 1));
+        assert!(score.end() <= 5 * 4 * 480, "it ends on its bar");
+        assert!(
+            score.markers.iter().all(|marker| marker.tick % 480 == 0),
+            "chords stand on beats: {:?}",
+            score.markers
+        );
+    }
+}
+
+#[test]
+fn a_prompt_keeps_its_tempo_its_metre_and_its_instrument() {
+    let mut prompt = prompt(0);
+    prompt.tempos = vec![Tempo::from_bpm(90.0)];
+    prompt.meters = vec![Meter { tick: 0, numerator: 3, denominator: 4 }];
+    prompt.tracks[0].program = 65;
+    for tokenizer in [tokenizer(), note_duration()] {
+        let options =
+            GenerateOptions { prompt: Some(prompt.clone()), max_new_tokens: 80, ..GenerateOptions::default() };
+        assert_eq!(options.tempo().round(), 90.0);
+        let model = untrained(&tokenizer, 128);
+        let ids = generate(&model, &tokenizer, &seeded(3), &options, &Progress::silent()).expect("plays").remove(0);
+        let score = finish(&tokenizer, &ids, &options);
+        assert_eq!((&score.tempos, &score.meters), (&prompt.tempos, &prompt.meters));
+        assert_eq!((score.tracks.len(), score.tracks[0].program), (1, 65));
+        assert!(score.len() > prompt.len());
+        assert!(prompt.tracks[0].notes.iter().all(|note| score.tracks[0].notes.contains(note)));
+    }
 }

@@ -8,8 +8,12 @@
 //! perplexity           = exp(loss)
 //! note accuracy        = Σ [yᵢ is a note][ŷᵢ = yᵢ] / Σ [yᵢ is a note]
 //! rhythm accuracy      = Σ [yᵢ is time][ŷᵢ = yᵢ] / Σ [yᵢ is time]
+//! bits a note          = Σ (−log₂ softmax(zᵢ)[yᵢ] + log₂ wᵢ) / Σ [yᵢ is a note]
 //! harmonic consistency = Σ [yᵢ is a note][ŷᵢ is a note][cᵢ][pitch class of ŷᵢ ∈ cᵢ] / Σ [yᵢ is a note][ŷᵢ is a note][cᵢ]
 //! ```
+//!
+//! `wᵢ` is how many steps of 10 ms the token `yᵢ` stands for, where it is a length that several are rounded to, else 1:
+//! with it encodings compare that say more or less exactly when a note ends.
 //!
 //! `cᵢ` is the chord in force, that of the last chord token in the row up to place `i`, as the pitch classes of the
 //! plainest chord of its family; places where no chord has been said, or "N.C.", do not count. A share of nothing is
@@ -22,7 +26,6 @@ use rayon::prelude::*;
 
 use crate::data::{Batch, IGNORE, Split};
 use crate::error::{Error, Result};
-use crate::harmony::{Chord, ChordClass};
 use crate::metrics::Interval;
 use crate::metrics::intervals::bootstrap;
 use crate::nn::{Model, Pass};
@@ -42,6 +45,8 @@ pub struct Report {
     pub rhythm_accuracy: f64,
     /// Share of the predicted pitches that are chord tones of the chord in force (NaN where no chords are given).
     pub harmonic_consistency: f64,
+    /// What a note costs: bits of all tokens that count, a note.
+    pub bits_per_note: f64,
     /// Tokens measured.
     pub tokens: u64,
     /// Where loss, perplexity, note accuracy, rhythm accuracy and harmonic consistency lie with 95 % confidence.
@@ -69,7 +74,8 @@ impl fmt::Display for Report {
                 if known { format!("  {} to {}", form(interval.low), form(interval.high)) } else { String::new() };
             (*name, form(*value), interval)
         });
-        let rows: Vec<_> = rows.chain([("tokens", self.tokens.to_string(), String::new())]).collect();
+        let bits = ("bits a note", plain(self.bits_per_note), String::new());
+        let rows: Vec<_> = rows.chain([bits, ("tokens", self.tokens.to_string(), String::new())]).collect();
         let width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
         let line = |(name, value, interval): &(&str, String, String)| format!("{name:<20}  {value:>width$}{interval}");
         f.write_str(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
@@ -119,6 +125,8 @@ fn rows_at_once(model: &Model, width: usize) -> usize {
 struct Sums {
     tokens: u64,
     loss: f64,
+    /// Nats that rounded lengths leave open.
+    rounded: f64,
     /// (right, all)
     notes: (u64, u64),
     /// (right, all)
@@ -131,6 +139,7 @@ impl Sums {
     fn add(&mut self, other: &Self) {
         self.tokens += other.tokens;
         self.loss += other.loss;
+        self.rounded += other.rounded;
         for (sum, part) in
             [(&mut self.notes, other.notes), (&mut self.times, other.times), (&mut self.chords, other.chords)]
         {
@@ -157,35 +166,31 @@ impl Sums {
                 .with_hint("hold pieces out when you build the dataset: val: 0.1"));
         }
         let [loss, perplexity, note_accuracy, rhythm_accuracy, harmonic_consistency] = self.figures();
+        let bits_per_note = (self.loss + self.rounded) / std::f64::consts::LN_2 / self.notes.1 as f64; // x / 0 is no number
         let (tokens, intervals) = (self.tokens, [Interval::UNKNOWN; 5]);
-        Ok(Report { loss, perplexity, note_accuracy, rhythm_accuracy, harmonic_consistency, tokens, intervals })
+        Ok(Report {
+            loss,
+            perplexity,
+            note_accuracy,
+            rhythm_accuracy,
+            harmonic_consistency,
+            bits_per_note,
+            tokens,
+            intervals,
+        })
     }
 }
 
 /// What the figures ask of a vocabulary, ready to look up.
 struct Words {
     kinds: Vec<Kind>,
-    pitches: Vec<Option<u8>>,
-    /// A bit a pitch class, for chord tokens.
-    chords: Vec<u16>,
-    bos: u32,
+    tokenizer: Tokenizer,
 }
 
 impl Words {
     fn new(tokenizer: &Tokenizer) -> Self {
         let ids = 0..tokenizer.vocab_size() as u32;
-        let tones = |id| match tokenizer.chord(id) {
-            Some(class @ ChordClass::Some { .. }) => {
-                Chord::of_class(class).pitches().iter().fold(0, |set, &pitch| set | 1 << (pitch % 12))
-            }
-            _ => 0,
-        };
-        Self {
-            kinds: ids.clone().map(|id| tokenizer.kind(id)).collect(),
-            pitches: ids.clone().map(|id| tokenizer.pitch(id)).collect(),
-            chords: ids.map(tones).collect(),
-            bos: tokenizer.bos(),
-        }
+        Self { kinds: ids.map(|id| tokenizer.kind(id)).collect(), tokenizer: tokenizer.clone() }
     }
 
     /// One row: logits (width, vocabulary).
@@ -193,11 +198,11 @@ impl Words {
         let places = row * batch.width..(row + 1) * batch.width;
         let places = batch.tokens[places.clone()].iter().zip(&batch.labels[places]);
         let mut sums = Sums::default();
-        let mut chord = 0;
+        let (mut chord, mut root) = (0, 0);
         for ((&token, &label), logits) in places.zip(logits.chunks(vocabulary)) {
             match self.kinds.get(token as usize) {
-                Some(Kind::Chord) => chord = self.chords[token as usize],
-                _ if token == self.bos => chord = 0, // another piece begins
+                Some(Kind::Chord) => chord = self.tokenizer.chord_tones(token, &mut root).unwrap_or(chord),
+                _ if token == self.tokenizer.bos() => chord = 0, // another piece begins
                 _ => {}
             }
             if label == IGNORE {
@@ -206,12 +211,13 @@ impl Words {
             let (loss, top) = look(logits, label);
             sums.tokens += 1;
             sums.loss += loss;
+            sums.rounded += f64::from(self.tokenizer.width(label)).ln();
             let right = u64::from(top == label);
             match self.kinds.get(label as usize) {
                 Some(Kind::Note) => {
                     sums.notes = (sums.notes.0 + right, sums.notes.1 + 1);
-                    if let (Some(&Some(pitch)), true) = (self.pitches.get(top as usize), chord != 0) {
-                        let inside = u64::from(chord >> (pitch % 12) & 1);
+                    if let (Some(pitch), true) = (self.tokenizer.pitch_class(top), chord != 0) {
+                        let inside = u64::from(chord >> pitch & 1);
                         sums.chords = (sums.chords.0 + inside, sums.chords.1 + 1);
                     }
                 }

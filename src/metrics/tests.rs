@@ -125,6 +125,7 @@ fn the_table_is_aligned() {
         note_accuracy: 0.25,
         rhythm_accuracy: 1.0,
         harmonic_consistency: 0.666_6,
+        bits_per_note: 7.891,
         tokens: 123_456,
         intervals: [
             Interval { low: 1.4, high: 1.625 },
@@ -140,6 +141,7 @@ perplexity               4.48  4.06 to 5.08
 note accuracy          25.0 %  20.0 % to 30.0 %
 rhythm accuracy       100.0 %
 harmonic consistency   66.7 %  50.0 % to 80.0 %
+bits a note              7.89
 tokens                 123456";
     assert_eq!(report.to_string(), expected);
 }

@@ -2,6 +2,7 @@
 
 mod append;
 mod bars;
+mod beats;
 mod clock;
 mod cut;
 mod edit;
@@ -9,5 +10,6 @@ mod read;
 mod score;
 mod write;
 
+pub use beats::Beat;
 pub use clock::Clock;
 pub use score::{Key, Marker, Meter, Note, Pedal, Score, Sound, Tempo, Track};

@@ -1,12 +1,13 @@
 //! The automata of the encodings, and what byte-pair encoding asks of them.
 
-use crate::harmony::ChordAt;
-use crate::tokens::{miditok, performance};
+use crate::harmony::{ChordAt, ChordClass};
+use crate::tokens::{miditok, note_duration, performance};
 
 /// The state of a sequence of base tokens under the rules of its encoding.
 #[derive(Debug, Clone)]
 pub(super) enum Automaton {
     Performance(performance::Rules),
+    NoteDuration(Box<note_duration::Rules>),
     MidiTok(miditok::Rules),
 }
 
@@ -15,6 +16,7 @@ macro_rules! either {
     ($automaton:expr, $rules:ident => $call:expr) => {
         match $automaton {
             Automaton::Performance($rules) => $call,
+            Automaton::NoteDuration($rules) => $call,
             Automaton::MidiTok($rules) => $call,
         }
     };
@@ -48,6 +50,24 @@ impl Automaton {
 
     pub(super) fn seconds(&self) -> f64 {
         either!(self, rules => rules.seconds())
+    }
+
+    /// The ids that set a chord from here; none where the encoding has no chords.
+    pub(super) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
+        match self {
+            Self::Performance(rules) => rules.chord_ids(class),
+            Self::NoteDuration(rules) => rules.chord_ids(class),
+            Self::MidiTok(_) => Vec::new(),
+        }
+    }
+
+    /// The chord in force.
+    pub(super) fn chord(&self) -> Option<ChordClass> {
+        match self {
+            Self::Performance(rules) => rules.chord(),
+            Self::NoteDuration(rules) => rules.chord(),
+            Self::MidiTok(_) => None,
+        }
     }
 
     /// Where the word begins that `id` would stand in if it came next.

@@ -1,7 +1,7 @@
 //! Tokenizers on disk: `tokenizer.json` in MidiTok's layout.
 //!
-//! The keys are `config`, `tokenization` (the name of MidiTok's class; ours for the performance encoding is
-//! "Performance") and the versions of what the layout follows. The base vocabulary follows from the configuration; it
+//! The keys are `config`, `tokenization` (the name of MidiTok's class; ours are
+//! "Performance" and "NoteDuration") and the versions of what the layout follows. The base vocabulary follows from the configuration; it
 //! is written only beside a trained model: `_vocab_base` (ids by name), `_model` (a Hugging Face tokenizer as text) and
 //! `_vocab_base_byte_to_token` (names by character).
 
@@ -23,6 +23,16 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
         Scheme::Performance(performance) => json!({
             "config": { "chords": performance.chords },
             "tokenization": "Performance",
+            "etude_version": env!("CARGO_PKG_VERSION"),
+        }),
+        Scheme::NoteDuration(scheme) => json!({
+            "config": {
+                "chords": scheme.chords,
+                "chord_relative": scheme.chord_relative,
+                "beats": scheme.beats,
+                "styles": scheme.styles.as_ref(),
+            },
+            "tokenization": "NoteDuration",
             "etude_version": env!("CARGO_PKG_VERSION"),
         }),
         Scheme::MidiTok(miditok) => json!({
@@ -80,13 +90,18 @@ fn trained(scheme: &Scheme, model: &str, ids: Option<&Value>) -> Result<Bpe> {
 }
 
 fn scheme(tokenization: &str, config: Map<String, Value>) -> Result<Scheme> {
-    if tokenization == "Performance" {
+    let ours = [("Performance", "performance"), ("NoteDuration", "note_duration")];
+    if let Some((_, name)) = ours.iter().find(|(class, _)| *class == tokenization) {
         let options: Options = serde_json::from_value(Value::Object(config))
             .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
-        return Scheme::new("performance", &options);
+        return Scheme::new(name, &options);
     }
     match Style::ALL.into_iter().find(|style| style.class() == tokenization) {
         Some(style) => Ok(Scheme::MidiTok(Arc::new(MidiTok::new(style, Config::from_json(&config)?)))),
-        None => Err(Error::unknown("tokenization", tokenization, &["Performance", "REMI", "TSD", "MIDILike"])),
+        None => Err(Error::unknown(
+            "tokenization",
+            tokenization,
+            &["Performance", "NoteDuration", "REMI", "TSD", "MIDILike"],
+        )),
     }
 }

@@ -1,13 +1,13 @@
 //! Which token may follow: the same automaton serves sampling (as a mask) and tests (as a judge).
 
-use crate::harmony::ChordAt;
+use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::automaton::Automaton;
 use crate::tokens::bpe;
 
 /// The state of a sequence under the rules of its encoding.
 ///
 /// A sequence that [`Grammar::accepts`] from its first id to EOS decodes to a score whose encoding is that sequence
-/// again. Two things are special about chords, which are given and never invented:
+/// again (but for a key of `note_duration` that is struck while it sounds: that ends the note before). Two things are special about chords, which are given and never invented:
 /// [`Grammar::allow`] leaves chord tokens out, [`Grammar::accepts`] takes them where an encoding would put them; and a
 /// horizon keeps time from passing the moment at which the next chord is due.
 ///
@@ -71,6 +71,22 @@ impl Grammar {
         match &self.rules {
             Rules::Base(rules) => rules.reached(at),
             Rules::Bpe(rules) => rules.reached(at),
+        }
+    }
+
+    /// The ids that set a chord from here, in order; none where the encoding has no chords.
+    pub fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
+        match &self.rules {
+            Rules::Base(rules) => rules.chord_ids(class),
+            Rules::Bpe(rules) => rules.chord_ids(class),
+        }
+    }
+
+    /// The chord in force, if one was said.
+    pub fn chord(&self) -> Option<ChordClass> {
+        match &self.rules {
+            Rules::Base(rules) => rules.chord(),
+            Rules::Bpe(rules) => rules.chord(),
         }
     }
 

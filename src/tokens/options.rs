@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 /// What a caller may choose about an encoding; what is absent keeps its default.
 ///
-/// `chords` is of the performance encoding; all others are of `remi`, `tsd` and `midi_like`, with the names, meanings
+/// `chords` is of the encodings `performance` and `note_duration`, `chord_relative`, `beats` and `styles` are of
+/// `note_duration`; all others are of `remi`, `tsd` and `midi_like`, with the names, meanings
 /// and defaults of MidiTok's `TokenizerConfig`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +16,15 @@ pub struct Options {
     /// Whether the vocabulary has chord tokens (true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chords: Option<bool>,
+    /// Whether pitches are counted from the root of the chord in force (true where there are chords).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chord_relative: Option<bool>,
+    /// Whether bars and beats are said where a file keeps to its metre (true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beats: Option<bool>,
+    /// The names of the styles that a sequence can begin with (those of the bundled base).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub styles: Option<Vec<String>>,
     /// The lowest and the highest pitch; others are left out ([21, 109]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pitch_range: Option<(u8, u8)>,

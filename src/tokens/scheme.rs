@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::harmony::{ChordAt, ChordClass};
+use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::tokens::automaton::Automaton;
 use crate::tokens::miditok::{self, MidiTok, Style};
+use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
 use crate::tokens::words::{Split, Words};
 use crate::tokens::{Options, Tokenizer, Vocabulary};
@@ -15,6 +16,7 @@ use crate::tokens::{Options, Tokenizer, Vocabulary};
 #[derive(Debug, Clone)]
 pub(super) enum Scheme {
     Performance(Performance),
+    NoteDuration(NoteDuration),
     MidiTok(Arc<MidiTok>),
 }
 
@@ -23,6 +25,10 @@ impl Scheme {
         if name == "performance" {
             options.only(name, &["chords"])?;
             return Ok(Self::Performance(Performance { chords: options.chords.unwrap_or(true) }));
+        }
+        if name == "note_duration" {
+            options.only(name, &note_duration::KEYS)?;
+            return Ok(Self::NoteDuration(NoteDuration::new(options)?));
         }
         match Style::ALL.into_iter().find(|style| style.name() == name) {
             Some(style) => {
@@ -36,6 +42,7 @@ impl Scheme {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Performance(_) => "performance",
+            Self::NoteDuration(_) => "note_duration",
             Self::MidiTok(m) => m.style().name(),
         }
     }
@@ -43,6 +50,7 @@ impl Scheme {
     pub(super) fn vocabulary(&self) -> Vocabulary {
         match self {
             Self::Performance(p) => p.vocabulary(),
+            Self::NoteDuration(n) => n.vocabulary(),
             Self::MidiTok(m) => m.vocabulary(),
         }
     }
@@ -50,6 +58,7 @@ impl Scheme {
     pub(super) fn encode(&self, score: &Score) -> Vec<u32> {
         match self {
             Self::Performance(p) => p.encode(score),
+            Self::NoteDuration(n) => n.encode(score),
             Self::MidiTok(m) => m.encode(score),
         }
     }
@@ -57,6 +66,7 @@ impl Scheme {
     pub(super) fn encode_with(&self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
         match self {
             Self::Performance(p) => p.encode_with(score, chords),
+            Self::NoteDuration(n) => n.encode_with(score, chords),
             Self::MidiTok(m) => m.encode(score),
         }
     }
@@ -68,6 +78,10 @@ impl Scheme {
                 Some(chords) => p.encode_with(score, chords),
                 None => p.encode(score),
             }),
+            Self::NoteDuration(n) => n.words(match chords {
+                Some(chords) => n.encode_with(score, chords),
+                None => n.encode(score),
+            }),
             Self::MidiTok(m) => m.words(score),
         }
     }
@@ -75,7 +89,7 @@ impl Scheme {
     /// Whether byte-pair encoding cuts sequences into words.
     pub(super) fn marks_words(&self) -> bool {
         match self {
-            Self::Performance(_) => true,
+            Self::Performance(_) | Self::NoteDuration(_) => true,
             Self::MidiTok(m) => m.config().split() != Split::No,
         }
     }
@@ -83,6 +97,7 @@ impl Scheme {
     pub(super) fn decode(&self, ids: &[u32]) -> Score {
         match self {
             Self::Performance(p) => p.decode(ids),
+            Self::NoteDuration(n) => n.decode(ids),
             Self::MidiTok(m) => m.decode(ids),
         }
     }
@@ -90,6 +105,7 @@ impl Scheme {
     pub(super) fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
         match self {
             Self::Performance(p) => p.transpose(ids, semitones),
+            Self::NoteDuration(n) => n.transpose(ids, semitones),
             Self::MidiTok(m) => m.transpose(ids, semitones),
         }
     }
@@ -97,21 +113,56 @@ impl Scheme {
     pub(super) fn pitch(&self, id: u32) -> Option<u8> {
         match self {
             Self::Performance(p) => p.pitch(id),
+            Self::NoteDuration(n) => n.pitch(id),
             Self::MidiTok(m) => m.pitch(id),
         }
     }
 
-    pub(super) fn chord(&self, id: u32) -> Option<ChordClass> {
+    /// The pitch class of a note token; above the root of the chord in force where pitches are counted from it.
+    pub(super) fn pitch_class(&self, id: u32) -> Option<u8> {
         match self {
-            Self::Performance(p) => p.chord(id),
+            Self::NoteDuration(n) => n.pitch_class(id),
+            _ => self.pitch(id).map(|pitch| pitch % 12),
+        }
+    }
+
+    /// The tones of the chord in force from a token on, in the frame of [`Scheme::pitch_class`], a bit a pitch class and
+    /// none without a chord; `None` when the token changes no chord. `root` is what must be remembered between tokens.
+    pub(super) fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
+        match self {
+            Self::Performance(p) => p.chord_tones(id),
+            Self::NoteDuration(n) => n.chord_tones(id, root),
             Self::MidiTok(_) => None,
         }
     }
 
-    pub(super) fn chord_id(&self, class: ChordClass) -> Option<u32> {
+    pub(super) fn width(&self, id: u32) -> u32 {
         match self {
-            Self::Performance(p) => p.chord_id(class),
-            Self::MidiTok(_) => None,
+            Self::NoteDuration(n) => n.width(id),
+            _ => 1,
+        }
+    }
+
+    pub(super) fn has_chords(&self) -> bool {
+        match self {
+            Self::Performance(p) => p.chords,
+            Self::NoteDuration(n) => n.chords,
+            Self::MidiTok(_) => false,
+        }
+    }
+
+    pub(super) fn style_id(&self, name: &str) -> Result<u32> {
+        match self {
+            Self::NoteDuration(n) => n.style_id(name),
+            _ => Err(Error::mistake(format!("the {} tokenizer has no token for the style '{name}'", self.name()))
+                .with_hint("the encoding \"note_duration\" has styles")),
+        }
+    }
+
+    pub(super) fn beat_id(&self, bar: bool) -> Option<u32> {
+        match self {
+            Self::NoteDuration(n) => n.beat_id(bar),
+            _ => None,
         }
     }
 
@@ -119,6 +170,7 @@ impl Scheme {
     pub(super) fn moments(&self, ids: &[u32]) -> Vec<f64> {
         match self {
             Self::Performance(p) => p.moments(ids),
+            Self::NoteDuration(n) => n.moments(ids),
             Self::MidiTok(m) => m.moments(ids),
         }
     }
@@ -127,6 +179,7 @@ impl Scheme {
     pub(super) fn gloss(&self, id: u32) -> String {
         match self {
             Self::Performance(p) => p.gloss(id),
+            Self::NoteDuration(n) => n.gloss(id),
             Self::MidiTok(m) => m.gloss(id),
         }
     }
@@ -134,6 +187,7 @@ impl Scheme {
     pub(super) fn automaton(&self) -> Automaton {
         match self {
             Self::Performance(p) => Automaton::Performance(p.rules()),
+            Self::NoteDuration(n) => Automaton::NoteDuration(Box::new(n.rules())),
             Self::MidiTok(m) => Automaton::MidiTok(miditok::Rules::new(m)),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::harmony::{ChordAt, ChordClass};
+use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::bpe::{self, Bpe};
@@ -24,7 +24,7 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// The names [`Tokenizer::new`] knows.
-    pub const SCHEMES: [&'static str; 4] = ["performance", "remi", "tsd", "midi_like"];
+    pub const SCHEMES: [&'static str; 5] = ["performance", "note_duration", "remi", "tsd", "midi_like"];
 
     /// A tokenizer by name.
     ///
@@ -171,14 +171,39 @@ impl Tokenizer {
         self.scheme.pitch(id)
     }
 
-    /// The chord of a [`Kind::Chord`] token.
-    pub fn chord(&self, id: u32) -> Option<ChordClass> {
-        self.scheme.chord(id)
+    /// The pitch class (0–11) of a [`Kind::Note`] token: above the root of the chord in force where the encoding counts
+    /// pitches from it.
+    pub fn pitch_class(&self, id: u32) -> Option<u8> {
+        self.scheme.pitch_class(id)
     }
 
-    /// The token of a chord, when the vocabulary has chords.
-    pub fn chord_id(&self, class: ChordClass) -> Option<u32> {
-        self.scheme.chord_id(class)
+    /// The tones of the chord in force from this token on, in the frame of [`Tokenizer::pitch_class`]: a bit a pitch
+    /// class, none without a chord; `None` when the token changes no chord. `root` is a memory between calls, 0 first.
+    pub fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
+        self.scheme.chord_tones(id, root)
+    }
+
+    /// How many steps of time a token stands for, where it is a length that several are rounded to; else 1.
+    pub fn width(&self, id: u32) -> u32 {
+        self.scheme.width(id)
+    }
+
+    /// Whether the vocabulary has chords; [`Grammar::chord_ids`] gives the tokens of one.
+    pub fn has_chords(&self) -> bool {
+        self.scheme.has_chords()
+    }
+
+    /// The token of a style, which stands right behind BOS.
+    ///
+    /// # Errors
+    /// An unknown style is refused with the nearest known one, and any for an encoding without styles.
+    pub fn style_id(&self, name: &str) -> Result<u32> {
+        self.scheme.style_id(name)
+    }
+
+    /// The token that begins a bar or another beat, where the encoding has such.
+    pub fn beat_id(&self, bar: bool) -> Option<u32> {
+        self.scheme.beat_id(bar)
     }
 
     /// The padding token.

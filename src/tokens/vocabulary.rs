@@ -12,6 +12,8 @@ pub enum Kind {
     Special,
     /// A chord symbol: conditioning, given rather than predicted.
     Chord,
+    /// A style, a bar, a beat, where these are given rather than predicted.
+    Given,
     /// A pitch begins.
     Note,
     /// A pitch ends.

@@ -68,7 +68,7 @@ impl Following {
         let tokenizer = &run.data().tokenizer;
         let progress = self.studio.progress().quiet();
         let takes = generate::generate(run.model(), tokenizer, &Sampler::new(sampler)?, &wanted, &progress)?;
-        let score = tokenizer.decode(takes.first().map_or(&[], Vec::as_slice));
+        let score = generate::finish(tokenizer, takes.first().map_or(&[], Vec::as_slice), &wanted);
         let path = take_path(out, step);
         std::fs::create_dir_all(out.join(SAMPLES)).map_err(|e| Error::io("cannot make the folder", out, e))?;
         score.write(&path)?;

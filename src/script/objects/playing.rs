@@ -21,7 +21,8 @@ use crate::train::MixedPrecision;
 /// The options of `generate` and `stream`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("chords", "chords to play over, repeated until the end: chords(\"Dm7 G7\") or the symbols"),
-    ("tempo", "beats a minute of the chords (120)"),
+    ("tempo", "beats a minute of the chords (that of the prompt, or 120)"),
+    ("style", "what kind of music, for tokenizers with styles: \"rag\", \"solo\", \"lead_sheet\" …"),
     ("prompt", "a Score to go on from; it is part of the result"),
     ("max_new_tokens", "tokens to add at most (512)"),
     ("bars", "bars to play at most"),
@@ -37,7 +38,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
 pub(super) struct Plain {
     chords: Option<bool>,
     prompt: Option<bool>,
-    tempo: f64,
+    style: Option<String>,
+    tempo: Option<f64>,
     max_new_tokens: usize,
     bars: Option<usize>,
     count: usize,
@@ -54,6 +56,7 @@ impl Default for Plain {
         Self {
             chords: None,
             prompt: None,
+            style: None,
             tempo,
             max_new_tokens,
             bars,
@@ -70,6 +73,7 @@ impl Default for Plain {
 pub(crate) struct Stream {
     generator: Rc<RefCell<generate::Generator>>,
     tokenizer: Arc<tokens::Tokenizer>,
+    options: Rc<GenerateOptions>,
     /// Tokens drawn and not yet handed out: take and id.
     waiting: Rc<RefCell<VecDeque<(usize, u32)>>>,
 }
@@ -137,7 +141,7 @@ pub(super) fn register(kit: &mut Kit) {
         from_ids(s.generator.borrow().ids(0))
     });
     stream.method("score() -> Score", "The first take so far.", |s: &mut Stream| {
-        Score::new(s.tokenizer.decode(s.generator.borrow().ids(0)))
+        Score::new(generate::finish(&s.tokenizer, s.generator.borrow().ids(0), &s.options))
     });
     stream.iterate();
 }
@@ -145,7 +149,8 @@ pub(super) fn register(kit: &mut Kit) {
 fn play(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Dynamic> {
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
     let takes = generate::generate(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
-    let mut scores: Vec<Dynamic> = takes.iter().map(|ids| Dynamic::from(Score::new(tokenizer.decode(ids)))).collect();
+    let mut scores: Vec<Dynamic> =
+        takes.iter().map(|ids| Dynamic::from(Score::new(generate::finish(&tokenizer, ids, &options)))).collect();
     match (options.count, scores.pop()) {
         (1, Some(score)) => Ok(score),
         (_, last) => Ok(scores.into_iter().chain(last).collect::<Array>().into()),
@@ -156,7 +161,8 @@ fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Falli
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
     let generator =
         generate::Generator::new(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
-    Ok(Stream { generator: Rc::new(RefCell::new(generator)), tokenizer, waiting: Rc::default() })
+    let (generator, options) = (Rc::new(RefCell::new(generator)), Rc::new(options));
+    Ok(Stream { generator, tokenizer, options, waiting: Rc::default() })
 }
 
 /// The options from a map, whose chords and prompt are objects.
@@ -167,7 +173,7 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
             *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
         }
     }
-    let Plain { tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, mixed_precision, .. } =
+    let Plain { style, tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, mixed_precision, .. } =
         options("generate", &plain)?;
     let chords = match map.get("chords").filter(|v| !v.is_unit()) {
         None => None,
@@ -190,8 +196,18 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
         },
     };
     let precision = mixed_precision.precision();
-    let options =
-        GenerateOptions { chords, tempo, prompt, max_new_tokens, bars, count, use_cache, kv_cache_dtype, precision };
+    let options = GenerateOptions {
+        chords,
+        tempo,
+        style,
+        prompt,
+        max_new_tokens,
+        bars,
+        count,
+        use_cache,
+        kv_cache_dtype,
+        precision,
+    };
     options.validate()?;
     Ok(options)
 }

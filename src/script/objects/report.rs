@@ -38,6 +38,7 @@ impl Object for Report {
             share("note accuracy", r.note_accuracy),
             share("rhythm accuracy", r.rhythm_accuracy),
             share("harmonic consistency", r.harmonic_consistency),
+            figure("bits a note", format!("{:.2}", r.bits_per_note)),
             figure("tokens", r.tokens.to_string()),
         ];
         Some(html::table(&["", "", ""], &rows))
@@ -56,6 +57,9 @@ pub(super) fn register(kit: &mut Kit) {
     );
     let mut report = kit.object::<Report>();
     report.get("loss -> float", "Mean cross-entropy, nats a token.", |r: &mut Report| r.0.loss);
+    report.get("bits_per_note -> float", "Bits that a note costs, all its tokens together.", |r: &mut Report| {
+        r.0.bits_per_note
+    });
     report.get("perplexity -> float", "exp(loss).", |r: &mut Report| r.0.perplexity);
     report.get("note_accuracy -> float", "Share of right predictions where a pitch begins.", |r: &mut Report| {
         r.0.note_accuracy

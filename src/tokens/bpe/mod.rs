@@ -96,7 +96,8 @@ impl Bpe {
         if pieces.len() < base.len() {
             return Err(Error::broken(format!("the model has {} tokens, fewer than {size}", pieces.len())));
         }
-        let alone = (0..size).map(|id| matches!(base.kind(id), Some(Kind::Special | Kind::Chord))).collect();
+        let alone =
+            (0..size).map(|id| matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))).collect();
         let json = file::to_json(&model, base, marks)?;
         let mut bpe = Self { json, model, base: size, marks, pieces, alone, trie: Trie::default() };
         let mut trie = Trie::default();

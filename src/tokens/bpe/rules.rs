@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::harmony::ChordAt;
+use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::automaton::Automaton;
 
 use super::Bpe;
@@ -198,6 +198,15 @@ impl Rules {
 
     pub(crate) fn reached(&self, at: &ChordAt) -> bool {
         self.state.base.reached(at)
+    }
+
+    /// Chords are never joined with what stands beside them: their ids are those of the base.
+    pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
+        self.state.base.chord_ids(class)
+    }
+
+    pub(crate) fn chord(&self) -> Option<ChordClass> {
+        self.state.base.chord()
     }
 
     pub(crate) fn seconds(&self) -> f64 {

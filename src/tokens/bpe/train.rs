@@ -84,7 +84,7 @@ fn read(
 
 /// Whether a base token is never joined with others.
 pub(super) fn alone(base: &Vocabulary, id: u32) -> bool {
-    matches!(base.kind(id), Some(Kind::Special | Kind::Chord))
+    matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))
 }
 
 /// Trains beside the caller, who can stop waiting; the library itself cannot be stopped, and what it makes after a stop

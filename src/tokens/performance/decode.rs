@@ -3,8 +3,9 @@
 use crate::harmony::Chord;
 use crate::midi::{Marker, Note, Score, Tempo, Track};
 use crate::tokens::chords;
+use crate::tokens::timed::velocity;
 
-use super::{Event, velocity};
+use super::Event;
 
 /// At this resolution and 120 beats per minute a tick is a step of 10 ms.
 const TICKS_PER_QUARTER: u32 = 50;

@@ -1,26 +1,15 @@
 //! A score into performance ids.
 
 use crate::harmony::ChordAt;
-use crate::midi::{Clock, Note, Pedal, Score, Track};
+use crate::midi::Score;
 use crate::tokens::chords;
+use crate::tokens::timed::{LONGEST_SHIFT, step, timed_notes};
 
-use super::{DAY, Event, LONGEST_SHIFT, bin, step};
-
-/// The channel (0-based) of General MIDI drums.
-const DRUMS: u8 = 9;
-
-/// A key held from `start` up to `end`, in steps.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    start: u32,
-    end: u32,
-    pitch: u8,
-    bin: u8,
-}
+use super::Event;
 
 /// The ids of a score over these chords, without BOS and EOS.
 pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
-    let held = held(score);
+    let notes = timed_notes(score);
     let changes = chords::changes(chords, |chord| step(chord.seconds));
 
     // One number an event, in the order of the encoding: step, then chord, off or on, then what.
@@ -28,9 +17,9 @@ pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
     const OFF: u64 = 1 << 12;
     const ON: u64 = 2 << 12;
     let at = |step: u32| u64::from(step) << 16;
-    let mut events: Vec<u64> = Vec::with_capacity(2 * held.len() + changes.len());
+    let mut events: Vec<u64> = Vec::with_capacity(2 * notes.len() + changes.len());
     events.extend(changes.iter().map(|&(step, place)| at(step) | CHORD | u64::from(place)));
-    for note in &held {
+    for note in &notes {
         events.push(at(note.start) | ON | u64::from(note.pitch) << 5 | u64::from(note.bin));
         events.push(at(note.end) | OFF | u64::from(note.pitch) << 5);
     }
@@ -62,55 +51,4 @@ pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
         }
     }
     ids
-}
-
-/// The keys of all pitched tracks on the grid, by start: a pitch is held once at a time (a new onset ends the old),
-/// for a step at least. Of onsets of one pitch on one step the loudest and the longest counts.
-fn held(score: &Score) -> Vec<Held> {
-    let mut held = on_grid(score);
-    held.sort_unstable_by_key(|note| u64::from(note.start) << 7 | u64::from(note.pitch));
-    let mut latest = [usize::MAX; 128];
-    let mut kept = 0;
-    for i in 0..held.len() {
-        let note = held[i];
-        let last = &mut latest[usize::from(note.pitch)];
-        if let Some(before) = held[..kept].get_mut(*last) {
-            if before.start == note.start {
-                before.end = before.end.max(note.end);
-                before.bin = before.bin.max(note.bin);
-                continue;
-            }
-            before.end = before.end.min(note.start);
-        }
-        *last = kept;
-        held[kept] = note;
-        kept += 1;
-    }
-    held.truncate(kept);
-    held
-}
-
-fn on_grid(score: &Score) -> Vec<Held> {
-    let clock = Clock::new(score);
-    let mut held = Vec::with_capacity(score.len());
-    for track in score.tracks.iter().filter(|track| track.channel != DRUMS) {
-        for note in track.notes.iter().filter(|note| note.pitch < 128) {
-            let Some(start) = step(clock.seconds(note.start)) else { continue };
-            let end = step(clock.seconds(release(track, note))).unwrap_or(DAY).max(start + 1);
-            held.push(Held { start, end, pitch: note.pitch, bin: bin(note.velocity) });
-        }
-    }
-    held
-}
-
-/// The tick at which a note falls silent: where its key goes up, or the pedal that is down at that moment.
-///
-/// A key that goes up in the very tick in which the pedal goes down is not caught by it: in engraved music the pedal
-/// changes with the harmony, and the old chord must not sound into the new.
-fn release(track: &Track, note: &Note) -> u32 {
-    let pedal = track.pedals.partition_point(|pedal| pedal.end <= note.end);
-    match track.pedals.get(pedal) {
-        Some(&Pedal { start, end }) if start < note.end => end,
-        _ => note.end,
-    }
 }

@@ -24,17 +24,13 @@ mod tests;
 
 pub(super) use rules::Rules;
 
-use crate::harmony::{ChordAt, ChordClass, chord_markers};
+use crate::harmony::{Chord, ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::chords;
 use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
 use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
-
-/// Steps in a second.
-const RATE: f64 = 100.0;
-/// The longest single time shift, in steps.
-const LONGEST_SHIFT: u32 = 100;
 
 /// Steps in a word.
 const WORD: u64 = 200;
@@ -116,25 +112,6 @@ impl Event {
     }
 }
 
-/// The velocity bin (0–31) of a MIDI velocity.
-fn bin(velocity: u8) -> u8 {
-    velocity.min(127) >> 2
-}
-
-/// The MIDI velocity in the middle of a bin.
-fn velocity(bin: u8) -> u8 {
-    (bin << 2) + 2
-}
-
-/// A piece lasts a day at most, in steps, so that a broken file cannot make endless silence.
-const DAY: u32 = 24 * 60 * 60 * RATE as u32;
-
-/// The step nearest to a moment; `None` from a day on.
-fn step(seconds: f64) -> Option<u32> {
-    let steps = (seconds * RATE).round();
-    (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
-}
-
 /// The encoding with its one option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Performance {
@@ -193,15 +170,15 @@ impl Performance {
         }
     }
 
-    pub(super) fn chord(self, id: u32) -> Option<ChordClass> {
+    /// The tones of the chord that a token sets, a bit a pitch class.
+    pub(super) fn chord_tones(self, id: u32) -> Option<u16> {
         match Event::of(id) {
-            Some(Event::Chord(place)) if self.chords => chords::class(place),
+            Some(Event::Chord(place)) if self.chords => Some(match chords::class(place)? {
+                ChordClass::None => 0,
+                class => Chord::of_class(class).pitches().iter().fold(0, |set, &pitch| set | 1 << (pitch % 12)),
+            }),
             _ => None,
         }
-    }
-
-    pub(super) fn chord_id(self, class: ChordClass) -> Option<u32> {
-        self.chords.then(|| Event::Chord(chords::place(class)).id())
     }
 
     /// The ids of the same piece `semitones` higher; `None` when a pitch would leave the piano.

@@ -1,8 +1,10 @@
 //! What may follow what in the performance encoding: exactly the spellings that encoding a score makes.
 
-use crate::harmony::ChordAt;
+use crate::harmony::{ChordAt, ChordClass};
+use crate::tokens::chords;
+use crate::tokens::timed::{LONGEST_SHIFT, RATE};
 
-use super::{Event, LONGEST_SHIFT, RATE, WORD};
+use super::{Event, WORD};
 
 /// Keys that may go down at one instant, and be held, when sampling: what ten fingers and a pedal can do. What is read
 /// from a file may have more.
@@ -121,6 +123,16 @@ impl Rules {
             }
             Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
         };
+    }
+
+    /// The id that sets a chord; none where there are no chords.
+    pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
+        let id = Event::Chord(chords::place(class)).id();
+        if id < self.vocab_size { vec![id] } else { Vec::new() }
+    }
+
+    pub(crate) fn chord(&self) -> Option<ChordClass> {
+        chords::class(self.chord?)
     }
 
     pub(crate) fn word(&self, _: u32) -> u64 {

@@ -1,0 +1,111 @@
+//! A score into ids.
+
+use crate::harmony::{ChordAt, ChordClass};
+use crate::midi::{Clock, Score};
+use crate::tokens::chords;
+use crate::tokens::timed::{LONGEST_SHIFT, step, timed_notes};
+
+use super::event::{Event, Layout};
+use super::tonality::Tonality;
+use super::{NoteDuration, lengths};
+
+/// The ids of a score over these chords, without BOS and EOS.
+pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
+    let notes = timed_notes(score);
+    let Some(last) = notes.last().map(|note| note.start) else { return Vec::new() };
+    let chords = if scheme.chords { chords::changes(chords, |chord| step(chord.seconds)) } else { Vec::new() };
+    let mut beats = if scheme.beats { beats(score, last) } else { Vec::new() }.into_iter().peekable();
+    let mut chords = chords.into_iter().peekable();
+    let mut next_of = next_onsets(&notes.iter().map(|n| (n.start, n.pitch)).collect::<Vec<_>>()).into_iter();
+    let mut line = Line { layout: scheme.layout, ids: Vec::with_capacity(4 * notes.len()), now: 0 };
+    let mut tonality = Tonality::new(scheme.chord_relative);
+    let mut loudness = None;
+    let given = |line: &mut Line, tonality: &mut Tonality, until: u32, with: bool| {
+        // What stands before the notes of the step `until`: the beats and chords up to there.
+        loop {
+            let beat = beats.peek().map(|beat| beat.0);
+            let chord = chords.peek().map(|chord| chord.0);
+            let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
+            line.pass(at);
+            if beat == Some(at) {
+                let bar = beats.next().is_some_and(|(_, bar)| bar);
+                line.say(if bar { Event::Bar } else { Event::Beat });
+            }
+            if chord == Some(at)
+                && let Some(class) = chords.next().and_then(|(_, place)| chords::class(place))
+            {
+                set(line, tonality, class);
+            }
+        }
+        if with {
+            line.pass(until);
+        }
+    };
+    let mut given = given;
+    for note in &notes {
+        given(&mut line, &mut tonality, note.start, true);
+        if loudness != Some(note.bin) {
+            line.say(Event::Velocity(note.bin));
+            loudness = Some(note.bin);
+        }
+        line.say(tonality.pitch_event(note.pitch));
+        let most = next_of.next().flatten().map_or(u32::MAX, |next| next - note.start);
+        line.say(Event::Duration(lengths::nearest(note.end - note.start, most)));
+    }
+    // Chords after the last onset are said, too: they are in force while it sounds.
+    given(&mut line, &mut tonality, u32::MAX, false);
+    line.ids
+}
+
+fn set(line: &mut Line, tonality: &mut Tonality, class: ChordClass) {
+    for event in tonality.events(class) {
+        line.say(event);
+        tonality.push(event);
+    }
+}
+
+/// For every onset the next onset of the same pitch.
+fn next_onsets(onsets: &[(u32, u8)]) -> Vec<Option<u32>> {
+    let mut later = [None; 128];
+    let mut next: Vec<Option<u32>> =
+        onsets.iter().rev().map(|&(start, pitch)| later[usize::from(pitch)].replace(start)).collect();
+    next.reverse();
+    next
+}
+
+/// The beats up to the last onset, as (step, whether a bar begins); none where the notes keep to no beat.
+fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
+    if !score.keeps_time() {
+        return Vec::new();
+    }
+    let clock = Clock::new(score);
+    let mut beats: Vec<(u32, bool)> =
+        score.beats().iter().filter_map(|beat| Some((step(clock.seconds(beat.tick))?, beat.bar))).collect();
+    beats.retain(|&(at, _)| at <= last);
+    beats.dedup_by_key(|beat| beat.0);
+    beats
+}
+
+/// Ids being written.
+struct Line {
+    layout: Layout,
+    ids: Vec<u32>,
+    /// Steps since the start.
+    now: u32,
+}
+
+impl Line {
+    fn say(&mut self, event: Event) {
+        self.ids.push(self.layout.id(event));
+    }
+
+    fn pass(&mut self, then: u32) {
+        let gap = then.saturating_sub(self.now);
+        let longest = self.layout.id(Event::Shift(LONGEST_SHIFT));
+        self.ids.extend(std::iter::repeat_n(longest, (gap / LONGEST_SHIFT) as usize));
+        if !gap.is_multiple_of(LONGEST_SHIFT) {
+            self.say(Event::Shift(gap % LONGEST_SHIFT));
+        }
+        self.now = self.now.max(then);
+    }
+}

@@ -1,0 +1,252 @@
+//! Notes with their duration, pitches counted from the root of the chord, on a click where there is one.
+//!
+//! | tokens | meaning |
+//! |---|---|
+//! | `PAD_None BOS_None EOS_None MASK_None` | special |
+//! | `Pitch_-6 … Pitch_132` | a note: semitones above the anchor, which is the root of the chord in force as the key nearest to C (−5 to 6); with `chord_relative: false` the key number, `Pitch_0 … Pitch_127` |
+//! | `Duration_1 … Duration_2000` | how long it sounds, in steps of 10 ms: 128 lengths, each step up to 0.4 s, then 4.5 % apart up to 20 s |
+//! | `TimeShift_1 … TimeShift_100` | so many steps of 10 ms pass |
+//! | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
+//! | `Bar_None Beat_None` | a bar or another beat begins (option `beats`) |
+//! | `Chord_N.C.` | no chord from here on (option `chords`) |
+//! | `Root_-11 … Root_+11` | the root of the chord from here on, as the way of the anchor to it; with `chord_relative: false` `Root_C … Root_B` |
+//! | `Quality_maj … Quality_aug` | its quality, always behind the root |
+//! | `Style_rag …` | what kind of music it is, in front (option `styles`) |
+//!
+//! What happens at one instant stands in one order: the beat, the chord, then the notes by pitch, each as an optional
+//! velocity, a pitch and a duration. Time between instants is `TimeShift_100` as often as it fits and then the rest.
+//! Beats stand where a file names its metre and its notes keep to it ([`Score::keeps_time`]); a decoded score has a
+//! quarter for every beat. Beats, chords and the style are given to a model, not predicted by it.
+//!
+//! A pitch that is struck while it sounds ends the note before, so a duration is never longer than the time to the next
+//! onset of its pitch. The sustain pedal is folded into the durations.
+//!
+//! For byte-pair encoding, words are cut every two seconds and at what is given.
+
+mod decode;
+mod encode;
+mod event;
+mod lengths;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod tonality;
+
+use std::sync::Arc;
+
+pub(super) use rules::Rules;
+
+use crate::error::{Error, Result};
+use crate::harmony::{ChordAt, ChordClass, chord_markers};
+use crate::midi::Score;
+use crate::tokens::pitches::{PIANO, key_name};
+use crate::tokens::timed::{RATE, velocity};
+use crate::tokens::words::Words;
+use crate::tokens::{Options, Vocabulary};
+
+use event::{Event, Layout};
+use tonality::Tonality;
+
+/// Steps in a word.
+const WORD: u64 = 200;
+
+/// The styles of the bundled base.
+const STYLES: [&str; 8] = ["rag", "solo", "lead_sheet", "roll", "classical", "score", "chorale", "song"];
+/// More styles than these are a slip of the hand.
+const MOST_STYLES: usize = 200;
+
+/// The keys of [`Options`] that this encoding has.
+pub(super) const KEYS: [&str; 4] = ["chords", "chord_relative", "beats", "styles"];
+
+/// The encoding with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NoteDuration {
+    pub(super) chords: bool,
+    pub(super) chord_relative: bool,
+    pub(super) beats: bool,
+    pub(super) styles: Arc<[String]>,
+    layout: Layout,
+}
+
+impl NoteDuration {
+    /// # Errors
+    /// Pitches relative to chords without chords, and styles without a name or with one name twice.
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let chords = options.chords.unwrap_or(true);
+        let chord_relative = options.chord_relative.unwrap_or(chords);
+        if chord_relative && !chords {
+            return Err(Error::mistake("chord_relative counts pitches from the chords, and chords is false")
+                .with_hint("leave chord_relative out, or set chords: true"));
+        }
+        let styles: Vec<String> = match &options.styles {
+            Some(styles) => styles.clone(),
+            None => STYLES.map(str::to_string).to_vec(),
+        };
+        if let Some(place) = (0..styles.len()).find(|&i| styles[i].is_empty() || styles[..i].contains(&styles[i])) {
+            return Err(Error::mistake(format!(
+                "styles[{place}] is '{}': every style needs a name of its own",
+                styles[place]
+            )));
+        }
+        if styles.len() > MOST_STYLES {
+            return Err(Error::mistake(format!("styles has {} names, but {MOST_STYLES} are the most", styles.len())));
+        }
+        let beats = options.beats.unwrap_or(true);
+        let layout = Layout::new(chord_relative, beats, chords, styles.len());
+        Ok(Self { chords, chord_relative, beats, styles: styles.into(), layout })
+    }
+
+    pub(super) fn vocabulary(&self) -> Vocabulary {
+        self.layout.vocabulary(&self.styles)
+    }
+
+    pub(super) fn encode(&self, score: &Score) -> Vec<u32> {
+        encode::encode(self, score, &chord_markers(score))
+    }
+
+    pub(super) fn encode_with(&self, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
+        encode::encode(self, score, chords)
+    }
+
+    pub(super) fn decode(&self, ids: &[u32]) -> Score {
+        decode::decode(self, ids)
+    }
+
+    /// Cuts ids into words.
+    pub(super) fn words(&self, ids: Vec<u32>) -> Words {
+        let mut words = Words::default();
+        let (mut now, mut word) = (0, None);
+        for id in ids {
+            let event = self.layout.event(id);
+            let alone = event.is_some_and(|event| matches!(event, Event::NoChord | Event::Root(_) | Event::Quality(_)))
+                || matches!(event, Some(Event::Bar | Event::Beat | Event::Style(_)));
+            if alone || word != Some(now / WORD) {
+                words.cut();
+            }
+            words.ids.push(id);
+            word = (!alone).then_some(now / WORD);
+            if let Some(Event::Shift(steps)) = event {
+                now += u64::from(steps);
+            }
+        }
+        words
+    }
+
+    /// The key number of a pitch token, where pitches are absolute.
+    pub(super) fn pitch(&self, id: u32) -> Option<u8> {
+        match self.layout.event(id) {
+            Some(Event::Pitch(above)) if !self.chord_relative => u8::try_from(above).ok(),
+            _ => None,
+        }
+    }
+
+    /// The pitch class of a pitch token: above the root of the chord in force where pitches are relative.
+    pub(super) fn pitch_class(&self, id: u32) -> Option<u8> {
+        match self.layout.event(id) {
+            Some(Event::Pitch(above)) => Some(above.rem_euclid(12) as u8),
+            _ => None,
+        }
+    }
+
+    /// How a token changes the tones of the chord in force, as pitch classes in the frame of
+    /// [`NoteDuration::pitch_class`]: a bit each, none without a chord. `root` is what it must remember.
+    pub(super) fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
+        match self.layout.event(id)? {
+            Event::NoChord => Some(0),
+            Event::Root(to) if !self.chord_relative => {
+                *root = to as u8 % 12;
+                None
+            }
+            Event::Quality(quality) => {
+                let tones = u32::from(tonality::tones(quality));
+                let turn = if self.chord_relative { 0 } else { *root };
+                Some(((tones << turn | tones << turn >> 12) & 0xfff) as u16)
+            }
+            _ => None,
+        }
+    }
+
+    /// How many steps are rounded to the length of a token; 1 for all other tokens.
+    pub(super) fn width(&self, id: u32) -> u32 {
+        match self.layout.event(id) {
+            Some(Event::Duration(place)) => lengths::width(place),
+            _ => 1,
+        }
+    }
+
+    pub(super) fn style_id(&self, name: &str) -> Result<u32> {
+        match self.styles.iter().position(|style| style == name) {
+            Some(place) => Ok(self.layout.id(Event::Style(place as u8))),
+            None => {
+                let known: Vec<&str> = self.styles.iter().map(String::as_str).collect();
+                Err(Error::unknown("style", name, &known))
+            }
+        }
+    }
+
+    pub(super) fn beat_id(&self, bar: bool) -> Option<u32> {
+        self.beats.then(|| self.layout.id(if bar { Event::Bar } else { Event::Beat }))
+    }
+
+    /// The ids of the same piece `semitones` higher; `None` when a pitch would leave the piano.
+    pub(super) fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
+        let (mut from, mut to) = (Tonality::new(self.chord_relative), Tonality::new(self.chord_relative));
+        let mut moved = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let event = self.layout.event(id);
+            match event {
+                Some(Event::Pitch(above)) => {
+                    let pitch = i32::from(from.pitch(above)?) + semitones;
+                    if semitones != 0 && !PIANO.contains(&pitch) {
+                        return None;
+                    }
+                    moved.push(self.layout.id(to.pitch_event(u8::try_from(pitch).ok()?)));
+                }
+                Some(event @ Event::Root(_)) => {
+                    from.push(event);
+                    let root = (i32::from(from.root?) + semitones).rem_euclid(12) as u8;
+                    let chord = ChordClass::Some { root, quality: crate::harmony::Quality::Major };
+                    let event = to.events(chord)[0];
+                    to.push(event);
+                    moved.push(self.layout.id(event));
+                }
+                Some(event) => {
+                    from.push(event);
+                    to.push(event);
+                    moved.push(id);
+                }
+                None => moved.push(id),
+            }
+        }
+        Some(moved)
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        Rules::new(self)
+    }
+
+    /// Seconds at which each id happens.
+    pub(super) fn moments(&self, ids: &[u32]) -> Vec<f64> {
+        let mut steps = 0_u64;
+        ids.iter()
+            .map(|&id| {
+                let now = steps;
+                if let Some(Event::Shift(shift)) = self.layout.event(id) {
+                    steps += u64::from(shift);
+                }
+                now as f64 / RATE
+            })
+            .collect()
+    }
+
+    /// What a token says, for people: key names where pitches are absolute, seconds, the loudness.
+    pub(super) fn gloss(&self, id: u32) -> String {
+        match self.layout.event(id) {
+            Some(Event::Pitch(above)) if !self.chord_relative => key_name(above as u8),
+            Some(Event::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
+            Some(Event::Duration(place)) => format!("for {:.2} s", f64::from(lengths::steps(place)) / RATE),
+            Some(Event::Velocity(bin)) => format!("loudness {}", velocity(bin)),
+            _ => String::new(),
+        }
+    }
+}

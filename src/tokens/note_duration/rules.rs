@@ -1,0 +1,252 @@
+//! What may follow what: the spellings that encoding a score makes, and those in which a key that still sounds is
+//! struck again.
+
+use crate::harmony::{ChordAt, ChordClass};
+use crate::tokens::timed::{LONGEST_SHIFT, RATE};
+
+use super::event::{Event, Layout};
+use super::tonality::Tonality;
+use super::{NoteDuration, WORD, lengths};
+
+/// Keys that may go down at one instant, and sound at once, when sampling: what ten fingers can do. What is read from a
+/// file may have more.
+const FINGERS: usize = 10;
+/// The longest note that is sampled, in steps.
+const LONGEST_NOTE: u32 = 800;
+/// The keys of a piano: no others are sampled.
+const PIANO: std::ops::RangeInclusive<u8> = 21..=108;
+
+/// The state of a sequence.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    layout: Layout,
+    /// The step at which each pitch falls silent.
+    ends: [u64; 128],
+    /// Keys that went down at this instant.
+    fell: usize,
+    velocity: Option<u8>,
+    tonality: Tonality,
+    /// Steps since the start.
+    now: u64,
+    last: Last,
+    styled: bool,
+    horizon: Option<u64>,
+}
+
+/// The last event, as far as it decides the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    /// None yet, or the style.
+    Begin,
+    /// Time passed, as far as one token goes: more may follow.
+    FullShift,
+    /// Time passed, and what comes now happens here.
+    Shift,
+    Beat,
+    /// A quality must follow.
+    Root,
+    Chord,
+    /// A pitch must follow, above this one if there was one at this instant.
+    Velocity(Option<u8>),
+    /// A duration must follow.
+    Pitch(u8),
+    /// A note is complete.
+    Note(u8),
+    End,
+}
+
+impl Rules {
+    pub(super) fn new(scheme: &NoteDuration) -> Self {
+        Self {
+            layout: scheme.layout,
+            ends: [0; 128],
+            fell: 0,
+            velocity: None,
+            tonality: Tonality::new(scheme.chord_relative),
+            now: 0,
+            last: Last::Begin,
+            styled: false,
+            horizon: None,
+        }
+    }
+
+    pub(crate) fn allow(&self, mask: &mut [bool]) {
+        for (id, allowed) in mask.iter_mut().enumerate() {
+            *allowed = self.samples(id as u32);
+        }
+    }
+
+    /// Whether a model may say it: nothing that is given, and no more than hands can play.
+    pub(crate) fn samples(&self, id: u32) -> bool {
+        let Some(event) = self.layout.event(id).filter(|_| self.accepts(id)) else { return false };
+        match event {
+            Event::Velocity(_) => !self.is_full() && self.highest().is_none_or(|highest| highest < *PIANO.end()),
+            Event::Pitch(above) => {
+                let pitch = self.tonality.pitch(above);
+                !self.is_full() && pitch.is_some_and(|pitch| PIANO.contains(&pitch))
+            }
+            Event::Duration(place) => lengths::steps(place) <= LONGEST_NOTE,
+            // With all fingers down, time passes until one is free, or as far as it can.
+            Event::Shift(steps) => {
+                let then = self.now + u64::from(steps);
+                steps == LONGEST_SHIFT || self.horizon == Some(then) || self.sounding(then) < FINGERS
+            }
+            Event::Eos => true,
+            _ => false,
+        }
+    }
+
+    /// True when no hand is free for another key. A pitch that a velocity has announced, or that must come because time
+    /// has passed, still comes.
+    fn is_full(&self) -> bool {
+        let owing = matches!(self.last, Last::Velocity(_) | Last::Shift);
+        !owing && (self.fell >= FINGERS || self.sounding(self.now) >= FINGERS)
+    }
+
+    /// Keys that sound at a step.
+    fn sounding(&self, step: u64) -> usize {
+        self.ends.iter().filter(|&&end| end > step).count()
+    }
+
+    pub(crate) fn accepts(&self, id: u32) -> bool {
+        let Some(event) = self.layout.event(id) else { return false };
+        let fresh = matches!(self.last, Last::Begin | Last::FullShift | Last::Shift);
+        match (self.last, event) {
+            (Last::End, _) => event == Event::Eos,
+            (Last::Root, Event::Quality(quality)) => {
+                let root = self.tonality.root.unwrap_or(0);
+                self.tonality.chord != Some(ChordClass::Some { root, quality })
+            }
+            (Last::Pitch(_), Event::Duration(_)) => true,
+            (Last::Root | Last::Pitch(_), _) | (_, Event::Quality(_) | Event::Duration(_)) => false,
+            (_, Event::Pitch(above)) => {
+                self.velocity.is_some() && self.tonality.pitch(above).is_some_and(|pitch| self.is_free(pitch))
+            }
+            (Last::Velocity(_), _) => false,
+            (_, Event::Pad | Event::Bos | Event::Mask) => false,
+            (last, Event::Eos) => matches!(last, Last::Begin | Last::Chord | Last::Note(_)),
+            (last, Event::Style(_)) => last == Last::Begin && !self.styled && self.now == 0,
+            (_, Event::Bar | Event::Beat) => fresh,
+            (last, Event::NoChord) => (fresh || last == Last::Beat) && self.tonality.chord != Some(ChordClass::None),
+            (last, Event::Root(to)) => (fresh || last == Last::Beat) && self.tonality.reaches(to),
+            (_, Event::Velocity(bin)) => self.velocity != Some(bin) && self.highest() != Some(127),
+            (last, Event::Shift(steps)) => last != Last::Shift && u64::from(steps) <= self.room(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, id: u32) {
+        if !self.accepts(id) {
+            return;
+        }
+        let Some(event) = self.layout.event(id) else { return };
+        self.last = match event {
+            Event::Eos => Last::End,
+            Event::Style(_) => {
+                self.styled = true;
+                Last::Begin
+            }
+            Event::Bar | Event::Beat => {
+                self.lift_horizon();
+                Last::Beat
+            }
+            Event::Root(_) => Last::Root,
+            Event::NoChord | Event::Quality(_) => {
+                self.lift_horizon();
+                Last::Chord
+            }
+            Event::Velocity(bin) => {
+                self.velocity = Some(bin);
+                Last::Velocity(self.highest())
+            }
+            Event::Pitch(above) => {
+                self.fell += 1;
+                Last::Pitch(self.tonality.pitch(above).unwrap_or(0))
+            }
+            Event::Duration(place) => {
+                let Last::Pitch(pitch) = self.last else { return };
+                self.ends[usize::from(pitch)] = self.now + u64::from(lengths::steps(place));
+                Last::Note(pitch)
+            }
+            Event::Shift(steps) => {
+                self.now += u64::from(steps);
+                self.fell = 0;
+                if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
+            }
+            Event::Pad | Event::Bos | Event::Mask => self.last,
+        };
+        self.tonality.push(event);
+    }
+
+    fn lift_horizon(&mut self) {
+        self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
+    }
+
+    /// The ids that set a chord from here.
+    pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
+        self.tonality.events(class).into_iter().map(|event| self.layout.id(event)).collect()
+    }
+
+    pub(crate) fn chord(&self) -> Option<ChordClass> {
+        self.tonality.chord
+    }
+
+    pub(crate) fn word(&self, _: u32) -> u64 {
+        self.now / WORD
+    }
+
+    /// Words are cut wherever they can be.
+    pub(crate) fn has_tail(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn begins_something(&self, id: u32) -> bool {
+        matches!(self.layout.event(id), Some(Event::Pitch(_)))
+    }
+
+    pub(crate) fn shifts(&self, id: u32) -> bool {
+        matches!(self.layout.event(id), Some(Event::Shift(_)))
+    }
+
+    pub(crate) fn sounds(&self) -> bool {
+        self.sounding(self.now) > 0
+    }
+
+    pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
+        self.horizon = at.map(steps);
+    }
+
+    pub(crate) fn reached(&self, at: &ChordAt) -> bool {
+        self.now >= steps(at)
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        self.now as f64 / RATE
+    }
+
+    /// The highest pitch that went down at this instant.
+    fn highest(&self) -> Option<u8> {
+        match self.last {
+            Last::Note(pitch) | Last::Pitch(pitch) => Some(pitch),
+            Last::Velocity(above) => above,
+            _ => None,
+        }
+    }
+
+    fn is_free(&self, pitch: u8) -> bool {
+        self.highest().is_none_or(|highest| pitch > highest)
+    }
+
+    /// Steps that may pass. At the horizon none may, until what is due is set there; only when nothing else at all could
+    /// be said does time go on without it.
+    fn room(&self) -> u64 {
+        let stuck = self.is_full() || self.highest().is_some_and(|highest| highest >= *PIANO.end());
+        match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
+            Some(left) if left > 0 || !stuck => left,
+            _ => u64::MAX,
+        }
+    }
+}
+
+fn steps(at: &ChordAt) -> u64 {
+    (at.seconds * RATE).round() as u64
+}

@@ -1,0 +1,81 @@
+//! The chord in force along a sequence, and the pitch that pitches are counted from.
+
+use crate::harmony::{ChordClass, Quality};
+
+use super::event::{ANCHORS, Event};
+
+/// The state of a sequence as far as its chords go.
+///
+/// Where pitches are relative, the anchor is the root of the last chord as the key nearest to C: −5 (G) to 6 (F♯)
+/// semitones from it. `N.C.` leaves it where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tonality {
+    relative: bool,
+    pub(super) anchor: i32,
+    pub(super) chord: Option<ChordClass>,
+    /// The root that was said, while its quality is still due.
+    pub(super) root: Option<u8>,
+}
+
+impl Tonality {
+    pub(super) fn new(relative: bool) -> Self {
+        Self { relative, anchor: 0, chord: None, root: None }
+    }
+
+    /// The events that set a chord from here.
+    pub(super) fn events(&self, class: ChordClass) -> Vec<Event> {
+        match class {
+            ChordClass::None => vec![Event::NoChord],
+            ChordClass::Some { root, quality } => vec![self.root_event(root), Event::Quality(quality)],
+        }
+    }
+
+    fn root_event(&self, root: u8) -> Event {
+        if self.relative { Event::Root(anchor_of(root) - self.anchor) } else { Event::Root(i32::from(root % 12)) }
+    }
+
+    /// The key number of a pitch event, when it lies in MIDI's range.
+    pub(super) fn pitch(&self, above: i32) -> Option<u8> {
+        u8::try_from(above + self.anchor).ok().filter(|pitch| *pitch < 128)
+    }
+
+    /// The event of a key number.
+    pub(super) fn pitch_event(&self, pitch: u8) -> Event {
+        Event::Pitch(i32::from(pitch) - self.anchor)
+    }
+
+    /// Whether a root event leads to an anchor that there is.
+    pub(super) fn reaches(&self, to: i32) -> bool {
+        !self.relative || ANCHORS.contains(&(self.anchor + to))
+    }
+
+    /// Takes an event as said; what is no chord changes nothing. A root that leads to no anchor is taken modulo 12.
+    pub(super) fn push(&mut self, event: Event) {
+        match event {
+            Event::NoChord => (self.chord, self.root) = (Some(ChordClass::None), None),
+            Event::Root(to) if self.relative => {
+                let root = (self.anchor + to).rem_euclid(12) as u8;
+                (self.anchor, self.root) = (anchor_of(root), Some(root));
+            }
+            Event::Root(to) => self.root = Some(to.rem_euclid(12) as u8),
+            Event::Quality(quality) => {
+                if let Some(root) = self.root.take() {
+                    self.chord = Some(ChordClass::Some { root, quality });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The root as semitones from the nearest C.
+fn anchor_of(root: u8) -> i32 {
+    let root = i32::from(root % 12);
+    if root <= *ANCHORS.end() { root } else { root - 12 }
+}
+
+/// The tones of a chord above its root, a bit a semitone.
+pub(super) fn tones(quality: Quality) -> u16 {
+    let class = ChordClass::Some { root: 0, quality };
+    crate::harmony::Chord::of_class(class).pitches().iter().fold(0, |set, &pitch| set | 1 << (pitch % 12))
+}

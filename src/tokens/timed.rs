@@ -1,0 +1,90 @@
+//! Notes in steps of 10 ms: what the encodings that count time in seconds share.
+
+use crate::midi::{Clock, Note, Pedal, Score, Track};
+
+/// Steps in a second.
+pub(super) const RATE: f64 = 100.0;
+/// The longest single time shift, in steps.
+pub(super) const LONGEST_SHIFT: u32 = 100;
+/// A piece lasts a day at most, in steps, so that a broken file cannot make endless silence.
+pub(super) const DAY: u32 = 24 * 60 * 60 * RATE as u32;
+
+/// The channel (0-based) of General MIDI drums.
+const DRUMS: u8 = 9;
+
+/// A note from `start` up to `end`, in steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimedNote {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) pitch: u8,
+    /// The velocity bin, 0–31.
+    pub(super) bin: u8,
+}
+
+/// The velocity bin (0–31) of a MIDI velocity.
+pub(super) fn bin(velocity: u8) -> u8 {
+    velocity.min(127) >> 2
+}
+
+/// The MIDI velocity in the middle of a bin.
+pub(super) fn velocity(bin: u8) -> u8 {
+    (bin << 2) + 2
+}
+
+/// The step nearest to a moment; `None` from a day on.
+pub(super) fn step(seconds: f64) -> Option<u32> {
+    let steps = (seconds * RATE).round();
+    (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
+}
+
+/// The notes of all pitched tracks by start, then pitch. A pitch sounds once at a time (a new onset ends the old), for
+/// a step at least; of onsets of one pitch on one step the loudest and the longest counts.
+pub(super) fn timed_notes(score: &Score) -> Vec<TimedNote> {
+    let mut notes = on_grid(score);
+    notes.sort_unstable_by_key(|note| u64::from(note.start) << 7 | u64::from(note.pitch));
+    let mut latest = [usize::MAX; 128];
+    let mut kept = 0;
+    for i in 0..notes.len() {
+        let note = notes[i];
+        let last = &mut latest[usize::from(note.pitch)];
+        if let Some(before) = notes[..kept].get_mut(*last) {
+            if before.start == note.start {
+                before.end = before.end.max(note.end);
+                before.bin = before.bin.max(note.bin);
+                continue;
+            }
+            before.end = before.end.min(note.start);
+        }
+        *last = kept;
+        notes[kept] = note;
+        kept += 1;
+    }
+    notes.truncate(kept);
+    notes
+}
+
+fn on_grid(score: &Score) -> Vec<TimedNote> {
+    let clock = Clock::new(score);
+    let mut notes = Vec::with_capacity(score.len());
+    for track in score.tracks.iter().filter(|track| track.channel != DRUMS) {
+        for note in track.notes.iter().filter(|note| note.pitch < 128) {
+            let Some(start) = step(clock.seconds(note.start)) else { continue };
+            let end = step(clock.seconds(release(track, note))).unwrap_or(DAY).max(start + 1);
+            notes.push(TimedNote { start, end, pitch: note.pitch, bin: bin(note.velocity) });
+        }
+    }
+    notes
+}
+
+/// The tick at which a note falls silent: where its key goes up, or the pedal that is down at that moment.
+///
+/// A key that goes up in the very tick in which the pedal goes down is not caught by it: in engraved music the pedal
+/// changes with the harmony, and the old chord must not sound into the new.
+fn release(track: &Track, note: &Note) -> u32 {
+    let pedal = track.pedals.partition_point(|pedal| pedal.end <= note.end);
+    match track.pedals.get(pedal) {
+        Some(&Pedal { start, end }) if start < note.end => end,
+        _ => note.end,
+    }
+}
