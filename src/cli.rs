@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use etude::error::Error;
+use etude::files;
 use etude::notebook::{self, Choice};
 use etude::repl;
 use etude::script::programs::{PROGRAMS, Program};
@@ -169,12 +170,9 @@ fn piped(args: &[String]) -> i32 {
     if let Err(e) = std::io::stdin().read_to_end(&mut bytes) {
         return usage(&Error::io("cannot read", "standard input", e));
     }
-    match String::from_utf8(bytes) {
+    match files::text(bytes) {
         Ok(code) => repl::code("stdin", &code, args, false),
-        Err(e) => usage(&Error::broken(format!(
-            "standard input is no text: byte {} is not UTF-8",
-            e.utf8_error().valid_up_to()
-        ))),
+        Err(e) => usage(&e.context("standard input")),
     }
 }
 

@@ -47,7 +47,10 @@ impl Error {
     /// says the remedy, it is the hint.
     pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().display();
-        let mut error = Self::new(Kind::Io, format!("{doing} {path}: {source}"));
+        let reason = source.to_string();
+        // Where a temporary file could not be made, its name follows; nobody knows it.
+        let reason = reason.split(" at path \"").next().unwrap_or(&reason);
+        let mut error = Self::new(Kind::Io, format!("{doing} {path}: {reason}"));
         error.0.hint = remedy(source.kind()).map(String::from);
         error.0.source = Some(Box::new(source));
         error
@@ -86,6 +89,16 @@ impl Error {
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// The same with another path in the place of one, in message and hint: what is written under a name that is not the
+    /// final one is told by its final name.
+    #[must_use]
+    pub(crate) fn with_path(mut self, written: &Path, called: &Path) -> Self {
+        let (written, called) = (written.display().to_string(), called.display().to_string());
+        self.0.message = self.0.message.replace(&written, &called);
+        self.0.hint = self.0.hint.map(|hint| hint.replace(&written, &called));
         self
     }
 

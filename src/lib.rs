@@ -18,11 +18,13 @@
 //! | 3 | [`data`] | folders of MIDI become batches |
 //! | 2 | [`tokens`] | a score becomes numbers and comes back |
 //! | 1 | [`midi`], [`harmony`] | scores and chords, plain data |
-//! | 0 | [`allocator`], [`atomic`], [`error`], [`interrupt`], [`progress`] | what all of them need |
+//! | 0 | [`allocator`], [`atomic`], [`error`], [`files`], [`forms`], [`interrupt`], [`progress`] | what all of them need |
 
 pub mod allocator;
 pub mod atomic;
 pub mod error;
+pub mod files;
+pub mod forms;
 pub mod interrupt;
 pub mod progress;
 

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// True in the last snapshot of a task.
     pub finished: bool,
+    /// True when a stop was asked for.
+    pub stopped: bool,
 }
 
 impl Snapshot {
@@ -98,6 +100,7 @@ impl Progress {
             note: String::new(),
             elapsed: Duration::ZERO,
             finished: false,
+            stopped: false,
         };
         Task { progress: self.clone(), state, begun, shown: None }
     }
@@ -151,6 +154,7 @@ impl Task {
         self.shown = Some(now);
         self.state.elapsed = now - self.begun;
         self.state.finished = finished;
+        self.state.stopped = self.progress.interrupt.is_set();
         self.progress.sink.show(&self.state);
     }
 }

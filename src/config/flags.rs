@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::foreign;
 use super::set::set;
 use crate::error::{Error, Result, nearest};
 
@@ -66,6 +67,11 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
             given[key] = Value::String(text);
             Ok(())
         }
+        // A regular expression is no list: --target_modules '.*\.(q|v)_proj'.
+        Some(text) if default.is_array() && text.contains(['\\', '*', '(', '|', '?', '^']) => {
+            given[key] = Value::String(text);
+            Ok(())
+        }
         Some(text) if default.is_array() && !text.trim_start().starts_with('[') => {
             set(given, key, &format!("[{text}]")) // a list may be typed bare: --track jsonl,wandb
         }
@@ -87,9 +93,12 @@ pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 fn unknown(key: &str, known: &Map<String, Value>) -> Error {
     let keys: Vec<&str> = known.keys().map(String::as_str).collect();
     let error = Error::mistake(format!("no flag is called '--{key}'"));
-    match near(key, &keys) {
-        Some(near) => error.with_hint(format!("did you mean '--{near}'?")),
-        None => error.with_hint(format!("there are: --{}", keys.join(", --"))),
+    // Other trainers' names are answered where they are flags of a training at all.
+    let theirs = known.contains_key("lr").then(|| foreign::answer(key, true)).flatten();
+    match (theirs, near(key, &keys)) {
+        (Some(answer), _) => error.with_hint(answer),
+        (None, Some(near)) => error.with_hint(format!("did you mean '--{near}'?")),
+        (None, None) => error.with_hint(format!("there are: --{}", keys.join(", --"))),
     }
 }
 
@@ -145,6 +154,10 @@ mod tests {
             assert_eq!(read(&line).expect("a map").0, json!({ "augment": { "transpose": 1, "sample": 2 } }));
         }
         assert_eq!(read(&["--track", "jsonl,wandb"]).expect("a list").0, json!({ "track": ["jsonl", "wandb"] }));
+        assert_eq!(
+            read(&["--track", r".*\.(q|v)_proj"]).expect("an expression").0,
+            json!({ "track": r".*\.(q|v)_proj" })
+        );
         assert_eq!(read(&["--track", "[a]"]).expect("a list").0, json!({ "track": ["a"] }));
         assert_eq!(read(&["--lr", "-1"]).expect("a negative number").0, json!({ "lr": -1 }));
     }
@@ -154,6 +167,8 @@ mod tests {
         let error = read(&["--max-step", "3"]).expect_err("unknown");
         assert_eq!(error.message(), "no flag is called '--max_step'");
         assert!(error.hint().is_some_and(|hint| hint.contains("'--max_steps'")), "{error}");
+        let error = read(&["--learning_rate", "3"]).expect_err("a name of another trainer");
+        assert_eq!(error.hint(), Some("it is called '--lr' here"));
         assert_eq!(read(&["--lr"]).expect_err("no value").message(), "--lr needs a value");
         assert!(read(&["--lr", "[1"]).is_err());
     }

@@ -6,6 +6,7 @@
 
 mod fault;
 mod flags;
+mod foreign;
 mod keys;
 mod reader;
 mod recipe;

@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::flags::near;
+use super::foreign;
 use super::keys::from_map;
 use crate::data::DatasetOptions;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::nn::LoraConfig;
 use crate::train::TrainOptions;
 
@@ -45,6 +47,7 @@ pub struct Sources {
     /// How pieces become ids, for models that do not know it themselves.
     pub tokenizer: String,
     /// A folder of MIDI, or a dataset that was saved.
+    #[serde(with = "crate::forms::path")]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -99,10 +102,12 @@ impl Recipe {
                 return Err(unknown(what, &key));
             }
         }
-        let [sources, lora, mut data, train] = split;
+        let [mut sources, lora, mut data, mut train] = split;
         if let Some(augment) = data.get_mut("augment") {
             spell_out(augment);
         }
+        ["base_model", "tokenizer", "data_dir"].iter().try_for_each(|key| at_home(&mut sources, key))?;
+        at_home(&mut train, "output_dir")?;
         let seed = train.get("seed").cloned();
         let sources: Sources = from_map(what, Value::Object(sources))?;
         let lora: LoraConfig = from_map(what, Value::Object(lora))?;
@@ -154,10 +159,21 @@ fn unknown(what: &str, key: &str) -> Error {
     let known = Recipe::keys();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let error = Error::mistake(format!("no setting of {what} is called '{key}'"));
-    match near(key, &known) {
-        Some(near) => error.with_hint(format!("did you mean '{near}'?")),
-        None => error.with_hint(format!("there are: {}", known.join(", "))),
+    match (foreign::answer(key, false), near(key, &known)) {
+        (Some(answer), _) => error.with_hint(answer),
+        (None, Some(near)) => error.with_hint(format!("did you mean '{near}'?")),
+        (None, None) => error.with_hint(format!("there are: {}", known.join(", "))),
     }
+}
+
+/// Puts the home folder in the place of `~` in a path.
+fn at_home(part: &mut Map<String, Value>, key: &str) -> Result<()> {
+    if let Some(Value::String(path)) = part.get_mut(key)
+        && path.starts_with('~')
+    {
+        *path = files::locate(path)?.display().to_string();
+    }
+    Ok(())
 }
 
 /// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.
@@ -189,9 +205,14 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_of_all_parts() {
-        for (wrong, right) in
-            [("lora_alhpa", "lora_alpha"), ("max_sequence_len", "max_seq_len"), ("warmup", "warmup_steps")]
-        {
+        for (wrong, right) in [
+            ("lora_alhpa", "lora_alpha"),
+            ("max_sequence_len", "max_seq_len"),
+            ("warmup", "warmup_steps"),
+            ("learning_rate", "lr"),
+            ("num_train_epochs", "max_steps"),
+            ("bf16", "mixed_precision"),
+        ] {
             let error = Recipe::from_map("a.yaml", json!({ wrong: 1 })).expect_err(wrong);
             assert_eq!(error.message(), format!("no setting of a.yaml is called '{wrong}'"));
             assert!(error.hint().is_some_and(|hint| hint.contains(&format!("'{right}'"))), "{error}");
@@ -200,6 +221,32 @@ mod tests {
         assert_eq!(error.message(), "lr of a.yaml wants a number, not \"high\"");
         assert!(Recipe::from_map("a.yaml", json!({ "val": 3 })).is_err_and(|e| e.message().contains("val is 3")));
         assert!(Recipe::from_map("a.yaml", json!([])).is_err());
+    }
+
+    /// What PyYAML makes of the recipes: `no` is false to it, and it writes a list of one as it likes.
+    #[test]
+    fn a_recipe_that_pyyaml_wrote_again_is_read() {
+        let text = "mixed_precision: false\ntarget_modules: all-linear\ntrack: tensorboard\nbatch_size: auto\naugment: false\n";
+        let recipe = Recipe::from_map("a.yaml", crate::config::parse_yaml(text).expect("YAML")).expect("a recipe");
+        assert_eq!(recipe.train.mixed_precision, crate::train::MixedPrecision::No);
+        assert_eq!(recipe.lora.map(|lora| lora.target_modules), Some(vec!["all-linear".to_string()]));
+        assert_eq!(recipe.train.track, ["tensorboard"]);
+        for (key, value) in [("early_stopping_patience", json!(false)), ("mixed_precision", json!(true))] {
+            let error = Recipe::from_map("a.yaml", json!({ key: value })).expect_err(key);
+            assert!(error.message().contains(key), "{error}");
+        }
+        let both = Recipe::from_map("a.yaml", json!({ "track": "tensorboard, wandb" })).expect("two");
+        assert_eq!(both.train.track, ["tensorboard", "wandb"]);
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let map = json!({ "data_dir": "~/midi", "output_dir": "~/runs/a", "base_model": "~/base" });
+        let recipe = Recipe::from_map("a.yaml", map).expect("a recipe");
+        let home = std::env::home_dir().expect("one is known");
+        assert_eq!(recipe.sources.data_dir, Some(home.join("midi")));
+        assert_eq!(recipe.train.output_dir, Some(home.join("runs/a")));
+        assert_eq!(recipe.sources.base_model, home.join("base").display().to_string());
     }
 
     #[test]

@@ -6,17 +6,14 @@ use serde_json::{Map, Number, Value};
 use serde_yaml::Value as Yaml;
 
 use crate::error::{Error, Result};
+use crate::files::{read_text, without_mark};
 
-/// Reads a YAML file into a map; `<<` merges work, an empty file is an empty map.
+/// Reads a YAML file into a map; `<<` merges work, an empty file is an empty map, a byte order mark is skipped.
 ///
 /// # Errors
 /// Names the file, the line and the column.
 pub fn read_yaml(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-        std::io::ErrorKind::InvalidData => Error::broken(format!("{} is no text", path.display())),
-        _ => Error::io("cannot read", path, e),
-    })?;
-    parse_yaml(&text).map_err(|e| e.context(path.display()))
+    parse_yaml(&read_text(path)?).map_err(|e| e.context(path.display()))
 }
 
 /// Reads a YAML text into a map.
@@ -34,7 +31,7 @@ pub fn parse_yaml(text: &str) -> Result<Value> {
 /// Reads YAML into a value.
 pub(super) fn parse(text: &str) -> Result<Value> {
     let read = || -> Result<Yaml, serde_yaml::Error> {
-        let mut value: Yaml = serde_yaml::from_str(text)?;
+        let mut value: Yaml = serde_yaml::from_str(without_mark(text))?;
         value.apply_merge()?;
         Ok(value)
     };
@@ -99,6 +96,8 @@ mod tests {
                              "lora": { "alpha": 16, "r": 8 }, "on": true, "name": "no" });
         assert_eq!(read(text).expect("good YAML"), wanted);
         assert_eq!(read(b"# nothing\n").expect("empty"), json!({}));
+        assert_eq!(read(b"\xef\xbb\xbflr: 1\n").expect("a mark in front"), json!({ "lr": 1 }));
+        assert_eq!(parse_yaml("\u{feff}lr: 1").expect("a mark in front"), json!({ "lr": 1 }));
     }
 
     #[test]
@@ -113,6 +112,7 @@ mod tests {
     fn what_is_no_map_is_refused() {
         assert!(read(b"- 1\n- 2\n").expect_err("a list").message().contains("no map"));
         assert!(read(b"\xff\xfe\x00").expect_err("no text").message().contains("no text"));
+        assert!(read(b"\x80").expect_err("no text").message().contains("no text"));
         assert!(read(b"x: .nan\n").is_err() && read(b"x: !tag 1\n").is_err() && read(b"? [1]\n: 2\n").is_err());
         assert!(read_yaml(Path::new("no/such.yaml")).expect_err("missing").message().contains("no/such.yaml"));
     }

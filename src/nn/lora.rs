@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::forms::one_or_many;
 
 /// What adapters look like and where they go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,15 +15,26 @@ pub struct LoraConfig {
     pub lora_alpha: f64,
     /// Share of the adapter's inputs dropped in training.
     pub lora_dropout: f64,
-    /// Names of the linear layers that get one ("q_proj"); "all-linear" means all but the head.
+    /// Names of the linear layers that get one ("q_proj", "layers.1.mlp.up_proj"), or regular expressions of whole names;
+    /// "all-linear" means all but the head.
+    #[serde(deserialize_with = "one_or_many")]
     pub target_modules: Vec<String>,
+    /// The blocks whose layers get one, counted from 0 (all when absent).
+    pub layers_to_transform: Option<Vec<usize>>,
     /// Rank-stabilised scaling (Kalajdzievski 2023).
     pub use_rslora: bool,
 }
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { r: 8, lora_alpha: 16.0, lora_dropout: 0.0, target_modules: vec![ALL_LINEAR.into()], use_rslora: false }
+        Self {
+            r: 8,
+            lora_alpha: 16.0,
+            lora_dropout: 0.0,
+            target_modules: vec![ALL_LINEAR.into()],
+            layers_to_transform: None,
+            use_rslora: false,
+        }
     }
 }
 

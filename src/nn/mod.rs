@@ -12,6 +12,7 @@ pub mod ops;
 mod precision;
 pub mod quant;
 mod tape;
+mod targets;
 mod weights;
 
 pub use cache::{Cache, CacheDtype};

@@ -120,6 +120,7 @@ mod tests {
             note: "a < b".into(),
             elapsed: Duration::from_millis(ms),
             finished,
+            stopped: true,
         }
     }
 

@@ -28,7 +28,8 @@ impl Snapshot {
 
     /// What a task has done, when it is over.
     pub fn summary(&self) -> String {
-        let mut words = match self.total.filter(|total| self.done < *total) {
+        // Work that ends before its time, since there is no more to do, was not stopped.
+        let mut words = match self.total.filter(|total| self.done < *total && self.stopped) {
             Some(_) => vec![format!("stopped at {} after {}", self.count(), clock(self.elapsed))],
             None => vec![format!("{} {} in {}", grouped(self.done), self.unit, clock(self.elapsed))],
         };
@@ -92,6 +93,7 @@ mod tests {
             note: "loss 2.31".into(),
             elapsed: Duration::from_secs(seconds),
             finished: false,
+            stopped: false,
         }
     }
 
@@ -104,8 +106,10 @@ mod tests {
     #[test]
     fn the_end_is_summed_up() {
         assert_eq!(task(500, Some(500), 3725).summary(), "training: 500 steps in 1:02:05, 7.5 s each, loss 2.31");
+        let early = task(120, Some(500), 40);
+        assert_eq!(early.summary(), "training: 120 steps in 0:40, 3.0/s, loss 2.31", "there was no more to do");
         assert_eq!(
-            task(120, Some(500), 40).summary(),
+            Snapshot { stopped: true, ..early }.summary(),
             "training: stopped at 120/500 steps after 0:40, 3.0/s, loss 2.31"
         );
     }

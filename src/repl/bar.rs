@@ -61,6 +61,7 @@ mod tests {
             note: "loss 2.31".into(),
             elapsed: Duration::from_secs(seconds),
             finished: false,
+            stopped: false,
         }
     }
 

@@ -291,6 +291,7 @@ mod tests {
             note: String::new(),
             elapsed: Duration::ZERO,
             finished,
+            stopped: false,
         }
     }
 

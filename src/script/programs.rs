@@ -85,7 +85,8 @@ mod tests {
             let recipe = Recipe::from_map(name, map).unwrap_or_else(|e| panic!("{name}: {e}"));
             for key in Recipe::keys() {
                 let adapter =
-                    ["r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora"].contains(&key.as_str());
+                    ["r", "lora_alpha", "lora_dropout", "target_modules", "layers_to_transform", "use_rslora"]
+                        .contains(&key.as_str());
                 let line = text.lines().find(|line| line.trim_start_matches("# ").starts_with(&format!("{key}:")));
                 match line {
                     Some(line) => assert!(line.rsplit_once(" # ").is_some(), "{name}: {key} has no comment"),

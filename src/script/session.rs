@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
 use crate::error::Error;
+use crate::files::read_text;
 use crate::script::diagnose::Scene;
 use crate::script::engine::{LastMarks, engine};
 use crate::script::facts::Facts;
@@ -116,7 +117,7 @@ impl Session {
     /// # Errors
     /// What the script did wrong; a file that cannot be read.
     pub fn run(&mut self, path: &Path) -> Result<Option<Bundle>, Fault> {
-        let text = std::fs::read_to_string(path).map_err(|e| Fault::from(&Error::io("cannot read", path, e)))?;
+        let text = read_text(path).map_err(|e| Fault::from(&e))?;
         self.run_text(&text, Some(path))
     }
 

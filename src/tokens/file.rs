@@ -55,6 +55,12 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
     format!("{document:#}\n")
 }
 
+/// Whether this is a file of Hugging Face's `tokenizers`: it has a model and no music in it.
+pub(super) fn is_of_words(json: &str) -> bool {
+    let keys = serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
+    !keys.contains_key("tokenization") && keys.get("model").is_some_and(Value::is_object)
+}
+
 /// Reads an encoding and the model that was trained over it, if there is one.
 pub(super) fn from_json(json: &str) -> Result<(Scheme, Option<Bpe>)> {
     let document: Value = serde_json::from_str(json).map_err(|e| Error::broken(format!("this is not JSON: {e}")))?;

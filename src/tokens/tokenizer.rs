@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::progress::Progress;
@@ -65,8 +66,21 @@ impl Tokenizer {
     /// Names the file and the key that is missing or wrong.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let json = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?;
+        let json = read_text(path)?;
         Self::from_json(&json).map_err(|e| e.context(format!("while reading {}", path.display())))
+    }
+
+    /// [`Tokenizer::load`] of a file in a model's folder: nothing where it is one of Hugging Face's `tokenizers`, which
+    /// knows words and no music.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn load_ours(path: &Path) -> Result<Option<Self>> {
+        let json = read_text(path)?;
+        if file::is_of_words(&json) {
+            return Ok(None);
+        }
+        Self::from_json(&json).map(Some).map_err(|e| e.context(format!("while reading {}", path.display())))
     }
 
     /// Writes a `tokenizer.json` in MidiTok's layout, atomically.

@@ -27,6 +27,9 @@ pub struct RunOptions {
     pub mlflow_uri: String,
     /// Whether a run of this name that is there already goes on (false: the new one gets a number).
     pub resume: bool,
+    /// Of a run that goes on: the step it goes on from. What was logged after it is taken back, so that trackers have
+    /// each step once (nothing is).
+    pub from_step: Option<u64>,
 }
 
 impl Default for RunOptions {
@@ -40,6 +43,7 @@ impl Default for RunOptions {
             notes: String::new(),
             mlflow_uri: "http://127.0.0.1:5000".into(),
             resume: false,
+            from_step: None,
         }
     }
 }

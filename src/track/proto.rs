@@ -65,6 +65,54 @@ impl Message {
     }
 }
 
+/// A field of a message that is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Field<'a> {
+    Int(u64),
+    Bytes(&'a [u8]),
+    /// A float or a double, which nobody here asks for.
+    Fixed,
+}
+
+/// The fields of a message in their order, up to one that is cut or of a kind that there is not.
+pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
+    std::iter::from_fn(move || {
+        let key = read_varint(&mut rest)?;
+        let field = match key & 7 {
+            VARINT => Field::Int(read_varint(&mut rest)?),
+            BYTES => {
+                let length = usize::try_from(read_varint(&mut rest)?).ok()?;
+                let (bytes, left) = rest.split_at_checked(length)?;
+                rest = left;
+                Field::Bytes(bytes)
+            }
+            FIXED64 => {
+                rest = rest.get(8..)?;
+                Field::Fixed
+            }
+            FIXED32 => {
+                rest = rest.get(4..)?;
+                Field::Fixed
+            }
+            _ => return None,
+        };
+        Some((key >> 3, field))
+    })
+}
+
+fn read_varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, left) = rest.split_first()?;
+        *rest = left;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +126,11 @@ mod tests {
         assert_eq!(b.as_bytes(), [0x12, 7, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);
         assert_eq!(Message::new().message(3, &a).as_bytes(), [0x1a, 3, 0x08, 0x96, 0x01]);
         assert_eq!(Message::new().int(1, -1).as_bytes().len(), 11);
+        let all = Message::new().double(4, 1.0).message(3, &a).float(5, 1.0).int(1, -1);
+        let read: Vec<_> = fields(all.as_bytes()).collect();
+        let inner: &[u8] = a.as_bytes();
+        assert_eq!(read, [(4, Field::Fixed), (3, Field::Bytes(inner)), (5, Field::Fixed), (1, Field::Int(u64::MAX))]);
+        assert!((0..all.as_bytes().len()).all(|cut| fields(&all.as_bytes()[..cut]).count() < 4), "a cut one ends");
         assert_eq!(Message::new().float(2, 1.0).as_bytes(), [0x15, 0, 0, 0x80, 0x3f]);
     }
 }

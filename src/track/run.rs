@@ -122,7 +122,7 @@ impl Run {
         let mut run =
             Self { record, folder, sinks: vec![lines], warnings: Vec::new(), clock, step: 0, finished: false };
         run.write_record()?;
-        let beginning = run.beginning(now);
+        let beginning = run.beginning(now, options.from_step.filter(|_| options.resume));
         let mut sinks: Vec<&str> = options.sinks.iter().map(String::as_str).filter(|&name| name != "jsonl").collect();
         sinks.sort_unstable();
         sinks.dedup();
@@ -135,9 +135,9 @@ impl Run {
         Ok(run)
     }
 
-    fn beginning(&self, time: f64) -> Beginning {
+    fn beginning(&self, time: f64, from_step: Option<u64>) -> Beginning {
         let Record { name, id, project, config, tags, notes, .. } = self.record.clone();
-        Beginning { name, id, project, config, tags, notes, folder: self.folder.clone(), time }
+        Beginning { name, id, project, config, tags, notes, folder: self.folder.clone(), time, from_step }
     }
 
     fn write_record(&self) -> Result<()> {

@@ -21,6 +21,8 @@ pub(super) struct Beginning {
     pub(super) folder: PathBuf,
     /// Seconds since 1970.
     pub(super) time: f64,
+    /// The step that a run goes on from; what was logged after it is taken back.
+    pub(super) from_step: Option<u64>,
 }
 
 /// Where a run stands.

@@ -8,9 +8,12 @@
 //!     tokenizer.json        how the ids were made
 //!     optimizer.*           the moments, in the files of AdamW::save
 //!     ema.safetensors       the running mean of the weights, if one is kept
+//!     checksums.json        length and checksum of each of them, so that damage is noticed
 //!     trainer_state.json    options, schedule, history, seeds and the place in the order of batches, what the data
 //!                           were, the version of this file's format and of the program
 //! OUT/diverged-N/           a checkpoint from which the run stopped learning, set aside
+//! OUT/left-N/               a later one, when the run went on from an earlier one
+//! OUT/damaged-N/            one that is not what was written
 //! ```
 //! Folders appear whole or not at all. All that is drawn (order of rows, dropout) is a function of the seed and of the
 //! step, so seed, step and position are the whole random state. A run that begins anew in the folder of another replaces
@@ -27,7 +30,7 @@ use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
 pub(super) const STATE: &str = "trainer_state.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const PREFIX: &str = "checkpoint-";
-const DIVERGED: &str = "diverged-";
+const DIVERGED: &str = "diverged";
 
 /// The version of [`State`]; a file with a higher one is of a later program.
 pub(super) const FORMAT: u32 = 1;
@@ -63,7 +66,9 @@ fn one() -> usize {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Origin {
     /// The folder of a saved dataset; else they were made of `files`.
+    #[serde(with = "crate::forms::path")]
     pub(super) source: Option<PathBuf>,
+    #[serde(with = "crate::forms::paths")]
     pub(super) files: Vec<PathBuf>,
     pub(super) options: DatasetOptions,
     pub(super) rows: usize,
@@ -119,7 +124,8 @@ impl Trainer {
             if let Some(ema) = &self.ema {
                 ema.save(dir, &self.parameters)?;
             }
-            files::write_json(&dir.join(STATE), &state)
+            files::write_json(&dir.join(STATE), &state)?;
+            files::write_sums(dir)
         });
         written.map_err(|e| keep_going(e, earlier.last()).context(format!("saving {}", target.display())))?;
         // Those of a run that this one replaces go, and those of a course that was left for an earlier checkpoint.
@@ -133,9 +139,19 @@ impl Trainer {
         Ok(target)
     }
 
-    /// The newest checkpoint in the folder of a run, if there is one.
+    /// The newest checkpoint in the folder of a run, if there is one; a checkpoint is its own.
     pub fn latest_checkpoint(out: &Path) -> Option<PathBuf> {
+        if is_checkpoint(out) {
+            return Some(out.to_path_buf());
+        }
         checkpoints(out).pop().map(|(_, path)| path)
+    }
+
+    /// What a run left in a folder: its checkpoints, or what it wrote before the first; nothing where none was.
+    pub fn traces(out: &Path) -> Option<PathBuf> {
+        let written = ["metrics.jsonl", "run.json", "settings.yaml", "best_model"];
+        let written = || written.iter().map(|name| out.join(name)).find(|path| path.exists());
+        Self::latest_checkpoint(out).or_else(written)
     }
 
     pub(super) fn out(&self) -> Result<&Path> {
@@ -161,21 +177,31 @@ fn keep_going(error: Error, last: Option<&(u64, PathBuf)>) -> Error {
 
 /// The checkpoints in a folder with their steps, the oldest first.
 pub(super) fn checkpoints(out: &Path) -> Vec<(u64, PathBuf)> {
+    let mut all = numbered(out);
+    all.retain(|(_, path)| is_checkpoint(path));
+    all
+}
+
+/// The folders that are called as checkpoints are, with their steps, the oldest first: one may have lost its files.
+pub(super) fn numbered(out: &Path) -> Vec<(u64, PathBuf)> {
     let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {
         let number: u64 = entry.file_name().to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
-        entry.path().join(STATE).is_file().then(|| (number, entry.path()))
+        entry.path().is_dir().then(|| (number, entry.path()))
     });
     let mut numbered: Vec<_> = numbered.collect();
     numbered.sort();
     numbered
 }
 
+/// Whether a folder is a checkpoint.
+pub(super) fn is_checkpoint(dir: &Path) -> bool {
+    dir.join(STATE).is_file()
+}
+
 /// Gives a checkpoint from which the run no longer learned another name, so that nothing goes on from it.
-pub(super) fn set_aside(checkpoint: &Path, step: u64) -> Result<()> {
-    let aside = checkpoint.with_file_name(format!("{DIVERGED}{step}"));
-    files::remove(&aside)?;
-    std::fs::rename(checkpoint, &aside).map_err(|e| Error::io("cannot move", checkpoint, e))
+pub(super) fn set_aside(checkpoint: &Path) -> Result<()> {
+    files::rename_aside(checkpoint, DIVERGED).map(drop)
 }
 
 /// A number that other rows would hardly have (FNV-1a over the rows of both splits and their place).

@@ -1,14 +1,14 @@
 //! Files and folders that are either the old or the new, never half of one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use safetensors::tensor::{Dtype, TensorView};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::atomic;
@@ -19,19 +19,9 @@ pub(super) fn make_folder(dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the folder", dir, e))
 }
 
-/// Writes a file beside its place and moves it there.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |e| Error::io("cannot write", path, e);
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(dir).map_err(fail)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
-    file.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
-}
-
 /// Writes a value as indented JSON.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    write(path, &serde_json::to_vec_pretty(value).map_err(Error::internal)?)
+    atomic::write(path, &serde_json::to_vec_pretty(value).map_err(Error::internal)?)
 }
 
 /// Reads a value from JSON.
@@ -52,7 +42,79 @@ pub(super) fn write_tensors<'a>(path: &Path, tensors: impl Iterator<Item = (&'a 
     });
     let format = HashMap::from([("format".to_string(), "pt".to_string())]);
     let views = views.collect::<Result<Vec<_>>>()?;
-    write(path, &safetensors::serialize(views, Some(format)).map_err(Error::internal)?)
+    atomic::write(path, &safetensors::serialize(views, Some(format)).map_err(Error::internal)?)
+}
+
+/// The sums of the other files of a folder.
+const SUMS: &str = "checksums.json";
+
+/// What is kept of a file, to notice that it was damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Sum {
+    bytes: u64,
+    /// Of all of them, as zip and PNG have it (IEEE 802.3), in hexadecimal.
+    crc32: String,
+}
+
+/// Writes down the length and the checksum of every file in a folder.
+pub(super) fn write_sums(dir: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(dir).map_err(|e| Error::io("cannot read", dir, e))?;
+    let mut sums = BTreeMap::new();
+    for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        sums.insert(entry.file_name().to_string_lossy().into_owned(), sum(&entry.path())?);
+    }
+    write_json(&dir.join(SUMS), &sums)
+}
+
+/// The file of a folder that is not what was written, and what is wrong with it. A folder that knows no checksums, that
+/// of an earlier program, is believed.
+pub(super) fn damage(dir: &Path) -> Option<(PathBuf, String)> {
+    let sums = dir.join(SUMS);
+    if !sums.exists() {
+        return None;
+    }
+    let known: BTreeMap<String, Sum> = match read_json(&sums) {
+        Ok(known) => known,
+        Err(_) => return Some((sums, "cannot be read".into())),
+    };
+    known.into_iter().find_map(|(name, written)| {
+        let path = dir.join(&name);
+        let why = match sum(&path) {
+            Ok(now) if now == written => return None,
+            Ok(now) if now.bytes != written.bytes => {
+                format!("has {} bytes, {} were written", now.bytes, written.bytes)
+            }
+            Ok(_) => "holds other bytes than were written".into(),
+            Err(_) => "is missing or cannot be read".into(),
+        };
+        Some((path, why))
+    })
+}
+
+fn sum(path: &Path) -> Result<Sum> {
+    let fail = |e| Error::io("cannot read", path, e);
+    let mut file = File::open(path).map_err(fail)?;
+    let (mut crc, mut bytes, mut part) = (crc32fast::Hasher::new(), 0, vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut part).map_err(fail)? {
+            0 => return Ok(Sum { bytes, crc32: format!("{:08x}", crc.finalize()) }),
+            n => {
+                crc.update(&part[..n]);
+                bytes += n as u64;
+            }
+        }
+    }
+}
+
+/// Gives a folder a name after `word` that nothing has yet: `checkpoint-60` becomes `word-60`, or `word-60-2`.
+pub(super) fn rename_aside(dir: &Path, word: &str) -> Result<PathBuf> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let number = name.rsplit('-').next().unwrap_or_default();
+    let names = (1..).map(|n| if n == 1 { format!("{word}-{number}") } else { format!("{word}-{number}-{n}") });
+    let mut free = names.map(|name| dir.with_file_name(name)).filter(|path| !path.exists());
+    let aside = free.next().unwrap_or_else(|| dir.to_path_buf());
+    std::fs::rename(dir, &aside).map_err(|e| Error::io("cannot move", dir, e))?;
+    Ok(aside)
 }
 
 /// What a folder is called while it is written.
@@ -68,7 +130,7 @@ pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<(
     let fail = |e| Error::io("cannot write", target, e);
     let fresh = TempDir::with_prefix_in(FRESH, parent).map_err(fail)?;
     readable(fresh.path()).map_err(fail)?;
-    fill(fresh.path())?;
+    fill(fresh.path()).map_err(|error| error.with_path(fresh.path(), target))?;
     let sync = |dir: &Path| File::open(dir).and_then(|dir| dir.sync_all()).map_err(fail);
     sync(fresh.path())?;
     // A folder cannot be renamed over another: the old one steps aside first.
@@ -138,7 +200,7 @@ mod tests {
     use super::*;
 
     fn put(target: &Path, text: &str) -> Result<()> {
-        replace_folder(target, |dir| write(&dir.join("a.txt"), text.as_bytes()))
+        replace_folder(target, |dir| atomic::write(&dir.join("a.txt"), text.as_bytes()))
     }
 
     fn text(target: &Path) -> String {
@@ -158,11 +220,36 @@ mod tests {
         put(&target, "second").expect("written again");
         assert_eq!((text(&target), names(dir.path())), ("second".into(), vec!["best".to_string()]));
         let full = replace_folder(&target, |fresh| {
-            write(&fresh.join("a.txt"), b"third")?;
-            Err(Error::io("cannot write", fresh, std::io::ErrorKind::StorageFull.into()))
+            atomic::write(&fresh.join("a.txt"), b"third")?;
+            Err(Error::io("cannot write", fresh.join("b.txt"), std::io::ErrorKind::StorageFull.into()))
         });
-        assert!(full.is_err_and(|e| e.message().contains("no storage space")));
+        let message = full.expect_err("no room").to_string();
+        assert!(message.contains("best/b.txt: no storage space") && !message.contains(FRESH), "{message}");
         assert_eq!((text(&target), names(dir.path())), ("second".into(), vec!["best".to_string()]));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_flipped_or_lost_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.bin");
+        let written: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
+        assert_eq!(damage(dir.path()), None, "no sums are known");
+        std::fs::write(&path, &written).expect("written");
+        std::fs::write(dir.path().join("b.json"), b"{}").expect("written");
+        write_sums(dir.path()).expect("they can be read");
+        assert_eq!(damage(dir.path()), None);
+        for (place, bit) in [(0, 1), (1 << 20, 128), (written.len() - 1, 4)] {
+            let mut flipped = written.clone();
+            flipped[place] ^= bit;
+            std::fs::write(&path, flipped).expect("written");
+            assert!(damage(dir.path()).is_some_and(|(file, why)| file == path && why.contains("other bytes")));
+        }
+        std::fs::write(&path, &written[..100]).expect("written");
+        assert!(damage(dir.path()).is_some_and(|(_, why)| why == "has 100 bytes, 3145728 were written"));
+        std::fs::remove_file(&path).expect("removed");
+        assert!(damage(dir.path()).is_some_and(|(_, why)| why.contains("missing")));
+        std::fs::write(dir.path().join(SUMS), b"{").expect("written");
+        assert!(damage(dir.path()).is_some_and(|(file, _)| file.ends_with(SUMS)));
     }
 
     #[test]

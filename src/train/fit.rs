@@ -1,11 +1,11 @@
 //! A run from where it stands to its last step, measured and saved on the way.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Task};
-use crate::train::checkpoint::{checkpoints, set_aside};
-use crate::train::{Event, Step, Trainer, Watch, files, health};
+use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
+use crate::train::{Event, FolderLock, Step, Trainer, Watch, files, health};
 
 impl Trainer {
     /// Steps until `max_steps`, measuring and saving on the way.
@@ -22,8 +22,15 @@ impl Trainer {
     /// As [`Trainer::fit`], and what `watch` fails with. A run that no longer learns goes back to its last good
     /// checkpoint and says so.
     pub fn fit_with(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
-        let done = self.check_folder().and_then(|()| self.run(progress, watch));
-        let done = done.map_err(|reason| self.leave(reason));
+        let _lock = match self.check_folder() {
+            Ok(lock) => lock,
+            Err(error) => {
+                // Nothing is kept in a folder that is not this run's.
+                self.group.fail(error.message());
+                return Err(error);
+            }
+        };
+        let done = self.run(progress, watch).map_err(|reason| self.leave(reason));
         let ended = self.tell(watch, Event::Ended);
         if done.is_err() {
             self.group.wait_for_first();
@@ -31,14 +38,33 @@ impl Trainer {
         done.and(ended)
     }
 
-    fn check_folder(&self) -> Result<()> {
-        match self.options.output_dir.as_deref().filter(|_| self.group.is_first()) {
-            Some(out) => {
-                files::mend(out);
-                files::check_writable(out)
-            }
-            None => Ok(()),
+    /// Puts the folder in order, for this run alone.
+    fn check_folder(&mut self) -> Result<Option<FolderLock>> {
+        let Some(out) = self.options.output_dir.clone().filter(|_| self.group.is_first()) else { return Ok(None) };
+        if is_checkpoint(&out) {
+            return Err(Error::mistake(format!("{} is a checkpoint of a run, not a folder for one", out.display()))
+                .with_hint("name another output_dir; going on from a checkpoint writes to the folder it lies in"));
         }
+        files::check_writable(&out)?;
+        let lock = FolderLock::take(&out)?;
+        files::mend(&out);
+        if let Some(saved) = self.saved {
+            self.leave_later(&out, saved)?;
+        }
+        Ok(Some(lock))
+    }
+
+    /// Checkpoints after the one that a run goes on from are of a course that is left, or damaged. They are called
+    /// otherwise, so that the run never writes over them.
+    fn leave_later(&mut self, out: &Path, saved: u64) -> Result<()> {
+        for (step, path) in numbered(out).into_iter().filter(|(step, _)| *step > saved) {
+            let word = if is_checkpoint(&path) && files::damage(&path).is_none() { "left" } else { "damaged" };
+            let aside = files::rename_aside(&path, word)?;
+            let name = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.notes
+                .push(format!("checkpoint-{step} is called {name} from now on: the run goes on from step {saved}"));
+        }
+        Ok(())
     }
 
     /// Tells whoever follows the run; of many ranks the first one speaks. There a stop is no error: all ranks end after
@@ -88,6 +114,10 @@ impl Trainer {
         self.tell(watch, Event::Began)?;
         let left = self.options.max_steps.saturating_sub(self.steps());
         let mut task = progress.task("training", Some(left), "steps");
+        if left > 0 {
+            task.note(self.first_words());
+            self.unless_stopped(task.advance(0))?;
+        }
         loop {
             self.settle(progress, &mut task, watch)?;
             if let Some(reason) = self.enough() {
@@ -104,6 +134,17 @@ impl Trainer {
             self.unless_stopped(task.advance(1))?;
         }
         if self.options.output_dir.is_some() { self.save() } else { Ok(()) }
+    }
+
+    /// What happens before there is a step to tell of.
+    fn first_words(&self) -> String {
+        let Self { model, options, .. } = self;
+        let rows = options.rows() * self.micro_batches();
+        let first = format!("the first step, {rows} rows of {} tokens, is under way", self.data.train.width());
+        match model.device().is_cpu() {
+            true => first,
+            false => format!("{first}; kernels that are not there yet are compiled, once"),
+        }
     }
 
     /// Does what the last step still owes: a measurement, a take, a checkpoint.
@@ -214,10 +255,12 @@ impl Trainer {
         let ours: Vec<_> = checkpoints(&out).into_iter().filter(|(step, _)| *step <= saved).collect();
         // With weights that are numbers, a loss that is none comes from the last steps at most.
         let margin = if health::finite(&self.parameters)? { health::RECENT as u64 } else { 1 };
-        let good = |step: u64| step + margin < failed;
-        let Some(at) = ours.iter().rposition(|(step, _)| good(*step)) else { return Ok(None) };
-        for (step, folder) in &ours[at + 1..] {
-            set_aside(folder, *step)?;
+        let early = |step: u64| step + margin < failed;
+        let calm = |step: u64| health::was_calm(&self.history, step, self.options.spike_factor);
+        let at = ours.iter().rposition(|(step, _)| early(*step) && calm(*step));
+        let Some(at) = at.or_else(|| ours.iter().rposition(|(step, _)| early(*step))) else { return Ok(None) };
+        for (_, folder) in &ours[at + 1..] {
+            set_aside(folder)?;
         }
         Ok(Some(ours[at].1.clone()))
     }

@@ -7,6 +7,7 @@ mod files;
 mod fit;
 mod grads;
 mod health;
+mod lock;
 mod loss;
 mod options;
 pub mod parallel;
@@ -21,8 +22,10 @@ mod watch;
 
 pub use adamw::{AdamW, AdamWOptions};
 pub use grads::Grads;
+pub use lock::FolderLock;
 pub use loss::held_out_loss;
 pub use options::{BatchSize, MixedPrecision, TrainOptions};
+pub use resume::StoredRun;
 pub use room::{peak_memory, reset_peak_memory};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::{Step, Trainer};

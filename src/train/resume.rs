@@ -6,18 +6,45 @@ use std::sync::Arc;
 use candle_core::Device;
 use serde_json::Value;
 
-use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, State, TOKENIZER, checkpoints, fingerprint};
-use crate::data::Dataset;
+use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, State, TOKENIZER, fingerprint, is_checkpoint, numbered};
+use crate::data::{Dataset, DatasetOptions};
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 use crate::train::parallel::Group;
 use crate::train::trainer::within;
-use crate::train::{BatchSize, TrainOptions, Trainer, files};
+use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, files};
 
 /// What the order of the batches follows from.
 const FIXED: [&str; 4] = ["seed", "batch_size", "gradient_accumulation_steps", "global_batch_size"];
+
+/// What a checkpoint says of its run, without the weights.
+#[derive(Debug)]
+pub struct StoredRun {
+    /// Its folder.
+    pub checkpoint: PathBuf,
+    /// The options of the run.
+    pub options: TrainOptions,
+    /// How the rows were made.
+    pub data: DatasetOptions,
+    /// The folder of the saved dataset they were read from, if they were.
+    pub source: Option<PathBuf>,
+    /// The pieces they were made of, if they were.
+    pub files: Vec<PathBuf>,
+}
+
+impl StoredRun {
+    /// Reads the checkpoint that `dir` is, or the newest whole one of the run in it.
+    ///
+    /// # Errors
+    /// Names a folder without one, and a state that cannot be read.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let (checkpoint, _) = newest(dir)?;
+        let State { options, data, .. } = read(&checkpoint)?;
+        Ok(Self { checkpoint, options, data: data.options, source: data.source, files: data.files })
+    }
+}
 
 impl Trainer {
     /// Goes on with a run from its last checkpoint, alone; see [`Trainer::resume_in_group`].
@@ -53,8 +80,11 @@ impl Trainer {
         device: &Device,
         progress: &Progress,
     ) -> Result<Self> {
-        let resumed = find(dir, group)
-            .and_then(|checkpoint| Self::from_checkpoint(group, &checkpoint, data, overrides, device, progress));
+        let resumed = find(dir, group).and_then(|(checkpoint, damaged)| {
+            let mut trainer = Self::from_checkpoint(group, &checkpoint, data, overrides, device, progress)?;
+            trainer.notes.splice(0..0, damaged);
+            Ok(trainer)
+        });
         resumed.inspect_err(|error| group.fail(error.message()))
     }
 
@@ -135,19 +165,46 @@ fn share_again(state: &State, ranks: usize, options: &mut TrainOptions) -> Resul
     Ok(())
 }
 
-/// The checkpoint that a folder is or holds.
-fn find(dir: &Path, group: &Group) -> Result<PathBuf> {
-    if dir.join(STATE).is_file() {
-        return Ok(dir.to_path_buf());
-    }
-    if group.is_first() {
+/// [`newest`], when what a killed run left half done is put in order.
+fn find(dir: &Path, group: &Group) -> Result<(PathBuf, Vec<String>)> {
+    if group.is_first() && dir.is_dir() && !is_checkpoint(dir) {
+        // A run that is at work has folders half done of its own.
+        let _lock = FolderLock::take(dir)?;
         files::mend(dir);
     }
     group.barrier()?; // nobody reads while the folder is put in order
-    checkpoints(dir).pop().map(|(_, path)| path).ok_or_else(|| {
-        Error::mistake(format!("there is no checkpoint in {}", dir.display()))
-            .with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N"))
-    })
+    newest(dir)
+}
+
+/// The checkpoint that a folder is, or the newest whole one that it holds; and a sentence for each that is damaged.
+fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
+    if is_checkpoint(dir) {
+        return match files::damage(dir) {
+            None => Ok((dir.to_path_buf(), Vec::new())),
+            Some((file, why)) => Err(Error::broken(format!("{} {why}", file.display()))
+                .with_hint("an earlier checkpoint may be whole: name its folder, or that of the run")),
+        };
+    }
+    let mut damaged: Vec<String> = Vec::new();
+    for (_, checkpoint) in numbered(dir).into_iter().rev() {
+        let name = checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match files::damage(&checkpoint) {
+            None if is_checkpoint(&checkpoint) => {
+                damaged.iter_mut().for_each(|said| *said += &format!("; the run goes on from {name}"));
+                return Ok((checkpoint, damaged));
+            }
+            None => {} // something of another's
+            Some((file, why)) => {
+                let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                damaged.push(format!("{name} is damaged: {file} {why}"));
+            }
+        }
+    }
+    let none = match damaged.is_empty() {
+        true => format!("there is no checkpoint in {}", dir.display()),
+        false => format!("there is no whole checkpoint in {}: {}", dir.display(), damaged.join(", ")),
+    };
+    Err(Error::mistake(none).with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N")))
 }
 
 fn read(checkpoint: &Path) -> Result<State> {

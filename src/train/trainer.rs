@@ -86,6 +86,7 @@ impl Trainer {
 
     fn make(group: Arc<Group>, model: Model, data: Dataset, mut options: TrainOptions) -> Result<Self> {
         options.validate()?;
+        let cut = options.cut_warmup();
         let wide = data.train.width();
         let data = within(&model, data);
         fits(&model, &data, &options)?;
@@ -93,6 +94,7 @@ impl Trainer {
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
         let fingerprint = OnceLock::new();
         let mut notes = ranks::meet(&group, &parameters, &data, &options, &fingerprint)?;
+        notes.extend(cut);
         if options.batch_size == BatchSize::Auto {
             notes.push(divide(&group, &model, &mut options, optimizer.memory(), data.train.width())?);
         }
@@ -216,9 +218,9 @@ impl Trainer {
         if !grad_norm.is_finite() {
             return Err(self.no_number("gradient", number, grad_norm));
         }
-        if let Some((mean, median)) = health::spike(&self.history, loss, self.options.spike_factor) {
+        if let Some((high, usual)) = health::spike(&self.history, loss, self.options.spike_factor) {
             self.diverged = true;
-            let message = format!("the loss leapt: {mean:.2} over the last steps to {number}, {median:.2} before");
+            let message = format!("the loss leapt: {high:.2} over the last steps to {number}, {usual:.2} before");
             return Err(Error::mistake(message).with_hint("a lower lr, or a longer warm-up, may help"));
         }
         let max = self.options.max_grad_norm;

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 28] = [
     ("allocator", 0),
     ("atomic", 0),
     ("error", 0),
+    ("files", 0),
+    ("forms", 0),
     ("interrupt", 0),
     ("progress", 0),
     ("midi", 1),
@@ -35,9 +37,10 @@ const FLOORS: [(&str, u8); 26] = [
 ];
 
 /// Scores carry chord markers and charts become scores: the ground floor is one room. Floor 0 likewise.
-const NEIGHBOURS: [(&str, &str); 7] = [
+const NEIGHBOURS: [(&str, &str); 8] = [
     ("atomic", "error"),
     ("cli", "launch"),
+    ("files", "error"),
     ("midi", "harmony"),
     ("harmony", "midi"),
     ("interrupt", "error"),

@@ -59,6 +59,9 @@ impl Default for ModelConfig {
     }
 }
 
+/// A wider head is a slip of the keyboard: those of the largest models have 512.
+const WIDEST_HEAD: usize = 1 << 14;
+
 /// More weights than this are a slip of the keyboard, and asking for the memory would end the process.
 const MOST_WEIGHTS: u128 = 20_000_000_000;
 
@@ -113,7 +116,9 @@ impl ModelConfig {
             ("max_position_embeddings", self.max_position_embeddings),
         ];
         match sizes.iter().find(|(_, size)| *size == 0 || *size > u32::MAX as usize) {
-            Some((key, size)) => Err(Error::mistake(format!("{key} is {size}")).with_hint("it must be 1 or more")),
+            Some((key, 0)) => Err(Error::mistake(format!("{key} is 0")).with_hint("it must be 1 or more")),
+            Some((key, size)) => Err(Error::mistake(format!("{key} is {size}, which no memory holds"))
+                .with_hint("configs/model has shapes from 4 to 155 million weights")),
             None => Ok(()),
         }
     }
@@ -137,6 +142,8 @@ impl ModelConfig {
             .with_hint("every head of keys and values serves the same number of attention heads"));
         }
         match (self.head_dim(), self.head_dim) {
+            (dim, Some(_)) if dim > WIDEST_HEAD => Err(Error::mistake(format!("head_dim is {dim}"))
+                .with_hint(format!("64 and 128 are usual, {WIDEST_HEAD} is the most"))),
             (dim, _) if dim > 0 && dim.is_multiple_of(2) => Ok(()),
             (dim, Some(_)) => {
                 Err(Error::mistake(format!("head_dim is {dim}"))
@@ -216,6 +223,16 @@ mod tests {
         ] {
             assert!(config.validate().is_err_and(|e| e.is_mistake()), "{config:?}");
         }
+        let text = refusal(&ModelConfig { head_dim: Some(1_000_000), ..tiny() });
+        assert!(text.contains("head_dim is 1000000") && text.contains("128 are usual"), "{text}");
+        for config in [
+            ModelConfig { hidden_size: 1_000_000_000_000_000_000, num_attention_heads: 1, ..tiny() },
+            ModelConfig { num_hidden_layers: 1_000_000_000_000_000_000, ..tiny() },
+        ] {
+            let text = refusal(&config);
+            assert!(text.contains("which no memory holds") && !text.contains("1 or more"), "{text}");
+        }
+        assert!(refusal(&ModelConfig { vocab_size: usize::MAX, ..tiny() }).contains("billion weights"));
         let text = refusal(&ModelConfig { hidden_size: 1 << 20, ..tiny() });
         assert!(text.contains("billion weights"), "{text}");
     }

@@ -8,8 +8,9 @@ use super::Model;
 use super::core::{Change, Linear, Lora, Matrix, Weight};
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
-use crate::nn::lora::{ALL_LINEAR, LoraConfig, matches};
+use crate::nn::lora::{ALL_LINEAR, LoraConfig};
 use crate::nn::quant::Nf4;
+use crate::nn::targets::Targets;
 
 impl Model {
     /// A copy whose block weights are frozen in NF4 with double quantisation; embedding, norms and head stay as they
@@ -37,12 +38,9 @@ impl Model {
                 .with_hint("merge() puts them into the weights; or begin again from the model without them"));
         }
         self.check_targets(config)?;
+        let targets = Targets::of(config)?;
         self.with_adapters(config, &|linear, is_head| {
-            let aimed = |target: &String| match target.as_str() {
-                ALL_LINEAR => !is_head,
-                target => matches(target, &linear.name),
-            };
-            config.target_modules.iter().any(aimed).then(|| fresh(linear, config, seed, &self.device)).transpose()
+            targets.hold(&linear.name, is_head).then(|| fresh(linear, config, seed, &self.device)).transpose()
         })
     }
 
@@ -68,7 +66,12 @@ impl Model {
 
     fn check_targets(&self, config: &LoraConfig) -> Result<()> {
         for target in &config.target_modules {
-            let found = target == ALL_LINEAR || self.core.linears().any(|linear| matches(target, &linear.name));
+            let alone = Targets::of(&LoraConfig { target_modules: vec![target.clone()], ..config.clone() })?;
+            let found = self.core.linears().any(|linear| alone.hold(&linear.name, linear.name == "lm_head"));
+            if !found && config.layers_to_transform.is_some() {
+                return Err(Error::mistake(format!("layers_to_transform has no block with a layer '{target}'"))
+                    .with_hint(format!("blocks are counted from 0; the model has {}", self.config.num_hidden_layers)));
+            }
             if !found {
                 let mut known = vec![ALL_LINEAR];
                 for linear in self.core.linears() {

@@ -19,10 +19,12 @@ mod table;
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
+use crate::nn::weights::Kept;
 use crate::nn::{LoraConfig, ModelConfig};
 
 pub(crate) use adapt::adapter_name;
@@ -39,6 +41,8 @@ pub struct Model {
     pub(crate) lora: Option<LoraConfig>,
     /// Where the weights were read from; an adapter's file says which base it is for.
     pub(crate) origin: Option<String>,
+    /// What its folder said that is written again.
+    pub(crate) kept: Arc<Kept>,
     device: Device,
 }
 
@@ -63,7 +67,14 @@ impl Model {
     pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn Source) -> Result<Self> {
         config.validate()?;
         let core = Family::named(&config.model_type)?.build(config, source)?;
-        Ok(Self { config: config.clone(), core, lora: None, origin: None, device: device.clone() })
+        Ok(Self {
+            config: config.clone(),
+            core,
+            lora: None,
+            origin: None,
+            kept: Arc::default(),
+            device: device.clone(),
+        })
     }
 
     /// Its shape.

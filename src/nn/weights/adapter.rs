@@ -2,20 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dtype::Dtype;
 use super::file::{make_folder, write_tensors, write_text};
 use super::folder::entry;
+use super::peft::Foreign;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::nn::LoraConfig;
 use crate::nn::lora::matches;
-use crate::nn::model::core::{Linear, Lora, Weight};
+use crate::nn::model::core::{Lora, Weight};
 use crate::nn::model::{Model, adapter_name};
 
 /// What the adapter is.
@@ -40,24 +40,34 @@ impl Model {
     /// Names the tensor that is missing or has another shape, and what the adapter asks for that is not built here.
     pub fn load_adapter(&self, dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
-        let text = fs::read_to_string(&path).map_err(|e| {
-            Error::io("cannot read", &path, e)
-                .with_hint("an adapter is a folder, as save_adapter(dir) or PEFT writes it")
+        let text = read_text(&path).map_err(|e| match e.hint() {
+            None => e.with_hint("an adapter is a folder, as save_adapter(dir) or PEFT writes it"),
+            Some(_) => e,
         })?;
         let file: Foreign =
             serde_json::from_str(&text).map_err(|e| Error::broken(format!("{}: {e}", path.display())))?;
-        let (config, listed) = file.check().map_err(|e| e.context(path.display()))?;
-        let tensors = RefCell::new(Checkpoint::open(&dir.join(WEIGHTS))?);
-        let left: RefCell<BTreeSet<String>> =
-            RefCell::new(tensors.borrow().names().into_iter().map(String::from).collect());
-        let model = self.with_adapters(&config, &|linear, _| {
-            let listed = listed && config.target_modules.iter().any(|target| matches(target, &linear.name));
+        let (config, targets) = file.check(&self.config().model_type).map_err(|e| e.context(path.display()))?;
+        let mut tensors = Checkpoint::open(&dir.join(WEIGHTS))?;
+        let mut names: BTreeSet<String> = tensors.names().into_iter().map(String::from).collect();
+        self.check_whole_layers(&mut tensors, &mut names)?;
+        let (tensors, left) = (RefCell::new(tensors), RefCell::new(names));
+        let model = self.with_adapters(&config, &|linear, is_head| {
             let [a, b] = ["A", "B"].map(|which| adapter_name(&linear.name, which));
             let mut left = left.borrow_mut();
-            let (has_a, has_b) = (left.remove(&a), left.remove(&b));
-            if !(has_a || has_b || listed) {
-                return Ok(None);
+            if !targets.hold(&linear.name, is_head) {
+                // PEFT would leave them out without a word.
+                return match [a, b].into_iter().find(|name| left.contains(name)) {
+                    None => Ok(None),
+                    Some(extra) => Err(Error::broken(format!(
+                        "{}: '{extra}' is there, but target_modules leaves {} out",
+                        tensors.borrow().label(),
+                        linear.name
+                    ))
+                    .with_hint(format!("list the layer in target_modules of {CONFIG}, or take the tensor out"))),
+                };
             }
+            left.remove(&a);
+            left.remove(&b);
             let mut tensors = tensors.borrow_mut();
             let mut read = |name: String, shape: [usize; 2]| {
                 let values = tensors.floats(&name, &shape, self.device())?;
@@ -77,7 +87,37 @@ impl Model {
         }
         Ok(model)
     }
+
+    /// The layers with an adapter, as `target_modules` of PEFT names them; none of a model without.
+    pub fn adapted_modules(&self) -> Vec<String> {
+        targets(self).into_iter().map(String::from).collect()
+    }
+
+    /// Takes whole weights out of the names of an adapter's tensors where they are those of this model: PEFT puts the
+    /// embedding and the head beside an adapter when the vocabulary was resized (`save_embedding_layers`).
+    ///
+    /// # Errors
+    /// Names a weight that is another than this model's: PEFT would put it in the place of ours.
+    fn check_whole_layers(&self, tensors: &mut Checkpoint<'_>, names: &mut BTreeSet<String>) -> Result<()> {
+        let whole = |name: &String| Some(name.strip_prefix(PREFIX).filter(|n| !n.contains(".lora_"))?.to_owned());
+        for (name, plain) in names.iter().filter_map(|name| Some((name.clone(), whole(name)?))).collect::<Vec<_>>() {
+            let Ok(ours) = self.weights(&plain) else { continue };
+            let theirs = tensors.floats(&name, ours.dims(), self.device())?;
+            if (ours - theirs)?.abs()?.max_all()?.to_scalar::<f32>()? > 0.0 {
+                return Err(Error::mistake(format!(
+                    "{}: '{name}' is a whole weight, and another than the model's",
+                    tensors.label()
+                ))
+                .with_hint("merge the adapter in Python (merge_and_unload), save the model and load that"));
+            }
+            names.remove(&name);
+        }
+        Ok(())
+    }
 }
+
+/// What stands before the names of PEFT's tensors.
+const PREFIX: &str = "base_model.model.";
 
 /// Writes the two files; `base` is what they say the adapter is for.
 pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()> {
@@ -91,8 +131,17 @@ pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()
         entries.extend([entry(&lora.a, Dtype::F32), entry(&lora.b, Dtype::F32)]);
     }
     write_tensors(&dir.join(WEIGHTS), entries)?;
-    let modules: BTreeSet<&str> = adapted().map(Linear::module).collect();
-    write_text(&dir.join(CONFIG), &to_peft_json(config, &modules, base))
+    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), base))
+}
+
+/// The layers with an adapter, as a list of PEFT's means just them: the last part of a name where all layers that end in
+/// it have one, else whole names.
+fn targets(model: &Model) -> BTreeSet<&str> {
+    let all_of = |module: &str| {
+        model.core.linears().filter(|other| matches(module, &other.name)).all(|other| other.adapter.is_some())
+    };
+    let adapted = model.core.linears().filter(|linear| linear.adapter.is_some());
+    adapted.map(|linear| if all_of(linear.module()) { linear.module() } else { linear.name.as_str() }).collect()
 }
 
 fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, base: Option<&Path>) -> String {
@@ -124,73 +173,4 @@ fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, base: Option<&Pat
 /// PEFT declares `lora_alpha` an integer, so one is written as one.
 fn whole(x: f64) -> Value {
     if x.fract() == 0.0 && x.abs() < 1e15 { json!(x as i64) } else { json!(x) }
-}
-
-/// Keys of PEFT that change what an adapter computes and are not built here.
-const FOREIGN: [&str; 15] = [
-    "alora_invocation_tokens",
-    "alpha_pattern",
-    "bias",
-    "fan_in_fan_out",
-    "kasa_config",
-    "layer_replication",
-    "lora_bias",
-    "modules_to_save",
-    "monteclora_config",
-    "rank_pattern",
-    "target_parameters",
-    "trainable_token_indices",
-    "use_bdlora",
-    "use_dora",
-    "use_qalora",
-];
-
-/// An `adapter_config.json`; keys that make no difference are ignored.
-#[derive(Deserialize)]
-struct Foreign {
-    peft_type: String,
-    r: usize,
-    lora_alpha: f64,
-    #[serde(default)]
-    lora_dropout: f64,
-    #[serde(default)]
-    use_rslora: bool,
-    #[serde(default)]
-    target_modules: Value,
-    #[serde(flatten)]
-    rest: serde_json::Map<String, Value>,
-}
-
-impl Foreign {
-    /// The configuration, and whether `target_modules` lists the names of all layers that have one.
-    fn check(self) -> Result<(LoraConfig, bool)> {
-        if self.peft_type != "LORA" {
-            return Err(Error::mistake(format!("peft_type {} is not supported", self.peft_type))
-                .with_hint("adapters of peft_type LORA are read"));
-        }
-        let unset = |value: &Value| match value {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(items) => items.is_empty(),
-            Value::Object(items) => items.is_empty(),
-            Value::String(text) => text == "none",
-            Value::Number(_) | Value::Bool(true) => false,
-        };
-        for key in FOREIGN {
-            if let Some(value) = self.rest.get(key).filter(|value| !unset(value)) {
-                return Err(Error::mistake(format!("{key} {value} is not supported")));
-            }
-        }
-        let whole_layers =
-            ["layers_to_transform", "exclude_modules"].iter().all(|k| self.rest.get(*k).is_none_or(unset));
-        // A text is a regular expression (or "all-linear"): then the tensors say which layers have one.
-        let (target_modules, listed) = match &self.target_modules {
-            Value::Array(names) => (names.iter().filter_map(Value::as_str).map(String::from).collect(), whole_layers),
-            Value::String(text) => (vec![text.clone()], false),
-            _ => (vec![crate::nn::lora::ALL_LINEAR.into()], false),
-        };
-        let Self { r, lora_alpha, lora_dropout, use_rslora, .. } = self;
-        let config = LoraConfig { r, lora_alpha, lora_dropout, target_modules, use_rslora };
-        config.validate()?;
-        Ok((config, listed))
-    }
 }

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
 use safetensors::{Dtype as Stored, View};
-use tempfile::{NamedTempFile, TempPath};
 
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// A tensor on its way to a file.
@@ -59,7 +59,7 @@ pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> R
     let metadata = HashMap::from([(String::from("format"), String::from("pt"))]);
     let failed = Rc::new(RefCell::new(None));
     let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failed: failed.clone() }));
-    replace(path, |temporary| {
+    atomic::write_with(path, |temporary| {
         safetensors::serialize_to_file(written, Some(metadata), temporary).map_err(|e| match e {
             safetensors::SafeTensorError::IoError(e) => e,
             other => io::Error::other(other),
@@ -70,7 +70,7 @@ pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> R
 
 /// Writes a text file.
 pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
-    replace(path, |temporary| fs::write(temporary, text))
+    atomic::write(path, text.as_bytes())
 }
 
 /// Removes a file that may not be there.
@@ -79,30 +79,4 @@ pub(super) fn remove(path: &Path) -> Result<()> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", path, e)),
         _ => Ok(()),
     }
-}
-
-/// Lets `write` fill a temporary file in the same folder, brings it to the disk and gives it the name `path`.
-fn replace(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let store = || -> io::Result<()> {
-        let temporary: TempPath = NamedTempFile::new_in(folder)?.into_temp_path();
-        write(&temporary)?;
-        let file = File::open(&temporary)?;
-        readable_as_usual(&file)?;
-        file.sync_all()?;
-        temporary.persist(path).map_err(|e| e.error)
-    };
-    store().map_err(|e| Error::io("cannot write", path, e))
-}
-
-/// Temporary files are for their owner alone; what is saved may be read as other files are.
-#[cfg(unix)]
-fn readable_as_usual(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_as_usual(_file: &File) -> io::Result<()> {
-    Ok(())
 }

@@ -1,7 +1,6 @@
 //! Hugging Face folders: `config.json`, `model.safetensors`, and an adapter beside them if there is one.
 
 use std::borrow::Cow;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +9,11 @@ use candle_core::Device;
 use super::adapter;
 use super::dtype::Dtype;
 use super::file::{Entry, make_folder, remove, write_tensors, write_text};
+use super::kept::Kept;
 use super::nf4::{self, Packed};
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
+use crate::files::read_text;
 use crate::nn::init::Init;
 use crate::nn::model::core::{Linear, Matrix, Part, Weight};
 use crate::nn::model::{Model, Source};
@@ -28,17 +29,17 @@ impl Model {
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
         let path = dir.join("config.json");
         let adapted = dir.join(adapter::CONFIG).exists();
-        let text = fs::read_to_string(&path).map_err(|e| {
-            let error = Error::io("cannot read", &path, e);
-            match adapted {
-                true => error.with_hint("the folder holds an adapter alone: load its base, then load_adapter(dir)"),
-                false => error
-                    .with_hint("a model is a folder with config.json and model.safetensors, as save(dir) writes it"),
+        let text = read_text(&path).map_err(|error| match (error.hint().is_some(), adapted) {
+            (true, _) => error,
+            (_, true) => error.with_hint("the folder holds an adapter alone: load its base, then load_adapter(dir)"),
+            (_, false) => {
+                error.with_hint("a model is a folder with config.json and model.safetensors, as save(dir) writes it")
             }
         })?;
         let config = ModelConfig::from_hf_json(&text).map_err(|e| e.context(dir.display()))?;
         let mut model = from_checkpoint(&config, Checkpoint::open_model(dir)?, device)?;
         model.origin = Some(dir.display().to_string());
+        model.kept = Arc::new(Kept::read(dir, &text));
         if adapted { model.load_adapter(dir) } else { Ok(model) }
     }
 
@@ -101,13 +102,29 @@ impl Model {
                 remove(&dir.join(adapter::WEIGHTS))?;
             }
         }
-        write_text(&dir.join("config.json"), &self.config.to_hf_json(packed, dtype))
+        self.kept.write(dir)?;
+        write_text(&dir.join("config.json"), &self.kept.laid_under(&self.config.to_hf_json(packed, dtype))?)
     }
 }
 
-fn from_checkpoint(config: &ModelConfig, file: Checkpoint<'_>, device: &Device) -> Result<Model> {
+fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Device) -> Result<Model> {
+    if config.tie_word_embeddings {
+        check_tied(&mut file)?;
+    }
     let frozen = nf4::any_packed(&file);
     Model::build(config, device, &mut Stored { file, frozen, device })
+}
+
+/// Refuses a head beside an embedding that it is said to be tied to, and is not.
+fn check_tied(file: &mut Checkpoint<'_>) -> Result<()> {
+    const HEAD: &str = "lm_head.weight";
+    const EMBEDDING: &str = "model.embed_tokens.weight";
+    if !file.has(HEAD) || !file.has(EMBEDDING) || file.bytes(HEAD)? == file.bytes(EMBEDDING)? {
+        return Ok(());
+    }
+    let message = format!("{}: '{HEAD}' is another than '{EMBEDDING}', but config.json ties them", file.label());
+    Err(Error::broken(message)
+        .with_hint("set tie_word_embeddings to false in config.json to use the head; take it out of the file to tie"))
 }
 
 /// Reads every weight from files.

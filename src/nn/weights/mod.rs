@@ -4,7 +4,10 @@ mod adapter;
 mod dtype;
 mod file;
 mod folder;
+mod kept;
 mod nf4;
+mod peft;
 mod read;
 
 pub use dtype::Dtype;
+pub(crate) use kept::Kept;

@@ -11,6 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::dtype::decode;
 use crate::error::{Error, Result};
+use crate::files::{check_is_file, read_text};
 
 /// The longest header that safetensors allows.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -52,7 +53,7 @@ impl<'a> Checkpoint<'a> {
         struct Index {
             weight_map: HashMap<String, String>,
         }
-        let text = std::fs::read_to_string(&index).map_err(|e| Error::io("cannot read", &index, e))?;
+        let text = read_text(&index)?;
         let map = serde_json::from_str::<Index>(&text)
             .map_err(|e| Error::broken(format!("{}: {e}", index.display())))?
             .weight_map;
@@ -158,6 +159,7 @@ impl<'a> Checkpoint<'a> {
 
 impl<'a> Shard<'a> {
     fn open(path: &Path) -> Result<Self> {
+        check_is_file(path)?;
         let file = File::open(path).map_err(|e| Error::io("cannot read", path, e))?;
         let length = file.metadata().map_err(|e| Error::io("cannot read", path, e))?.len();
         Self::new(path.display().to_string(), Data::File(file), length)

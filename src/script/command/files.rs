@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Done, cells, ipynb, mistake, run_cell, said};
 use crate::error::Error;
+use crate::files::{locate, read_text};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Bundle, Fault, Output, Session, parser};
 
@@ -11,7 +12,7 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
     if args.is_empty() {
         return mistake(":save needs a file name", ":save song.rhai, or :save song.ipynb for a notebook");
     }
-    let mut path = home(unquoted(args));
+    let mut path = home(unquoted(args))?;
     if path.extension().is_none() {
         path.set_extension("rhai");
     }
@@ -39,7 +40,7 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
     let Some(name) = words.next() else {
         return mistake(":load needs a file or the name of a program", ":load quickstart");
     };
-    let path = home(&name);
+    let path = home(&name)?;
     let program = Program::named(&name).filter(|_| !path.exists());
     if program.is_none() && !path.exists() && path.extension().is_none() && path.components().count() == 1 {
         let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).collect();
@@ -61,7 +62,7 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fa
     if !is_notebook(path) {
         return session.run(path);
     }
-    let text = std::fs::read_to_string(path).map_err(|e| Fault::from(&Error::io("cannot read", path, e)))?;
+    let text = read_text(path).map_err(|e| Fault::from(&e))?;
     let cells = ipynb::code_cells(&text).map_err(|e| Fault::from(&e.context(path.display())))?;
     let output = session.host().output.clone();
     let mut value = None;
@@ -86,7 +87,7 @@ fn is_notebook(path: &Path) -> bool {
 }
 
 pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, Fault> {
-    let folder = home(if args.is_empty() { "~" } else { unquoted(args) });
+    let folder = home(if args.is_empty() { "~" } else { unquoted(args) })?;
     std::env::set_current_dir(&folder).map_err(|e| Fault::from(&Error::io("cannot go to", &folder, e)))?;
     pwd(session, "")
 }
@@ -98,11 +99,8 @@ pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Done, Fault> {
 }
 
 /// A path with `~` for the user's home.
-fn home(path: &str) -> PathBuf {
-    match (path.strip_prefix('~'), std::env::home_dir()) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
-        _ => Path::new(path).into(),
-    }
+fn home(path: &str) -> Result<PathBuf, Fault> {
+    locate(path).map_err(|e| Fault::from(&e))
 }
 
 fn unquoted(text: &str) -> &str {

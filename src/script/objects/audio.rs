@@ -8,6 +8,7 @@ use rhai::Map;
 use crate::atomic;
 use crate::audio::{self, Font, Part, Settings};
 use crate::error::{Error, Result};
+use crate::files::locate;
 use crate::midi;
 use crate::progress::Progress;
 use crate::script::Bundle;
@@ -170,6 +171,6 @@ pub(super) fn register(kit: &mut Kit) {
     audio.method(
         "save(path: string)",
         "Writes all of it, by the ending of the path: .wav (16 bits, 44.1 kHz) or .mp3.",
-        move |a: &mut Audio, path: &str| -> Fallible<()> { Ok(a.save(Path::new(path), studio.progress())?) },
+        move |a: &mut Audio, path: &str| -> Fallible<()> { Ok(a.save(&locate(path)?, studio.progress())?) },
     );
 }

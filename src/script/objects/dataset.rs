@@ -1,6 +1,6 @@
 //! Dataset: folders of MIDI as rows of ids; Split: its rows to train on or to measure with.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::data::{self, DatasetOptions, Source};
 use crate::error::Error;
+use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{article, count, from_ids, options, place, text};
 use crate::script::failure::Fallible;
@@ -87,7 +88,7 @@ pub(super) fn register(kit: &mut Kit) {
     dataset.method(
         "save(dir: string)",
         "Writes it in the layout of Hugging Face save_to_disk, the tokenizer beside it.",
-        |d: &mut Dataset, dir: &str| -> Fallible<()> { Ok(d.0.save(Path::new(dir))?) },
+        |d: &mut Dataset, dir: &str| -> Fallible<()> { Ok(d.0.save(&locate(dir)?)?) },
     );
     dataset.method(
         "stats() -> map",
@@ -101,7 +102,7 @@ fn construct(kit: &mut Kit) {
     kit.function(
         "dataset(dir: string) -> Dataset",
         "Reads a dataset that save wrote.",
-        |dir: &str| -> Fallible<Dataset> { Ok(Dataset(Rc::new(data::Dataset::load(Path::new(dir))?))) },
+        |dir: &str| -> Fallible<Dataset> { Ok(Dataset(Rc::new(data::Dataset::load(&locate(dir)?)?))) },
     );
     let studio = kit.studio();
     kit.function(
@@ -125,7 +126,7 @@ fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> 
     let chosen: DatasetOptions = options("dataset", map)?;
     let sources = match paths.as_array_ref() {
         Ok(items) => sources(&items)?,
-        Err(_) if paths.is_string() => vec![Source::of(&[PathBuf::from(text("the path", paths)?)])],
+        Err(_) if paths.is_string() => vec![Source::of(&[locate(&text("the path", paths)?)?])],
         Err(_) => {
             let message = format!("dataset reads a folder or an array of paths, not {}", article(paths));
             return Err(Error::mistake(message).into());
@@ -154,9 +155,10 @@ fn sources(items: &[Dynamic]) -> Fallible<Vec<Source>> {
             Ok(map) => {
                 let Described { mut paths, path, style, copies, val } = options("a source of a dataset", &map)?;
                 paths.extend(path);
+                let paths = paths.iter().map(|path| locate(&path.to_string_lossy())).collect::<Result<_, Error>>()?;
                 sources.push(Source { paths, style, copies, val });
             }
-            Err(_) => plain.paths.push(text("a path of a dataset", item)?.into()),
+            Err(_) => plain.paths.push(locate(&text("a path of a dataset", item)?)?),
         }
     }
     if !plain.paths.is_empty() {

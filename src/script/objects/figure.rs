@@ -1,11 +1,11 @@
 //! Figure: lines over an index, as text and as SVG.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Dynamic, Map};
 
 use crate::error::{Error, Result};
+use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{article, numbers, options};
 use crate::script::failure::Fallible;
@@ -132,7 +132,7 @@ pub(super) fn register(kit: &mut Kit) {
     figure.method(
         "save(path: string)",
         "Writes it, by the ending of the path: .svg or .png.",
-        |f: &mut Figure, path: &str| -> Fallible<()> { Ok(plot::save(&f.drawn()?, Path::new(path))?) },
+        |f: &mut Figure, path: &str| -> Fallible<()> { Ok(plot::save(&f.drawn()?, &locate(path)?)?) },
     );
 }
 

@@ -1,12 +1,11 @@
 //! Files: what lies in a folder, what stands in a text.
 
-use std::path::Path;
-
 use rhai::{Array, Dynamic};
 
 use crate::atomic;
 use crate::data;
 use crate::error::Error;
+use crate::files::{locate, read_text};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
 
@@ -15,26 +14,27 @@ pub(super) fn register(kit: &mut Kit) {
         "midi_files(folder: string) -> array",
         "The paths of the MIDI files in a folder and the folders in it, sorted.",
         |folder: &str| -> Fallible<Array> {
-            let files = data::scan(Path::new(folder))?;
+            let files = data::scan(&locate(folder)?)?;
             Ok(files.into_iter().map(|path| Dynamic::from(path.display().to_string())).collect())
         },
     );
     kit.function("exists(path: string) -> bool", "True when there is a file or folder.", |path: &str| {
-        Path::new(path).exists()
+        locate(path).is_ok_and(|path| path.exists())
     });
     kit.function(
         "make_folder(path: string)",
         "Makes a folder and those above it, if they are not there.",
         |path: &str| -> Fallible<()> {
-            Ok(std::fs::create_dir_all(path).map_err(|e| Error::io("cannot make the folder", path, e))?)
+            let path = locate(path)?;
+            Ok(std::fs::create_dir_all(&path).map_err(|e| Error::io("cannot make the folder", path, e))?)
         },
     );
     kit.function("read(path: string) -> string", "The text of a file.", |path: &str| -> Fallible<String> {
-        Ok(std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?)
+        Ok(read_text(&locate(path)?)?)
     });
     kit.function(
         "write(path: string, text: string)",
         "Writes a text file; what stood there is replaced.",
-        |path: &str, text: &str| -> Fallible<()> { Ok(atomic::write(Path::new(path), text.as_bytes())?) },
+        |path: &str, text: &str| -> Fallible<()> { Ok(atomic::write(&locate(path)?, text.as_bytes())?) },
     );
 }

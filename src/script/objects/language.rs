@@ -1,6 +1,5 @@
 //! The functions that belong to no object: output, help, time, seeds, devices.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
@@ -69,7 +68,7 @@ fn session(kit: &mut Kit) {
     kit.function(
         "config(path: string) -> map",
         "Reads a YAML or JSON file into a map, to look at, to change, and to hand to model, dataset or trainer.",
-        |path: &str| -> Fallible<Dynamic> { Ok(from_json(&config::read_yaml(Path::new(path))?)) },
+        |path: &str| -> Fallible<Dynamic> { Ok(from_json(&config::read_yaml(&crate::files::locate(path)?)?)) },
     );
 }
 

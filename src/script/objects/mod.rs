@@ -19,6 +19,7 @@ mod panel;
 mod playing;
 mod ranks;
 mod report;
+mod resuming;
 mod run;
 mod runs;
 mod sampler;
@@ -73,6 +74,7 @@ pub(crate) fn register(kit: &mut Kit) {
     sampler::register(kit);
     playing::register(kit);
     ranks::register(kit);
+    resuming::register(kit);
     report::register(kit);
     style::register(kit);
     run::register(kit);

@@ -1,7 +1,6 @@
 //! Model: a transformer, with or without 4-bit weights and adapters.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use rhai::{Array, Dynamic, Map};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::files::locate;
 use crate::nn::{self, LoraConfig, ModelConfig, Pass};
 use crate::script::convert::{count, from_json, options};
 use crate::script::failure::Fallible;
@@ -26,6 +26,9 @@ pub(crate) struct Model {
     tokenizer: Rc<RefCell<Option<Arc<tokens::Tokenizer>>>>,
 }
 
+/// A model may know so many ids more than its tokenizer has.
+const MOST_PADDING: usize = 256;
+
 /// The tokenizer of a model's folder.
 const TOKENIZER: &str = "tokenizer.json";
 
@@ -34,7 +37,8 @@ pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
     ("r", "rank of the adapters (8)"),
     ("lora_alpha", "the update is scaled by lora_alpha / r (16)"),
     ("lora_dropout", "share of the adapter's inputs dropped in training (0)"),
-    ("target_modules", "names of the layers that get one ([\"all-linear\"])"),
+    ("target_modules", "names of the layers that get one, or a regular expression ([\"all-linear\"])"),
+    ("layers_to_transform", "blocks whose layers get one, from 0 (all)"),
     ("use_rslora", "scale by lora_alpha / √r instead (false)"),
 ];
 
@@ -61,14 +65,15 @@ impl Model {
     }
 
     /// Another model that speaks the same tokens.
-    fn with(&self, model: nn::Model) -> Self {
+    pub(crate) fn with(&self, model: nn::Model) -> Self {
         Self::new(model, self.tokenizer.borrow().clone())
     }
 
     /// Refuses ids of another vocabulary; a model that knew no tokenizer keeps this one.
     pub(crate) fn meets(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Fallible<()> {
         let (knows, says) = (self.model.config().vocab_size, tokenizer.vocab_size());
-        if knows != says {
+        // Vocabularies are padded to a round number, which processors like; the ids beyond the tokenizer's are never used.
+        if knows < says || knows - says > MOST_PADDING {
             let message =
                 format!("the model has a vocabulary of {knows}, the {} tokenizer one of {says}", tokenizer.scheme());
             let hint = "make the model with vocab_size: tok.vocab_size, or the dataset with the model's tokenizer";
@@ -162,7 +167,10 @@ fn construct(kit: &mut Kit) {
         "model(path: string) -> Model",
         "A model with fresh weights, as a YAML or JSON file describes it.",
         move |path: &str| {
-            fresh(&studio, config::read_yaml(Path::new(path)).and_then(|map| config::from_map("model", map)))
+            fresh(
+                &studio,
+                locate(path).and_then(|path| config::read_yaml(&path)).and_then(|map| config::from_map("model", map)),
+            )
         },
     );
     let studio = kit.studio();
@@ -185,14 +193,14 @@ fn load(studio: &Studio, source: &str) -> Fallible<Model> {
         let tokenizer = tokens::Tokenizer::from_json(nn::Model::base_tokenizer())?;
         return Ok(Model::new(nn::Model::base(&studio.device())?, Some(Arc::new(tokenizer))));
     }
-    let dir = Path::new(source);
+    let dir = &locate(source)?;
     if !dir.exists() {
         let error = Error::mistake(format!("there is no folder {source}"));
         return Err(error.with_hint("load_model(\"base\") gives the model inside this program").into());
     }
     let model = nn::Model::load(dir, &studio.device())?;
     let tokenizer = dir.join(TOKENIZER);
-    let tokenizer = if tokenizer.exists() { Some(Arc::new(tokens::Tokenizer::load(tokenizer)?)) } else { None };
+    let tokenizer = if tokenizer.exists() { tokens::Tokenizer::load_ours(&tokenizer)?.map(Arc::new) } else { None };
     Ok(Model::new(model, tokenizer))
 }
 
@@ -287,12 +295,12 @@ fn disk(model: &mut Members<Model>) {
     model.method(
         "save_adapter(dir: string)",
         "Writes its adapter as PEFT does.",
-        |m: &mut Model, dir: &str| -> Fallible<()> { Ok(m.model.save_adapter(Path::new(dir))?) },
+        |m: &mut Model, dir: &str| -> Fallible<()> { Ok(m.model.save_adapter(&locate(dir)?)?) },
     );
     model.method(
         "load_adapter(dir: string) -> Model",
         "The same with the adapter of a PEFT folder.",
-        |m: &mut Model, dir: &str| -> Fallible<Model> { Ok(m.with(m.model.load_adapter(Path::new(dir))?)) },
+        |m: &mut Model, dir: &str| -> Fallible<Model> { Ok(m.with(m.model.load_adapter(&locate(dir)?)?)) },
     );
     model.method(
         "weights(name: string) -> Tensor",
@@ -303,9 +311,10 @@ fn disk(model: &mut Members<Model>) {
 
 fn save(model: &Model, dir: &str, map: &Map) -> Fallible<()> {
     let chosen: SaveOptions = options("save", map)?;
-    model.model.save_with(Path::new(dir), chosen.dtype.parse()?)?;
+    let dir = &locate(dir)?;
+    model.model.save_with(dir, chosen.dtype.parse()?)?;
     if let Some(tokenizer) = &*model.tokenizer.borrow() {
-        atomic::write(&Path::new(dir).join(TOKENIZER), tokenizer.to_json().as_bytes())?;
+        atomic::write(&dir.join(TOKENIZER), tokenizer.to_json().as_bytes())?;
     }
     Ok(())
 }

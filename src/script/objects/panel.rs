@@ -93,6 +93,7 @@ impl Panel {
         let lately: Vec<f64> = history.iter().rev().take(LATELY).map(|s| s.tokens_per_second).collect();
         let state = match &self.why {
             Some(why) => why.clone(),
+            None if !over && here == 0 => "preparing the first step".into(),
             None if !over => "training".into(),
             None if steps >= all => "trained".into(),
             None => "stopped".into(),

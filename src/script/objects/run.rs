@@ -29,6 +29,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("notes", "what the run is for"),
     ("mlflow_uri", "the MLflow server (MLFLOW_TRACKING_URI, else \"http://127.0.0.1:5000\")"),
     ("resume", "whether a run of this name goes on (false: the new one gets a number)"),
+    ("from_step", "the step it goes on from: what was logged after it is taken back (nothing is)"),
 ];
 
 impl Object for Run {
@@ -114,6 +115,9 @@ pub(super) fn register(kit: &mut Kit) {
         let mut chosen: RunOptions = options("run", map)?;
         if !map.contains_key("mlflow_uri") {
             chosen.mlflow_uri = mlflow_uri();
+        }
+        if let Some(dir) = chosen.dir.to_str() {
+            chosen.dir = crate::files::locate(dir)?;
         }
         let mut run = track::Run::start(name, &chosen, wall_clock(), rand::random())?;
         warn(&mut run, &studio);

@@ -1,11 +1,11 @@
 //! Runs: a folder of runs, side by side.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Dynamic, Map};
 
 use crate::error::Error;
+use crate::files::locate;
 use crate::plot;
 use crate::script::convert::place;
 use crate::script::failure::Fallible;
@@ -123,7 +123,7 @@ fn map(run: &Summary) -> Map {
 pub(super) fn register(kit: &mut Kit) {
     let studio = kit.studio();
     let read = move |dir: &str| -> Fallible<Runs> {
-        let runs = track::Runs::read(Path::new(dir))?;
+        let runs = track::Runs::read(&locate(dir)?)?;
         for (folder, reason) in &runs.broken {
             studio.say(Output::Warning(format!("{} is left out: {reason}\n", folder.display())));
         }

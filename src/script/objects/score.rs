@@ -1,6 +1,5 @@
 //! Score: a piece of music, read from a MIDI file, decoded from tokens, or played by a model.
 
-use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Map};
@@ -105,7 +104,7 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "midi(path: string) -> Score",
         "Reads a MIDI file.\nFormats 0, 1 and 2, also in RIFF.",
-        |path: &str| -> Fallible<Score> { Ok(Score::new(midi::Score::read(path)?)) },
+        |path: &str| -> Fallible<Score> { Ok(Score::new(midi::Score::read(crate::files::locate(path)?)?)) },
     );
     let mut score = kit.object::<Score>();
     facts(&mut score);
@@ -116,7 +115,7 @@ pub(super) fn register(kit: &mut Kit) {
         |s: &mut Score| Chords::heard(&s.chords()),
     );
     score.method("save(path: string)", "Writes it as a MIDI file.", |s: &mut Score, path: &str| -> Fallible<()> {
-        Ok(s.0.write(Path::new(path))?)
+        Ok(s.0.write(crate::files::locate(path)?)?)
     });
     score.method(
         "plot() -> Figure",

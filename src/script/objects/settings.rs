@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::config::{self, Recipe};
 use crate::data;
 use crate::error::{Error, Result};
+use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{from_json, json_map, text};
 use crate::script::failure::Fallible;
@@ -36,7 +37,7 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "is_dataset(path: string) -> bool",
         "True when a dataset was saved in this folder, so that dataset(path) reads it.",
-        |path: &str| data::Dataset::is_saved(Path::new(path)),
+        |path: &str| locate(path).is_ok_and(|path| data::Dataset::is_saved(&path)),
     );
     kit.function(
         "table(headings: array, rows: array) -> Text",
@@ -125,8 +126,9 @@ pub(super) fn read_sweep(path: &str) -> Result<Value> {
 }
 
 fn inside(path: &str, texts: &[(&str, &str)]) -> Result<Value> {
-    if Path::new(path).exists() {
-        return config::read_yaml(Path::new(path));
+    let file = locate(path)?;
+    if file.exists() {
+        return config::read_yaml(&file);
     }
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let inside = path == name || Path::new(path).parent() == Some(Path::new("configs"));

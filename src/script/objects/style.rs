@@ -129,7 +129,7 @@ fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
 }
 
 fn read(folder: &str, progress: &crate::progress::Progress) -> Fallible<Vec<midi::Score>> {
-    let files: Vec<PathBuf> = data::scan(std::path::Path::new(folder))?;
+    let files: Vec<PathBuf> = data::scan(&crate::files::locate(folder)?)?;
     let mut task = progress.task("reading", Some(files.len() as u64), "files");
     let mut scores = Vec::with_capacity(files.len());
     for file in files {

@@ -9,6 +9,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::data;
 use crate::error::Error;
+use crate::files::locate;
 use crate::progress::Progress;
 use crate::script::convert::{article, count, from_ids, ids, options, text};
 use crate::script::failure::Fallible;
@@ -42,7 +43,7 @@ impl Tokenizer {
 /// MIDI files: an array of them, or all in a folder.
 fn paths(files: &Dynamic) -> Fallible<Vec<PathBuf>> {
     if files.is_string() {
-        return Ok(data::scan(Path::new(&text("files", files)?))?);
+        return Ok(data::scan(&locate(&text("files", files)?)?)?);
     }
     let Ok(items) = files.as_array_ref() else {
         let message = format!("train_bpe reads an array of files or a folder, not {}", article(files));
@@ -50,7 +51,7 @@ fn paths(files: &Dynamic) -> Fallible<Vec<PathBuf>> {
     };
     let mut paths = Vec::with_capacity(items.len());
     for (i, item) in items.iter().enumerate() {
-        paths.extend(data::scan(Path::new(&text(&format!("files[{i}]"), item)?))?);
+        paths.extend(data::scan(&locate(&text(&format!("files[{i}]"), item)?)?)?);
     }
     Ok(paths)
 }
@@ -138,14 +139,14 @@ fn runs(names: &[&str]) -> Vec<(String, usize, usize)> {
 /// A name of a scheme or the path of a file.
 fn named(name: &str) -> Fallible<Tokenizer> {
     if is_path(name) {
-        return Ok(Tokenizer::new(Arc::new(tokens::Tokenizer::load(name)?)));
+        return Ok(Tokenizer::new(Arc::new(tokens::Tokenizer::load(locate(name)?)?)));
     }
     Ok(Tokenizer::new(Arc::new(tokens::Tokenizer::new(name, &tokens::Options::default())?)))
 }
 
 fn is_path(name: &str) -> bool {
     !tokens::Tokenizer::SCHEMES.contains(&name)
-        && (name.contains(['/', '\\']) || name.ends_with(".json") || Path::new(name).exists())
+        && (name.contains(['/', '\\', '~']) || name.ends_with(".json") || Path::new(name).exists())
 }
 
 pub(super) fn register(kit: &mut Kit) {

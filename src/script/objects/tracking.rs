@@ -140,20 +140,31 @@ fn begin(out: &Path, trainer: &Trainer) -> Result<Run> {
     let project = options.wandb_project.clone().unwrap_or_else(|| "etude".into());
     let dir = out.parent().unwrap_or(Path::new(".")).to_path_buf();
     let mlflow_uri = run::mlflow_uri();
-    let chosen =
-        RunOptions { dir, sinks, project, mlflow_uri, config: config(trainer)?, resume: true, ..RunOptions::default() };
+    let mut config = config(trainer)?;
+    config.insert("output_dir".into(), json!(out.display().to_string()));
+    let (resume, from_step) = (true, Some(trainer.steps()));
+    let chosen = RunOptions { dir, sinks, project, mlflow_uri, config, resume, from_step, ..RunOptions::default() };
     Run::start(&name, &chosen, wall_clock(), rand::random())
 }
 
-/// What the run is made of, for comparing it with others.
+/// What the run is made of, for comparing it with others: the same before and after a run was read again, whose files
+/// say more than the options did.
 fn config(trainer: &Trainer) -> Result<Map<String, Value>> {
     let model = trainer.model();
     let Value::Object(mut map) = serde_json::to_value(trainer.options()).map_err(Error::internal)? else {
         return Ok(Map::new());
     };
     map.remove("track");
-    map.insert("model".into(), serde_json::to_value(model.config()).map_err(Error::internal)?);
-    map.insert("lora".into(), serde_json::to_value(model.lora_config()).map_err(Error::internal)?);
+    let mut shape = serde_json::to_value(model.config()).map_err(Error::internal)?;
+    shape["num_key_value_heads"] = json!(model.config().kv_heads());
+    shape["head_dim"] = json!(model.config().head_dim());
+    map.insert("model".into(), shape);
+    let mut lora = serde_json::to_value(model.lora_config()).map_err(Error::internal)?;
+    if let Value::Object(lora) = &mut lora {
+        lora.insert("target_modules".into(), json!(model.adapted_modules()));
+        lora.remove("layers_to_transform");
+    }
+    map.insert("lora".into(), lora);
     map.insert("data".into(), serde_json::to_value(&trainer.data().options).map_err(Error::internal)?);
     map.insert("params".into(), json!(model.params()));
     map.insert("trainable".into(), json!(model.trainable()));

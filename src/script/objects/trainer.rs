@@ -1,17 +1,20 @@
 //! Trainer: the training loop, a step at a time or to the end; History: what its steps did.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Map};
+use serde_json::Value;
 
+use crate::data;
 use crate::error::Error;
+use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::following::Following;
+use crate::script::objects::model_page::thousands;
 use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
 use crate::script::studio::Studio;
@@ -86,6 +89,21 @@ impl Trainer {
 }
 
 impl History {
+    /// The mean loss of the first tenth of the steps and that of the last: single steps are far apart.
+    fn means(&self) -> String {
+        let losses = self.losses();
+        let part = losses.len().div_ceil(10);
+        let mean = |losses: &[f64]| four(losses.iter().sum::<f64>() / losses.len().max(1) as f64);
+        match losses.len() {
+            0 | 1 => mean(&losses),
+            2..=10 => format!("{} -> {}", mean(&losses[..1]), mean(&losses[losses.len() - 1..])),
+            all => {
+                let (first, last) = (mean(&losses[..part]), mean(&losses[all - part..]));
+                format!("{first} -> {last} (means of the first and last {part} steps)")
+            }
+        }
+    }
+
     pub(crate) fn losses(&self) -> Vec<f64> {
         self.0.iter().map(|s| s.loss).collect()
     }
@@ -108,6 +126,15 @@ impl History {
     }
 }
 
+/// A number in four digits that count.
+fn four(x: f64) -> String {
+    if !x.is_finite() || x == 0.0 {
+        return x.to_string();
+    }
+    let decimals = (3 - x.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    format!("{x:.decimals$}")
+}
+
 /// A value for every place from values at some: straight lines between them, gaps outside.
 fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
     let mut values = vec![f64::NAN; len];
@@ -125,12 +152,18 @@ impl Object for History {
     const DOC: &'static str = "What the steps of a run did: history.losses, history[0].lr; plot(history) draws it.";
 
     fn line(&self) -> String {
-        match (self.0.first(), self.0.last()) {
-            (Some(first), Some(last)) => {
-                format!("History: {} steps, loss {:.4} -> {:.4}", self.0.len(), first.loss, last.loss)
-            }
-            _ => "History: no steps yet".into(),
-        }
+        let steps = match self.0.len() {
+            0 => return "History: no steps yet".into(),
+            1 => "1 step".to_string(),
+            steps => format!("{} steps", thousands(steps)),
+        };
+        let held: Vec<f64> = self.0.iter().filter_map(|s| s.val_loss).collect();
+        let held = match (held.first(), held.last()) {
+            (Some(first), Some(last)) if held.len() > 1 => format!(", held out {} -> {}", four(*first), four(*last)),
+            (Some(only), _) => format!(", held out {}", four(*only)),
+            _ => String::new(),
+        };
+        format!("History: {steps}, loss {}{held}", self.means())
     }
 
     fn text(&self, width: usize) -> String {
@@ -140,7 +173,7 @@ impl Object for History {
         let held: Vec<f64> = self.0.iter().filter_map(|s| s.val_loss).collect();
         if let (Some(first), Some(end)) = (held.first(), held.last()) {
             let curve = plot::sparkline(&held, width.saturating_sub(40));
-            text += &format!("\n  held out  {curve} {first:.4} -> {end:.4}");
+            text += &format!("\n  held out  {curve} {} -> {}", four(*first), four(*end));
         }
         text += &format!(
             "\n  lr {:.2e}, gradient norm {:.2}, {:.0} tokens/s",
@@ -216,9 +249,10 @@ fn construct(kit: &mut Kit) {
     member.options = OPTIONS;
     kit.function(
         "latest_checkpoint(dir: string) -> string",
-        "The newest checkpoint of the run in a folder; empty when there is none.",
+        "The newest checkpoint of the run in a folder, or the folder itself when it is one; empty when there is none.",
         |dir: &str| {
-            train::Trainer::latest_checkpoint(Path::new(dir)).map_or_else(String::new, |p| p.display().to_string())
+            let latest = locate(dir).ok().and_then(|dir| train::Trainer::latest_checkpoint(&dir));
+            latest.map_or_else(String::new, |path| path.display().to_string())
         },
     );
 }
@@ -228,6 +262,9 @@ fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<T
     let mut chosen: TrainOptions = options("trainer", map)?;
     if !map.contains_key("seed") {
         chosen.seed = studio.next_seed();
+    }
+    if let Some(dir) = chosen.output_dir.as_ref().and_then(|dir| dir.to_str()) {
+        chosen.output_dir = Some(locate(dir)?);
     }
     Following::check(&chosen)?;
     let run = train::Trainer::in_group(studio.group()?, model.model.clone(), (*data.0).clone(), chosen)?;
@@ -245,8 +282,14 @@ fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
         },
     };
     let overrides = json_map("resume", &map)?;
+    go_on(studio, dir, data, &overrides)
+}
+
+/// The run in a folder, from its last checkpoint on.
+pub(super) fn go_on(studio: &Studio, dir: &str, data: Option<data::Dataset>, overrides: &Value) -> Fallible<Trainer> {
     let (group, device) = (studio.group()?, studio.device());
-    let run = train::Trainer::resume_in_group(&group, Path::new(dir), data, &overrides, &device, studio.progress())?;
+    let dir = locate(dir)?;
+    let run = train::Trainer::resume_in_group(&group, &dir, data, overrides, &device, studio.progress())?;
     Following::check(run.options())?;
     let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
@@ -306,6 +349,25 @@ fn step_map(step: &Step) -> Map {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn history(losses: impl IntoIterator<Item = f64>) -> History {
+        let step = |(i, loss): (usize, f64)| Step { step: i as u64 + 1, loss, ..Step::default() };
+        History(Rc::new(losses.into_iter().enumerate().map(step).collect()))
+    }
+
+    #[test]
+    fn a_history_compares_means_and_the_held_out_loss() {
+        assert_eq!(history([]).line(), "History: no steps yet");
+        assert_eq!(history([3.0]).line(), "History: 1 step, loss 3.000");
+        assert_eq!(history([3.0, 2.0]).line(), "History: 2 steps, loss 3.000 -> 2.000");
+        let mut long = history((0..2000).map(|i| if i < 200 { 4.0 + f64::from(i % 2) } else { 2.0 }));
+        let words = "History: 2,000 steps, loss 4.500 -> 2.000 (means of the first and last 200 steps)";
+        assert_eq!(long.line(), words);
+        let steps = Rc::get_mut(&mut long.0).expect("its own");
+        steps[999].val_loss = Some(3.25);
+        steps[1999].val_loss = Some(2.951_23);
+        assert_eq!(long.line(), format!("{words}, held out 3.250 -> 2.951"));
+    }
 
     #[test]
     fn measurements_are_joined_by_lines() {

@@ -8,9 +8,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::media::{size, sound};
-use super::proto::Message;
+use super::proto::{Field, Message, fields};
 use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
+use crate::atomic;
 use crate::error::{Error, Result};
 
 /// The first event says which version of the format this is.
@@ -32,6 +33,10 @@ impl TensorBoard {
     /// Names the file that cannot be written.
     pub(super) fn open(run: &Beginning) -> Result<Self> {
         let seconds = run.time as u64;
+        let goes_on = match run.from_step {
+            Some(step) => take_back(&run.folder, step)?,
+            None => false,
+        };
         // A run that goes on writes another file beside the first; TensorBoard reads both.
         let name = (0..).map(|i| run.folder.join(format!("events.out.tfevents.{seconds}.etude.{}.{i}", run.id)));
         let path = name.into_iter().find(|path| !path.exists()).unwrap_or_default();
@@ -39,7 +44,7 @@ impl TensorBoard {
         let file = opened.map_err(|e| Error::io("cannot write", &path, e))?;
         let mut events = Self { file, path };
         events.write(&Message::new().double(1, run.time).bytes(3, VERSION))?;
-        if !run.config.is_empty() {
+        if !run.config.is_empty() && !goes_on {
             let text: Vec<String> = run.config.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
             let at = Moment { step: 0, time: run.time, runtime: 0.0 };
             events.summary(at, &[text_value("config", &text.join("\n"))])?;
@@ -56,6 +61,33 @@ impl TensorBoard {
         let written = self.file.write_all(&record::frame(event.as_bytes()));
         written.map_err(|e| Error::io("cannot write", &self.path, e))
     }
+}
+
+/// Takes the events after a step out of the files of a run, those of a course that was cut short after its last
+/// checkpoint and half an event at the end; whether any file is left. From step 0 on all files go.
+fn take_back(folder: &Path, step: u64) -> Result<bool> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io("cannot read", folder, e))?;
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.starts_with("events.out.tfevents.") && name.contains(".etude.")
+    };
+    let mut left = false;
+    for path in entries.flatten().map(|entry| entry.path()).filter(ours) {
+        if step == 0 {
+            std::fs::remove_file(&path).map_err(|e| Error::io("cannot remove", &path, e))?;
+            continue;
+        }
+        left = true;
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+        let early = |event: &&[u8]| {
+            fields(event).all(|(field, value)| field != 2 || matches!(value, Field::Int(at) if at <= step))
+        };
+        let kept: Vec<u8> = record::frames(&bytes).filter(early).flat_map(record::frame).collect();
+        if kept != bytes {
+            atomic::write(&path, &kept)?;
+        }
+    }
+    Ok(left)
 }
 
 /// A text, as the text plugin wants it: a tensor of one string.

@@ -39,9 +39,33 @@ pub(super) fn frame(data: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The events of a file, up to the first that is cut or damaged.
+pub(super) fn frames(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, sum) = (rest.get(..8)?, rest.get(8..12)?);
+        let size = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+        let data = rest.get(12..)?.get(..size)?;
+        let whole = masked(length) == sum && masked(data) == rest.get(12 + size..)?.get(..4)?;
+        rest = &rest[12 + size + 4..];
+        whole.then_some(data)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_come_back_up_to_one_that_is_cut() {
+        let file = [frame(b"one"), frame(b""), frame(b"three")].concat();
+        assert_eq!(frames(&file).collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);
+        for cut in 0..file.len() {
+            assert!(frames(&file[..cut]).count() < 3, "{cut}");
+        }
+        let mut flipped = file.clone();
+        flipped[12] ^= 1;
+        assert_eq!(frames(&flipped).count(), 0);
+    }
 
     /// The test vectors of RFC 3720, appendix B.4.
     #[test]

@@ -30,6 +30,11 @@ impl<W: Write> Log<W> {
         Ok(Self { to, used: BEGINNING.len() })
     }
 
+    /// Goes on with a log of so many bytes, whose records are whole.
+    pub(super) fn resume(to: W, bytes: usize) -> Self {
+        Self { to, used: bytes % BLOCK }
+    }
+
     pub(super) fn record(&mut self, data: &[u8]) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(data.len() + 2 * HEADER);
         let (mut rest, mut begun) = (data, false);
@@ -68,32 +73,43 @@ impl<W: Write> Log<W> {
     }
 }
 
+/// The records of a log, up to the first that is cut or damaged; none of something else.
+pub(super) fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let (mut at, mut records, mut open) = (BEGINNING.len(), Vec::new(), None::<Vec<u8>>);
+    if !bytes.starts_with(&BEGINNING) {
+        return records;
+    }
+    loop {
+        if BLOCK - at % BLOCK < HEADER {
+            at += BLOCK - at % BLOCK;
+        }
+        let Some((kind, data)) = chunk(bytes, at) else { return records };
+        at += HEADER + data.len();
+        match (kind, &mut open) {
+            (FULL, None) => records.push(data.to_vec()),
+            (FIRST, None) => open = Some(data.to_vec()),
+            (MIDDLE, Some(begun)) => begun.extend(data),
+            (LAST, Some(begun)) => {
+                begun.extend(data);
+                records.extend(open.take());
+            }
+            _ => return records,
+        }
+    }
+}
+
+/// The kind and the data of the chunk at a place.
+fn chunk(bytes: &[u8], at: usize) -> Option<(u8, &[u8])> {
+    let header = bytes.get(at..at + HEADER)?;
+    let length = usize::from(u16::from_le_bytes(header[4..6].try_into().ok()?));
+    let data = bytes.get(at + HEADER..at + HEADER + length)?;
+    let sum = crc32fast::hash(&bytes[at + 6..at + HEADER + length]);
+    (sum.to_le_bytes() == header[..4]).then_some((header[6], data))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Reads a log as the description above says.
-    fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
-        assert_eq!(bytes[..7], BEGINNING);
-        let (mut at, mut records, mut open) = (7, Vec::new(), Vec::new());
-        while at < bytes.len() {
-            if BLOCK - at % BLOCK < HEADER {
-                at += BLOCK - at % BLOCK;
-                continue;
-            }
-            let crc = u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
-            let length = usize::from(u16::from_le_bytes(bytes[at + 4..at + 6].try_into().expect("two")));
-            let (kind, data) = (bytes[at + 6], &bytes[at + 7..at + 7 + length]);
-            assert_eq!(crc32fast::hash(&[&[kind], data].concat()), crc);
-            assert_eq!(kind == FULL || kind == FIRST, open.is_empty());
-            open.extend(data);
-            if kind == FULL || kind == LAST {
-                records.push(std::mem::take(&mut open));
-            }
-            at += HEADER + length;
-        }
-        records
-    }
 
     #[test]
     fn records_of_any_length_come_back_over_the_ends_of_blocks() {
@@ -105,5 +121,15 @@ mod tests {
             log.record(record).expect("memory takes it");
         }
         assert_eq!(records(log.get_ref()), written);
+        let whole = log.get_ref().clone();
+        assert!(
+            (0..whole.len()).step_by(997).all(|cut| records(&whole[..cut]).len() < written.len()),
+            "a cut one ends"
+        );
+        assert!(records(b"something else").is_empty());
+        // It goes on where it ended.
+        let mut log = Log::resume(whole.clone(), whole.len());
+        log.record(&[9; 40_000]).expect("memory takes it");
+        assert_eq!(records(log.get_ref())[written.len()..], [vec![9; 40_000]]);
     }
 }

@@ -46,7 +46,12 @@ impl Wandb {
     /// Names what cannot be written.
     pub(super) fn open(run: &Beginning) -> Result<Self> {
         let all = run.folder.join("wandb");
-        // A run that goes on has another folder: of the next second that is free.
+        if let Some(step) = run.from_step
+            && let Some(wandb) = Self::go_on(&all, run, step)?
+        {
+            return Ok(wandb);
+        }
+        // Beside one that is there: of the next second that is free.
         let names = (0..).map(|more| format!("offline-run-{}-{}", stamp(run.time + f64::from(more)), run.id));
         let name = names.into_iter().find(|name| !all.join(name).exists()).unwrap_or_default();
         let folder = all.join(&name);
@@ -72,6 +77,46 @@ impl Wandb {
             let _ = std::os::unix::fs::symlink(&name, link);
         }
         Ok(wandb)
+    }
+
+    /// The newest run of this id, from a step on: what it logged later is taken back. None where there is none, where
+    /// its beginning is lost, where it begins anew, and where it was sent to the server already.
+    fn go_on(all: &Path, run: &Beginning, step: u64) -> Result<Option<Self>> {
+        let ending = format!("-{}", run.id);
+        let mut folders: Vec<PathBuf> = fs::read_dir(all).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        folders.retain(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("offline-run-") && name.ends_with(&ending)
+        });
+        folders.sort();
+        if step == 0 {
+            for folder in folders {
+                fs::remove_dir_all(&folder).map_err(|e| Error::io("cannot remove", &folder, e))?;
+            }
+            return Ok(None);
+        }
+        let Some(folder) = folders.pop() else { return Ok(None) };
+        let path = folder.join(format!("run-{}.wandb", run.id));
+        let sent = folder.join(format!("run-{}.wandb.synced", run.id));
+        let Some(bytes) = fs::read(&path).ok().filter(|_| !sent.exists()) else { return Ok(None) };
+        let fail = |e| Error::io("cannot write", &path, e);
+        let (mut log, mut records, mut latest) = (Log::new(Vec::new()).map_err(fail)?, 0, Map::new());
+        for old in log::records(&bytes) {
+            let Some(record) = record::kept(&old, step) else { continue };
+            records += 1;
+            latest.extend(record::values(record.as_bytes()));
+            log.record(record.int(1, records).as_bytes()).map_err(fail)?;
+        }
+        if records < 2 {
+            return Ok(None);
+        }
+        let kept = log.get_ref();
+        atomic::write(&path, kept)?;
+        let file = fs::OpenOptions::new().append(true).open(&path).map_err(fail)?;
+        let log = Log::resume(file, kept.len());
+        let mut wandb = Self { log, folder, path, records, open: None, latest };
+        wandb.write(record::config(&run.config))?;
+        Ok(Some(wandb))
     }
 
     fn write(&mut self, record: Message) -> Result<()> {

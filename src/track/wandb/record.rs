@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::track::proto::Message;
+use crate::track::proto::{Field, Message, fields};
 use crate::track::sink::Beginning;
 
 /// The release whose records these are, and the oldest that reads them.
@@ -47,6 +47,58 @@ pub(super) fn run(run: &Beginning) -> Message {
     Message::new().message(17, &record.message(17, &start))
 }
 
+/// The configuration of a run that goes on.
+pub(super) fn config(config: &Map<String, Value>) -> Message {
+    Message::new().message(5, &items(Message::new(), 1, config))
+}
+
+/// What of a record is kept when a run goes on from a step, without its number: what was there at the beginning, files,
+/// and the history up to the step. What ended the run before is over.
+pub(super) fn kept(record: &[u8], step: u64) -> Option<Message> {
+    const KEPT: [u64; 5] = [HISTORY, 5, 6, 17, 21];
+    let (kind, body) = body(record)?;
+    let late = kind == HISTORY && step_of(body).is_none_or(|at| at > step);
+    (KEPT.contains(&kind) && !late).then(|| Message::new().bytes(kind, body))
+}
+
+/// The values of a record, when it is one of the history.
+pub(super) fn values(record: &[u8]) -> Map<String, Value> {
+    let Some((HISTORY, body)) = body(record) else { return Map::new() };
+    let items = fields(body).filter_map(|(field, item)| match (field, item) {
+        (1, Field::Bytes(item)) => Some(item),
+        _ => None,
+    });
+    let text = |item: &[u8], wanted: u64| {
+        fields(item).find_map(|(field, value)| match value {
+            Field::Bytes(bytes) if field == wanted => String::from_utf8(bytes.to_vec()).ok(),
+            _ => None,
+        })
+    };
+    items.filter_map(|item| Some((text(item, 1)?, serde_json::from_str(&text(item, 16)?).ok()?))).collect()
+}
+
+/// The field of a history.
+const HISTORY: u64 = 2;
+
+/// The kind of a record and what it holds: its one field that is a message.
+fn body(record: &[u8]) -> Option<(u64, &[u8])> {
+    fields(record).find_map(|(field, value)| match value {
+        Field::Bytes(body) if field != 1 => Some((field, body)),
+        _ => None,
+    })
+}
+
+fn step_of(history: &[u8]) -> Option<u64> {
+    let step = fields(history).find_map(|(field, value)| match value {
+        Field::Bytes(step) if field == 2 => Some(step),
+        _ => None,
+    })?;
+    fields(step).find_map(|(field, value)| match value {
+        Field::Int(number) if field == 1 => Some(number),
+        _ => None,
+    })
+}
+
 pub(super) fn history(step: u64, values: &Map<String, Value>) -> Message {
     let step = Message::new().int(1, step as i64);
     Message::new().message(2, &items(Message::new(), 1, values).message(2, &step))
@@ -72,6 +124,18 @@ mod tests {
 
     /// `Record(header=HeaderRecord(version_info=VersionInfo(producer="0.31.0", min_consumer="0.70.0")))` of wandb 0.31.0,
     /// serialised: field 21, field 1 in it, fields 1 and 2 in that.
+    #[test]
+    fn the_history_up_to_a_step_is_kept_and_the_end_is_not() {
+        let values_of = |step: u64| Map::from_iter([("loss".to_string(), json!(step)), ("a.b".into(), json!("x"))]);
+        let record = |step| history(step, &values_of(step)).int(1, 7);
+        assert_eq!(kept(record(3).as_bytes(), 3).expect("kept").as_bytes(), history(3, &values_of(3)).as_bytes());
+        assert!(kept(record(4).as_bytes(), 3).is_none());
+        assert!(kept(exit(0, 1.0).as_bytes(), 9).is_none() && kept(summary(&values_of(1)).as_bytes(), 9).is_none());
+        assert!(kept(header().as_bytes(), 0).is_some() && kept(file("a").as_bytes(), 0).is_some());
+        assert_eq!(values(record(4).as_bytes()), values_of(4));
+        assert!(values(header().as_bytes()).is_empty());
+    }
+
     #[test]
     fn the_header_is_wandbs() {
         let version = b"\x0a\x060.31.0\x12\x060.70.0";

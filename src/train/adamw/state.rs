@@ -55,7 +55,7 @@ impl AdamW {
         let moments = safetensors::serialize(views, Some(format)).map_err(Error::internal)?;
         let numbers = Numbers { steps: self.steps, options: self.options.clone() };
         files::make_folder(dir)?;
-        files::write(&dir.join(MOMENTS), &moments)?;
+        crate::atomic::write(&dir.join(MOMENTS), &moments)?;
         files::write_json(&dir.join(NUMBERS), &numbers)
     }
 

@@ -72,9 +72,10 @@ pub struct TrainOptions {
     /// Ids of a take.
     pub sample_tokens: usize,
     /// Folder of the run; nothing is written when absent.
-    #[serde(alias = "out")]
+    #[serde(alias = "out", with = "crate::forms::path")]
     pub output_dir: Option<PathBuf>,
     /// Where the course of the run is written beside the checkpoints: names of sinks.
+    #[serde(deserialize_with = "crate::forms::words")]
     pub track: Vec<String>,
     /// Project of the run in Weights & Biases; naming one adds the sink.
     pub wandb_project: Option<String>,
@@ -132,8 +133,9 @@ impl TrainOptions {
         if !(min.is_finite() && (0.0..=peak).contains(&min)) {
             return Err(Error::mistake(format!("min_lr must lie between 0 and lr ({peak}), not be {min}")));
         }
-        if self.schedule != ScheduleKind::Constant && warmup >= total {
-            return Err(Error::mistake(format!("warmup_steps must be less than the steps: {warmup} of {total}"))
+        // Of a run that is shorter than its warm-up, the warm-up is cut; see `cut_warmup`.
+        if self.schedule != ScheduleKind::Constant && self.schedule_steps.is_some() && warmup >= total {
+            return Err(Error::mistake(format!("warmup_steps must be less than schedule_steps: {warmup} of {total}"))
                 .with_hint("warm up for a few percent of the steps"));
         }
         if self.early_stopping_patience > 0 && self.eval_every == 0 {
@@ -195,6 +197,20 @@ impl TrainOptions {
         Ok(())
     }
 
+    /// Cuts a warm-up that would last as long as the run to a tenth of it, so that any recipe can be tried for a few
+    /// steps: a sentence that says so.
+    pub(crate) fn cut_warmup(&mut self) -> Option<String> {
+        let (asked, all) = (self.warmup_steps, self.max_steps);
+        if self.schedule == ScheduleKind::Constant || self.schedule_steps.is_some() || asked < all {
+            return None;
+        }
+        self.warmup_steps = all / 10;
+        Some(format!(
+            "warmup_steps: {} instead of {asked}, a tenth of the run, which has {all} steps",
+            self.warmup_steps
+        ))
+    }
+
     /// Rows of a micro-batch, once it is known.
     pub(crate) fn rows(&self) -> usize {
         match self.batch_size {
@@ -246,7 +262,7 @@ mod tests {
             ),
             (TrainOptions { gradient_accumulation_steps: 0, ..base() }, "gradient_accumulation_steps"),
             (TrainOptions { max_steps: 0, ..base() }, "max_steps"),
-            (TrainOptions { warmup_steps: 100, ..base() }, "100 of 100"),
+            (TrainOptions { warmup_steps: 100, schedule_steps: Some(100), ..base() }, "100 of 100"),
             (TrainOptions { min_lr: 1.0, ..base() }, "min_lr"),
             (TrainOptions { max_grad_norm: f64::NAN, ..base() }, "max_grad_norm"),
             (TrainOptions { betas: (0.9, 1.0), ..base() }, "betas"),
@@ -255,6 +271,33 @@ mod tests {
         ] {
             let error = options.validate().expect_err(word);
             assert!(error.message().contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_warm_up_longer_than_the_run_is_cut_with_a_word() {
+        let mut short = TrainOptions { max_steps: 10, warmup_steps: 100, ..TrainOptions::default() };
+        short.validate().expect("it will be cut");
+        let said = short.cut_warmup().expect("it is too long");
+        assert!(said.contains("1 instead of 100"), "{said}");
+        assert_eq!((short.warmup_steps, short.cut_warmup()), (1, None));
+        let mut one = TrainOptions { max_steps: 1, warmup_steps: 1, ..TrainOptions::default() };
+        assert!(one.cut_warmup().is_some() && one.warmup_steps == 0);
+        one.validate().expect("a step without warm-up");
+        let mut laid = TrainOptions { max_steps: 10, schedule_steps: Some(500), warmup_steps: 100, ..one };
+        assert_eq!(laid.cut_warmup(), None, "the schedule is that of a longer run");
+    }
+
+    #[test]
+    fn what_pyyaml_writes_for_no_is_no() {
+        let read = |value: &str| serde_json::from_str::<MixedPrecision>(value);
+        for no in ["false", "\"no\"", "\"false\"", "null"] {
+            assert_eq!(read(no).expect("no"), MixedPrecision::No, "{no}");
+        }
+        assert_eq!(read("\"bfloat16\"").expect("PyTorch's name"), MixedPrecision::Bf16);
+        for wrong in ["true", "16", "\"f61\""] {
+            let error = read(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("bf16"), "{error}");
         }
     }
 

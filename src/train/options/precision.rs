@@ -1,7 +1,10 @@
 //! The number format of products.
 
+use std::fmt;
+
 use candle_core::Device;
-use serde::{Deserialize, Serialize};
+use serde::de::{Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::nn::Precision;
 
@@ -9,7 +12,7 @@ use crate::nn::Precision;
 ///
 /// A CPU multiplies in the format of 16 bits that it is faster in, or in f32 where there is none, whichever is asked for:
 /// taking the request literally would cost time. [`Trainer::notes`](crate::train::Trainer::notes) says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MixedPrecision {
     /// f32 throughout.
@@ -18,8 +21,39 @@ pub enum MixedPrecision {
     /// Products in bfloat16.
     Bf16,
     /// Products in half precision.
-    #[serde(alias = "fp16")]
     F16,
+}
+
+impl<'de> Deserialize<'de> for MixedPrecision {
+    /// A name; `no` is false to readers of YAML 1.1 such as PyYAML, so false is no.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = MixedPrecision;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"no\", \"bf16\" or \"f16\"")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<MixedPrecision, E> {
+                if on { Err(E::invalid_value(Unexpected::Bool(true), &self)) } else { Ok(MixedPrecision::No) }
+            }
+
+            fn visit_unit<E: serde::de::Error>(self) -> Result<MixedPrecision, E> {
+                Ok(MixedPrecision::No)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<MixedPrecision, E> {
+                match name {
+                    "no" | "false" | "f32" | "fp32" | "float32" => Ok(MixedPrecision::No),
+                    "bf16" | "bfloat16" => Ok(MixedPrecision::Bf16),
+                    "f16" | "fp16" | "float16" => Ok(MixedPrecision::F16),
+                    _ => Err(E::unknown_variant(name, &["no", "bf16", "f16"])),
+                }
+            }
+        }
+        deserializer.deserialize_any(Name)
+    }
 }
 
 impl MixedPrecision {

@@ -15,7 +15,9 @@ struct Impatient(Interrupt, Mutex<Vec<Snapshot>>);
 
 impl Sink for Impatient {
     fn show(&self, snapshot: &Snapshot) {
-        self.0.trigger();
+        if snapshot.done > 0 {
+            self.0.trigger();
+        }
         self.1.lock().expect("no panic holds it").push(snapshot.clone());
     }
 }
@@ -100,7 +102,13 @@ fn a_stop_saves_the_state_and_fit_goes_on_from_there() {
     assert!(stopped.fit(&progress).is_err_and(|error| error.is_interrupted()));
     assert_eq!(stopped.steps(), 1);
     assert_eq!(folders(out.path()), ["checkpoint-1"]);
-    let seen = sink.1.lock().expect("no panic holds it")[0].clone();
+    let all = sink.1.lock().expect("no panic holds it").clone();
+    assert!(
+        all[0].done == 0 && all[0].note.contains("the first step, 4 rows of"),
+        "it speaks at once: {}",
+        all[0].note
+    );
+    let seen = all.iter().find(|snapshot| snapshot.done == 1).expect("a step was told of").clone();
     assert_eq!((seen.title.as_str(), seen.unit, seen.done, seen.total), ("training", "steps", 1, Some(12)));
     assert!(
         seen.note.starts_with("loss 6.") && seen.note.contains("lr 1.0e-3") && seen.note.ends_with("tok/s"),

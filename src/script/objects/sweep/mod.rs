@@ -4,7 +4,6 @@ mod call;
 mod process;
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::files::locate;
 use crate::plot::{self, Column, Mark, Parallel};
 use crate::script::convert::{article, count, from_json, json_map, options, text};
 use crate::script::failure::Fallible;
@@ -71,7 +71,7 @@ impl Sweep {
         let state = if dir.is_empty() {
             sweep::Sweep::new(source, seed)?
         } else {
-            sweep::Sweep::open(source, seed, Path::new(&dir))?
+            sweep::Sweep::open(source, seed, &locate(&dir)?)?
         };
         for note in &state.config().notes {
             studio.say(Output::Warning(format!("sweep: {note}\n")));
