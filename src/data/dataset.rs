@@ -21,6 +21,8 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// Those of the files that are held out.
     pub val_files: Vec<PathBuf>,
+    /// What it was built from, where more was said than paths: styles, numbers of copies, sides.
+    pub sources: Vec<Source>,
     /// The files that were skipped, and why.
     pub broken: Vec<Broken>,
     /// How the ids were made.
@@ -90,6 +92,8 @@ impl Dataset {
             return Err(piece::nothing_left(&broken));
         }
         let train = Split::pack(copies, options.max_seq_len, rules);
-        Ok(Self { train, val, files, val_files, broken, tokenizer, options: options.clone(), source: None })
+        let described = sources.iter().any(|source| !source.is_plain());
+        let sources = if described { sources.to_vec() } else { Vec::new() };
+        Ok(Self { train, val, files, val_files, sources, broken, tokenizer, options: options.clone(), source: None })
     }
 }

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Files and folders whose pieces are treated alike.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Source {
     /// MIDI files, and folders that are searched for them.
     pub paths: Vec<PathBuf>,
@@ -25,6 +28,11 @@ impl Source {
     /// These paths, with nothing said about them.
     pub fn of(paths: &[PathBuf]) -> Self {
         Self { paths: paths.to_vec(), ..Self::default() }
+    }
+
+    /// Whether anything is said about the paths.
+    pub(super) fn is_plain(&self) -> bool {
+        self.style.is_none() && self.copies.is_none() && self.val.is_none()
     }
 
     /// Checks that the numbers make sense.

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, DatasetOptions};
+use crate::data::{Dataset, DatasetOptions, Source};
 use crate::error::{Error, Result};
 use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
 
@@ -65,9 +65,11 @@ fn one() -> usize {
 /// What the data were, so that the same can be built again and others are noticed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// The folder of a saved dataset; else they were made of `files`.
+    /// The folder of a saved dataset; else they were made of `sources`, or where those are empty of `files`.
     #[serde(with = "crate::forms::path")]
     pub(super) source: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) sources: Vec<Source>,
     #[serde(with = "crate::forms::paths")]
     pub(super) files: Vec<PathBuf>,
     pub(super) options: DatasetOptions,
@@ -110,6 +112,7 @@ impl Trainer {
             options: self.options.clone(),
             data: Origin {
                 source: self.data.source.clone(),
+                sources: self.data.sources.clone(),
                 files: self.data.files.clone(),
                 options: self.data.options.clone(),
                 rows: self.data.train.len(),

@@ -228,7 +228,10 @@ fn again(origin: &Origin, checkpoint: &Path, progress: &Progress) -> Result<Data
         return Dataset::load(source);
     }
     let tokenizer = Tokenizer::load(checkpoint.join(TOKENIZER))?;
-    Dataset::build(&origin.files, tokenizer.into(), &origin.options, progress)
+    match origin.sources.is_empty() {
+        true => Dataset::build(&origin.files, tokenizer.into(), &origin.options, progress),
+        false => Dataset::build_from(&origin.sources, tokenizer.into(), &origin.options, progress),
+    }
 }
 
 /// Options with some of them replaced from a map.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use etude::data::{Augment, ChordSource, Dataset, DatasetOptions, IGNORE, Split};
+use etude::data::{Augment, ChordSource, Dataset, DatasetOptions, IGNORE, Source, Split, scan};
 use etude::interrupt::Interrupt;
 use etude::midi::{Marker, Note, Score, Track};
 use etude::progress::{Progress, Sink, Snapshot};
@@ -294,4 +294,40 @@ fn options_that_make_no_sense_are_refused_before_any_work() {
     let options = DatasetOptions { max_seq_len: 1, ..plain() };
     let refused = Dataset::build(&["no/such/folder".into()], performance(), &options, &Progress::silent());
     assert!(refused.expect_err("one id is no row").message().contains("max_seq_len"));
+}
+
+#[test]
+fn sources_have_their_own_style_copies_and_side() {
+    let root = folder(6);
+    let files: Vec<PathBuf> = scan(root.path()).expect("they are there");
+    let tokenizer = Arc::new(Tokenizer::new("note_duration", &Options::default()).expect("known"));
+    let source = |range: std::ops::Range<usize>, style: &str, copies, val| Source {
+        paths: files[range].to_vec(),
+        style: Some(style.into()),
+        copies,
+        val: Some(val),
+    };
+    let sources = [
+        source(0..3, "rag", Some(2.0), false),
+        source(3..5, "solo", Some(1.0), false),
+        source(5..6, "rag", None, true),
+    ];
+    let augment = Augment { transpose: 12, ..Augment::default() };
+    let options = DatasetOptions { augment, max_seq_len: 64, ..DatasetOptions::default() };
+    let build = |sources: &[Source], options: &DatasetOptions| {
+        Dataset::build_from(sources, Arc::clone(&tokenizer), options, &Progress::silent())
+    };
+    let data = build(&sources, &options).expect("it builds");
+    let count = |split: &Split, token: &str| {
+        let id = tokenizer.id(token).expect("known");
+        (0..split.len()).filter_map(|row| split.row(row)).flatten().filter(|&said| said == id).count()
+    };
+    assert_eq!((count(&data.train, "BOS_None"), count(&data.val, "BOS_None")), (8, 1));
+    assert_eq!((count(&data.train, "Style_rag"), count(&data.train, "Style_solo")), (6, 2));
+    assert_eq!((count(&data.val, "Style_rag"), data.val_files.as_slice()), (1, &files[5..6]));
+    let dropped = build(&sources, &DatasetOptions { style_dropout: 1.0, ..options.clone() }).expect("it builds");
+    assert_eq!(count(&dropped.train, "Style_rag") + count(&dropped.train, "Style_solo"), 0);
+    let refused = build(&[source(0..1, "polka", None, false)], &options).expect_err("there is no such style");
+    assert!(refused.to_string().contains("polka"), "{refused}");
+    assert!(build(&[source(0..1, "rag", Some(0.0), false)], &options).is_err());
 }

@@ -126,6 +126,7 @@ impl About {
             broken: broken.collect(),
             tokenizer,
             options,
+            sources: Vec::new(),
             source: None,
         }
     }

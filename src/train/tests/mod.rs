@@ -41,6 +41,7 @@ pub(super) fn dataset() -> Dataset {
         broken: Vec::new(),
         tokenizer: Arc::new(tokenizer),
         options: DatasetOptions::default(),
+        sources: Vec::new(),
         source: None,
     }
 }
