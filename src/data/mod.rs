@@ -20,6 +20,7 @@ mod source;
 mod split;
 mod stats;
 mod store;
+mod translate;
 
 pub use augment::Augment;
 pub use batch::{Batch, IGNORE};

@@ -22,10 +22,19 @@ use crate::nn::{Cache, Model, Pass};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
+/// What was generated for one take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// The ids, prompt included, without BOS and EOS.
+    pub ids: Vec<u32>,
+    /// Nats a note that the model gives to what it drew: 0 or less, nearer to 0 is likelier.
+    pub log_likelihood: f64,
+}
+
 /// The ids of each take, without BOS and EOS, all takes as one batch.
 ///
 /// # Errors
-/// Options out of range, or a stop.
+/// Options out of range; `interrupted`, when the user cancels.
 pub fn generate(
     model: &Model,
     tokenizer: &Tokenizer,
@@ -33,13 +42,32 @@ pub fn generate(
     options: &GenerateOptions,
     progress: &Progress,
 ) -> Result<Vec<Vec<u32>>> {
+    let takes = generate_takes(model, tokenizer, sampler, options, progress)?;
+    Ok(takes.into_iter().map(|take| take.ids).collect())
+}
+
+/// The same as [`generate`] with what the model thinks of each take.
+///
+/// # Errors
+/// Those of [`generate`].
+pub fn generate_takes(
+    model: &Model,
+    tokenizer: &Tokenizer,
+    sampler: &Sampler,
+    options: &GenerateOptions,
+    progress: &Progress,
+) -> Result<Vec<Generated>> {
     let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
     let total = (options.max_new_tokens * options.count) as u64;
     let mut task = progress.task("generating", Some(total), "tokens");
     for said in generator.by_ref() {
         task.advance(said?.iter().flatten().count() as u64)?;
     }
-    Ok(generator.takes.into_iter().map(|take| take.ids).collect())
+    let generated = |take: Take| {
+        let log_likelihood = take.log_likelihood();
+        Generated { ids: take.ids, log_likelihood }
+    };
+    Ok(generator.takes.into_iter().map(generated).collect())
 }
 
 /// The same, a step at a time: each item has one id for each take that still plays.

@@ -10,6 +10,6 @@ mod take;
 mod tests;
 
 pub use finish::finish;
-pub use generator::{Generator, generate};
+pub use generator::{Generated, Generator, generate, generate_takes};
 pub use options::GenerateOptions;
 pub use sampler::{Sampler, SamplerOptions};

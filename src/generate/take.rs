@@ -53,6 +53,10 @@ pub(super) struct Take {
     pending: VecDeque<u32>,
     /// True once a note was added to the prompt.
     plays: bool,
+    /// Notes that were added.
+    notes: usize,
+    /// Log-likelihood of the ids that were drawn, in nats: of the model's own distribution over what was allowed.
+    log_likelihood: f64,
 }
 
 impl Take {
@@ -64,7 +68,18 @@ impl Take {
         }
         let context = std::iter::once(tokenizer.bos()).chain(prompt.iter().copied()).collect();
         let (ids, pending) = (prompt.to_vec(), VecDeque::new());
-        let mut take = Self { ids, context, over: false, grammar, sampler, next: 0, pending, plays: false };
+        let mut take = Self {
+            ids,
+            context,
+            over: false,
+            grammar,
+            sampler,
+            next: 0,
+            pending,
+            plays: false,
+            notes: 0,
+            log_likelihood: 0.0,
+        };
         // What the prompt itself has said, or left no place for.
         while let Some((at, cue)) = plan.cue(take.next)
             && take.grammar.reached(&at)
@@ -125,7 +140,14 @@ impl Take {
         if !mask.contains(&true) {
             return words.eos;
         }
-        self.sampler.sample(&logits[..words.len()], &self.ids, Some(&mask))
+        let id = self.sampler.sample(&logits[..words.len()], &self.ids, Some(&mask));
+        self.log_likelihood += log_softmax(&logits[..words.len()], &mask, id);
+        id
+    }
+
+    /// Nats a note that the model gives to what it drew, ends included; 0 without a note. Nearer to 0 is likelier.
+    pub(super) fn log_likelihood(&self) -> f64 {
+        self.log_likelihood / self.notes.max(1) as f64
     }
 
     /// Takes an id as said, drawn or due; `None` when it ends the take.
@@ -142,6 +164,7 @@ impl Take {
             self.aim(plan);
         }
         self.plays |= words.is(id, Kind::Note);
+        self.notes += usize::from(words.is(id, Kind::Note));
         self.over = plan.end().is_some_and(|end| self.grammar.reached(&end));
         Some(id)
     }
@@ -169,4 +192,12 @@ impl Take {
         };
         self.grammar.set_horizon(soonest.as_ref());
     }
+}
+
+/// The log-probability of `id` among the ids of a mask.
+fn log_softmax(logits: &[f32], mask: &[bool], id: u32) -> f64 {
+    let allowed = || logits.iter().zip(mask).filter(|(_, allowed)| **allowed).map(|(&logit, _)| f64::from(logit));
+    let highest = allowed().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = allowed().map(|logit| (logit - highest).exp()).sum();
+    f64::from(logits[id as usize]) - highest - sum.ln()
 }

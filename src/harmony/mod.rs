@@ -1,5 +1,6 @@
 //! Chords: symbols read and written, transposed, voiced, and recognised in a score.
 
+mod adherence;
 mod chart;
 mod chord;
 mod class;
@@ -13,6 +14,7 @@ mod voicing;
 mod windows;
 mod words;
 
+pub use adherence::chord_adherence;
 pub use chart::{Bar, Chart};
 pub use chord::Chord;
 pub use class::{ChordClass, Quality};

@@ -1,16 +1,20 @@
 //! How good a model is, and how its music compares, in figures with formulas.
 
+mod defects;
 mod features;
 mod frechet;
 mod intervals;
+mod originality;
 mod piece;
 mod report;
 mod style;
 #[cfg(test)]
 mod tests;
 
+pub use defects::Defects;
 pub use frechet::{embed, frechet_distance};
 pub use intervals::Interval;
+pub use originality::{Corpus, Shared};
 pub use piece::PieceFigures;
 pub use report::{Report, evaluate};
 pub use style::{Likeness, style};

@@ -218,7 +218,7 @@ mod tests {
             ("layers_to_transform", json!([-1])),
             ("exclude_modules", json!(3)),
         ] {
-            let error = check(json!({ key: value })).err().expect(key);
+            let error = check(json!({ key: value })).expect_err(key);
             assert!(error.message().contains(key), "{key}: {error}");
         }
         let both = json!({ "target_modules": ".*q_proj", "layers_to_transform": [0] });

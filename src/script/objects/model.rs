@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic, Map};
 use serde::{Deserialize, Serialize};
 
+use crate::data;
 use crate::error::Error;
 use crate::files::locate;
 use crate::nn::{self, LoraConfig, ModelConfig, Pass};
@@ -81,6 +82,24 @@ impl Model {
         }
         self.tokenizer.borrow_mut().get_or_insert_with(|| tokenizer.clone());
         Ok(())
+    }
+
+    /// The tokenizer that rows of `tokenizer` must be translated to, when the model speaks another of its own.
+    pub(crate) fn other_than(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Option<Arc<tokens::Tokenizer>> {
+        let knows = self.model.config().vocab_size;
+        let own = self.tokenizer.borrow().clone().filter(|own| own.vocab_size() == knows)?;
+        (tokenizer.vocab_size() != knows).then_some(own)
+    }
+
+    /// A batch in the ids that the model knows.
+    fn reads(&self, batch: &Batch) -> Fallible<Rc<data::Batch>> {
+        match self.other_than(&batch.tokenizer) {
+            Some(own) => Ok(Rc::new(batch.batch.translated(&batch.tokenizer, &own))),
+            None => {
+                self.meets(&batch.tokenizer)?;
+                Ok(batch.batch.clone())
+            }
+        }
     }
 
     /// The tokenizer it speaks.
@@ -325,8 +344,7 @@ fn passes(model: &mut Members<Model>) {
         "forward(batch: Batch) -> Tensor",
         "Logits: (batch, time, vocabulary). Nothing is dropped.",
         move |m: &mut Model, batch: Batch| -> Fallible<Tensor> {
-            m.meets(&batch.tokenizer)?;
-            Ok(Tensor(m.model.logits(&batch.batch, &pass(&studio, None))?.detach()))
+            Ok(Tensor(m.model.logits(&*m.reads(&batch)?, &pass(&studio, None))?.detach()))
         },
     );
     let studio = model.studio();
@@ -334,8 +352,7 @@ fn passes(model: &mut Members<Model>) {
         "loss(batch: Batch) -> Loss",
         "How far it is off on a batch, to go backward from; dropout is on, as in training.",
         move |m: &mut Model, batch: Batch| -> Fallible<Loss> {
-            m.meets(&batch.tokenizer)?;
-            let loss = m.model.taped_loss(&batch.batch, &pass(&studio, Some(studio.next_seed())))?;
+            let loss = m.model.taped_loss(&*m.reads(&batch)?, &pass(&studio, Some(studio.next_seed())))?;
             Loss::new(loss, m.model.parameters())
         },
     );
@@ -343,8 +360,7 @@ fn passes(model: &mut Members<Model>) {
         "attention(batch: Batch, layer: int) -> Tensor",
         "Attention weights of one layer: (batch, heads, time, time).",
         |m: &mut Model, batch: Batch, layer: Dynamic| -> Fallible<Tensor> {
-            m.meets(&batch.tokenizer)?;
-            Ok(Tensor(m.model.attention(&batch.batch, count("attention: layer", &layer)? as usize)?))
+            Ok(Tensor(m.model.attention(&*m.reads(&batch)?, count("attention: layer", &layer)? as usize)?))
         },
     );
 }

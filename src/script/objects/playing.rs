@@ -5,14 +5,16 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic, Map, NativeCallContext};
 
 use crate::error::Error;
 use crate::generate::{self, GenerateOptions};
+use crate::midi;
 use crate::nn::CacheDtype;
-use crate::script::convert::{article, from_ids, options};
+use crate::script::convert::{article, count as number, from_ids, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
+use crate::script::objects::ranking::{self, By};
 use crate::script::objects::{Chords, Model, Sampler, Score};
 use crate::script::studio::Studio;
 use crate::tokens;
@@ -27,6 +29,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("max_new_tokens", "tokens to add at most (512)"),
     ("bars", "bars to play at most"),
     ("count", "takes (1); more than one gives an array"),
+    ("best", "of the takes only so many, the best first; one is no array"),
+    ("by", "what is best: \"both\" (default), \"adherence\" to the chords, \"likelihood\", or |take| a number"),
     ("use_cache", "false computes every token from the beginning (true)"),
     ("kv_cache_dtype", "\"int8\" keeps keys and values in a quarter of the memory (\"auto\")"),
     ("mixed_precision", "\"bf16\" multiplies in 16 bits where that is faster (\"no\")"),
@@ -43,6 +47,8 @@ pub(super) struct Plain {
     max_new_tokens: usize,
     bars: Option<usize>,
     count: usize,
+    best: Option<usize>,
+    by: Option<bool>,
     use_cache: bool,
     kv_cache_dtype: CacheDtype,
     mixed_precision: MixedPrecision,
@@ -61,6 +67,8 @@ impl Default for Plain {
             max_new_tokens,
             bars,
             count,
+            best: None,
+            by: None,
             use_cache,
             kv_cache_dtype,
             mixed_precision,
@@ -110,14 +118,16 @@ impl Object for Stream {
 pub(super) fn register(kit: &mut Kit) {
     let mut model = kit.members::<Model>();
     let studio = model.studio();
-    model.method("generate(sampler: Sampler) -> Score", "Plays.", move |m: &mut Model, s: Sampler| {
-        play(&studio, m, &s, &Map::new())
-    });
+    model.method(
+        "generate(sampler: Sampler) -> Score",
+        "Plays.",
+        move |context: NativeCallContext, m: &mut Model, s: Sampler| play(&context, &studio, m, &s, &Map::new()),
+    );
     let studio = model.studio();
     let member = model.method(
         "generate(sampler: Sampler, options: map) -> Score | array",
         "Plays, over chords or freely.\nOptions:",
-        move |m: &mut Model, s: Sampler, map: Map| play(&studio, m, &s, &map),
+        move |context: NativeCallContext, m: &mut Model, s: Sampler, map: Map| play(&context, &studio, m, &s, &map),
     );
     member.options = OPTIONS;
     let studio = model.studio();
@@ -146,15 +156,41 @@ pub(super) fn register(kit: &mut Kit) {
     stream.iterate();
 }
 
-fn play(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Dynamic> {
+fn play(
+    context: &NativeCallContext,
+    studio: &Studio,
+    model: &Model,
+    sampler: &Sampler,
+    map: &Map,
+) -> Fallible<Dynamic> {
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
-    let takes = generate::generate(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
-    let mut scores: Vec<Dynamic> =
-        takes.iter().map(|ids| Dynamic::from(Score::new(generate::finish(&tokenizer, ids, &options)))).collect();
-    match (options.count, scores.pop()) {
-        (1, Some(score)) => Ok(score),
-        (_, last) => Ok(scores.into_iter().chain(last).collect::<Array>().into()),
+    let best = best(map, options.count)?;
+    let by = map.get("by").filter(|by| !by.is_unit()).map(By::new).transpose()?.unwrap_or(By::Both);
+    let takes = generate::generate_takes(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
+    let mut takes: Vec<(midi::Score, f64)> =
+        takes.iter().map(|take| (generate::finish(&tokenizer, &take.ids, &options), take.log_likelihood)).collect();
+    if let Some(best) = best {
+        let order = ranking::ranked(context, &takes, &by)?;
+        takes = order.into_iter().take(best).map(|place| takes[place].clone()).collect();
     }
+    let mut scores: Array = takes.into_iter().map(|(score, _)| Dynamic::from(Score::new(score))).collect();
+    if best.unwrap_or(options.count) == 1 {
+        return Ok(scores.pop().unwrap_or(Dynamic::UNIT));
+    }
+    Ok(scores.into())
+}
+
+/// How many of the takes are wanted.
+fn best(map: &Map, count: usize) -> Fallible<Option<usize>> {
+    let Some(value) = map.get("best").filter(|best| !best.is_unit()) else { return Ok(None) };
+    let best = number("generate: best", value)? as usize;
+    if !(1..=count).contains(&best) {
+        let message = format!("generate: best is {best}, but there are {count} takes");
+        return Err(Error::mistake(message)
+            .with_hint("count says how many takes are made: #{ count: 8, best: 1 }")
+            .into());
+    }
+    Ok(Some(best))
 }
 
 fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Stream> {
@@ -168,7 +204,7 @@ fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Falli
 /// The options from a map, whose chords and prompt are objects.
 fn chosen(map: &Map) -> Fallible<GenerateOptions> {
     let mut plain = map.clone();
-    for key in ["chords", "prompt"] {
+    for key in ["chords", "prompt", "by"] {
         if let Some(value) = plain.get_mut(key) {
             *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
         }

@@ -2,11 +2,13 @@
 
 use rhai::{Array, Dynamic, Map};
 
+use crate::data;
 use crate::metrics;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Split};
+use crate::tokens::Tokenizer;
 
 /// The figures of one measurement.
 #[derive(Debug, Clone)]
@@ -51,8 +53,14 @@ pub(super) fn register(kit: &mut Kit) {
         "evaluate(model: Model, split: Split) -> Report",
         "Measures a model on the rows of a split: evaluate(net, data.val).",
         move |model: Model, split: Split| -> Fallible<Report> {
+            let measure = |tokenizer: &Tokenizer, rows: &data::Split| {
+                Ok(Report(metrics::evaluate(&model.model, tokenizer, rows, studio.progress())?))
+            };
+            if let Some(own) = model.other_than(&split.tokenizer) {
+                return measure(&own, &split.split.translated(&split.tokenizer, &own));
+            }
             model.meets(&split.tokenizer)?;
-            Ok(Report(metrics::evaluate(&model.model, &split.tokenizer, &split.split, studio.progress())?))
+            measure(&split.tokenizer, &split.split)
         },
     );
     let mut report = kit.object::<Report>();

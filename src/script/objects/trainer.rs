@@ -258,7 +258,13 @@ fn construct(kit: &mut Kit) {
 }
 
 fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<Trainer> {
-    model.meets(&data.0.tokenizer)?;
+    let data = match model.other_than(&data.0.tokenizer) {
+        Some(own) => data.0.with_tokenizer(own, studio.progress())?,
+        None => {
+            model.meets(&data.0.tokenizer)?;
+            (*data.0).clone()
+        }
+    };
     let mut chosen: TrainOptions = options("trainer", map)?;
     if !map.contains_key("seed") {
         chosen.seed = studio.next_seed();
@@ -267,7 +273,7 @@ fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<T
         chosen.output_dir = Some(locate(dir)?);
     }
     Following::check(&chosen)?;
-    let run = train::Trainer::in_group(studio.group()?, model.model.clone(), (*data.0).clone(), chosen)?;
+    let run = train::Trainer::in_group(studio.group()?, model.model.clone(), data, chosen)?;
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
 

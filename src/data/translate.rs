@@ -1,0 +1,114 @@
+//! Rows in the ids of another tokenizer: decoded, and encoded anew.
+//!
+//! A model speaks one tokenizer. What was encoded with another becomes its own this way, without a detour through files;
+//! what only the file tells (its beats) is lost, and so is what was cut off at the edge of a batch.
+
+use std::sync::Arc;
+
+use crate::data::ids::Ids;
+use crate::data::split::Rules;
+use crate::data::{Batch, Dataset, Source, Split};
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::tokens::Tokenizer;
+
+impl Split {
+    /// The same pieces in the ids of `to`, in rows as wide.
+    pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
+        let ids: Vec<u32> = self.ids().collect();
+        Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to)))
+    }
+}
+
+impl Batch {
+    /// The same rows in the ids of `to`: cut where they become longer, filled where they become shorter.
+    #[must_use]
+    pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
+        let rules = Arc::new(Rules::new(to));
+        let rows = self.tokens.chunks_exact(self.width.max(1)).map(|row| {
+            let mut ids = translate(row, from, to);
+            ids.resize(self.width, rules.pad);
+            ids
+        });
+        let mut all = Ids::with_capacity(rules.vocab_size, self.tokens.len());
+        rows.for_each(|row| all.append(&row));
+        Split::new(all, self.width, rules).batch(&(0..self.rows).collect::<Vec<_>>())
+    }
+}
+
+impl Dataset {
+    /// The same files encoded with another tokenizer.
+    ///
+    /// # Errors
+    /// A dataset that was read from disk, whose files may be gone; those of [`Dataset::build`].
+    pub fn with_tokenizer(&self, tokenizer: Arc<Tokenizer>, progress: &Progress) -> Result<Self> {
+        if let Some(folder) = &self.source {
+            let (has, wants) = (self.tokenizer.scheme(), tokenizer.scheme());
+            let message = format!("the dataset in {} is encoded as {has}, the model speaks {wants}", folder.display());
+            return Err(Error::mistake(message).with_hint(format!("prepare it anew with --tokenizer {wants}")));
+        }
+        let plain = [Source::of(&self.files)];
+        let sources = if self.sources.is_empty() { &plain[..] } else { &self.sources };
+        Self::build_from(sources, tokenizer, &self.options, progress)
+    }
+}
+
+/// Pieces and parts of pieces, with BOS and EOS where they have them; padding goes.
+fn translate(ids: &[u32], from: &Tokenizer, to: &Tokenizer) -> Ids {
+    let mut all = Ids::with_capacity(to.vocab_size(), ids.len());
+    let mut rest = ids;
+    while !rest.is_empty() {
+        // Up to the next BOS that is not the first id.
+        let end = rest.iter().skip(1).position(|&id| id == from.bos()).map_or(rest.len(), |at| at + 1);
+        let (piece, others) = rest.split_at(end);
+        rest = others;
+        if piece[0] == from.bos() {
+            all.push(to.bos());
+        }
+        all.extend(to.encode(&from.decode(piece)));
+        if piece.iter().rfind(|&&id| id != from.pad()) == Some(&from.eos()) {
+            all.push(to.eos());
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Marker, Note, Score, Track};
+    use crate::tokens::Options;
+
+    fn piece(low: u8) -> Score {
+        let mut score = Score::new(50);
+        let note = |i: u32| Note { start: 30 * i, pitch: low + (i % 9) as u8, end: 30 * i + 25, velocity: 66 };
+        score.tracks.push(Track { notes: (0..20).map(note).collect(), ..Track::default() });
+        score.markers.push(Marker { tick: 0, text: "chord:G7".into() });
+        score
+    }
+
+    #[test]
+    fn rows_of_one_tokenizer_become_rows_of_another() {
+        let options = Options::default();
+        let [from, to] = ["performance", "note_duration"].map(|name| Tokenizer::new(name, &options).expect("known"));
+        let frame = |t: &Tokenizer, score: &Score| [vec![t.bos()], t.encode(score), vec![t.eos()]].concat();
+        let pieces = [piece(50), piece(60)];
+        let ids = |t: &Tokenizer| {
+            let mut all = Ids::with_capacity(t.vocab_size(), 0);
+            pieces.iter().for_each(|score| all.extend(frame(t, score)));
+            all
+        };
+        let split = |t: &Tokenizer| Split::pack(vec![ids(t)], 64, Arc::new(Rules::new(t)));
+        let rows = |split: &Split| (0..split.len()).filter_map(|row| split.row(row)).collect::<Vec<_>>();
+        assert_eq!(rows(&split(&from).translated(&from, &to)), rows(&split(&to)));
+
+        let whole = Split::from_rows(&[frame(&from, &pieces[0]), frame(&from, &pieces[1])], &from).expect("in range");
+        let batch = whole.batch(&[0, 1]);
+        let translated = batch.translated(&from, &to);
+        assert_eq!((translated.rows, translated.width, translated.labels.len()), (2, batch.width, batch.labels.len()));
+        for (row, score) in translated.tokens.chunks(batch.width).zip(&pieces) {
+            let said: Vec<u32> = row.iter().copied().take_while(|&id| id != to.pad()).collect();
+            assert_eq!(said, frame(&to, score));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What a listener hears at once as a fault of a take.
+
+use crate::midi::{Score, Sound};
+
+/// The channel of General MIDI's drums.
+const DRUMS: u8 = 9;
+
+/// Longer notes are held too long, in seconds.
+const LONGEST_NOTE: f64 = 8.0;
+/// A longer silence between notes is too long, in seconds.
+const LONGEST_SILENCE: f64 = 2.0;
+/// More pitches at once are too many.
+const MOST_PITCHES: usize = 10;
+/// A pattern that comes more often in a row is stuck.
+const MOST_REPEATS: usize = 8;
+/// A pattern has so many instants at most.
+const LONGEST_PATTERN: usize = 8;
+/// Times that differ by less are the same, in seconds.
+const SAME: f64 = 0.03;
+
+/// The faults of a piece, as measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defects {
+    /// The longest note in seconds; more than 8 are a defect.
+    pub longest_note: f64,
+    /// The longest silence between notes in seconds; more than 2 are a defect.
+    pub longest_silence: f64,
+    /// The most pitches that sound at once; more than 10 are a defect.
+    pub polyphony: usize,
+    /// How often the same pitches come in the same rhythm in a row, at most; more than 8 times are a defect.
+    pub repeats: usize,
+}
+
+impl Defects {
+    /// Measures a piece; drums do not count.
+    pub fn of(score: &Score) -> Self {
+        let drums = |track: usize| score.tracks.get(track).is_some_and(|track| track.channel == DRUMS);
+        let sounds: Vec<Sound> = score.sounds().into_iter().filter(|sound| !drums(sound.track)).collect();
+        Self {
+            longest_note: sounds.iter().map(|sound| sound.end - sound.start).fold(0.0, f64::max),
+            longest_silence: longest_silence(&sounds),
+            polyphony: polyphony(&sounds),
+            repeats: repeats(&sounds),
+        }
+    }
+
+    /// True when there is any.
+    pub fn any(&self) -> bool {
+        self.longest_note > LONGEST_NOTE
+            || self.longest_silence > LONGEST_SILENCE
+            || self.polyphony > MOST_PITCHES
+            || self.repeats > MOST_REPEATS
+    }
+}
+
+fn longest_silence(sounds: &[Sound]) -> f64 {
+    let (mut longest, mut until) = (0.0_f64, None);
+    for sound in sounds {
+        let before: f64 = until.unwrap_or(sound.start);
+        longest = longest.max(sound.start - before);
+        until = Some(before.max(sound.end));
+    }
+    longest
+}
+
+fn polyphony(sounds: &[Sound]) -> usize {
+    let mut edges: Vec<(f64, i32)> = sounds.iter().flat_map(|s| [(s.start, 1), (s.end, -1)]).collect();
+    edges.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let counts = edges.iter().scan(0, |now, (_, step)| {
+        *now += step;
+        Some(*now)
+    });
+    usize::try_from(counts.max().unwrap_or(0)).unwrap_or(0)
+}
+
+/// What is struck at one moment: seconds since the moment before, and the pitches.
+struct Instant {
+    wait: f64,
+    pitches: Vec<u8>,
+}
+
+/// How often some pattern of one to eight instants comes in a row.
+fn repeats(sounds: &[Sound]) -> usize {
+    let mut instants: Vec<Instant> = Vec::new();
+    let mut last = f64::NEG_INFINITY;
+    for sound in sounds {
+        match instants.last_mut() {
+            Some(instant) if sound.start - last < SAME => instant.pitches.push(sound.pitch),
+            _ => {
+                let wait = if last.is_finite() { sound.start - last } else { 0.0 };
+                instants.push(Instant { wait, pitches: vec![sound.pitch] });
+                last = sound.start;
+            }
+        }
+    }
+    instants.iter_mut().for_each(|instant| instant.pitches.sort_unstable());
+    let same = |a: &Instant, b: &Instant| (a.wait - b.wait).abs() < SAME && a.pitches == b.pitches;
+    let of = |length: usize| {
+        let (mut most, mut run) = (0, 0);
+        for place in length..instants.len() {
+            run = if same(&instants[place], &instants[place - length]) { run + 1 } else { 0 };
+            most = most.max(run);
+        }
+        1 + most / length
+    };
+    (1..=LONGEST_PATTERN.min(instants.len().saturating_sub(1))).map(of).max().unwrap_or(instants.len().min(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::{Note, Track};
+
+    /// Notes as (start, end, pitch) in hundredths of a second.
+    fn defects(notes: &[(u32, u32, u8)]) -> Defects {
+        let mut score = Score::new(50);
+        let notes = notes.iter().map(|&(start, end, pitch)| Note { start, pitch, end, velocity: 80 }).collect();
+        score.tracks.push(Track { notes, ..Track::default() });
+        Defects::of(&score)
+    }
+
+    #[test]
+    fn each_fault_is_found_and_music_has_none() {
+        let scale: Vec<_> = (0..40).map(|i| (25 * i, 25 * i + 24, 50 + (i * 7 % 23) as u8)).collect();
+        let fine = defects(&scale);
+        assert!(!fine.any(), "{fine:?}");
+        assert_eq!((fine.polyphony, fine.repeats), (1, 1));
+        assert!(defects(&[(0, 801, 60)]).any() && !defects(&[(0, 800, 60)]).any());
+        let silent = defects(&[(0, 10, 60), (5, 100, 62), (320, 330, 64)]);
+        assert!(silent.any() && (silent.longest_silence - 2.2).abs() < 1e-9, "{silent:?}");
+        let cluster: Vec<_> = (0..11).map(|i| (0, 50, 60 + i)).collect();
+        assert_eq!((defects(&cluster).polyphony, defects(&cluster).any()), (11, true));
+        assert_eq!(defects(&[]), Defects { longest_note: 0.0, longest_silence: 0.0, polyphony: 0, repeats: 0 });
+    }
+
+    #[test]
+    fn a_pattern_that_is_stuck_is_counted_whatever_its_length() {
+        for length in 1..=8_u32 {
+            let stuck = |times: u32| {
+                let notes: Vec<_> =
+                    (0..length * times).map(|i| (20 * i, 20 * i + 15, 60 + (i % length) as u8)).collect();
+                defects(&notes).repeats
+            };
+            assert_eq!((stuck(8), stuck(9)), (8, 9), "{length}");
+        }
+        let rhythm: Vec<_> = (0..40).map(|i| (20 * i, 20 * i + 15, 40 + (i * i % 31) as u8)).collect();
+        assert!(defects(&rhythm).repeats < 3, "an even rhythm alone is no fault");
+    }
+}
