@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{self, Expected, Unexpected};
 
+use super::foreign;
 use crate::error::Error;
 
 /// Something wrong at a place of a map.
@@ -52,7 +53,15 @@ impl Fault {
         let path = self.path();
         let place = if path.is_empty() { what.to_string() } else { format!("{what}.{path}") };
         match self.problem {
-            Problem::UnknownKey { name, known } => Error::unknown(&format!("option of {place}"), &name, known),
+            Problem::UnknownKey { name, known } => {
+                let error = Error::unknown(&format!("option of {place}"), &name, known);
+                // Where a training is set, other trainers' names are answered.
+                let ours = ["lr", "lora_alpha", "max_seq_len"].iter().any(|key| known.contains(key));
+                match foreign::answer(&name, false).filter(|_| ours) {
+                    Some(answer) => error.with_hint(answer),
+                    None => error,
+                }
+            }
             Problem::UnknownValue { name, known } => Error::unknown(&format!("value of {place}"), &name, known),
             Problem::Missing(name) => Error::mistake(format!("{place} needs the option '{name}'")),
             Problem::Wrong { got, .. } if path.is_empty() => {

@@ -86,14 +86,19 @@ impl Sweep {
                 hands.insert(number, Hand { worker, lags: false });
             }
             if hands.is_empty() {
-                return Ok(over);
+                // Few trials that all failed are no success either.
+                return if over > 0 && over == flops.len() as u64 && self.best().is_none() {
+                    Err(self.flop("all", &flops))
+                } else {
+                    Ok(over)
+                };
             }
             let ended = self.look(hands)?;
             let more = (ended.failed.len() + ended.others) as u64;
             over += more;
             flops.extend(ended.failed);
             if flops.len() >= FLOPS && over == flops.len() as u64 {
-                return Err(self.flop(&flops));
+                return Err(self.flop("the first", &flops));
             }
             watch(self);
             self.tell(&mut task, hands.len());
@@ -105,13 +110,18 @@ impl Sweep {
     }
 
     /// The trials all failed, which the values are hardly to blame for: they come again.
-    fn flop(&mut self, flops: &[u64]) -> Error {
+    fn flop(&mut self, which: &str, flops: &[u64]) -> Error {
         let why = flops.last().and_then(|last| self.trial(*last)).map_or_else(String::new, |trial| trial.note.clone());
         for &number in flops {
-            // The error that is told is that of the trials.
-            let _ = self.end(number, Standing::Interrupted, "");
+            // The error that is told is that of the trials; the cause of each stays in the table.
+            let cause = self.trial(number).map_or_else(String::new, |trial| trial.note.clone());
+            let _ = self.end(number, Standing::Interrupted, &cause);
         }
-        Error::mistake(format!("the first {} trials failed: {why}", flops.len()))
+        let which = match flops.len() {
+            1 => "the trial".into(),
+            some => format!("{which} {some} trials"),
+        };
+        Error::mistake(format!("{which} failed: {why}"))
             .with_hint("mend what they have in common, and run the sweep again")
     }
 

@@ -54,8 +54,8 @@ impl Sweep {
         Ok(Self { config, source, seed, trials: Vec::new(), folder: None, _lock: None })
     }
 
-    /// A sweep in a folder, or the one that is there already: its trials are kept, and those that were interrupted
-    /// come again. The seed is that of its beginning.
+    /// A sweep in a folder, or the one that is there already: its trials are kept, and those that were interrupted or
+    /// failed come again. The seed is that of its beginning.
     ///
     /// # Errors
     /// See [`SweepConfig::parse`]; a folder that cannot be written, that another program is at work in, or that holds
@@ -73,7 +73,8 @@ impl Sweep {
             }
             sweep.seed = stored.seed;
             sweep.trials = stored.trials;
-            for trial in sweep.trials.iter_mut().filter(|trial| !trial.standing.is_over()) {
+            let again = |trial: &&mut Trial| !trial.standing.is_over() || trial.standing == Standing::Failed;
+            for trial in sweep.trials.iter_mut().filter(again) {
                 trial.standing = Standing::Interrupted;
             }
         }

@@ -5,14 +5,21 @@ use serde_json::Value;
 use super::state::Sweep;
 use super::trial::Trial;
 
+/// Characters of a cause in the table; the trial's log has all of it.
+const CAUSE: usize = 120;
+
 impl Sweep {
-    /// A line a trial beside the headings: number, standing, how often and how well it was measured, its values. The best
-    /// has a star.
+    /// A line a trial beside the headings: number, standing, how often and how well it was measured, its values, and why
+    /// it failed where one did. The best has a star.
     pub fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let metric = self.config().metric.as_ref().map_or("value", |metric| metric.name.as_str());
         let searched: Vec<_> = self.config().space.searched().collect();
         let mut headings: Vec<String> = ["trial", "standing", metric, "measured"].map(String::from).to_vec();
         headings.extend(searched.iter().map(|parameter| parameter.name()));
+        let causes = self.trials().iter().any(|trial| !trial.note.is_empty());
+        if causes {
+            headings.push("cause".into());
+        }
         let best = self.best().map(|best| best.number);
         let row = |trial: &Trial| {
             let star = if best == Some(trial.number) { " *" } else { "" };
@@ -24,6 +31,9 @@ impl Sweep {
                 trial.values.len().to_string(),
             ];
             row.extend(searched.iter().map(|parameter| trial.param(&parameter.path).map_or_else(String::new, word)));
+            if causes {
+                row.push(trial.note.chars().take(CAUSE).collect());
+            }
             row
         };
         (headings, self.trials().iter().map(row).collect())

@@ -204,8 +204,12 @@ fn a_sweep_goes_on_where_it_was_killed_and_refuses_another() {
     assert_eq!(params, whole, "the seed is that of the beginning");
     assert_eq!((sweep.best().map(|t| t.number), sweep.value(&sweep.trials()[1])), (Some(2), Some(0.8)));
     let (headings, rows) = sweep.table();
-    assert_eq!(headings, ["trial", "standing", "acc", "measured", "x"]);
+    assert_eq!(headings, ["trial", "standing", "acc", "measured", "x", "cause"]);
+    assert_eq!(rows.iter().map(|row| row[5].as_str()).collect::<Vec<_>>(), ["", "", "no room", ""]);
     assert_eq!((rows[1][..4].join(" "), rows[2][..3].join(" ")), ("2 * finished 0.8000 2".into(), "3 failed –".into()));
+    drop(sweep);
+    let sweep = Sweep::open(config.clone(), 99, dir.path()).expect("the same sweep");
+    assert_eq!(sweep.trials()[2].standing, Standing::Interrupted, "what failed comes again");
     drop(sweep);
 
     let mut other = config;
@@ -314,6 +318,13 @@ fn a_count_a_stop_and_trials_that_all_fail_end_a_sweep() {
         sweep.run(None, 1, &mut launcher(&at_once, true), &mut |_| {}, &Progress::silent()).expect_err("all fail");
     assert!(error.message().contains("the first 3 trials failed: out of memory"), "{error}");
     assert!(sweep.trials().iter().all(|trial| trial.standing == Standing::Interrupted), "they come again");
+    let (headings, rows) = sweep.table();
+    assert_eq!(headings.last().map(String::as_str), Some("cause"));
+    assert!(rows.iter().all(|row| row.last().is_some_and(|cause| cause == "out of memory")), "{rows:?}");
+    // One or two that are all there are: no success either.
+    let mut sweep = Sweep::new(race(), 1).expect("sound");
+    let error = sweep.run(Some(2), 1, &mut launcher(&at_once, true), &mut |_| {}, &Progress::silent());
+    assert!(error.expect_err("both fail").message().contains("all 2 trials failed: out of memory"));
     let mut sweep = Sweep::new(race(), 1).expect("sound");
     let refuse = |_: &Trial| -> Result<Box<dyn Worker>> { Err(Error::mistake("no program")) };
     assert!(sweep.run(None, 1, &mut { refuse }, &mut |_| {}, &Progress::silent()).is_err());

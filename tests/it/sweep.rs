@@ -87,6 +87,21 @@ impl Bench {
     }
 }
 
+/// Values that no run can have: each trial fails.
+#[test]
+fn trials_that_all_fail_end_with_their_causes_and_are_tried_again() {
+    let sweep = "method: grid\nmetric: {name: val_loss}\nparameters:\n  lr: {values: [-1.0, -2.0]}\n";
+    let bench = Bench::new(5, sweep);
+    for time in 1..=2 {
+        let ended = bench.begin(&[]).wait_with_output().expect("it ends");
+        let (said, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(ended.status.code(), Some(1), "{said}{err}");
+        assert!(err.contains("all 2 trials failed") && said.contains("cause"), "{said}{err}");
+        let log = std::fs::read_to_string(bench.out().join("trial-1/log.txt")).expect("it is there");
+        assert_eq!(log.matches("lr must").count(), time, "tried again: {log}");
+    }
+}
+
 fn checkpoints(folder: &Path) -> usize {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter(|name| name.to_string_lossy().starts_with("checkpoint-")).count()

@@ -58,6 +58,7 @@ impl Audio {
             return Err(Error::mistake(format!("audio: seconds must be more than 0, not {}", chosen.seconds)));
         }
         let path = chosen.soundfont.clone().or_else(|| std::env::var_os(VARIABLE).map(PathBuf::from));
+        let path = path.map(|path| locate(&path.to_string_lossy())).transpose()?;
         let font = match path.filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => Font::open(&path)?,
             None => Font::built_in()?,

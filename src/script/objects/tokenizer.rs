@@ -208,6 +208,6 @@ pub(super) fn register(kit: &mut Kit) {
     tokenizer.method(
         "save(path: string)",
         "Writes a tokenizer.json in MidiTok's layout.",
-        |t: &mut Tokenizer, path: &str| -> Fallible<()> { Ok(t.get().save(path)?) },
+        |t: &mut Tokenizer, path: &str| -> Fallible<()> { Ok(t.get().save(locate(path)?)?) },
     );
 }

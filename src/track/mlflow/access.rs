@@ -39,7 +39,8 @@ impl Access {
     /// An address of another kind is refused for what it is; certificates that cannot be read are named.
     pub(super) fn of(given: &str, variable: Lookup<'_>) -> Result<Self> {
         let given = given.trim();
-        let Some((scheme, rest)) = given.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme)) else {
+        let Some((scheme, rest)) = given.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))
+        else {
             return Err(other_kind(given));
         };
         let (user, host) = match rest.split_once('/').unwrap_or((rest, "")).0.rsplit_once('@') {
@@ -55,9 +56,9 @@ impl Access {
             (decoded(name), decoded(password))
         });
         let variables = variable("MLFLOW_TRACKING_USERNAME").zip(variable("MLFLOW_TRACKING_PASSWORD"));
-        let basic = in_address.or(variables).map(|(name, password)| {
-            format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
-        });
+        let basic = in_address
+            .or(variables)
+            .map(|(name, password)| format!("Basic {}", STANDARD.encode(format!("{name}:{password}"))));
         let authorization = basic.or_else(|| variable("MLFLOW_TRACKING_TOKEN").map(|token| format!("Bearer {token}")));
         let tls = if scheme == "https" { tls(variable)? } else { None };
         Ok(Self { address, authorization, tls })
@@ -113,10 +114,12 @@ fn other_kind(given: &str) -> Error {
             Error::mistake(format!("{given} signs in with a profile of Databricks, which is not read here"))
                 .with_hint("give the workspace's https:// address, and MLFLOW_TRACKING_TOKEN")
         }
-        "file" => Error::mistake(format!("{given} is a folder, whose files MLflow alone writes")).with_hint(served(given)),
-        _ if given.contains("://") => {
-            Error::mistake(format!("{scheme}:// is no address of an MLflow server: they begin with http:// or https://"))
+        "file" => {
+            Error::mistake(format!("{given} is a folder, whose files MLflow alone writes")).with_hint(served(given))
         }
+        _ if given.contains("://") => Error::mistake(format!(
+            "{scheme}:// is no address of an MLflow server: they begin with http:// or https://"
+        )),
         _ if given.contains(':') && !given.starts_with(['/', '.']) => {
             Error::mistake(format!("the address of an MLflow server begins with http:// or https://, not '{given}'"))
                 .with_hint(format!("http://{given}"))
@@ -194,7 +197,9 @@ mod tests {
             let why = if given == "databricks" { "Databricks" } else { why };
             assert!(error.contains(why) && !error.contains("secret"), "{given}: {error}");
         }
-        assert!(access("sqlite:///mlflow.db", &[]).is_err_and(|e| e.hint().is_some_and(|h| h.contains("mlflow server"))));
+        assert!(
+            access("sqlite:///mlflow.db", &[]).is_err_and(|e| e.hint().is_some_and(|h| h.contains("mlflow server")))
+        );
     }
 
     #[test]

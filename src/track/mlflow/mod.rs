@@ -1,5 +1,6 @@
 //! A run on an MLflow server, from a thread of its own: a slow server never holds up a training.
 
+mod access;
 mod server;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
 use crate::error::{Error, Result};
 
+use access::Access;
 use server::{Metric, Server};
 
 /// What may wait to be sent; what comes when that is full is dropped (the JSON lines have it all).
@@ -43,18 +45,14 @@ impl Mlflow {
     /// # Errors
     /// When the address is none, or no thread can be had.
     pub(super) fn open(address: &str, run: &Beginning) -> Result<Self> {
-        if !address.starts_with("http://") {
-            return Err(Error::mistake(format!(
-                "the address of an MLflow server begins with http://, not '{address}'"
-            ))
-            .with_hint("for a server behind https, tunnel to it or run a proxy on this machine"));
-        }
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let access = Access::of(address, &variable)?;
         let (jobs, waiting) = sync_channel(WAITING);
         let (say_done, done) = sync_channel(1);
         let trouble = Arc::new(Mutex::new(None));
-        let (address, run, shared) = (address.to_string(), run.clone(), Arc::clone(&trouble));
+        let (run, shared) = (run.clone(), Arc::clone(&trouble));
         let work = move || {
-            if let Err(error) = send(&address, &run, &waiting) {
+            if let Err(error) = send(&access, &run, &waiting) {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
             // Nobody may be waiting.
@@ -111,8 +109,8 @@ impl Sink for Mlflow {
 }
 
 /// Sends what comes until the end.
-fn send(address: &str, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
-    let server = patiently(|| Server::begin(address, run))?;
+fn send(access: &Access, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
+    let server = patiently(|| Server::begin(access, run))?;
     let mut metrics: Vec<Metric> = Vec::new();
     loop {
         let job = if metrics.is_empty() {

@@ -1,9 +1,13 @@
 //! The calls of MLflow's REST interface that a run needs (mlflow.org/docs/latest/rest-api.html).
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::access::Access;
+use crate::atomic;
 use crate::error::{Error, Result};
 use crate::track::Status;
 use crate::track::runs::flat;
@@ -13,6 +17,8 @@ use crate::track::sink::Beginning;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most parameters of one call.
 const PARAMETERS: usize = 100;
+/// What the folder of a run notes of its run on a server.
+const NOTE: &str = "mlflow.json";
 /// The most characters of a parameter.
 const CHARACTERS: usize = 6000;
 
@@ -20,8 +26,10 @@ const CHARACTERS: usize = 6000;
 #[derive(Debug)]
 pub(super) struct Server {
     agent: ureq::Agent,
-    address: String,
+    access: Access,
     run: String,
+    /// The last step that the server has of each value, of a run that goes on.
+    known: HashMap<String, u64>,
     /// Where the server takes files, when it does.
     artifacts: Option<String>,
 }
@@ -41,10 +49,12 @@ impl Server {
     ///
     /// # Errors
     /// When the server does not answer or refuses.
-    pub(super) fn begin(address: &str, run: &Beginning) -> Result<Self> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-        let address = address.trim_end_matches('/').to_string();
-        let mut server = Self { agent: config.into(), address, run: String::new(), artifacts: None };
+    pub(super) fn begin(access: &Access, run: &Beginning) -> Result<Self> {
+        let (access, agent) = (access.clone(), access.agent(PATIENCE));
+        let mut server = Self { agent, access, run: String::new(), known: HashMap::new(), artifacts: None };
+        if run.from_step.is_some_and(|step| step > 0) && server.goes_on(&run.folder)? {
+            return Ok(server);
+        }
         let experiment = server.experiment(&run.project)?;
         let mut tags = vec![json!({ "key": "mlflow.source.name", "value": "etude" })];
         tags.extend(run.tags.iter().map(|tag| json!({ "key": tag, "value": "true" })));
@@ -58,24 +68,63 @@ impl Server {
             "tags": tags,
         });
         let made = server.post("runs/create", &body)?;
-        let info = &made["run"]["info"];
-        server.run = word(info, "run_id")?;
-        server.artifacts =
-            info["artifact_uri"].as_str().and_then(|uri| uri.strip_prefix("mlflow-artifacts:/")).map(|path| {
-                format!("{}/api/2.0/mlflow-artifacts/artifacts/{}", server.address, path.trim_start_matches('/'))
-            });
+        server.take(&made["run"]["info"])?;
         let params: Vec<Value> =
             flat("", &run.config).into_iter().map(|(key, value)| parameter(&key, &value)).collect();
         for params in params.chunks(PARAMETERS) {
             server.post("runs/log-batch", &json!({ "run_id": server.run, "params": params }))?;
         }
+        // Without it the run is another one on the server when it goes on.
+        let noted = json!({ "address": server.access.address, "run_id": server.run });
+        let _ = atomic::write(&run.folder.join(NOTE), format!("{noted:#}\n").as_bytes());
         Ok(server)
+    }
+
+    /// Takes over what the server says of a run.
+    fn take(&mut self, info: &Value) -> Result<()> {
+        self.run = word(info, "run_id")?;
+        let path = info["artifact_uri"].as_str().and_then(|uri| uri.strip_prefix("mlflow-artifacts:/"));
+        self.artifacts = path.map(|path| {
+            format!("{}/api/2.0/mlflow-artifacts/artifacts/{}", self.access.address, path.trim_start_matches('/'))
+        });
+        Ok(())
+    }
+
+    /// Goes on with the run that the folder of a run names, if this server has it: what it has of each value is not sent
+    /// again.
+    fn goes_on(&mut self, folder: &Path) -> Result<bool> {
+        let noted = crate::files::read_text(&folder.join(NOTE)).ok();
+        let noted: Value = noted.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
+        let Some(run) = noted["run_id"].as_str().filter(|_| noted["address"] == json!(self.access.address)) else {
+            return Ok(false);
+        };
+        let url = self.url("runs/get");
+        let found = self.signed(self.agent.get(&url).query("run_id", run)).call();
+        let mut found = found.map_err(|e| silent(&self.access.address, &e))?;
+        if !found.status().is_success() {
+            return Ok(false); // somebody deleted it
+        }
+        let found: Value = answer(&url, &mut found)?;
+        self.take(&found["run"]["info"])?;
+        for metric in found["run"]["data"]["metrics"].as_array().into_iter().flatten() {
+            // JSON of protocol buffers has 64-bit integers as texts.
+            let step = &metric["step"];
+            let step = step.as_u64().or_else(|| step.as_str()?.parse().ok());
+            if let (Some(key), Some(step)) = (metric["key"].as_str(), step) {
+                self.known.insert(key.to_string(), step);
+            }
+        }
+        self.post("runs/update", &json!({ "run_id": self.run, "status": "RUNNING" }))?;
+        Ok(true)
     }
 
     fn experiment(&self, name: &str) -> Result<String> {
         let url = self.url("experiments/get-by-name");
-        let found = self.agent.get(&url).query("experiment_name", name).call();
-        let mut found = found.map_err(|e| silent(&self.address, &e))?;
+        let found = self.signed(self.agent.get(&url).query("experiment_name", name)).call();
+        let mut found = found.map_err(|e| silent(&self.access.address, &e))?;
+        if let 401 | 403 = found.status().as_u16() {
+            return Err(refusal(&url, &mut found));
+        }
         if found.status().is_success() {
             let body: Value = answer(&url, &mut found)?;
             return word(&body["experiment"], "experiment_id");
@@ -87,7 +136,11 @@ impl Server {
     /// See [`Server::begin`].
     pub(super) fn log(&self, metrics: &[Metric]) -> Result<()> {
         let metric = |m: &Metric| json!({ "key": plain(&m.key), "value": number(m.value), "timestamp": millis(m.time), "step": m.step });
-        let metrics: Vec<Value> = metrics.iter().map(metric).collect();
+        let new = |m: &&Metric| self.known.get(&plain(&m.key)).is_none_or(|&last| m.step > last);
+        let metrics: Vec<Value> = metrics.iter().filter(new).map(metric).collect();
+        if metrics.is_empty() {
+            return Ok(());
+        }
         self.post("runs/log-batch", &json!({ "run_id": self.run, "metrics": metrics })).map(drop)
     }
 
@@ -98,8 +151,8 @@ impl Server {
     pub(super) fn artifact(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let Some(folder) = &self.artifacts else { return Ok(()) };
         let url = format!("{folder}/{name}");
-        let sent = self.agent.put(&url).header("Content-Type", "application/octet-stream").send(bytes);
-        let mut sent = sent.map_err(|e| silent(&self.address, &e))?;
+        let sent = self.signed(self.agent.put(&url).header("Content-Type", "application/octet-stream")).send(bytes);
+        let mut sent = sent.map_err(|e| silent(&self.access.address, &e))?;
         if sent.status().is_success() { Ok(()) } else { Err(refusal(&url, &mut sent)) }
     }
 
@@ -116,13 +169,21 @@ impl Server {
     }
 
     fn url(&self, call: &str) -> String {
-        format!("{}/api/2.0/mlflow/{call}", self.address)
+        format!("{}/api/2.0/mlflow/{call}", self.access.address)
+    }
+
+    /// A request with who asks.
+    fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.access.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        }
     }
 
     fn post(&self, call: &str, body: &Value) -> Result<Value> {
         let url = self.url(call);
-        let sent = self.agent.post(&url).header("Content-Type", "application/json").send(body.to_string());
-        let mut sent = sent.map_err(|e| silent(&self.address, &e))?;
+        let sent = self.signed(self.agent.post(&url).header("Content-Type", "application/json")).send(body.to_string());
+        let mut sent = sent.map_err(|e| silent(&self.access.address, &e))?;
         if sent.status().is_success() { answer(&url, &mut sent) } else { Err(refusal(&url, &mut sent)) }
     }
 }
@@ -137,7 +198,13 @@ fn refusal(url: &str, response: &mut Response) -> Error {
     let status = response.status();
     let body = response.body_mut().read_to_string().unwrap_or_default();
     let said = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["message"].as_str().map(str::to_string));
-    Error::broken(format!("MLflow refuses {url}: {status}, {}", said.unwrap_or_default()))
+    let error = Error::broken(format!("MLflow refuses {url}: {status}, {}", said.unwrap_or_default()));
+    match status.as_u16() {
+        401 | 403 => {
+            error.with_hint("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN")
+        }
+        _ => error,
+    }
 }
 
 fn answer(url: &str, response: &mut Response) -> Result<Value> {

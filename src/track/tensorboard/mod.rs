@@ -136,3 +136,55 @@ impl Sink for TensorBoard {
         self.file.sync_all().map_err(|e| Error::io("cannot write", &self.path, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn beginning(folder: &Path, from_step: Option<u64>) -> Beginning {
+        let config = json!({ "lr": 1 }).as_object().cloned().unwrap_or_default();
+        let (name, id, project) = ("solo".into(), "ab12cd34".into(), "etude".into());
+        let (tags, notes, time) = (Vec::new(), String::new(), 1e9);
+        Beginning { name, id, project, config, tags, notes, folder: folder.to_path_buf(), time, from_step }
+    }
+
+    /// The steps of the events with a value, over all files.
+    fn steps(folder: &Path) -> Vec<u64> {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        let mut steps = Vec::new();
+        for path in paths {
+            let bytes = std::fs::read(path).unwrap();
+            steps.extend(record::frames(&bytes).filter_map(|event| {
+                fields(event).find_map(|(field, value)| match value {
+                    Field::Int(step) if field == 2 => Some(step),
+                    _ => None,
+                })
+            }));
+        }
+        steps
+    }
+
+    #[test]
+    fn a_run_that_was_killed_and_goes_on_has_each_step_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = |sink: &mut TensorBoard, step| {
+            sink.log(Moment { step, time: 1e9, runtime: 0.0 }, &[("loss".to_string(), 1.0)]).unwrap();
+        };
+        let mut first = TensorBoard::open(&beginning(dir.path(), Some(0))).unwrap();
+        (1..=5).for_each(|step| log(&mut first, step));
+        let path = first.path.clone();
+        drop(first);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 3]).unwrap(); // killed in the middle of an event
+        let mut again = TensorBoard::open(&beginning(dir.path(), Some(3))).unwrap();
+        (4..=6).for_each(|step| log(&mut again, step));
+        assert_eq!(steps(dir.path()), [0, 1, 2, 3, 4, 5, 6], "0 is the configuration");
+        std::fs::write(dir.path().join("events.out.tfevents.1.host.9"), b"another's").unwrap();
+        TensorBoard::open(&beginning(dir.path(), Some(0))).unwrap();
+        assert_eq!(steps(dir.path()), [0], "a run that begins anew");
+        assert!(dir.path().join("events.out.tfevents.1.host.9").exists());
+    }
+}

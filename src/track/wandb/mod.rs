@@ -199,3 +199,52 @@ impl Sink for Wandb {
         self.log.get_ref().sync_all().map_err(|e| Error::io("cannot write", &self.path, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beginning(folder: &Path, from_step: Option<u64>, time: f64) -> Beginning {
+        let config = json!({ "lr": time }).as_object().cloned().unwrap_or_default();
+        let (name, id, project) = ("solo".into(), "ab12cd34".into(), "etude".into());
+        let (tags, notes) = (Vec::new(), String::new());
+        Beginning { name, id, project, config, tags, notes, folder: folder.to_path_buf(), time, from_step }
+    }
+
+    fn log(sink: &mut Wandb, step: u64) {
+        let at = Moment { step, time: 1e9, runtime: 0.0 };
+        sink.log(at, &[("loss".to_string(), step as f64)]).unwrap();
+    }
+
+    fn folders(folder: &Path) -> Vec<PathBuf> {
+        let all = fs::read_dir(folder.join("wandb")).unwrap().map(|e| e.unwrap().path());
+        let mut all: Vec<_> = all.filter(|path| path.is_dir() && !path.is_symlink()).collect();
+        all.sort();
+        all
+    }
+
+    #[test]
+    fn a_run_that_was_killed_and_goes_on_is_one_run_with_each_step_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut first = Wandb::open(&beginning(dir.path(), Some(0), 1e9)).unwrap();
+        (1..=5).for_each(|step| log(&mut first, step));
+        drop(first);
+        let mut again = Wandb::open(&beginning(dir.path(), Some(3), 2e9)).unwrap();
+        (4..=6).for_each(|step| log(&mut again, step));
+        again.finish(Moment { step: 6, time: 2e9, runtime: 9.0 }, Status::Finished).unwrap();
+        let [folder] = &folders(dir.path())[..] else { panic!("one run: {:?}", folders(dir.path())) };
+        let path = folder.join("run-ab12cd34.wandb");
+        let records = log::records(&fs::read(&path).unwrap());
+        let losses: Vec<Value> = records.iter().filter_map(|r| record::values(r).get("loss").cloned()).collect();
+        assert_eq!(losses, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(|x: f64| json!(x)));
+        let summary = fs::read_to_string(folder.join("files/wandb-summary.json")).unwrap();
+        assert!(summary.contains("\"loss\": 6.0"), "{summary}");
+        // One that was sent already is not changed under the server's eyes.
+        fs::write(folder.join("run-ab12cd34.wandb.synced"), b"").unwrap();
+        let before = fs::read(&path).unwrap();
+        Wandb::open(&beginning(dir.path(), Some(5), 3e9)).unwrap();
+        assert_eq!((folders(dir.path()).len(), fs::read(&path).unwrap() == before), (2, true));
+        Wandb::open(&beginning(dir.path(), Some(0), 4e9)).unwrap();
+        assert_eq!(folders(dir.path()).len(), 1, "a run that begins anew");
+    }
+}
