@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 pub struct Source {
     /// MIDI files, and folders that are searched for them.
     #[serde(with = "crate::forms::paths")]
-    #[serde(with = "crate::forms::paths")]
     pub paths: Vec<PathBuf>,
     /// What kind of music it is, for tokenizers with styles; every copy begins with its token.
     pub style: Option<String>,
