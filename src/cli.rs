@@ -9,6 +9,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use etude::error::Error;
 use etude::files;
 use etude::notebook::{self, Choice};
+use etude::plot;
 use etude::repl;
 use etude::script::programs::{PROGRAMS, Program};
 
@@ -74,6 +75,20 @@ enum Kernel {
         #[arg(long)]
         display_name: Option<String>,
     },
+    /// The kernels of this binary and its kin that Jupyter finds
+    List,
+    /// Take a kernel away again, with what came with it
+    Uninstall {
+        /// Its name [default: etude]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// From PREFIX/share/jupyter [default: the first place that has it]
+        #[arg(long, value_name = "PREFIX", conflicts_with = "sys_prefix")]
+        prefix: Option<PathBuf>,
+        /// From the active virtual or conda environment
+        #[arg(long)]
+        sys_prefix: bool,
+    },
     /// Serve a kernel; Jupyter calls this
     Run {
         /// Ports and key, written by the front end
@@ -132,12 +147,16 @@ fn run(words: &[String]) -> i32 {
     }
 }
 
-/// `etude kernel install` and `etude kernel run`
+/// `etude kernel …`
 fn kernel(what: Kernel) -> i32 {
     let done = match what {
         Kernel::Install { prefix, sys_prefix, name, display_name, .. } => {
-            notebook::install(&Choice { prefix, sys_prefix, name, display_name })
-                .map(|folder| say(&format!("installed the kernel in {}", folder.display())))
+            notebook::install(&Choice { prefix, sys_prefix, name, display_name }).map(|done| say(&installed(&done)))
+        }
+        Kernel::List => Ok(say(&kernels())),
+        Kernel::Uninstall { name, prefix, sys_prefix } => {
+            notebook::uninstall(&Choice { prefix, sys_prefix, name, display_name: None })
+                .map(|folder| say(&format!("removed the kernel in {}", folder.display())))
         }
         // A restart is up to the front end, which starts another process.
         Kernel::Run { connection_file, .. } => notebook::serve(&connection_file).map(|_| 0),
@@ -146,6 +165,37 @@ fn kernel(what: Kernel) -> i32 {
         let _ = writeln!(std::io::stderr(), "error: {error}");
         1
     })
+}
+
+/// What an installation has done.
+fn installed(done: &notebook::Support) -> String {
+    let mut text = format!("installed the kernel in {}", done.folder.display());
+    for folder in &done.packages {
+        text += &format!("\ninstalled Rhai for papermill, Pygments and nbconvert in {}", folder.display());
+    }
+    if done.packages.is_empty() {
+        text +=
+            "\npapermill, Pygments and nbconvert learn Rhai where the kernel goes into an environment: --sys-prefix";
+    }
+    text
+}
+
+/// The kernels that are installed, a line each.
+fn kernels() -> String {
+    let found = notebook::list();
+    let row = |kernel: &notebook::Installed| {
+        let gone = if kernel.program.exists() { "" } else { " (not there: etude kernel install)" };
+        vec![
+            kernel.name.clone(),
+            kernel.display_name.clone(),
+            kernel.folder.display().to_string(),
+            format!("{}{gone}", kernel.program.display()),
+        ]
+    };
+    if found.is_empty() {
+        return "no kernel is installed; etude kernel install installs one".into();
+    }
+    plot::table_within(&["name", "shown as", "folder", "program"], &found.iter().map(row).collect::<Vec<_>>(), 1000)
 }
 
 /// `etude NAME [ARGS]` and `etude FILE.rhai [ARGS]`

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             display_name: "Echo".into(),
             language: "echo".into(),
             argv: vec![program, "{connection_file}".into()],
-            files: Vec::new(),
+            ..Kernelspec::default()
         };
         install(&spec, &Place::User)?;
         return Ok(());

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Bundle {
     forms: BTreeMap<String, Value>,
+    metadata: BTreeMap<String, Value>,
 }
 
 impl Bundle {
@@ -22,6 +23,18 @@ impl Bundle {
     pub fn with(mut self, mime: &str, content: impl Into<Value>) -> Self {
         self.forms.insert(mime.to_owned(), content.into());
         self
+    }
+
+    /// Says something about a form, such as `{"width": 720}` of an `image/png`.
+    #[must_use]
+    pub fn about(mut self, mime: &str, what: Value) -> Self {
+        self.metadata.insert(mime.to_owned(), what);
+        self
+    }
+
+    /// What is said about the forms, by MIME type.
+    pub fn metadata(&self) -> &BTreeMap<String, Value> {
+        &self.metadata
     }
 
     /// The text form, or nothing.

@@ -1,12 +1,32 @@
-//! The cells of this session, as consoles ask for them.
+//! The cells of this session and of those before, as consoles ask for them.
+//!
+//! They are kept in a file of JSON lines, `[session, line, cell]`; every kernel adds to its end, so that several may run
+//! at once.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The cells that were stored, with their numbers.
+/// Cells that are remembered of earlier sessions; a file with twice as many is cut to these.
+const REMEMBERED: usize = 5000;
+/// Cells longer than this are not written, in bytes.
+const LONGEST: usize = 100_000;
+
+/// A cell: its session, its number in it, its text.
+type Entry = (u64, usize, String);
+
+/// The cells that were stored, the oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    cells: Vec<(usize, String)>,
+    cells: Vec<Entry>,
+    /// The number of this session.
+    session: u64,
+    /// Where cells go, when they outlive the session.
+    file: Option<PathBuf>,
 }
 
 /// A `history_request`; front ends leave out what they do not need.
@@ -15,6 +35,7 @@ pub(crate) struct History {
 pub(crate) struct Query {
     hist_access_type: String,
     output: bool,
+    session: i64,
     n: Option<usize>,
     start: Option<i64>,
     stop: Option<i64>,
@@ -23,39 +44,85 @@ pub(crate) struct Query {
 }
 
 impl History {
+    /// The history in a file, which need not be there yet. One that cannot be read is none.
+    pub(crate) fn open(path: &Path) -> Self {
+        let text = fs::read(path).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n');
+        // A line that was cut by a full disk is passed over.
+        let mut cells: Vec<Entry> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let session = cells.iter().map(|cell| cell.0).max().map_or(1, |last| last + 1);
+        if cells.len() > 2 * REMEMBERED {
+            cells.drain(..cells.len() - REMEMBERED);
+            rewrite(path, &cells);
+        }
+        Self { cells, session, file: Some(path.into()) }
+    }
+
     pub(crate) fn push(&mut self, number: usize, cell: &str) {
-        self.cells.push((number, cell.to_owned()));
+        let entry = (self.session, number, cell.to_owned());
+        if let Some(path) = self.file.as_deref().filter(|_| cell.len() <= LONGEST && !cell.trim().is_empty()) {
+            // A history that cannot be kept is no reason not to run a cell.
+            let _ = append(path, &entry);
+        }
+        self.cells.push(entry);
     }
 
     /// The content of a `history_reply`.
     pub(crate) fn answer(&self, query: &Query) -> Value {
-        let mut found: Vec<&(usize, String)> = match query.hist_access_type.as_str() {
+        let mut found: Vec<&Entry> = match query.hist_access_type.as_str() {
             "range" => {
                 let from = query.start.unwrap_or(0);
                 let to = query.stop.unwrap_or(i64::MAX);
+                let session = self.session_of(query.session);
                 let inside = |number: usize| i64::try_from(number).is_ok_and(|n| n >= from && n < to);
-                self.cells.iter().filter(|(number, _)| inside(*number)).collect()
+                self.cells.iter().filter(|(of, number, _)| Some(*of) == session && inside(*number)).collect()
             }
             "search" => {
                 let pattern = query.pattern.as_deref().unwrap_or("*");
-                self.cells.iter().filter(|(_, cell)| glob(pattern, cell)).collect()
+                self.cells.iter().filter(|(_, _, cell)| glob(pattern, cell)).collect()
             }
             _ => self.cells.iter().collect(),
         };
         if query.unique {
-            let mut seen = std::collections::HashSet::new();
+            let mut seen = HashSet::new();
             found.reverse();
-            found.retain(|(_, cell)| seen.insert(cell.as_str()));
+            found.retain(|(_, _, cell)| seen.insert(cell.as_str()));
             found.reverse();
         }
         if query.hist_access_type != "range" {
             let n = query.n.unwrap_or(usize::MAX);
             found.drain(..found.len().saturating_sub(n));
         }
-        let entry = |(number, cell): &(usize, String)| {
-            if query.output { json!([0, number, [cell, null]]) } else { json!([0, number, cell]) }
+        let entry = |(session, number, cell): &Entry| {
+            if query.output { json!([session, number, [cell, null]]) } else { json!([session, number, cell]) }
         };
         json!({ "status": "ok", "history": found.into_iter().map(entry).collect::<Vec<_>>() })
+    }
+
+    /// A session by its number; 0 is this one, −1 the one before.
+    fn session_of(&self, number: i64) -> Option<u64> {
+        if number > 0 { u64::try_from(number).ok() } else { self.session.checked_sub(number.unsigned_abs()) }
+    }
+}
+
+fn append(path: &Path, entry: &Entry) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // In one call, so that the lines of two kernels do not mix.
+    options.open(path)?.write_all(format!("{}\n", json!(entry)).as_bytes())
+}
+
+fn rewrite(path: &Path, cells: &[Entry]) {
+    let text: String = cells.iter().map(|entry| format!("{}\n", json!(entry))).collect();
+    let part = path.with_extension("part");
+    // As it was is as good: only its length changes.
+    if fs::write(&part, text).is_err() || fs::rename(&part, path).is_err() {
+        let _ = fs::remove_file(&part);
     }
 }
 
@@ -117,6 +184,38 @@ mod tests {
         assert_eq!(found, json!([[0, 1, "let a = 1"], [0, 3, "let b = 2"]]));
         let once = ask(json!({ "hist_access_type": "search", "pattern": "print*", "unique": true }));
         assert_eq!(once, json!([[0, 4, "print(a)"]]));
+    }
+
+    #[test]
+    fn cells_outlive_their_session() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("deep/history");
+        let mut first = History::open(&path);
+        first.push(1, "let a = 1");
+        first.push(2, "two\nlines");
+        first.push(3, "  ");
+        let mut second = History::open(&path);
+        second.push(1, "a + 1");
+        let ask = |content: Value| {
+            let query: Query = serde_json::from_value(content).expect("all fields have defaults");
+            second.answer(&query)["history"].clone()
+        };
+        assert_eq!(ask(json!({ "hist_access_type": "tail", "n": 2 })), json!([[1, 2, "two\nlines"], [2, 1, "a + 1"]]));
+        assert_eq!(ask(json!({ "hist_access_type": "range", "session": 0 })), json!([[2, 1, "a + 1"]]));
+        assert_eq!(ask(json!({ "hist_access_type": "range", "session": -1, "stop": 2 })), json!([[1, 1, "let a = 1"]]));
+        assert_eq!(ask(json!({ "hist_access_type": "range", "session": 7 })), json!([]));
+        fs::write(&path, "[1, 1, \"whole\"]\n[1, 2, \"cu").expect("written");
+        assert_eq!(History::open(&path).cells, [(1, 1, "whole".to_owned())]);
+    }
+
+    #[test]
+    fn a_long_history_is_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("history");
+        let lines: String = (0..=2 * REMEMBERED).map(|i| format!("[1,{i},\"{i}\"]\n")).collect();
+        fs::write(&path, lines).expect("written");
+        assert_eq!(History::open(&path).cells.len(), REMEMBERED);
+        assert_eq!(fs::read_to_string(&path).expect("read").lines().count(), REMEMBERED);
     }
 
     #[test]

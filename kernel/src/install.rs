@@ -1,15 +1,20 @@
 //! Kernelspecs: the folder that tells Jupyter how to start a kernel.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::places::{Place, data_folders};
+
+/// The key of the spec's metadata that lists what was installed besides.
+const BESIDES: &str = "installed_besides";
 
 /// What Jupyter shows and starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Kernelspec {
     /// The folder's name, by which front ends ask for it: letters, digits, `.`, `-`, `_`.
     pub name: String,
@@ -19,33 +24,25 @@ pub struct Kernelspec {
     pub language: String,
     /// The command; `{connection_file}` stands for the file.
     pub argv: Vec<String>,
+    /// Environment variables of the kernel's process.
+    pub env: BTreeMap<String, String>,
     /// Files beside it, such as `logo-svg.svg`.
     pub files: Vec<(&'static str, &'static [u8])>,
+    /// Files elsewhere, such as an extension of JupyterLab, that go when it is uninstalled.
+    pub besides: Vec<(PathBuf, Vec<u8>)>,
 }
 
-/// Where a kernelspec goes.
+/// A kernelspec that is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The user's own data folder (`JUPYTER_DATA_DIR`, else the system's usual one).
-    User,
-    /// `PREFIX/share/jupyter`.
-    Prefix(PathBuf),
-    /// The environment that is active (`VIRTUAL_ENV`, `CONDA_PREFIX`), else `/usr/local`.
-    SysPrefix,
-}
-
-impl Place {
-    fn folder(&self) -> PathBuf {
-        match self {
-            Self::User => jupyter_zmq_client::dirs::user_data_dir().unwrap_or_else(|_| PathBuf::from(".jupyter")),
-            Self::Prefix(prefix) => prefix.join("share/jupyter"),
-            Self::SysPrefix => ["VIRTUAL_ENV", "CONDA_PREFIX"]
-                .iter()
-                .find_map(std::env::var_os)
-                .map_or_else(|| PathBuf::from("/usr/local"), PathBuf::from)
-                .join("share/jupyter"),
-        }
-    }
+pub struct Installed {
+    /// The name front ends ask for.
+    pub name: String,
+    /// The name in menus.
+    pub display_name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The program it starts.
+    pub program: PathBuf,
 }
 
 /// Writes a kernelspec and returns its folder. One of the same name is replaced.
@@ -53,19 +50,23 @@ impl Place {
 /// # Errors
 /// A name Jupyter would not find; a folder the file system refuses.
 pub fn install(spec: &Kernelspec, place: &Place) -> Result<PathBuf> {
-    let sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if spec.name.is_empty() || !spec.name.chars().all(sound) {
-        let name = &spec.name;
-        return Err(Error::Unsupported(format!("kernel name '{name}': use letters, digits, '.', '-' and '_'")));
-    }
-    let folder = place.folder().join("kernels").join(&spec.name);
+    let folder = kernel_folder(&spec.name, place)?;
     fs::create_dir_all(&folder).map_err(|source| Error::Install { path: folder.clone(), source })?;
+    for (path, content) in &spec.besides {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|source| Error::Install { path: parent.into(), source })?;
+        }
+        write(path, content)?;
+    }
+    let besides: Vec<String> = spec.besides.iter().map(|(path, _)| path.display().to_string()).collect();
+    let metadata = if besides.is_empty() { json!({}) } else { json!({ BESIDES: besides }) };
     let kernel = json!({
         "argv": spec.argv,
         "display_name": spec.display_name,
         "language": spec.language,
         "interrupt_mode": "message",
-        "metadata": {},
+        "env": spec.env,
+        "metadata": metadata,
     });
     write(&folder.join("kernel.json"), format!("{kernel:#}\n").as_bytes())?;
     for (name, content) in &spec.files {
@@ -74,10 +75,75 @@ pub fn install(spec: &Kernelspec, place: &Place) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The kernels of a language that Jupyter finds, the first to be found first.
+pub fn installed(language: &str) -> Vec<Installed> {
+    let mut found = Vec::new();
+    for folder in data_folders() {
+        let entries = fs::read_dir(folder.join("kernels")).into_iter().flatten().flatten();
+        let mut here: Vec<Installed> = entries.filter_map(|entry| read(&entry.path(), language)).collect();
+        here.sort_by(|a, b| a.name.cmp(&b.name));
+        found.extend(here);
+    }
+    found
+}
+
+/// Removes the kernel of a name and a language from a place, or from the first place where there is one, and what was
+/// installed besides; returns the folder that was removed, `None` when there was none.
+///
+/// # Errors
+/// A file system that refuses.
+pub fn uninstall(name: &str, language: &str, place: Option<&Place>) -> Result<Option<PathBuf>> {
+    let folder = match place {
+        Some(place) => Some(kernel_folder(name, place)?).filter(|folder| read(folder, language).is_some()),
+        None => installed(language).into_iter().find(|kernel| kernel.name == name).map(|kernel| kernel.folder),
+    };
+    let Some(folder) = folder else { return Ok(None) };
+    for path in besides(&folder) {
+        // What somebody has removed already is gone, as it should be.
+        let _ = fs::remove_file(&path);
+        for empty in path.ancestors().skip(1).take(2) {
+            // A folder that holds something else stays.
+            let _ = fs::remove_dir(empty);
+        }
+    }
+    fs::remove_dir_all(&folder).map_err(|source| Error::Install { path: folder.clone(), source })?;
+    Ok(Some(folder))
+}
+
+fn kernel_folder(name: &str, place: &Place) -> Result<PathBuf> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(sound) {
+        return Err(Error::Unsupported(format!("kernel name '{name}': use letters, digits, '.', '-' and '_'")));
+    }
+    Ok(place.data_folder().join("kernels").join(name))
+}
+
+fn spec_of(folder: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(folder.join("kernel.json")).ok()?).ok()
+}
+
+fn read(folder: &Path, language: &str) -> Option<Installed> {
+    let spec = spec_of(folder).filter(|spec| spec["language"] == language)?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some(Installed {
+        name: folder.file_name()?.to_string_lossy().into_owned(),
+        display_name: word(&spec["display_name"]),
+        folder: folder.into(),
+        program: word(&spec["argv"][0]).into(),
+    })
+}
+
+fn besides(folder: &Path) -> Vec<PathBuf> {
+    let spec = spec_of(folder).unwrap_or_default();
+    let listed = spec["metadata"][BESIDES].as_array().cloned().unwrap_or_default();
+    listed.iter().filter_map(Value::as_str).map(PathBuf::from).collect()
+}
+
 /// Writes a whole file or nothing.
 fn write(path: &Path, content: &[u8]) -> Result<()> {
     let refused = |source| Error::Install { path: path.into(), source };
-    let part = path.with_extension("part");
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
     let mut file = fs::File::create(&part).map_err(refused)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(refused)?;
     fs::rename(&part, path).map_err(refused)
@@ -94,6 +160,7 @@ mod tests {
             language: "echo".into(),
             argv: vec!["echo".into(), "{connection_file}".into()],
             files: vec![("logo-svg.svg", b"<svg/>")],
+            ..Kernelspec::default()
         }
     }
 
@@ -112,8 +179,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_uninstalled_takes_along_what_came_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = Place::Prefix(dir.path().into());
+        let extension = dir.path().join("share/jupyter/labextensions/echo/package.json");
+        let mut spec = spec("echo");
+        spec.besides = vec![(extension.clone(), b"{}".to_vec())];
+        let folder = install(&spec, &place).expect("it is written");
+        assert!(extension.is_file());
+        assert_eq!(uninstall("echo", "rhai", Some(&place)).expect("no error"), None, "of another language");
+        assert_eq!(uninstall("other", "echo", Some(&place)).expect("no error"), None);
+        assert_eq!(uninstall("echo", "echo", Some(&place)).expect("it goes"), Some(folder.clone()));
+        assert!(!folder.exists() && !extension.exists());
+        assert!(!extension.parent().expect("a parent").exists(), "its own folder is empty and goes, too");
+        assert!(dir.path().join("share/jupyter/kernels").is_dir(), "other kernels stay");
+    }
+
+    #[test]
     fn a_name_jupyter_would_not_find_is_refused() {
-        for name in ["", "a b", "../x", "é"] {
+        for name in ["", "a b", "../x", "é", "."] {
             assert!(install(&spec(name), &Place::Prefix("/nowhere".into())).is_err(), "{name:?}");
         }
     }

@@ -1,5 +1,7 @@
 //! The traits a language implements.
 
+use std::path::PathBuf;
+
 use crate::{Bundle, Completeness, Completions, Fault};
 
 /// What front ends want to know about a language.
@@ -13,8 +15,10 @@ pub struct Language {
     pub mimetype: String,
     /// Ending of a source file, with the dot.
     pub file_extension: String,
-    /// The highlighter front ends should use: a known language of a like syntax ("rust").
-    pub highlighter: String,
+    /// The lexer of Pygments that front ends should use: its own, or that of a language of a like syntax ("rust").
+    pub pygments_lexer: String,
+    /// The mode of CodeMirror that front ends should use.
+    pub codemirror_mode: String,
     /// The name of the kernel.
     pub implementation: String,
     /// The version of the kernel.
@@ -44,6 +48,11 @@ pub trait Interpreter {
     /// What the expression did wrong.
     fn evaluate(&mut self, expression: &str) -> Result<Bundle, Fault> {
         self.execute(expression).map(|value| value.unwrap_or_else(|| Bundle::text("")))
+    }
+
+    /// The file in which cells are remembered from session to session; none by default.
+    fn history_file(&self) -> Option<PathBuf> {
+        None
     }
 
     /// Says what it knows at this moment about names and their meaning. The host asks for it between cells and

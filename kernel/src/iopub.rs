@@ -121,5 +121,5 @@ impl Writer {
 
 fn display(bundle: &crate::Bundle, id: Option<&str>) -> Value {
     let transient = id.map_or_else(|| json!({}), |id| json!({ "display_id": id }));
-    json!({ "data": bundle.forms(), "metadata": {}, "transient": transient })
+    json!({ "data": bundle.forms(), "metadata": bundle.metadata(), "transient": transient })
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::history::{History, Query};
 use crate::iopub::Publish;
+use crate::usage::Usage;
 use crate::wire::{Request, reply};
 use crate::worker::{Job, Outcome, Worker};
 use crate::{Bundle, Completeness, Fault, Language};
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) running: Arc<Mutex<Option<Running>>>,
     pub(crate) stop: Arc<AtomicBool>,
     history: Mutex<History>,
+    usage: Mutex<Usage>,
     count: AtomicUsize,
 }
 
@@ -78,8 +80,9 @@ impl Shared {
         cell: Cell,
     ) -> Self {
         let Cell { payload, running, stop } = cell;
-        let (history, count) = (Mutex::default(), AtomicUsize::new(0));
-        Self { worker, iopub, replies, payload, running, stop, history, count }
+        let history = Mutex::new(worker.history.as_deref().map_or_else(History::default, History::open));
+        let (usage, count) = (Mutex::new(Usage::new()), AtomicUsize::new(0));
+        Self { worker, iopub, replies, payload, running, stop, history, usage, count }
     }
 
     /// Says that the kernel is at work on a request, or done with it.
@@ -115,6 +118,7 @@ impl Shared {
                 let query: Query = request.parse();
                 self.history.lock().unwrap_or_else(PoisonError::into_inner).answer(&query)
             }
+            "usage_request" => self.usage.lock().unwrap_or_else(PoisonError::into_inner).answer(),
             "comm_info_request" => json!({ "status": "ok", "comms": {} }),
             _ => return None,
         };
@@ -227,7 +231,8 @@ impl Shared {
         match &outcome.value {
             Ok(value) => {
                 if let (Some(bundle), false) = (value, execute.silent) {
-                    let result = json!({ "execution_count": number, "data": bundle.forms(), "metadata": {} });
+                    let result = json!({ "execution_count": number, "data": bundle.forms(),
+                        "metadata": bundle.metadata() });
                     self.publish("execute_result", result, request);
                 }
                 let expressions: Map<String, Value> =
@@ -271,7 +276,7 @@ fn error(fault: &Fault) -> Value {
 
 fn expression(value: &Result<Bundle, Fault>) -> Value {
     match value {
-        Ok(bundle) => json!({ "status": "ok", "data": bundle.forms(), "metadata": {} }),
+        Ok(bundle) => json!({ "status": "ok", "data": bundle.forms(), "metadata": bundle.metadata() }),
         Err(fault) => {
             let mut content = error(fault);
             content["status"] = "error".into();
@@ -292,8 +297,8 @@ fn kernel_info(language: &Language) -> Value {
             "version": language.version,
             "mimetype": language.mimetype,
             "file_extension": language.file_extension,
-            "pygments_lexer": language.highlighter,
-            "codemirror_mode": language.highlighter,
+            "pygments_lexer": language.pygments_lexer,
+            "codemirror_mode": language.codemirror_mode,
             "nbconvert_exporter": "script",
         },
         "banner": language.banner,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,8 @@ pub(crate) struct Worker {
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     pub(crate) language: Language,
     pub(crate) assistant: SharedAssistant,
+    /// Where cells are remembered.
+    pub(crate) history: Option<PathBuf>,
 }
 
 /// Starts the thread and waits until the interpreter stands.
@@ -45,7 +48,7 @@ pub(crate) async fn start<I: Interpreter>(make: impl FnOnce() -> Result<I, Fault
             Err(fault) => return drop(ready.send(Err(fault))),
         };
         let assistant: SharedAssistant = Arc::new(Mutex::new(interpreter.assistant()));
-        if ready.send(Ok((interpreter.language(), assistant.clone()))).is_err() {
+        if ready.send(Ok((interpreter.language(), assistant.clone(), interpreter.history_file()))).is_err() {
             return;
         }
         while let Some(job) = inbox.blocking_recv() {
@@ -58,8 +61,8 @@ pub(crate) async fn start<I: Interpreter>(make: impl FnOnce() -> Result<I, Fault
         }
     })?;
     let gone = || Fault::new("Panic", "its thread ended");
-    let (language, assistant) = standing.await.unwrap_or_else(|_| Err(gone())).map_err(Error::Interpreter)?;
-    Ok(Worker { jobs, language, assistant })
+    let (language, assistant, history) = standing.await.unwrap_or_else(|_| Err(gone())).map_err(Error::Interpreter)?;
+    Ok(Worker { jobs, language, assistant, history })
 }
 
 fn run<I: Interpreter>(interpreter: &mut I, job: &Job) -> Outcome {

@@ -1,4 +1,4 @@
-//! Progress in a notebook: one display that is updated in place while a task runs, and one line when it is over.
+//! Progress in a notebook: one display that is updated in place while a task runs, and one line of text when it is over.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -69,7 +69,9 @@ impl Bar {
         // What ran inside of it is over, too.
         state.live.truncate(at);
         if let (0, Some((id, _))) = (at, state.shown.take_if(|_| at == 0)) {
-            self.outbox.send(Output::Update { bundle: Bundle::text(task.summary()), id: display_id(id) });
+            // A console shows a display as it was first and knows of no updates: the outcome is text, the bar goes.
+            self.outbox.send(Output::Update { bundle: Bundle::text(""), id: display_id(id) });
+            self.outbox.send(Output::Stdout(format!("{}\n", task.summary())));
         }
     }
 }
@@ -144,14 +146,17 @@ mod tests {
         bar.show(&task("evaluate", 10, true));
         bar.show(&task("fit", 900, true));
         let seen = seen.take();
-        let [Output::Display { bundle, id: Some(id) }, Output::Update { bundle: last, id: same }] = &seen[..] else {
+        let [Output::Display { bundle, id: Some(id) }, Output::Update { bundle: last, id: same }, Output::Stdout(text)] =
+            &seen[..]
+        else {
             panic!("{seen:?}")
         };
         assert_eq!(id, same);
         assert!(
             bundle.forms()["text/html"].as_str().is_some_and(|h| h.contains("max=\"9\"") && h.contains("a &lt; b"))
         );
-        assert_eq!(last, &Bundle::text("fit: stopped at 3/9 steps after 0:00, 3.3/s, a < b"));
+        assert_eq!(last, &Bundle::text(""));
+        assert_eq!(text, "fit: stopped at 3/9 steps after 0:00, 3.3/s, a < b\n");
         bar.show(&task("fit", 900, false));
         assert!(matches!(&seen_id(&bar), Some(next) if *next != id.as_str()), "the next task has its own display");
     }

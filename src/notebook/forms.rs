@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etude_kernel as kernel;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::plot;
 use crate::script::{Bundle, Completeness, Completions, Fault, Output};
 
 /// The name of a display for updates: no other kernel, this one after a restart among them, may use it, since a
@@ -24,7 +25,12 @@ pub(super) fn bundle(value: &Bundle) -> kernel::Bundle {
         let json = mime.ends_with("json").then(|| serde_json::from_str::<Value>(content).ok()).flatten();
         bundle = bundle.with(mime, json.unwrap_or_else(|| content.as_str().into()));
     }
-    bundle
+    // A PNG has more pixels than it is wide, for screens that have more, too.
+    match value.forms.get("image/svg+xml").filter(|_| value.forms.contains_key("image/png")).and_then(|s| plot::size(s))
+    {
+        Some((width, height)) => bundle.about("image/png", json!({ "width": width, "height": height })),
+        None => bundle,
+    }
 }
 
 /// What a running cell says.

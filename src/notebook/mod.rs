@@ -1,7 +1,8 @@
 //! The notebook: the same session as in the terminal, served to Jupyter. The only place that knows both the session
 //! and the kernel host.
 //!
-//! [`serve`] is `etude kernel run`, [`install`] is `etude kernel install`. The session lives on the host's interpreter
+//! [`serve`] is `etude kernel run`, [`install`], [`list`] and [`uninstall`] are what their names say behind
+//! `etude kernel`. The session lives on the host's interpreter
 //! thread; completion and documentation are answered from another, also while a cell runs.
 
 mod assistant;
@@ -9,7 +10,7 @@ mod bar;
 mod forms;
 mod spec;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use etude_kernel::{Bundle, Exit, Fault, Interpreter, Language, Outbox, Output, Stdin, Stop, read_connection};
@@ -20,7 +21,8 @@ use crate::progress::Progress;
 use crate::script::command::{self, Done};
 use crate::script::{Host, Session};
 use assistant::{Assistant, Running};
-pub use spec::{Choice, install};
+pub use etude_kernel::Installed;
+pub use spec::{Choice, Support, install, list, uninstall};
 
 /// Columns of text forms in a notebook.
 const WIDTH: usize = 100;
@@ -55,7 +57,7 @@ impl Notebook {
         let host = Host {
             progress: Progress::new(Arc::new(bar::Bar::new(outbox.clone())), interrupt),
             output: Arc::new(move |output| said.send(forms::output(output))),
-            input: Arc::new(move |prompt| stdin.ask(prompt, false).map_err(|fault| forms::no_line(&fault))),
+            input: Arc::new(move |prompt, hidden| stdin.ask(prompt, hidden).map_err(|fault| forms::no_line(&fault))),
             width: WIDTH,
         };
         Self { session: Session::new(host), outbox, running: Running::default() }
@@ -89,8 +91,8 @@ impl Interpreter for Notebook {
             version: "1.27".into(),
             mimetype: "text/x-rhai".into(),
             file_extension: ".rhai".into(),
-            // Neither Pygments nor CodeMirror knows Rhai; Rust is the nearest.
-            highlighter: "rust".into(),
+            pygments_lexer: spec::highlighter(spec::PYGMENTS),
+            codemirror_mode: spec::highlighter(spec::CODEMIRROR),
             implementation: "etude".into(),
             banner: format!("Étude {version}, a practice room for music transformers. :help says what can be typed."),
             implementation_version: version,
@@ -108,6 +110,10 @@ impl Interpreter for Notebook {
     fn evaluate(&mut self, expression: &str) -> Result<Bundle, Fault> {
         let value = self.session.peek(expression).map_err(|fault| forms::fault(&fault))?;
         Ok(forms::bundle(&value))
+    }
+
+    fn history_file(&self) -> Option<PathBuf> {
+        spec::history()
     }
 
     fn assistant(&self) -> Box<dyn etude_kernel::Assistant> {

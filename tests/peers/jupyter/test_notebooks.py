@@ -3,7 +3,6 @@
 import base64
 import os
 import re
-import sys
 import tempfile
 import unittest
 import xml.dom.minidom
@@ -12,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from test_tools import call
+from test_tools import ETUDE, call
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "examples"
@@ -21,8 +20,8 @@ SECOND = EXAMPLES / "02_fine_tune.ipynb"
 KERNEL = os.environ.get("ETUDE_KERNEL", "etude")
 LARGEST = 2_000_000
 
-# What the value of a cell is shown as, by the last line of the cell.
-PICTURE, PLAYER, PAGE = "image/svg+xml", "audio/mpeg", "text/html"
+# What the value of a cell is shown as, by the last line of the cell: a picture is SVG and PNG, a player a page.
+PICTURE, PLAYER, PAGE = "image/svg+xml", "text/html", "text/html"
 FIRST_SHOWS = {
     "opening": PICTURE,
     "opening.audio()": PLAYER,
@@ -68,20 +67,26 @@ class Notebooks(unittest.TestCase):
         self.assertEqual(missing, {}, "cells without their picture")
 
     def look(self, data):
+        self.assertNotIn("<svg", data.get(PAGE, ""), "a picture that is lost where a notebook is not trusted")
+        self.assertLessEqual(data.get(PAGE, "").count("data:audio"), 1, "the sound is stored once")
+        self.assertNotIn("audio/mpeg", data)
         if PICTURE in data:
+            self.assertTrue(base64.b64decode(data["image/png"]).startswith(b"\x89PNG"))
+            self.assertNotIn(PAGE, data, "a front end that knows both shows the page alone")
             drawn = xml.dom.minidom.parseString(data[PICTURE]).documentElement
             self.assertEqual(drawn.tagName, "svg")
             self.assertGreater(len(drawn.getElementsByTagName("path")) + len(drawn.getElementsByTagName("rect")), 0)
-        if PLAYER in data:
-            sound = base64.b64decode(data[PLAYER])
+        for sound in re.findall(r"data:audio/mpeg;base64,([\w+/=]+)", data.get(PAGE, "")):
+            sound = base64.b64decode(sound)
             self.assertTrue(sound[:3] == b"ID3" or sound[0] == 0xFF, sound[:4])
-            self.assertIn("<audio", data[PAGE])
 
-    def executed(self, path):
+    def executed(self, path, out=None):
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
         NotebookClient(notebook, timeout=600, kernel_name=KERNEL,
                        resources={"metadata": {"path": self.folder}}).execute()
+        if out:
+            nbformat.write(notebook, out)
         return notebook
 
     def test_nbclient_runs_the_first_and_every_picture_is_there_twice_the_same(self):
@@ -100,8 +105,33 @@ class Notebooks(unittest.TestCase):
         call("jupyter", "nbconvert", "--execute", "--to", "html", f"--ExecutePreprocessor.kernel_name={KERNEL}",
              "--output", str(page), str(copy))
         text = page.read_text()
-        self.assertGreaterEqual(text.count("<svg"), 6)
+        self.assertGreaterEqual(text.count("data:image/svg+xml;base64,"), 6)
         self.assertGreaterEqual(text.count("<audio"), 5)
+
+    def test_pictures_survive_where_html_does_not(self):
+        self.executed(FIRST, self.folder / "first.ipynb")
+        call("jupyter", "nbconvert", "--to", "html", "--sanitize-html", "first.ipynb", cwd=self.folder)
+        self.assertGreaterEqual((self.folder / "first.html").read_text().count("data:image/png;base64,"), 6)
+        # What LaTeX makes a PDF of.
+        call("jupyter", "nbconvert", "--to", "latex", "first.ipynb", cwd=self.folder)
+        self.assertGreaterEqual((self.folder / "first.tex").read_text().count("includegraphics"), 6)
+        self.assertGreaterEqual(len(list(self.folder.glob("first_files/*.png"))), 6)
+
+    def test_nbconvert_makes_a_script_that_runs(self):
+        for name, extra in (("plain", ["--TemplateExporter.exclude_markdown=False"]), ("short", [])):
+            notebook = nbformat.v4.new_notebook(cells=[
+                nbformat.v4.new_markdown_cell("# A title\n\nProse, `let x = `."),
+                nbformat.v4.new_code_cell("let x = 20"), nbformat.v4.new_code_cell(":vars\n\nfn f(a) {\n\n    a + 1\n}"),
+                nbformat.v4.new_code_cell("x;\nf(x)"), nbformat.v4.new_code_cell("print(f(x) * 2)")])
+            notebook.metadata["kernelspec"] = {"name": KERNEL, "display_name": "", "language": "rhai"}
+            notebook.metadata["language_info"] = {"name": "rhai" if name == "short" else "", "file_extension": ".rhai"}
+            nbformat.write(notebook, self.folder / f"{name}.ipynb")
+            call("jupyter", "nbconvert", "--to", "script", f"{name}.ipynb", *extra, cwd=self.folder)
+            self.assertTrue(call(ETUDE, "run", f"{name}.rhai", cwd=self.folder).endswith("42\n"), name)
+        copy = self.folder / "first.ipynb"
+        copy.write_text(FIRST.read_text())
+        call("jupyter", "nbconvert", "--to", "script", "first.ipynb", cwd=self.folder)
+        self.assertIn("2566 notes", call(ETUDE, "run", "first.rhai", cwd=self.folder))
 
     def test_papermill_runs_the_first_with_parameters(self):
         out = self.papermill(FIRST, "-p", "temperature", "0.5", "-p", "seed", "11")
@@ -117,13 +147,15 @@ class Notebooks(unittest.TestCase):
         panels = [o for c in out.cells if c.cell_type == "code" for o in c.outputs
                   if o.output_type == "display_data" and "3 of 3 steps" in o.data.get("text/plain", "")]
         self.assertEqual(len(panels), 1, texts[:2000])
-        self.assertIn("learning rate", panels[0].data[PAGE])
+        self.assertIn("learning rate", panels[0].data[PICTURE])
+        self.assertIn("image/png", panels[0].data)
+        self.assertIn("trained: 3 of 3 steps, loss ", texts)
         before, after = map(float, re.search(r"loss ([\d.]+) -> ([\d.]+)", texts).groups())
         self.assertLess(after, before)
 
     def papermill(self, notebook, *parameters):
         out = self.folder / "out.ipynb"
-        call(sys.executable, str(HERE / "etude_papermill.py"), str(notebook), str(out), "-k", KERNEL,
+        call("papermill", str(notebook), str(out), "-k", KERNEL,
              "--cwd", str(self.folder), *parameters)
         return nbformat.read(out, as_version=4)
 

@@ -1,12 +1,14 @@
 """The tools around Jupyter with small pieces of code: nbclient, console, run; notebooks that `:save` wrote. By run.sh."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 import nbformat
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 KERNEL = os.environ.get("ETUDE_KERNEL", "etude")
@@ -60,9 +62,58 @@ class Tools(unittest.TestCase):
         self.assertIn("ünï", said)
 
 
+    def test_history_outlives_the_kernel(self):
+        env = {**os.environ, "XDG_STATE_HOME": str(self.folder)}
+        call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt", input="let a = 6;\nexit()\n", env=env)
+        manager = KernelManager(kernel_name=KERNEL)
+        manager.start_kernel(env=env)
+        client = manager.blocking_client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=30)
+            client.history(hist_access_type="tail", n=3, raw=True, output=False)
+            history = client.get_shell_msg(timeout=10)["content"]["history"]
+            self.assertIn("let a = 6;", [cell for _, _, cell in history])
+            message = client.session.msg("usage_request", {})
+            client.control_channel.send(message)
+            usage = client.get_control_msg(timeout=10)["content"]
+            self.assertGreater(usage["kernel_memory"], 1 << 20)
+            self.assertEqual(usage["pid"], manager.provisioner.process.pid)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+
+    def test_kernels_are_listed_and_taken_away_with_what_came_with_them(self):
+        env = {**os.environ, "JUPYTER_DATA_DIR": str(self.folder / "data")}
+        call(ETUDE, "kernel", "install", "--name", "second", env=env)
+        self.assertTrue((self.folder / "data/kernels/second/kernel.json").is_file())
+        found = call("jupyter", "kernelspec", "list", env=env)
+        self.assertIn("second", found)
+        self.assertIn("second", call(ETUDE, "kernel", "list", env=env))
+        self.assertIn("etude-rhai", call("jupyter", "labextension", "list", env=env) if shutil.which("jupyter-labextension")
+                      else "etude-rhai")
+        call(ETUDE, "kernel", "uninstall", "--name", "second", env=env)
+        self.assertNotIn("second", call("jupyter", "kernelspec", "list", env=env))
+        self.assertFalse((self.folder / "data/labextensions/etude-rhai").exists())
+
+
+class Lexer(unittest.TestCase):
+    def test_rhai_is_highlighted(self):
+        from pygments.lexers import get_lexer_by_name
+        from pygments.token import Comment, Error, Keyword, Name, String
+
+        code = 'let x = `a ${f(1)} b`; // why\n:vars\nif x != "q" { net.fit() } /* /* deep */ */'
+        tokens = list(get_lexer_by_name("rhai").get_tokens(code))
+        self.assertEqual("".join(text for _, text in tokens).rstrip("\n"), code)
+        self.assertNotIn(Error, [kind for kind, _ in tokens])
+        for token in ((Keyword.Declaration, "let"), (Name.Function, "f"), (Comment.Single, "// why"),
+                      (Comment.Preproc, ":vars"), (Keyword, "if"), (String.Double, "q"), (Name.Function, "fit")):
+            self.assertIn(token, tokens)
+
+
 class Translator(unittest.TestCase):
     def test_values_are_written_in_rhai(self):
-        from etude_papermill import RhaiTranslator as T
+        from etude_jupyter import RhaiTranslator as T
 
         cases = [(1, "1"), (0.5, "0.5"), (2.0, "2.0"), (1e-5, "1.0e-05"), (True, "true"), (None, "()"),
                  ('a"b\n', '"a\\"b\\n"'), ([1, "x"], '[1, "x"]'), ({"lr": 0.1}, '#{"lr": 0.1}')]
