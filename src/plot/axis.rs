@@ -1,4 +1,79 @@
-//! Where the numbers of an axis stand.
+//! Axes: where their numbers stand, and how plotters places values on them.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+
+use super::number::short;
+
+/// A straight axis from `low` to `high` (which may be the lesser of them), with marks at some values. What lies outside
+/// stands at its ends, what is not finite at `low`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Axis {
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) marks: Vec<f64>,
+}
+
+impl Axis {
+    /// An axis that begins and ends at the nearest marks around the values, about `count` of them: it stays as it is while
+    /// values grow between two marks.
+    pub(super) fn around(low: f64, high: f64, count: usize) -> Self {
+        let (low, high) = if high > low { (low, high) } else { (low - room(low), low + room(low)) };
+        let marks = ticks(low, high, count);
+        let step = if marks.len() > 1 { marks[1] - marks[0] } else { 0.0 };
+        let (first, last) = (marks[0], marks[marks.len() - 1]);
+        let low = if low < first - step * 1e-6 { first - step } else { first };
+        let high = if high > last + step * 1e-6 { last + step } else { last };
+        Self { low, high, marks: ticks(low, high, count.max(1)) }
+    }
+
+    /// An axis from one value to another with about `count` marks between.
+    pub(super) fn between(low: f64, high: f64, count: usize) -> Self {
+        Self { low, high, marks: ticks(low, high, count) }
+    }
+
+    /// An axis without marks.
+    pub(super) fn bare(low: f64, high: f64) -> Self {
+        Self { low, high, marks: Vec::new() }
+    }
+
+    /// Where a value stands, from 0 at `low` to 1 at `high`.
+    pub(super) fn share(&self, value: f64) -> f64 {
+        // Halved first, because the difference of two huge numbers is infinite.
+        let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
+        if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
+    }
+}
+
+/// Space around a single value.
+fn room(value: f64) -> f64 {
+    if value == 0.0 { 1.0 } else { value.abs() / 2.0 }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        limit.0 + (self.share(*value) * f64::from(limit.1 - limit.0)).round() as i32
+    }
+
+    fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
+        // The faint lines between two marks are left out.
+        if hint.weight().allow_light_points() { Vec::new() } else { self.marks.clone() }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        short(*value)
+    }
+}
 
 /// Round numbers from `low` to `high`, about `count` of them: multiples of 1, 2 or 5 times a power of ten.
 pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
@@ -44,6 +119,19 @@ mod tests {
         assert_eq!(ticks(1.0, 1.0, 5), [1.0]);
         assert!(ticks(-1e308, 1e308, 5).iter().all(|t| t.is_finite()));
         assert!(ticks(0.0, 1e-300, 5).len() > 2);
+    }
+
+    #[test]
+    fn an_axis_ends_at_its_marks_and_holds_all_values() {
+        let axis = Axis::around(0.13, 4.2, 5);
+        assert_eq!((axis.low, axis.high), (0.0, 5.0));
+        assert_eq!(axis, Axis::around(0.4, 4.7, 5), "it stays while values move between marks");
+        assert_eq!((axis.map(&2.5, (100, 0)), axis.map(&9.0, (100, 0)), axis.map(&f64::NAN, (100, 0))), (50, 0, 100));
+        for (low, high) in [(2.0, 2.0), (0.0, 0.0), (-1e300, 1e300), (1e-300, 2e-300), (-3.0, -2.9)] {
+            let axis = Axis::around(low, high, 5);
+            assert!(axis.low <= low && axis.high >= high && axis.low < axis.high, "{low} to {high}: {axis:?}");
+            assert!(axis.marks.len() < 30, "{axis:?}");
+        }
     }
 
     #[test]

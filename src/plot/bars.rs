@@ -1,56 +1,69 @@
-//! Counts as bars, in SVG.
+//! Counts as bars, drawn by plotters; their text form.
 
-use std::fmt::Write as _;
+use plotters::chart::ChartBuilder;
+use plotters::element::Rectangle;
+use plotters::style::Color;
+use plotters_backend::text_anchor::{HPos, VPos};
 
-use super::axis::ticks;
+use super::axis::{Axis, ticks};
+use super::backend::{Area, Backend, Drawn, color, ink, text, units};
 use super::number::short;
-use super::svg::{Anchor, COLORS, Px, Svg};
+use super::svg::{COLORS, Svg, text_width};
 
-const SIZE: (f64, f64) = (420.0, 150.0);
-const LEFT: f64 = 46.0;
-const RIGHT: f64 = 8.0;
-const TOP: f64 = 22.0;
-const BOTTOM: f64 = 20.0;
+const SIZE: (f64, f64) = (460.0, 180.0);
+/// Sizes of text: the title, and numbers and names.
+const LARGE: f64 = 13.0;
+const SMALL: f64 = 11.0;
 
 /// A bar for each name and count, from left to right, with a title; of many names only some are written.
 pub fn bars(title: &str, counts: &[(String, f64)]) -> String {
-    let (wide, high) = (SIZE.0 - LEFT - RIGHT, SIZE.1 - TOP - BOTTOM);
-    let most = counts.iter().map(|(_, n)| *n).filter(|n| n.is_finite()).fold(0.0, f64::max);
     let mut svg = Svg::new(SIZE.0, SIZE.1);
-    svg.styled((LEFT, 12.0), Anchor::Start, 11.5, " font-weight=\"600\"", title);
-    let y = |n: f64| TOP + high * (1.0 - if most > 0.0 { n / most } else { 0.0 });
-    let mut rules = String::new();
-    for number in ticks(0.0, most.max(1.0), 3).into_iter().filter(|n| *n <= most) {
-        let _ = write!(rules, "M{LEFT} {}h{}", Px(y(number)), Px(wide));
-        svg.text(LEFT - 5.0, y(number) + 3.4, Anchor::End, 9.5, &short(number));
-    }
-    svg.rules(&rules, 0.18);
-    let each = wide / counts.len().max(1) as f64;
-    let mut data = String::new();
-    let mut free = LEFT;
-    for (i, (name, count)) in counts.iter().enumerate() {
-        let x = LEFT + each * i as f64;
-        if *count > 0.0 && count.is_finite() {
-            let (top, width) = (y(*count).min(TOP + high - 0.5), (each * 0.86).min(each - 0.4).max(0.4));
-            let _ = write!(
-                data,
-                "M{} {}V{}h{}V{}z",
-                Px(x + (each - width) / 2.0),
-                Px(TOP + high),
-                Px(top),
-                Px(width),
-                Px(TOP + high)
-            );
-        }
-        let half = 3.2 * name.chars().count() as f64;
-        if !name.is_empty() && x + each / 2.0 - half >= free && x + each / 2.0 + half <= SIZE.0 {
-            svg.text(x + each / 2.0, SIZE.1 - 6.0, Anchor::Middle, 9.5, name);
-            free = x + each / 2.0 + half + 6.0;
-        }
-    }
-    svg.raw(format_args!("<path d=\"{data}\" fill=\"{}\"/>", COLORS[0]));
-    svg.rules(&format!("M{LEFT} {}h{}", Px(TOP + high), Px(wide)), 0.6);
+    // It fails only where the backend does, and ours never does.
+    let _ = draw(&Backend::area(&mut svg, SIZE), title, counts);
     svg.finish()
+}
+
+fn draw(area: &Area<'_>, title: &str, counts: &[(String, f64)]) -> Drawn {
+    let finite = || counts.iter().map(|(_, n)| *n).filter(|n| n.is_finite());
+    let (low, high) = finite().fold((0.0, 0.0), |(low, high), n| (f64::min(low, n), f64::max(high, n)));
+    let y = Axis::around(low, if high > low { high } else { 1.0 }, 3);
+    let widest = y.marks.iter().map(|m| text_width(&short(*m), SMALL, false)).fold(0.0, f64::max);
+    let left = 12.0 + widest;
+    let mut builder = ChartBuilder::on(area);
+    builder.margin_top(units(if title.is_empty() { 8.0 } else { 24.0 })).margin_right(units(8.0));
+    builder.margin_left(units(1.0)).y_label_area_size(units(left)).x_label_area_size(units(20.0));
+    let mut chart = builder.build_cartesian_2d(Axis::bare(0.0, counts.len().max(1) as f64), y)?;
+    let small = text(SMALL, false, (HPos::Center, VPos::Center));
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh().disable_axes().bold_line_style(ink(0.22).stroke_width(10)).label_style(small);
+    mesh.y_label_formatter(&|y| short(*y)).set_all_tick_mark_size(units(2.5)).draw()?;
+    let boxes = counts.iter().enumerate().filter(|(_, (_, n))| n.is_finite() && *n != 0.0).map(|(i, (_, n))| {
+        let (from, to) = (i as f64 + 0.07, i as f64 + 0.93);
+        Rectangle::new([(from, n.max(0.0)), (to, n.min(0.0))], color(COLORS[0], 1.0).filled())
+    });
+    chart.draw_series(boxes)?;
+    let base = ink(0.7).stroke_width(10);
+    chart.draw_series(plotters::series::LineSeries::new([(0.0, 0.0), (counts.len().max(1) as f64, 0.0)], base))?;
+    if !title.is_empty() {
+        let style = text(LARGE, true, (HPos::Left, VPos::Center));
+        area.draw_text(title, &style, (units(left + 1.0), units(11.0)))?;
+    }
+    names(area, counts, left)
+}
+
+/// The names below the bars, from left to right wherever there is room.
+fn names(area: &Area<'_>, counts: &[(String, f64)], left: f64) -> Drawn {
+    let each = (SIZE.0 - left - 9.0) / counts.len().max(1) as f64;
+    let mut free = 0.0;
+    for (i, (name, _)) in counts.iter().enumerate().filter(|(_, (name, _))| !name.is_empty()) {
+        let (x, half) = (left + 1.0 + each * (i as f64 + 0.5), text_width(name, SMALL, false) / 2.0);
+        if x - half >= free && x + half <= SIZE.0 {
+            let style = text(SMALL, false, (HPos::Center, VPos::Center));
+            area.draw_text(name, &style, (units(x), units(SIZE.1 - 9.0)))?;
+            free = x + half + 5.0;
+        }
+    }
+    Ok(())
 }
 
 /// Values in at most `most` equal classes with round borders: the lower border and the count of each.
@@ -66,6 +79,28 @@ pub fn histogram(values: &[f64], most: usize) -> Vec<(String, f64)> {
     let mut counts = vec![0.0; classes];
     finite().for_each(|v| counts[(((v / step).floor() - first) as usize).min(classes - 1)] += 1.0);
     counts.into_iter().enumerate().map(|(i, n)| (short((first + i as f64) * step), n)).collect()
+}
+
+/// The bars as text of at most `width` columns: a line for each name, its bar and its number.
+pub fn bars_text(title: &str, counts: &[(String, f64)], width: usize) -> String {
+    let numbers: Vec<String> = counts.iter().map(|(_, n)| short(*n)).collect();
+    let chars = |text: &str| text.chars().count();
+    let wide = counts.iter().map(|(name, _)| chars(name)).max().unwrap_or(0).min(width / 3);
+    let digits = numbers.iter().map(|n| chars(n)).max().unwrap_or(0);
+    let room = width.saturating_sub(wide + digits + 3).max(8);
+    let most = counts.iter().map(|(_, n)| n.abs()).filter(|n| n.is_finite()).fold(0.0, f64::max);
+    let bar = |n: f64| {
+        let eighths =
+            if n.is_finite() && most > 0.0 { (n.abs() / most * room as f64 * 8.0).round() as usize } else { 0 };
+        let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+        "█".repeat(eighths / 8) + rest
+    };
+    let line = |((name, n), number): (&(String, f64), &String)| {
+        let name: String = name.chars().take(wide).collect();
+        format!("{name:>wide$} {number:>digits$} {}", bar(*n)).trim_end().to_owned()
+    };
+    let lines = counts.iter().zip(&numbers).map(line);
+    Some(title.to_owned()).filter(|t| !t.is_empty()).into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -84,13 +119,28 @@ mod tests {
         assert!(histogram(&[-1e308, 1e308], 10).iter().map(|(_, n)| n).sum::<f64>() <= 2.0);
     }
 
+    /// The heights of the bars of a picture, in pixels.
+    fn heights(svg: &str) -> Vec<f64> {
+        let path = svg.split("<path d=\"").find(|p| p.contains(&format!("fill=\"{}\"", COLORS[0]))).expect("bars");
+        let data = path.split('"').next().expect("data");
+        data.split('v').skip(1).filter_map(|v| v.split('h').next()?.parse().ok()).collect()
+    }
+
     #[test]
     fn bars_are_as_tall_as_their_counts() {
-        let svg =
-            bars("kinds & co", &[("a".into(), 2.0), ("b".into(), 1.0), ("c".into(), 0.0), ("d".into(), f64::NAN)]);
-        assert!(svg.contains("kinds &amp; co") && svg.contains(">a<"));
-        assert!(svg.contains("V22h") && svg.contains("V76h"), "{svg}");
-        assert!(!svg.contains("NaN"));
+        let counts =
+            [("a".into(), 2.0), ("b".into(), 1.0), ("c".into(), 0.0), ("d".into(), f64::NAN), ("e".into(), -1.0)];
+        let svg = bars("kinds & co", &counts);
+        assert!(svg.contains("kinds &amp; co") && svg.contains(">a<") && !svg.contains("NaN"), "{svg}");
+        let heights = heights(&svg);
+        assert_eq!(heights.len(), 3, "{heights:?} in {svg}");
+        assert!((heights[0] / heights[1] - 2.0).abs() < 0.02 && (heights[2] - heights[1]).abs() < 0.2, "{heights:?}");
         assert!(bars("", &[]).ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn bars_have_a_text_form() {
+        let text = bars_text("pitches", &[("C".into(), 4.0), ("D#".into(), 1.0), ("E".into(), f64::NAN)], 24);
+        assert_eq!(text, "pitches\n C   4 ████████████████\nD#   1 ████\n E nan");
     }
 }

@@ -29,17 +29,29 @@ impl Canvas {
 
     /// Draws the values between `low` and `high` as a curve over the whole width; what is not finite is a gap.
     pub(super) fn curve(&mut self, values: &[f64], low: f64, high: f64) {
+        let points: Vec<(f64, f64)> = values.iter().enumerate().map(|(i, &v)| (i as f64, v)).collect();
+        self.points(&points, (0.0, values.len().saturating_sub(1) as f64), (low, high), true);
+    }
+
+    /// Draws points between the ends of both axes, joined by lines or not; what is not finite is a gap.
+    pub(super) fn points(&mut self, points: &[(f64, f64)], across: (f64, f64), up: (f64, f64), joined: bool) {
         let (wide, tall) = (self.wide(), self.high());
-        let dot = |i: usize, v: f64| {
-            let x = if values.len() > 1 { i * (wide - 1) / (values.len() - 1) } else { 0 };
-            let share = if high > low { ((v - low) / (high - low)).clamp(0.0, 1.0) } else { 0.5 };
-            (x, ((1.0 - share) * (tall - 1) as f64).round() as usize)
+        // Halved first, because the difference of two huge numbers is infinite.
+        let share = |v: f64, (from, to): (f64, f64), flat: f64| {
+            if to > from { ((v / 2.0 - from / 2.0) / (to / 2.0 - from / 2.0)).clamp(0.0, 1.0) } else { flat }
         };
+        let dot = |(x, y): (f64, f64)| {
+            let x = (share(x, across, 0.0) * (wide.max(1) - 1) as f64 + 1e-9) as usize;
+            (x, ((1.0 - share(y, up, 0.5)) * (tall.max(1) - 1) as f64).round() as usize)
+        };
+        if wide == 0 || tall == 0 {
+            return;
+        }
         let mut before = None;
-        for (i, &v) in values.iter().enumerate() {
-            let now = v.is_finite().then(|| dot(i, v));
+        for &point in points {
+            let now = (point.0.is_finite() && point.1.is_finite()).then(|| dot(point));
             if let Some(to) = now {
-                self.stroke(before.unwrap_or(to), to);
+                self.stroke(before.filter(|_| joined).unwrap_or(to), to);
             }
             before = now;
         }

@@ -1,18 +1,19 @@
-//! Line charts: as SVG, as text, as a file.
+//! Charts of lines and points: as SVG, as text, as a file.
 
 use std::path::Path;
 
+use super::backend::{Backend, failed};
 use super::braille::Canvas;
-use super::lines;
 use super::number::short;
-use super::save;
+use super::series::{Series, Style, range};
 use super::svg::Svg;
+use super::{lines, save};
 use crate::error::{Error, Result};
 
 /// Width and height of the picture, in pixels.
-const SIZE: (f64, f64) = (760.0, 380.0);
+const SIZE: (f64, f64) = (720.0, 360.0);
 
-/// Series of numbers over their index, with a title and axis names.
+/// Series of numbers over their index or over others, with a title and axis names.
 #[derive(Debug, Clone, Default)]
 pub struct Figure {
     /// Above the picture.
@@ -21,29 +22,24 @@ pub struct Figure {
     pub x_label: String,
     /// Beside the vertical axis.
     pub y_label: String,
-    /// Name and values of each line.
-    pub series: Vec<(String, Vec<f64>)>,
+    /// What is drawn, the first at the back.
+    pub series: Vec<Series>,
+    /// The ends of the horizontal axis; those of the series if `None`.
+    pub x_range: Option<(f64, f64)>,
 }
 
 impl Figure {
-    /// The picture as SVG, 760 × 380 pixels; the same input gives the same bytes. Values that are not finite are gaps.
+    /// The picture as SVG, 720 × 360 pixels; the same input gives the same bytes. Values that are not finite are gaps.
     ///
     /// # Errors
     /// When there is nothing to draw.
     pub fn svg(&self) -> Result<String> {
-        let mut svg = Svg::new(SIZE.0, SIZE.1);
-        if !self.draw(&mut svg, SIZE) {
+        if self.range().is_none() {
             return Err(Error::mistake("there is nothing to plot").with_hint("give it at least one finite number"));
         }
+        let mut svg = Svg::new(SIZE.0, SIZE.1);
+        lines::draw(&Backend::area(&mut svg, SIZE), self).map_err(failed)?;
         Ok(svg.finish())
-    }
-
-    /// Draws it into the upper left corner of a picture; false when there is nothing to draw.
-    pub(super) fn draw(&self, svg: &mut Svg, size: (f64, f64)) -> bool {
-        let Some((low, high)) = self.range() else { return false };
-        let room = if high > low { (high - low) * 0.05 } else { high.abs().max(1.0) * 0.5 };
-        lines::draw(svg, self, (low - room, high + room), self.last(), size);
-        true
     }
 
     /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the
@@ -55,8 +51,10 @@ impl Figure {
         let names: Vec<String> = (0..lines).map(|line| y_name(line, lines, low, high)).collect();
         let gutter = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
         let mut canvas = Canvas::new(width.saturating_sub(gutter + 1).max(8), lines);
-        for (_, values) in &self.series {
-            canvas.curve(values, low, high);
+        let (first, last) = self.span();
+        for series in &self.series {
+            let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
+            canvas.points(&points, (first, last), (low, high), series.style != Style::Points);
         }
         let mut text = Vec::new();
         text.extend([&self.title, &self.y_label].into_iter().filter(|t| !t.is_empty()).cloned());
@@ -65,12 +63,12 @@ impl Figure {
             text.push(format!("{name:>gutter$}{line}{}", dots));
         }
         let columns = canvas.wide() / 2;
-        let last = self.last().to_string();
+        let (first, last) = (short(first), short(last));
         let label = if self.x_label.is_empty() { String::new() } else { format!(" {} ", self.x_label) };
-        let room = columns.saturating_sub(last.len() + 1);
+        let room = columns.saturating_sub(first.len() + last.len());
         text.push(format!("{:>gutter$}└{}", "", "─".repeat(columns)));
-        text.push(format!("{:gutter$} 0{label:^room$.room$}{last}", ""));
-        text.extend(self.series.iter().filter_map(|(name, values)| legend(name, values)));
+        text.push(format!("{:gutter$} {first}{label:^room$.room$}{last}", ""));
+        text.extend(self.series.iter().enumerate().filter_map(|(at, series)| self.legend(at, series)));
         text.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
     }
 
@@ -83,17 +81,30 @@ impl Figure {
     }
 
     /// The least and the greatest finite value.
-    fn range(&self) -> Option<(f64, f64)> {
-        let finite = self.series.iter().flat_map(|(_, values)| values).copied().filter(|v| v.is_finite());
-        finite.fold(None, |range, v| match range {
-            None => Some((v, v)),
-            Some((low, high)) => Some((f64::min(low, v), f64::max(high, v))),
-        })
+    pub(super) fn range(&self) -> Option<(f64, f64)> {
+        range(self.series.iter().flat_map(|series| series.points().filter_map(|(_, y)| y)))
     }
 
-    /// The last index of the longest series.
-    fn last(&self) -> usize {
-        self.series.iter().map(|(_, values)| values.len()).max().unwrap_or(0).saturating_sub(1)
+    /// The ends of the horizontal axis.
+    pub(super) fn span(&self) -> (f64, f64) {
+        let own = || self.series.iter().filter_map(Series::span).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        match self.x_range.or_else(own) {
+            Some((first, last)) if last > first => (first, last),
+            Some((first, _)) => (first, first + 1.0),
+            None => (0.0, 1.0),
+        }
+    }
+
+    /// The last and the least value of a series; of a smoothed one those of what it smooths.
+    fn legend(&self, at: usize, series: &Series) -> Option<String> {
+        let behind = at.checked_sub(1).map(|before| &self.series[before]).filter(|s| s.style == Style::Faint);
+        if series.style == Style::Faint {
+            return None;
+        }
+        let finite = || behind.unwrap_or(series).y.iter().copied().filter(|v| v.is_finite());
+        let (last, least) = (finite().next_back()?, finite().fold(f64::INFINITY, f64::min));
+        let name = if series.name.is_empty() { String::new() } else { format!("{}: ", series.name) };
+        Some(format!("{name}last {}, least {}", short(last), short(least)))
     }
 }
 
@@ -107,13 +118,6 @@ fn y_name(line: usize, lines: usize, low: f64, high: f64) -> String {
     }
 }
 
-fn legend(name: &str, values: &[f64]) -> Option<String> {
-    let finite = || values.iter().copied().filter(|v| v.is_finite());
-    let (last, least) = (finite().next_back()?, finite().fold(f64::INFINITY, f64::min));
-    let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
-    Some(format!("{name}last {}, least {}", short(last), short(least)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +127,8 @@ mod tests {
             title: "training".into(),
             x_label: "step".into(),
             y_label: "loss".into(),
-            series: vec![("train".into(), (0..40).map(|i| 4.0 / f64::from(i + 1)).collect())],
+            series: vec![Series::line("train", (0..40).map(|i| 4.0 / f64::from(i + 1)).collect())],
+            x_range: None,
         }
     }
 
@@ -174,7 +179,7 @@ train: last 0.1, least 0.1"
 
     #[test]
     fn odd_values_are_drawn_or_refused() {
-        let of = |values: &[f64]| Figure { series: vec![(String::new(), values.to_vec())], ..Figure::default() };
+        let of = |values: &[f64]| Figure { series: vec![Series::line("", values.to_vec())], ..Figure::default() };
         assert_eq!(of(&[]).text(40), "(nothing to plot)");
         assert!(of(&[f64::NAN]).svg().is_err_and(|e| e.is_mistake()));
         for values in [&[1.0][..], &[2.0, 2.0], &[f64::NAN, 1.0, f64::INFINITY], &[-1e300, 1e300], &[1e-300, 2e-300]] {

@@ -1,153 +1,153 @@
-//! A figure as SVG: curves over an index, round numbers on both axes, a legend where there are names.
+//! A figure as plotters draws it: lines and dots, round numbers on both axes, a legend where there are names.
 
-use std::fmt::Write as _;
+use plotters::chart::{ChartBuilder, ChartContext};
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::element::{Circle, PathElement};
+use plotters::series::LineSeries;
+use plotters::style::{Color, RGBAColor, ShapeStyle};
+use plotters_backend::text_anchor::{HPos, VPos};
 
 use super::Figure;
-use super::axis::ticks;
+use super::axis::{Axis, ticks};
+use super::backend::{Area, Backend, Drawn, color, ink, text, units};
 use super::number::short;
-use super::svg::{Anchor, COLORS, Px, Svg};
+use super::series::{Series, Style};
+use super::svg::{COLORS, text_width};
 
-/// Pixels kept free on the right and at the top.
-const RIGHT: f64 = 16.0;
-const TOP: f64 = 14.0;
+/// Sizes of text: numbers and names of axes, and the title.
+const SMALL: f64 = 12.5;
+const LARGE: f64 = 15.0;
+/// Dots drawn at most.
+const MOST_DOTS: usize = 20_000;
 
-/// Where the curves are drawn, and what numbers its sides stand for.
-struct Frame {
-    left: f64,
-    top: f64,
-    right: f64,
-    bottom: f64,
-    low: f64,
-    high: f64,
-    last: f64,
+type Chart<'c, 's> = ChartContext<'c, Backend<'s>, Cartesian2d<Axis, Axis>>;
+
+/// Draws the figure on an area.
+pub(super) fn draw(area: &Area<'_>, figure: &Figure) -> Drawn {
+    let (wide, high) = area.dim_in_pixel();
+    let (wide, high) = (f64::from(wide) / 10.0, f64::from(high) / 10.0);
+    let Some((low, top)) = figure.range() else { return Ok(()) };
+    let y = Axis::around(low, top, (high / 62.0) as usize);
+    let widest = y.marks.iter().map(|m| text_width(&short(*m), SMALL, false)).fold(0.0, f64::max);
+    let left = 14.0 + widest + if figure.y_label.is_empty() { 0.0 } else { 20.0 };
+    let (first, last) = figure.span();
+    let mut x = Axis::between(first, last, ((wide - left) / 92.0) as usize);
+    if figure.series.iter().all(|series| series.x.is_none()) {
+        // Steps are whole numbers.
+        x.marks =
+            ticks(first, last, ((wide - left) / 92.0) as usize).into_iter().filter(|t| t.fract() == 0.0).collect();
+    }
+    let title = if figure.title.is_empty() { 6.0 } else { 28.0 };
+    let legend = if figure.series.iter().any(|series| !series.name.is_empty()) { 20.0 } else { 0.0 };
+    let mut builder = ChartBuilder::on(area);
+    builder.margin_top(units(title + legend)).margin_right(units(16.0)).margin_bottom(units(2.0));
+    builder.margin_left(units(2.0)).y_label_area_size(units(left));
+    builder.x_label_area_size(units(if figure.x_label.is_empty() { 24.0 } else { 42.0 }));
+    let mut chart = builder.build_cartesian_2d(x, y)?;
+    axes(&mut chart, figure)?;
+    for (series, hue) in figure.series.iter().zip(hues(&figure.series)) {
+        match series.style {
+            Style::Line => line(&mut chart, series, wide, color(hue, 1.0).stroke_width(20))?,
+            Style::Faint => line(&mut chart, series, wide, color(hue, 0.3).stroke_width(12))?,
+            Style::Points => dots(&mut chart, series, color(hue, 0.75))?,
+        }
+    }
+    names(area, figure, (left, title, wide))
 }
 
-impl Frame {
-    fn x(&self, index: f64) -> f64 {
-        self.left + index / self.last * (self.right - self.left)
+fn axes(chart: &mut Chart<'_, '_>, figure: &Figure) -> Drawn {
+    let small = || text(SMALL, false, (HPos::Center, VPos::Center));
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh().disable_y_axis().bold_line_style(ink(0.22).stroke_width(10));
+    mesh.axis_style(ink(0.7).stroke_width(10)).label_style(small()).axis_desc_style(small());
+    mesh.set_all_tick_mark_size(units(4.0));
+    if !figure.x_label.is_empty() {
+        mesh.x_desc(figure.x_label.as_str());
     }
-
-    fn y(&self, value: f64) -> f64 {
-        // Halved first, because the difference of two huge numbers is infinite.
-        let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
-        self.bottom - share * (self.bottom - self.top)
+    if !figure.y_label.is_empty() {
+        mesh.y_desc(figure.y_label.as_str());
     }
+    mesh.x_label_formatter(&|x| short(*x)).y_label_formatter(&|y| short(*y));
+    mesh.draw()
 }
 
-/// Draws the figure into the upper left corner of a picture; `low..high` are the values on the vertical axis, `last` is
-/// the last index, `size` is in pixels.
-pub(super) fn draw(svg: &mut Svg, figure: &Figure, (low, high): (f64, f64), last: usize, size: (f64, f64)) {
-    let numbers = ticks(low, high, (size.1 / 62.0) as usize);
-    let widest = numbers.iter().map(|t| short(*t).len()).max().unwrap_or(0) as f64;
-    let named = figure.series.iter().any(|(name, _)| !name.is_empty());
-    let title = if figure.title.is_empty() { 0.0 } else { 22.0 };
-    let label = |text: &str, room: f64| if text.is_empty() { 0.0 } else { room };
-    let frame = Frame {
-        left: 16.0 + 6.6 * widest + label(&figure.y_label, 18.0),
-        top: TOP + title + if named { 20.0 } else { 0.0 },
-        right: size.0 - RIGHT,
-        bottom: size.1 - 26.0 - label(&figure.x_label, 18.0),
-        low,
-        high,
-        last: last.max(1) as f64,
-    };
-    axes(svg, &frame, &numbers);
-    names(svg, figure, &frame, (title, size));
-    for (index, (_, values)) in figure.series.iter().enumerate() {
-        curve(svg, &frame, values, COLORS[index % COLORS.len()]);
+/// The unbroken parts of a series as lines; a part of one point is a dot.
+fn line(chart: &mut Chart<'_, '_>, series: &Series, wide: f64, style: ShapeStyle) -> Drawn {
+    for run in runs(series, 2 * wide.max(1.0) as usize) {
+        if let [point] = run[..] {
+            let radius = style.stroke_width + 10;
+            chart.draw_series([Circle::new(point, radius, style.color.filled())])?;
+        } else {
+            chart.draw_series(LineSeries::new(run, style))?;
+        }
     }
+    Ok(())
 }
 
-fn axes(svg: &mut Svg, frame: &Frame, numbers: &[f64]) {
-    let wide = Px(frame.right - frame.left);
-    let mut rules = String::new();
-    for &number in numbers {
-        let y = frame.y(number);
-        let _ = write!(rules, "M{} {}h{wide}", Px(frame.left), Px(y));
-        svg.text(frame.left - 7.0, y + 3.8, Anchor::End, 11.0, &short(number));
-    }
-    svg.rules(&rules, 0.18);
-    let mut marks = String::new();
-    // Steps are whole numbers.
-    for index in
-        ticks(0.0, frame.last, ((frame.right - frame.left) / 84.0) as usize).into_iter().filter(|t| t.fract() == 0.0)
-    {
-        let x = frame.x(index);
-        let _ = write!(marks, "M{} {}v4", Px(x), Px(frame.bottom));
-        svg.text(x, frame.bottom + 17.0, Anchor::Middle, 11.0, &short(index));
-    }
-    let _ = write!(marks, "M{} {}h{wide}", Px(frame.left), Px(frame.bottom));
-    svg.rules(&marks, 0.6);
+fn dots(chart: &mut Chart<'_, '_>, series: &Series, color: RGBAColor) -> Drawn {
+    let every = series.y.len().div_ceil(MOST_DOTS).max(1);
+    let points = series.points().step_by(every).filter_map(|(x, y)| Some((x, y?)));
+    let radius = units(if series.y.len() > 500 { 1.6 } else { 3.0 });
+    chart.draw_series(points.map(|point| Circle::new(point, radius, color.filled())))?;
+    Ok(())
 }
 
-/// Title, axis names, and the names of the curves above them.
-fn names(svg: &mut Svg, figure: &Figure, frame: &Frame, (title, size): (f64, (f64, f64))) {
-    let middle = (frame.left + frame.right) / 2.0;
+/// Title, and the names of the series above them.
+fn names(area: &Area<'_>, figure: &Figure, (left, title, wide): (f64, f64, f64)) -> Drawn {
     if !figure.title.is_empty() {
-        svg.styled((middle, 20.0), Anchor::Middle, 15.0, " font-weight=\"600\"", &figure.title);
+        let style = text(LARGE, true, (HPos::Center, VPos::Center));
+        area.draw_text(&figure.title, &style, (units((left + wide - 16.0) / 2.0), units(15.0)))?;
     }
-    svg.text(middle, size.1 - 8.0, Anchor::Middle, 12.0, &figure.x_label);
-    let centre = (frame.top + frame.bottom) / 2.0;
-    let turned = format!(" transform=\"rotate(-90 14 {})\"", Px(centre));
-    svg.styled((14.0, centre), Anchor::Middle, 12.0, &turned, &figure.y_label);
-    let mut x = frame.left;
-    for (index, (name, _)) in figure.series.iter().enumerate().filter(|(_, (name, _))| !name.is_empty()) {
-        let wide = 7.0 * name.chars().count() as f64 + 36.0;
-        if x + wide > size.0 {
+    let (mut x, y) = (left, title + 8.0);
+    for (series, hue) in figure.series.iter().zip(hues(&figure.series)).filter(|(s, _)| !s.name.is_empty()) {
+        let next = x + 26.0 + text_width(&series.name, SMALL, false) + 12.0;
+        if next > wide {
             break;
         }
-        let y = TOP + title + 4.0;
-        let style = format!(" stroke=\"{}\" stroke-width=\"3\" stroke-linecap=\"round\"", COLORS[index % COLORS.len()]);
-        svg.path(&format!("M{} {}h14", Px(x + 2.0), Px(y)), &style);
-        svg.text(x + 22.0, y + 4.0, Anchor::Start, 12.0, name);
-        x += wide;
+        let style = color(hue, 1.0).stroke_width(30);
+        area.draw(&PathElement::new([(units(x + 2.0), units(y)), (units(x + 16.0), units(y))], style))?;
+        area.draw_text(&series.name, &text(SMALL, false, (HPos::Left, VPos::Center)), (units(x + 24.0), units(y)))?;
+        x = next;
     }
+    Ok(())
 }
 
-fn curve(svg: &mut Svg, frame: &Frame, values: &[f64], color: &str) {
-    let mut data = String::new();
-    for run in runs(values, 2 * (frame.right - frame.left) as usize) {
-        for (i, (index, value)) in run.iter().enumerate() {
-            let _ = write!(data, "{}{} {}", if i == 0 { 'M' } else { 'L' }, Px(frame.x(*index)), Px(frame.y(*value)));
-        }
-        // A stroke of no length with round ends is a dot.
-        if run.len() == 1 {
-            data.push_str("h0");
-        }
-    }
-    let dots = values.iter().filter(|v| v.is_finite()).count() == 1;
-    let wide = if dots { 6 } else { 2 };
-    svg.path(
-        &data,
-        &format!(" stroke=\"{color}\" stroke-width=\"{wide}\" stroke-linejoin=\"round\" stroke-linecap=\"round\""),
-    );
+/// The colour of each series; a faint one has that of the one it lies behind.
+fn hues(series: &[Series]) -> impl Iterator<Item = &'static str> {
+    series.iter().scan(0, |next, series| {
+        let hue = COLORS[*next % COLORS.len()];
+        *next += usize::from(series.style != Style::Faint);
+        Some(hue)
+    })
 }
 
-/// The unbroken runs of finite values with their index; of more than `most` values, the least and the greatest of each
-/// group, so that no spike is lost.
-fn runs(values: &[f64], most: usize) -> Vec<Vec<(f64, f64)>> {
-    let group = values.len().div_ceil(most.max(2) / 2).max(1);
+/// The unbroken runs of finite points; of more than `most` in a row of values, the least and the greatest of each group,
+/// so that no spike is lost.
+fn runs(series: &Series, most: usize) -> Vec<Vec<(f64, f64)>> {
     let mut runs = vec![Vec::new()];
-    let push = |runs: &mut Vec<Vec<(f64, f64)>>, (i, v): (usize, f64)| {
+    let mut push = |point: (f64, Option<f64>)| {
         let Some(run) = runs.last_mut() else { return };
-        if v.is_finite() {
-            run.push((i as f64, v));
-        } else if !run.is_empty() {
-            runs.push(Vec::new());
+        match point {
+            (x, Some(y)) => run.push((x, y)),
+            _ if !run.is_empty() => runs.push(Vec::new()),
+            _ => {}
         }
     };
-    for (g, part) in values.chunks(group).enumerate() {
-        let at = |i: usize| (g * group + i, part[i]);
-        if values.len() <= most || part.iter().any(|v| !v.is_finite()) {
-            (0..part.len()).for_each(|i| push(&mut runs, at(i)));
+    let points: Vec<(f64, Option<f64>)> = series.points().collect();
+    let rising = points.is_sorted_by(|a, b| a.0 <= b.0);
+    let group = if rising { points.len().div_ceil(most.max(2) / 2).max(1) } else { 1 };
+    for part in points.chunks(group) {
+        let values: Option<Vec<f64>> = part.iter().map(|p| p.1).collect();
+        let Some(values) = values.filter(|_| points.len() > most && rising) else {
+            part.iter().for_each(|point| push(*point));
             continue;
-        }
-        let order = |a: &usize, b: &usize| part[*a].total_cmp(&part[*b]);
+        };
+        let order = |a: &usize, b: &usize| values[*a].total_cmp(&values[*b]);
         let (least, greatest) = ((0..part.len()).min_by(order), (0..part.len()).max_by(order));
         let (Some(least), Some(greatest)) = (least, greatest) else { continue };
-        push(&mut runs, at(least.min(greatest)));
+        push(part[least.min(greatest)]);
         if least != greatest {
-            push(&mut runs, at(least.max(greatest)));
+            push(part[least.max(greatest)]);
         }
     }
     runs.retain(|run| !run.is_empty());
@@ -160,21 +160,32 @@ mod tests {
 
     #[test]
     fn gaps_break_a_line() {
-        assert_eq!(
-            runs(&[1.0, 2.0, f64::NAN, f64::NAN, 3.0, f64::INFINITY], 100),
-            [vec![(0.0, 1.0), (1.0, 2.0)], vec![(4.0, 3.0)]]
-        );
-        assert!(runs(&[f64::NAN], 100).is_empty());
+        let series = Series::line("", vec![1.0, 2.0, f64::NAN, f64::NAN, 3.0, f64::INFINITY]);
+        assert_eq!(runs(&series, 100), [vec![(0.0, 1.0), (1.0, 2.0)], vec![(4.0, 3.0)]]);
+        assert!(runs(&Series::line("", vec![f64::NAN]), 100).is_empty());
     }
 
     #[test]
     fn a_spike_among_a_million_is_kept() {
         let mut values = vec![1.0; 1_000_000];
         values[123_456] = 9.0;
-        let runs = runs(&values, 1600);
+        let runs = runs(&Series::line("", values), 1600);
         assert_eq!(runs.len(), 1);
         assert!(runs[0].len() <= 1600, "{}", runs[0].len());
         assert!(runs[0].contains(&(123_456.0, 9.0)));
         assert!(runs[0].is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn a_line_that_turns_back_is_drawn_whole() {
+        let turn = Series::over("", vec![0.0, 2.0, 1.0], vec![0.0, 1.0, 2.0], Style::Line);
+        assert_eq!(runs(&turn, 2), [vec![(0.0, 0.0), (2.0, 1.0), (1.0, 2.0)]]);
+    }
+
+    #[test]
+    fn a_smoothed_line_has_the_colour_of_what_it_smooths() {
+        let mut series = Series::smoothed("a", vec![1.0; 9], 5);
+        series.push(Series::line("b", vec![1.0]));
+        assert_eq!(hues(&series).collect::<Vec<_>>(), [COLORS[0], COLORS[0], COLORS[1]]);
     }
 }

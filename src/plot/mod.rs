@@ -1,7 +1,11 @@
 //! Pictures: as Unicode text for the terminal, as SVG for notebooks and files. Texts end without a line end and hold
 //! no colours.
+//!
+//! Charts (lines, dots, bars, heat maps, parallel coordinates) are drawn by plotters on a backend of ours that writes
+//! SVG; the piano roll and the chord chart write theirs themselves; [`Pixels`] makes a bitmap of either.
 
 mod axis;
+mod backend;
 mod bars;
 mod braille;
 mod chart;
@@ -14,24 +18,25 @@ mod parallel;
 mod piano_roll;
 mod raster;
 mod roll;
+mod series;
 mod shades;
 mod sparkline;
 mod svg;
 mod table;
 
-pub use bars::{bars, histogram};
+pub use bars::{bars, bars_text, histogram};
 pub use chart::chart;
 pub use figure::Figure;
 pub use heat_map::heat_map;
-pub use panel::{Panel, by_step};
+pub use panel::{Panel, by_step, smoothing};
 pub use parallel::{Column, Mark, Parallel};
 pub use piano_roll::piano_roll;
 pub use raster::{Paper, Pixels};
 pub use roll::{Roll, System, roll};
+pub use series::{Series, Style};
 pub use shades::shades;
 pub use sparkline::sparkline;
-pub use svg::escape;
-pub(crate) use svg::inline;
+pub use svg::{escape, size};
 pub use table::{table, table_within};
 
 use std::path::Path;

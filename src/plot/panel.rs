@@ -3,16 +3,24 @@
 
 use std::time::Duration;
 
-use super::Figure;
+use plotters::element::Rectangle;
+use plotters::style::Color;
+use plotters_backend::text_anchor::{HPos, VPos};
+
+use super::backend::{Area, Backend, Drawn, color, ink, text, units};
 use super::braille::Canvas;
 use super::number::short;
-use super::sparkline;
-use super::svg::{Anchor, COLORS, Svg};
+use super::series::{Series, Style};
+use super::svg::{COLORS, Svg};
+use super::{Figure, lines, sparkline};
 
-/// Width and height of the picture, and of the two charts in it.
-const SIZE: (f64, f64) = (900.0, 262.0);
-const LOSS: (f64, f64) = (560.0, 210.0);
-const RATE: (f64, f64) = (340.0, 210.0);
+/// Width and height of the picture, of the words at its top, and the width of the chart of losses.
+const SIZE: (f64, f64) = (760.0, 290.0);
+const WORDS: f64 = 60.0;
+const LOSS: f64 = 490.0;
+/// Sizes of text: the state, and the rest.
+const LARGE: f64 = 14.0;
+const SMALL: f64 = 12.5;
 /// Lines of the curve in the text.
 const LINES: usize = 6;
 /// Columns of the text at most.
@@ -68,35 +76,62 @@ impl Panel {
         format!("{} of {} steps", self.steps.0, self.steps.1)
     }
 
-    /// The panel as SVG, 900 pixels wide.
+    /// The state of the run in one line: "trained: 12 of 12 steps, loss 2.310, …".
+    pub fn text_line(&self) -> String {
+        format!("{}: {}, {}", self.state, self.count(), self.words().join(", "))
+    }
+
+    /// The panel as SVG, 760 pixels wide.
     pub fn svg(&self) -> String {
         let drawn = self.losses.iter().any(|l| l.is_finite());
-        let mut svg = Svg::new(SIZE.0, if drawn { SIZE.1 } else { 50.0 });
-        svg.styled((8.0, 18.0), Anchor::Start, 14.0, " font-weight=\"600\"", &self.state);
-        svg.text(SIZE.0 - 8.0, 18.0, Anchor::End, 12.0, &self.count());
-        let wide = SIZE.0 - 16.0;
-        svg.rect((8.0, 25.0), (wide, 6.0), " rx=\"3\" fill-opacity=\".15\"");
-        svg.rect((8.0, 25.0), ((wide * self.share()).max(1.0), 6.0), &format!(" rx=\"3\" fill=\"{}\"", COLORS[2]));
-        svg.text(8.0, 46.0, Anchor::Start, 12.0, &self.words().join("  ·  "));
-        svg.text(SIZE.0 - 8.0, 46.0, Anchor::End, 12.0, &self.load.join("  ·  "));
-        if drawn {
-            let mut series = vec![("loss".to_string(), by_step(&self.losses))];
-            if !self.held_out.is_empty() {
-                series.push(("held out".into(), by_step(&between(&self.held_out, self.losses.len()))));
-            }
-            let losses = Figure { x_label: "step".into(), series, ..Figure::default() };
-            let rates = Figure {
-                x_label: "step".into(),
-                series: vec![("learning rate".into(), by_step(&self.rates))],
-                ..Figure::default()
-            };
-            svg.raw("<g transform=\"translate(0 50)\">");
-            losses.draw(&mut svg, LOSS);
-            svg.raw(format_args!("</g><g transform=\"translate({} 50)\">", LOSS.0));
-            rates.draw(&mut svg, RATE);
-            svg.raw("</g>");
-        }
+        let size = (SIZE.0, if drawn { SIZE.1 } else { WORDS });
+        let mut svg = Svg::new(size.0, size.1);
+        // It fails only where the backend does, and ours never does.
+        let _ = self.draw(&Backend::area(&mut svg, size), drawn);
         svg.finish()
+    }
+
+    fn draw(&self, area: &Area<'_>, drawn: bool) -> Drawn {
+        let (left, right) = (units(8.0), units(SIZE.0 - 8.0));
+        let words = |x: i32, y: f64, at: HPos, bold: bool, words: &str| {
+            let style = text(if bold { LARGE } else { SMALL }, bold, (at, VPos::Center));
+            area.draw_text(words, &style, (x, units(y)))
+        };
+        words(left, 14.0, HPos::Left, true, &self.state)?;
+        words(right, 14.0, HPos::Right, false, &self.count())?;
+        let bar = |to: f64, style| area.draw(&Rectangle::new([(left, units(25.0)), (units(to), units(31.0))], style));
+        bar(SIZE.0 - 8.0, ink(0.2).filled())?;
+        bar(8.0 + ((SIZE.0 - 16.0) * self.share()).max(1.0), color(COLORS[2], 1.0).filled())?;
+        words(left, 45.0, HPos::Left, false, &self.words().join("  ·  "))?;
+        words(right, 45.0, HPos::Right, false, &self.load.join("  ·  "))?;
+        if !drawn {
+            return Ok(());
+        }
+        let (_, charts) = area.split_vertically(units(WORDS));
+        let (losses, rates) = charts.split_horizontally(units(LOSS));
+        lines::draw(&losses, &self.losses())?;
+        lines::draw(&rates, &self.over_steps(vec![Series::line("learning rate", by_step(&self.rates))]))
+    }
+
+    /// The chart of losses: the smoothed line above what it smooths, and what was held out.
+    fn losses(&self) -> Figure {
+        let span = smoothing(self.steps.1.max(self.losses.len() as u64) as usize);
+        let mut series = Series::smoothed("loss", by_step(&self.losses), span);
+        if !self.held_out.is_empty() {
+            series.push(Series::line("held out", by_step(&between(&self.held_out, self.losses.len()))));
+        }
+        self.over_steps(series)
+    }
+
+    /// A chart whose horizontal axis ends at the end of the run, or at the next half, quarter, … of it while the run is
+    /// young: it stays where it is for as long as was passed until then.
+    fn over_steps(&self, series: Vec<Series>) -> Figure {
+        let done = self.losses.len().max(1) as f64;
+        let mut end = self.steps.1.max(self.losses.len() as u64) as f64;
+        while end / 2.0 >= done && end / 2.0 >= 8.0 {
+            end /= 2.0;
+        }
+        Figure { x_label: "step".into(), series, x_range: Some((0.0, end.ceil())), ..Figure::default() }
     }
 
     /// The panel as text, each line less than `width` columns wide.
@@ -132,9 +167,12 @@ impl Panel {
             return Vec::new();
         }
         let mut canvas = Canvas::new(width.saturating_sub(8).max(8), LINES);
-        canvas.curve(&self.losses, low, high);
-        if self.held_out.len() > 1 {
-            canvas.curve(&between(&self.held_out, self.losses.len()), low, high);
+        let figure = self.losses();
+        // Where the dots would run into each other only their mean is drawn.
+        let crowded = self.losses.len() > canvas.wide();
+        for series in figure.series.iter().filter(|series| !crowded || series.style != Style::Faint) {
+            let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
+            canvas.points(&points, figure.span(), (low, high), true);
         }
         let name = |i: usize| match i {
             0 => format!("{:>7}┤", short(high)),
@@ -144,6 +182,11 @@ impl Panel {
         };
         canvas.lines().enumerate().map(|(i, dots)| (name(i) + dots.as_str()).trim_end().to_string()).collect()
     }
+}
+
+/// Over how many steps the losses of a run are smoothed: a fortieth of it.
+pub fn smoothing(steps: usize) -> usize {
+    (steps / 40).clamp(if steps < 40 { 1 } else { 5 }, 200)
 }
 
 /// Values from the first step on, so that the one of step `n` stands at `n`: before the first there is a gap.
@@ -223,6 +266,28 @@ mod tests {
         let mut long = run();
         long.losses = (0..200_000).map(|i| f64::from(i % 977)).collect();
         assert!(long.svg().len() < 100_000, "{} bytes", long.svg().len());
+    }
+
+    #[test]
+    fn axes_stay_while_the_run_goes_on() {
+        let ends: Vec<f64> = (1..=100)
+            .map(|done| {
+                let run = Panel { steps: (done, 100), losses: vec![1.0; done as usize], ..Panel::default() };
+                run.losses().x_range.expect("a range").1
+            })
+            .collect();
+        assert!(ends.is_sorted() && ends.iter().zip(1..).all(|(end, done)| *end >= f64::from(done)), "{ends:?}");
+        let mut different = ends.clone();
+        different.dedup();
+        assert_eq!(different, [13.0, 25.0, 50.0, 100.0]);
+    }
+
+    #[test]
+    fn losses_are_smoothed_once_there_are_enough() {
+        assert_eq!((smoothing(10), smoothing(100), smoothing(2000), smoothing(100_000)), (1, 5, 50, 200));
+        let mut run = run();
+        run.losses = (0..40).map(|i| f64::from(i % 7)).collect();
+        assert_eq!(run.losses().series.len(), 3, "the line, its mean, and what was held out");
     }
 
     #[test]

@@ -1,11 +1,16 @@
-//! Parallel coordinates (Inselberg 1985): an upright axis for each quantity, a line across them for each thing.
+//! Parallel coordinates (Inselberg 1985): an upright axis for each quantity, a line across them for each thing. Drawn
+//! by plotters.
 
-use std::fmt::Write as _;
+use plotters::chart::ChartBuilder;
+use plotters::element::PathElement;
+use plotters::style::{Color, ShapeStyle};
+use plotters_backend::text_anchor::{HPos, VPos};
 
-use super::axis::ticks;
+use super::axis::{Axis, ticks};
+use super::backend::{Area, Backend, Drawn, color, failed, ink, text, units};
 use super::braille::Canvas;
 use super::number::short;
-use super::svg::{Anchor, COLORS, Px, Svg};
+use super::svg::{COLORS, Svg, text_width};
 use crate::error::{Error, Result};
 
 const HIGH: f64 = 340.0;
@@ -14,6 +19,10 @@ const BOTTOM: f64 = 22.0;
 /// Pixels between two axes.
 const APART: f64 = 132.0;
 const SIDE: f64 = 64.0;
+/// Sizes of text: the title, names of axes, numbers.
+const LARGE: f64 = 14.0;
+const NAME: f64 = 12.5;
+const SMALL: f64 = 11.0;
 /// Numbers above zero that span as many times themselves stand on a logarithmic axis.
 const LOGARITHMIC: f64 = 50.0;
 
@@ -65,45 +74,52 @@ impl Parallel {
         if self.columns.len() < 2 || self.lines() == 0 {
             return Err(Error::mistake("there is nothing to draw: parallel coordinates want two axes and a line"));
         }
+        let size = (2.0 * SIDE + APART * (self.columns.len() - 1) as f64, HIGH);
+        let mut svg = Svg::new(size.0, size.1);
+        self.draw(&Backend::area(&mut svg, size)).map_err(failed)?;
+        Ok(svg.finish())
+    }
+
+    fn draw(&self, area: &Area<'_>) -> Drawn {
         let scales: Vec<Scale> = self.columns.iter().map(Scale::of).collect();
-        let x = |at: usize| SIDE + APART * at as f64;
-        let y = |place: f64| TOP + (1.0 - place) * (HIGH - TOP - BOTTOM);
-        let mut svg = Svg::new(2.0 * SIDE + APART * (self.columns.len() - 1) as f64, HIGH);
-        svg.styled((SIDE, 16.0), Anchor::Start, 14.0, " font-weight=\"600\"", &self.title);
+        let last = (self.columns.len() - 1) as f64;
+        let mut builder = ChartBuilder::on(area);
+        builder.margin_left(units(SIDE)).margin_right(units(SIDE)).margin_top(units(TOP)).margin_bottom(units(BOTTOM));
+        let mut chart = builder.build_cartesian_2d(Axis::bare(0.0, last), Axis::bare(0.0, 1.0))?;
         let strength = self.strengths(&scales);
         let mut order: Vec<usize> = (0..self.lines()).collect();
         order.sort_by(|&a, &b| strength[a].total_cmp(&strength[b])); // the strongest on top
         for line in order.into_iter().filter(|line| self.best != Some(*line)).chain(self.best) {
-            let mut data = String::new();
-            let mut pen = 'M';
-            for (at, scale) in scales.iter().enumerate() {
-                let place = scale.places.get(line).copied().unwrap_or(f64::NAN);
-                pen = if place.is_finite() {
-                    let _ = write!(data, "{pen}{} {}", Px(x(at)), Px(y(place)));
-                    'L'
-                } else {
-                    'M'
-                };
-            }
-            let (color, wide, opacity) = if self.best == Some(line) {
-                (COLORS[1], 3.0, 1.0)
+            let style = if self.best == Some(line) {
+                color(COLORS[1], 1.0).stroke_width(30)
             } else {
-                (COLORS[0], 1.5, 0.2 + 0.6 * strength[line])
+                color(COLORS[0], 0.25 + 0.6 * strength.get(line).copied().unwrap_or(0.0)).stroke_width(15)
             };
-            let style = format!(
-                " stroke=\"{color}\" stroke-width=\"{wide}\" stroke-opacity=\"{opacity:.2}\" stroke-linejoin=\"round\""
-            );
-            svg.path(&data, &style);
-        }
-        for (at, (column, scale)) in self.columns.iter().zip(&scales).enumerate() {
-            svg.rules(&format!("M{} {}V{}", Px(x(at)), Px(y(1.0)), Px(y(0.0))), 0.6);
-            svg.styled((x(at), TOP - 12.0), Anchor::Middle, 11.5, " font-weight=\"600\"", &column.name);
-            for (place, label) in &scale.labels {
-                svg.rules(&format!("M{} {}h-4", Px(x(at)), Px(y(*place))), 0.6);
-                svg.text(x(at) - 7.0, y(*place) + 3.4, Anchor::End, 9.5, label);
+            let places: Vec<f64> = scales.iter().map(|s| s.places.get(line).copied().unwrap_or(f64::NAN)).collect();
+            for run in places.iter().enumerate().collect::<Vec<_>>().chunk_by(|a, b| a.1.is_finite() && b.1.is_finite())
+            {
+                let run: Vec<(f64, f64)> = run.iter().map(|(at, place)| (*at as f64, **place)).collect();
+                chart.draw_series([PathElement::new(run, style)])?;
             }
         }
-        Ok(svg.finish())
+        let rule = ShapeStyle::from(ink(0.7)).stroke_width(10);
+        for (at, (column, scale)) in self.columns.iter().zip(&scales).enumerate() {
+            let at = at as f64;
+            chart.draw_series([PathElement::new([(at, 0.0), (at, 1.0)], rule)])?;
+            let name = text(NAME, true, (HPos::Center, VPos::Center));
+            area.draw_text(
+                &shortened(&column.name, APART - 8.0),
+                &name,
+                (units(SIDE + APART * at), units(TOP - 16.0)),
+            )?;
+            for (place, label) in &scale.labels {
+                let (x, y) = chart.backend_coord(&(at, *place));
+                area.draw(&PathElement::new([(x - units(4.0), y), (x, y)], rule))?;
+                let number = text(SMALL, false, (HPos::Right, VPos::Center));
+                area.draw_text(label, &number, (x - units(7.0), y))?;
+            }
+        }
+        area.draw_text(&self.title, &text(LARGE, true, (HPos::Left, VPos::Center)), (units(SIDE), units(11.0)))
     }
 
     /// The picture as text of at most `width` columns: the lines as dots, the axes by name and ends below.
@@ -142,6 +158,7 @@ impl Parallel {
         text.join("\n")
     }
 
+    /// How many lines there are.
     fn lines(&self) -> usize {
         self.columns.iter().map(|column| column.marks.len()).max().unwrap_or(0)
     }
@@ -158,6 +175,16 @@ impl Parallel {
         };
         last.places.iter().map(strength).collect()
     }
+}
+
+/// A name that fits into so many pixels.
+fn shortened(name: &str, room: f64) -> String {
+    if text_width(name, NAME, true) <= room {
+        return name.into();
+    }
+    let mut kept: String = name.into();
+    while text_width(&kept, NAME, true) > room - NAME && kept.pop().is_some() {}
+    kept + "…"
 }
 
 impl Scale {

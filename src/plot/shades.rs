@@ -1,10 +1,15 @@
-//! A matrix as colours, in SVG: one colour above zero, one below, the stronger the farther from it.
+//! A matrix as colours, drawn by plotters: one colour above zero, one below, the stronger the farther from it.
 
-use std::fmt::Write as _;
+use plotters::chart::ChartBuilder;
+use plotters::element::{PathElement, Rectangle};
+use plotters::style::{Color, RGBAColor};
+use plotters_backend::text_anchor::{HPos, VPos};
 
+use super::axis::Axis;
+use super::backend::{Area, Backend, Drawn, color, ink, text, units};
 use super::heat_map::cells;
 use super::number::short;
-use super::svg::{Anchor, COLORS, Px, Svg};
+use super::svg::{COLORS, Svg, text_width};
 
 /// Cells from left to right and from top to bottom at most; more are averaged.
 const MOST: (usize, usize) = (160, 96);
@@ -13,45 +18,123 @@ const SIDE: f64 = 640.0;
 const CELL: f64 = 22.0;
 /// Steps of strength.
 const STEPS: usize = 24;
-/// Pixels left of the cells and above.
+/// Pixels left of the cells and above, and the size of numbers.
 const LEFT: f64 = 34.0;
-const TOP: f64 = 16.0;
+const TOP: f64 = 18.0;
+const SMALL: f64 = 10.0;
 
 /// `rows` × `columns` values, row-major, with the numbers of rows and columns, and what the colours stand for. Values
 /// that are not finite are crossed out. `None` when there are none.
 pub fn shades(values: &[f32], rows: usize, columns: usize) -> Option<String> {
     let (high, wide) = (rows.min(MOST.1), columns.min(MOST.0));
     let means = cells(values, (rows, columns), (high, wide))?;
-    let most = means.iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()));
-    let side = (SIDE / wide.max(high) as f64).clamp(3.0, CELL);
-    let mut strokes = vec![String::new(); 2 * STEPS + 1];
-    let mut crosses = String::new();
-    for (i, row) in means.chunks(wide).enumerate() {
-        let y = TOP + (i as f64 + 0.5) * side;
-        // Neighbours of one colour are one stroke.
-        let mut j = 0;
-        while j < wide {
-            let step = step(row[j], most);
-            let run = row[j..].iter().take_while(|v| self::step(**v, most) == step).count();
-            let x = LEFT + j as f64 * side;
-            let stroke = match step {
-                Some(step) => &mut strokes[step],
-                None => &mut crosses,
-            };
-            let _ = write!(stroke, "M{} {}h{}", Px(x), Px(y), Px(run as f64 * side));
-            j += run;
-        }
-    }
-    let (width, height) = (wide as f64 * side, high as f64 * side);
-    let mut svg = Svg::new((LEFT + width + 12.0).max(300.0), TOP + height + 34.0);
-    for (step, data) in strokes.iter().enumerate() {
-        svg.path(data, &format!(" stroke-width=\"{}\"{}", Px(side), ink(step)));
-    }
-    svg.path(&crosses, &format!(" stroke=\"currentColor\" stroke-width=\"{}\" stroke-dasharray=\"1 2\"", Px(side)));
-    svg.rules(&format!("M{LEFT} {TOP}h{}v{}h-{0}z", Px(width), Px(height)), 0.35);
-    numbers(&mut svg, (rows, columns), (width, height));
-    legend(&mut svg, most, means.iter().any(|v| *v < 0.0), TOP + height + 18.0);
+    let side = (SIDE / wide.max(high) as f64).clamp(3.0, CELL).floor();
+    let grid = Grid { means: &means, wide, side, most: most(&means), of: (rows, columns) };
+    let size = ((LEFT + grid.width() + 12.0).max(300.0), TOP + grid.height() + 34.0);
+    let mut svg = Svg::new(size.0, size.1);
+    grid.draw(&Backend::area(&mut svg, size)).ok()?;
     Some(svg.finish())
+}
+
+fn most(means: &[f64]) -> f64 {
+    means.iter().filter(|v| v.is_finite()).fold(0.0, |most: f64, v| most.max(v.abs()))
+}
+
+/// The cells of a picture.
+struct Grid<'v> {
+    means: &'v [f64],
+    wide: usize,
+    side: f64,
+    most: f64,
+    /// Rows and columns of the matrix.
+    of: (usize, usize),
+}
+
+impl Grid<'_> {
+    fn width(&self) -> f64 {
+        self.wide as f64 * self.side
+    }
+
+    fn height(&self) -> f64 {
+        (self.means.len() / self.wide) as f64 * self.side
+    }
+
+    fn draw(&self, area: &Area<'_>) -> Drawn {
+        let part = area.clone().shrink(
+            (units(LEFT), units(TOP)),
+            // plotters' last unit belongs to no value.
+            (units(self.width()) + 1, units(self.height()) + 1),
+        );
+        let (columns, rows) = (self.wide as f64, (self.means.len() / self.wide) as f64);
+        let mut chart = ChartBuilder::on(&part).build_cartesian_2d(Axis::bare(0.0, columns), Axis::bare(rows, 0.0))?;
+        let mut runs = self.runs();
+        // All of a colour in a row, so that they are one path.
+        runs.sort_by_key(|run| run.step);
+        for run in runs {
+            let corners = [(run.from as f64, run.row as f64), (run.to as f64, run.row as f64 + 1.0)];
+            match run.step {
+                Some(STEPS) => {}
+                Some(step) => drop(chart.draw_series([Rectangle::new(corners, ink_of(step).filled())])?),
+                None => {
+                    let cross = PathElement::new(corners, ink(1.0).stroke_width(10));
+                    chart.draw_series([cross])?;
+                }
+            }
+        }
+        part.draw(&Rectangle::new([(0, 0), (units(self.width()), units(self.height()))], ink(0.5).stroke_width(10)))?;
+        self.numbers(area)?;
+        self.legend(area)
+    }
+
+    /// Neighbours of one colour; what is not finite stands alone.
+    fn runs(&self) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for (i, value) in self.means.iter().enumerate() {
+            let (row, at, step) = (i / self.wide, i % self.wide, step(*value, self.most));
+            match runs.last_mut() {
+                Some(last) if last.row == row && last.step == step && step.is_some() => last.to = at + 1,
+                _ => runs.push(Run { row, from: at, to: at + 1, step }),
+            }
+        }
+        runs
+    }
+
+    /// First and last row and column.
+    fn numbers(&self, area: &Area<'_>) -> Drawn {
+        let (rows, columns) = self.of;
+        let right = text(SMALL, false, (HPos::Right, VPos::Center));
+        area.draw_text("0", &right, (units(LEFT - 5.0), units(TOP + 6.0)))?;
+        let last = rows.saturating_sub(1).to_string();
+        area.draw_text(&last, &right, (units(LEFT - 5.0), units(TOP + self.height().max(20.0) - 5.0)))?;
+        area.draw_text("0", &text(SMALL, false, (HPos::Left, VPos::Center)), (units(LEFT), units(TOP - 8.0)))?;
+        let last = columns.saturating_sub(1).to_string();
+        area.draw_text(&last, &right, (units(LEFT + self.width().max(28.0)), units(TOP - 8.0)))
+    }
+
+    fn legend(&self, area: &Area<'_>) -> Drawn {
+        let signed = self.means.iter().any(|v| *v < 0.0);
+        let steps: Vec<usize> =
+            if signed { (0..=2 * STEPS).step_by(2).collect() } else { (STEPS..=2 * STEPS).collect() };
+        let least = if signed { short(-self.most) } else { "0".into() };
+        let left = text(SMALL, false, (HPos::Left, VPos::Center));
+        let y = TOP + self.height() + 22.0;
+        area.draw_text(&least, &left, (units(LEFT), units(y)))?;
+        let x = LEFT + text_width(&least, SMALL, false) + 6.0;
+        for (i, step) in steps.iter().enumerate().filter(|(_, step)| **step != STEPS) {
+            let x = x + 5.0 * i as f64;
+            let corners = [(units(x), units(y - 5.0)), (units(x + 5.0), units(y + 4.0))];
+            area.draw(&Rectangle::new(corners, ink_of(*step).filled()))?;
+        }
+        area.draw_text(&short(self.most), &left, (units(x + 5.0 * steps.len() as f64 + 6.0), units(y)))
+    }
+}
+
+/// Cells of one colour in a row of the matrix.
+struct Run {
+    row: usize,
+    from: usize,
+    to: usize,
+    step: Option<usize>,
 }
 
 /// The index of a colour: `STEPS` is zero.
@@ -60,30 +143,9 @@ fn step(value: f64, most: f64) -> Option<usize> {
     value.is_finite().then(|| (STEPS as f64 * (1.0 + share)).round() as usize)
 }
 
-fn ink(step: usize) -> String {
-    let color = if step < STEPS { COLORS[0] } else { COLORS[1] };
-    let opacity = step.abs_diff(STEPS) as f64 / STEPS as f64;
-    format!(" stroke=\"{color}\" stroke-opacity=\"{opacity:.2}\"")
-}
-
-/// First and last row and column.
-fn numbers(svg: &mut Svg, (rows, columns): (usize, usize), (width, height): (f64, f64)) {
-    svg.text(LEFT - 5.0, TOP + 8.0, Anchor::End, 9.0, "0");
-    svg.text(LEFT - 5.0, TOP + height.max(18.0), Anchor::End, 9.0, &rows.saturating_sub(1).to_string());
-    svg.text(LEFT, TOP - 4.0, Anchor::Start, 9.0, "0");
-    svg.text(LEFT + width.max(28.0), TOP - 4.0, Anchor::End, 9.0, &columns.saturating_sub(1).to_string());
-}
-
-fn legend(svg: &mut Svg, most: f64, signed: bool, y: f64) {
-    let steps: Vec<usize> = if signed { (0..=2 * STEPS).step_by(2).collect() } else { (STEPS..=2 * STEPS).collect() };
-    let least = if signed { short(-most) } else { "0".into() };
-    svg.text(LEFT, y + 8.0, Anchor::Start, 10.0, &least);
-    let x = LEFT + 7.0 * least.chars().count() as f64 + 6.0;
-    for (i, step) in steps.iter().enumerate() {
-        let x = x + 5.0 * i as f64;
-        svg.path(&format!("M{} {}v9", Px(x + 2.5), Px(y)), &format!(" stroke-width=\"5\"{}", ink(*step)));
-    }
-    svg.text(x + 5.0 * steps.len() as f64 + 6.0, y + 8.0, Anchor::Start, 10.0, &short(most));
+fn ink_of(step: usize) -> RGBAColor {
+    let hue = if step < STEPS { COLORS[0] } else { COLORS[1] };
+    color(hue, step.abs_diff(STEPS) as f64 / STEPS as f64)
 }
 
 #[cfg(test)]
@@ -93,20 +155,9 @@ mod tests {
     #[test]
     fn signs_have_colours_of_their_own() {
         let svg = shades(&[-1.0, 1.0, 1.0, 0.5], 2, 2).expect("a picture");
-        assert!(
-            svg.contains(&format!(
-                "d=\"M34 27h22\" fill=\"none\" stroke-width=\"22\" stroke=\"{}\" stroke-opacity=\"1.00\"",
-                COLORS[0]
-            )),
-            "{svg}"
-        );
-        assert!(
-            svg.contains(&format!(
-                "d=\"M56 27h22M34 49h22\" fill=\"none\" stroke-width=\"22\" stroke=\"{}\"",
-                COLORS[1]
-            )),
-            "{svg}"
-        );
+        let below = format!("d=\"M34 18h22v22h-22z\" fill=\"{}\"", COLORS[0]);
+        let above = format!("d=\"M56 18h22v22h-22zM34 40h22v22h-22z\" fill=\"{}\"", COLORS[1]);
+        assert!(svg.contains(&below) && svg.contains(&above), "{svg}");
         assert!(svg.contains(">-1<") && svg.contains(">1<"));
     }
 

@@ -1,12 +1,14 @@
 //! A canvas that becomes SVG 1.1, as few bytes as will do, the same for the same drawing.
 //!
-//! Text and rules are drawn in the current colour: a grey that reads on white and on black where the picture stands
-//! alone, the colour of the page where it is part of one. The background stays clear.
+//! Text and rules are drawn in a grey that reads on white and on black; the background stays clear, so that a picture
+//! stands on any page.
 
 use std::fmt::{Display, Write as _};
 
-/// The colour of text and rules in a picture that stands alone: as far from white as from black.
-const INK: &str = " color=\"#7a7d85\"";
+use unicode_width::UnicodeWidthChar;
+
+/// The colour of text and rules: as far from white as from black.
+pub(super) const INK: &str = "#7a7d85";
 /// The font of the picture, by the names that systems have for one.
 const FONT: &str = "system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif";
 
@@ -22,7 +24,11 @@ pub(super) enum Anchor {
 pub(super) struct Svg {
     width: f64,
     height: f64,
+    /// Rules for the texts of narrow pictures, if any.
+    css: &'static str,
     body: String,
+    /// The style of the path in the making, and its data.
+    path: (String, String),
 }
 
 /// Colours that people with any kind of sight tell apart, none too near to white or to black
@@ -31,7 +37,12 @@ pub(super) const COLORS: [&str; 6] = ["#2f86c8", "#e0701a", "#12a07a", "#c96aa4"
 
 impl Svg {
     pub(super) fn new(width: f64, height: f64) -> Self {
-        Self { width, height, body: String::new() }
+        Self { width, height, css: "", body: String::new(), path: Default::default() }
+    }
+
+    /// Adds a style sheet. Media queries in it see the width at which the picture is shown.
+    pub(super) fn set_css(&mut self, css: &'static str) {
+        self.css = css;
     }
 
     /// Sets the height, when it is known at last.
@@ -41,11 +52,24 @@ impl Svg {
 
     /// Markup as it is, for groups.
     pub(super) fn raw(&mut self, markup: impl Display) {
+        self.end_path();
         let _ = write!(self.body, "{markup}");
     }
 
-    pub(super) fn text(&mut self, x: f64, y: f64, anchor: Anchor, size: f64, text: &str) {
-        self.styled((x, y), anchor, size, "", text);
+    /// Adds to the path in the making; one of another style begins a new one, so that much of one kind is one element.
+    pub(super) fn merged(&mut self, style: &str, data: &str) {
+        if self.path.0 != style {
+            self.end_path();
+            style.clone_into(&mut self.path.0);
+        }
+        self.path.1.push_str(data);
+    }
+
+    fn end_path(&mut self) {
+        let (style, data) = std::mem::take(&mut self.path);
+        if !data.is_empty() {
+            let _ = write!(self.body, "<path d=\"{data}\"{style}/>");
+        }
     }
 
     /// Text with more attributes, such as ` opacity=".7"`.
@@ -56,19 +80,19 @@ impl Svg {
             Anchor::End => " text-anchor=\"end\"",
         };
         let (x, y, size, text) = (Px(x), Px(y), Px(size), escape(text));
-        let _ = write!(self.body, "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{style}>{text}</text>");
+        self.raw(format_args!("<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{style}>{text}</text>"));
     }
 
     /// A filled box; `style` are its attributes, such as ` fill="red"`.
     pub(super) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), style: &str) {
         let (x, y, width, height) = (Px(x), Px(y), Px(width), Px(height));
-        let _ = write!(self.body, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{style}/>");
+        self.raw(format_args!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"{style}/>"));
     }
 
     /// A stroked path; `style` are its attributes, such as ` stroke-width="2"`.
     pub(super) fn path(&mut self, data: &str, style: &str) {
         if !data.is_empty() {
-            let _ = write!(self.body, "<path d=\"{data}\" fill=\"none\"{style}/>");
+            self.raw(format_args!("<path d=\"{data}\" fill=\"none\"{style}/>"));
         }
     }
 
@@ -77,19 +101,38 @@ impl Svg {
         self.path(data, &format!(" stroke=\"currentColor\" stroke-opacity=\"{opacity}\""));
     }
 
-    pub(super) fn finish(self) -> String {
+    pub(super) fn finish(mut self) -> String {
+        self.end_path();
         let (w, h) = (Px(self.width), Px(self.height));
+        let css = if self.css.is_empty() { String::new() } else { format!("<style>{}</style>", self.css) };
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\"{INK} \
-             fill=\"currentColor\" font-family=\"{FONT}\" style=\"max-width:100%;height:auto\">{}</svg>\n",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w} {h}\" width=\"{w}\" height=\"{h}\" color=\"{INK}\" \
+             fill=\"currentColor\" font-family=\"{FONT}\">{css}{}</svg>\n",
             self.body
         )
     }
 }
 
-/// The picture as part of a page: in the colour of the page's text.
-pub(crate) fn inline(svg: &str) -> String {
-    svg.trim_end().replacen(INK, "", 1)
+/// Width and height of an SVG of ours, in whole pixels.
+pub fn size(svg: &str) -> Option<(u64, u64)> {
+    let head = svg.split('>').next()?;
+    let side = |name: &str| head.split_once(&format!(" {name}=\""))?.1.split('"').next()?.parse::<f64>().ok();
+    Some((side("width")?.round() as u64, side("height")?.round() as u64))
+}
+
+/// How wide a text is at most, in the units of `size`: the widths of DejaVu Sans, which is wider than what systems have.
+pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
+    let em = |c: char| match c {
+        'i' | 'j' | 'l' | '\'' | '|' => 0.3,
+        ' ' | '.' | ',' | ':' | ';' | 'I' | 'f' | 't' | '(' | ')' | '[' | ']' | '/' | '-' => 0.38,
+        'r' => 0.42,
+        'm' | 'w' | 'M' | 'W' | '%' | '@' | '…' => 0.98,
+        c if c.is_ascii_uppercase() => 0.72,
+        c if c.is_ascii() => 0.63,
+        c => c.width().map_or(0.0, |columns| if columns > 1 { 1.0 } else { 0.7 * columns as f64 }),
+    };
+    let bolder = if bold { 1.1 } else { 1.0 };
+    text.chars().map(em).sum::<f64>() * size * bolder
 }
 
 /// Text that is safe in markup and between quotation marks; what XML cannot hold is left out.
@@ -137,10 +180,28 @@ mod tests {
     #[test]
     fn markup_in_text_is_text() {
         let mut svg = Svg::new(10.0, 10.0);
-        svg.text(1.0, 2.0, Anchor::Middle, 9.0, "a<b>&\"c\"\u{0}\u{1b}[0m");
+        svg.styled((1.0, 2.0), Anchor::Middle, 9.0, "", "a<b>&\"c\"\u{0}\u{1b}[0m");
         let text = svg.finish();
         assert!(text.contains(">a&lt;b&gt;&amp;&quot;c&quot;[0m</text>"), "{text}");
-        assert!(text.contains("color="));
-        assert!(!inline(&text).contains(" color="));
+        assert_eq!((size(&text), size("<p>")), (Some((10, 10)), None));
+    }
+
+    #[test]
+    fn much_of_one_style_is_one_path() {
+        let mut svg = Svg::new(10.0, 10.0);
+        svg.merged(" a=\"1\"", "M0 0");
+        svg.merged(" a=\"1\"", "M1 1");
+        svg.merged(" a=\"2\"", "M2 2");
+        svg.styled((0.0, 0.0), Anchor::Start, 9.0, "", "x");
+        svg.merged(" a=\"2\"", "M3 3");
+        let text = svg.finish();
+        assert!(text.contains("<path d=\"M0 0M1 1\" a=\"1\"/><path d=\"M2 2\" a=\"2\"/><text"), "{text}");
+        assert!(text.contains("</text><path d=\"M3 3\" a=\"2\"/></svg>"), "{text}");
+    }
+
+    #[test]
+    fn texts_have_a_width() {
+        assert!((text_width("Cmaj7", 10.0, false) - 31.9).abs() < 3.0, "{}", text_width("Cmaj7", 10.0, false));
+        assert!(text_width("夜", 10.0, false) >= 10.0 && text_width("a", 10.0, true) > text_width("a", 10.0, false));
     }
 }
