@@ -1,9 +1,12 @@
 //! What a session needs of the terminal it runs in.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::history::DefaultHistory;
+use rustyline::{Completer, DefaultEditor, Editor, Helper, Hinter, Validator};
 
 use super::stop::Stop;
 use super::terminal::Terminal;
@@ -66,9 +69,30 @@ impl Sink for Mute {
     fn show(&self, _: &Snapshot) {}
 }
 
-/// Reads a line for `input(prompt)`.
-fn ask(prompt: &str) -> Result<String> {
-    let read = DefaultEditor::new().and_then(|mut editor| editor.readline(prompt));
+/// Shows stars for what is typed.
+#[derive(Completer, Helper, Hinter, Validator)]
+struct Hidden;
+
+impl Highlighter for Hidden {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        "*".repeat(line.chars().count()).into()
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, _: CmdKind) -> bool {
+        true
+    }
+}
+
+/// Reads a line for `input(prompt)`, hidden or not.
+fn ask(prompt: &str, hidden: bool) -> Result<String> {
+    let read = if hidden {
+        Editor::<Hidden, DefaultHistory>::new().and_then(|mut editor| {
+            editor.set_helper(Some(Hidden));
+            editor.readline(prompt)
+        })
+    } else {
+        DefaultEditor::new().and_then(|mut editor| editor.readline(prompt))
+    };
     read.map_err(|e| match e {
         ReadlineError::Interrupted => Error::interrupted(),
         ReadlineError::Eof => Error::mistake("input() found the end of the input").with_hint("give it one more line"),

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use rhai::Dynamic;
 
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::script::Bundle;
 
@@ -83,9 +84,11 @@ pub(crate) struct Shower {
     /// In one line.
     pub(crate) line: fn(&Dynamic) -> String,
     /// In the forms that are made in no time, the text at most so many columns wide.
-    pub(crate) bundle: fn(&Dynamic, usize) -> Bundle,
+    pub(crate) bundle: fn(&Dynamic, usize, &Interrupt) -> Bundle,
     /// In all forms.
     pub(crate) rich: fn(&Dynamic, usize, &Progress) -> Bundle,
+    /// What a notebook shows before it, as outputs of their own.
+    pub(crate) besides: fn(&Dynamic, &Progress) -> Vec<Bundle>,
 }
 
 /// Everything that is registered.

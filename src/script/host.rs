@@ -38,8 +38,8 @@ pub enum Output {
 /// Where the output of a cell goes.
 pub type OutputHook = Arc<dyn Fn(Output) + Send + Sync>;
 
-/// Asks the user for a line: the prompt in, the line without its end out.
-pub type InputHook = Arc<dyn Fn(&str) -> Result<String> + Send + Sync>;
+/// Asks the user for a line: the prompt in, and whether what is typed is hidden; the line without its end out.
+pub type InputHook = Arc<dyn Fn(&str, bool) -> Result<String> + Send + Sync>;
 
 /// What a session needs of the place it runs in.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ pub struct Host {
 impl Host {
     /// The answer of a place where nobody can be asked: `input` fails and says why.
     pub fn no_input() -> InputHook {
-        Arc::new(|_| {
+        Arc::new(|_, _| {
             Err(Error::mistake("input() has nobody to ask here")
                 .with_hint("run the script in a terminal or a notebook that takes input"))
         })

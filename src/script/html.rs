@@ -1,36 +1,47 @@
-//! Pieces of HTML for notebooks. Whatever comes from outside goes through [`escape`].
+//! Pieces of notebook pages. Whatever comes from outside goes through [`escape`].
+//!
+//! A picture is an output of its own, as SVG and as PNG, so that it is seen wherever a notebook is: an untrusted one,
+//! GitHub, `nbconvert --sanitize-html`, a PDF and a mail show no SVG or no HTML, but each of them shows one of the three.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::plot::Roll;
 pub(crate) use crate::plot::escape;
+use crate::plot::{Paper, Pixels, Roll};
+use crate::script::Bundle;
 
 /// The largest output of a cell, in bytes, unless the user asked for more.
 pub(crate) const LARGEST: usize = 2_000_000;
+/// The width of a PNG in a notebook, in pixels: enough for a page, and not heavy.
+const PNG_WIDTH: u32 = 1200;
 
 /// Bytes as text, as notebooks hold them.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// A picture as PNG in base64, without a background.
+pub(crate) fn png(svg: &str) -> Option<String> {
+    Pixels::wide(svg, PNG_WIDTH, Paper::Clear).and_then(|pixels| pixels.png()).ok().map(|bytes| base64(&bytes))
+}
+
+/// A picture in the forms of a notebook, without a text.
+pub(crate) fn picture(svg: String) -> Bundle {
+    let png = png(&svg);
+    Bundle::default().with("image/svg+xml", Some(svg)).with("image/png", png)
+}
+
+/// A picture inside of a page that is updated while something runs.
+pub(crate) fn image(svg: &str) -> String {
+    format!("<img style=\"max-width:100%\" src=\"data:image/svg+xml;base64,{}\"/>", base64(svg.as_bytes()))
+}
+
 /// An audio player that holds its sound itself (base64); `more` are more attributes.
 pub(crate) fn player(base64: &str, more: &str) -> String {
     format!(
-        "<audio controls=\"\" preload=\"metadata\" style=\"width:100%;max-width:960px;height:36px;margin-top:4px\" \
+        "<audio controls=\"\" preload=\"metadata\" style=\"width:100%;max-width:1200px;height:36px\" \
          src=\"data:audio/mpeg;base64,{base64}\"{more}></audio>"
     )
-}
-
-/// A picture as part of the page, in the colours of the page.
-pub(crate) fn picture(svg: &str) -> String {
-    format!("<div>{}</div>", crate::plot::inline(svg))
-}
-
-/// Pictures side by side, as many as there is room for.
-pub(crate) fn pictures(svgs: &[String]) -> String {
-    let all: String = svgs.iter().map(|svg| format!("<div>{}</div>", crate::plot::inline(svg))).collect();
-    format!("<div style=\"display:flex;flex-wrap:wrap;gap:8px 20px\">{all}</div>")
 }
 
 /// A heading in bold.
@@ -76,23 +87,55 @@ pub(crate) fn note(text: &str) -> String {
     format!("<div style=\"font-size:85%;opacity:.75\">{}</div>", escape(text))
 }
 
-/// A piano roll with a line that moves along while its player, the next element, plays.
-pub(crate) fn moving_roll(roll: &Roll, base64: &str) -> String {
+/// A player for the roll that is the output after it, or before: a line moves along on it while it plays, where the page
+/// lets it. The roll is known by its shape, so that no other picture gets a line.
+pub(crate) fn roll_player(roll: &Roll, base64: &str) -> String {
+    let (wide, high) = roll.size;
     let systems: Vec<String> = roll
         .systems
         .iter()
-        .map(|s| format!("[{:.3},{:.3},{:.1},{:.1}]", s.seconds.0, s.seconds.1, s.pixels.0, s.pixels.1))
+        .map(|s| {
+            let ((from, to), (top, bottom)) = (s.seconds, s.pixels);
+            format!("[{from:.3},{to:.3},{:.5},{:.5}]", top / high, bottom / high)
+        })
         .collect();
     let begin = roll.systems.first().map_or(0.0, |s| s.seconds.0);
-    let head = "<path class=\"head\" stroke=\"#e0701a\" stroke-width=\"1.5\" fill=\"none\"/></svg>";
-    let svg = crate::plot::inline(&roll.svg).replacen("</svg>", head, 1);
-    let moves = format!(
-        "const h=this.previousElementSibling.querySelector('.head'),p=()=>{{const t=this.currentTime+{begin:.3},\
-         s=[{}].find(s=>t&lt;s[1]);h.setAttribute('d',s?'M'+({}+(t-s[0])*{:.4})+' '+s[2]+'V'+s[3]:'');\
-         if(!this.paused)requestAnimationFrame(p)}};p()",
+    let script = format!(
+        "var a=this,e=a,h=a.h,i,f=function(x){{var g=x&amp;&amp;x.querySelector('img');\
+         return g&amp;&amp;Math.abs(g.naturalWidth/g.naturalHeight-{:.5})&lt;.02?g:0}};\
+         while(!i&amp;&amp;(e=e.parentElement))i=f(e.nextElementSibling)||f(e.previousElementSibling);\
+         if(i){{if(!h){{h=a.h=document.createElement('div');\
+         h.style.cssText='position:absolute;width:2px;background:#e0701a;pointer-events:none';\
+         i.parentElement.style.position='relative';i.parentElement.appendChild(h)}}\
+         var p=function(){{var t=a.currentTime+{begin:.3},s=[{}].find(function(s){{return t&lt;s[1]}});h.hidden=!s;\
+         if(s){{h.style.left=i.offsetLeft+i.offsetWidth*({:.5}+(t-s[0])*{:.7})+'px';h.style.top=i.offsetTop+i.offsetHeight*s[2]+'px';\
+         h.style.height=i.offsetHeight*(s[3]-s[2])+'px'}}if(!a.paused)requestAnimationFrame(p)}};p()}}",
+        wide / high,
         systems.join(","),
-        roll.left,
-        roll.scale,
+        roll.left / wide,
+        roll.scale / wide,
     );
-    format!("<div>{svg}</div>{}", player(base64, &format!(" onplay=\"{moves}\" onseeked=\"{moves}\"")))
+    player(base64, &format!(" onplay=\"{script}\" onseeked=\"{script}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_svg_and_png_and_no_html() {
+        let svg = crate::plot::bars("a", &[("b".into(), 1.0)]);
+        let bundle = picture(svg.clone());
+        assert_eq!(bundle.forms["image/svg+xml"], svg);
+        let png = STANDARD.decode(&bundle.forms["image/png"]).expect("base64");
+        assert!(png.starts_with(b"\x89PNG"));
+        assert_eq!(bundle.forms.len(), 2);
+        assert!(!image(&svg).contains("<svg"));
+    }
+
+    #[test]
+    fn names_from_outside_are_text() {
+        let page = table(&["<b>"], &[vec![Cell::Word("a & b".into())]]);
+        assert!(page.contains("&lt;b&gt;") && page.contains("a &amp; b"), "{page}");
+    }
 }

@@ -7,10 +7,12 @@ use std::marker::PhantomData;
 
 use rhai::{Engine, FuncRegistration, RhaiNativeFunc, Variant};
 
+use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::script::Bundle;
 use crate::script::catalog::{Catalog, Kind, Member, Shower};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::studio::Studio;
 
 /// A type of values that scripts hold: a cheap handle whose clones are the same object.
@@ -28,8 +30,8 @@ pub(crate) trait Object: Clone + 'static {
         self.line()
     }
 
-    /// The object as a picture, in SVG.
-    fn svg(&self) -> Option<String> {
+    /// The object as a picture, in SVG; none when the user cancels.
+    fn svg(&self, _interrupt: &Interrupt) -> Option<String> {
         None
     }
 
@@ -39,13 +41,29 @@ pub(crate) trait Object: Clone + 'static {
     }
 
     /// The object in the forms a terminal can show.
-    fn bundle(&self, width: usize) -> Bundle {
-        Bundle::text(self.text(width)).with("image/svg+xml", self.svg())
+    fn bundle(&self, width: usize, interrupt: &Interrupt) -> Bundle {
+        Bundle::text(self.text(width)).with("image/svg+xml", self.svg(interrupt))
     }
 
-    /// The object in all forms a notebook can show, those that take time included.
-    fn rich(&self, width: usize, _progress: &Progress) -> Bundle {
-        self.bundle(width).with("text/html", self.html())
+    /// The object in all forms a notebook can show, those that take time included: as a page, else as a picture.
+    fn rich(&self, width: usize, progress: &Progress) -> Bundle {
+        let mut bundle = self.bundle(width, progress.interrupt());
+        match self.html() {
+            // A front end that knows both would show the page alone; its pictures are in `besides`.
+            Some(page) => {
+                bundle.forms.retain(|kind, _| *kind == "text/plain");
+                bundle.with("text/html", Some(page))
+            }
+            None => {
+                let png = bundle.forms.get("image/svg+xml").and_then(|svg| html::png(svg));
+                bundle.with("image/png", png)
+            }
+        }
+    }
+
+    /// What a notebook shows before the object as outputs of their own: the pictures of a page, a player.
+    fn besides(&self, _progress: &Progress) -> Vec<Bundle> {
+        Vec::new()
     }
 }
 
@@ -95,11 +113,14 @@ impl<'e> Kit<'e> {
             TypeId::of::<T>(),
             Shower {
                 line: |value| value.read_lock::<T>().map_or_else(String::new, |object| object.line()),
-                bundle: |value, width| {
-                    value.read_lock::<T>().map_or_else(Bundle::default, |object| object.bundle(width))
+                bundle: |value, width, interrupt| {
+                    value.read_lock::<T>().map_or_else(Bundle::default, |object| object.bundle(width, interrupt))
                 },
                 rich: |value, width, progress| {
                     value.read_lock::<T>().map_or_else(Bundle::default, |object| object.rich(width, progress))
+                },
+                besides: |value, progress| {
+                    value.read_lock::<T>().map_or_else(Vec::new, |object| object.besides(progress))
                 },
             },
         );

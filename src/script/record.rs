@@ -57,6 +57,11 @@ impl Record {
         self.inner().push(value, Shown::Value);
     }
 
+    /// Forgets all, also how much was kept.
+    pub(crate) fn clear(&self) {
+        *self.inner() = Inner::default();
+    }
+
     /// What was shown since this was last called.
     pub(crate) fn take(&self) -> Vec<Shown> {
         std::mem::take(&mut self.inner().shown)

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
+use crate::allocator::give_back_freed_memory;
 use crate::error::Error;
 use crate::files::read_text;
 use crate::script::diagnose::Scene;
@@ -24,7 +25,7 @@ use crate::script::objects::Displayed;
 use crate::script::record::{Record, Shown};
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
-use crate::script::{Bundle, Fault, Host, parser, quiet, scan, show};
+use crate::script::{Bundle, Fault, Host, Output, parser, quiet, scan, show};
 
 /// A variable of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +154,7 @@ impl Session {
     /// What the code did wrong.
     pub fn peek(&mut self, code: &str) -> Result<Bundle, Fault> {
         let value = self.value_of(code)?;
-        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width()))
+        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width(), self.studio.progress().interrupt()))
     }
 
     /// Sets the columns that text forms keep to, when the terminal changes.
@@ -217,7 +218,7 @@ impl Session {
         )
     }
 
-    /// Forgets variables, functions and cells.
+    /// Forgets variables, functions and cells, and gives their memory back to the system.
     pub fn reset(&mut self) {
         self.scope = Scope::new();
         self.functions = AST::empty();
@@ -228,8 +229,11 @@ impl Session {
         self.studio.set_last(Dynamic::UNIT);
         self.cells.clear();
         self.shown.clear();
+        self.record.clear();
+        self.studio.set_variables(Vec::new());
         self.knowledge.take();
         self.set_args(&[]);
+        give_back_freed_memory();
     }
 
     /// The cells that ran without a fault, in order.
@@ -324,8 +328,15 @@ impl Session {
             return Ok(None);
         }
         let value = value.flatten();
-        let bundle = (!hidden(code)).then(|| show::all(&self.studio, &value));
+        let bundle = (!hidden(code)).then(|| {
+            for bundle in show::besides(&self.studio, &value) {
+                self.studio.say(Output::Display { bundle, id: None });
+            }
+            show::all(&self.studio, &value)
+        });
         self.studio.set_last(value);
+        // What is shown late was stopped on its way.
+        self.studio.progress().check()?;
         Ok(bundle)
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use rhai::{Array, Dynamic, FnPtr, Map};
 
+use crate::interrupt::Interrupt;
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
 use crate::script::html::LARGEST;
@@ -51,15 +52,23 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
 
 /// A value in all the forms that the host of the session shows.
 pub(crate) fn all(studio: &Studio, value: &Dynamic) -> Bundle {
+    let interrupt = studio.progress().interrupt();
     match studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich()) {
         // A player is as long as its options ask.
         Some(shower) if value.is::<Audio>() => (shower.rich)(value, studio.width(), studio.progress()),
         Some(shower) => bounded((shower.rich)(value, studio.width(), studio.progress())),
         None if studio.rich() => bounded(
-            bundle(studio.catalog(), value, studio.width()).with("text/html", tables::page(studio.catalog(), value)),
+            bundle(studio.catalog(), value, studio.width(), interrupt)
+                .with("text/html", tables::page(studio.catalog(), value)),
         ),
-        None => bundle(studio.catalog(), value, studio.width()),
+        None => bundle(studio.catalog(), value, studio.width(), interrupt),
     }
+}
+
+/// What is shown before a value, as outputs of their own, where the host shows pictures and plays sound.
+pub(crate) fn besides(studio: &Studio, value: &Dynamic) -> Vec<Bundle> {
+    let shower = studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich());
+    shower.map_or_else(Vec::new, |shower| (shower.besides)(value, studio.progress()))
 }
 
 /// A bundle no larger than the output of a cell may be: the heaviest forms go, the text is cut.
@@ -81,9 +90,9 @@ fn bounded(mut bundle: Bundle) -> Bundle {
 }
 
 /// A value in the forms that are made in no time; the text is at most one screen.
-pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize) -> Bundle {
+pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt: &Interrupt) -> Bundle {
     if let Some(shower) = catalog.showers.get(&value.type_id()) {
-        return (shower.bundle)(value, width);
+        return (shower.bundle)(value, width, interrupt);
     }
     if let Ok(text) = value.as_immutable_string_ref()
         && text.contains('\n')

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Done, cells, ipynb, mistake, run_cell, said};
+use super::{Done, cells, exported, ipynb, mistake, run_cell, said};
 use crate::error::Error;
 use crate::files::{locate, read_text};
 use crate::script::programs::{PROGRAMS, Program};
@@ -59,14 +59,24 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
 /// # Errors
 /// What the script did wrong; of a notebook, the fault names the cell. A file that cannot be read.
 pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fault> {
+    let read = || read_text(path).map_err(|e| Fault::from(&e));
     if !is_notebook(path) {
-        return session.run(path);
+        // Only a plain file can be read twice.
+        let cells = if path.is_file() { exported::cells(&read()?) } else { None };
+        let Some(cells) = cells else { return session.run(path) };
+        // Empty lines before a cell leave its lines their numbers.
+        let cell = |(line, text): (usize, String)| (path.display().to_string(), format!("{}{text}", "\n".repeat(line)));
+        return run_cells(session, cells.into_iter().map(cell));
     }
-    let text = read_text(path).map_err(|e| Fault::from(&e))?;
-    let cells = ipynb::code_cells(&text).map_err(|e| Fault::from(&e.context(path.display())))?;
+    let cells = ipynb::code_cells(&read()?).map_err(|e| Fault::from(&e.context(path.display())))?;
+    run_cells(session, cells.into_iter().map(|(number, cell)| (format!("{}, cell {number}", path.display()), cell)))
+}
+
+/// Runs cells with their names one after the other.
+fn run_cells(session: &mut Session, cells: impl Iterator<Item = (String, String)>) -> Result<Option<Bundle>, Fault> {
     let output = session.host().output.clone();
     let mut value = None;
-    for (number, cell) in cells {
+    for (name, cell) in cells {
         let mut left = false;
         let mut said = |done: Done| match done {
             Done::Said(bundle) | Done::Page(bundle) if !bundle.plain().is_empty() => {
@@ -74,7 +84,7 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fa
             }
             done => left |= matches!(done, Done::Quit),
         };
-        value = run_cell(session, Some(&format!("{}, cell {number}", path.display())), &cell, &mut said)?;
+        value = run_cell(session, Some(&name), &cell, &mut said)?;
         if left || session.exits() {
             break;
         }

@@ -3,6 +3,7 @@
 mod ask;
 mod cells;
 mod complete;
+mod exported;
 mod files;
 mod ipynb;
 mod parts;

@@ -129,16 +129,12 @@ impl Object for Audio {
     }
 
     fn rich(&self, width: usize, progress: &Progress) -> Bundle {
-        let mut bundle = self.bundle(width);
+        let mut bundle = Bundle::text(self.text(width));
         match self.sound(&progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |text| html::note(&text));
-                let page = format!("<div>{}{note}</div>", html::player(&sound, ""));
-                // The sound stands in both; for long pieces the player is enough.
-                if page.len() + sound.len() < html::LARGEST {
-                    bundle.forms.insert("audio/mpeg", sound);
-                }
-                bundle.forms.insert("text/html", page);
+                // The sound stands in the page alone: twice would be twice as heavy.
+                bundle.forms.insert("text/html", format!("<div>{}{note}</div>", html::player(&sound, "")));
             }
             Err(error) => drop(bundle.forms.insert("text/html", html::note(&error.to_string()))),
         }

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use rhai::{Array, Dynamic};
 
 use crate::harmony::{self, Chart, ChordAt};
+use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::convert::{number, place, whole};
 use crate::script::failure::Fallible;
-use crate::script::html;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::Score;
 
@@ -61,13 +61,9 @@ impl Object for Chords {
         bars.chunks(4).map(row).collect::<Vec<_>>().join("\n")
     }
 
-    fn svg(&self) -> Option<String> {
+    fn svg(&self, _interrupt: &Interrupt) -> Option<String> {
         let bar = |bar: &harmony::Bar| bar.iter().map(harmony::Chord::name).collect();
         Some(plot::chart(&self.0.bars.iter().map(bar).collect::<Vec<_>>()))
-    }
-
-    fn html(&self) -> Option<String> {
-        self.svg().map(|svg| html::picture(&svg))
     }
 }
 

@@ -10,8 +10,11 @@ use crate::data::{self, DatasetOptions, Source};
 use crate::error::Error;
 use crate::files::locate;
 use crate::plot;
+use crate::progress::Progress;
+use crate::script::Bundle;
 use crate::script::convert::{article, count, from_ids, options, place, text};
 use crate::script::failure::Fallible;
+use crate::script::html;
 use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
@@ -69,6 +72,10 @@ impl Object for Dataset {
 
     fn html(&self) -> Option<String> {
         Some(dataset_page::page(self, &self.line()))
+    }
+
+    fn besides(&self, _progress: &Progress) -> Vec<Bundle> {
+        dataset_page::histograms(self).into_iter().map(html::picture).collect()
     }
 }
 

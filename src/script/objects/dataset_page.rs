@@ -1,10 +1,9 @@
-//! A dataset as a page: its splits, and histograms of what is in its training rows.
+//! A dataset as a page: its splits; and histograms of what is in its training rows.
 
 use crate::data;
 use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::objects::Dataset;
-use crate::tokens::Tokenizer;
 
 /// So many rows are looked at; of more, some all over the dataset.
 const ROWS: usize = 2000;
@@ -22,7 +21,6 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
     let held = data.val_files.len();
     let rows = [row("train", 0, stats.files.saturating_sub(held)), row("val", 1, held)];
     let mut page = html::heading(line) + html::table(&["split", "files", "rows", "tokens"], &rows).as_str();
-    page += &html::pictures(&histograms(&data.train, &data.tokenizer, &stats));
     if !data.broken.is_empty() {
         let row = |b: &data::Broken| vec![Cell::Word(b.path.display().to_string()), Cell::Word(b.reason.clone())];
         let rows: Vec<Vec<Cell>> = data.broken.iter().take(SKIPPED).map(row).collect();
@@ -36,7 +34,8 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
 }
 
 /// Kinds of tokens, lengths of pieces, pitches.
-fn histograms(split: &data::Split, tokenizer: &Tokenizer, stats: &data::Stats) -> Vec<String> {
+pub(super) fn histograms(dataset: &Dataset) -> Vec<String> {
+    let (split, tokenizer, stats) = (&dataset.0.train, &dataset.0.tokenizer, dataset.0.stats());
     let every = split.len().div_ceil(ROWS).max(1);
     let of = if every > 1 { format!(" (every {every}. row)") } else { String::new() };
     let mut pitches = vec![0.0; 128];

@@ -14,6 +14,9 @@ impl Displayed {
     /// Shows a value.
     fn new(studio: &Studio, value: &Dynamic) -> Self {
         let id = studio.display_id();
+        for bundle in show::besides(studio, value) {
+            studio.say(Output::Display { bundle, id: None });
+        }
         studio.say(Output::Display { bundle: show::all(studio, value), id: Some(id) });
         Self(id)
     }

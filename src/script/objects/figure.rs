@@ -6,10 +6,10 @@ use rhai::{Dynamic, Map};
 
 use crate::error::{Error, Result};
 use crate::files::locate;
+use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::convert::{article, numbers, options};
 use crate::script::failure::Fallible;
-use crate::script::html;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{History, Score, Tensor};
 
@@ -63,12 +63,12 @@ impl Figure {
         }
     }
 
-    fn drawn(&self) -> Result<String> {
+    fn drawn(&self, interrupt: &Interrupt) -> Result<String> {
         match &*self.0 {
             Drawn::Lines(figure) => figure.svg(),
             Drawn::Parallel(figure) => figure.svg(),
             Drawn::Roll(score) => score
-                .roll()
+                .roll(interrupt)?
                 .map(|roll| roll.svg)
                 .ok_or_else(|| Error::mistake("there is nothing to draw: the score has no notes")),
         }
@@ -89,7 +89,7 @@ impl Object for Figure {
             }
             Drawn::Lines(figure) => {
                 let names: Vec<&str> =
-                    figure.series.iter().map(|(name, _)| name.as_str()).filter(|n| !n.is_empty()).collect();
+                    figure.series.iter().map(|series| series.name.as_str()).filter(|n| !n.is_empty()).collect();
                 if names.is_empty() {
                     format!("Figure: {} lines", figure.series.len())
                 } else {
@@ -107,12 +107,8 @@ impl Object for Figure {
         }
     }
 
-    fn svg(&self) -> Option<String> {
-        self.drawn().ok()
-    }
-
-    fn html(&self) -> Option<String> {
-        self.svg().map(|svg| html::picture(&svg))
+    fn svg(&self, interrupt: &Interrupt) -> Option<String> {
+        self.drawn(interrupt).ok()
     }
 }
 
@@ -129,10 +125,13 @@ pub(super) fn register(kit: &mut Kit) {
     );
     member.options = OPTIONS;
     let mut figure = kit.object::<Figure>();
+    let studio = figure.studio();
     figure.method(
         "save(path: string)",
         "Writes it, by the ending of the path: .svg or .png.",
-        |f: &mut Figure, path: &str| -> Fallible<()> { Ok(plot::save(&f.drawn()?, &locate(path)?)?) },
+        move |f: &mut Figure, path: &str| -> Fallible<()> {
+            Ok(plot::save(&f.drawn(studio.progress().interrupt())?, &locate(path)?)?)
+        },
     );
 }
 
@@ -140,12 +139,14 @@ fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     let labels: Labels = options("plot", map)?;
     let mut figure = match values.read_lock::<History>() {
         Some(history) => history.figure().lines(),
-        None => plot::Figure { series: series(values)?, ..plot::Figure::default() },
+        None => {
+            plot::Figure { series: series(values)?.into_iter().map(Into::into).collect(), ..plot::Figure::default() }
+        }
     };
     figure.title = labels.title.unwrap_or(figure.title);
     figure.x_label = labels.x_label.unwrap_or(figure.x_label);
     figure.y_label = labels.y_label.unwrap_or(figure.y_label);
-    if figure.series.iter().all(|(_, values)| values.is_empty()) {
+    if figure.series.iter().all(|series| series.y.is_empty()) {
         return Err(Error::mistake("there is nothing to plot").into());
     }
     Ok(Figure::new(figure))

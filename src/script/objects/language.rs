@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
+use rhai::{Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext, Position};
 
 use crate::config;
 use crate::plot;
-use crate::script::convert::{count, from_json};
+use crate::script::convert::{count, from_json, options};
 use crate::script::failure::{Fallible, mistake};
 use crate::script::help;
 use crate::script::kit::Kit;
@@ -15,6 +15,13 @@ use crate::script::studio::Studio;
 
 /// A sleeper looks for a stop so often.
 const NAP: Duration = Duration::from_millis(20);
+
+/// The options of `input`.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    password: bool,
+}
 
 pub(super) fn register(kit: &mut Kit) {
     output(kit);
@@ -27,8 +34,18 @@ fn output(kit: &mut Kit) {
     kit.function(
         "input(prompt: string) -> string",
         "Asks the user for a line of text.",
-        move |prompt: &str| -> Fallible<String> { Ok((studio.host().input)(prompt)?) },
+        move |prompt: &str| -> Fallible<String> { Ok((studio.host().input)(prompt, false)?) },
     );
+    let studio = kit.studio();
+    let member = kit.function(
+        "input(prompt: string, options: map) -> string",
+        "Asks the user for a line of text.\nOptions:",
+        move |prompt: &str, map: Map| -> Fallible<String> {
+            let Asked { password } = options("input", &map)?;
+            Ok((studio.host().input)(prompt, password)?)
+        },
+    );
+    member.options = &[("password", "true hides what is typed (false)")];
     let studio = kit.studio();
     kit.function("help() -> Text", "What there is: the types and functions, with a line on each.", move || {
         Text(help::overview(studio.catalog()))

@@ -1,11 +1,12 @@
-//! The panel of a run: shown when `fit` begins, updated in place while it goes on, left as it is at the end.
+//! The panel of a run: shown when `fit` begins, updated in place while it goes on, left as it is at the end. The latest
+//! take stands below it in a display of its own, and its player, which is heavy, is shown once, at the end.
 
 use std::time::{Duration, Instant};
 
 use crate::midi::Score;
 use crate::plot;
 use crate::progress::Progress;
-use crate::script::objects::{Audio, Score as Handle};
+use crate::script::objects::Score as Handle;
 use crate::script::studio::Studio;
 use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
@@ -26,6 +27,8 @@ pub(super) struct Panel {
     /// Steps that were done before.
     before: u64,
     shown: Option<Instant>,
+    /// The display of the latest take, and the step of the take it shows.
+    take: Option<(u64, u64)>,
     why: Option<String>,
     monitor: Monitor,
     load: Vec<String>,
@@ -41,6 +44,7 @@ impl Panel {
             begun: Instant::now(),
             before: 0,
             shown: None,
+            take: None,
             why: None,
             monitor: Monitor::new(),
             load: Vec::new(),
@@ -83,6 +87,40 @@ impl Panel {
         };
         self.studio.say(output);
         self.shown = Some(Instant::now());
+        if !self.studio.rich() {
+            return;
+        }
+        if over {
+            // A console shows a display as it was first and knows of no updates.
+            self.studio.say(Output::Text(view.text_line() + "\n"));
+        }
+        if let Some((step, score)) = take {
+            self.show_take(*step, score, over);
+        }
+    }
+
+    /// The latest take as a roll; its sound takes time and room and comes at the end only.
+    fn show_take(&mut self, step: u64, score: &Score, over: bool) {
+        let score = Handle::new(score.clone());
+        let Ok(Some(roll)) = score.roll(self.studio.progress().interrupt()) else { return };
+        if over {
+            let bundle = score.player(&roll, &Progress::silent());
+            self.studio.say(Output::Display { bundle, id: None });
+        }
+        let words = format!("take after step {step}: {} notes, {:.1} s", score.0.len(), score.0.duration());
+        let picture = html::picture(roll.svg).with("text/plain", Some(words));
+        match self.take {
+            Some((id, shown)) if shown != step || over => {
+                self.take = Some((id, step));
+                self.studio.say(Output::Update { bundle: picture, id });
+            }
+            None => {
+                let id = self.studio.display_id();
+                self.take = Some((id, step));
+                self.studio.say(Output::Display { bundle: picture, id: Some(id) });
+            }
+            Some(_) => {}
+        }
     }
 
     fn view(&self, run: &Trainer, over: bool) -> plot::Panel {
@@ -120,18 +158,9 @@ impl Panel {
         if !self.studio.rich() {
             return bundle;
         }
-        let take = take.map_or_else(String::new, |(step, score)| self.played(*step, score, over));
-        bundle.with("text/html", Some(format!("<div>{}{take}</div>", plot::inline(&view.svg()))))
-    }
-
-    /// The latest take; what takes time and room, its sound, comes at the end only.
-    fn played(&self, step: u64, score: &Score, over: bool) -> String {
-        let score = Handle::new(score.clone());
-        let note = html::note(&format!("a take after step {step}"));
-        let Some(roll) = score.roll() else { return note };
-        match over.then(|| Audio::of(&score, &Progress::silent())) {
-            Some(Ok((sound, _))) => format!("{note}{}", html::moving_roll(&roll, &sound)),
-            _ => format!("{note}{}", html::picture(&roll.svg)),
-        }
+        let svg = view.svg();
+        // What is seen while it trains is seen where it trains; what stays is seen anywhere.
+        let png = if over { html::png(&svg) } else { None };
+        bundle.with("image/svg+xml", Some(svg)).with("image/png", png)
     }
 }

@@ -6,7 +6,9 @@ use rhai::{Dynamic, Map};
 
 use crate::error::Error;
 use crate::files::locate;
+use crate::interrupt::Interrupt;
 use crate::plot;
+use crate::progress::Progress;
 use crate::script::convert::place;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
@@ -49,14 +51,13 @@ impl Object for Runs {
         text
     }
 
-    fn bundle(&self, width: usize) -> Bundle {
-        let mut bundle = self.usual().first().map_or_else(Bundle::default, |figure| figure.bundle(width));
+    fn bundle(&self, width: usize, interrupt: &Interrupt) -> Bundle {
+        let mut bundle = self.usual().first().map_or_else(Bundle::default, |figure| figure.bundle(width, interrupt));
         bundle.forms.insert("text/plain", self.text(width));
         bundle
     }
 
     fn html(&self) -> Option<String> {
-        let pictures: Vec<String> = self.usual().iter().filter_map(Figure::svg).collect();
         let page = |(headings, rows): (Vec<String>, Vec<Vec<String>>)| {
             let row = |row: Vec<String>| row.into_iter().map(Cell::Word).collect();
             html::table(&plain(&headings), &rows.into_iter().map(row).collect::<Vec<Vec<Cell>>>())
@@ -67,7 +68,11 @@ impl Object for Runs {
         } else {
             html::folded("what differs", &page(differences), true)
         };
-        Some(format!("<div>{}{}{differences}</div>", html::pictures(&pictures), page(self.0.table())))
+        Some(format!("<div>{}{differences}</div>", page(self.0.table())))
+    }
+
+    fn besides(&self, progress: &Progress) -> Vec<Bundle> {
+        self.usual().iter().filter_map(|figure| figure.svg(progress.interrupt())).map(html::picture).collect()
     }
 }
 
@@ -93,7 +98,12 @@ impl Runs {
             return Err(Error::unknown("value", name, &self.0.names()).into());
         }
         let x_label = if stride == 1 { "step".to_string() } else { format!("{stride} steps") };
-        Ok(Figure::new(plot::Figure { title: name.into(), x_label, y_label: String::new(), series }))
+        Ok(Figure::new(plot::Figure {
+            title: name.into(),
+            x_label,
+            series: series.into_iter().map(Into::into).collect(),
+            ..plot::Figure::default()
+        }))
     }
 
     fn differences(&self) -> Text {

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Map};
 
+use crate::error::Result;
 use crate::harmony::{self, ChordAt};
+use crate::interrupt::Interrupt;
 use crate::midi;
 use crate::plot;
 use crate::progress::Progress;
@@ -33,8 +35,30 @@ impl Score {
     }
 
     /// Its piano roll with its chords; `None` when it has no notes.
-    pub(crate) fn roll(&self) -> Option<plot::Roll> {
-        plot::roll(&self.0, &self.chords())
+    ///
+    /// # Errors
+    /// [`interrupted`](crate::error::Error::interrupted), when the user cancels.
+    pub(crate) fn roll(&self, interrupt: &Interrupt) -> Result<Option<plot::Roll>> {
+        plot::roll(&self.0, &self.chords(), interrupt)
+    }
+
+    /// The player of its sound, for a roll that is shown next.
+    pub(crate) fn player(&self, roll: &plot::Roll, progress: &Progress) -> Bundle {
+        let head = self.summary();
+        let page = match Audio::of(self, &progress.quiet()) {
+            Ok((sound, note)) => {
+                let note = note.map_or_else(String::new, |n| html::note(&n));
+                format!("<div>{}{}{note}</div>", html::note(&head), html::roll_player(roll, &sound))
+            }
+            Err(error) => html::note(&error.to_string()),
+        };
+        Bundle::text(head).with("text/html", Some(page))
+    }
+
+    /// Notes, length, tempo and bars in a line.
+    fn summary(&self) -> String {
+        let bars = self.0.bars().len();
+        format!("{}, {:.0} bpm, {bars} bar{}", self.line(), self.0.tempo(), if bars == 1 { "" } else { "s" })
     }
 
     /// What its markers say; else what is heard in it.
@@ -58,9 +82,7 @@ impl Object for Score {
     fn text(&self, width: usize) -> String {
         let score = &*self.0;
         let tracks: Vec<String> = score.tracks.iter().filter(|t| !t.notes.is_empty()).map(track_line).collect();
-        let bars = score.bars().len();
-        let mut text =
-            format!("{}, {:.0} bpm, {bars} bar{}", self.line(), score.tempo(), if bars == 1 { "" } else { "s" });
+        let mut text = self.summary();
         for track in tracks.iter().take(8) {
             text += &format!("\n  {track}");
         }
@@ -73,22 +95,13 @@ impl Object for Score {
         text
     }
 
-    fn svg(&self) -> Option<String> {
-        self.roll().map(|roll| roll.svg)
+    fn svg(&self, interrupt: &Interrupt) -> Option<String> {
+        self.roll(interrupt).ok().flatten().map(|roll| roll.svg)
     }
 
-    fn rich(&self, width: usize, progress: &Progress) -> Bundle {
-        let bundle = Bundle::text(self.text(width));
-        let Some(roll) = self.roll() else { return bundle };
-        let head = self.text(width).lines().next().map_or_else(String::new, html::note);
-        let below = match Audio::of(self, &progress.quiet()) {
-            Ok((sound, note)) => {
-                let note = note.map_or_else(String::new, |n| html::note(&n));
-                format!("{}{note}", html::moving_roll(&roll, &sound))
-            }
-            Err(error) => format!("{}{}", plot::inline(&roll.svg), html::note(&error.to_string())),
-        };
-        bundle.with("text/html", Some(format!("<div>{head}{below}</div>"))).with("image/svg+xml", Some(roll.svg))
+    fn besides(&self, progress: &Progress) -> Vec<Bundle> {
+        let roll = self.roll(progress.interrupt()).ok().flatten();
+        roll.map(|roll| self.player(&roll, progress)).into_iter().collect()
     }
 }
 
@@ -107,6 +120,12 @@ pub(super) fn register(kit: &mut Kit) {
         |path: &str| -> Fallible<Score> { Ok(Score::new(midi::Score::read(crate::files::locate(path)?)?)) },
     );
     let mut score = kit.object::<Score>();
+    let studio = score.studio();
+    score.get(
+        "notes -> array",
+        "Its notes by time, each a map: pitch (60 is middle C), velocity (1 to 127), start and end (seconds), track.",
+        move |s: &mut Score| -> Fallible<Array> { Ok(notes(s, studio.progress().interrupt())?) },
+    );
     facts(&mut score);
     edits(&mut score);
     score.method(
@@ -125,11 +144,6 @@ pub(super) fn register(kit: &mut Kit) {
 }
 
 fn facts(score: &mut Members<Score>) {
-    score.get(
-        "notes -> array",
-        "Its notes by time, each a map: pitch (60 is middle C), velocity (1 to 127), start and end (seconds), track.",
-        |s: &mut Score| s.0.sounds().iter().map(note).collect::<Array>(),
-    );
     score.get(
         "tracks -> array",
         "Its tracks, each a map: name, channel, program, notes (how many).",
@@ -175,6 +189,17 @@ fn edits(score: &mut Members<Score>) {
     score.operator("+(other: Score) -> Score", "This score and then the other.", |a: &mut Score, b: Score| {
         Score::new(a.0.append(&b.0))
     });
+}
+
+/// The notes as maps; a long piece has a million.
+fn notes(score: &Score, interrupt: &Interrupt) -> Result<Array> {
+    let sounds = score.0.sounds();
+    let mut notes = Vec::with_capacity(sounds.len());
+    for some in sounds.chunks(1024) {
+        interrupt.check()?;
+        notes.extend(some.iter().map(note));
+    }
+    Ok(notes)
 }
 
 fn note(sound: &midi::Sound) -> Dynamic {

@@ -4,7 +4,10 @@ use candle_core::{DType, Tensor as Raw};
 use rhai::{Array, Dynamic};
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::plot;
+use crate::progress::Progress;
+use crate::script::Bundle;
 use crate::script::convert::{place, whole};
 use crate::script::failure::{Fallible, mistake};
 use crate::script::html::{self, Cell};
@@ -99,7 +102,7 @@ impl Object for Tensor {
         text
     }
 
-    fn svg(&self) -> Option<String> {
+    fn svg(&self, _interrupt: &Interrupt) -> Option<String> {
         let (values, rows, columns) = self.face().ok().filter(|_| self.0.elem_count() > 8)?;
         plot::shades(&values, rows, columns)
     }
@@ -108,15 +111,20 @@ impl Object for Tensor {
         let Figures { mean, std, min, max } = self.figures().ok()?;
         let row = [mean, std, min, max].map(|x| Cell::Number(format!("{x:.4e}"))).into();
         let table = html::table(&["mean", "std", "min", "max"], &[row]);
-        let mut pictures: Vec<String> = self.svg().into_iter().collect();
-        if self.0.elem_count() > 8 && min < max {
-            let values: Vec<f64> = self.values().ok()?.into_iter().map(f64::from).collect();
-            pictures.push(plot::bars("values", &plot::histogram(&values, 40)));
-        }
         let rest = self.0.rank().saturating_sub(2);
         let part =
             if rest > 0 { html::note(&format!("[{}, …, …]", vec!["0"; rest].join(", "))) } else { String::new() };
-        Some(format!("<div>{}{table}{part}{}</div>", html::heading(&self.line()), html::pictures(&pictures)))
+        Some(format!("<div>{}{table}{part}</div>", html::heading(&self.line())))
+    }
+
+    fn besides(&self, progress: &Progress) -> Vec<Bundle> {
+        let mut pictures: Vec<String> = self.svg(progress.interrupt()).into_iter().collect();
+        if let (true, Ok(values)) = (self.0.elem_count() > 8, self.values()) {
+            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+            let classes = plot::histogram(&values, 40);
+            pictures.extend((classes.len() > 1).then(|| plot::bars("values", &classes)));
+        }
+        pictures.into_iter().map(html::picture).collect()
     }
 }
 

@@ -101,7 +101,7 @@ impl Tracking {
     fn sample(&mut self, step: u64, score: &Score) {
         let handle = Handle::new(score.clone());
         let mut all = vec![("sample", Ok(Media::Midi(score.to_bytes())))];
-        if let Some(roll) = handle.roll() {
+        if let Ok(Some(roll)) = handle.roll(self.studio.progress().interrupt()) {
             all.push((
                 "sample_roll",
                 Pixels::draw(&roll.svg, 1.0, Paper::White).and_then(|p| p.png()).map(Media::Image),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::data;
 use crate::error::Error;
 use crate::files::locate;
+use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
@@ -110,18 +111,19 @@ impl History {
 
     /// The training loss and, where it was measured, the held-out loss, as curves over the steps.
     pub(crate) fn figure(&self) -> Figure {
-        let mut series = vec![("loss".to_string(), plot::by_step(&self.losses()))];
+        let mut series = plot::Series::smoothed("loss", plot::by_step(&self.losses()), plot::smoothing(self.0.len()));
         // Between two measurements the held-out loss is drawn as a line.
         let measured: Vec<(usize, f64)> =
             self.0.iter().enumerate().filter_map(|(i, s)| Some((i, s.val_loss?))).collect();
         if measured.len() > 1 {
-            series.push(("held out".into(), plot::by_step(&between(&measured, self.0.len()))));
+            series.push(plot::Series::line("held out", plot::by_step(&between(&measured, self.0.len()))));
         }
         Figure::new(crate::plot::Figure {
             title: "training".into(),
             x_label: "step".into(),
             y_label: "loss".into(),
             series,
+            x_range: None,
         })
     }
 }
@@ -182,15 +184,11 @@ impl Object for History {
         text
     }
 
-    fn bundle(&self, width: usize) -> crate::script::Bundle {
-        let mut bundle = if self.0.len() > 1 { self.figure().bundle(width) } else { crate::script::Bundle::default() };
+    fn bundle(&self, width: usize, interrupt: &Interrupt) -> crate::script::Bundle {
+        let mut bundle =
+            if self.0.len() > 1 { self.figure().bundle(width, interrupt) } else { crate::script::Bundle::default() };
         bundle.forms.insert("text/plain", self.text(width));
         bundle
-    }
-
-    fn html(&self) -> Option<String> {
-        let svg = self.bundle(0).forms.remove("image/svg+xml")?;
-        Some(crate::script::html::picture(&svg))
     }
 }
 

@@ -39,23 +39,23 @@ fn well_formed(what: &str, markup: &str) {
 #[test]
 fn every_object_has_forms_for_notebooks() {
     let mut session = studio(Host::silent());
-    let (svg, html) = ("image/svg+xml", "text/html");
+    let (svg, png, html) = ("image/svg+xml", "image/png", "text/html");
     let cases: [(&str, &[&str]); 16] = [
-        ("song.slice(0, 20)", &[svg, html]),
-        ("song.slice(0, 20).audio()", &["audio/mpeg", html]),
-        ("song.slice(0, 20).plot()", &[svg, html]),
-        ("chords(\"Cmaj7 Am7 | Dm7 G7b9/F | % | N.C.\")", &[svg, html]),
+        ("song.slice(0, 20)", &[svg, png]),
+        ("song.slice(0, 20).audio()", &[html]),
+        ("song.slice(0, 20).plot()", &[svg, png]),
+        ("chords(\"Cmaj7 Am7 | Dm7 G7b9/F | % | N.C.\")", &[svg, png]),
         ("tok", &[html]),
         ("data", &[html]),
         ("net", &[html]),
         ("net.qlora(#{ r: 2 })", &[html]),
-        ("net.weights(\"model.embed_tokens.weight\")", &[svg, html]),
+        ("net.weights(\"model.embed_tokens.weight\")", &[html]),
         ("evaluate(net, data.val)", &[html]),
-        ("plot([1, 4, 9], #{ title: \"<a & b>\" })", &[svg, html]),
+        ("plot([1, 4, 9], #{ title: \"<a & b>\" })", &[svg, png]),
         ("song.notes", &[html]),
         ("#{ a: [1, \"<script>\"], b: #{ c: 2 } }", &[html]),
         ("let run = trainer(net, data, #{ max_steps: 3, batch_size: 2 }); run.fit(); run", &[]),
-        ("run.history", &[svg, html]),
+        ("run.history", &[svg, png]),
         ("[song, song]", &[html]),
     ];
     for (cell, kinds) in cases {
@@ -67,8 +67,77 @@ fn every_object_has_forms_for_notebooks() {
         for kind in [svg, html] {
             bundle.forms.get(kind).into_iter().for_each(|form| well_formed(cell, form));
         }
-        assert!(!bundle.forms.get(html).is_some_and(|page| page.contains("<script")), "{cell} lets markup through");
+        let page = bundle.forms.get(html).map_or("", String::as_str);
+        assert!(!page.contains("<script"), "{cell} lets markup through");
+        // What is no picture of its own is lost where a notebook is not trusted.
+        assert!(!page.contains("<svg") && (page.is_empty() || !bundle.forms.contains_key(svg)), "{cell}");
     }
+}
+
+#[test]
+fn pictures_of_pages_and_players_are_outputs_of_their_own() {
+    let (mut session, said) = displaying();
+    let (svg, png, html) = ("image/svg+xml", "image/png", "text/html");
+    for (cell, kinds) in [
+        ("song.slice(0, 20)", &[html][..]),
+        ("net.weights(\"model.embed_tokens.weight\")", &[png, svg, png, svg]),
+        ("data", &[png, svg, png, svg]),
+        ("display(data)", &[png, svg, png, svg, html, "text/plain"]),
+        ("song.plot()", &[]),
+        ("song;", &[]),
+    ] {
+        said.lock().expect("no panic holds it").clear();
+        session.eval(cell).unwrap_or_else(|fault| panic!("{cell}: {fault}"));
+        let said = said.lock().expect("no panic holds it");
+        let shown = said.iter().flat_map(|output| match output {
+            Output::Display { bundle, .. } => bundle.forms.keys().copied().collect::<Vec<_>>(),
+            other => panic!("{cell}: {other:?}"),
+        });
+        let shown: Vec<&str> = shown.filter(|kind| *kind != "text/plain" || kinds.contains(kind)).collect();
+        assert_eq!(shown, kinds, "{cell}");
+    }
+    let player = || {
+        let (mut session, said) = displaying();
+        session.eval("song.slice(0, 20)").expect("it is shown");
+        let said = said.lock().expect("no panic holds it");
+        let Some(Output::Display { bundle, id: None }) = said.first() else { panic!("{said:?}") };
+        bundle.forms[html].clone()
+    };
+    let page = player();
+    well_formed("the player", &page);
+    assert_eq!(page.matches("data:audio/mpeg;base64,").count(), 1);
+    assert_eq!(page, player(), "the same each time");
+}
+
+#[test]
+fn content_is_shown_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut session = studio(Host::silent());
+    assert_eq!(shown(&mut session, "html(\"<b>x</b>\")").forms["text/html"], "<b>x</b>");
+    assert_eq!(shown(&mut session, "markdown(\"**x**\")").forms["text/markdown"], "**x**");
+    assert_eq!(shown(&mut session, "html(`<b>${escape(\"<i>\")}</b>`)").forms["text/html"], "<b>&lt;i&gt;</b>");
+    session.eval(&format!("plot([1, 2]).save({:?}); plot([1, 2]).save({:?})", path("a.png"), path("a.svg"))).expect("saved");
+    let png = shown(&mut session, &format!("image({:?})", path("a.png")));
+    assert!(png.forms["image/png"].starts_with("iVBOR") && png.plain().contains("a.png"));
+    assert!(shown(&mut session, &format!("image({:?})", path("a.svg"))).forms["image/svg+xml"].starts_with("<svg"));
+    for bad in ["a.mid", "nope.png", "a.png/"] {
+        assert!(session.eval(&format!("image({:?})", path(bad))).is_err(), "{bad}");
+    }
+    assert!(session.eval(&format!("image({:?})", folder.path())).is_err(), "a folder");
+}
+
+#[test]
+fn progress_hands_out_what_it_counts() {
+    let mut session = studio(Host::silent());
+    for (items, sum) in [("[1, 2, 3]", "6"), ("4", "6"), ("2..5", "9"), ("2..=4", "9"), ("0", "0"), ("5..1", "0")] {
+        let cell = format!("let sum = 0; for x in progress({items}) {{ sum += x }} sum");
+        assert_eq!(shown(&mut session, &cell).plain(), sum, "{items}");
+    }
+    let cell = "let n = 0; for b in progress(data.train.batches(2), \"batches\") { n += b.rows; if n >= 4 { break } } n";
+    assert_eq!(shown(&mut session, cell).plain(), "4");
+    let fault = session.eval("for x in progress(\"abc\") { }").expect_err("no text");
+    assert!(fault.to_string().contains("not a string"), "{fault}");
 }
 
 #[test]
@@ -81,11 +150,14 @@ fn forms_are_the_same_each_time() {
 
 #[test]
 fn a_long_piece_stays_small_and_says_what_is_missing() {
-    let mut session = studio(Host::silent());
+    let (mut session, said) = displaying();
     let bundle = shown(&mut session, "let long = song; while long.duration < 800 { long += song; } long");
-    let page = &bundle.forms["text/html"];
     assert!(bundle.forms.values().map(String::len).sum::<usize>() < 2_000_000);
+    let said = said.lock().expect("no panic holds it").clone();
+    let Some(Output::Display { bundle: player, .. }) = said.first() else { panic!("{said:?}") };
+    let page = &player.forms["text/html"];
     assert!(page.contains("the player ends at 3:00") && page.contains("save("), "{}", &page[page.len() - 400..]);
+    assert!(page.len() < 2_000_000);
     let audio = shown(&mut session, "long.audio()");
     assert!(audio.forms.values().map(String::len).sum::<usize>() < 2_000_000);
 }
@@ -149,7 +221,10 @@ fn a_run_is_one_panel_that_ends_with_its_last_state() {
         .expect("it trains");
     let said = said.lock().expect("no panic holds it");
     let Some(Output::Display { id: Some(id), .. }) = said.first() else { panic!("no panel: {said:?}") };
-    let updates: Vec<&Bundle> = said[1..]
+    // For front ends that know of no updates the outcome is text, too.
+    let Some(Output::Text(outcome)) = said.last() else { panic!("{said:?}") };
+    assert!(outcome.starts_with("trained: 5 of 5 steps, loss "), "{outcome}");
+    let updates: Vec<&Bundle> = said[1..said.len() - 1]
         .iter()
         .map(|output| match output {
             Output::Update { bundle, id: other } if other == id => bundle,
@@ -159,8 +234,9 @@ fn a_run_is_one_panel_that_ends_with_its_last_state() {
     let last = updates.last().expect("an update");
     assert!(last.plain().contains("trained") && last.plain().contains("5 of 5 steps"), "{}", last.plain());
     assert!(last.plain().contains("held out"));
-    assert!(last.forms["text/html"].contains("learning rate"));
-    well_formed("the panel", &last.forms["text/html"]);
+    assert!(last.forms["image/svg+xml"].contains("learning rate") && last.forms.contains_key("image/png"));
+    well_formed("the panel", &last.forms["image/svg+xml"]);
+    assert!(updates.iter().rev().skip(1).all(|live| !live.forms.contains_key("image/png")), "it takes time");
 }
 
 #[test]

@@ -256,10 +256,33 @@ fn output_goes_to_the_host() {
 }
 
 #[test]
+fn a_sort_ends_with_its_function_or_with_a_stop() {
+    let mut session = session();
+    assert_eq!(value(&mut session, &["let a = [3, 1, 2]; a.sort(|x, y| y - x); a"]), "[3, 2, 1]");
+    assert_eq!(value(&mut session, &["let a = [0.5, 0.1]; a.sort(|x, y| x - y); a"]), "[0.1, 0.5]");
+    assert_eq!(value(&mut session, &["let a = [2, 1]; a.sort_by(|x, y| x < y); a"]), "[1, 2]");
+    assert!(fault(&["let a = [3, 1]; a.sort(|x, y| x.nope)"]).message.contains("nope"));
+    assert!(fault(&["let a = [3, 1]; a.sort(|x, y| \"\")"]).message.contains("must give a number"));
+    let interrupt = session.host().progress.interrupt().clone();
+    value(&mut session, &["let long = []; for i in 0..100000 { long.push(i * 7919 % 100003) } 1"]);
+    let stopper = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        interrupt.trigger();
+        std::time::Instant::now()
+    });
+    let fault = session.eval("long.sort(|x, y| x - y)").expect_err("it takes seconds");
+    let late = stopper.join().expect("it stopped").elapsed();
+    assert!(fault.interrupted, "{fault}");
+    assert!(late.as_millis() < 200, "{late:?}");
+}
+
+#[test]
 fn input_asks_the_host() {
-    let input: InputHook = Arc::new(|prompt| Ok(format!("{prompt}yes")));
+    let input: InputHook = Arc::new(|prompt, hidden| Ok(format!("{prompt}yes{}", if hidden { "!" } else { "" })));
     let mut session = Session::new(Host { input, ..Host::silent() });
     assert_eq!(value(&mut session, &["input(\"ok? \")"]), "\"ok? yes\"");
+    assert_eq!(value(&mut session, &["input(\"ok? \", #{ password: true })"]), "\"ok? yes!\"");
+    assert!(fault(&["input(\"?\", #{ pasword: true })"]).to_string().contains("password"));
     assert!(fault(&["input(\"ok? \")"]).message.contains("nobody"));
 }
 

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::files::locate;
+use crate::interrupt::Interrupt;
 use crate::plot::{self, Column, Mark, Parallel};
+use crate::progress::Progress;
 use crate::script::convert::{article, count, from_json, json_map, options, text};
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
@@ -125,8 +127,8 @@ impl Sweep {
 }
 
 /// The forms of a sweep as it stands.
-fn bundle(state: &sweep::Sweep, width: usize) -> Bundle {
-    let mut bundle = Sweep::figure(state).bundle(width);
+fn bundle(state: &sweep::Sweep, width: usize, interrupt: &Interrupt) -> Bundle {
+    let mut bundle = Sweep::figure(state).bundle(width, interrupt);
     bundle.forms.insert("text/plain", words(state, width));
     bundle
 }
@@ -146,8 +148,7 @@ fn page(state: &sweep::Sweep) -> String {
     let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let cell = |(at, text): (usize, String)| if at == 1 { Cell::Word(text) } else { Cell::Number(text) };
     let rows: Vec<Vec<Cell>> = rows.into_iter().map(|row| row.into_iter().enumerate().map(cell).collect()).collect();
-    let figure = Sweep::figure(state).html().unwrap_or_default();
-    format!("<div>{}{figure}{}</div>", html::heading(&line(state)), html::table(&headings, &rows))
+    format!("<div>{}{}</div>", html::heading(&line(state)), html::table(&headings, &rows))
 }
 
 fn line(state: &sweep::Sweep) -> String {
@@ -178,7 +179,13 @@ impl Live {
             return;
         }
         let plain = Bundle::text(words(state, self.studio.width()));
-        let bundle = if self.studio.rich() { plain.with("text/html", Some(page(state))) } else { plain };
+        let bundle = if self.studio.rich() {
+            let figure = Sweep::figure(state).svg(self.studio.progress().interrupt());
+            let figure = figure.map_or_else(String::new, |svg| html::image(&svg));
+            plain.with("text/html", Some(format!("{figure}{}", page(state))))
+        } else {
+            plain
+        };
         self.studio.say(match self.shown {
             None => Output::Display { bundle, id: Some(id) },
             Some(_) => Output::Update { bundle, id },
@@ -200,12 +207,17 @@ impl Object for Sweep {
         self.state.try_borrow().map_or_else(|_| self.line(), |state| words(&state, width))
     }
 
-    fn bundle(&self, width: usize) -> Bundle {
-        self.state.try_borrow().map_or_else(|_| Bundle::text(self.line()), |state| bundle(&state, width))
+    fn bundle(&self, width: usize, interrupt: &Interrupt) -> Bundle {
+        self.state.try_borrow().map_or_else(|_| Bundle::text(self.line()), |state| bundle(&state, width, interrupt))
     }
 
     fn html(&self) -> Option<String> {
         self.state.try_borrow().ok().map(|state| page(&state))
+    }
+
+    fn besides(&self, progress: &Progress) -> Vec<Bundle> {
+        let figure = self.state.try_borrow().ok().and_then(|state| Self::figure(&state).svg(progress.interrupt()));
+        figure.into_iter().map(html::picture).collect()
     }
 }
 

@@ -1,0 +1,123 @@
+//! Counted: items that are handed out under a bar of progress.
+
+use std::cell::RefCell;
+use std::ops::{Range, RangeInclusive};
+use std::rc::Rc;
+
+use rhai::Dynamic;
+
+use crate::error::Error;
+use crate::progress::Task;
+use crate::script::convert::article;
+use crate::script::failure::Fallible;
+use crate::script::kit::{Kit, Object};
+use crate::script::objects::Batches;
+use crate::script::studio::Studio;
+
+/// A handle on items under a bar; clones go on where the others are. The bar is there from the first item on and goes
+/// with the last, or when the loop is left.
+#[derive(Clone)]
+pub(crate) struct Counted(Rc<RefCell<State>>);
+
+struct State {
+    studio: Studio,
+    title: String,
+    items: Box<dyn Iterator<Item = Fallible<Dynamic>>>,
+    total: Option<u64>,
+    given: u64,
+    task: Option<Task>,
+}
+
+impl Counted {
+    fn new(studio: &Studio, items: Dynamic, title: &str) -> Fallible<Self> {
+        let (items, total): (Box<dyn Iterator<Item = Fallible<Dynamic>>>, _) = match () {
+            () if items.is_array() => {
+                let items = items.into_array().unwrap_or_default();
+                let total = items.len() as u64;
+                (Box::new(items.into_iter().map(Ok)), Some(total))
+            }
+            () if items.is_map() => {
+                let entries = items.as_map_ref().map(|map| map.keys().map(ToString::to_string).collect::<Vec<_>>());
+                let keys = entries.unwrap_or_default();
+                let total = keys.len() as u64;
+                (Box::new(keys.into_iter().map(|key| Ok(key.into()))), Some(total))
+            }
+            () if items.is_int() => counting(0..items.as_int().unwrap_or(0)),
+            () if items.is::<Range<i64>>() => counting(items.cast::<Range<i64>>()),
+            () if items.is::<RangeInclusive<i64>>() => {
+                let range = items.cast::<RangeInclusive<i64>>();
+                counting(*range.start()..range.end().saturating_add(1))
+            }
+            () if items.is::<Batches>() => {
+                let batches = items.cast::<Batches>();
+                (Box::new(batches.map(|batch| batch.map(Dynamic::from))), None)
+            }
+            () => {
+                return Err(Error::mistake(format!(
+                    "progress counts an array, a range, a number, a map's keys or batches, not {}",
+                    article(&items)
+                ))
+                .with_hint("for x in progress([1, 2, 3]) { … }")
+                .into());
+            }
+        };
+        let state = State { studio: studio.clone(), title: title.into(), items, total, given: 0, task: None };
+        Ok(Self(Rc::new(RefCell::new(state))))
+    }
+}
+
+fn counting(range: Range<i64>) -> (Box<dyn Iterator<Item = Fallible<Dynamic>>>, Option<u64>) {
+    let total = u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+    (Box::new(range.map(|i| Ok(i.into()))), Some(total))
+}
+
+impl Iterator for Counted {
+    type Item = Fallible<Dynamic>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut state = self.0.borrow_mut();
+        let state = &mut *state;
+        // An item is done when the next is asked for.
+        if let Some(task) = &mut state.task
+            && let Err(stopped) = task.advance(1)
+        {
+            return Some(Err(stopped.into()));
+        }
+        if state.task.is_none() {
+            state.task = Some(state.studio.progress().task(state.title.clone(), state.total, "items"));
+        }
+        let item = state.items.next();
+        match item {
+            Some(_) => state.given += 1,
+            None => state.task = None,
+        }
+        item
+    }
+}
+
+impl Object for Counted {
+    const NAME: &'static str = "Counted";
+    const DOC: &'static str = "Items that are handed out under a bar of progress: for x in progress(items) { … }.";
+
+    fn line(&self) -> String {
+        let state = self.0.borrow();
+        let all = state.total.map_or_else(String::new, |all| format!(" of {all}"));
+        format!("Counted: {}{all} {}", state.given, if state.given == 1 { "item" } else { "items" })
+    }
+}
+
+pub(super) fn register(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "progress(items: any) -> Counted",
+        "The items of an array, a range or a Batches, under a bar that says how far the loop is: for x in progress(items) { … }.",
+        move |items: Dynamic| Counted::new(&studio, items, "progress"),
+    );
+    let studio = kit.studio();
+    kit.function(
+        "progress(items: any, title: string) -> Counted",
+        "The same with a title before the bar.",
+        move |items: Dynamic, title: &str| Counted::new(&studio, items, title),
+    );
+    kit.object::<Counted>().iterate();
+}
