@@ -15,6 +15,7 @@ mod lines;
 mod number;
 mod panel;
 mod parallel;
+mod pdf;
 mod piano_roll;
 mod raster;
 mod roll;

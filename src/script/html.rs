@@ -1,13 +1,14 @@
 //! Pieces of notebook pages. Whatever comes from outside goes through [`escape`].
 //!
 //! A picture is an output of its own, as SVG and as PNG, so that it is seen wherever a notebook is: an untrusted one,
-//! GitHub, `nbconvert --sanitize-html`, a PDF and a mail show no SVG or no HTML, but each of them shows one of the three.
+//! GitHub, `nbconvert --sanitize-html` and a mail show no SVG or no HTML, but each of them shows one of the two. With a
+//! PDF beside them nbconvert makes a PDF of a notebook without Inkscape.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub(crate) use crate::plot::escape;
-use crate::plot::{Paper, Pixels, Roll};
+use crate::plot::{self, Paper, Pixels, Roll};
 use crate::script::Bundle;
 
 /// The largest output of a cell, in bytes, unless the user asked for more.
@@ -21,14 +22,27 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// A picture as PNG in base64, without a background.
-pub(crate) fn png(svg: &str) -> Option<String> {
+fn png(svg: &str) -> Option<String> {
     Pixels::wide(svg, PNG_WIDTH, Paper::Clear).and_then(|pixels| pixels.png()).ok().map(|bytes| base64(&bytes))
+}
+
+/// A picture as a page of PDF in base64.
+fn pdf(svg: &str) -> Option<String> {
+    let width = plot::size(svg)?.0 as f64;
+    let pixels = Pixels::wide(svg, PNG_WIDTH, Paper::White).ok()?;
+    pixels.pdf(width).ok().map(|bytes| base64(&bytes))
+}
+
+/// A bundle with a picture in SVG in all forms of a picture that notebooks need; one without as it is.
+pub(crate) fn with_picture(bundle: Bundle) -> Bundle {
+    let Some(svg) = bundle.forms.get("image/svg+xml") else { return bundle };
+    let (png, pdf) = (png(svg), pdf(svg));
+    bundle.with("image/png", png).with("application/pdf", pdf)
 }
 
 /// A picture in the forms of a notebook, without a text.
 pub(crate) fn picture(svg: String) -> Bundle {
-    let png = png(&svg);
-    Bundle::default().with("image/svg+xml", Some(svg)).with("image/png", png)
+    with_picture(Bundle::default().with("image/svg+xml", Some(svg)))
 }
 
 /// A picture inside of a page that is updated while something runs.
@@ -129,7 +143,9 @@ mod tests {
         assert_eq!(bundle.forms["image/svg+xml"], svg);
         let png = STANDARD.decode(&bundle.forms["image/png"]).expect("base64");
         assert!(png.starts_with(b"\x89PNG"));
-        assert_eq!(bundle.forms.len(), 2);
+        let pdf = STANDARD.decode(&bundle.forms["application/pdf"]).expect("base64");
+        assert!(pdf.starts_with(b"%PDF"));
+        assert_eq!(bundle.forms.len(), 3);
         assert!(!image(&svg).contains("<svg"));
     }
 

@@ -54,10 +54,7 @@ pub(crate) trait Object: Clone + 'static {
                 bundle.forms.retain(|kind, _| *kind == "text/plain");
                 bundle.with("text/html", Some(page))
             }
-            None => {
-                let png = bundle.forms.get("image/svg+xml").and_then(|svg| html::png(svg));
-                bundle.with("image/png", png)
-            }
+            None => html::with_picture(bundle),
         }
     }
 

@@ -158,9 +158,8 @@ impl Panel {
         if !self.studio.rich() {
             return bundle;
         }
-        let svg = view.svg();
+        let bundle = bundle.with("image/svg+xml", Some(view.svg()));
         // What is seen while it trains is seen where it trains; what stays is seen anywhere.
-        let png = if over { html::png(&svg) } else { None };
-        bundle.with("image/svg+xml", Some(svg)).with("image/png", png)
+        if over { html::with_picture(bundle) } else { bundle }
     }
 }

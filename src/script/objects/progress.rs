@@ -19,10 +19,13 @@ use crate::script::studio::Studio;
 #[derive(Clone)]
 pub(crate) struct Counted(Rc<RefCell<State>>);
 
+/// What is handed out.
+type Items = Box<dyn Iterator<Item = Fallible<Dynamic>>>;
+
 struct State {
     studio: Studio,
     title: String,
-    items: Box<dyn Iterator<Item = Fallible<Dynamic>>>,
+    items: Items,
     total: Option<u64>,
     given: u64,
     task: Option<Task>,
@@ -30,7 +33,7 @@ struct State {
 
 impl Counted {
     fn new(studio: &Studio, items: Dynamic, title: &str) -> Fallible<Self> {
-        let (items, total): (Box<dyn Iterator<Item = Fallible<Dynamic>>>, _) = match () {
+        let (items, total): (Items, _) = match () {
             () if items.is_array() => {
                 let items = items.into_array().unwrap_or_default();
                 let total = items.len() as u64;
@@ -66,7 +69,7 @@ impl Counted {
     }
 }
 
-fn counting(range: Range<i64>) -> (Box<dyn Iterator<Item = Fallible<Dynamic>>>, Option<u64>) {
+fn counting(range: Range<i64>) -> (Items, Option<u64>) {
     let total = u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
     (Box::new(range.map(|i| Ok(i.into()))), Some(total))
 }

@@ -77,12 +77,12 @@ fn every_object_has_forms_for_notebooks() {
 #[test]
 fn pictures_of_pages_and_players_are_outputs_of_their_own() {
     let (mut session, said) = displaying();
-    let (svg, png, html) = ("image/svg+xml", "image/png", "text/html");
+    let (svg, png, pdf, html) = ("image/svg+xml", "image/png", "application/pdf", "text/html");
     for (cell, kinds) in [
         ("song.slice(0, 20)", &[html][..]),
-        ("net.weights(\"model.embed_tokens.weight\")", &[png, svg, png, svg]),
-        ("data", &[png, svg, png, svg]),
-        ("display(data)", &[png, svg, png, svg, html, "text/plain"]),
+        ("net.weights(\"model.embed_tokens.weight\")", &[pdf, png, svg, pdf, png, svg]),
+        ("data", &[pdf, png, svg, pdf, png, svg]),
+        ("display(data)", &[pdf, png, svg, pdf, png, svg, html, "text/plain"]),
         ("song.plot()", &[]),
         ("song;", &[]),
     ] {

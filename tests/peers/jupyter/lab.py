@@ -1,7 +1,7 @@
 """JupyterLab in a headless Chromium, as a user meets it: run the tour, watch training, stop it, Tab, Shift-Tab, play.
 
     pip install jupyterlab==4.6.6 playwright==1.65.2; a Chromium on PATH or in CHROMIUM
-    python lab.py FOLDER_FOR_SCREENSHOTS [first_notes] [typing] [training] [gallery]
+    python lab.py FOLDER_FOR_SCREENSHOTS [first_notes] [typing] [training] [gallery] [shared] [highlighted]
 
 The kernel must be installed (run.sh does it). Prints what it saw and fails on the first thing that is not so.
 """
@@ -137,6 +137,35 @@ def training(page, shots):
     assert "KeyboardInterrupt" in outputs(page)
 
 
+def shared(page, shots):
+    """A notebook with outputs that somebody else has run: not trusted, so without SVG and scripts, but with pictures."""
+    open_notebook(page, "shared.ipynb")
+    seen = page.evaluate("""() => [...document.querySelectorAll('.jp-OutputArea-output img')].map(
+        i => ({ wide: i.naturalWidth, shown: i.clientWidth, kind: i.src.slice(5, 15) }))""")
+    print("pictures of the untrusted notebook:", seen)
+    assert len(seen) >= 6 and all(i["wide"] > 0 and i["shown"] > 100 for i in seen), seen
+    assert page.evaluate("document.querySelectorAll('.jp-OutputArea-output svg').length") == 0
+    for i, cell in enumerate(page.query_selector_all(".jp-CodeCell")):
+        cell.scroll_into_view_if_needed()
+        time.sleep(0.3)
+        cell.screenshot(path=f"{shots}/untrusted-{i:02}.png")
+    # As on a telephone.
+    page.set_viewport_size({"width": 520, "height": 900})
+    time.sleep(1)
+    page.screenshot(path=f"{shots}/untrusted-narrow.png")
+    page.set_viewport_size({"width": 1300, "height": 1000})
+
+
+def highlighted(page, _shots):
+    """Rhai's own highlighting: Rust's knows no `#{` and takes `fn` in a template for text."""
+    open_notebook(page, "highlight.ipynb")
+    page.wait_for_selector(".jp-CodeCell .cm-line span", timeout=20_000)
+    html = page.inner_html(".jp-CodeCell .cm-content")
+    print("highlighted:", html[:400])
+    assert page.evaluate("""() => [...document.querySelectorAll('.jp-CodeCell .cm-line span')]
+        .some(s => s.innerText === 'until')"""), html
+
+
 # What the two notebooks do not show: one cell each, to look at.
 GALLERY = [
     'let tok = tokenizer("performance");\nlet data = dataset("midi", tok, #{ max_seq_len: 64, val: 0.2 });\ntok',
@@ -166,9 +195,9 @@ def gallery(page, shots):
         assert part in text, f"no {part!r} in {text}"
 
 
-def write_gallery(path):
+def write_gallery(path, sources=GALLERY):
     cells = [{"cell_type": "code", "id": f"cell-{i}", "metadata": {}, "outputs": [], "execution_count": None,
-              "source": source} for i, source in enumerate(GALLERY)]
+              "source": source} for i, source in enumerate(sources)]
     spec = {"kernelspec": {"display_name": "Étude", "language": "rhai", "name": "etude"}}
     path.write_text(json.dumps({"cells": cells, "metadata": spec, "nbformat": 4, "nbformat_minor": 5}))
 
@@ -181,6 +210,8 @@ def main():
         shutil.copy(notebook, folder)
     (folder / "midi").symlink_to(EXAMPLES / "midi")
     write_gallery(folder / "gallery.ipynb")
+    shutil.copy(EXAMPLES / "01_first_notes.ipynb", folder / "shared.ipynb")
+    write_gallery(folder / "highlight.ipynb", ["do { let x = #{ a: `${1}` }; } until true"])
     if os.environ.get("LAB_QUICK"):  # for a slow machine: a shorter solo
         for path in folder.glob("*.ipynb"):
             path.write_text(path.read_text().replace("max_new_tokens: 256", "max_new_tokens: 32"))
@@ -199,7 +230,7 @@ def main():
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1300, "height": 1000})
             try:
-                for part in (first_notes, typing, training, gallery):
+                for part in (first_notes, typing, training, gallery, shared, highlighted):
                     if len(sys.argv) < 3 or part.__name__ in sys.argv[2:]:
                         part(page, shots)
             except Exception:
