@@ -4,14 +4,33 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
 /// No text that is read here is longer; what is, is something else.
 const LONGEST_TEXT: u64 = 256 << 20;
 
-/// The path that a text names: `~` and `~/…` are the home folder, and a name that was shown with replacement characters,
-/// because it is not UTF-8, is found again in its folder.
+/// The folder of the notebook that is run as a script, if one is.
+static NOTEBOOK: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Sets the folder in which [`locate`] looks for what is not where the process stands, and gives the one before: Jupyter
+/// runs a notebook in its own folder, a command line in that of the caller.
+pub fn set_notebook_folder(folder: Option<PathBuf>) -> Option<PathBuf> {
+    std::mem::replace(&mut *NOTEBOOK.lock().unwrap_or_else(PoisonError::into_inner), folder)
+}
+
+/// What is not there, but beside the notebook that runs, is meant to be the one there.
+fn beside_the_notebook(path: PathBuf) -> PathBuf {
+    if path.is_absolute() || path.exists() {
+        return path;
+    }
+    let folder = NOTEBOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    folder.as_ref().map(|folder| folder.join(&path)).filter(|there| there.exists()).unwrap_or(path)
+}
+
+/// The path that a text names: `~` and `~/…` are the home folder, a name that was shown with replacement characters,
+/// because it is not UTF-8, is found again in its folder, and what is only beside the notebook that runs is found there.
 ///
 /// # Errors
 /// Refuses `~name/…`, the home folder of somebody else, and `~` where no home folder is known.
@@ -30,7 +49,7 @@ pub fn locate(text: &str) -> Result<PathBuf> {
         }
         _ => PathBuf::from(text),
     };
-    Ok(if text.contains(char::REPLACEMENT_CHARACTER) { as_stored(&path) } else { path })
+    Ok(beside_the_notebook(if text.contains(char::REPLACEMENT_CHARACTER) { as_stored(&path) } else { path }))
 }
 
 /// The path with each name that was shown with replacement characters as the folder has it, where just one fits.

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn shown(value: Dynamic) -> String {
-        bundle(&Catalog::default(), &value, 40).plain().to_string()
+        bundle(&Catalog::default(), &value, 40, &Interrupt::new()).plain().to_string()
     }
 
     #[test]

@@ -51,6 +51,58 @@ fn a_notebook_runs_as_a_script() {
 }
 
 #[test]
+fn a_notebook_finds_what_lies_beside_it_and_beside_the_caller() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("lessons")).expect("a folder");
+    std::fs::write(folder.path().join("lessons/beside.txt"), "of the notebook").expect("written");
+    std::fs::write(folder.path().join("mine.txt"), "of the caller").expect("written");
+    notebook(&folder.path().join("lessons/a.ipynb"), &["print(read(\"beside.txt\"));", "print(read(\"mine.txt\"));"]);
+    let ran = etude(&["run", "lessons/a.ipynb"], folder.path());
+    assert_eq!(text(&ran.stdout), "of the notebook\nof the caller\n", "{}", text(&ran.stderr));
+}
+
+#[test]
+fn a_script_made_of_a_notebook_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.rhai"), "let x = 20\n\n:pwd\n\n\nprint(x * 2)\n\nx + nope\n")
+        .expect("written");
+    let ran = etude(&["run", "a.rhai"], folder.path());
+    assert!(text(&ran.stdout).ends_with("40\n"), "{}", text(&ran.stdout));
+    assert!(text(&ran.stderr).contains("a.rhai:8:5"), "the line in the file: {}", text(&ran.stderr));
+}
+
+#[test]
+fn kernels_are_listed_and_uninstalled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let python = folder.path().join("lib/python3.12/site-packages");
+    std::fs::create_dir_all(&python).expect("a folder");
+    let data = folder.path().join("share/jupyter");
+    let call = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_etude"));
+        command.args(args).env("JUPYTER_DATA_DIR", &data).env_remove("VIRTUAL_ENV").output().expect("it starts")
+    };
+    let prefix = folder.path().to_string_lossy().into_owned();
+    let ran = call(&["kernel", "install", "--prefix", &prefix, "--name", "first"]);
+    assert!(text(&ran.stdout).contains("papermill"), "{}", text(&ran.stdout));
+    assert!(python.join("etude_jupyter.py").is_file() && data.join("labextensions/etude-rhai/package.json").is_file());
+    let spec: Value =
+        serde_json::from_slice(&std::fs::read(data.join("kernels/first/kernel.json")).expect("there")).expect("JSON");
+    assert_eq!(spec["env"]["ETUDE_PYGMENTS"], "rhai");
+    call(&["kernel", "install", "--name", "second"]);
+    assert!(data.join("kernels/second/kernel.json").is_file(), "JUPYTER_DATA_DIR is honoured");
+    let listed = text(&call(&["kernel", "list"]).stdout);
+    assert!(
+        listed.contains("first") && listed.contains("second") && listed.contains(env!("CARGO_BIN_EXE_etude")),
+        "{listed}"
+    );
+    assert!(call(&["kernel", "uninstall", "--name", "first"]).status.success());
+    assert!(!data.join("kernels/first").exists() && !python.join("etude_jupyter.py").exists());
+    let ran = call(&["kernel", "uninstall"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(text(&ran.stderr).contains("second"), "it names those there are: {}", text(&ran.stderr));
+}
+
+#[test]
 fn a_kernelspec_starts_this_binary() {
     let folder = tempfile::tempdir().expect("a folder");
     let prefix = folder.path().to_string_lossy().into_owned();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Done, cells, exported, ipynb, mistake, run_cell, said};
 use crate::error::Error;
-use crate::files::{locate, read_text};
+use crate::files::{locate, read_text, set_notebook_folder};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Bundle, Fault, Output, Session, parser};
 
@@ -69,7 +69,11 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fa
         return run_cells(session, cells.into_iter().map(cell));
     }
     let cells = ipynb::code_cells(&read()?).map_err(|e| Fault::from(&e.context(path.display())))?;
-    run_cells(session, cells.into_iter().map(|(number, cell)| (format!("{}, cell {number}", path.display()), cell)))
+    let before = set_notebook_folder(path.parent().map(Path::to_path_buf));
+    let cell = |(number, cell)| (format!("{}, cell {number}", path.display()), cell);
+    let value = run_cells(session, cells.into_iter().map(cell));
+    set_notebook_folder(before);
+    value
 }
 
 /// Runs cells with their names one after the other.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::error::Error;
+use crate::files::locate;
 use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::Bundle;
@@ -108,7 +109,7 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "image(path: string) -> Content",
         "A picture from a file: .png, .jpg, .gif, .webp or .svg.",
-        |path: &str| -> Fallible<Content> { Content::image(Path::new(path)) },
+        |path: &str| -> Fallible<Content> { Content::image(&locate(path)?) },
     );
     kit.function(
         "escape(text: string) -> string",

@@ -29,9 +29,11 @@ fn sort(context: &NativeCallContext, items: &mut Array, order: &FnPtr) -> Fallib
             () if said.is_int() => Ok(said.as_int().unwrap_or(0) > 0),
             () if said.is_float() => Ok(said.as_float().unwrap_or(0.0) > 0.0),
             () if said.is_bool() => Ok(!said.as_bool().unwrap_or(true)),
-            () => Err(Error::mistake(format!("sort: the function must give a number or a bool, not {}", article(&said)))
-                .with_hint("a.sort(|x, y| x - y)")
-                .into()),
+            () => {
+                Err(Error::mistake(format!("sort: the function must give a number or a bool, not {}", article(&said)))
+                    .with_hint("a.sort(|x, y| x - y)")
+                    .into())
+            }
         }
     };
     let places = merged(items.len(), |a, b| behind(a, b, items))?;

@@ -117,7 +117,9 @@ fn content_is_shown_as_it_is() {
     assert_eq!(shown(&mut session, "html(\"<b>x</b>\")").forms["text/html"], "<b>x</b>");
     assert_eq!(shown(&mut session, "markdown(\"**x**\")").forms["text/markdown"], "**x**");
     assert_eq!(shown(&mut session, "html(`<b>${escape(\"<i>\")}</b>`)").forms["text/html"], "<b>&lt;i&gt;</b>");
-    session.eval(&format!("plot([1, 2]).save({:?}); plot([1, 2]).save({:?})", path("a.png"), path("a.svg"))).expect("saved");
+    session
+        .eval(&format!("plot([1, 2]).save({:?}); plot([1, 2]).save({:?})", path("a.png"), path("a.svg")))
+        .expect("saved");
     let png = shown(&mut session, &format!("image({:?})", path("a.png")));
     assert!(png.forms["image/png"].starts_with("iVBOR") && png.plain().contains("a.png"));
     assert!(shown(&mut session, &format!("image({:?})", path("a.svg"))).forms["image/svg+xml"].starts_with("<svg"));
@@ -134,7 +136,8 @@ fn progress_hands_out_what_it_counts() {
         let cell = format!("let sum = 0; for x in progress({items}) {{ sum += x }} sum");
         assert_eq!(shown(&mut session, &cell).plain(), sum, "{items}");
     }
-    let cell = "let n = 0; for b in progress(data.train.batches(2), \"batches\") { n += b.rows; if n >= 4 { break } } n";
+    let cell =
+        "let n = 0; for b in progress(data.train.batches(2), \"batches\") { n += b.rows; if n >= 4 { break } } n";
     assert_eq!(shown(&mut session, cell).plain(), "4");
     let fault = session.eval("for x in progress(\"abc\") { }").expect_err("no text");
     assert!(fault.to_string().contains("not a string"), "{fault}");
