@@ -57,7 +57,7 @@ impl Default for Sources {
             base_model: "base".into(),
             method: Method::default(),
             device: "auto".into(),
-            tokenizer: "performance".into(),
+            tokenizer: "note_duration".into(),
             data_dir: None,
         }
     }
