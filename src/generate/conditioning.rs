@@ -28,6 +28,8 @@ pub(super) struct Plan {
     origin: Origin,
     /// Beats to play at most.
     limit: Option<f64>,
+    /// The moment in seconds at which a part that is played anew ends.
+    pub(super) until: Option<f64>,
 }
 
 /// What is set at one moment.
@@ -75,8 +77,9 @@ impl Plan {
         if clicks {
             cues = with_clicks(cues, length, tokenizer);
         }
+        let until = options.refill.as_ref().map(|refill| refill.to);
         let limit = options.bars.map(|bars| BAR * bars as f64);
-        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit })
+        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit, until })
     }
 
     /// The `index`-th cue and its moment; `None` when there are no more.
@@ -104,6 +107,10 @@ impl Plan {
 
     /// The moment at which a take ends at the latest.
     pub(super) fn end(&self) -> Option<ChordAt> {
+        if let Some(seconds) = self.until {
+            // Encodings in beats count their seconds at 120 beats a minute.
+            return Some(ChordAt { tick: 0, beat: seconds / 0.5, seconds, chord: Chord::none() });
+        }
         Some(self.moment(self.limit?, Chord::none()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::generate::GenerateOptions;
+use crate::generate::{GenerateOptions, Refill};
 use crate::harmony::ChordAt;
 use crate::midi::{Clock, Marker, Meter, Note, Score, Tempo, Track};
 use crate::tokens::Tokenizer;
@@ -12,12 +12,15 @@ const TICKS_PER_QUARTER: u32 = 480;
 
 /// The score of the ids of a take.
 ///
-/// A prompt stands in front as it is, with all its tracks, tempi and metres; what was played behind it is added to its
+/// A part that was played anew stands in its score, and all else of that as it was. A prompt stands in front as it is, with all its tracks, tempi and metres; what was played behind it is added to its
 /// first track with notes. Without a prompt the score has the tempo of the options, in 4/4, where bars or chords were
 /// played to; else that of the ids. Notes end where the bars of the options do.
 pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> Score {
     let played = tokenizer.decode(ids);
     let counted = options.chords.is_some() || options.bars.is_some();
+    if let Some(refill) = &options.refill {
+        return refilled(refill, &played);
+    }
     match &options.prompt {
         Some(prompt) => behind(prompt, &played, tokenizer),
         None if counted => {
@@ -56,6 +59,25 @@ fn at_tempo(played: Score, bpm: f64) -> Score {
     }
     for marker in &mut score.markers {
         marker.tick = tick(marker.tick);
+    }
+    score
+}
+
+/// The score with what was played in the part, in its first track with notes.
+fn refilled(refill: &Refill, played: &Score) -> Score {
+    let mut score = refill.score.clone();
+    let clock = Clock::new(&score);
+    let (from, to) = (clock.tick(refill.from), clock.tick(refill.to));
+    let place = score.tracks.iter().position(|track| !track.notes.is_empty());
+    score.tracks.iter_mut().for_each(|track| track.notes.retain(|note| note.start < from || note.start >= to));
+    let new = played.sounds().into_iter().filter_map(|s| {
+        let start = clock.tick(s.start);
+        let end = clock.tick(s.end).min(to).max(start.saturating_add(1));
+        (from..to).contains(&start).then_some(Note { start, pitch: s.pitch, end, velocity: s.velocity })
+    });
+    if let Some(track) = place.map(|place| &mut score.tracks[place]) {
+        track.notes.extend(new);
+        track.notes.sort_unstable();
     }
     score
 }

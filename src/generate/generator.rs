@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::generate::conditioning::Plan;
 use crate::generate::take::{Take, Words};
-use crate::generate::{GenerateOptions, Sampler};
+use crate::generate::{GenerateOptions, Refill, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
 use crate::nn::{Cache, Model, Pass};
@@ -198,7 +198,8 @@ impl Iterator for Generator {
 fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, Plan)> {
     let style = options.style.as_ref().map(|style| tokenizer.style_id(style)).transpose()?;
     let behind_style = |ids: Vec<u32>| style.into_iter().chain(ids).collect::<Vec<u32>>();
-    let Some(prompt) = &options.prompt else {
+    let before = options.refill.as_ref().and_then(Refill::prompt);
+    let Some(prompt) = options.prompt.as_ref().or(before.as_ref()) else {
         return Ok((behind_style(Vec::new()), Plan::new(options, tokenizer, 0.0)?));
     };
     let ids = tokenizer.encode(prompt);

@@ -11,5 +11,5 @@ mod tests;
 
 pub use finish::finish;
 pub use generator::{Generated, Generator, generate, generate_takes};
-pub use options::GenerateOptions;
+pub use options::{GenerateOptions, Refill};
 pub use sampler::{Sampler, SamplerOptions};

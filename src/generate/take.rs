@@ -135,7 +135,7 @@ impl Take {
             self.grammar.allow(&mut mask);
             mask.iter_mut().zip(&words.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
         }
-        let may_end = self.plays && plan.played_through(&self.grammar);
+        let may_end = self.plays && plan.until.is_none() && plan.played_through(&self.grammar);
         mask[words.eos as usize] &= may_end;
         if !mask.contains(&true) {
             return words.eos;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
 
-use crate::generate::{GenerateOptions, Generator, Sampler, SamplerOptions, finish, generate};
+use crate::generate::{GenerateOptions, Generator, Refill, Sampler, SamplerOptions, finish, generate};
 use crate::harmony::{Chart, Chord};
 use crate::midi::{Meter, Note, Score, Tempo, Track};
 use crate::nn::{Model, ModelConfig};
@@ -372,4 +372,28 @@ fn a_prompt_keeps_its_tempo_its_metre_and_its_instrument() {
         assert!(score.len() > prompt.len());
         assert!(prompt.tracks[0].notes.iter().all(|note| score.tracks[0].notes.contains(note)));
     }
+}
+
+#[test]
+fn a_part_is_played_anew_and_all_else_stays() {
+    let mut score = Score::new(480);
+    let note = |i: u32| Note { start: 240 * i, end: 240 * i + 200, pitch: 50 + (i % 12) as u8, velocity: 80 };
+    score.tracks.push(Track { notes: (0..40).map(note).collect(), program: 4, ..Track::default() });
+    for tokenizer in [tokenizer(), note_duration()] {
+        for (from, to) in [(2.0, 5.0), (0.0, 3.0), (8.0, 10.0)] {
+            let refill = Some(Refill { score: score.clone(), from, to });
+            let options = GenerateOptions { refill, max_new_tokens: 400, ..GenerateOptions::default() };
+            let model = untrained(&tokenizer, 128);
+            let ids = generate(&model, &tokenizer, &seeded(6), &options, &Progress::silent()).expect("plays").remove(0);
+            let new = finish(&tokenizer, &ids, &options);
+            let inside = |n: &&Note| f64::from(n.start) / 960.0 >= from && f64::from(n.start) / 960.0 < to;
+            let outside = |s: &Score| s.tracks[0].notes.iter().filter(|n| !inside(n)).copied().collect::<Vec<_>>();
+            assert_eq!(outside(&new), outside(&score));
+            let fresh: Vec<Note> = new.tracks[0].notes.iter().filter(inside).copied().collect();
+            assert!(!fresh.is_empty() && fresh.iter().all(|n| f64::from(n.end) / 960.0 <= to + 0.01), "{fresh:?}");
+            assert_eq!(new.tracks[0].program, 4);
+        }
+    }
+    let refill = Some(Refill { score: score.clone(), from: 5.0, to: 4.0 });
+    assert!(GenerateOptions { refill, ..GenerateOptions::default() }.validate().is_err());
 }

@@ -22,6 +22,7 @@ mod playing;
 mod progress;
 mod ranking;
 mod ranks;
+mod refill;
 mod report;
 mod resuming;
 mod run;

@@ -15,6 +15,7 @@ use crate::script::convert::{article, count as number, from_ids, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::ranking::{self, By};
+use crate::script::objects::refill::refill;
 use crate::script::objects::{Chords, Model, Sampler, Score};
 use crate::script::studio::Studio;
 use crate::tokens;
@@ -26,6 +27,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("tempo", "beats a minute of the chords (that of the prompt, or 120)"),
     ("style", "what kind of music, for tokenizers with styles: \"rag\", \"solo\", \"lead_sheet\" …"),
     ("prompt", "a Score to go on from; it is part of the result"),
+    ("score", "a Score of which a part is played anew"),
+    ("refill", "that part: seconds [4.0, 8.0], or bars \"5..8\", the last one included"),
     ("max_new_tokens", "tokens to add at most (512)"),
     ("bars", "bars to play at most"),
     ("count", "takes (1); more than one gives an array"),
@@ -42,6 +45,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
 pub(super) struct Plain {
     chords: Option<bool>,
     prompt: Option<bool>,
+    score: Option<bool>,
+    refill: Option<bool>,
     style: Option<String>,
     tempo: Option<f64>,
     max_new_tokens: usize,
@@ -62,6 +67,8 @@ impl Default for Plain {
         Self {
             chords: None,
             prompt: None,
+            score: None,
+            refill: None,
             style: None,
             tempo,
             max_new_tokens,
@@ -204,7 +211,7 @@ fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Falli
 /// The options from a map, whose chords and prompt are objects.
 fn chosen(map: &Map) -> Fallible<GenerateOptions> {
     let mut plain = map.clone();
-    for key in ["chords", "prompt", "by"] {
+    for key in ["chords", "prompt", "score", "refill", "by"] {
         if let Some(value) = plain.get_mut(key) {
             *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
         }
@@ -231,12 +238,14 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
             }
         },
     };
+    let refill = refill(map)?;
     let precision = mixed_precision.precision();
     let options = GenerateOptions {
         chords,
         tempo,
         style,
         prompt,
+        refill,
         max_new_tokens,
         bars,
         count,
