@@ -94,11 +94,14 @@ fn repeats(sounds: &[Sound]) -> usize {
         }
     }
     instants.iter_mut().for_each(|instant| instant.pitches.sort_unstable());
-    let same = |a: &Instant, b: &Instant| (a.wait - b.wait).abs() < SAME && a.pitches == b.pitches;
+    // Before the first instant there is no time to compare.
+    let same = |a: usize, b: usize| {
+        instants[a].pitches == instants[b].pitches && (b == 0 || (instants[a].wait - instants[b].wait).abs() < SAME)
+    };
     let of = |length: usize| {
         let (mut most, mut run) = (0, 0);
         for place in length..instants.len() {
-            run = if same(&instants[place], &instants[place - length]) { run + 1 } else { 0 };
+            run = if same(place, place - length) { run + 1 } else { 0 };
             most = most.max(run);
         }
         1 + most / length
