@@ -1,8 +1,8 @@
 //! What could stand in a string: the names a function knows, and files.
 
 use std::fs;
-use std::path::Path;
 
+use crate::files::locate;
 use crate::script::catalog::Catalog;
 use crate::script::complete::{Before, Completion, Completions};
 use crate::script::scan::Kind;
@@ -70,17 +70,15 @@ fn takes_paths(function: &str) -> bool {
 
 /// The files of `folder` that begin with `begin`; folders end with `/`.
 fn files(folder: &str, begin: &str) -> Vec<String> {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let folder = match folder.strip_prefix("~/") {
-        Some(rest) => format!("{home}/{rest}"),
-        None => folder.to_string(),
-    };
-    let folder = if folder.is_empty() { Path::new(".") } else { Path::new(&folder) };
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let folder = if folder.is_empty() { "." } else { folder };
+    let Ok(entries) = locate(folder).map(fs::read_dir) else { return Vec::new() };
     let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
         .flatten()
         .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
+            // One that is not UTF-8 is found again by what is shown of it.
+            let name = entry.file_name().to_string_lossy().into_owned();
             let hidden = name.starts_with('.') && !begin.starts_with('.');
             let quoted = name.contains(['"', '\\']);
             if hidden || quoted || !name.starts_with(begin) {

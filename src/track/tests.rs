@@ -149,14 +149,16 @@ fn dying_mlflow(calls: usize) -> (String, std::sync::mpsc::Receiver<(String, Val
                 let Some((head, body)) = said.split_once("\r\n\r\n") else { continue };
                 let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
                 if body.len() >= length.unwrap_or(0) || n == 0 {
-                    break (head.lines().next().unwrap_or_default().to_string(), body.to_string());
+                    break (head.to_string(), body.to_string());
                 }
             };
             let (status, answer) = if head.contains("get-by-name") {
                 ("404 Not Found", json!({ "message": "no such experiment" }))
             } else {
                 let info = json!({ "run_id": "r1", "artifact_uri": "mlflow-artifacts:/7/r1/artifacts" });
-                ("200 OK", json!({ "experiment_id": "7", "run": { "info": info } }))
+                // 64-bit integers are texts in this JSON.
+                let data = json!({ "metrics": [{ "key": "loss", "value": 1.0, "step": "3" }] });
+                ("200 OK", json!({ "experiment_id": "7", "run": { "info": info, "data": data } }))
             };
             let answer = answer.to_string();
             let _ = write!(
@@ -201,6 +203,28 @@ fn an_mlflow_server_hears_everything() {
         asked.iter().any(|(head, _)| head.starts_with("PUT") && head.contains("7/r1/artifacts/media/solo_000003.mid"))
     );
     assert_eq!(of("runs/update")[0]["status"], "FINISHED");
+}
+
+#[test]
+fn an_mlflow_server_is_told_who_asks_and_goes_on_with_its_run() {
+    let dir = TempDir::new().expect("a folder");
+    let (address, asked) = mlflow();
+    let mlflow_uri = address.replace("http://", "http://Aladdin:open%20sesame@");
+    let plain = RunOptions { mlflow_uri, ..options(dir.path(), &["mlflow"]) };
+    let mut first = start("solo", &plain);
+    (1..=3).for_each(|step| first.log(step, &[("loss", 1.0)]));
+    first.finish(Status::Stopped);
+    let heads: Vec<String> = asked.try_iter().map(|(head, _)| head.to_lowercase()).collect();
+    let signed = |head: &String| head.contains("authorization: basic qwxhzgrpbjpvcgvuihnlc2ftzq==");
+    assert!(heads.len() > 3 && heads.iter().all(signed), "{heads:?}");
+    let mut again = start("solo", &RunOptions { resume: true, from_step: Some(2), ..plain });
+    (3..=4).for_each(|step| again.log(step, &[("loss", 1.0)]));
+    again.finish(Status::Finished);
+    assert_eq!((again.take_warnings(), first.take_warnings()), (Vec::new(), Vec::new()));
+    let asked: Vec<(String, Value)> = asked.try_iter().collect();
+    assert!(asked[0].0.contains("runs/get?run_id=r1") && !asked.iter().any(|(head, _)| head.contains("runs/create")));
+    let sent: Vec<&Value> = asked.iter().filter_map(|(_, body)| body["metrics"].as_array()).flatten().collect();
+    assert_eq!(sent.iter().map(|metric| metric["step"].as_u64()).collect::<Vec<_>>(), [Some(4)], "3 is there already");
 }
 
 #[test]

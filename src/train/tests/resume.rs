@@ -156,6 +156,8 @@ fn what_cannot_be_resumed_is_refused_by_name() {
     let state = out.path().join("checkpoint-1/trainer_state.json");
     let text = std::fs::read_to_string(&state).expect("readable").replace("\"position\"", "\"place\"");
     std::fs::write(&state, text).expect("writable");
+    assert!(refused(out.path(), Value::Null).message().contains("checkpoint-1 is damaged: trainer_state.json"));
+    std::fs::remove_file(out.path().join("checkpoint-1/checksums.json")).expect("removed");
     assert!(refused(out.path(), Value::Null).message().contains("trainer_state.json: missing field `position`"));
 }
 
