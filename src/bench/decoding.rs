@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::median;
 use crate::error::{Error, Result};
 use crate::generate::{Sampler, SamplerOptions};
-use crate::nn::{Cache, CacheDtype, Model, Pass, Precision};
+use crate::nn::{Cache, CacheDtype, ForwardCtx, Model, Precision};
 use crate::progress::Progress;
 
 /// What is measured.
@@ -34,7 +34,7 @@ pub struct Decoding {
 /// # Errors
 /// More ids than the model has positions for, or a stop.
 pub fn decoding(model: &Model, how: &Decoding, progress: &Progress) -> Result<f64> {
-    let most = model.config().max_position_embeddings;
+    let most = model.spec().max_positions;
     if how.rows == 0 || how.prompt == 0 || how.tokens == 0 || how.prompt + how.tokens > most + 1 {
         return Err(Error::mistake(format!(
             "{} rows of {} and {} ids cannot be decoded by a model of {most} positions",
@@ -52,8 +52,9 @@ pub fn decoding(model: &Model, how: &Decoding, progress: &Progress) -> Result<f6
 }
 
 fn run(model: &Model, how: &Decoding, progress: &Progress, step: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-    let vocabulary = model.config().vocab_size as u32;
-    let pass = Pass { precision: how.precision, interrupt: progress.interrupt().clone(), ..Pass::default() };
+    let vocabulary = model.spec().vocab_size as u32;
+    let pass =
+        ForwardCtx { precision: how.precision, interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
     let options =
         SamplerOptions { temperature: 0.9, top_p: 0.95, seed: 7, grammar: false, ..SamplerOptions::default() };
     let mut samplers = vec![Sampler::new(options)?; how.rows];

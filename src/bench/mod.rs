@@ -28,7 +28,7 @@ mod tests {
 
     use super::*;
     use crate::data::{Batch, IGNORE};
-    use crate::nn::{CacheDtype, LoraConfig, Model, ModelConfig, Precision};
+    use crate::nn::{CacheDtype, LlamaConfig, LoraConfig, Model, Precision};
     use crate::progress::Progress;
     use crate::train::AdamWOptions;
 
@@ -40,14 +40,14 @@ mod tests {
     }
 
     fn small() -> Model {
-        let config = ModelConfig {
+        let config = LlamaConfig {
             vocab_size: 40,
             hidden_size: 64,
             num_hidden_layers: 2,
             num_attention_heads: 2,
             intermediate_size: 128,
             max_position_embeddings: 64,
-            ..ModelConfig::default()
+            ..LlamaConfig::default()
         };
         Model::new(&config, &Device::Cpu, 1).unwrap()
     }

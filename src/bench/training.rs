@@ -6,7 +6,7 @@ use super::median;
 use crate::allocator::give_back_freed_memory;
 use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::{Model, Pass, Precision};
+use crate::nn::{ForwardCtx, Model, Precision};
 use crate::progress::Progress;
 use crate::train::{AdamW, AdamWOptions, Grads, peak_memory, reset_peak_memory};
 
@@ -58,8 +58,12 @@ pub fn training(
             reset_peak_memory(model.device());
         }
         let begun = Instant::now();
-        let pass =
-            Pass { dropout_seed: Some(step as u64), precision: how.precision, interrupt: progress.interrupt().clone() };
+        let pass = ForwardCtx {
+            dropout_seed: Some(step as u64),
+            precision: how.precision,
+            interrupt: progress.interrupt().clone(),
+            ..ForwardCtx::default()
+        };
         let (loss, tape) = model.taped_loss(batch, &pass)?;
         let grads = Grads::rewind(tape, &loss, 1.0, &parameters)?;
         // Read when the way back is on its way, too: on a GPU the host waits here.

@@ -18,7 +18,7 @@ use crate::generate::take::{Take, Words};
 use crate::generate::{GenerateOptions, Refill, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
-use crate::nn::{Cache, Model, Pass};
+use crate::nn::{Cache, ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
@@ -81,7 +81,7 @@ pub struct Generator {
     left: usize,
     cache: Cache,
     use_cache: bool,
-    pass: Pass,
+    pass: ForwardCtx,
     progress: Progress,
 }
 
@@ -98,7 +98,7 @@ impl Generator {
         progress: &Progress,
     ) -> Result<Self> {
         options.validate()?;
-        let (knows, says) = (model.config().vocab_size, tokenizer.vocab_size());
+        let (knows, says) = (model.spec().vocab_size, tokenizer.vocab_size());
         if knows < says {
             let message = format!("the model knows {knows} tokens, the {} tokenizer has {says}", tokenizer.scheme());
             return Err(Error::mistake(message).with_hint("use the tokenizer the model was trained with"));
@@ -115,7 +115,11 @@ impl Generator {
             left: options.max_new_tokens,
             cache: Cache::of(options.kv_cache_dtype),
             use_cache: options.use_cache,
-            pass: Pass { precision: options.precision, interrupt: progress.interrupt().clone(), ..Pass::default() },
+            pass: ForwardCtx {
+                precision: options.precision,
+                interrupt: progress.interrupt().clone(),
+                ..ForwardCtx::default()
+            },
             progress: progress.clone(),
         })
     }
@@ -156,7 +160,7 @@ impl Generator {
 
     /// The logits of what comes next, one row a take.
     fn logits(&mut self) -> Result<Vec<Vec<f32>>> {
-        let longest = self.model.config().max_position_embeddings;
+        let longest = self.model.spec().max_positions;
         if self.takes[0].context.len() > longest {
             self.takes.iter_mut().for_each(|take| take.forget((longest / 2).max(1), &self.words));
             self.cache.forget(0);

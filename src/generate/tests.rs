@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use crate::generate::{GenerateOptions, Generator, Refill, Sampler, SamplerOptions, finish, generate};
 use crate::harmony::{Chart, Chord};
 use crate::midi::{Meter, Note, Score, Tempo, Track};
-use crate::nn::{Model, ModelConfig};
+use crate::nn::{LlamaConfig, Model};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Options, Tokenizer};
 
@@ -17,7 +17,7 @@ fn tokenizer() -> Tokenizer {
 
 /// A model that has learnt nothing: it draws nearly evenly from what the grammar allows.
 fn model(longest: usize) -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: tokenizer().vocab_size(),
         hidden_size: 32,
         num_hidden_layers: 2,
@@ -25,7 +25,7 @@ fn model(longest: usize) -> Model {
         intermediate_size: 64,
         max_position_embeddings: longest,
         initializer_range: 0.3,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     Model::new(&config, &Device::Cpu, 3).expect("a valid shape")
 }
@@ -280,7 +280,7 @@ fn what_cannot_be_played_is_refused_by_name() {
     let plain = Tokenizer::new("performance", &Options { chords: Some(false), ..Options::default() }).expect("known");
     let message = refused(&model, &plain, GenerateOptions { chords: chart("Dm7"), ..base() });
     assert!(message.contains("Dm7"), "{message}");
-    let config = ModelConfig { vocab_size: 100, ..model.config().clone() };
+    let config = LlamaConfig { vocab_size: 100, ..model.config().llama().expect("a llama").clone() };
     let small = Model::new(&config, &Device::Cpu, 0).expect("a valid shape");
     assert!(refused(&small, &tokenizer(), base()).contains("knows 100 tokens"));
 }
@@ -300,7 +300,8 @@ fn note_duration() -> Tokenizer {
 }
 
 fn untrained(tokenizer: &Tokenizer, longest: usize) -> Model {
-    let config = ModelConfig { vocab_size: tokenizer.vocab_size(), ..model(longest).config().clone() };
+    let config =
+        LlamaConfig { vocab_size: tokenizer.vocab_size(), ..model(longest).config().llama().expect("a llama").clone() };
     Model::new(&config, &Device::Cpu, 5).expect("a valid shape")
 }
 

@@ -18,7 +18,7 @@ use nalgebra::DMatrix;
 
 use crate::error::{Error, Result};
 use crate::midi::Score;
-use crate::nn::{Model, Pass};
+use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
@@ -30,8 +30,8 @@ const WINDOW: usize = 512;
 /// # Errors
 /// A tokenizer that is not the model's, or a stop.
 pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &Progress) -> Result<Vec<Vec<f64>>> {
-    let pass = Pass { interrupt: progress.interrupt().clone(), ..Pass::default() };
-    let window = WINDOW.min(model.config().max_position_embeddings);
+    let pass = ForwardCtx { interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
+    let window = WINDOW.min(model.spec().max_positions);
     let mut task = progress.task("embedding", Some(pieces.len() as u64), "pieces");
     let mut all = Vec::with_capacity(pieces.len());
     for piece in pieces {
@@ -40,7 +40,7 @@ pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &
             continue;
         }
         let ids: Vec<u32> = std::iter::once(tokenizer.bos()).chain(tokenizer.encode(piece)).collect();
-        let mut sum = vec![0.0; model.config().hidden_size];
+        let mut sum = vec![0.0; model.spec().decoder.hidden_size];
         for ids in ids.chunks(window) {
             let tokens = Tensor::new(ids, model.device())?.unsqueeze(0)?; // (1, time)
             let hidden = model.hidden(&tokens, &pass)?; // (1, time, hidden)

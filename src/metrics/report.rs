@@ -28,7 +28,7 @@ use crate::data::{Batch, IGNORE, Split};
 use crate::error::{Error, Result};
 use crate::metrics::Interval;
 use crate::metrics::intervals::bootstrap;
-use crate::nn::{Model, Pass};
+use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Tokenizer};
 
@@ -87,15 +87,15 @@ impl fmt::Display for Report {
 /// # Errors
 /// An empty split, or a stop.
 pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &Progress) -> Result<Report> {
-    let (knows, says) = (model.config().vocab_size, tokenizer.vocab_size());
+    let (knows, says) = (model.spec().vocab_size, tokenizer.vocab_size());
     if knows < says {
         return Err(Error::mistake(format!("the model knows {knows} tokens, the tokenizer has {says}"))
             .with_hint("measure it with the tokenizer it was trained with"));
     }
     // Rows that are too long for the model are measured as the trainer takes them: in parts.
-    let cut = split.within(model.config().max_position_embeddings);
+    let cut = split.within(model.spec().max_positions);
     let split = cut.as_ref().unwrap_or(split);
-    let pass = Pass { interrupt: progress.interrupt().clone(), ..Pass::default() };
+    let pass = ForwardCtx { interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
     let words = Words::new(tokenizer);

@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::Interval;
 use super::report::{Report, evaluate};
 use crate::data::{IGNORE, Split};
-use crate::nn::{Model, ModelConfig, Pass};
+use crate::nn::{ForwardCtx, LlamaConfig, Model};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Options, Tokenizer};
 use crate::train::{AdamW, AdamWOptions, Grads, held_out_loss};
@@ -28,14 +28,14 @@ fn split(tokenizer: &Tokenizer) -> Split {
 }
 
 fn model() -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: tokenizer().vocab_size(),
         hidden_size: 48,
         num_hidden_layers: 2,
         num_attention_heads: 2,
         intermediate_size: 96,
         max_position_embeddings: 32,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     Model::new(&config, &Device::Cpu, 7).expect("a valid shape")
 }
@@ -53,7 +53,7 @@ fn trained(steps: usize) -> Model {
     let options = AdamWOptions { lr: 3e-3, ..AdamWOptions::default() };
     let mut optimizer = AdamW::new(parameters.clone(), options).expect("in range");
     for _ in 0..steps {
-        let loss = model.loss(&batch, &Pass::default()).expect("a batch that fits");
+        let loss = model.loss(&batch, &ForwardCtx::default()).expect("a batch that fits");
         optimizer.step(&Grads::backward(&loss, &parameters).expect("gradients")).expect("finite");
     }
     model
@@ -78,7 +78,8 @@ fn the_shares_are_those_counted_one_by_one() {
     let batch = split(&tokenizer).in_order(2).next().expect("two rows");
     for steps in [5, 10, 20, 40, 80] {
         let model = trained(steps);
-        let logits = model.logits(&batch, &Pass::default()).expect("a batch that fits").to_vec3::<f32>().expect("f32");
+        let logits =
+            model.logits(&batch, &ForwardCtx::default()).expect("a batch that fits").to_vec3::<f32>().expect("f32");
         let (mut right, mut all) = ([0.0; 2], [0.0; 2]);
         for (place, logits) in logits.iter().flatten().enumerate() {
             let label = batch.labels[place];

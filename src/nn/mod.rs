@@ -1,26 +1,34 @@
 //! The transformer: ops with gradients, 4-bit weights, adapters, families, weights on disk. candle enters here.
 
+mod autograd;
 mod base;
-mod cache;
 mod config;
+mod core;
 mod device;
+mod dtype;
 mod error;
+mod families;
+mod forward_ctx;
 mod init;
+mod kv_cache;
 mod lora;
 mod model;
 pub mod ops;
 mod precision;
 pub mod quant;
-mod tape;
 mod targets;
 mod weights;
 
-pub use cache::{Cache, CacheDtype};
-pub use config::ModelConfig;
+pub use autograd::Tape;
+pub use config::{
+    ArchSpec, AttentionScale, Biases, Gpt2Config, LlamaConfig, MlpKind, ModelConfig, NormKind, Positions, ReadOptions,
+    RopeParameters, StackSpec,
+};
 pub use device::{device, free_memory};
 pub(crate) use device::{peak_memory, reset_peak_memory};
+pub use dtype::Dtype;
+pub use forward_ctx::ForwardCtx;
+pub use kv_cache::{Cache, CacheDtype};
 pub use lora::LoraConfig;
-pub use model::{Layer, Model, Parameter, Pass};
+pub use model::{Layer, Model, Parameter};
 pub use precision::Precision;
-pub use tape::Tape;
-pub use weights::Dtype;

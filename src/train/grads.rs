@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor, TensorId, Var};
 use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::nn::ops::{scale_in_place, square_norms};
-use crate::nn::{Model, Parameter, Pass, Tape};
+use crate::nn::{ForwardCtx, Model, Parameter, Tape};
 
 /// One tensor for each trainable parameter, in their order.
 #[derive(Debug, Clone)]
@@ -40,14 +40,14 @@ impl Grads {
     /// On a stop.
     pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
         let dy = loss.ones_like()?.affine(share, 0.0)?;
-        Self::found(parameters, |take| tape.rewind(loss, dy, take))
+        Self::found(parameters, |take| tape.backward_consuming(loss, dy, take))
     }
 
     /// The loss of a batch and its gradients, with activations computed again on the way back instead of being kept.
     ///
     /// # Errors
     /// See [`Model::loss`].
-    pub fn recomputed(model: &Model, batch: &Batch, pass: &Pass) -> Result<(Tensor, Self)> {
+    pub fn recomputed(model: &Model, batch: &Batch, pass: &ForwardCtx) -> Result<(Tensor, Self)> {
         let (loss, mut gradients) = model.loss_and_gradients(batch, pass)?;
         Ok((loss, Self::whole(&model.parameters(), |place, _| gradients[place].take())?))
     }

@@ -2,7 +2,7 @@
 
 use crate::data::{Batch, IGNORE, Split};
 use crate::error::{Error, Result};
-use crate::nn::{Model, Pass};
+use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::train::parallel::Group;
 
@@ -76,7 +76,7 @@ fn own(
     count: usize,
     progress: &Progress,
 ) -> Result<Vec<[f64; 2]>> {
-    let pass = Pass { interrupt: group.brake(progress.interrupt()).clone(), ..Pass::default() };
+    let pass = ForwardCtx { interrupt: group.brake(progress.interrupt()).clone(), ..ForwardCtx::default() };
     let mut task = progress.task("measuring", Some(count as u64), "batches");
     let mut measured = Vec::new();
     for (place, batch) in all.enumerate() {

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::{Batch, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{Parameter, Pass};
+use crate::nn::{ForwardCtx, Parameter};
 use crate::progress::Progress;
 use crate::train::checkpoint::fingerprint;
 use crate::train::loss::counts;
@@ -90,7 +90,7 @@ impl Trainer {
         let pass = |micro: usize| {
             let seed = dropout_seed(self.options.seed, number, (first + micro) as u64);
             let precision = self.options.mixed_precision.precision();
-            Pass { dropout_seed: Some(seed), precision, interrupt: interrupt.clone() }
+            ForwardCtx { dropout_seed: Some(seed), precision, interrupt: interrupt.clone(), ..ForwardCtx::default() }
         };
         let (done, sums) = summed(&group, &self.parameters, |outbox| self.own_part(mine, counted, &pass, outbox))?;
         let part = match done {
@@ -115,7 +115,7 @@ impl Trainer {
         &self,
         batches: &[Batch],
         counted: usize,
-        pass: &dyn Fn(usize) -> Pass,
+        pass: &dyn Fn(usize) -> ForwardCtx,
         outbox: &mut Outbox<'_>,
     ) -> Result<f64> {
         let again = self.options.gradient_checkpointing;

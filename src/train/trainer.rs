@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::allocator::give_back_freed_memory;
 use crate::data::{Batch, Batches, Dataset};
 use crate::error::{Error, Result};
-use crate::nn::{self, Model, Parameter, Pass, Tape};
+use crate::nn::{self, ForwardCtx, Model, Parameter, Tape};
 use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::{counts, held_out_loss_of};
 use crate::train::parallel::Group;
-use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, ranks, room};
+use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, memory_estimate, ranks};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -244,7 +244,12 @@ impl Trainer {
             progress.check()?;
             let seed = dropout_seed(self.options.seed, number, micro as u64);
             let precision = self.options.mixed_precision.precision();
-            let pass = Pass { dropout_seed: Some(seed), precision, interrupt: progress.interrupt().clone() };
+            let pass = ForwardCtx {
+                dropout_seed: Some(seed),
+                precision,
+                interrupt: progress.interrupt().clone(),
+                ..ForwardCtx::default()
+            };
             let share = counts(batch) as f64 / counted as f64;
             let (mean, back) = self.way_back(batch, &pass)?;
             means.push((share, mean.detach()));
@@ -267,7 +272,7 @@ impl Trainer {
     }
 
     /// The mean loss of a micro-batch, and how to come by its gradients.
-    fn way_back(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Back)> {
+    fn way_back(&self, batch: &Batch, pass: &ForwardCtx) -> Result<(Tensor, Back)> {
         if self.options.gradient_checkpointing {
             let (mean, grads) = Grads::recomputed(&self.model, batch, pass)?;
             return Ok((mean, Back::Done(grads)));
@@ -323,13 +328,16 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
     let share = TrainOptions { global_batch_size: whole / ranks, ..options.clone() };
     // The ranks of a machine share its memory; each has a GPU of its own.
     let free = match model.device() {
-        device if device.is_cpu() => room::free_memory().map(|free| free / group.local_size() as u64),
+        device if device.is_cpu() => memory_estimate::free_memory().map(|free| free / group.local_size() as u64),
         device => nn::free_memory(device),
     };
     let (fits, why) = match free {
         Some(free) => {
             let free_gib = free as f64 / f64::from(1 << 30);
-            (room::rows_that_fit(model, &share, moments, width, free)?, format!("{free_gib:.1} GiB are free"))
+            (
+                memory_estimate::rows_that_fit(model, &share, moments, width, free)?,
+                format!("{free_gib:.1} GiB are free"),
+            )
         }
         None => (1, "how much memory is free is not known here".into()),
     };
@@ -346,22 +354,22 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
 
 /// The data in rows that the model can read, where they can be cut so.
 pub(super) fn within(model: &Model, data: Dataset) -> Dataset {
-    data.within(model.config().max_position_embeddings).unwrap_or(data)
+    data.within(model.spec().max_positions).unwrap_or(data)
 }
 
 fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
-    let config = model.config();
+    let spec = model.spec();
     if data.train.is_empty() {
         return Err(
             Error::mistake("the dataset has no rows to train on").with_hint("hold fewer pieces out, or add pieces")
         );
     }
-    let (knows, says) = (config.vocab_size, data.tokenizer.vocab_size());
+    let (knows, says) = (spec.vocab_size, data.tokenizer.vocab_size());
     if knows < says {
         let message = format!("the model knows {knows} tokens, the data have {says}");
         return Err(Error::mistake(message).with_hint(format!("make the model with vocab_size: {says}")));
     }
-    let (longest, width) = (config.max_position_embeddings, data.train.width());
+    let (longest, width) = (spec.max_positions, data.train.width());
     if longest < width {
         let message = format!("rows of {width} tokens are longer than the model's max_position_embeddings {longest}");
         return Err(Error::mistake(message).with_hint(format!("build the dataset with max_seq_len: {longest}")));

@@ -12,7 +12,7 @@ use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, measurement:
 use etude::Result;
 use etude::interrupt::Interrupt;
 use etude::nn::ops::{
-    self, AdamWStep, Adapter, AttentionOptions, AttentionShape, Frozen, Gelu, RelativeBuckets, attention,
+    self, Activation, AdamWStep, Adapter, AttentionOptions, AttentionShape, Frozen, RelativeBuckets, attention,
     attention_with, relative_bias,
 };
 use etude::nn::quant::Nf4;
@@ -142,7 +142,7 @@ fn linears(criterion: &mut Criterion) {
         let (x, w) = (values(&[rows, s.hidden], 1), values(&[s.inner, s.hidden], 2));
         let mut g = group(criterion, "linear");
         let dense = Work { forward: flops(work), backward: flops(2 * work) };
-        both(&mut g, s.name, &[x.clone(), w.clone()], dense, |x| ops::linear(&x[0], &x[1], f32, &quiet));
+        both(&mut g, s.name, &[x.clone(), w.clone()], dense, |x| ops::linear(&x[0], &x[1], None, f32, &quiet));
         g.finish();
         let weights = w.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let quantized = Frozen::Nf4(Arc::new(Nf4::quantize(&weights, (s.inner, s.hidden))));
@@ -152,7 +152,7 @@ fn linears(criterion: &mut Criterion) {
         let mut g = group(criterion, "lora_linear in 4 bits");
         both(&mut g, s.name, &inputs, work, |x| {
             let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 2.0, dropout: None };
-            ops::lora_linear(&x[0], &quantized, Some(&adapter), f32, &quiet)
+            ops::lora_linear(&x[0], &quantized, None, Some(&adapter), f32, &quiet)
         });
         g.finish();
         let mut g = group(criterion, "nf4");
@@ -194,9 +194,9 @@ fn gates(criterion: &mut Criterion) {
         let mut g = group(criterion, "swiglu");
         both(&mut g, s.name, &inputs, work(), |x| ops::swiglu(&x[0], &x[1], &quiet));
         g.finish();
-        for (name, gelu) in [("geglu erf", Gelu::Erf), ("geglu tanh", Gelu::Tanh)] {
+        for (name, gelu) in [("geglu erf", Activation::Gelu), ("geglu tanh", Activation::GeluTanh)] {
             let mut g = group(criterion, name);
-            both(&mut g, s.name, &inputs, work(), |x| ops::geglu(&x[0], &x[1], gelu, &quiet));
+            both(&mut g, s.name, &inputs, work(), |x| ops::gated(&x[0], &x[1], gelu, &quiet));
             g.finish();
         }
     }
@@ -209,7 +209,9 @@ fn ends(criterion: &mut Criterion) {
         let heads = values(&[s.batch, s.time, s.heads, 64], 1);
         let mut g = group(criterion, "rope");
         let work = Work { forward: bytes(2, &heads), backward: bytes(2, &heads) };
-        both(&mut g, s.name, std::slice::from_ref(&heads), work, |x| ops::rope(&x[0], 1e4, 0, &quiet));
+        both(&mut g, s.name, std::slice::from_ref(&heads), work, |x| {
+            ops::rope(&x[0], &ops::Rotary::plain(1e4), 0, &quiet)
+        });
         g.finish();
         let ids: Vec<u32> = (0..rows as u32).map(|i| i * 37 % VOCABULARY as u32).collect();
         let logits = values(&[rows, VOCABULARY], 1);

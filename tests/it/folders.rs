@@ -5,11 +5,11 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use etude::data::Batch;
-use etude::nn::{Dtype, LoraConfig, Model, ModelConfig, Pass};
+use etude::nn::{Dtype, ForwardCtx, LlamaConfig, LoraConfig, Model};
 use tempfile::tempdir;
 
 fn tiny(tied: bool) -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: 29,
         hidden_size: 32,
         num_hidden_layers: 2,
@@ -20,7 +20,7 @@ fn tiny(tied: bool) -> Model {
         rope_theta: 4321.5,
         tie_word_embeddings: tied,
         initializer_range: 0.1,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     Model::new(&config, &Device::Cpu, 11).unwrap()
 }
@@ -37,7 +37,7 @@ fn adapted(model: &Model) -> Model {
 
 fn logits(model: &Model) -> Vec<f32> {
     let batch = Batch { tokens: (0..10).map(|i| i * 7 % 29).collect(), labels: vec![1; 10], rows: 2, width: 5 };
-    model.logits(&batch, &Pass::default()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    model.logits(&batch, &ForwardCtx::default()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn load(dir: &Path) -> Model {
@@ -66,8 +66,8 @@ fn every_kind_of_model_comes_back_as_it_was() {
             let folder = tempdir().unwrap();
             model.save(folder.path()).unwrap();
             let back = load(folder.path());
-            assert_eq!(back.config().kv_heads(), 2);
-            assert_eq!(back.config().rope_theta, 4321.5);
+            let config = back.config().llama().unwrap();
+            assert_eq!((config.kv_heads(), config.rope_theta), (2, 4321.5));
             assert_eq!(back.layers(), model.layers());
             let config = model.lora_config().cloned();
             assert_eq!(back.lora_config().map(LoraConfig::scale), config.as_ref().map(LoraConfig::scale));
@@ -132,8 +132,8 @@ fn the_base_is_in_the_binary() {
     assert!(base.layers().iter().any(|layer| layer.kind == "linear nf4"));
     assert!(base.parameters().is_empty());
     let tokens = Tensor::new(&[[1u32, 2, 3]], &Device::Cpu).unwrap();
-    let logits = base.forward(&tokens, &Pass::default()).unwrap();
-    assert_eq!(logits.dims(), [1, 3, base.config().vocab_size]);
+    let logits = base.forward(&tokens, &ForwardCtx::default()).unwrap();
+    assert_eq!(logits.dims(), [1, 3, base.spec().vocab_size]);
 }
 
 #[test]
@@ -156,12 +156,12 @@ fn what_is_missing_or_misshapen_is_named() {
     assert!(text.contains("'model.layers.0.mlp.gate_proj.weight' has the shape [48, 32]"), "{text}");
     assert!(text.contains("[50, 32]"), "{text}");
     assert!(with("\"llama\"", "\"gpt_neox\"").contains("model_type"));
-    assert!(with("\"silu\"", "\"gelu\"").contains("hidden_act"));
-    assert!(with("\"attention_bias\": false", "\"attention_bias\": true").contains("attention_bias"));
+    assert!(with("\"silu\"", "\"mish\"").contains("hidden_act"));
+    assert!(with("\"attention_bias\": false", "\"attention_bias\": true").contains("self_attn.q_proj.bias"));
     assert!(with("\"hidden_size\": 32", "\"hidden_size\": \"wide\"").contains("config.json"));
     assert!(with("\"hidden_size\": 32", "\"hidden_size\": 33, \"head_dim\": null").contains("hidden_size 33"));
     assert!(
-        with("\"use_cache\"", "\"rope_scaling\": {\"rope_type\": \"yarn\"}, \"use_cache\"").contains("rope_scaling")
+        with("\"use_cache\"", "\"rope_scaling\": {\"rope_type\": \"longrope\"}, \"use_cache\"").contains("longrope")
     );
     fs::write(&path, &config).unwrap();
     load(dir);
@@ -209,7 +209,7 @@ fn an_adapter_for_another_model_is_refused() {
     assert!(with("\"LORA\"", "\"IA3\"").contains("IA3"));
     assert!(with("\"q_proj\"", "\"q_proj\", \"lm_head\"").contains("lm_head"));
     fs::write(&path, &config).unwrap();
-    let small = ModelConfig { num_hidden_layers: 1, ..tiny(false).config().clone() };
+    let small = LlamaConfig { num_hidden_layers: 1, ..tiny(false).config().llama().unwrap().clone() };
     let other = Model::new(&small, &Device::Cpu, 1).unwrap();
     let text = other.load_adapter(dir).expect_err("refused").to_string();
     assert!(text.contains("no place for 'base_model.model.model.layers.1"), "{text}");

@@ -5,7 +5,10 @@
 mod cli;
 mod data;
 mod disk;
+mod evaluation;
 mod examples;
+mod expected;
+mod families;
 mod files;
 mod floors;
 mod folders;

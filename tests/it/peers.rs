@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use etude::nn::{Dtype, LoraConfig, Model, ModelConfig, Pass};
+use etude::nn::{Dtype, ForwardCtx, Gpt2Config, LlamaConfig, LoraConfig, Model};
 use etude::sweep::{Course, Sweep, SweepConfig};
 use serde_json::{Value, json};
 
 fn model(tied: bool) -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: 61,
         hidden_size: 64,
         num_hidden_layers: 2,
@@ -22,9 +22,28 @@ fn model(tied: bool) -> Model {
         rms_norm_eps: 2e-5,
         tie_word_embeddings: tied,
         initializer_range: 0.15,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     Model::new(&config, &Device::Cpu, 3).unwrap()
+}
+
+fn gpt2() -> Model {
+    let config = Gpt2Config {
+        vocab_size: 61,
+        hidden_size: 64,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        max_position_embeddings: 128,
+        scale_attn_by_inverse_layer_idx: true,
+        initializer_range: 0.15,
+        ..Gpt2Config::default()
+    };
+    let model = Model::new(&config, &Device::Cpu, 3).unwrap();
+    for (i, parameter) in model.parameters().iter().enumerate().filter(|(_, p)| p.name.ends_with("bias")) {
+        let values: Vec<f32> = (0..parameter.var.elem_count()).map(|j| ((i * 31 + j * 7) as f32).sin() * 0.2).collect();
+        parameter.var.set(&Tensor::from_vec(values, parameter.var.shape(), &Device::Cpu).unwrap()).unwrap();
+    }
+    model
 }
 
 fn adapted(model: &Model, config: &LoraConfig) -> Model {
@@ -52,6 +71,9 @@ fn write_models_for_the_peers() {
         ("nf4", small.clone(), Dtype::F32),
         ("lora", adapted(&free, &some), Dtype::F32),
         ("qlora", adapted(&small, &stable), Dtype::F32),
+        ("gpt2", gpt2(), Dtype::F32),
+        ("gpt2_lora", adapted(&gpt2(), &LoraConfig { r: 4, ..LoraConfig::default() }), Dtype::F32),
+        ("gpt2_nf4", gpt2().quantize("nf4").unwrap(), Dtype::F32),
         ("merged", adapted(&free, &stable).merge().unwrap(), Dtype::F32),
     ];
     let ids: Vec<u32> = (0..40).map(|i| (i * i + 5 * i) % 61).collect();
@@ -59,7 +81,7 @@ fn write_models_for_the_peers() {
     for (name, model, dtype) in models {
         let dir = out.join(name);
         model.save_with(&dir, dtype).unwrap();
-        let logits = model.forward(&tokens, &Pass::default()).unwrap();
+        let logits = model.forward(&tokens, &ForwardCtx::default()).unwrap();
         let answers = HashMap::from([("tokens", tokens.clone()), ("logits", logits)]);
         candle_core::safetensors::save(&answers, dir.join("expected.safetensors")).unwrap();
     }

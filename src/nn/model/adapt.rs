@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::Model;
-use super::core::{Change, Linear, Lora, Matrix, Weight};
 use crate::error::{Error, Result};
+use crate::nn::core::{Linear, Lora, MapWeights, Matrix, Weight};
 use crate::nn::init::Init;
 use crate::nn::lora::{ALL_LINEAR, LoraConfig};
 use crate::nn::quant::Nf4;
@@ -22,7 +22,7 @@ impl Model {
         if scheme != "nf4" {
             return Err(Error::unknown("quantization", scheme, &["nf4"]));
         }
-        self.changed(&Quantize)
+        self.mapped(&Quantize)
     }
 
     /// A copy that shares the weights, frozen, and has fresh adapters; it answers the same until they train.
@@ -49,19 +49,19 @@ impl Model {
     /// # Errors
     /// Only when the device refuses memory.
     pub fn merge(&self) -> Result<Self> {
-        let merged = self.changed(&Merge { device: &self.device })?;
+        let merged = self.mapped(&Merge { device: &self.device })?;
         Ok(Self { lora: None, origin: None, ..merged })
     }
 
     /// A copy that shares the weights, frozen, with the adapters that `make` gives each layer (told whether the layer
     /// is the head).
     pub(crate) fn with_adapters(&self, config: &LoraConfig, make: &MakeAdapter<'_>) -> Result<Self> {
-        let adapted = self.changed(&Adapt { make })?;
+        let adapted = self.mapped(&Adapt { make })?;
         Ok(Self { lora: Some(config.clone()), ..adapted })
     }
 
-    fn changed(&self, change: &dyn Change) -> Result<Self> {
-        Ok(Self { core: self.core.change(change)?, ..self.clone() })
+    fn mapped(&self, map: &dyn MapWeights) -> Result<Self> {
+        Ok(Self { core: self.core.map(map)?, ..self.clone() })
     }
 
     fn check_targets(&self, config: &LoraConfig) -> Result<()> {
@@ -70,7 +70,7 @@ impl Model {
             let found = self.core.linears().any(|linear| alone.hold(&linear.name, linear.name == "lm_head"));
             if !found && config.layers_to_transform.is_some() {
                 return Err(Error::mistake(format!("layers_to_transform has no block with a layer '{target}'"))
-                    .with_hint(format!("blocks are counted from 0; the model has {}", self.config.num_hidden_layers)));
+                    .with_hint(format!("blocks are counted from 0; the model has {}", self.core.spec.decoder.layers)));
             }
             if !found {
                 let mut known = vec![ALL_LINEAR];
@@ -109,17 +109,9 @@ fn fresh(linear: &Linear, config: &LoraConfig, seed: u64, device: &Device) -> Re
     })
 }
 
-fn frozen(linear: &Linear) -> Linear {
-    let matrix = match &linear.matrix {
-        Matrix::Dense(weight) => Matrix::Dense(weight.frozen()),
-        codes @ Matrix::Nf4(_) => codes.clone(),
-    };
-    Linear { matrix, ..linear.clone() }
-}
-
 struct Quantize;
 
-impl Change for Quantize {
+impl MapWeights for Quantize {
     fn weight(&self, weight: &Weight) -> Result<Weight> {
         Ok(weight.frozen())
     }
@@ -127,11 +119,11 @@ impl Change for Quantize {
     fn linear(&self, linear: &Linear) -> Result<Linear> {
         let Matrix::Dense(weight) = &linear.matrix else { return Ok(linear.clone()) };
         let matrix = Matrix::Nf4(Arc::new(Nf4::of(&weight.detached())?));
-        Ok(Linear { matrix, ..linear.clone() })
+        Ok(Linear { matrix, ..linear.frozen() })
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(frozen(head))
+        Ok(head.frozen())
     }
 }
 
@@ -139,17 +131,17 @@ struct Adapt<'a> {
     make: &'a MakeAdapter<'a>,
 }
 
-impl Change for Adapt<'_> {
+impl MapWeights for Adapt<'_> {
     fn weight(&self, weight: &Weight) -> Result<Weight> {
         Ok(weight.frozen())
     }
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
-        Ok(Linear { adapter: (self.make)(linear, false)?, ..frozen(linear) })
+        Ok(Linear { adapter: (self.make)(linear, false)?, ..linear.frozen() })
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(Linear { adapter: (self.make)(head, true)?, ..frozen(head) })
+        Ok(Linear { adapter: (self.make)(head, true)?, ..head.frozen() })
     }
 }
 
@@ -157,15 +149,16 @@ struct Merge<'a> {
     device: &'a Device,
 }
 
-impl Change for Merge<'_> {
+impl MapWeights for Merge<'_> {
     fn weight(&self, weight: &Weight) -> Result<Weight> {
         Weight::trained(weight.name(), &weight.detached())
     }
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
         let values: Tensor = linear.merged(self.device)?;
-        let weight = Weight::trained(format!("{}.weight", linear.name), &values)?;
-        Ok(Linear::dense(&linear.name, linear.shape, weight))
+        let matrix = Matrix::Dense(Weight::trained(format!("{}.weight", linear.name), &values)?);
+        let bias = linear.bias.as_ref().map(|bias| self.weight(bias)).transpose()?;
+        Ok(Linear { matrix, bias, adapter: None, ..linear.clone() })
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {

@@ -2,14 +2,14 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{Model, Pass};
+use super::Model;
 use crate::nn::ops::cpu::{Isa, on_isa};
-use crate::nn::{Cache, CacheDtype, LoraConfig, ModelConfig, Precision};
+use crate::nn::{Cache, CacheDtype, ForwardCtx, LlamaConfig, LoraConfig, Precision};
 
 /// Widths that are whole blocks of 4-bit weights and heads of whole registers, or neither.
-fn config(odd: bool, tied: bool) -> ModelConfig {
+fn config(odd: bool, tied: bool) -> LlamaConfig {
     let (hidden_size, num_attention_heads, intermediate_size) = if odd { (36, 6, 50) } else { (128, 4, 192) };
-    ModelConfig {
+    LlamaConfig {
         vocab_size: 29,
         hidden_size,
         num_hidden_layers: 3,
@@ -19,7 +19,7 @@ fn config(odd: bool, tied: bool) -> ModelConfig {
         max_position_embeddings: 400,
         tie_word_embeddings: tied,
         initializer_range: 0.15,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     }
 }
 
@@ -40,11 +40,11 @@ fn tokens(rows: usize, length: usize) -> Tensor {
 }
 
 /// The logits after each of the last ids, the first `prompt` read at once: (rows, ids, vocabulary).
-fn steps(model: &Model, tokens: &Tensor, prompt: usize, dtype: CacheDtype, pass: &Pass) -> Tensor {
+fn steps(model: &Model, tokens: &Tensor, prompt: usize, dtype: CacheDtype, ctx: &ForwardCtx) -> Tensor {
     let mut cache = Cache::of(dtype);
-    let mut said = vec![model.step(&tokens.narrow(1, 0, prompt).unwrap(), &mut cache, pass).unwrap()];
+    let mut said = vec![model.step(&tokens.narrow(1, 0, prompt).unwrap(), &mut cache, ctx).unwrap()];
     for at in prompt..tokens.dim(1).unwrap() {
-        said.push(model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, pass).unwrap());
+        said.push(model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, ctx).unwrap());
     }
     Tensor::stack(&said, 1).unwrap()
 }
@@ -55,8 +55,8 @@ fn apart(a: &Tensor, b: &Tensor) -> f32 {
     scale(&(a - b).unwrap()) / scale(b)
 }
 
-fn whole(model: &Model, tokens: &Tensor, prompt: usize, pass: &Pass) -> Tensor {
-    let all = model.forward(tokens, pass).unwrap();
+fn whole(model: &Model, tokens: &Tensor, prompt: usize, ctx: &ForwardCtx) -> Tensor {
+    let all = model.forward(tokens, ctx).unwrap();
     all.narrow(1, prompt - 1, tokens.dim(1).unwrap() - prompt + 1).unwrap()
 }
 
@@ -69,7 +69,7 @@ fn every_kind_of_weight_decodes_as_it_reads() {
             [("dense", &dense), ("nf4", &packed), ("lora", &adapted(&dense, 3)), ("qlora", &adapted(&packed, 16))]
         {
             for (rows, length, prompt) in [(1, 70, 1), (2, 20, 5), (3, 9, 1), (8, 12, 2), (13, 6, 1)] {
-                let (tokens, pass) = (tokens(rows, length), Pass::default());
+                let (tokens, pass) = (tokens(rows, length), ForwardCtx::default());
                 let said = steps(model, &tokens, prompt, CacheDtype::Auto, &pass);
                 let off = apart(&said, &whole(model, &tokens, prompt, &pass));
                 assert!(off < 1e-5, "{name}, odd {odd}, {rows} × {length}: {off}");
@@ -89,13 +89,13 @@ fn small_formats_come_close() {
     let model = adapted(&Model::new(&config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
     for rows in [1, 3, 8] {
         let tokens = tokens(rows, 90);
-        let exact = whole(&model, &tokens, 4, &Pass::default());
+        let exact = whole(&model, &tokens, 4, &ForwardCtx::default());
         for (precision, dtype, most) in [
             (Precision::F32, CacheDtype::Int8, 0.05),
             (Precision::Bf16, CacheDtype::Auto, 0.05),
             (Precision::Bf16, CacheDtype::Int8, 0.05),
         ] {
-            let said = steps(&model, &tokens, 4, dtype, &Pass { precision, ..Pass::default() });
+            let said = steps(&model, &tokens, 4, dtype, &ForwardCtx { precision, ..ForwardCtx::default() });
             let off = noise(&said, &exact);
             assert!(off < most, "{precision:?} {dtype:?}, {rows} rows: {off}");
             assert!(dtype == CacheDtype::Auto || off > 1e-5, "{precision:?}: {off} is not that of 8 bits");
@@ -108,7 +108,7 @@ fn eight_bits_take_a_quarter_of_the_memory_and_a_little() {
     let model = Model::new(&config(false, false), &Device::Cpu, 1).unwrap();
     let bytes = |dtype| {
         let mut cache = Cache::of(dtype);
-        model.step(&tokens(2, 100), &mut cache, &Pass::default()).unwrap();
+        model.step(&tokens(2, 100), &mut cache, &ForwardCtx::default()).unwrap();
         cache.bytes()
     };
     let (wide, narrow) = (bytes(CacheDtype::Auto), bytes(CacheDtype::Int8));
@@ -120,7 +120,7 @@ fn eight_bits_take_a_quarter_of_the_memory_and_a_little() {
 fn threads_and_instructions_change_nothing_that_counts() {
     let model = adapted(&Model::new(&config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
     let tokens = tokens(3, 40);
-    let run = || steps(&model, &tokens, 2, CacheDtype::Auto, &Pass::default());
+    let run = || steps(&model, &tokens, 2, CacheDtype::Auto, &ForwardCtx::default());
     let best = on_isa(Isa::Avx512, 1, run);
     for threads in [2, 5] {
         assert_eq!(apart(&on_isa(Isa::Avx512, threads, run), &best), 0.0, "{threads} threads");

@@ -4,20 +4,20 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Tensor, TensorId};
 
-use super::core::Run;
-use super::{Model, Pass};
+use super::Model;
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
-use crate::nn::{Cache, Tape, ops};
+use crate::nn::kv_cache::Cache;
+use crate::nn::{ForwardCtx, Tape, ops};
 
 impl Model {
-    /// Logits of ids (batch, time) -> (batch, time, vocabulary), f32.
+    /// Logits of ids (batch, time) -> (batch, time, vocabulary), f32. Gradients can follow only where `ctx.grad` says so.
     ///
     /// # Errors
-    /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or a stop.
-    pub fn forward(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+    /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or `interrupted`, when the user cancels.
+    pub fn forward(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
-        self.core.forward(&tokens, &Run::tracked(pass))
+        self.core.forward(&tokens, ctx)
     }
 
     /// The hidden states behind the logits, after the last block and the final norm: ids (batch, time) ->
@@ -25,46 +25,48 @@ impl Model {
     ///
     /// # Errors
     /// See [`Model::forward`].
-    pub fn hidden(&self, tokens: &Tensor, pass: &Pass) -> Result<Tensor> {
+    pub fn hidden(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
-        self.core.hidden(&tokens, &Run::untracked(pass))
+        self.core.hidden(&tokens, &ctx.with_grad(false))
     }
 
     /// Logits of a batch; see [`Model::forward`].
     ///
     /// # Errors
     /// See [`Model::forward`].
-    pub fn logits(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
-        self.core.forward(&self.tokens(batch)?, &Run::tracked(pass))
+    pub fn logits(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<Tensor> {
+        self.core.forward(&self.tokens(batch)?, ctx)
     }
 
-    /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that `backward` can start from.
+    /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that candle's `backward` can start from
+    /// where `ctx.grad` says so.
     ///
     /// # Errors
     /// See [`Model::forward`]; a batch whose labels all count for nothing is refused.
-    pub fn loss(&self, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+    pub fn loss(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<Tensor> {
         self.check_labels(batch)?;
-        self.mean_loss(&self.logits(batch, pass)?, batch, pass)
+        self.mean_loss(&self.logits(batch, ctx)?, batch, ctx)
     }
 
     /// The loss of [`Model::loss`], and the tape that leads back from it to the parameters.
     ///
     /// # Errors
     /// See [`Model::loss`].
-    pub fn taped_loss(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Tape)> {
+    pub fn taped_loss(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<(Tensor, Tape)> {
         let parameters = self.parameters();
         let leaves: Vec<&Tensor> = parameters.iter().map(|parameter| parameter.var.as_tensor()).collect();
-        rayon::scope(|_| Tape::record(&leaves, || self.loss(batch, pass)))
+        let ctx = ctx.with_grad(true);
+        rayon::scope(|_| Tape::record(&leaves, || self.loss(batch, &ctx)))
     }
 
     /// The loss of [`Model::loss`] as a number, for measuring: nothing is kept for a way back.
     ///
     /// # Errors
     /// See [`Model::loss`].
-    pub fn loss_value(&self, batch: &Batch, pass: &Pass) -> Result<f64> {
+    pub fn loss_value(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<f64> {
         self.check_labels(batch)?;
-        let logits = self.core.forward(&self.tokens(batch)?, &Run::untracked(pass))?;
-        Ok(f64::from(self.mean_loss(&logits, batch, pass)?.to_scalar::<f32>()?))
+        let logits = self.core.forward(&self.tokens(batch)?, &ctx.with_grad(false))?;
+        Ok(f64::from(self.mean_loss(&logits, batch, ctx)?.to_scalar::<f32>()?))
     }
 
     /// The loss of [`Model::loss`], out of reach of gradients, and its gradients, one for each of
@@ -73,9 +75,9 @@ impl Model {
     ///
     /// # Errors
     /// See [`Model::loss`].
-    pub fn loss_and_gradients(&self, batch: &Batch, pass: &Pass) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+    pub fn loss_and_gradients(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<(Tensor, Vec<Option<Tensor>>)> {
         let mut gradients = vec![None; self.parameters().len()];
-        let loss = self.stream_gradients(batch, pass, true, &mut |place, gradient| {
+        let loss = self.stream_gradients(batch, ctx, true, &mut |place, gradient| {
             gradients[place] = Some(gradient);
             Ok(())
         })?;
@@ -91,7 +93,7 @@ impl Model {
     pub fn stream_gradients(
         &self,
         batch: &Batch,
-        pass: &Pass,
+        ctx: &ForwardCtx,
         again: bool,
         take: &mut dyn FnMut(usize, Tensor) -> Result<()>,
     ) -> Result<Tensor> {
@@ -102,22 +104,23 @@ impl Model {
             leaves.iter().enumerate().map(|(place, leaf)| (leaf.id(), place)).collect();
         let mut by_place = |id, gradient| take(places[&id], gradient);
         if again {
-            let loss = |logits: &Tensor| self.mean_loss(logits, batch, pass);
-            return self.core.recomputed(&self.tokens(batch)?, pass, &leaves, &mut by_place, loss);
+            let loss = |logits: &Tensor| self.mean_loss(logits, batch, ctx);
+            return self.core.recomputed(&self.tokens(batch)?, ctx, &leaves, &mut by_place, loss);
         }
-        let (loss, tape) = Tape::record(&leaves, || self.loss(batch, pass))?;
-        tape.rewind(&loss, loss.ones_like()?, &mut by_place)?;
+        let ctx = ctx.with_grad(true);
+        let (loss, tape) = Tape::record(&leaves, || self.loss(batch, &ctx))?;
+        tape.backward_consuming(&loss, loss.ones_like()?, &mut by_place)?;
         Ok(loss)
     }
 
     /// logits (batch, time, vocabulary) -> scalar
-    fn mean_loss(&self, logits: &Tensor, batch: &Batch, pass: &Pass) -> Result<Tensor> {
-        let rows = ops::reshape(logits, (batch.labels.len(), self.config.vocab_size))?; // (batch · time, vocabulary)
-        ops::cross_entropy(&rows, &batch.labels, &pass.interrupt)
+    fn mean_loss(&self, logits: &Tensor, batch: &Batch, ctx: &ForwardCtx) -> Result<Tensor> {
+        let rows = ops::reshape(logits, (batch.labels.len(), self.core.spec.vocab_size))?; // (batch · time, vocabulary)
+        ops::cross_entropy(&rows, &batch.labels, &ctx.interrupt)
     }
 
     fn check_labels(&self, batch: &Batch) -> Result<()> {
-        let vocabulary = self.config.vocab_size;
+        let vocabulary = self.core.spec.vocab_size;
         if batch.labels.len() != batch.tokens.len() {
             let (labels, tokens) = (batch.labels.len(), batch.tokens.len());
             return Err(Error::mistake(format!("the batch has {labels} labels for {tokens} ids")));
@@ -136,9 +139,9 @@ impl Model {
     ///
     /// # Errors
     /// See [`Model::forward`]; a stop leaves the cache as it was.
-    pub fn step(&self, tokens: &Tensor, cache: &mut Cache, pass: &Pass) -> Result<Tensor> {
+    pub fn step(&self, tokens: &Tensor, cache: &mut Cache, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, cache.len())?;
-        self.core.step(&tokens, cache, &Run::untracked(pass))
+        self.core.step(&tokens, cache, &ctx.with_grad(false))
     }
 
     /// Attention weights of one layer over a batch: (batch, heads, time, time).
@@ -146,13 +149,12 @@ impl Model {
     /// # Errors
     /// Names a layer that the model has not.
     pub fn attention(&self, batch: &Batch, layer: usize) -> Result<Tensor> {
-        let layers = self.config.num_hidden_layers;
+        let layers = self.core.spec.decoder.layers;
         if layer >= layers {
             return Err(Error::mistake(format!("there is no layer {layer}"))
                 .with_hint(format!("the model has {layers}, from 0 to {}", layers - 1)));
         }
-        let pass = Pass::default();
-        self.core.attention(&self.tokens(batch)?, layer, &Run::untracked(&pass))
+        self.core.attention(&self.tokens(batch)?, layer, &ForwardCtx::default())
     }
 
     /// The ids of a batch as a tensor: (rows, width).
@@ -167,11 +169,11 @@ impl Model {
     }
 
     /// Ids fit for the embedding: (batch, new), u32.
-    fn checked(&self, tokens: &Tensor, said: usize) -> Result<Tensor> {
+    fn checked(&self, tokens: &Tensor, held: usize) -> Result<Tensor> {
         let (rows, new) = tokens.dims2().map_err(|_| {
             Error::mistake(format!("ids have the shape {:?}", tokens.dims())).with_hint("it must be (batch, time)")
         })?;
-        self.check_length(rows, said, new)?;
+        self.check_length(rows, held, new)?;
         // Looked at before they move: ids on a GPU would have to come back, and the host to wait.
         let tokens = tokens.to_dtype(DType::U32)?;
         self.check_ids(&tokens.flatten_all()?.to_vec1::<u32>()?)?;
@@ -179,26 +181,26 @@ impl Model {
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
-        match ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+        match ids.iter().find(|&&id| id as usize >= self.core.spec.vocab_size) {
             Some(&id) => Err(self.beyond("id", id)),
             None => Ok(()),
         }
     }
 
     fn beyond(&self, what: &str, id: u32) -> Error {
-        Error::mistake(format!("the {what} {id} is beyond the model's vocabulary of {}", self.config.vocab_size))
+        Error::mistake(format!("the {what} {id} is beyond the model's vocabulary of {}", self.core.spec.vocab_size))
             .with_hint("a model reads the ids of the tokenizer it was trained with")
     }
 
-    fn check_length(&self, rows: usize, said: usize, new: usize) -> Result<()> {
-        let most = self.config.max_position_embeddings;
+    fn check_length(&self, rows: usize, held: usize, new: usize) -> Result<()> {
+        let most = self.core.spec.max_positions;
         if rows == 0 || new == 0 {
             return Err(Error::mistake(format!("a batch of {rows} × {new} ids is empty")));
         }
-        if said + new > most {
+        if held + new > most {
             return Err(Error::mistake(format!(
                 "position {} is beyond max_position_embeddings {most}",
-                said + new - 1
+                held + new - 1
             ))
             .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings"));
         }

@@ -3,10 +3,10 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{Model, Pass};
+use super::Model;
 use crate::interrupt::Interrupt;
-use crate::nn::ops::twin::{close, gpu, to_cpu};
-use crate::nn::{Cache, LoraConfig, ModelConfig, Precision};
+use crate::nn::ops::reference::{close, gpu, to_cpu};
+use crate::nn::{Cache, ForwardCtx, LlamaConfig, LoraConfig, Precision};
 
 const VOCABULARY: usize = 29;
 
@@ -20,7 +20,7 @@ struct Kind {
     tied: bool,
 }
 
-/// Whole lanes of codes; sizes that nothing divides; a large group of heads; more columns than fit at once, in the stream
+/// PrepackedInput lanes of codes; sizes that nothing divides; a large group of heads; more columns than fit at once, in the stream
 /// and in the feed-forward.
 const EVEN: Kind = Kind { hidden: 64, heads: (4, 2), head_dim: 16, inner: 96, tied: true };
 const ODD: Kind = Kind { hidden: 30, heads: (3, 1), head_dim: 10, inner: 50, tied: false };
@@ -28,8 +28,8 @@ const GROUPED: Kind = Kind { hidden: 48, heads: (10, 1), head_dim: 8, inner: 32,
 const LONG: Kind = Kind { hidden: 1040, heads: (2, 1), head_dim: 80, inner: 16, tied: false };
 const DEEP: Kind = Kind { hidden: 32, heads: (2, 2), head_dim: 128, inner: 1040, tied: true };
 
-fn config(kind: Kind) -> ModelConfig {
-    ModelConfig {
+fn config(kind: Kind) -> LlamaConfig {
+    LlamaConfig {
         vocab_size: VOCABULARY,
         hidden_size: kind.hidden,
         num_hidden_layers: 2,
@@ -40,7 +40,7 @@ fn config(kind: Kind) -> ModelConfig {
         max_position_embeddings: 600,
         tie_word_embeddings: kind.tied,
         initializer_range: (1.0 / kind.hidden as f64).sqrt(),
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     }
 }
 
@@ -75,12 +75,12 @@ fn tokens(rows: usize, length: usize) -> Tensor {
 
 /// The logits of `new` ids from `at` on.
 fn take(model: &Model, tokens: &Tensor, (at, new): (usize, usize), cache: &mut Cache) -> Tensor {
-    to_cpu(&model.step(&tokens.narrow(1, at, new).unwrap(), cache, &Pass::default()).unwrap())
+    to_cpu(&model.step(&tokens.narrow(1, at, new).unwrap(), cache, &ForwardCtx::default()).unwrap())
 }
 
 /// Holds steps on the GPU to the whole sequence on the CPU: first the prompt, then in parts of 1, 2, … 1, 2, ….
 fn hold(what: &str, [here, there]: [&Model; 2], tokens: &Tensor, prompt: usize) {
-    let whole = here.forward(tokens, &Pass::default()).unwrap();
+    let whole = here.forward(tokens, &ForwardCtx::default()).unwrap();
     let (mut cache, mut at, mut new) = (Cache::new(), 0, prompt);
     while at < tokens.dim(1).unwrap() {
         let logits = take(there, tokens, (at, new), &mut cache);
@@ -141,7 +141,7 @@ fn a_cache_that_grows_and_one_that_forks_go_on_on_a_gpu() {
             for (ids, cache) in [(&left, &mut cache), (&right, &mut fork)] {
                 let logits = take(&there, ids, (at, 1), cache);
                 let parts = [&tokens.narrow(1, 0, 21).unwrap(), &ids.narrow(1, 0, at + 1).unwrap()];
-                let all = here.forward(&Tensor::cat(&parts, 1).unwrap(), &Pass::default()).unwrap();
+                let all = here.forward(&Tensor::cat(&parts, 1).unwrap(), &ForwardCtx::default()).unwrap();
                 let last = all.narrow(1, 21 + at, 1).unwrap().squeeze(1).unwrap().contiguous().unwrap();
                 close(&format!("fork {at}"), &logits, &last, 1e-4);
             }
@@ -180,18 +180,22 @@ fn values(x: &Tensor) -> Vec<f32> {
 fn a_step_gives_the_same_bits_and_can_be_stopped_on_a_gpu() {
     let [.., (_, model)] = models(GROUPED, &gpu());
     let tokens = tokens(3, 40);
-    let run = |pass: &Pass| {
+    let run = |ctx: &ForwardCtx| {
         let mut cache = Cache::new();
-        let steps = (0..40).map(|at| model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, pass).unwrap());
+        let steps = (0..40).map(|at| model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, ctx).unwrap());
         let steps: Vec<Tensor> = steps.collect();
         values(&Tensor::cat(&steps, 0).unwrap())
     };
-    let once = run(&Pass::default());
-    assert_eq!(run(&Pass::default()), once, "another run");
-    assert_eq!(run(&Pass { precision: Precision::Bf16, ..Pass::default() }), once, "products of one id are exact");
+    let once = run(&ForwardCtx::default());
+    assert_eq!(run(&ForwardCtx::default()), once, "another run");
+    assert_eq!(
+        run(&ForwardCtx { precision: Precision::Bf16, ..ForwardCtx::default() }),
+        once,
+        "products of one id are exact"
+    );
 
     let interrupt = Interrupt::new();
-    let pass = Pass { interrupt: interrupt.clone(), ..Pass::default() };
+    let pass = ForwardCtx { interrupt: interrupt.clone(), ..ForwardCtx::default() };
     let mut cache = Cache::new();
     model.step(&tokens.narrow(1, 0, 3).unwrap(), &mut cache, &pass).unwrap();
     interrupt.trigger();

@@ -2,14 +2,14 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{Model, Pass};
+use super::Model;
 use crate::data::{Batch, IGNORE};
-use crate::nn::ops::twin::{close, gpu, to_cpu};
-use crate::nn::{Cache, LoraConfig, ModelConfig, Precision};
+use crate::nn::ops::reference::{close, gpu, to_cpu};
+use crate::nn::{Cache, ForwardCtx, LlamaConfig, LoraConfig, Precision};
 
 /// In 4 bits with adapters that drop, or plain.
 fn model(device: &Device, adapted: bool) -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: 23,
         hidden_size: 32,
         num_hidden_layers: 2,
@@ -18,7 +18,7 @@ fn model(device: &Device, adapted: bool) -> Model {
         intermediate_size: 40,
         max_position_embeddings: 300,
         initializer_range: 0.2,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     let model = Model::new(&config, device, 1).unwrap();
     if !adapted {
@@ -45,7 +45,7 @@ fn batch() -> Batch {
 #[test]
 #[ignore = "needs a GPU"]
 fn logits_and_gradients_are_those_of_the_cpu_on_a_gpu() {
-    let pass = Pass { dropout_seed: Some(5), ..Pass::default() };
+    let pass = ForwardCtx { dropout_seed: Some(5), ..ForwardCtx::recording() };
     for adapted in [false, true] {
         let (here, there) = (model(&Device::Cpu, adapted), model(&gpu(), adapted));
         let (slow, fast) = (here.logits(&batch(), &pass).unwrap(), there.logits(&batch(), &pass).unwrap());
@@ -66,8 +66,8 @@ fn logits_and_gradients_are_those_of_the_cpu_on_a_gpu() {
 #[ignore = "needs a GPU"]
 fn bf16_is_near_f32_on_a_gpu() {
     let there = model(&gpu(), true);
-    let exact = to_cpu(&there.logits(&batch(), &Pass::default()).unwrap());
-    let pass = Pass { precision: Precision::Bf16, ..Pass::default() };
+    let exact = to_cpu(&there.logits(&batch(), &ForwardCtx::default()).unwrap());
+    let pass = ForwardCtx { precision: Precision::Bf16, ..ForwardCtx::default() };
     let rounded = to_cpu(&there.logits(&batch(), &pass).unwrap());
     close("bf16", &rounded, &exact, 5e-2);
     assert!(close_to_the_bit(&rounded, &exact).is_err(), "bf16 changed nothing: was it used?");
@@ -84,12 +84,12 @@ fn close_to_the_bit(a: &Tensor, b: &Tensor) -> Result<(), ()> {
 fn the_cache_answers_as_the_whole_sequence_does_on_a_gpu() {
     let (here, there) = (model(&Device::Cpu, true), model(&gpu(), true));
     let tokens = Tensor::from_vec(batch().tokens, (2, 13), &Device::Cpu).unwrap();
-    let whole = here.forward(&tokens, &Pass::default()).unwrap();
+    let whole = here.forward(&tokens, &ForwardCtx::default()).unwrap();
     let mut cache = Cache::new();
     // Four at once, then one by one.
     let parts = [(0, 4)].into_iter().chain((4..13).map(|at| (at, 1)));
     for (at, new) in parts {
-        let logits = there.step(&tokens.narrow(1, at, new).unwrap(), &mut cache, &Pass::default()).unwrap();
+        let logits = there.step(&tokens.narrow(1, at, new).unwrap(), &mut cache, &ForwardCtx::default()).unwrap();
         let last = whole.narrow(1, at + new - 1, 1).unwrap().squeeze(1).unwrap();
         close(&format!("position {at}"), &to_cpu(&logits), &last.contiguous().unwrap(), 1e-4);
     }

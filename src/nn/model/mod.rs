@@ -1,19 +1,16 @@
 //! The model a user holds: one transformer core, its parameters, its adapters.
 
 mod adapt;
-pub(crate) mod core;
 #[cfg(test)]
 mod decode_tests;
-mod families;
 mod forward;
-mod fresh;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
 mod gpu_decode_tests;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
 mod gpu_tests;
-mod pass;
+mod random;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,20 +20,18 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+pub(crate) use self::adapt::adapter_name;
+pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
+use crate::nn::core::{Source, Transformer};
 use crate::nn::weights::Kept;
-use crate::nn::{LoraConfig, ModelConfig};
-
-pub(crate) use adapt::adapter_name;
-pub(crate) use families::{Family, Source};
-pub use pass::Pass;
-pub use table::{Layer, Parameter};
+use crate::nn::{ArchSpec, LoraConfig, ModelConfig, families};
 
 /// A transformer. Clones share the weights.
 #[derive(Clone)]
 pub struct Model {
     pub(crate) config: ModelConfig,
-    pub(crate) core: core::Transformer,
+    pub(crate) core: Transformer,
     /// What the adapters are, if there are any.
     pub(crate) lora: Option<LoraConfig>,
     /// Where the weights were read from; an adapter's file says which base it is for.
@@ -59,27 +54,25 @@ impl Model {
     ///
     /// # Errors
     /// See [`ModelConfig::validate`].
-    pub fn new(config: &ModelConfig, device: &Device, seed: u64) -> Result<Self> {
-        Self::build(config, device, &mut fresh::Fresh { seed, device })
+    pub fn new(config: impl Into<ModelConfig>, device: &Device, seed: u64) -> Result<Self> {
+        Self::build(&config.into(), device, &mut random::Random { seed, device })
     }
 
     /// The model of `config` with the weights of `source`.
     pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn Source) -> Result<Self> {
-        config.validate()?;
-        let core = Family::named(&config.model_type)?.build(config, source)?;
-        Ok(Self {
-            config: config.clone(),
-            core,
-            lora: None,
-            origin: None,
-            kept: Arc::default(),
-            device: device.clone(),
-        })
+        let core = Transformer::build(&config.lower()?, families::names(config), source)?;
+        let (config, device) = (config.clone(), device.clone());
+        Ok(Self { config, core, lora: None, origin: None, kept: Arc::default(), device })
     }
 
-    /// Its shape.
+    /// Its configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Its architecture.
+    pub fn spec(&self) -> &ArchSpec {
+        &self.core.spec
     }
 
     /// Where it lives.
@@ -92,7 +85,8 @@ impl Model {
         self.lora.as_ref()
     }
 
-    /// A weight by its Hugging Face name, dequantised if it is kept in 4 bits.
+    /// A weight by its Hugging Face name, dequantised if it is kept in 4 bits. That of a linear layer is (out, in), whatever
+    /// the order in files.
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
@@ -103,7 +97,7 @@ impl Model {
         if let Some(linear) = self.core.linears().find(|l| name.strip_suffix(".weight") == Some(&l.name)) {
             return linear.base(&self.device);
         }
-        if name == "lm_head.weight" && self.config.tie_word_embeddings {
+        if self.spec().tied_head && name.strip_suffix(".weight") == Some(families::names(&self.config).head) {
             return Ok(self.core.embedding.detached());
         }
         let mut known: Vec<String> = self.core.linears().map(|l| format!("{}.weight", l.name)).collect();
@@ -112,7 +106,7 @@ impl Model {
             Some(near) => Error::mistake(format!("no weight is called '{name}'"))
                 .with_hint(format!("did you mean '{near}'? layers() lists all")),
             None => Error::mistake(format!("no weight is called '{name}'"))
-                .with_hint("names are those of the checkpoint, \"model.embed_tokens.weight\" for one"),
+                .with_hint(format!("names are those of the checkpoint, \"{}\" for one", self.core.embedding.name())),
         })
     }
 }

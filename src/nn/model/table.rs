@@ -3,7 +3,8 @@
 use candle_core::Var;
 
 use super::Model;
-use super::core::{Head, Linear, Matrix, Part, Weight};
+use crate::nn::core::{Head, Linear, Matrix, Part, Weight};
+use crate::nn::families;
 
 /// A trainable tensor with its Hugging Face name.
 #[derive(Debug, Clone)]
@@ -20,9 +21,9 @@ pub struct Parameter {
 pub struct Layer {
     /// "model.layers.0.self_attn.q_proj"
     pub name: String,
-    /// "embedding", "rms_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
+    /// "embedding", "positions", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
     pub kind: String,
-    /// Shape of its weight.
+    /// Shape of its weight; that of a linear layer is (out, in).
     pub shape: Vec<usize>,
     /// Weights in it, adapters included.
     pub params: usize,
@@ -50,10 +51,10 @@ impl Model {
 
     /// The layers, in the order of the forward pass.
     pub fn layers(&self) -> Vec<Layer> {
-        let mut layers: Vec<Layer> = self.core.parts().map(layer).collect();
+        let mut layers: Vec<Layer> = self.core.parts().into_iter().map(layer).collect();
         if let Head::Tied = self.core.head {
             layers.push(Layer {
-                name: "lm_head".into(),
+                name: families::names(&self.config).head.into(),
                 kind: format!("tied to {}", stem(self.core.embedding.name())),
                 shape: self.core.embedding.dims().to_vec(),
                 params: 0,
@@ -73,31 +74,29 @@ impl Model {
 
     /// All weights but the 4-bit ones, in the order of the forward pass.
     pub(super) fn weights_in_order(&self) -> impl Iterator<Item = &Weight> {
-        self.core.parts().flat_map(|part| -> Box<dyn Iterator<Item = &Weight>> {
-            match part {
-                Part::Embedding(weight) | Part::Norm(weight) => Box::new(std::iter::once(weight)),
-                Part::Linear(linear) => Box::new(linear.weights()),
-            }
-        })
+        self.core.parts().into_iter().flat_map(Part::weights)
     }
 }
 
 fn layer(part: Part<'_>) -> Layer {
     match part {
-        Part::Embedding(weight) => plain("embedding", weight),
-        Part::Norm(weight) => plain("rms_norm", weight),
-        Part::Linear(linear) => of_linear(linear),
+        Part::Embedding(weight) => plain("embedding", weight, part),
+        Part::Positions(weight) => plain("positions", weight, part),
+        Part::Norm(norm) => plain(norm.kind(), norm.weight(), part),
+        Part::Linear(linear) | Part::Head(linear) => of_linear(linear),
     }
 }
 
-fn plain(kind: &str, weight: &Weight) -> Layer {
+/// A part named by its first weight.
+fn plain(kind: &str, first: &Weight, part: Part<'_>) -> Layer {
+    let params = part.weights().map(Weight::count).sum();
     Layer {
-        name: stem(weight.name()).to_owned(),
+        name: stem(first.name()).to_owned(),
         kind: kind.into(),
-        shape: weight.dims().to_vec(),
-        params: weight.count(),
-        trainable: trains(weight),
-        bytes: 4 * weight.count(),
+        shape: first.dims().to_vec(),
+        params,
+        trainable: part.weights().map(trains).sum(),
+        bytes: 4 * params,
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{Model, Pass};
+use super::Model;
 use crate::data::{Batch, IGNORE};
-use crate::nn::{Cache, LoraConfig, ModelConfig};
+use crate::nn::{Cache, ForwardCtx, LlamaConfig, LoraConfig};
 
-fn config(tied: bool) -> ModelConfig {
-    ModelConfig {
+fn config(tied: bool) -> LlamaConfig {
+    LlamaConfig {
         vocab_size: 23,
         hidden_size: 16,
         num_hidden_layers: 2,
@@ -19,7 +19,7 @@ fn config(tied: bool) -> ModelConfig {
         max_position_embeddings: 600,
         tie_word_embeddings: tied,
         initializer_range: 0.2,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     }
 }
 
@@ -46,11 +46,11 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 }
 
 fn logits(model: &Model) -> Tensor {
-    model.logits(&batch(), &Pass::default()).unwrap()
+    model.logits(&batch(), &ForwardCtx::default()).unwrap()
 }
 
 fn loss(model: &Model) -> f32 {
-    model.loss(&batch(), &Pass::default()).unwrap().to_scalar().unwrap()
+    model.loss(&batch(), &ForwardCtx::default()).unwrap().to_scalar().unwrap()
 }
 
 fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
@@ -59,7 +59,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
 }
 
 fn gradients(model: &Model) -> HashMap<String, Vec<f32>> {
-    let store = model.loss(&batch(), &Pass::default()).unwrap().backward().unwrap();
+    let store = model.loss(&batch(), &ForwardCtx::recording()).unwrap().backward().unwrap();
     model
         .parameters()
         .into_iter()
@@ -133,7 +133,7 @@ fn gradients_are_those_of_finite_differences() {
 #[test]
 fn the_cache_answers_as_the_whole_sequence_does() {
     let model = tiny();
-    let pass = Pass::default();
+    let pass = ForwardCtx::default();
     let (rows, length) = (2, 300); // beyond one chunk of the cache
     let ids: Vec<u32> = (0..rows * length).map(|i| (i * i % 23) as u32).collect();
     let tokens = Tensor::from_vec(ids, (rows, length), &Device::Cpu).unwrap();
@@ -156,7 +156,7 @@ fn the_cache_answers_as_the_whole_sequence_does() {
 #[test]
 fn a_forked_cache_goes_on_by_itself() {
     let model = tiny();
-    let pass = Pass::default();
+    let pass = ForwardCtx::default();
     let ids = |ids: &[u32]| Tensor::from_slice(ids, (1, ids.len()), &Device::Cpu).unwrap();
     let mut cache = Cache::new();
     model.step(&ids(&[1, 2, 3]), &mut cache, &pass).unwrap();
@@ -171,7 +171,7 @@ fn a_forked_cache_goes_on_by_itself() {
 #[test]
 fn a_stop_in_the_middle_leaves_the_cache_as_it_was() {
     let model = tiny();
-    let pass = Pass::default();
+    let pass = ForwardCtx::default();
     let mut cache = Cache::new();
     let ids = Tensor::from_slice(&[1u32, 2], (1, 2), &Device::Cpu).unwrap();
     model.step(&ids, &mut cache, &pass).unwrap();
@@ -267,7 +267,7 @@ fn dropout_follows_its_seed_and_leaves_evaluation_alone() {
     let adapted = tiny().lora(&LoraConfig { lora_dropout: 0.5, ..adapters() }, 3).unwrap();
     train_b(&adapted);
     let run = |seed| {
-        let pass = Pass { dropout_seed: seed, ..Pass::default() };
+        let pass = ForwardCtx { dropout_seed: seed, ..ForwardCtx::default() };
         values(&adapted.logits(&batch(), &pass).unwrap())
     };
     assert_eq!(run(Some(1)), run(Some(1)));
@@ -279,7 +279,7 @@ fn dropout_follows_its_seed_and_leaves_evaluation_alone() {
 #[test]
 fn mistakes_name_the_value_and_the_remedy() {
     let model = tiny();
-    let pass = Pass::default();
+    let pass = ForwardCtx::default();
     let text = |error: crate::Error| {
         assert!(error.is_mistake(), "{error}");
         error.to_string()

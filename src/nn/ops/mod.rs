@@ -1,44 +1,49 @@
-//! The hot ops, each a folder: formula and gradient in `mod.rs`, the CPU in `cpu.rs`, and a naive twin made of plain
-//! candle ops that the tests hold it equal to, forward and backward.
+//! The hot ops, each a folder: formula and gradient in `mod.rs`, the CPU in `cpu.rs`, and a naive reference made of
+//! plain candle ops that the tests hold it equal to, forward and backward.
 //!
 //! All take f32 tensors (a tensor that is not contiguous is copied) and an
 //! [`Interrupt`](crate::interrupt::Interrupt) that is asked once a call, forward and backward. Results do not depend on
 //! the number of threads.
 
+pub(in crate::nn) mod accumulate;
+mod activation;
 mod adamw;
 mod add;
 mod attention;
+mod columns;
 pub(in crate::nn) mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
 pub(in crate::nn) mod decode;
 mod embedding;
-mod geglu;
+mod input;
 mod layer_norm;
 mod linear;
+mod precision;
+#[cfg(test)]
+pub(in crate::nn) mod reference;
 mod rms_norm;
 mod rope;
 mod swiglu;
-#[cfg(test)]
-pub(in crate::nn) mod twin;
 
+pub(in crate::nn) use accumulate::plain_sum;
+pub use activation::{Activation, activate, gated};
 pub use adamw::{
     AdamWStep, DeviceMoments, DeviceMoments8, DeviceUpdate, EightBitMaps, EightBitStep, adamw_step, scale_in_place,
     square_norm, square_norms,
 };
 pub use add::add;
-pub(in crate::nn) use add::{add_to, plain_sum};
 pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
+pub use columns::columns;
 pub use cross_entropy::cross_entropy;
-pub(in crate::nn) use decode::{Block, Decoder, Factor, Format, Held, Matrix, Norm, Update, decode_step};
+pub(in crate::nn) use decode::{Block, Decoder, Format, KvBuffer, LinearRef, Matrix, Norm, Update, decode_step};
 pub use embedding::embedding;
-pub use geglu::{Gelu, geglu};
 pub use layer_norm::layer_norm;
-pub(in crate::nn) use linear::Panels;
+pub(in crate::nn) use linear::Prepacked;
 pub use linear::{Adapter, Frozen, linear, lora_linear};
 pub use rms_norm::rms_norm;
-pub use rope::rope;
+pub use rope::{RopeScaling, Rotary, rope};
 pub use swiglu::swiglu;
 
 /// The same values in another shape, as a view where the order of memory allows it.
@@ -49,5 +54,5 @@ pub fn reshape(
     x: &candle_core::Tensor,
     shape: impl Into<candle_core::Shape>,
 ) -> crate::error::Result<candle_core::Tensor> {
-    super::tape::apply_reshape(x, shape)
+    super::autograd::apply_reshape(x, shape)
 }

@@ -56,7 +56,7 @@ impl Nf4 {
     ///
     /// # Errors
     /// A tensor that is no f32 matrix.
-    pub(in crate::nn) fn quantize_there(weights: &Tensor) -> Candle<Self> {
+    pub(in crate::nn) fn quantize_cuda(weights: &Tensor) -> Candle<Self> {
         let (shape, weights) = (weights.dims2()?, weights.contiguous()?);
         let (device, n) = (gpu(&weights)?, shape.0 * shape.1);
         let blocks_of_64 = n.div_ceil(Self::BLOCK);

@@ -10,7 +10,7 @@ use super::quantize;
 use super::scales::scales;
 use super::tables::NESTED_MAP;
 use crate::error::Result;
-use crate::nn::ops::cpu::{Disjoint, Team, fill};
+use crate::nn::ops::cpu::{Disjoint, SpinPool, fill};
 
 /// A frozen 4-bit matrix (rows, columns), row-major, as `torch.nn.Linear` keeps its weight: (out, in).
 ///
@@ -57,7 +57,7 @@ impl Nf4 {
     pub fn of(weights: &Tensor) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if weights.device().is_cuda() {
-            return Ok(Self::quantize_there(weights)?);
+            return Ok(Self::quantize_cuda(weights)?);
         }
         Ok(Self::quantize(&weights.flatten_all()?.to_vec1::<f32>()?, weights.dims2()?))
     }
@@ -73,7 +73,7 @@ impl Nf4 {
         }
         let (len, shared) = (out.len(), Disjoint::new(out));
         // A layer takes some tens of microseconds, as long as it would take to wake a thread.
-        Team::gather().each(len.div_ceil(CHUNK), |i| {
+        SpinPool::gather().each(len.div_ceil(CHUNK), |i| {
             let chunk = i * CHUNK..len.min((i + 1) * CHUNK);
             // SAFETY: chunks do not overlap.
             cpu::dequantize(self, range.start + chunk.start, unsafe { shared.part(chunk) });

@@ -7,7 +7,7 @@ use super::mean::mean;
 use super::mirror::Mirror;
 use super::nf4::Nf4;
 use super::tables::NESTED_MAP;
-use crate::nn::ops::cpu::Team;
+use crate::nn::ops::cpu::SpinPool;
 
 /// Blocks of a task.
 const TASK: usize = 256;
@@ -52,7 +52,7 @@ fn nest(scales: &[f32], offset: f32) -> (Vec<u8>, Vec<f32>) {
 /// Does `work` to each part, on threads that are awake: all of it takes less than waking one, for the weight of a layer.
 fn together<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(&mut T) + Sync) {
     let parts: Vec<Mutex<T>> = parts.map(Mutex::new).collect();
-    Team::gather().each(parts.len(), |i| work(&mut parts[i].lock().expect("a part is worked on once")));
+    SpinPool::gather().each(parts.len(), |i| work(&mut parts[i].lock().expect("a part is worked on once")));
 }
 
 /// Points from -1 to 1. bitsandbytes rounds a scale to one of them and takes the code nearest to the point; one scale in a

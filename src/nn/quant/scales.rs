@@ -34,7 +34,7 @@ mod x86 {
     static HALVES: LazyLock<[[u16; 256]; 2]> =
         LazyLock::new(|| [0, 16].map(|shift| NESTED_MAP.map(|value| (value.to_bits() >> shift) as u16)));
 
-    /// Whole groups of 32; gives how many that were.
+    /// PrepackedInput groups of 32; gives how many that were.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn scales(codes: &[u8], scale: f32, offset: f32, out: &mut [f32]) -> usize {
         let halves = &*HALVES;

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::dtype::Dtype;
+use super::entry::entry;
 use super::file::{make_folder, write_tensors, write_text};
-use super::folder::entry;
 use super::peft::Foreign;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::read_text;
 use crate::nn::LoraConfig;
+use crate::nn::core::{Lora, Weight};
+use crate::nn::dtype::Dtype;
 use crate::nn::lora::matches;
-use crate::nn::model::core::{Lora, Weight};
 use crate::nn::model::{Model, adapter_name};
 
 /// What the adapter is.
@@ -46,7 +46,7 @@ impl Model {
         })?;
         let file: Foreign =
             serde_json::from_str(&text).map_err(|e| Error::broken(format!("{}: {e}", path.display())))?;
-        let (config, targets) = file.check(&self.config().model_type).map_err(|e| e.context(path.display()))?;
+        let (config, targets) = file.check(self.config().model_type()).map_err(|e| e.context(path.display()))?;
         let mut tensors = Checkpoint::open(&dir.join(WEIGHTS))?;
         let mut names: BTreeSet<String> = tensors.names().into_iter().map(String::from).collect();
         self.check_whole_layers(&mut tensors, &mut names)?;
@@ -131,7 +131,8 @@ pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()
         entries.extend([entry(&lora.a, Dtype::F32), entry(&lora.b, Dtype::F32)]);
     }
     write_tensors(&dir.join(WEIGHTS), entries)?;
-    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), base))
+    let transposed = model.core.linears().any(|linear| linear.adapter.is_some() && linear.transposed);
+    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), transposed, base))
 }
 
 /// The layers with an adapter, as a list of PEFT's means just them: the last part of a name where all layers that end in
@@ -144,13 +145,14 @@ fn targets(model: &Model) -> BTreeSet<&str> {
     adapted.map(|linear| if all_of(linear.module()) { linear.module() } else { linear.name.as_str() }).collect()
 }
 
-fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, base: Option<&Path>) -> String {
+/// `transposed` says that files of the base hold the adapted layers as (in, out).
+fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, transposed: bool, base: Option<&Path>) -> String {
     let file = json!({
         "alpha_pattern": {},
         "auto_mapping": null,
         "base_model_name_or_path": base.map(|b| b.display().to_string()),
         "bias": "none",
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": transposed,
         "inference_mode": true,
         "init_lora_weights": true,
         "layers_pattern": null,

@@ -1,23 +1,23 @@
 //! Hugging Face folders: `config.json`, `model.safetensors`, and an adapter beside them if there is one.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use super::adapter;
-use super::dtype::Dtype;
+use super::entry::{entry, transposed_entry};
 use super::file::{Entry, make_folder, remove, write_tensors, write_text};
 use super::kept::Kept;
 use super::nf4::{self, Packed};
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::read_text;
+use crate::nn::core::{Linear, LinearSpec, Matrix, Names, Part, Source, Weight};
+use crate::nn::dtype::Dtype;
 use crate::nn::init::Init;
-use crate::nn::model::core::{Linear, Matrix, Part, Weight};
-use crate::nn::model::{Model, Source};
-use crate::nn::{ModelConfig, base};
+use crate::nn::model::Model;
+use crate::nn::{ModelConfig, base, families};
 
 impl Model {
     /// Reads a Hugging Face folder: `config.json`, `model.safetensors` (plain or bitsandbytes NF4, one file or several
@@ -86,11 +86,11 @@ impl Model {
         let mut packed = false;
         for part in self.core.parts() {
             match part {
-                Part::Embedding(weight) | Part::Norm(weight) => entries.push(entry(weight, dtype)),
-                Part::Linear(Linear { matrix: Matrix::Dense(weight), .. }) => entries.push(entry(weight, dtype)),
-                Part::Linear(Linear { matrix: Matrix::Nf4(codes), name, .. }) => {
-                    packed = true;
-                    entries.extend(nf4::entries(&format!("{name}.weight"), codes));
+                Part::Embedding(weight) | Part::Positions(weight) => entries.push(entry(weight, dtype)),
+                Part::Norm(norm) => entries.extend(norm.weights().map(|weight| entry(weight, dtype))),
+                Part::Linear(linear) | Part::Head(linear) => {
+                    packed |= matches!(linear.matrix, Matrix::Nf4(_));
+                    entries.extend(of_linear(linear, dtype));
                 }
             }
         }
@@ -103,28 +103,37 @@ impl Model {
             }
         }
         self.kept.write(dir)?;
-        write_text(&dir.join("config.json"), &self.kept.laid_under(&self.config.to_hf_json(packed, dtype))?)
+        write_text(&dir.join("config.json"), &self.kept.laid_under(&self.config.to_hf_json(packed, dtype)?)?)
     }
 }
 
 fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Device) -> Result<Model> {
-    if config.tie_word_embeddings {
-        check_tied(&mut file)?;
+    if config.lower()?.tied_head {
+        check_tied(&mut file, families::names(config))?;
     }
     let frozen = nf4::any_packed(&file);
     Model::build(config, device, &mut Stored { file, frozen, device })
 }
 
 /// Refuses a head beside an embedding that it is said to be tied to, and is not.
-fn check_tied(file: &mut Checkpoint<'_>) -> Result<()> {
-    const HEAD: &str = "lm_head.weight";
-    const EMBEDDING: &str = "model.embed_tokens.weight";
-    if !file.has(HEAD) || !file.has(EMBEDDING) || file.bytes(HEAD)? == file.bytes(EMBEDDING)? {
+fn check_tied(file: &mut Checkpoint<'_>, names: &Names) -> Result<()> {
+    let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
+    let embedding = stored_name(file, &embedding).to_owned();
+    if !file.has(&head) || !file.has(&embedding) || file.bytes(&head)? == file.bytes(&embedding)? {
         return Ok(());
     }
-    let message = format!("{}: '{HEAD}' is another than '{EMBEDDING}', but config.json ties them", file.label());
+    let message = format!("{}: '{head}' is another than '{embedding}', but config.json ties them", file.label());
     Err(Error::broken(message)
         .with_hint("set tie_word_embeddings to false in config.json to use the head; take it out of the file to tie"))
+}
+
+/// The name under which a file has a tensor: files of the model without its head leave the first part out ("wte.weight" for
+/// "transformer.wte.weight").
+fn stored_name<'n>(file: &Checkpoint<'_>, name: &'n str) -> &'n str {
+    match name.split_once('.') {
+        Some((_, short)) if !file.has(name) && file.has(short) => short,
+        _ => name,
+    }
 }
 
 /// Reads every weight from files.
@@ -135,31 +144,50 @@ struct Stored<'a> {
     device: &'a Device,
 }
 
-impl Source for Stored<'_> {
-    fn weight(&mut self, name: &str, shape: &[usize], _init: Init) -> Result<Weight> {
-        let values = self.file.floats(name, shape, self.device)?;
+impl Stored<'_> {
+    fn made(&self, name: &str, values: Tensor) -> Result<Weight> {
         if self.frozen { Ok(Weight::fixed(name, values)) } else { Weight::trained(name, &values) }
-    }
-
-    fn linear(&mut self, name: &str, shape: (usize, usize), init: Init) -> Result<Linear> {
-        let weight = format!("{name}.weight");
-        if !nf4::is_packed(&self.file, &weight) {
-            return Ok(Linear::dense(name, shape, self.weight(&weight, &[shape.0, shape.1], init)?));
-        }
-        match nf4::read(&mut self.file, &weight, shape, self.device)? {
-            Packed::Nf4(codes) => {
-                Ok(Linear { name: name.into(), shape, matrix: Matrix::Nf4(Arc::new(codes)), adapter: None })
-            }
-            Packed::Dense(values) => Ok(Linear::dense(name, shape, Weight::fixed(weight, values))),
-        }
     }
 }
 
-/// A float tensor, for the file.
-pub(super) fn entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
-    let (stored, tensor) = (dtype.stored(), weight.detached());
-    let shape = weight.dims().to_vec();
-    let data = move || Ok(Cow::Owned(dtype.encode(&tensor.flatten_all()?.to_vec1::<f32>()?)));
-    let bytes = weight.count() * stored.bitsize() / 8;
-    (weight.name().to_owned(), Entry { dtype: stored, shape, bytes, data: Box::new(data) })
+impl Source for Stored<'_> {
+    fn weight(&mut self, name: &str, shape: &[usize], _init: Init) -> Result<Weight> {
+        let stored = stored_name(&self.file, name);
+        let values = self.file.floats(stored, shape, self.device)?;
+        self.made(name, values)
+    }
+
+    fn linear(&mut self, layer: &LinearSpec) -> Result<Linear> {
+        let LinearSpec { name, shape, bias, transposed, init } = layer;
+        let weight = format!("{name}.weight");
+        let stored = stored_name(&self.file, &weight).to_owned();
+        let matrix = if nf4::is_packed(&self.file, &stored) {
+            // bitsandbytes has turned a transposed weight before it was packed.
+            match nf4::read(&mut self.file, &stored, *shape, self.device)? {
+                Packed::Nf4(codes) => Matrix::Nf4(Arc::new(codes)),
+                Packed::Dense(values) => Matrix::Dense(Weight::fixed(weight, values)),
+            }
+        } else if *transposed {
+            let values = self.file.floats(&stored, &[shape.1, shape.0], self.device)?;
+            Matrix::Dense(self.made(&weight, values.t()?.contiguous()?)?)
+        } else {
+            Matrix::Dense(self.weight(&weight, &[shape.0, shape.1], *init)?)
+        };
+        let bias = match bias {
+            true => Some(self.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
+            false => None,
+        };
+        Ok(Linear { name: name.clone(), shape: *shape, matrix, bias, transposed: *transposed, adapter: None })
+    }
+}
+
+/// The tensors of a linear layer without its adapter, for the file.
+fn of_linear(linear: &Linear, dtype: Dtype) -> Vec<(String, Entry<'_>)> {
+    let mut entries = match &linear.matrix {
+        Matrix::Dense(weight) if linear.transposed => vec![transposed_entry(weight, dtype)],
+        Matrix::Dense(weight) => vec![entry(weight, dtype)],
+        Matrix::Nf4(codes) => nf4::entries(&format!("{}.weight", linear.name), codes),
+    };
+    entries.extend(linear.bias.as_ref().map(|bias| entry(bias, dtype)));
+    entries
 }

@@ -1,7 +1,7 @@
 //! Weights on disk: Hugging Face folders, bitsandbytes' layout of 4-bit weights, PEFT's adapters.
 
 mod adapter;
-mod dtype;
+mod entry;
 mod file;
 mod folder;
 mod kept;
@@ -9,5 +9,4 @@ mod nf4;
 mod peft;
 mod read;
 
-pub use dtype::Dtype;
 pub(crate) use kept::Kept;

@@ -10,10 +10,10 @@ use candle_core::{Device, Tensor};
 use safetensors::Dtype as Stored;
 use serde::Deserialize;
 
-use super::dtype::decode;
 use super::file::Entry;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
+use crate::nn::dtype::decode;
 use crate::nn::quant::{Mirror, NESTED_MAP, NF4_MAP, Nf4};
 
 /// What `quant_state` says.

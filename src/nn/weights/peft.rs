@@ -9,11 +9,10 @@ use crate::nn::lora::ALL_LINEAR;
 use crate::nn::targets::{OneOrList, Targets};
 
 /// Keys of PEFT that change what an adapter computes and are not built here.
-const FOREIGN: [&str; 15] = [
+const FOREIGN: [&str; 14] = [
     "alora_invocation_tokens",
     "alpha_pattern",
     "bias",
-    "fan_in_fan_out",
     "kasa_config",
     "layer_replication",
     "lora_bias",

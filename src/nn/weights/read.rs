@@ -9,9 +9,9 @@ use candle_core::{Device, Tensor};
 use safetensors::Dtype as Stored;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::dtype::decode;
 use crate::error::{Error, Result};
 use crate::files::{check_is_file, read_text};
+use crate::nn::dtype::decode;
 
 /// The longest header that safetensors allows.
 const LONGEST_HEADER: u64 = 100_000_000;

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use rhai::{Array, Dynamic, Map};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::data;
 use crate::error::Error;
 use crate::files::locate;
-use crate::nn::{self, LoraConfig, ModelConfig, Pass};
-use crate::script::convert::{count, from_json, options};
+use crate::nn::{self, ForwardCtx, LoraConfig, ModelConfig, ReadOptions};
+use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::model_page::{self, bytes, table, thousands};
@@ -72,7 +74,7 @@ impl Model {
 
     /// Refuses ids of another vocabulary; a model that knew no tokenizer keeps this one.
     pub(crate) fn meets(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Fallible<()> {
-        let (knows, says) = (self.model.config().vocab_size, tokenizer.vocab_size());
+        let (knows, says) = (self.model.spec().vocab_size, tokenizer.vocab_size());
         // Vocabularies are padded to a round number, which processors like; the ids beyond the tokenizer's are never used.
         if knows < says || knows - says > MOST_PADDING {
             let message =
@@ -86,7 +88,7 @@ impl Model {
 
     /// The tokenizer that rows of `tokenizer` must be translated to, when the model speaks another of its own.
     pub(crate) fn other_than(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Option<Arc<tokens::Tokenizer>> {
-        let knows = self.model.config().vocab_size;
+        let knows = self.model.spec().vocab_size;
         let own = self.tokenizer.borrow().clone().filter(|own| own.vocab_size() == knows)?;
         (tokenizer.vocab_size() != knows).then_some(own)
     }
@@ -120,7 +122,7 @@ impl Model {
         let share = 100.0 * m.trainable() as f64 / m.params().max(1) as f64;
         format!(
             "Model: {}, {} weights, {} train ({share:.1} %), {}",
-            m.config().model_type,
+            m.config().model_type(),
             thousands(m.params()),
             thousands(m.trainable()),
             bytes(m.memory())
@@ -150,16 +152,16 @@ impl Object for Model {
 impl Model {
     /// Its size in words.
     fn about(&self) -> String {
-        let c = self.model.config();
+        let (spec, stack) = (self.model.spec(), &self.model.spec().decoder);
         format!(
             "{} layers, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
-            c.num_hidden_layers,
-            c.num_attention_heads,
-            c.head_dim(),
-            c.hidden_size,
-            c.intermediate_size,
-            c.vocab_size,
-            c.max_position_embeddings
+            stack.layers,
+            stack.heads,
+            stack.head_dim,
+            stack.hidden_size,
+            stack.intermediate_size,
+            spec.vocab_size,
+            spec.max_positions
         )
     }
 }
@@ -179,18 +181,13 @@ fn construct(kit: &mut Kit) {
         "model(config: map) -> Model",
         "A model with fresh weights, in the words of Hugging Face's config.json: model_type, vocab_size, hidden_size, \
          num_hidden_layers, num_attention_heads, num_key_value_heads, intermediate_size, max_position_embeddings …",
-        move |map: Map| fresh(&studio, options("model", &map)),
+        move |map: Map| fresh(&studio, json_map("model", &map)),
     );
     let studio = kit.studio();
     kit.function(
         "model(path: string) -> Model",
         "A model with fresh weights, as a YAML or JSON file describes it.",
-        move |path: &str| {
-            fresh(
-                &studio,
-                locate(path).and_then(|path| config::read_yaml(&path)).and_then(|map| config::from_map("model", map)),
-            )
-        },
+        move |path: &str| fresh(&studio, locate(path).and_then(|path| config::read_yaml(&path))),
     );
     let studio = kit.studio();
     kit.function(
@@ -201,9 +198,17 @@ fn construct(kit: &mut Kit) {
     );
 }
 
-fn fresh(studio: &Studio, config: crate::error::Result<ModelConfig>) -> Fallible<Model> {
-    let config = config?;
-    config.validate()?;
+/// Reads options as a user wrote them: a wrong key is refused with the nearest right one.
+struct Strict;
+
+impl ReadOptions for Strict {
+    fn read<T: DeserializeOwned>(&self, map: Value) -> crate::error::Result<T> {
+        config::from_map("model", map)
+    }
+}
+
+fn fresh(studio: &Studio, map: crate::error::Result<Value>) -> Fallible<Model> {
+    let config = ModelConfig::read(map?, &Strict)?;
     Ok(Model::new(nn::Model::new(&config, &studio.device(), studio.next_seed())?, None))
 }
 
@@ -365,8 +370,8 @@ fn passes(model: &mut Members<Model>) {
     );
 }
 
-fn pass(studio: &Studio, dropout_seed: Option<u64>) -> Pass {
-    Pass { dropout_seed, interrupt: studio.progress().interrupt().clone(), ..Pass::default() }
+fn pass(studio: &Studio, dropout_seed: Option<u64>) -> ForwardCtx {
+    ForwardCtx { dropout_seed, interrupt: studio.progress().interrupt().clone(), ..ForwardCtx::default() }
 }
 
 #[cfg(test)]

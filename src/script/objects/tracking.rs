@@ -156,8 +156,10 @@ fn config(trainer: &Trainer) -> Result<Map<String, Value>> {
     };
     map.remove("track");
     let mut shape = serde_json::to_value(model.config()).map_err(Error::internal)?;
-    shape["num_key_value_heads"] = json!(model.config().kv_heads());
-    shape["head_dim"] = json!(model.config().head_dim());
+    if let Some(config) = model.config().llama() {
+        shape["num_key_value_heads"] = json!(config.kv_heads());
+        shape["head_dim"] = json!(config.head_dim());
+    }
     map.insert("model".into(), shape);
     let mut lora = serde_json::to_value(model.lora_config()).map_err(Error::internal)?;
     if let Value::Object(lora) = &mut lora {

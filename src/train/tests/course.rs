@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::nn::{Pass, Precision};
+use crate::nn::{ForwardCtx, Precision};
 use crate::progress::Progress;
 use crate::train::{AdamW, Event, Grads, MixedPrecision};
 
@@ -19,7 +19,7 @@ fn fitted(mut trainer: Trainer) -> Trainer {
 fn gradients_computed_again_block_by_block_are_those_of_the_plain_way() {
     for model in [model(), adapted()] {
         let batch = dataset().train.batches(3, 4, None).next().expect("endless");
-        let pass = Pass { dropout_seed: Some(9), ..Pass::default() };
+        let pass = ForwardCtx { dropout_seed: Some(9), ..ForwardCtx::recording() };
         let loss = model.loss(&batch, &pass).expect("a batch that fits");
         let plain = Grads::backward(&loss, &model.parameters()).expect("gradients");
         let (again, recomputed) = Grads::recomputed(&model, &batch, &pass).expect("gradients");

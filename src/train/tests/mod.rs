@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use crate::data::{Dataset, DatasetOptions, Split};
-use crate::nn::{LoraConfig, Model, ModelConfig};
+use crate::nn::{LlamaConfig, LoraConfig, Model};
 use crate::tokens::{Options, Tokenizer};
 use crate::train::{BatchSize, TrainOptions, Trainer};
 
@@ -47,14 +47,14 @@ pub(super) fn dataset() -> Dataset {
 }
 
 pub(super) fn model() -> Model {
-    let config = ModelConfig {
+    let config = LlamaConfig {
         vocab_size: dataset().tokenizer.vocab_size(),
         hidden_size: 64,
         num_hidden_layers: 2,
         num_attention_heads: 2,
         intermediate_size: 128,
         max_position_embeddings: 32,
-        ..ModelConfig::default()
+        ..LlamaConfig::default()
     };
     Model::new(&config, &Device::Cpu, 1).expect("a valid shape")
 }

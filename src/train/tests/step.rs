@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 
 use super::*;
-use crate::nn::Pass;
+use crate::nn::ForwardCtx;
 use crate::progress::Progress;
 use crate::train::{AdamW, AdamWOptions, Grads, held_out_loss};
 
@@ -13,7 +13,7 @@ use crate::train::{AdamW, AdamWOptions, Grads, held_out_loss};
 fn forty_steps_on_one_batch_fit_it() {
     let (model, data) = (model(), dataset());
     let batch = data.train.batches(4, 0, None).next().expect("endless");
-    let loss = || model.loss(&batch, &Pass::default()).expect("a batch that fits");
+    let loss = || model.loss(&batch, &ForwardCtx::recording()).expect("a batch that fits");
     let number = |loss: Tensor| loss.to_scalar::<f32>().expect("a scalar");
     let parameters = model.parameters();
     let options = AdamWOptions { lr: 1e-3, weight_decay: 0.0, ..AdamWOptions::default() };
@@ -34,7 +34,7 @@ fn a_trainer_does_what_the_steps_by_hand_do() {
     let mut optimizer = AdamW::new(parameters.clone(), options.adamw()).expect("in range");
     let mut losses = Vec::new();
     for (step, batch) in (0..4).zip(data.train.batches(2, options.seed, None)) {
-        let loss = by_hand.loss(&batch, &Pass::default()).expect("a batch that fits");
+        let loss = by_hand.loss(&batch, &ForwardCtx::recording()).expect("a batch that fits");
         losses.push(f64::from(loss.to_scalar::<f32>().expect("a scalar")));
         let grads = Grads::backward(&loss, &parameters).and_then(|grads| grads.clip(1.0)).expect("gradients");
         optimizer.set_lr(options.plan().at(step)).expect("in range");
@@ -140,8 +140,8 @@ fn what_does_not_fit_is_refused_before_it_begins() {
         assert!(error.is_mistake() && error.hint().is_some(), "{error}");
         error.message().to_owned()
     };
-    let with = |change: fn(&mut ModelConfig)| {
-        let mut config = model().config().clone();
+    let with = |change: fn(&mut LlamaConfig)| {
+        let mut config = model().config().llama().expect("a llama").clone();
         change(&mut config);
         Model::new(&config, &Device::Cpu, 0).expect("a valid shape")
     };

@@ -20,7 +20,8 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var}
 
 pub use self::eight::{DeviceMoments8, EightBitMaps, EightBitStep};
 pub use self::moments::{DeviceMoments, DeviceUpdate};
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 
 /// The numbers of one step.
@@ -125,7 +126,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::ops::twin::{random, values};
+    use crate::nn::ops::reference::{random, values};
 
     /// The formula in f64, one element.
     fn naive(p: f64, g: f64, m: &mut f64, v: &mut f64, h: &AdamWStep) -> f64 {

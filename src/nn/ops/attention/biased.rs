@@ -6,9 +6,10 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Sh
 use super::cpu::Values;
 use super::{Attention, Sizes};
 use crate::error::{Error, Result};
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::ops::cpu::{floats, floats_of, input};
-use crate::nn::tape::{self, Needs};
+use crate::nn::ops::cpu::{floats, floats_of};
+use crate::nn::ops::input::input;
 
 /// A bias and vectors by distance.
 type Extras<'a> = (Option<&'a Tensor>, Option<&'a Tensor>);
@@ -42,10 +43,10 @@ pub(super) fn attention(
 ) -> Result<Tensor> {
     let mut all = v.clone();
     for other in [bias, relative].into_iter().flatten() {
-        all = tape::apply2(&all, &input(other, "attention")?, Join, Needs::NOTHING)?;
+        all = autograd::apply2(&all, &input(other, "attention")?, Join, Saves::NOTHING)?;
     }
     let biases = bias.map_or(0, Tensor::elem_count);
-    Ok(tape::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() }, Needs::ALL)?)
+    Ok(autograd::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() }, Saves::ALL)?)
 }
 
 /// The values of two tensors, one behind the other.

@@ -54,7 +54,7 @@ impl RelativeBuckets {
 /// one stands at position `offset` of the `keys` keys: (time + keys − 1, heads). Gradient for the table.
 ///
 /// # Errors
-/// A table of another number of buckets, buckets that are none, or a stop.
+/// A table of another number of buckets, buckets that are none, or `interrupted`, when the user cancels.
 pub fn relative_bias(
     table: &Tensor,
     how: RelativeBuckets,
@@ -79,7 +79,7 @@ pub fn relative_bias(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{random, values};
+    use crate::nn::ops::reference::{random, values};
 
     const T5: RelativeBuckets = RelativeBuckets {
         bidirectional: true,

@@ -16,9 +16,9 @@ use super::{AttentionOptions, bf16, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
-use crate::nn::ops::cpu::input;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor, upload};
-use crate::nn::tape::{self, Needs};
+use crate::nn::ops::input::input;
 
 static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
 
@@ -40,7 +40,7 @@ pub(super) struct Kernels {
     widest: usize,
     plain: Way,
     half: bf16::Kernels,
-    one_query: &'static str,
+    single_query: &'static str,
     distant: Way,
     pub(super) bias_gradient: &'static str,
     pub(super) vector_gradient: &'static str,
@@ -65,7 +65,7 @@ macro_rules! kernels {
                 query_gradient: concat!("bf16_query_gradient_", $widest),
                 key_gradient: concat!("bf16_key_gradient_", $widest),
             },
-            one_query: concat!("attention_one_query_", $widest),
+            single_query: concat!("attention_one_query_", $widest),
             distant: Way {
                 source: &distance::SOURCE,
                 forward: concat!("distant_forward_", $widest),
@@ -97,7 +97,7 @@ impl Extra {
     fn new(device: &CudaDevice, visible: Option<&[Range<usize>]>, options: &AttentionOptions<'_>) -> Result<Self> {
         let visible: Option<Vec<i32>> =
             visible.map(|rows| rows.iter().flat_map(|row| [row.start as i32, row.end as i32]).collect());
-        let contiguous = |x: &Tensor| Ok::<_, Error>(tape::apply_contiguous(&input(x, "attention")?)?);
+        let contiguous = |x: &Tensor| Ok::<_, Error>(autograd::apply_contiguous(&input(x, "attention")?)?);
         Ok(Self {
             visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
             bias: options.bias.map(contiguous).transpose()?,
@@ -182,7 +182,7 @@ pub(super) fn attention(
         return Err(Error::mistake(format!("heads are {} wide, on a GPU at most 128 are possible", sizes.dim))
             .with_hint("more heads make each of them narrower; or use device(\"cpu\")"));
     };
-    let (q, k, v) = (tape::apply_contiguous(q)?, rows_in_order(k)?, rows_in_order(v)?);
+    let (q, k, v) = (autograd::apply_contiguous(q)?, rows_in_order(k)?, rows_in_order(v)?);
     let (device, shape) = (gpu(&q)?, q.shape().clone());
     let extra = Extra::new(device, visible, options)?;
     let mut all = q.clone();
@@ -190,7 +190,7 @@ pub(super) fn attention(
         all = distance::join(&all, other, interrupt)?;
     }
     let (values, sums) = forward([&all, &k, &v], sizes, kernels, &extra)?;
-    let made = Made { name: "attention", values, shape, device, needs: Needs::ALL, interrupt };
+    let made = Made { name: "attention", values, shape, device, saves: Saves::ALL, interrupt };
     let (sizes, sums, extra) = (*sizes, Arc::new(sums), Arc::new(extra));
     op3([&all, &k, &v], made, move |inputs, out, dy| {
         let [dall, dk, dv] = backward(inputs, [out, dy], &sums, &sizes, kernels, &extra)?;
@@ -204,7 +204,7 @@ fn rows_in_order(x: &Tensor) -> Candle<Tensor> {
     let (_, _, heads, dim) = x.dims4()?;
     match x.stride() {
         [_, a, b, 1] if *a == heads * dim && *b == dim => Ok(x.clone()),
-        _ => tape::apply_contiguous(x),
+        _ => autograd::apply_contiguous(x),
     }
 }
 
@@ -225,7 +225,7 @@ fn forward(
     let (axes, way) = (Axes::new(device, s, [k, v], &all, extra), extra.way(kernels));
     if s.time == 1 {
         let config = blocks(heads, 1);
-        launch!(device, SOURCE, kernels.one_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
+        launch!(device, SOURCE, kernels.single_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     } else if extra.half {
         let values = [&all, &k_all, &v_all];
         let given = bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values };

@@ -28,14 +28,15 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
 pub use self::buckets::{RelativeBuckets, relative_bias};
-pub(super) use self::cpu::recall;
+pub(super) use self::cpu::cached_attention;
 use self::cpu::{Gradients, Known, Sizes, Values};
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// What kind of attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,7 +67,7 @@ pub struct AttentionOptions<'a> {
 /// `heads`. Gradients for all three.
 ///
 /// # Errors
-/// Shapes that do not fit each other, causal attention with fewer keys than queries, or a stop.
+/// Shapes that do not fit each other, causal attention with fewer keys than queries, or `interrupted`, when the user cancels.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &Interrupt) -> Result<Tensor> {
     attention_with(q, k, v, shape, AttentionOptions::default(), i)
 }
@@ -95,7 +96,7 @@ pub fn attention_with(
     }
     let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {
-        (None, None) => Ok(tape::apply3(&q, &k, &v, op, Needs::ALL)?),
+        (None, None) => Ok(autograd::apply3(&q, &k, &v, op, Saves::ALL)?),
         (bias, relative) => biased::attention(&q, &k, &v, (bias, relative), op),
     }
 }

@@ -1,4 +1,4 @@
-//! Attention held to its twin.
+//! Attention held to its reference.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use candle_core::{D, Device, Result as Candle, Tensor};
 
 use super::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
 use crate::interrupt::Interrupt;
-use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu, values};
+use crate::nn::ops::reference::{close, hold_on, on_both_devices, random, to_cpu, values};
 
 /// The whole matrix of scores, a mask added, candle's softmax.
 fn naive(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape) -> Candle<Tensor> {
@@ -47,7 +47,7 @@ fn naive_with(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, o: Atte
 }
 
 on_both_devices! {
-    fn it_equals_its_twin(device) {
+    fn it_equals_its_reference(device) {
         // batch, time, keys, heads, kv_heads, dim, causal
         let cases = [
             (1, 1, 1, 1, 1, 1, true),
@@ -98,7 +98,7 @@ on_both_devices! {
 }
 
 on_both_devices! {
-    fn padding_and_bias_equal_their_twin(device) {
+    fn padding_and_bias_equal_their_reference(device) {
         // batch, time, keys, heads, kv_heads, dim, causal
         let cases = [
             (2, 1, 9, 2, 1, 3, false),
@@ -141,7 +141,7 @@ on_both_devices! {
 }
 
 on_both_devices! {
-    fn vectors_by_distance_equal_their_twin(device) {
+    fn vectors_by_distance_equal_their_reference(device) {
         // batch, time, keys, heads, kv_heads, dim, heads of vectors, causal, padded, biased
         let cases = [
             (1, 1, 6, 2, 1, 3, 2, true, false, false),
@@ -248,7 +248,7 @@ on_both_devices! {
 }
 
 on_both_devices! {
-    fn wide_heads_and_many_keys_equal_the_twin(device) {
+    fn wide_heads_and_many_keys_equal_the_reference(device) {
         for (time, keys, dim) in [(3, 300, 40), (20, 20, 96), (1, 300, 128)] {
             let inputs = [random(&[1, time, 2, dim], 1), random(&[1, keys, 1, dim], 2), random(&[1, keys, 1, dim], 3)];
             let shape = AttentionShape { causal: true, scale: 1.0 / (dim as f32).sqrt() };
@@ -311,7 +311,7 @@ fn shapes_that_do_not_fit_are_refused() {
 fn products_of_bfloat16_are_near_those_of_f32_on_a_gpu() {
     use crate::nn::Precision;
 
-    let device = crate::nn::ops::twin::gpu();
+    let device = crate::nn::ops::reference::gpu();
     let rounded = |shape: &[usize], seed| {
         random(shape, seed).to_dtype(candle_core::DType::BF16).unwrap().to_dtype(candle_core::DType::F32).unwrap()
     };

@@ -64,16 +64,30 @@ impl Isa {
 }
 
 #[cfg(test)]
-pub(in crate::nn) use forced::on_isa;
+pub(in crate::nn) use forced::{on_isa, skip};
 
 #[cfg(test)]
 mod forced {
     use std::cell::Cell;
+    use std::io::Write as _;
 
     use super::Isa;
 
     thread_local! {
         pub(super) static MOST: Cell<Isa> = const { Cell::new(Isa::Avx512) };
+    }
+
+    /// Says that a test ends early because the machine has no `what`; fails where `ETUDE_MUST_HAVE` lists it, as a run on a
+    /// known machine can ask for.
+    pub(in crate::nn) fn skip(what: &str) {
+        let must = std::env::var("ETUDE_MUST_HAVE").unwrap_or_default();
+        assert!(
+            !must.split(',').any(|name| name == what),
+            "this machine has no {what}, and ETUDE_MUST_HAVE asks for it"
+        );
+        let name = std::thread::current().name().unwrap_or("a test").to_owned();
+        // Not print!, whose text the test harness keeps to itself when a test passes.
+        let _ = writeln!(std::io::stderr(), "skipped: {name}: this machine has no {what}");
     }
 
     /// Runs `work` on a pool of `threads` threads that use `isa` at most. The choice belongs to the threads of the pool,

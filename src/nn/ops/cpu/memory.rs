@@ -4,27 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
 
-use candle_core::{CpuStorage, DType, Device, Layout, Storage, StorageRef, Tensor};
-
-use crate::error::{Error, Result};
-use crate::nn::tape;
-
-/// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
-/// left as it is, for the op's path there to judge.
-///
-/// # Errors
-/// Another dtype, or a device without a path.
-pub(in crate::nn) fn input(x: &Tensor, op: &str) -> Result<Tensor> {
-    if x.dtype() != DType::F32 {
-        return Err(Error::mistake(format!("{op} works on f32 tensors, this one is {:?}", x.dtype())));
-    }
-    match x.device() {
-        Device::Cpu => Ok(tape::apply_contiguous(x)?),
-        Device::Cuda(_) if cfg!(feature = "cuda") => Ok(x.clone()),
-        _ => Err(Error::mistake(format!("{op} has no GPU kernel in this build"))
-            .with_hint("move the model to the CPU: device(\"cpu\")")),
-    }
-}
+use candle_core::{CpuStorage, Layout, Storage, StorageRef, Tensor};
 
 /// The values of a contiguous f32 storage.
 pub(in crate::nn) fn floats_of<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
@@ -59,14 +39,6 @@ pub(in crate::nn) fn floats(x: &Tensor) -> candle_core::Result<Floats<'_>> {
         _ => return Err(candle_core::Error::msg("a CPU op wants a contiguous f32 tensor on the CPU")),
     };
     Ok(Floats { storage, range })
-}
-
-/// The values of such a tensor: its own memory if no one else will ask for them on the way back along a tape, else a copy.
-pub(in crate::nn) fn owned(x: &Tensor) -> candle_core::Result<Vec<f32>> {
-    match tape::spend(x)? {
-        Some(values) => Ok(values),
-        None => Ok(floats(x)?.to_vec()),
-    }
 }
 
 /// A vector of `len` values that `write` writes, all of them; nothing is zeroed first.

@@ -9,8 +9,8 @@ use candle_core::{Result as Candle, Shape, Tensor};
 use crate::data::IGNORE;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, launch, op1, source, tensor, upload};
-use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("cross_entropy", "../cuda");
 
@@ -25,14 +25,14 @@ struct Rows {
 
 /// As [`super::cross_entropy`], of labels that were checked.
 pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> Result<Tensor> {
-    let logits = tape::apply_contiguous(logits)?;
+    let logits = autograd::apply_contiguous(logits)?;
     let device = gpu(&logits)?;
     let counted = labels.iter().filter(|&&label| label != IGNORE).count().max(1);
     let labels = if labels.is_empty() { upload(device, &[IGNORE])? } else { upload(device, labels)? };
     let mut rows = Rows { labels, sums: alloc(device, logits.dims2()?.0)?, counted };
     let values = forward(&logits, &mut rows)?;
     let shape = Shape::from(());
-    let made = Made { name: "cross_entropy", values, shape, device, needs: Needs::INPUTS, interrupt };
+    let made = Made { name: "cross_entropy", values, shape, device, saves: Saves::INPUTS, interrupt };
     let rows = Arc::new(rows);
     op1(&logits, made, move |[logits], _, dy| Ok([Some(backward(logits, &rows, dy)?)]))
 }

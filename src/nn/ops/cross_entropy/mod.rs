@@ -11,18 +11,19 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE):
 /// logits (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all are ignored.
 ///
 /// # Errors
-/// A number of labels that is not the number of rows, a label beyond the vocabulary, or a stop.
+/// A number of labels that is not the number of rows, a label beyond the vocabulary, or `interrupted`, when the user cancels.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let logits = input(logits, "cross_entropy")?;
@@ -38,7 +39,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> 
         return cuda::cross_entropy(&logits, labels, interrupt);
     }
     let op = CrossEntropy { labels: labels.into(), sums: OnceLock::new(), interrupt: interrupt.clone() };
-    Ok(tape::apply1(&logits, op, Needs::INPUTS)?)
+    Ok(autograd::apply1(&logits, op, Saves::INPUTS)?)
 }
 
 struct CrossEntropy {
@@ -71,7 +72,7 @@ impl CustomOp1 for CrossEntropy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold_on, on_both_devices, random, values};
+    use crate::nn::ops::reference::{hold_on, on_both_devices, random, values};
 
     /// The mean over the rows that count, from candle's own log-softmax.
     fn naive(logits: &Tensor, labels: &[u32]) -> Candle<Tensor> {
@@ -83,7 +84,7 @@ mod tests {
     }
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (rows, vocabulary) in [(1, 1), (1, 5), (7, 33), (70, 560), (33, 64)] {
                 let logits = random(&[rows, vocabulary], rows as u64).affine(9.0, 0.0).unwrap();
                 let label = |i: usize| if i % 5 == 3 { IGNORE } else { (i * 7 % vocabulary) as u32 };

@@ -10,7 +10,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, com
 use sha2::{Digest, Sha256};
 
 use super::fault::{Fault, fault};
-use super::kernels::Source;
+use super::source::Source;
 use crate::atomic;
 
 /// The architectures that are compiled for, newest first; later GPUs run the PTX of the newest. Below are GPUs without

@@ -9,30 +9,7 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 
 use super::compile;
 use super::fault::fault;
-
-/// The text of a file of kernels, what stands in front of all of them included.
-#[derive(Debug)]
-pub(in crate::nn) struct Source {
-    /// "rms_norm"
-    pub(in crate::nn) name: &'static str,
-    pub(in crate::nn) text: &'static str,
-}
-
-/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, those
-/// behind it the ways to what else stands in front.
-macro_rules! source {
-    ($name:literal, $common:literal $(, $header:literal)*) => {
-        $crate::nn::ops::cuda::Source {
-            name: $name,
-            text: concat!(
-                include_str!(concat!($common, "/common.cuh")),
-                $(include_str!($header),)*
-                include_str!("kernel.cu")
-            ),
-        }
-    };
-}
-pub(in crate::nn) use source;
+use super::source::Source;
 
 /// A kernel that can be launched.
 pub(in crate::nn) struct Kernel {
@@ -96,7 +73,7 @@ macro_rules! launch {
         let mut call = kernel.stream.launch_builder(&kernel.function);
         $(call.arg($argument);)+
         // SAFETY: the arguments are those that the text of the kernel names, in number, order and type, and its
-        // memory spans what it says; the twin tests of the op hold each launch to that.
+        // memory spans what it says; the reference tests of the op hold each launch to that.
         unsafe { call.launch($config) }.map_err($crate::nn::ops::cuda::fault)?;
     }};
 }

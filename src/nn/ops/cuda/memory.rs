@@ -16,13 +16,13 @@ pub(in crate::nn) fn gpu(x: &Tensor) -> Candle<&CudaDevice> {
 }
 
 /// The values of a tensor on the device, borrowed.
-pub(in crate::nn) struct Held<'a> {
+pub(in crate::nn) struct KvBuffer<'a> {
     storage: StorageRef<'a>,
     start: usize,
     end: Option<usize>,
 }
 
-impl Held<'_> {
+impl KvBuffer<'_> {
     /// The memory, as what a kernel takes.
     ///
     /// # Errors
@@ -40,18 +40,18 @@ impl Held<'_> {
 ///
 /// # Errors
 /// A tensor that is not contiguous.
-pub(in crate::nn) fn held(x: &Tensor) -> Candle<Held<'_>> {
+pub(in crate::nn) fn held(x: &Tensor) -> Candle<KvBuffer<'_>> {
     let (storage, layout) = x.storage_and_layout();
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(Held { storage, start, end: Some(end) }),
+        Some((start, end)) => Ok(KvBuffer { storage, start, end: Some(end) }),
         None => Err(candle_core::Error::RequiresContiguous { op: "a GPU op" }.bt()),
     }
 }
 
 /// Borrows a tensor from its first value on, however its axes are laid out.
-pub(in crate::nn) fn held_from(x: &Tensor) -> Held<'_> {
+pub(in crate::nn) fn held_from(x: &Tensor) -> KvBuffer<'_> {
     let (storage, layout) = x.storage_and_layout();
-    Held { storage, start: layout.start_offset(), end: None }
+    KvBuffer { storage, start: layout.start_offset(), end: None }
 }
 
 /// Memory for n values, which a kernel is about to write.

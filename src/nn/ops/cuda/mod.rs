@@ -6,23 +6,25 @@
 
 mod blas;
 mod compile;
+mod elementwise;
 mod fault;
 mod in_place;
 mod kernels;
 mod memory;
 mod op;
-mod pairs;
 mod peak;
+mod source;
 mod start;
 #[cfg(test)]
 mod tests;
 
 pub(in crate::nn) use blas::{Mat, Product, product};
+pub(in crate::nn) use elementwise::Binary;
 pub(in crate::nn) use fault::{fault, remedy};
 pub(in crate::nn) use in_place::in_place;
-pub(in crate::nn) use kernels::{Kernel, Source, blocks, elements, kernel, launch, source};
+pub(in crate::nn) use kernels::{Kernel, blocks, elements, kernel, launch};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
-pub(in crate::nn) use op::{Cheap, Made, cheap2, cheap3, op1, op2, op3};
-pub(in crate::nn) use pairs::Pairs;
+pub(in crate::nn) use op::{Cheap, Made, cheap1, cheap2, cheap3, op1, op2, op3};
 pub(in crate::nn) use peak::peak;
+pub(in crate::nn) use source::{Source, source};
 pub(in crate::nn) use start::{open, peak_memory, reset_peak_memory};

@@ -12,8 +12,8 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// An output and what it belongs to.
 pub(in crate::nn) struct Made<'a> {
@@ -24,7 +24,7 @@ pub(in crate::nn) struct Made<'a> {
     pub(in crate::nn) shape: Shape,
     pub(in crate::nn) device: &'a CudaDevice,
     /// What the gradient is made of.
-    pub(in crate::nn) needs: Needs,
+    pub(in crate::nn) saves: Saves,
     /// Asked before the gradient is computed.
     pub(in crate::nn) interrupt: &'a Interrupt,
 }
@@ -106,8 +106,8 @@ pub(in crate::nn) fn op1<B>(x: &Tensor, made: Made<'_>, back: B) -> Result<Tenso
 where
     B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
 {
-    let needs = made.needs;
-    Ok(tape::apply1(x, Ready::new(made, back), needs)?)
+    let needs = made.saves;
+    Ok(autograd::apply1(x, Ready::new(made, back), needs)?)
 }
 
 /// As [`op1`], of two inputs.
@@ -115,8 +115,8 @@ pub(in crate::nn) fn op2<B>(inputs: [&Tensor; 2], made: Made<'_>, back: B) -> Re
 where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
 {
-    let ([a, b], needs) = (inputs, made.needs);
-    Ok(tape::apply2(a, b, Ready::new(made, back), needs)?)
+    let ([a, b], needs) = (inputs, made.saves);
+    Ok(autograd::apply2(a, b, Ready::new(made, back), needs)?)
 }
 
 /// As [`op1`], of three inputs.
@@ -124,8 +124,16 @@ pub(in crate::nn) fn op3<B>(inputs: [&Tensor; 3], made: Made<'_>, back: B) -> Re
 where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
 {
-    let ([a, b, c], needs) = (inputs, made.needs);
-    Ok(tape::apply3(a, b, c, Ready::new(made, back), needs)?)
+    let ([a, b, c], needs) = (inputs, made.saves);
+    Ok(autograd::apply3(a, b, c, Ready::new(made, back), needs)?)
+}
+
+/// As [`op1`], of an output that `make` makes of the input, whose gradient is made of it, too.
+pub(in crate::nn) fn cheap1<B>(x: &Tensor, op: &Cheap<'_>, make: Box<Make<1>>, back: B) -> Result<Tensor>
+where
+    B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
+{
+    Ok(autograd::apply1(x, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
 /// As [`op2`], of an output that `make` makes of the inputs, whose gradient is made of them, too.
@@ -134,7 +142,7 @@ where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
 {
     let [a, b] = inputs;
-    Ok(tape::apply2(a, b, Ready::cheap(op, make, back), Needs::INPUTS_AND_CHEAP)?)
+    Ok(autograd::apply2(a, b, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
 /// As [`cheap2`], of three inputs.
@@ -143,7 +151,7 @@ where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
 {
     let [a, b, c] = inputs;
-    Ok(tape::apply3(a, b, c, Ready::cheap(op, make, back), Needs::INPUTS_AND_CHEAP)?)
+    Ok(autograd::apply3(a, b, c, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
 impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<1, B> {

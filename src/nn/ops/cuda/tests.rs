@@ -1,10 +1,10 @@
-//! What has no twin on the CPU, or is the CPU's to the bit: the optimizer, quantising, products in bfloat16.
+//! What has no reference on the CPU, or is the CPU's to the bit: the optimizer, quantising, products in bfloat16.
 
 use candle_core::{Device, Tensor, Var};
 
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
-use crate::nn::ops::twin::{close, gpu, random, to_cpu, values};
+use crate::nn::ops::reference::{close, gpu, random, to_cpu, values};
 use crate::nn::ops::{
     AdamWStep, Adapter, DeviceMoments, DeviceUpdate, Frozen, adamw_step, cross_entropy, linear, lora_linear,
     scale_in_place, square_norms,

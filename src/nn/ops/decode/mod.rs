@@ -2,7 +2,7 @@
 //! same on a GPU.
 //!
 //! With one id a row there is little to compute and much to read, so everything around the products counts. A layer is
-//! five loops over a [`Team`] that stays awake from the first to the last layer: queries, keys and values; attention; what
+//! five loops over a [`SpinPool`] that stays awake from the first to the last layer: queries, keys and values; attention; what
 //! goes back to the stream; gate and up; down. Norms, rotation and the cache are written by the leader in between. There
 //! are no tensors on the way.
 //!
@@ -10,22 +10,19 @@
 
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
-mod factor;
-mod held;
+mod kv_buffer;
+mod linear_ref;
 
-pub(in crate::nn) use self::factor::{Factor, Matrix, Update};
-use self::factor::{Input, parts};
-pub(in crate::nn) use self::held::{Format, Head, Held};
-use super::attention::recall;
-use super::cpu::{Ahead, Disjoint, Floats, Team};
+pub(in crate::nn) use self::kv_buffer::{Format, Head, KvBuffer};
+use self::linear_ref::{Input, parts};
+pub(in crate::nn) use self::linear_ref::{LinearRef, Matrix, Update};
+use super::attention::cached_attention;
+use super::cpu::{Disjoint, Floats, MANY, Prefetch, SpinPool};
 use super::rms_norm::forward_rows;
-use super::rope::Angles;
+use super::rope::{Angles, Rotary};
 use super::swiglu::forward_part;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-
-/// Rows from which on arithmetic is the limit of products, and no longer the memory of their weights.
-pub(in crate::nn::ops) const MANY: usize = 4;
 
 /// A decoder, borrowed.
 pub(in crate::nn) struct Decoder<'a> {
@@ -33,7 +30,7 @@ pub(in crate::nn) struct Decoder<'a> {
     pub(in crate::nn) embedding: Floats<'a>,
     pub(in crate::nn) blocks: Vec<Block<'a>>,
     pub(in crate::nn) norm: Norm<'a>,
-    pub(in crate::nn) head: Factor<'a>,
+    pub(in crate::nn) head: LinearRef<'a>,
 }
 
 /// RMSNorm.
@@ -45,33 +42,33 @@ pub(in crate::nn) struct Norm<'a> {
 /// One layer.
 pub(in crate::nn) struct Block<'a> {
     pub(in crate::nn) attention_norm: Norm<'a>,
-    pub(in crate::nn) q: Factor<'a>,
-    pub(in crate::nn) k: Factor<'a>,
-    pub(in crate::nn) v: Factor<'a>,
-    pub(in crate::nn) o: Factor<'a>,
+    pub(in crate::nn) q: LinearRef<'a>,
+    pub(in crate::nn) k: LinearRef<'a>,
+    pub(in crate::nn) v: LinearRef<'a>,
+    pub(in crate::nn) o: LinearRef<'a>,
     pub(in crate::nn) heads: usize,
     pub(in crate::nn) kv_heads: usize,
     pub(in crate::nn) head_dim: usize,
-    pub(in crate::nn) rope_theta: f64,
+    pub(in crate::nn) rotary: Rotary,
     pub(in crate::nn) feed_forward_norm: Norm<'a>,
-    pub(in crate::nn) gate: Factor<'a>,
-    pub(in crate::nn) up: Factor<'a>,
-    pub(in crate::nn) down: Factor<'a>,
+    pub(in crate::nn) gate: LinearRef<'a>,
+    pub(in crate::nn) up: LinearRef<'a>,
+    pub(in crate::nn) down: LinearRef<'a>,
 }
 
 /// Logits (rows, vocabulary) after one more id a row, which stands at `position`; `memory` holds keys and values of each
 /// block, with room for one more.
 ///
 /// # Errors
-/// A stop.
+/// `interrupted`, when the user cancels.
 pub(in crate::nn) fn decode_step(
     decoder: &Decoder<'_>,
     ids: &[u32],
     position: usize,
-    memory: &mut [(&mut Held, &mut Held)],
+    memory: &mut [(&mut KvBuffer, &mut KvBuffer)],
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let step = Step { team: Team::gather(), rows: ids.len(), position };
+    let step = Step { team: SpinPool::gather(), rows: ids.len(), position };
     let hidden = decoder.norm.weight.len();
     let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
     for &id in ids {
@@ -89,7 +86,7 @@ pub(in crate::nn) fn decode_step(
 
 /// What all layers of a step share.
 struct Step {
-    team: Team,
+    team: SpinPool,
     rows: usize,
     position: usize,
 }
@@ -102,22 +99,22 @@ impl Step {
     }
 
     /// x (rows, in) through some layers: (rows, out) of each.
-    fn product<const N: usize>(&self, x: &[f32], factors: [&Factor<'_>; N]) -> Vec<Vec<f32>> {
-        let mut out: Vec<Vec<f32>> = factors.iter().map(|factor| vec![0.0; self.rows * factor.shape.0]).collect();
+    fn product<const N: usize>(&self, x: &[f32], layers: [&LinearRef<'_>; N]) -> Vec<Vec<f32>> {
+        let mut out: Vec<Vec<f32>> = layers.iter().map(|layer| vec![0.0; self.rows * layer.shape.0]).collect();
         let shared: Vec<Disjoint<'_>> = out.iter_mut().map(|out| Disjoint::new(out)).collect();
-        self.outputs(x, factors, Ahead::NOTHING, |index, first, y| {
+        self.outputs(x, layers, Prefetch::NOTHING, |index, first, y| {
             // SAFETY: parts do not overlap.
-            unsafe { scatter(y, self.rows, first, factors[index].shape.0, &shared[index], |to, y| *to = y) };
+            unsafe { scatter(y, self.rows, first, layers[index].shape.0, &shared[index], |to, y| *to = y) };
         });
         out
     }
 
     /// Adds x (rows, in) through a layer to the stream (rows, hidden), and fetches `ahead` meanwhile.
-    fn add_product(&self, x: &[f32], factor: &Factor<'_>, stream: &mut [f32], ahead: Ahead<'_>) {
+    fn add_product(&self, x: &[f32], layer: &LinearRef<'_>, stream: &mut [f32], ahead: Prefetch<'_>) {
         let shared = Disjoint::new(stream);
-        self.outputs(x, [factor], ahead, |_, first, y| {
+        self.outputs(x, [layer], ahead, |_, first, y| {
             // SAFETY: as in `product`.
-            unsafe { scatter(y, self.rows, first, factor.shape.0, &shared, |to, y| *to += y) };
+            unsafe { scatter(y, self.rows, first, layer.shape.0, &shared, |to, y| *to += y) };
         });
     }
 
@@ -125,29 +122,29 @@ impl Step {
     fn outputs<const N: usize>(
         &self,
         x: &[f32],
-        factors: [&Factor<'_>; N],
-        ahead: Ahead<'_>,
+        layers: [&LinearRef<'_>; N],
+        ahead: Prefetch<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
-        let input = Input::new(&self.team, x, self.rows, &factors);
-        let parts = parts(&self.team, &factors);
+        let input = Input::new(&self.team, x, self.rows, &layers);
+        let parts = parts(&self.team, &layers);
         self.team.each(parts.len(), |i| {
             let (index, range) = &parts[i];
             let mut y = vec![0.0; range.len() * self.rows];
-            let mut fetch = ahead.share(i, parts.len(), factors[*index].steps(range.len()));
-            input.outputs((factors[*index], *index), range.start, &mut y, &mut fetch);
+            let mut fetch = ahead.share(i, parts.len(), layers[*index].steps(range.len()));
+            input.outputs((layers[*index], *index), range.start, &mut y, &mut fetch);
             take(*index, range.start, &y);
         });
     }
 
     /// The first half of a layer: attention over all that is held, added to x.
-    fn attend(&self, block: &Block<'_>, x: &mut [f32], keys: &mut Held, values: &mut Held) {
+    fn attend(&self, block: &Block<'_>, x: &mut [f32], keys: &mut KvBuffer, values: &mut KvBuffer) {
         let (dim, group) = (block.head_dim, block.heads / block.kv_heads);
         let [q, k, v]: [Vec<f32>; 3] = self
             .product(&self.normed(&block.attention_norm, x), [&block.q, &block.k, &block.v])
             .try_into()
             .expect("three layers");
-        let angles = Angles::get(block.rope_theta, dim, self.position..self.position + 1);
+        let angles = Angles::get(&block.rotary, dim, self.position..self.position + 1);
         let turned = |x: &[f32]| {
             let mut out = vec![0.0; x.len()];
             angles.turn_one(x, self.position, &mut out);
@@ -165,17 +162,17 @@ impl Step {
             // SAFETY: each part writes its own heads.
             let y = unsafe { shared.part(range.clone()) };
             let scale = 1.0 / (dim as f32).sqrt();
-            recall(&q[range], keys.head(row, head, len), values.head(row, head, len), dim, scale, y);
+            cached_attention(&q[range], keys.head(row, head, len), values.head(row, head, len), dim, scale, y);
         });
-        self.add_product(&y, &block.o, x, Ahead::NOTHING);
+        self.add_product(&y, &block.o, x, Prefetch::NOTHING);
     }
 
     /// The second half: `down(silu(gate(x)) · up(x))`, added to x. With many rows arithmetic is the limit here and memory
     /// in attention, so the keys and values of the `next` layer are fetched meanwhile.
-    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32], next: Option<(&Held, &Held)>) {
+    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32], next: Option<(&KvBuffer, &KvBuffer)>) {
         let next = next.filter(|_| self.rows >= MANY);
         let ahead =
-            next.map_or([Ahead::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
+            next.map_or([Prefetch::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
         let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up]);

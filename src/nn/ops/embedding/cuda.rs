@@ -6,20 +6,20 @@ use candle_core::{Result as Candle, Shape, Tensor};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, elements, gpu, held, launch, op1, source, tensor};
-use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("embedding", "../cuda");
 
 /// As [`super::embedding`], of ids that are u32.
 pub(super) fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
-    let (ids, table) = (ids.to_device(table.device())?.contiguous()?, tape::apply_contiguous(table)?);
+    let (ids, table) = (ids.to_device(table.device())?.contiguous()?, autograd::apply_contiguous(table)?);
     let device = gpu(&table)?;
     let hidden = table.dims2()?.1;
     let values = gather(&ids, &table)?;
     let dims: Vec<usize> = ids.dims().iter().copied().chain([hidden]).collect();
     let shape = Shape::from(dims);
-    let made = Made { name: "embedding", values, shape, device, needs: Needs::NOTHING, interrupt };
+    let made = Made { name: "embedding", values, shape, device, saves: Saves::NOTHING, interrupt };
     op1(&table, made, move |[table], _, dy| Ok([Some(scatter(&ids, table, dy)?)]))
 }
 

@@ -6,17 +6,18 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives
 /// NaN instead of an error, which the host would have to wait for.
 ///
 /// # Errors
-/// An id beyond the table, or a stop.
+/// An id beyond the table, or `interrupted`, when the user cancels.
 pub fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let table = input(table, "embedding")?;
@@ -33,7 +34,7 @@ pub fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<
     if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
         return Err(Error::mistake(format!("id {id} is beyond the vocabulary of {rows}")));
     }
-    Ok(tape::apply1(&table, Embedding { ids, dims, interrupt: interrupt.clone() }, Needs::NOTHING)?)
+    Ok(autograd::apply1(&table, Embedding { ids, dims, interrupt: interrupt.clone() }, Saves::NOTHING)?)
 }
 
 struct Embedding {
@@ -67,10 +68,10 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::ops::twin::{hold_on, on_both_devices, random};
+    use crate::nn::ops::reference::{hold_on, on_both_devices, random};
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (shape, table) in [((1, 1), [1, 1]), ((2, 5), [7, 3]), ((4, 64), [50, 33])] {
                 let n = shape.0 * shape.1;
                 let ids: Vec<u32> = (0..n).map(|i| (i * i % table[0]) as u32).collect();

@@ -6,8 +6,8 @@ use candle_core::{Result as Candle, Tensor};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd;
 use crate::nn::ops::cuda::{Cheap, Source, alloc, blocks, cheap2, cheap3, gpu, held, launch, source, tensor};
-use crate::nn::tape;
 
 static SOURCE: Source = source!("layer_norm", "../cuda");
 
@@ -24,7 +24,7 @@ pub(super) fn layer_norm(
     eps: f32,
     interrupt: &Interrupt,
 ) -> Result<Tensor> {
-    let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
+    let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let op = Cheap { name: "layer_norm", interrupt };
     let Some(b) = b else {
         let make = move |device: &CudaDevice, [x, w]: [CudaView<'_, f32>; 2]| forward(device, [&x, &w], None, eps);
@@ -33,7 +33,7 @@ pub(super) fn layer_norm(
             Ok([Some(dx), Some(dw)])
         });
     };
-    let b = tape::apply_contiguous(b)?;
+    let b = autograd::apply_contiguous(b)?;
     let make = move |device: &CudaDevice, [x, w, b]: [CudaView<'_, f32>; 3]| forward(device, [&x, &w], Some(&b), eps);
     cheap3([&x, &w, &b], &op, Box::new(make), move |[x, w, _], _, dy| Ok(backward(x, w, dy, eps)?.map(Some)))
 }

@@ -9,16 +9,17 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// x (…, hidden), w (hidden), b (hidden) if there is one -> (…, hidden). Gradients for all of them.
 ///
 /// # Errors
-/// A weight or a bias of another width, or a stop.
+/// A weight or a bias of another width, or `interrupted`, when the user cancels.
 pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let (x, w) = (input(x, "layer_norm")?, input(w, "layer_norm")?);
@@ -36,8 +37,8 @@ pub fn layer_norm(x: &Tensor, w: &Tensor, b: Option<&Tensor>, eps: f64, interrup
     }
     let op = LayerNorm { eps: eps as f32, interrupt: interrupt.clone() };
     match b {
-        None => Ok(tape::apply2(&x, &w, op, Needs::INPUTS_AND_CHEAP)?),
-        Some(b) => Ok(tape::apply3(&x, &w, &b, op, Needs::INPUTS_AND_CHEAP)?),
+        None => Ok(autograd::apply2(&x, &w, op, Saves::INPUTS_AND_CHEAP)?),
+        Some(b) => Ok(autograd::apply3(&x, &w, &b, op, Saves::INPUTS_AND_CHEAP)?),
     }
 }
 
@@ -108,7 +109,7 @@ mod tests {
     use candle_core::D;
 
     use super::*;
-    use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu};
+    use crate::nn::ops::reference::{close, hold_on, on_both_devices, random, to_cpu};
 
     fn naive(x: &Tensor, w: &Tensor, b: Option<&Tensor>) -> Candle<Tensor> {
         let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
@@ -118,7 +119,7 @@ mod tests {
     }
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (seed, shape) in
                 [&[2, 4][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[5, 1, 3]].iter().enumerate()
             {

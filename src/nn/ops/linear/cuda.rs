@@ -2,6 +2,7 @@
 //! again, or, for few rows, inside the product. With [`Precision::Bf16`] and [`Precision::F16`] the
 //! factors are rounded to bfloat16, whose range is that of f32, and the sums stay f32.
 
+mod bias;
 mod factor;
 mod low;
 
@@ -11,6 +12,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Shape, Tensor};
 
+use self::bias::{add_bias, bias_gradient};
 use self::factor::{Factor, Shared};
 use self::low::Low;
 use super::dropout::Dropout;
@@ -18,9 +20,9 @@ use super::{Frozen, widened};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Mat, Product, Source, alloc, gpu, held, op1, op2, op3, product, source, tensor};
 use crate::nn::quant::cuda::FEW;
-use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("linear", "../cuda");
 
@@ -41,40 +43,66 @@ impl How {
         values: CudaSlice<f32>,
         shape: Shape,
         device: &'a CudaDevice,
-        needs: Needs,
+        saves: Saves,
     ) -> Made<'a> {
         Made { name, values, shape, device, needs, interrupt: &self.interrupt }
     }
 }
 
-/// `y = x Wᵀ`: as [`super::linear`], of shapes that fit.
-pub(super) fn linear(x: &Tensor, w: &Tensor, how: &How) -> Result<Tensor> {
-    let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
+/// `y = x Wᵀ + b`: as [`super::linear`], of shapes that fit.
+pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
+    let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
     let weight = Frozen::Dense(w.clone());
-    let values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
-    let made = how.made("linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
-    op2([&x, &w], made, move |[x, w], _, dy| {
-        let dy = Shared::new(dy, precision);
-        let dx = match tape::wants(x) {
-            true => Some(input_gradient(&dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
+    let mut values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
+    let Some(b) = b else {
+        let made = how.made("linear", values, wide_shape(&x, shape.0), device, Saves::INPUTS);
+        return op2([&x, &w], made, move |[x, w], _, dy| {
+            Ok(gradients(x, w, &Shared::new(dy, precision), shape, precision)?.into())
+        });
+    };
+    let b = autograd::apply_contiguous(b)?;
+    add_bias(device, &mut values, &b)?;
+    let made = how.made("linear", values, wide_shape(&x, shape.0), device, Saves::FIRST_TWO);
+    op3([&x, &w, &b], made, move |[x, w, b], _, dy| {
+        let db = match autograd::needs_grad(b) {
+            true => Some(bias_gradient(dy, shape.0)?),
             false => None,
         };
-        let dw = match tape::wants(w) {
-            true => Some(weight_gradient(&dy, x, shape, precision)?),
-            false => None,
-        };
-        Ok([dx, dw])
+        let (dx, dw) = gradients(x, w, &Shared::new(dy, precision), shape, precision)?;
+        Ok([dx, dw, db])
     })
 }
 
-/// `y = x Wᵀ` of a weight that does not train.
-pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, how: &How) -> Result<Tensor> {
-    let x = tape::apply_contiguous(x)?;
+/// dx and dw, where they are asked for.
+fn gradients(
+    x: &Tensor,
+    w: &Tensor,
+    dy: &Shared<'_>,
+    shape: (usize, usize),
+    precision: Precision,
+) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+    let dx = match autograd::needs_grad(x) {
+        true => Some(input_gradient(dy, &Frozen::Dense(w.clone()), x, shape, precision)?),
+        false => None,
+    };
+    let dw = match autograd::needs_grad(w) {
+        true => Some(weight_gradient(dy, x, shape, precision)?),
+        false => None,
+    };
+    Ok((dx, dw))
+}
+
+/// `y = x Wᵀ + b` of a weight and a bias that do not train.
+pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
+    let x = autograd::apply_contiguous(x)?;
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
-    let values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
-    let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Needs::NOTHING);
+    let mut values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
+    if let Some(b) = b {
+        add_bias(device, &mut values, &b.contiguous()?)?;
+    }
+    let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Saves::NOTHING);
     op1(&x, made, move |[x], _, dy| {
         Ok([Some(input_gradient(&Shared::new(dy, precision), &weight, x, shape, precision)?)])
     })
@@ -88,20 +116,32 @@ pub(super) struct Adapted {
     pub(super) dropout: Option<Dropout>,
 }
 
-/// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: as [`super::lora_linear`], of shapes that fit.
-pub(super) fn lora_linear(x: &Tensor, weight: Frozen, adapter: Adapted, how: &How) -> Result<Tensor> {
-    let (x, a, b) =
-        (tape::apply_contiguous(x)?, tape::apply_contiguous(&adapter.a)?, tape::apply_contiguous(&adapter.b)?);
+/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: as [`super::lora_linear`], of shapes that fit.
+pub(super) fn lora_linear(
+    x: &Tensor,
+    weight: Frozen,
+    bias: Option<&Tensor>,
+    adapter: Adapted,
+    how: &How,
+) -> Result<Tensor> {
+    let (x, a, b) = (
+        autograd::apply_contiguous(x)?,
+        autograd::apply_contiguous(&adapter.a)?,
+        autograd::apply_contiguous(&adapter.b)?,
+    );
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
     let (scale, dropout) = (adapter.scale, adapter.dropout);
     let shared = Shared::new(&x, precision);
     let mut values = forward(&shared, &weight, shape, precision)?;
     let kept = Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
-    let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Needs::INPUTS);
+    if let Some(bias) = bias {
+        add_bias(device, &mut values, &bias.contiguous()?)?;
+    }
+    let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Saves::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
         let dy = Shared::new(dy, precision);
-        let dx = match tape::wants(x) {
+        let dx = match autograd::needs_grad(x) {
             true => Some(input_gradient_values(&dy, &weight, x, shape, precision)?),
             false => None,
         };

@@ -1,4 +1,4 @@
-// What surrounds the products of a linear layer: casts to bfloat16 and dropout. The products are cuBLAS's.
+// What surrounds the products of a linear layer: casts to bfloat16, dropout and the bias. The products are cuBLAS's.
 
 // The finaliser of SplitMix64.
 __device__ __forceinline__ u64 mix64(u64 x) {
@@ -42,4 +42,28 @@ extern "C" __global__ void dropout_bf16(const float *x, u16 *out, u64 n, u64 see
 // out += drop(g)
 extern "C" __global__ void dropout_add(const float *g, float *out, u64 n, u64 seed, u32 below, float keep) {
     for (u64 i = first(); i < n; i += stride()) out[i] += dropped(g[i], i, seed, below, keep);
+}
+
+// y += b, row by row: y (n / out, out), b (out)
+extern "C" __global__ void bias_add(float *y, const float *b, u64 n, u64 out) {
+    for (u64 i = first(); i < n; i += stride()) y[i] += b[i % out];
+}
+
+// Sums over `step` rows of dy (rows, out): partial (⌈rows / step⌉, out). Blocks: (columns / THREADS, parts).
+extern "C" __global__ void bias_sum(const float *dy, float *partial, int rows, int out, int step) {
+    int j = blockIdx.x * THREADS + threadIdx.x;
+    if (j >= out) return;
+    int begin = blockIdx.y * step, end = min(begin + step, rows);
+    float sum = 0.0f;
+    for (int i = begin; i < end; i++) sum += dy[(u64)i * out + j];
+    partial[(u64)blockIdx.y * out + j] = sum;
+}
+
+// The parts added in order: partial (parts, out) -> db (out).
+extern "C" __global__ void bias_sum_parts(const float *partial, float *db, int parts, int out) {
+    int j = blockIdx.x * THREADS + threadIdx.x;
+    if (j >= out) return;
+    float sum = 0.0f;
+    for (int i = 0; i < parts; i++) sum += partial[(u64)i * out + j];
+    db[j] = sum;
 }

@@ -1,9 +1,9 @@
 //! Linear layers: dense and trainable, or frozen (dense or NF4) with a low-rank adapter.
 //!
-//! With `y = x Wᵀ + s · d Aᵀ Bᵀ`, `d = drop(x)` and `v = s · dy B` the gradients are
+//! With `y = x Wᵀ + b + s · d Aᵀ Bᵀ`, `d = drop(x)` and `v = s · dy B` the gradients are
 //!
 //! ```text
-//! dx = dy W + drop(v A)      dW = dyᵀ x      dA = vᵀ d      dB = s · dyᵀ (d Aᵀ)
+//! dx = dy W + drop(v A)      dW = dyᵀ x      db = Σ dy over the rows      dA = vᵀ d      dB = s · dyᵀ (d Aᵀ)
 //! ```
 //!
 //! The mask of `drop` is a function of the seed and the place, so backward draws it again instead of keeping it.
@@ -19,17 +19,18 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-pub(in crate::nn) use self::cpu::Panels;
-pub(super) use self::cpu::{FewRows, Whole, dots, steps};
+pub(in crate::nn) use self::cpu::Prepacked;
+pub(super) use self::cpu::{GemvInput, PrepackedInput, dots, steps};
 use self::cpu::{Low, Weight};
 use self::dropout::Dropout;
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
-use crate::nn::tape::{self, Needs};
 
 /// A weight (out, in) that does not train.
 #[derive(Debug, Clone)]
@@ -66,29 +67,42 @@ pub struct Adapter {
     pub dropout: Option<(f64, u64)>,
 }
 
-/// `y = x Wᵀ`: x (…, in), w (out, in) -> (…, out). Gradients for both, in products of the same precision.
+/// `y = x Wᵀ + b`: x (…, in), w (out, in), b (out) if there is one -> (…, out). Gradients for all of them, in products of
+/// the same precision.
 ///
 /// # Errors
-/// Shapes that do not fit each other, or a stop.
-pub fn linear(x: &Tensor, w: &Tensor, precision: Precision, interrupt: &Interrupt) -> Result<Tensor> {
+/// Shapes that do not fit each other, or `interrupted`, when the user cancels.
+pub fn linear(
+    x: &Tensor,
+    w: &Tensor,
+    b: Option<&Tensor>,
+    precision: Precision,
+    interrupt: &Interrupt,
+) -> Result<Tensor> {
     interrupt.check()?;
     let (x, w) = (input(x, "linear")?, input(w, "linear")?);
     fits(&x, w.dims2()?)?;
+    let b = b.map(|b| bias(b, w.dims2()?.0)).transpose()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return cuda::linear(&x, &w, &cuda::How { precision, interrupt: interrupt.clone() });
+        return cuda::linear(&x, &w, b.as_ref(), &cuda::How { precision, interrupt: interrupt.clone() });
     }
-    Ok(tape::apply2(&x, &w, Linear { precision, interrupt: interrupt.clone() }, Needs::INPUTS)?)
+    let op = Linear { precision, interrupt: interrupt.clone() };
+    match b {
+        None => Ok(autograd::apply2(&x, &w, op, Saves::INPUTS)?),
+        Some(b) => Ok(autograd::apply3(&x, &w, &b, op, Saves::FIRST_TWO)?),
+    }
 }
 
-/// `y = x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W is frozen, and its dequantised
-/// values are never kept.
+/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W and the bias b (out) are frozen,
+/// and the dequantised values of W are never kept.
 ///
 /// # Errors
-/// Shapes that do not fit each other, a dropout outside of 0..1, or a stop.
+/// Shapes that do not fit each other, a dropout outside of 0..1, or `interrupted`, when the user cancels.
 pub fn lora_linear(
     x: &Tensor,
     w: &Frozen,
+    b: Option<&Tensor>,
     adapter: Option<&Adapter>,
     precision: Precision,
     interrupt: &Interrupt,
@@ -101,14 +115,15 @@ pub fn lora_linear(
         Frozen::Dense(w) => Frozen::Dense(input(&w.detach(), "lora_linear")?),
         Frozen::Nf4(w) => Frozen::Nf4(w.clone()),
     };
+    let offset = b.map(|b| bias(&b.detach(), out)).transpose()?;
     #[cfg(feature = "cuda")]
     let how = cuda::How { precision, interrupt: interrupt.clone() };
     #[cfg(feature = "cuda")]
     if let (None, true) = (adapter, x.device().is_cuda()) {
-        return cuda::frozen_linear(&x, weight, &how);
+        return cuda::frozen_linear(&x, weight, offset.as_ref(), &how);
     }
-    let frozen = FrozenLinear { weight, shape: (out, wide), precision, interrupt: interrupt.clone() };
-    let Some(adapter) = adapter else { return Ok(tape::apply1(&x, frozen, Needs::NOTHING)?) };
+    let frozen = FrozenLinear { weight, bias: offset, shape: (out, wide), precision, interrupt: interrupt.clone() };
+    let Some(adapter) = adapter else { return Ok(autograd::apply1(&x, frozen, Saves::NOTHING)?) };
     let (a, b) = (input(&adapter.a, "lora_linear")?, input(&adapter.b, "lora_linear")?);
     let (rank, a_in) = a.dims2()?;
     if a_in != wide || b.dims2()? != (out, rank) {
@@ -122,18 +137,27 @@ pub fn lora_linear(
         Some((share, seed)) => Dropout::new(share, seed)?,
         None => None,
     };
+    let scale = adapter.scale as f32;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        let scale = adapter.scale as f32;
-        return cuda::lora_linear(&x, frozen.weight, cuda::Adapted { a, b, scale, dropout }, &how);
+        return cuda::lora_linear(
+            &x,
+            frozen.weight,
+            frozen.bias.as_ref(),
+            cuda::Adapted { a, b, scale, dropout },
+            &how,
+        );
     }
-    Ok(tape::apply3(
-        &x,
-        &a,
-        &b,
-        LoraLinear { frozen, rank, scale: adapter.scale as f32, dropout, squeezed: OnceLock::new() },
-        Needs::INPUTS,
-    )?)
+    let op = LoraLinear { frozen, rank, scale, dropout, squeezed: OnceLock::new() };
+    Ok(autograd::apply3(&x, &a, &b, op, Saves::INPUTS)?)
+}
+
+/// A bias made fit for the op, of as many values as there are outputs.
+fn bias(b: &Tensor, out: usize) -> Result<Tensor> {
+    match b.dims() == [out] {
+        true => input(b, "linear"),
+        false => Err(Error::mistake(format!("a bias of {:?} does not fit {out} outputs", b.dims()))),
+    }
 }
 
 /// Refuses an input whose last axis is not the weight's input.
@@ -163,33 +187,28 @@ struct Linear {
     interrupt: Interrupt,
 }
 
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
+impl Linear {
+    fn forward(&self, x: (&CpuStorage, &Layout), w: (&CpuStorage, &Layout)) -> Candle<(Vec<f32>, Shape)> {
+        let shape = w.1.shape().dims2()?;
+        let weight = Weight::Dense(floats_of(w.0, w.1)?);
+        let y = cpu::forward(floats_of(x.0, x.1)?, rows(x.1), weight, shape, None, self.precision).0;
+        Ok((y, widened(x.1, shape.0)))
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Candle<(CpuStorage, Shape)> {
-        let shape = wl.shape().dims2()?;
-        let weight = Weight::Dense(floats_of(w, wl)?);
-        let y = cpu::forward(floats_of(x, xl)?, rows(xl), weight, shape, None, self.precision).0;
-        Ok((CpuStorage::F32(y), widened(xl, shape.0)))
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
-        check(&self.interrupt)?;
-        let (shape, dy) = (w.dims2()?, dy.contiguous()?);
-        let (dy, rows) = (floats(&dy)?, rows(x.layout()));
-        let dw = match tape::wants(w) {
+    /// dx and dw, where they are asked for.
+    fn backward(&self, x: &Tensor, w: &Tensor, dy: &[f32]) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+        let (shape, rows) = (w.dims2()?, rows(x.layout()));
+        let dw = match autograd::needs_grad(w) {
             true => {
-                let dw = cpu::weight_gradient(&dy, rows, &floats(x)?, shape, self.precision);
+                let dw = cpu::weight_gradient(dy, rows, &floats(x)?, shape, self.precision);
                 Some(Tensor::from_vec(dw, shape, w.device())?)
             }
             false => None,
         };
-        tape::spend(x)?;
-        let dx = match tape::wants(x) {
+        autograd::take_donated(x)?;
+        let dx = match autograd::needs_grad(x) {
             true => {
-                let dx = cpu::input_gradient(&dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
+                let dx = cpu::input_gradient(dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
                 Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             }
             false => None,
@@ -198,8 +217,65 @@ impl CustomOp2 for Linear {
     }
 }
 
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Candle<(CpuStorage, Shape)> {
+        let (y, shape) = self.forward((x, xl), (w, wl))?;
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<(Option<Tensor>, Option<Tensor>)> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        self.backward(x, w, &floats(&dy)?)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Candle<(CpuStorage, Shape)> {
+        let (mut y, shape) = self.forward((x, xl), (w, wl))?;
+        cpu::add_bias(&mut y, floats_of(b, bl)?);
+        Ok((CpuStorage::F32(y), shape))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        dy: &Tensor,
+    ) -> Candle<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        let dy = floats(&dy)?;
+        let db = match autograd::needs_grad(b) {
+            true => Some(Tensor::from_vec(cpu::bias_gradient(&dy, b.elem_count()), b.shape(), b.device())?),
+            false => None,
+        };
+        let (dx, dw) = self.backward(x, w, &dy)?;
+        Ok((dx, dw, db))
+    }
+}
+
 struct FrozenLinear {
     weight: Frozen,
+    bias: Option<Tensor>,
     shape: (usize, usize),
     precision: Precision,
     interrupt: Interrupt,
@@ -213,6 +289,13 @@ impl FrozenLinear {
             Frozen::Nf4(w) => Ok(work(Weight::Nf4(w))),
         }
     }
+
+    fn add_bias(&self, y: &mut [f32]) -> Candle<()> {
+        if let Some(bias) = &self.bias {
+            cpu::add_bias(y, &floats(bias)?);
+        }
+        Ok(())
+    }
 }
 
 impl CustomOp1 for FrozenLinear {
@@ -222,7 +305,8 @@ impl CustomOp1 for FrozenLinear {
 
     fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Candle<(CpuStorage, Shape)> {
         let values = floats_of(x, xl)?;
-        let y = self.with(|w| cpu::forward(values, rows(xl), w, self.shape, None, self.precision).0)?;
+        let mut y = self.with(|w| cpu::forward(values, rows(xl), w, self.shape, None, self.precision).0)?;
+        self.add_bias(&mut y)?;
         Ok((CpuStorage::F32(y), widened(xl, self.shape.0)))
     }
 
@@ -267,7 +351,8 @@ impl CustomOp3 for LoraLinear {
         let values = floats_of(x, xl)?;
         let low = self.low(floats_of(a, al)?, floats_of(b, bl)?);
         let (shape, precision) = (self.frozen.shape, self.frozen.precision);
-        let (y, u) = self.frozen.with(|w| cpu::forward(values, rows(xl), w, shape, Some(&low), precision))?;
+        let (mut y, u) = self.frozen.with(|w| cpu::forward(values, rows(xl), w, shape, Some(&low), precision))?;
+        self.frozen.add_bias(&mut y)?;
         let _ = self.squeezed.set(u);
         Ok((CpuStorage::F32(y), widened(xl, shape.0)))
     }
@@ -290,8 +375,8 @@ impl CustomOp3 for LoraLinear {
         let v = cpu::gradient_of_squeezed(&dy, rows, shape.0, &low);
         let (da, db) = cpu::low_gradients(&dy, rows, &floats(x)?, shape, &low, (u, &v));
         // The gradient of x is as large as x, and finds its place where that was.
-        tape::spend(x)?;
-        let dx = match tape::wants(x) {
+        autograd::take_donated(x)?;
+        let dx = match autograd::needs_grad(x) {
             true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape, Some((&low, &v)), precision))?),
             false => None,
         };

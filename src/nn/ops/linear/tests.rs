@@ -1,4 +1,4 @@
-//! Linear layers held to their twins.
+//! Linear layers held to their references.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use candle_core::{Device, Result as Candle, Tensor, Var};
 use super::{Adapter, Frozen, linear, lora_linear};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
-use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, to_cpu, values};
+use crate::nn::ops::reference::{close, hold_on, on_both_devices, random, to_cpu, values};
 use crate::nn::quant::Nf4;
 
 /// `x Wᵀ` by candle's product.
@@ -42,29 +42,29 @@ fn nf4(out: usize, wide: usize) -> (Frozen, Tensor) {
 }
 
 on_both_devices! {
-    fn the_dense_product_equals_its_twin(device) {
+    fn the_dense_product_equals_its_reference(device) {
         for (lead, wide, out) in SHAPES {
             let inputs = [x_of(lead, wide), random(&[out, wide], 2)];
-            hold_on(device, &format!("{lead:?} {wide} {out}"), &inputs, |x, i| linear(&x[0], &x[1], Precision::F32, i), |x| naive(&x[0], &x[1]));
+            hold_on(device, &format!("{lead:?} {wide} {out}"), &inputs, |x, i| linear(&x[0], &x[1], None, Precision::F32, i), |x| naive(&x[0], &x[1]));
         }
     }
 }
 
 on_both_devices! {
-    fn the_frozen_products_equal_their_twin(device) {
+    fn the_frozen_products_equal_their_reference(device) {
         for (lead, wide, out) in SHAPES {
             let (quantized, dense) = nf4(out, wide);
             for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.to_device(device).unwrap()))] {
                 let what = format!("{kind} {lead:?} {wide} {out}");
                 let x = [x_of(lead, wide)];
-                hold_on(device, &what, &x, |x, i| lora_linear(&x[0], w, None, Precision::F32, i), |x| naive(&x[0], &dense));
+                hold_on(device, &what, &x, |x, i| lora_linear(&x[0], w, None, None, Precision::F32, i), |x| naive(&x[0], &dense));
             }
         }
     }
 }
 
 on_both_devices! {
-    fn the_adapted_products_equal_their_twin(device) {
+    fn the_adapted_products_equal_their_reference(device) {
         for (rank, (lead, wide, out)) in [1, 2, 3, 8, 5, 16, 4, 7].into_iter().zip(SHAPES) {
             let (quantized, dense) = nf4(out, wide);
             for (kind, w) in [("nf4", &quantized), ("dense", &Frozen::Dense(dense.to_device(device).unwrap()))] {
@@ -75,7 +75,7 @@ on_both_devices! {
                     &inputs,
                     |x, i| {
                         let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 1.5, dropout: None };
-                        lora_linear(&x[0], w, Some(&adapter), Precision::F32, i)
+                        lora_linear(&x[0], w, None, Some(&adapter), Precision::F32, i)
                     },
                     |x| naive(&x[0], &dense)? + (naive(&naive(&x[0], &x[1])?, &x[2])? * 1.5)?,
                 );
@@ -90,7 +90,7 @@ fn mask(shape: &[usize], dropout: (f64, u64)) -> Tensor {
     let eye = Tensor::eye(wide, candle_core::DType::F32, &Device::Cpu).unwrap();
     let adapter = Adapter { a: eye.clone(), b: eye.clone(), scale: 1.0, dropout: Some(dropout) };
     let x = Tensor::ones(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
-    lora_linear(&x, &Frozen::Dense(eye.zeros_like().unwrap()), Some(&adapter), Precision::F32, &Interrupt::new())
+    lora_linear(&x, &Frozen::Dense(eye.zeros_like().unwrap()), None, Some(&adapter), Precision::F32, &Interrupt::new())
         .unwrap()
 }
 
@@ -108,7 +108,7 @@ on_both_devices! {
                 &inputs,
                 |x, i| {
                     let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 0.5, dropout: Some(dropout) };
-                    lora_linear(&x[0], &quantized, Some(&adapter), Precision::F32, i)
+                    lora_linear(&x[0], &quantized, None, Some(&adapter), Precision::F32, i)
                 },
                 |x| naive(&x[0], &dense)? + (naive(&naive(&(&x[0] * &mask)?, &x[1])?, &x[2])? * 0.5)?,
             );
@@ -119,7 +119,7 @@ on_both_devices! {
 #[test]
 fn an_input_that_does_not_train_still_lets_the_rest_train() {
     let (w, x) = (Var::from_tensor(&random(&[4, 3], 0)).unwrap(), random(&[2, 3], 1));
-    let grads = linear(&x, &w, Precision::F32, &Interrupt::new()).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = linear(&x, &w, None, Precision::F32, &Interrupt::new()).unwrap().sum_all().unwrap().backward().unwrap();
     let expected = x.sum_keepdim(0).unwrap().broadcast_as((4, 3)).unwrap();
     close("dw", grads.get(&w).unwrap(), &expected.contiguous().unwrap(), 1e-6);
     assert!(grads.get(&x).is_none());
@@ -130,11 +130,35 @@ on_both_devices! {
         for wide in [97, 100, 320] {
             let (w, _) = nf4(130, wide);
             let x = random(&[20, wide], 5).to_device(device).unwrap();
-            let all = to_cpu(&lora_linear(&x, &w, None, Precision::F32, &Interrupt::new()).unwrap());
+            let all = to_cpu(&lora_linear(&x, &w, None, None, Precision::F32, &Interrupt::new()).unwrap());
             for n in 1..=9 {
-                let some = to_cpu(&lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, Precision::F32, &Interrupt::new()).unwrap());
+                let some = to_cpu(&lora_linear(&x.narrow(0, 3, n).unwrap(), &w, None, None, Precision::F32, &Interrupt::new()).unwrap());
                 close(&format!("{n} rows of {wide}"), &some, &all.narrow(0, 3, n).unwrap(), 1e-5);
             }
+        }
+    }
+}
+
+on_both_devices! {
+    fn biases_equal_their_reference(device) {
+        for (lead, wide, out) in SHAPES.into_iter().chain([(&[130][..], 20, 9)]) {
+            let what = format!("{lead:?} {wide} {out}");
+            let inputs = [x_of(lead, wide), random(&[out, wide], 2), random(&[out], 6)];
+            let fast = |x: &[Tensor], i: &Interrupt| linear(&x[0], &x[1], Some(&x[2]), Precision::F32, i);
+            hold_on(device, &what, &inputs, fast, |x| naive(&x[0], &x[1])?.broadcast_add(&x[2]));
+            let (quantized, dense) = nf4(out, wide);
+            let bias = random(&[out], 6);
+            let held = bias.to_device(device).unwrap();
+            let frozen = |x: &[Tensor], i: &Interrupt| lora_linear(&x[0], &quantized, Some(&held), None, Precision::F32, i);
+            hold_on(device, &what, &inputs[..1], frozen, |x| naive(&x[0], &dense)?.broadcast_add(&bias));
+            let inputs = [x_of(lead, wide), random(&[3, wide], 3), random(&[out, 3], 4)];
+            let adapted = |x: &[Tensor], i: &Interrupt| {
+                let adapter = Adapter { a: x[1].clone(), b: x[2].clone(), scale: 1.5, dropout: None };
+                lora_linear(&x[0], &quantized, Some(&held), Some(&adapter), Precision::F32, i)
+            };
+            hold_on(device, &what, &inputs, adapted, |x| {
+                (naive(&x[0], &dense)? + (naive(&naive(&x[0], &x[1])?, &x[2])? * 1.5)?)?.broadcast_add(&bias)
+            });
         }
     }
 }
@@ -142,10 +166,13 @@ on_both_devices! {
 #[test]
 fn shapes_that_do_not_fit_are_refused() {
     let quiet = Interrupt::new();
-    let error = linear(&random(&[2, 3], 0), &random(&[4, 5], 1), Precision::F32, &quiet).unwrap_err();
+    let error = linear(&random(&[2, 3], 0), &random(&[4, 5], 1), None, Precision::F32, &quiet).unwrap_err();
     assert_eq!(error.message(), "an input of [2, 3] does not fit a weight of (4, 5)");
+    let (x, w, b) = (random(&[2, 3], 0), random(&[4, 3], 1), random(&[3], 2));
+    let error = linear(&x, &w, Some(&b), Precision::F32, &quiet).unwrap_err();
+    assert_eq!(error.message(), "a bias of [3] does not fit 4 outputs");
     let adapter = Adapter { a: random(&[2, 4], 0), b: random(&[5, 3], 1), scale: 1.0, dropout: None };
     let frozen = Frozen::Dense(random(&[5, 4], 2));
-    let error = lora_linear(&random(&[2, 4], 0), &frozen, Some(&adapter), Precision::F32, &quiet).unwrap_err();
+    let error = lora_linear(&random(&[2, 4], 0), &frozen, None, Some(&adapter), Precision::F32, &quiet).unwrap_err();
     assert_eq!(error.message(), "an adapter of [2, 4] and [5, 3] does not fit a weight of (5, 4)");
 }

@@ -6,8 +6,8 @@ use candle_core::{Result as Candle, Tensor};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd;
 use crate::nn::ops::cuda::{Cheap, Source, alloc, blocks, cheap2, gpu, held, launch, source, tensor};
-use crate::nn::tape;
 
 static SOURCE: Source = source!("rms_norm", "../cuda");
 
@@ -18,7 +18,7 @@ const COLUMNS: usize = 256;
 
 /// As [`super::rms_norm`], of shapes that fit.
 pub(super) fn rms_norm(x: &Tensor, w: &Tensor, eps: f32, interrupt: &Interrupt) -> Result<Tensor> {
-    let (x, w) = (tape::apply_contiguous(x)?, tape::apply_contiguous(w)?);
+    let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let make = move |device: &CudaDevice, [x, w]: [CudaView<'_, f32>; 2]| forward(device, &x, &w, eps);
     cheap2([&x, &w], &Cheap { name: "rms_norm", interrupt }, Box::new(make), move |[x, w], _, dy| {
         let [dx, dw] = backward(x, w, dy, eps)?;

@@ -10,16 +10,17 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::forward_rows;
-use super::cpu::{floats, floats_of, input};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// x (…, hidden), w (hidden) -> (…, hidden). Gradients for both.
 ///
 /// # Errors
-/// A weight of another width, or a stop.
+/// A weight of another width, or `interrupted`, when the user cancels.
 pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let (x, w) = (input(x, "rms_norm")?, input(w, "rms_norm")?);
@@ -30,7 +31,7 @@ pub fn rms_norm(x: &Tensor, w: &Tensor, eps: f64, interrupt: &Interrupt) -> Resu
     if x.device().is_cuda() {
         return cuda::rms_norm(&x, &w, eps as f32, interrupt);
     }
-    Ok(tape::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() }, Needs::INPUTS_AND_CHEAP)?)
+    Ok(autograd::apply2(&x, &w, RmsNorm { eps: eps as f32, interrupt: interrupt.clone() }, Saves::INPUTS_AND_CHEAP)?)
 }
 
 struct RmsNorm {
@@ -59,7 +60,7 @@ impl CustomOp2 for RmsNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold_on, on_both_devices, random};
+    use crate::nn::ops::reference::{hold_on, on_both_devices, random};
 
     fn naive(x: &Tensor, w: &Tensor, eps: f64) -> Candle<Tensor> {
         let mean = x.sqr()?.mean_keepdim(candle_core::D::Minus1)?;
@@ -67,7 +68,7 @@ mod tests {
     }
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (seed, shape) in [&[1, 1][..], &[1, 7], &[3, 5, 33], &[130, 64], &[2, 67, 320], &[4, 1]].iter().enumerate()
             {
                 let (x, w) = (random(shape, seed as u64), random(&shape[shape.len() - 1..], 50));

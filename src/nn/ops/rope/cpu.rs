@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::frequencies::Rotary;
 use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
 
 /// cos and sin of every position from 0 on: `half` cosines, then `half` sines, a position.
@@ -12,9 +13,11 @@ use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
 pub(in crate::nn::ops) struct Angles(Arc<Table>);
 
 struct Table {
-    theta: f64,
+    rotary: Rotary,
     dim: usize,
     positions: usize,
+    /// The length of the sequence that the angles are for, where they depend on it.
+    stretched: usize,
     values: Vec<f32>,
 }
 
@@ -23,13 +26,16 @@ static LATEST: Mutex<Option<Angles>> = Mutex::new(None);
 
 impl Angles {
     /// A table that reaches the end of `positions`.
-    pub(in crate::nn::ops) fn get(theta: f64, dim: usize, positions: Range<usize>) -> Self {
+    pub(in crate::nn::ops) fn get(rotary: &Rotary, dim: usize, positions: Range<usize>) -> Self {
+        let stretched = rotary.stretched_to(positions.end);
         let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |t: &Table| t.theta.to_bits() == theta.to_bits() && t.dim == dim && t.positions >= positions.end;
+        let fits =
+            |t: &Table| t.rotary == *rotary && t.dim == dim && t.positions >= positions.end && t.stretched == stretched;
         match &*latest {
             Some(angles) if fits(&angles.0) => angles.clone(),
             _ => {
-                let angles = Self(Arc::new(Table::new(theta, dim, positions.end.next_power_of_two().max(512))));
+                let reach = positions.end.next_power_of_two().max(512);
+                let angles = Self(Arc::new(Table::new(rotary, dim, reach, stretched)));
                 *latest = Some(angles.clone());
                 angles
             }
@@ -51,22 +57,16 @@ impl Angles {
 }
 
 impl Table {
-    /// Frequencies and angles are rounded to f32 where `transformers` rounds them.
-    fn new(theta: f64, dim: usize, positions: usize) -> Self {
-        let half = dim / 2;
-        let frequency: Vec<f32> = (0..half)
-            .map(|i| {
-                let exponent = (2 * i) as f32 / dim as f32;
-                1.0 / (theta.powf(f64::from(exponent)) as f32)
-            })
-            .collect();
+    /// Angles are rounded to f32 where `transformers` rounds them.
+    fn new(rotary: &Rotary, dim: usize, positions: usize, stretched: usize) -> Self {
+        let (frequencies, factor) = (rotary.frequencies(dim, stretched), rotary.attention_factor());
         let mut values = Vec::with_capacity(positions * dim);
         for position in 0..positions {
             let angle = |f: &f32| f64::from(position as f32 * f);
-            values.extend(frequency.iter().map(|f| angle(f).cos() as f32));
-            values.extend(frequency.iter().map(|f| angle(f).sin() as f32));
+            values.extend(frequencies.iter().map(|f| angle(f).cos() as f32 * factor));
+            values.extend(frequencies.iter().map(|f| angle(f).sin() as f32 * factor));
         }
-        Self { theta, dim, positions, values }
+        Self { rotary: *rotary, dim, positions, stretched, values }
     }
 }
 

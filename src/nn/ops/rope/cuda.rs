@@ -9,8 +9,8 @@ use candle_core::{Result as Candle, Tensor};
 use super::cpu::Angles;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Source, alloc, elements, gpu, held, launch, op1, source, tensor, upload};
-use crate::nn::tape::{self, Needs};
 
 static SOURCE: Source = source!("rope", "../cuda");
 
@@ -40,12 +40,12 @@ pub(in crate::nn::ops) fn table(angles: &Angles, device: &CudaDevice) -> Candle<
 
 /// As [`super::rope`], with the angles of its positions.
 pub(super) fn rope(x: &Tensor, angles: &Angles, offset: usize, interrupt: &Interrupt) -> Result<Tensor> {
-    let x = tape::apply_contiguous(x)?;
+    let x = autograd::apply_contiguous(x)?;
     let device = gpu(&x)?;
     let table = table(angles, device)?;
     let values = turn(&x, &table, offset, 1.0)?;
     let shape = x.shape().clone();
-    let made = Made { name: "rope", values, shape, device, needs: Needs::NOTHING, interrupt };
+    let made = Made { name: "rope", values, shape, device, saves: Saves::NOTHING, interrupt };
     op1(&x, made, move |[x], _, dy| {
         let dx = turn(dy, &table, offset, -1.0)?;
         Ok([Some(tensor(dx, x.shape(), gpu(x)?))])

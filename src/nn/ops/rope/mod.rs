@@ -4,35 +4,38 @@
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod frequencies;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::Angles;
 #[cfg(feature = "cuda")]
 pub(super) use self::cuda::table as angles_on;
-use super::cpu::{floats, floats_of, input};
+pub use self::frequencies::{RopeScaling, Rotary};
+use super::cpu::{floats, floats_of};
+use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.
 ///
 /// # Errors
-/// An odd `dim`, another rank, or a stop.
-pub fn rope(x: &Tensor, theta: f64, offset: usize, interrupt: &Interrupt) -> Result<Tensor> {
+/// An odd `dim`, another rank, or `interrupted`, when the user cancels.
+pub fn rope(x: &Tensor, rotary: &Rotary, offset: usize, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let x = input(x, "rope")?;
     let (_, time, _, dim) = x.dims4()?;
     if dim % 2 == 1 {
         return Err(Error::mistake(format!("rotary positions want an even head width, not {dim}")));
     }
-    let angles = Angles::get(theta, dim, offset..offset + time);
+    let angles = Angles::get(rotary, dim, offset..offset + time);
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
         return cuda::rope(&x, &angles, offset, interrupt);
     }
-    Ok(tape::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() }, Needs::NOTHING)?)
+    Ok(autograd::apply1(&x, Rope { angles, offset, interrupt: interrupt.clone() }, Saves::NOTHING)?)
 }
 
 struct Rope {
@@ -64,7 +67,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::nn::ops::twin::{close, hold_on, on_both_devices, random, values};
+    use crate::nn::ops::reference::{close, hold_on, on_both_devices, random, values};
 
     /// `x · cos + rotate_half(x) · sin`, as `transformers` writes it.
     fn naive(x: &Tensor, theta: f64, offset: usize) -> Candle<Tensor> {
@@ -83,10 +86,10 @@ mod tests {
     }
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (seed, shape, offset) in [(0, [1, 1, 1, 2], 0), (1, [2, 7, 3, 6], 5), (2, [3, 33, 5, 64], 100)] {
                 let x = random(&shape, seed);
-                hold_on(device, &format!("{shape:?}"), &[x], |x, i| rope(&x[0], 1e4, offset, i), |x| naive(&x[0], 1e4, offset));
+                hold_on(device, &format!("{shape:?}"), &[x], |x, i| rope(&x[0], &Rotary::plain(1e4), offset, i), |x| naive(&x[0], 1e4, offset));
             }
         }
     }
@@ -94,17 +97,19 @@ mod tests {
     #[test]
     fn a_later_offset_is_a_later_position() {
         let x = random(&[1, 9, 2, 8], 3);
-        let whole = rope(&x, 1e4, 0, &Interrupt::new()).unwrap();
-        let last = rope(&x.narrow(1, 8, 1).unwrap(), 1e4, 8, &Interrupt::new()).unwrap();
+        let whole = rope(&x, &Rotary::plain(1e4), 0, &Interrupt::new()).unwrap();
+        let last = rope(&x.narrow(1, 8, 1).unwrap(), &Rotary::plain(1e4), 8, &Interrupt::new()).unwrap();
         close("last", &last, &whole.narrow(1, 8, 1).unwrap(), 0.0);
         // Beyond the first table, and with another base in between.
-        let far = rope(&x, 1e4, 5000, &Interrupt::new()).unwrap();
-        assert_ne!(values(&rope(&x, 5e5, 5000, &Interrupt::new()).unwrap()), values(&far));
-        close("far", &rope(&x, 1e4, 5000, &Interrupt::new()).unwrap(), &far, 0.0);
+        let far = rope(&x, &Rotary::plain(1e4), 5000, &Interrupt::new()).unwrap();
+        assert_ne!(values(&rope(&x, &Rotary::plain(5e5), 5000, &Interrupt::new()).unwrap()), values(&far));
+        close("far", &rope(&x, &Rotary::plain(1e4), 5000, &Interrupt::new()).unwrap(), &far, 0.0);
     }
 
     #[test]
     fn an_odd_width_is_refused() {
-        assert!(rope(&random(&[1, 2, 1, 3], 0), 1e4, 0, &Interrupt::new()).is_err_and(|e| e.is_mistake()));
+        assert!(
+            rope(&random(&[1, 2, 1, 3], 0), &Rotary::plain(1e4), 0, &Interrupt::new()).is_err_and(|e| e.is_mistake())
+        );
     }
 }

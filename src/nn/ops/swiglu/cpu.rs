@@ -1,16 +1,16 @@
 //! The gate, element by element.
 
-use crate::nn::ops::cpu::{exp, for_each_isa, pairs, pairs_backward};
+use crate::nn::ops::cpu::{binary, binary_backward, exp, for_each_isa};
 
 /// `silu(gate) · up`.
 pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
     // SAFETY: `forward_part` writes each element.
-    unsafe { pairs(gate, up, forward_part) }
+    unsafe { binary(gate, up, forward_part) }
 }
 
 /// The gradients of gate and up.
 pub(super) fn backward(gate: Vec<f32>, up: Vec<f32>, dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    pairs_backward(dy, gate, up, backward_part)
+    binary_backward(dy, gate, up, backward_part)
 }
 
 for_each_isa! {

@@ -4,12 +4,12 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::ops::cuda::{Pairs, Source, source};
+use crate::nn::ops::cuda::{Binary, Source, source};
 
 static SOURCE: Source = source!("swiglu", "../cuda");
 
 /// As [`super::swiglu`], of tensors of one shape.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     let (forward, backward) = ("swiglu_forward", "swiglu_backward");
-    Pairs { name: "swiglu", source: &SOURCE, forward, backward }.apply(gate, up, interrupt)
+    Binary { name: "swiglu", source: &SOURCE, forward, backward }.apply(gate, up, interrupt)
 }

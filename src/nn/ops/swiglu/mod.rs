@@ -9,16 +9,17 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::forward_part;
-use super::cpu::{floats, floats_of, input, owned};
+use super::cpu::{floats, floats_of};
+use super::input::{input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
-use crate::nn::tape::{self, Needs};
 
 /// Two tensors of one shape. Gradients for both.
 ///
 /// # Errors
-/// Shapes that differ, or a stop.
+/// Shapes that differ, or `interrupted`, when the user cancels.
 pub fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     interrupt.check()?;
     let (gate, up) = (input(gate, "swiglu")?, input(up, "swiglu")?);
@@ -29,7 +30,7 @@ pub fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tenso
     if gate.device().is_cuda() {
         return cuda::swiglu(&gate, &up, interrupt);
     }
-    Ok(tape::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() }, Needs::INPUTS_AND_CHEAP)?)
+    Ok(autograd::apply2(&gate, &up, Swiglu { interrupt: interrupt.clone() }, Saves::INPUTS_AND_CHEAP)?)
 }
 
 struct Swiglu {
@@ -60,10 +61,10 @@ impl CustomOp2 for Swiglu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::twin::{hold_on, on_both_devices, random, values};
+    use crate::nn::ops::reference::{hold_on, on_both_devices, random, values};
 
     on_both_devices! {
-        fn it_equals_its_twin(device) {
+        fn it_equals_its_reference(device) {
             for (seed, shape) in [&[1][..], &[3, 7], &[2, 5, 33], &[40, 832]].iter().enumerate() {
                 let inputs = [random(shape, seed as u64), random(shape, 50)].map(|x| x.affine(6.0, 0.0).unwrap());
                 hold_on(device, &format!("{shape:?}"), &inputs, |x, i| swiglu(&x[0], &x[1], i), |x| x[0].silu()?.mul(&x[1]));

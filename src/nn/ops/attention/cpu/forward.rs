@@ -6,7 +6,7 @@ use super::block::{Block, KEYS, Sizes, Strip};
 use super::kernels::{Kernels, Left, Product, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
-use super::{LOG2_E, Task, Values, one_query};
+use super::{LOG2_E, Task, Values, single_query};
 use crate::nn::ops::cpu::{Disjoint, fill};
 
 /// What a running softmax begins with: below any score, but not −∞, for what is hidden from all must count as 0.
@@ -16,7 +16,7 @@ const LOWEST: f32 = -1e30;
 pub(in super::super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
     let all_see = x.visible.is_none_or(|rows| rows.iter().all(|row| !row.is_empty()));
     if s.time == 1 && x.bias.is_none() && x.relative.is_none() && all_see {
-        return one_query::forward(s, x);
+        return single_query::forward(s, x);
     }
     let mut sums = vec![0.0; s.batch * s.heads * s.time];
     if x.q.is_empty() {

@@ -7,19 +7,19 @@
 
 mod backward;
 mod block;
+mod cached_attention;
 mod forward;
 mod kernels;
-mod one_query;
 mod pack;
-mod recall;
 mod relative;
+mod single_query;
 
 use std::ops::Range;
 
 pub(super) use self::backward::{Gradients, Known, backward};
 pub(super) use self::block::Sizes;
+pub(in crate::nn::ops) use self::cached_attention::cached_attention;
 pub(super) use self::forward::forward;
-pub(in crate::nn::ops) use self::recall::recall;
 
 /// Tasks at least, as far as there are blocks: enough for the cores of a desktop, few enough that copying keys does not
 /// cost.

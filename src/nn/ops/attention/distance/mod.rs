@@ -9,8 +9,8 @@ use super::cpu::Sizes;
 use super::cuda::{Axes, Extra, Kernels, WARPS};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Source, alloc, blocks, elements, gpu, held, launch, op2, source, tensor};
-use crate::nn::tape::{self, Needs};
 
 pub(super) static SOURCE: Source = source!("attention_by_distance", "../../cuda", "../tiles.cuh");
 
@@ -21,10 +21,10 @@ pub(super) fn join(a: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tens
     for (x, range) in [(a, 0..n), (b, n..n + m)] {
         copy(device, x, &mut values.slice_mut(range))?;
     }
-    let made = Made { name: "join", values, shape: Shape::from(n + m), device, needs: Needs::NOTHING, interrupt };
+    let made = Made { name: "join", values, shape: Shape::from(n + m), device, saves: Saves::NOTHING, interrupt };
     op2([a, b], made, move |[a, b], _, dy| {
         let da = dy.narrow(0, 0, n)?.reshape(a.shape())?;
-        if !tape::wants(b) {
+        if !autograd::needs_grad(b) {
             return Ok([Some(da), None]);
         }
         // In memory of its own, or this gradient would hold that of the queries.
@@ -62,7 +62,7 @@ pub(super) fn gradients(
     extra: &Extra,
     out: &mut CudaViewMut<'_, f32>,
 ) -> Candle<()> {
-    let wanted = |x: &Option<Tensor>| x.as_ref().is_some_and(|x| tape::wants(x) && x.elem_count() > 0);
+    let wanted = |x: &Option<Tensor>| x.as_ref().is_some_and(|x| autograd::needs_grad(x) && x.elem_count() > 0);
     let (bias, vectors) = (wanted(&extra.bias), wanted(&extra.vectors));
     let Given { q, k, v, dy, sums, delta, axes } = *given;
     let (heads, places) = (s.heads, s.distances());

@@ -2,7 +2,7 @@
 //! of all terms goes by (Goto & van de Geijn 2008). A low-rank update of a weight costs what a slightly deeper weight
 //! would, and a 4-bit weight is dequantised while it is packed: a window of a few kilobytes at a time.
 //!
-//! Needs AVX-512; [`available`] says whether it is there. Each element is summed in the order of the depth, in blocks
+//! Saves AVX-512; [`available`] says whether it is there. Each element is summed in the order of the depth, in blocks
 //! that do not depend on the number of threads.
 
 mod f16;
@@ -29,7 +29,7 @@ use crate::nn::Precision;
 const BLOCK: usize = 512;
 /// Rows of a task.
 const TASK: usize = 4 * ROWS;
-/// Panels of the right operand that are packed together.
+/// Prepacked of the right operand that are packed together.
 const PANELS: usize = 4;
 /// Depth of a window of the right operand.
 const WINDOW: usize = 128;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::nn::Precision;
-use crate::nn::ops::cpu::{Mat, Right};
+use crate::nn::ops::cpu::{Mat, Right, skip};
 use crate::nn::quant::Nf4;
 
 fn values(n: usize, seed: usize) -> Vec<f32> {
@@ -40,7 +40,7 @@ const SIZES: [(usize, usize, usize); 9] = [
 #[test]
 fn all_orders_of_both_operands_give_the_naive_product() {
     if !available() {
-        return;
+        return skip("avx512f");
     }
     for (m, k, n) in SIZES {
         let (a, b) = (values(m * k, 1), values(k * n, 2));
@@ -68,7 +68,7 @@ fn all_orders_of_both_operands_give_the_naive_product() {
 #[test]
 fn terms_add_up_and_four_bits_are_dequantised() {
     if !available() {
-        return;
+        return skip("avx512f");
     }
     for (m, k, n) in SIZES {
         let r = 3;
@@ -102,7 +102,7 @@ fn terms_add_up_and_four_bits_are_dequantised() {
 #[test]
 fn the_number_of_threads_does_not_show() {
     if !available() {
-        return;
+        return skip("avx512f");
     }
     let (m, k, n) = (257, 700, 300);
     let (a, b) = (values(m * k, 1), values(k * n, 2));
@@ -123,7 +123,7 @@ fn the_number_of_threads_does_not_show() {
 #[test]
 fn f16_does_not_know_small_and_large() {
     if !can(Precision::F16) {
-        return;
+        return skip("avx512fp16");
     }
     let (m, k, n) = (30, 200, 70);
     let magnitude = |i: usize| 10f32.powi((i % 13) as i32 - 6);

@@ -17,7 +17,7 @@ use candle_core::{Result as Candle, Tensor};
 
 use self::graph::{Order, Recorded};
 use self::launcher::{Input, Kind, Launcher, Read, rank, size};
-pub(in crate::nn) use self::plan::{Block, Heads, Here, Layer, Norm, Plan};
+pub(in crate::nn) use self::plan::{Block, Cuda, Heads, Layer, Norm, Plan};
 use crate::nn::ops::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
 use crate::nn::ops::rope::{Angles, angles_on};
 
@@ -99,8 +99,8 @@ impl Decoding {
     ///
     /// # Errors
     /// When the memory is full.
-    pub(in crate::nn) fn new(plan: Plan, here: &Here) -> Candle<Self> {
-        let device = here.device.clone();
+    pub(in crate::nn) fn new(plan: Plan, cuda: &Cuda) -> Candle<Self> {
+        let device = cuda.device.clone();
         let Heads { heads, kv_heads, head_dim, .. } = plan.heads;
         let (rows, hidden, group) = (plan.rows, plan.embedding.w.wide as usize, heads / kv_heads);
         let shares = SHARES.div_ceil(rows * kv_heads * group.div_ceil(8)).min(MOST_SHARES);
@@ -121,7 +121,7 @@ impl Decoding {
             place: alloc(&device, 2)?,
             memory: alloc(&device, 1 + 2 * plan.blocks.len())?,
         };
-        let context = here.stream.context();
+        let context = cuda.stream.context();
         let early = context.compute_capability().map_err(fault)?.0 >= 9;
         let counted = context.attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         let multiprocessors = counted.map_err(fault)? as usize;
@@ -183,8 +183,8 @@ impl Decoding {
 
     /// Brings the addresses to the device when they have changed.
     fn settle(&mut self, position: usize, memory: &[[u64; 2]]) -> Candle<()> {
-        let Heads { head_dim, rope_theta, .. } = self.plan.heads;
-        let angles = angles_on(&Angles::get(rope_theta, head_dim, position..position + 1), &self.device)?;
+        let Heads { head_dim, rotary, .. } = self.plan.heads;
+        let angles = angles_on(&Angles::get(&rotary, head_dim, position..position + 1), &self.device)?;
         let stream = self.device.cuda_stream();
         let all = [angles.device_ptr(&stream).0].into_iter().chain(memory.iter().flatten().copied());
         if !all.clone().eq(self.memory.iter().copied()) {

@@ -6,6 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaStream, DeviceRepr};
 use candle_core::{Result as Candle, Tensor};
 
 use crate::nn::ops::cuda::{gpu, held};
+use crate::nn::ops::rope::Rotary;
 use crate::nn::quant::Nf4;
 
 /// `Matrix` of `product.cuh`.
@@ -47,9 +48,9 @@ pub(in crate::nn) struct Layer {
 
 impl Layer {
     /// A dense weight (out, in); none that the kernels cannot read.
-    pub(in crate::nn) fn dense(weight: &Tensor, here: &Here) -> Option<Self> {
+    pub(in crate::nn) fn dense(weight: &Tensor, cuda: &Cuda) -> Option<Self> {
         let (out, wide) = weight.dims2().ok()?;
-        let dense = here.address(weight)?;
+        let dense = cuda.address(weight)?;
         Some(Self::new(Matrix { dense, scale: 1.0, ..Matrix::default() }, (out, wide)))
     }
 
@@ -57,9 +58,9 @@ impl Layer {
     ///
     /// # Errors
     /// When the memory is full.
-    pub(in crate::nn) fn nf4(weight: &Nf4, shape: (usize, usize), here: &Here) -> Candle<Self> {
-        let there = weight.on(&here.device)?;
-        let ([codes, absmax, nested, map], offset) = there.addresses(&here.stream);
+    pub(in crate::nn) fn nf4(weight: &Nf4, shape: (usize, usize), cuda: &Cuda) -> Candle<Self> {
+        let there = weight.on(&cuda.device)?;
+        let ([codes, absmax, nested, map], offset) = there.addresses(&cuda.stream);
         Ok(Self::new(Matrix { codes, absmax, nested, map, offset, scale: 1.0, ..Matrix::default() }, shape))
     }
 
@@ -68,10 +69,10 @@ impl Layer {
     }
 
     /// With the update `scale · x Aᵀ Bᵀ`: a (r, in), b (out, r).
-    pub(in crate::nn) fn with_update(self, a: &Tensor, b: &Tensor, scale: f32, here: &Here) -> Option<Self> {
-        let mut low = Self::dense(a, here)?.w;
+    pub(in crate::nn) fn with_update(self, a: &Tensor, b: &Tensor, scale: f32, cuda: &Cuda) -> Option<Self> {
+        let mut low = Self::dense(a, cuda)?.w;
         low.scale = scale;
-        Some(Self { w: Matrix { b: here.address(b)?, rank: low.out, ..self.w }, a: Some(low) })
+        Some(Self { w: Matrix { b: cuda.address(b)?, rank: low.out, ..self.w }, a: Some(low) })
     }
 }
 
@@ -84,8 +85,8 @@ pub(in crate::nn) struct Norm {
 
 impl Norm {
     /// Of a weight that the kernels can read.
-    pub(in crate::nn) fn new(weight: &Tensor, eps: f64, here: &Here) -> Option<Self> {
-        Some(Self { weight: here.address(weight)?, eps: eps as f32 })
+    pub(in crate::nn) fn new(weight: &Tensor, eps: f64, cuda: &Cuda) -> Option<Self> {
+        Some(Self { weight: cuda.address(weight)?, eps: eps as f32 })
     }
 }
 
@@ -109,7 +110,7 @@ pub(in crate::nn) struct Heads {
     pub(in crate::nn) heads: usize,
     pub(in crate::nn) kv_heads: usize,
     pub(in crate::nn) head_dim: usize,
-    pub(in crate::nn) rope_theta: f64,
+    pub(in crate::nn) rotary: Rotary,
 }
 
 /// A decoder for so many rows.
@@ -156,12 +157,12 @@ impl Plan {
 }
 
 /// The device that everything must be on.
-pub(in crate::nn) struct Here {
+pub(in crate::nn) struct Cuda {
     pub(super) device: CudaDevice,
     pub(super) stream: std::sync::Arc<CudaStream>,
 }
 
-impl Here {
+impl Cuda {
     /// Of a tensor that is on it.
     ///
     /// # Errors
@@ -181,7 +182,7 @@ impl Here {
         (address % 16 == 0).then_some(address)
     }
 
-    /// As [`Here::address`], of memory that was made for the kernels.
+    /// As [`Cuda::address`], of memory that was made for the kernels.
     ///
     /// # Errors
     /// Another device, type or layout.

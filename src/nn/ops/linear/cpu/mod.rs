@@ -4,17 +4,19 @@
 //! packed. Elsewhere it is dequantised a panel of output rows at a time, into memory that is used again: however large
 //! the weight, a few megabytes.
 
-mod few_rows;
-mod panels;
+mod bias;
+mod gemv;
+mod prepacked;
 
-pub(in crate::nn::ops) use few_rows::{FewRows, dots, steps};
-pub(in crate::nn) use panels::Panels;
-pub(in crate::nn::ops) use panels::Whole;
+pub(super) use bias::{add_bias, bias_gradient};
+pub(in crate::nn::ops) use gemv::{GemvInput, dots, steps};
+pub(in crate::nn) use prepacked::Prepacked;
+pub(in crate::nn::ops) use prepacked::PrepackedInput;
 
 use super::dropout::Dropout;
 use crate::nn::Precision;
 use crate::nn::ops::cpu::{
-    Disjoint, Mat, MatMut, Right, Term, fill, product, product_into, skinny_product, thin_product, tiled_product,
+    Disjoint, Mat, MatMut, Right, Term, fill, gemm_narrow, gemm_short, product, product_into, tiled_product,
     tiles_available,
 };
 use crate::nn::quant::Nf4;
@@ -105,7 +107,7 @@ pub(super) fn forward(
     }
     let mut y = match weight {
         Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
-        Weight::Nf4(w) if rows <= FEW => few_rows::product(x, rows, w),
+        Weight::Nf4(w) if rows <= FEW => gemv::product(x, rows, w),
         Weight::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some((u, b)) = update {
@@ -212,7 +214,7 @@ pub(super) fn weight_gradient(
 
 /// `s · dy B`: (rows, r)
 pub(super) fn gradient_of_squeezed(dy: &[f32], rows: usize, out: usize, low: &Low<'_>) -> Vec<f32> {
-    skinny_product(Mat::new(dy, rows, out), Mat::new(low.b, out, low.rank), low.scale)
+    gemm_narrow(Mat::new(dy, rows, out), Mat::new(low.b, out, low.rank), low.scale)
 }
 
 /// dA (r, in) and dB (out, r), from `u` of [`forward`] and `v` of [`gradient_of_squeezed`].
@@ -226,9 +228,9 @@ pub(super) fn low_gradients(
 ) -> (Vec<f32>, Vec<f32>) {
     let rank = low.rank;
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
-    let da = thin_product(Mat::new(v, rows, rank), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide));
+    let da = gemm_short(Mat::new(v, rows, rank), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide));
     // dBᵀ, because then the long side lies along memory; it is small, and turning it costs nothing.
-    let db = thin_product(Mat::new(u, rows, rank), Mat::new(dy, rows, out));
+    let db = gemm_short(Mat::new(u, rows, rank), Mat::new(dy, rows, out));
     (da, turned(&db, rank, out))
 }
 
@@ -236,7 +238,7 @@ pub(super) fn low_gradients(
 fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> Vec<f32> {
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
     let xs = Mat::new(dropped.as_deref().unwrap_or(x), rows, wide);
-    skinny_product(xs, Mat::new(low.a, low.rank, wide).t(), low.scale)
+    gemm_narrow(xs, Mat::new(low.a, low.rank, wide).t(), low.scale)
 }
 
 /// The transpose of a row-major matrix.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::nn::ops::cpu::on_isa;
-use crate::nn::ops::twin::{random, values};
+use crate::nn::ops::reference::{random, values};
 
 fn on_all(test: impl Fn(Isa) + Sync) {
     for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512] {

@@ -1,0 +1,177 @@
+//! The architecture of a model as data: what every `config.json` is lowered to and everything else reads.
+
+use crate::nn::ops::{Activation, Rotary};
+
+/// A language model: an embedding, a stack of blocks and a head.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArchSpec {
+    /// The blocks.
+    pub decoder: StackSpec,
+    /// Number of ids.
+    pub vocab_size: usize,
+    /// Longest sequence.
+    pub max_positions: usize,
+    /// Whether the head is the embedding.
+    pub tied_head: bool,
+    /// Standard deviation of fresh weights.
+    pub initializer_range: f64,
+}
+
+/// A stack of causal pre-norm blocks and the norm behind them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StackSpec {
+    /// Number of blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward.
+    pub intermediate_size: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Heads of keys and values; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// How positions are told apart.
+    pub positions: Positions,
+    /// The norm in front of each part and behind the last block.
+    pub norm: NormKind,
+    /// The feed-forward.
+    pub mlp: MlpKind,
+    /// Which linear layers have a bias.
+    pub bias: Biases,
+    /// What attention scores are multiplied by.
+    pub attention_scale: AttentionScale,
+    /// Whether queries, keys and values are one linear layer.
+    pub fused_qkv: bool,
+}
+
+/// How positions are told apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Positions {
+    /// Not at all, but for what causal attention gives away.
+    None,
+    /// A vector for each of [`ArchSpec::max_positions`], added to the embedding.
+    Learned,
+    /// Queries and keys are rotated.
+    Rotary(Rotary),
+}
+
+/// A norm over the residual stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum NormKind {
+    /// RMSNorm (Zhang & Sennrich 2019): a weight.
+    Rms {
+        /// Added to the mean square.
+        eps: f64,
+    },
+    /// LayerNorm (Ba et al. 2016): a weight and a bias.
+    Layer {
+        /// Added to the variance.
+        eps: f64,
+    },
+}
+
+/// A feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MlpKind {
+    /// `down(f(up(x)))`
+    Plain(Activation),
+    /// `down(f(gate(x)) · up(x))`
+    Gated(Activation),
+}
+
+/// Which linear layers of a block have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Biases {
+    /// Those of queries, keys and values.
+    pub qkv: bool,
+    /// That behind attention.
+    pub attention_output: bool,
+    /// Those of the feed-forward.
+    pub mlp: bool,
+}
+
+/// What attention scores are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionScale {
+    /// By `1 / √head_dim`.
+    pub by_head_dim: bool,
+    /// By `1 / (layer + 1)`, layers counted from 0.
+    pub by_layer: bool,
+}
+
+impl AttentionScale {
+    /// `1 / √head_dim`, as attention was defined (Vaswani et al. 2017).
+    pub const USUAL: Self = Self { by_head_dim: true, by_layer: false };
+
+    /// The factor of a layer whose heads are `head_dim` wide.
+    pub fn of(self, layer: usize, head_dim: usize) -> f32 {
+        let scale = if self.by_head_dim { 1.0 / (head_dim as f32).sqrt() } else { 1.0 };
+        if self.by_layer { scale / (layer + 1) as f32 } else { scale }
+    }
+}
+
+impl ArchSpec {
+    /// Number of weights. Saturates, for shapes that no machine holds.
+    pub fn weights(&self) -> u128 {
+        let s = &self.decoder;
+        let [vocabulary, hidden, positions] = [self.vocab_size, s.hidden_size, self.max_positions].map(|n| n as u128);
+        let embedding = vocabulary.saturating_mul(hidden);
+        let learned = if s.positions == Positions::Learned { positions.saturating_mul(hidden) } else { 0 };
+        let head = if self.tied_head { 0 } else { embedding };
+        let blocks = s.block_weights().saturating_mul(s.layers as u128);
+        [learned, blocks, s.norm_weights(), head].into_iter().fold(embedding, u128::saturating_add)
+    }
+
+    /// Weights of the matrices that each token is multiplied with: the linear layers of all blocks and the head.
+    pub fn matrix_weights(&self) -> u128 {
+        let blocks = self.decoder.block_matrices().saturating_mul(self.decoder.layers as u128);
+        blocks.saturating_add((self.vocab_size as u128).saturating_mul(self.decoder.hidden_size as u128))
+    }
+}
+
+impl StackSpec {
+    /// Width of all queries.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of all keys, and of all values.
+    pub fn key_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+
+    /// Linear layers that read the stream in the feed-forward: gate and up, or up.
+    pub fn mlp_inputs(&self) -> usize {
+        match self.mlp {
+            MlpKind::Plain(_) => 1,
+            MlpKind::Gated(_) => 2,
+        }
+    }
+
+    /// Weights of the linear layers of a block, without their biases.
+    fn block_matrices(&self) -> u128 {
+        let [hidden, inner] = [self.hidden_size, self.intermediate_size].map(|n| n as u128);
+        let heads = (self.heads as u128 + self.kv_heads as u128).saturating_mul(self.head_dim as u128);
+        let mlp = (self.mlp_inputs() as u128 + 1) * inner;
+        hidden.saturating_mul((2 * heads).saturating_add(mlp))
+    }
+
+    fn block_weights(&self) -> u128 {
+        let [hidden, inner] = [self.hidden_size, self.intermediate_size].map(|n| n as u128);
+        let qkv = (self.heads as u128 + 2 * self.kv_heads as u128) * self.head_dim as u128;
+        let of = |has: bool, count: u128| if has { count } else { 0 };
+        let biases = of(self.bias.qkv, qkv)
+            + of(self.bias.attention_output, hidden)
+            + of(self.bias.mlp, hidden + self.mlp_inputs() as u128 * inner);
+        self.block_matrices().saturating_add(biases).saturating_add(2 * self.norm_weights())
+    }
+
+    fn norm_weights(&self) -> u128 {
+        match self.norm {
+            NormKind::Rms { .. } => self.hidden_size as u128,
+            NormKind::Layer { .. } => 2 * self.hidden_size as u128,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Causal self-attention: heads that may share keys and values (Ainslie et al. 2023), rotated by their positions or not.
+
+use candle_core::Tensor;
+
+use super::{Linear, MapWeights};
+use crate::error::Result;
+use crate::nn::ForwardCtx;
+use crate::nn::kv_cache::LayerCache;
+use crate::nn::ops::{self, AttentionOptions, AttentionShape, Rotary};
+
+/// Causal self-attention of one block.
+#[derive(Debug, Clone)]
+pub(crate) struct Attention {
+    pub(crate) projections: Projections,
+    /// (hidden, heads · head_dim)
+    pub(crate) output: Linear,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    /// How queries and keys are rotated, if they are.
+    pub(crate) rotary: Option<Rotary>,
+    /// What scores are multiplied by.
+    pub(crate) scale: f32,
+}
+
+/// What makes queries, keys and values of the stream.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // a block has one
+pub(crate) enum Projections {
+    /// Three linear layers.
+    Separate {
+        /// (heads · head_dim, hidden)
+        q: Linear,
+        /// (kv_heads · head_dim, hidden)
+        k: Linear,
+        /// (kv_heads · head_dim, hidden)
+        v: Linear,
+    },
+    /// One linear layer, queries first: ((heads + 2 kv_heads) · head_dim, hidden).
+    Fused(Linear),
+}
+
+impl Attention {
+    /// x (batch, time, hidden) at positions from `offset` on -> the same shape.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        offset: usize,
+        cache: Option<&mut LayerCache>,
+        ctx: &ForwardCtx,
+    ) -> Result<Tensor> {
+        let (batch, time, _) = x.dims3()?;
+        let [q, k, v] = self.project(x, offset, ctx)?;
+        let (k, v) = match cache {
+            Some(cache) => cache.append(&k, &v)?,
+            None => (k, v),
+        };
+        let shape = AttentionShape { causal: true, scale: self.scale };
+        let options = AttentionOptions { precision: ctx.precision, ..AttentionOptions::default() };
+        let y = ops::attention_with(&q, &k, &v, shape, options, &ctx.interrupt)?; // (batch, time, heads, dim)
+        self.output.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, ctx)
+    }
+
+    /// Queries (batch, time, heads, dim), keys and values (batch, time, kv_heads, dim).
+    fn project(&self, x: &Tensor, offset: usize, ctx: &ForwardCtx) -> Result<[Tensor; 3]> {
+        let (batch, time, _) = x.dims3()?;
+        let split = |x: &Tensor, heads: usize| ops::reshape(x, (batch, time, heads, self.head_dim));
+        match &self.projections {
+            Projections::Separate { q, k, v } => {
+                let (q, k) = (split(&q.forward(x, ctx)?, self.heads)?, split(&k.forward(x, ctx)?, self.kv_heads)?);
+                let (q, k) = (self.rotate(q, offset, ctx)?, self.rotate(k, offset, ctx)?);
+                Ok([q, k, split(&v.forward(x, ctx)?, self.kv_heads)?])
+            }
+            Projections::Fused(all) => {
+                let all = all.forward(x, ctx)?;
+                let (queries, keys) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+                let part = |from: usize, heads: usize| {
+                    split(&ops::columns(&all, from..from + heads * self.head_dim, &ctx.interrupt)?, heads)
+                };
+                let (q, k) = (part(0, self.heads)?, part(queries, self.kv_heads)?);
+                let (q, k) = (self.rotate(q, offset, ctx)?, self.rotate(k, offset, ctx)?);
+                Ok([q, k, part(queries + keys, self.kv_heads)?])
+            }
+        }
+    }
+
+    fn rotate(&self, x: Tensor, offset: usize, ctx: &ForwardCtx) -> Result<Tensor> {
+        match &self.rotary {
+            Some(rotary) => ops::rope(&x, rotary, offset, &ctx.interrupt),
+            None => Ok(x),
+        }
+    }
+
+    /// The attention weights, which the forward pass never holds: x (batch, time, hidden) -> (batch, heads, time, time).
+    pub(super) fn probabilities(&self, x: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
+        let (batch, time, _) = x.dims3()?;
+        let group = self.heads / self.kv_heads;
+        let [q, k, _] = self.project(x, 0, ctx)?;
+        let q = (q.transpose(1, 2)?.contiguous()? * f64::from(self.scale))?; // (batch, heads, time, dim)
+        let k = k
+            .unsqueeze(3)?
+            .broadcast_as((batch, time, self.kv_heads, group, self.head_dim))?
+            .reshape((batch, time, self.heads, self.head_dim))?
+            .permute((0, 2, 3, 1))?
+            .contiguous()?; // (batch, heads, dim, time)
+        let future: Vec<f32> =
+            (0..time * time).map(|i| if i % time > i / time { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let mask = Tensor::from_vec(future, (time, time), x.device())?;
+        let scores = q.matmul(&k)?.broadcast_add(&mask)?; // (batch, heads, time, time)
+        Ok(candle_nn::ops::softmax_last_dim(&scores)?)
+    }
+
+    /// Its linear layers in the order of the forward pass.
+    pub(super) fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let (first, more) = match &self.projections {
+            Projections::Separate { q, k, v } => (q, vec![k, v]),
+            Projections::Fused(all) => (all, Vec::new()),
+        };
+        std::iter::once(first).chain(more).chain([&self.output])
+    }
+
+    pub(super) fn map(&self, map: &dyn MapWeights) -> Result<Self> {
+        let projections = match &self.projections {
+            Projections::Separate { q, k, v } => {
+                Projections::Separate { q: map.linear(q)?, k: map.linear(k)?, v: map.linear(v)? }
+            }
+            Projections::Fused(all) => Projections::Fused(map.linear(all)?),
+        };
+        Ok(Self { projections, output: map.linear(&self.output)?, ..*self })
+    }
+}

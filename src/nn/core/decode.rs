@@ -1,0 +1,33 @@
+//! Which decoder takes new ids: a fused one that knows the model, or none, and then the general path does.
+
+use candle_core::Tensor;
+
+use super::Transformer;
+use super::decode_cpu::CpuDecode;
+use super::fused::FusedDecode;
+use crate::error::Result;
+use crate::nn::ForwardCtx;
+use crate::nn::kv_cache::Cache;
+
+/// Up to so many new ids are taken sooner one after the other than together; a chord and what follows it are two.
+const FEW: usize = 4;
+
+/// The step of a fused decoder, if one knows this model and the ids are few.
+pub(super) fn fused(
+    model: &Transformer,
+    tokens: &Tensor,
+    cache: &mut Cache,
+    ctx: &ForwardCtx,
+) -> Result<Option<Tensor>> {
+    if tokens.dim(1)? > FEW {
+        return Ok(None);
+    }
+    if tokens.device().is_cpu() && CpuDecode::supports(&model.spec) {
+        return CpuDecode::step(model, tokens, cache, ctx);
+    }
+    #[cfg(feature = "cuda")]
+    if tokens.device().is_cuda() && super::decode_cuda::CudaDecode::supports(&model.spec) {
+        return super::decode_cuda::CudaDecode::step(model, tokens, cache, ctx);
+    }
+    Ok(None)
+}

@@ -1,0 +1,34 @@
+//! What a decoder is that takes one position through all layers as one op.
+
+use candle_core::Tensor;
+
+use super::Transformer;
+use crate::error::Result;
+use crate::nn::kv_cache::Cache;
+use crate::nn::ops::Activation;
+use crate::nn::{ArchSpec, AttentionScale, Biases, ForwardCtx, MlpKind, NormKind, Positions};
+
+/// A decoder for one position at a time, of architectures that it knows; equal to the general path up to the order of
+/// sums.
+pub(crate) trait FusedDecode {
+    /// Whether it knows all parts of the architecture.
+    fn supports(spec: &ArchSpec) -> bool;
+
+    /// Takes new ids (batch, new) into the cache, one after the other; logits of the last, (batch, vocabulary). `None` when
+    /// it cannot take so many rows or weights that are held so.
+    ///
+    /// # Errors
+    /// `interrupted`, when the user cancels; the cache is then as it was.
+    fn step(model: &Transformer, tokens: &Tensor, cache: &mut Cache, ctx: &ForwardCtx) -> Result<Option<Tensor>>;
+}
+
+/// Whether the parts are those of LLaMA: RMSNorm, rotary positions, SwiGLU, no biases.
+pub(super) fn is_llama(spec: &ArchSpec) -> bool {
+    let stack = &spec.decoder;
+    matches!(stack.norm, NormKind::Rms { .. })
+        && matches!(stack.positions, Positions::Rotary(_))
+        && stack.mlp == MlpKind::Gated(Activation::Silu)
+        && stack.bias == Biases::default()
+        && stack.attention_scale == AttentionScale::USUAL
+        && !stack.fused_qkv
+}

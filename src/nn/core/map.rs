@@ -1,0 +1,29 @@
+//! Other models made of one, weight by weight.
+
+use super::{Head, Linear, Transformer, Weight};
+use crate::error::Result;
+
+/// Makes other weights of those of a model.
+pub(crate) trait MapWeights {
+    /// Embedding, positions and norms.
+    fn weight(&self, weight: &Weight) -> Result<Weight>;
+    /// Linear layers of the blocks.
+    fn linear(&self, linear: &Linear) -> Result<Linear>;
+    /// A head of its own.
+    fn head(&self, head: &Linear) -> Result<Linear>;
+}
+
+impl Transformer {
+    /// The same architecture with the weights that `map` makes.
+    pub(crate) fn map(&self, map: &dyn MapWeights) -> Result<Self> {
+        Ok(Self {
+            spec: self.spec.clone(),
+            embedding: map.weight(&self.embedding)?,
+            decoder: self.decoder.map(map)?,
+            head: match &self.head {
+                Head::Tied => Head::Tied,
+                Head::Untied(linear) => Head::Untied(map.head(linear)?),
+            },
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Families: the names that each gives to the weights of the core. What a family is made of, its configuration says
+//! ([`ModelConfig::lower`]).
+
+mod gpt2;
+mod llama;
+
+use crate::nn::ModelConfig;
+use crate::nn::core::Names;
+
+/// The names of the weights of a configuration's family.
+pub(crate) fn names(config: &ModelConfig) -> &'static Names {
+    match config {
+        ModelConfig::Llama(_) => &llama::NAMES,
+        ModelConfig::Gpt2(_) => &gpt2::NAMES,
+    }
+}

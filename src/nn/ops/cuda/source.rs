@@ -1,0 +1,25 @@
+//! The texts of kernels.
+
+/// The text of a file of kernels, what stands in front of all of them included.
+#[derive(Debug)]
+pub(in crate::nn) struct Source {
+    /// "rms_norm"
+    pub(in crate::nn) name: &'static str,
+    pub(in crate::nn) text: &'static str,
+}
+
+/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, those
+/// behind it the ways to what else stands in front.
+macro_rules! source {
+    ($name:literal, $common:literal $(, $header:literal)*) => {
+        $crate::nn::ops::cuda::Source {
+            name: $name,
+            text: concat!(
+                include_str!(concat!($common, "/common.cuh")),
+                $(include_str!($header),)*
+                include_str!("kernel.cu")
+            ),
+        }
+    };
+}
+pub(in crate::nn) use source;

@@ -1,0 +1,141 @@
+//! The linear layers of a decoder: what they are, and some outputs of one.
+
+use std::ops::Range;
+
+use crate::nn::ops::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, for_each_isa};
+use crate::nn::ops::linear::{GemvInput, Prepacked, PrepackedInput, dots, steps};
+use crate::nn::quant::Nf4;
+
+/// Weights of a part: fewer are not worth handing over, more would leave threads without work at the end.
+const PART: Range<usize> = 1 << 13..1 << 18;
+/// Parts for each thread, so that one which is held up does not hold up all.
+const PARTS: usize = 4;
+
+/// A linear layer, borrowed: `y = x Wᵀ + s · x Aᵀ Bᵀ`.
+pub(in crate::nn) struct LinearRef<'a> {
+    pub(in crate::nn) weight: Matrix<'a>,
+    /// (out, in)
+    pub(in crate::nn) shape: (usize, usize),
+    pub(in crate::nn) update: Option<Update<'a>>,
+}
+
+/// The values of W, (out, in).
+pub(in crate::nn) enum Matrix<'a> {
+    Dense(Floats<'a>),
+    Nf4(&'a Nf4),
+    Prepacked(&'a Prepacked),
+}
+
+/// An adapter.
+pub(in crate::nn) struct Update<'a> {
+    /// (r, in)
+    pub(in crate::nn) a: Floats<'a>,
+    /// (out, r)
+    pub(in crate::nn) b: Floats<'a>,
+    pub(in crate::nn) rank: usize,
+    pub(in crate::nn) scale: f32,
+}
+
+/// What some layers read: x (rows, in), laid out for those whose weights have 4 bits, and `s · x Aᵀ` of each.
+pub(super) struct Input<'a> {
+    x: &'a [f32],
+    rows: usize,
+    few: Option<GemvInput<'a>>,
+    whole: Option<PrepackedInput>,
+    /// (rows, r) of each layer; empty where it has no adapter.
+    low: Vec<Vec<f32>>,
+}
+
+impl<'a> Input<'a> {
+    /// x (rows, in) for `layers`.
+    pub(super) fn new(team: &SpinPool, x: &'a [f32], rows: usize, layers: &[&LinearRef<'_>]) -> Self {
+        let wide = x.len() / rows;
+        let any = |of: fn(&Matrix<'_>) -> bool| layers.iter().any(|layer| of(&layer.weight));
+        let few = any(|w| matches!(w, Matrix::Nf4(_))).then(|| GemvInput::new(x, rows, wide));
+        let whole = any(|w| matches!(w, Matrix::Prepacked(_))).then(|| PrepackedInput::new(x, rows, wide));
+        let rank = |f: &LinearRef<'_>| f.update.as_ref().map_or(0, |update| update.rank);
+        let mut low: Vec<Vec<f32>> = layers.iter().map(|f| vec![0.0; rank(f) * rows]).collect();
+        if low.iter().any(|low| !low.is_empty()) {
+            let shared: Vec<Disjoint<'_>> = low.iter_mut().map(|low| Disjoint::new(low)).collect();
+            team.each(layers.len(), |i| {
+                if let Some(update) = &layers[i].update {
+                    // SAFETY: each part writes that of its own layer.
+                    let low = unsafe { shared[i].part(0..update.rank * rows) };
+                    squeeze(x, &update.a, update.scale, update.rank, low);
+                }
+            });
+        }
+        Self { x, rows, few, whole, low }
+    }
+
+    /// The outputs of layer `index` from `first` on: y (outputs, rows).
+    pub(super) fn outputs(
+        &self,
+        (layer, index): (&LinearRef<'_>, usize),
+        first: usize,
+        y: &mut [f32],
+        fetch: &mut Fetch<'_>,
+    ) {
+        let (rows, wide) = (self.rows, layer.shape.1);
+        match &layer.weight {
+            Matrix::Nf4(w) => self.few.as_ref().expect("laid out in Input::new").outputs(w, first, y, fetch),
+            Matrix::Prepacked(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y, fetch),
+            Matrix::Dense(w) => {
+                for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
+                    dots(&w[o * wide..(o + 1) * wide], self.x, y);
+                }
+            }
+        }
+        if let Some(update) = &layer.update {
+            add_update(&update.b[first * update.rank..], &self.low[index], update.rank, y);
+        }
+    }
+}
+
+impl LinearRef<'_> {
+    /// How many steps of fetching so many outputs take.
+    pub(super) fn steps(&self, outputs: usize) -> usize {
+        match &self.weight {
+            Matrix::Nf4(_) => steps(outputs, self.shape.1),
+            Matrix::Prepacked(w) => w.steps(outputs),
+            Matrix::Dense(_) => 0,
+        }
+    }
+}
+
+for_each_isa! {
+    /// u = s · x Aᵀ: x (rows, in), a (r, in) -> u (rows, r)
+    fn squeeze(x: &[f32], a: &[f32], scale: f32, rank: usize, u: &mut [f32]) {
+        let wide = a.len() / rank;
+        for (x, u) in x.chunks_exact(wide).zip(u.chunks_exact_mut(rank)) {
+            for (a, u) in a.chunks_exact(wide).zip(u) {
+                *u = dot(x, a) * scale;
+            }
+        }
+    }
+}
+
+for_each_isa! {
+    /// y += b uᵀ: b (outputs, r), u (rows, r) -> y (outputs, rows)
+    fn add_update(b: &[f32], u: &[f32], rank: usize, y: &mut [f32]) {
+        let rows = u.len() / rank;
+        for (b, y) in b.chunks_exact(rank).zip(y.chunks_exact_mut(rows)) {
+            for (u, y) in u.chunks_exact(rank).zip(y) {
+                *y += dot(b, u);
+            }
+        }
+    }
+}
+
+/// The outputs of all layers in parts: which layer, and which outputs.
+pub(super) fn parts(team: &SpinPool, layers: &[&LinearRef<'_>]) -> Vec<(usize, Range<usize>)> {
+    let weights: usize = layers.iter().map(|layer| layer.shape.0 * layer.shape.1).sum();
+    let size = (weights / (PARTS * team.size())).clamp(PART.start, PART.end);
+    let mut parts = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let (out, wide) = layer.shape;
+        let step = size.div_ceil(wide.max(1)).next_multiple_of(16);
+        parts.extend((0..out).step_by(step).map(|first| (index, first..out.min(first + step))));
+    }
+    parts
+}
