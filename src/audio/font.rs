@@ -50,6 +50,7 @@ impl Font {
     /// # Errors
     /// A file that cannot be read or is no SoundFont 2.
     pub fn open(path: &Path) -> Result<Self> {
+        crate::files::check_is_file(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io("cannot read", path, e))?;
         let font = Instruments::read(&bytes).map_err(|e| {
             e.context(path.display()).with_hint("give it a SoundFont 2 with uncompressed samples (.sf2)")

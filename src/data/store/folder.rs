@@ -28,7 +28,7 @@ pub(super) fn replace(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
     let beside = beside.map_err(|e| Error::io("cannot write in", parent, e))?;
     let new = beside.path().join("new");
     fs::create_dir(&new).map_err(|e| Error::io("cannot create", &new, e))?;
-    fill(&new)?;
+    fill(&new).map_err(|error| error.with_path(&new, dir))?;
     sync(&new)?;
     if old {
         let aside = beside.path().join("old");

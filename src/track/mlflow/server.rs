@@ -191,7 +191,11 @@ impl Server {
 type Response = ureq::http::Response<ureq::Body>;
 
 fn silent(address: &str, error: &ureq::Error) -> Error {
-    Error::broken(format!("the MLflow server at {address} does not answer: {error}"))
+    let said = Error::broken(format!("the MLflow server at {address} does not answer: {error}"));
+    match error.to_string().contains("certificate") {
+        true => said.with_hint("MLFLOW_TRACKING_SERVER_CERT_PATH names the certificate of who signed the server's"),
+        false => said,
+    }
 }
 
 fn refusal(url: &str, response: &mut Response) -> Error {
