@@ -59,7 +59,7 @@ fn settings_beside_resume_are_done_or_refused() {
         ("--augment.transpose", "3", "augment"),
         ("--method", "full", "has lora"),
         ("--base_model", "base", "has tiny.yaml"),
-        ("--tokenizer", "remi", "has performance"),
+        ("--tokenizer", "remi", "cannot change in the middle"),
         ("--target_modules", "q_proj", "target_modules"),
         ("--data_dir", "others", "not the data of the run"),
         ("--batch_size", "3", "batch_size cannot change"),
