@@ -49,7 +49,10 @@ pub(super) fn output(output: Output) -> kernel::Output {
 /// What a cell did wrong: the source line with its caret in the traceback, in colours.
 pub(super) fn fault(fault: &Fault) -> kernel::Fault {
     if fault.interrupted {
-        return kernel::Fault::interrupted();
+        let mut stopped = kernel::Fault::interrupted();
+        // Below it, the line at which the cell stopped.
+        stopped.traceback.extend(fault.render(true).lines().skip(1).map(str::to_owned));
+        return stopped;
     }
     let message = match &fault.hint {
         Some(hint) => format!("{} (hint: {hint})", fault.message),

@@ -63,7 +63,8 @@ impl Canvas {
         self.letters.chunks(self.columns.max(1)).map(move |row| row.iter().map(letter).collect())
     }
 
-    fn stroke(&mut self, from: (usize, usize), to: (usize, usize)) {
+    /// A straight stroke between two dots (from the left, from the top).
+    pub(super) fn stroke(&mut self, from: (usize, usize), to: (usize, usize)) {
         let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
         let between = |a: usize, b: usize, i: usize| (a * (steps - i) + b * i + steps / 2) / steps;
         for i in 0..=steps {

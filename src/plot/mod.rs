@@ -24,6 +24,7 @@ mod shades;
 mod sparkline;
 mod svg;
 mod table;
+mod xy;
 
 pub use bars::{bars, bars_text, histogram};
 pub use chart::chart;
@@ -39,6 +40,7 @@ pub use shades::shades;
 pub use sparkline::sparkline;
 pub use svg::{escape, size};
 pub use table::{table, table_within};
+pub use xy::{Bars, Marks, Xy};
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ fn highlight_code(text: &str, cursor: usize) -> String {
 /// Where the name of a command ends (`:vars`, `!`, `?`), if the text is one.
 fn command_end(text: &str) -> Option<usize> {
     match text.chars().next()? {
-        ':' => Some(text.find(char::is_whitespace).unwrap_or(text.len())),
+        ':' | '%' => Some(text.find(char::is_whitespace).unwrap_or(text.len())),
         '!' | '?' => Some(1),
         _ => None,
     }

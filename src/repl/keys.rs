@@ -10,6 +10,7 @@ use rustyline::{
     Movement, RepeatCount,
 };
 
+use crate::script::command::TAKE_CODE;
 use crate::script::scan::{Open, scan};
 
 /// Spaces a level of brackets is indented by.
@@ -18,7 +19,7 @@ const INDENT: usize = 4;
 /// The code in what was typed: without `:time` and `:type`, and none in other commands.
 pub(super) fn code_of(text: &str) -> &str {
     match text.chars().next() {
-        Some(':') => text.strip_prefix(":time ").or_else(|| text.strip_prefix(":type ")).unwrap_or(""),
+        Some(':' | '%') => TAKE_CODE.iter().find_map(|name| text.strip_prefix(name)).unwrap_or(""),
         Some('!' | '?') => "",
         _ => text,
     }
@@ -27,7 +28,9 @@ pub(super) fn code_of(text: &str) -> &str {
 /// True when a bracket, a string in backticks or a comment is open at the end.
 fn unfinished(text: &str) -> bool {
     let open = scan(code_of(text)).open;
-    open.iter().any(|o| !matches!(o, Open::LineComment | Open::Text(_)))
+    // A string ends with its line: what is missing is its end, not more lines.
+    let broken = open.iter().any(|o| matches!(o, Open::Text(_) | Open::Single));
+    !broken && open.iter().any(|o| !matches!(o, Open::LineComment))
 }
 
 /// True when the last line of several is blank: Enter on such a line takes the text as it is.

@@ -23,6 +23,9 @@ use crate::script::{Bundle, Fault, Session, on_big_stack};
 use crate::train::parallel::World;
 use stage::Stage;
 
+/// The exit code of a program that was called wrongly.
+const USAGE: i32 = 2;
+
 /// Runs the prompt; `init` says whether the startup script runs first.
 pub fn prompt(init: bool) -> i32 {
     on_big_stack(|| prompt::run(&Stage::new(), init))
@@ -33,9 +36,10 @@ pub fn file(path: &Path, args: &[String]) -> i32 {
     script(args, false, |session| command::run_file(session, path))
 }
 
-/// Runs a program that comes with the binary.
+/// Runs a program that comes with the binary; called wrongly, it ends with 2.
 pub fn program(program: &Program, args: &[String]) -> i32 {
-    script(args, false, |session| session.run_source(program.name, program.source))
+    let run = |session: &mut Session| session.run_source(program.name, program.source);
+    reported(args, false, run, |fault, _| (fault.told(), if fault.usage { USAGE } else { 1 }))
 }
 
 /// Runs code that has no file; `name` stands in faults, and the value is printed if `show`.
@@ -44,6 +48,16 @@ pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
 }
 
 fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send) -> i32 {
+    reported(args, show, run, |fault, color| (fault.render(color), 1))
+}
+
+/// Runs a script; `report` gives the words and the exit code of a fault, in colour or not.
+fn reported(
+    args: &[String],
+    show: bool,
+    run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send,
+    report: impl FnOnce(&Fault, bool) -> (String, i32) + Send,
+) -> i32 {
     on_big_stack(|| {
         let stage = Stage::new();
         // A half-set environment is told by the first thing that asks for the ranks.
@@ -60,13 +74,13 @@ fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<
             Ok(Some(value)) if show => stage.terminal.show(&value, None),
             Ok(_) => {}
             Err(fault) => {
-                let text = fault.render(stage.terminal.err.color);
+                let (text, code) = report(&fault, stage.terminal.err.color);
                 match rank {
                     0 => stage.terminal.warn(&text),
                     _ if fault.interrupted => {}
                     rank => stage.terminal.warn(&format!("rank {rank}: {}", fault.brief())),
                 }
-                return if fault.interrupted { stop::INTERRUPTED } else { 1 };
+                return if fault.interrupted { stop::INTERRUPTED } else { code };
             }
         }
         0

@@ -9,7 +9,7 @@ use crate::script::facts::Facts;
 use crate::script::knowledge::Knowledge;
 use crate::script::resolve::Resolver;
 use crate::script::scan::{Kind, Open, Scan, Token, scan};
-use crate::script::{parser, paths, standard};
+use crate::script::{parser, paths, standard, syntax};
 
 /// Whether a text can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,13 +105,17 @@ impl Knowledge {
         let scan = scan(code);
         let depth = scan.open.iter().filter(|o| matches!(o, Open::Bracket(..) | Open::Code)).count();
         let more = Completeness::Incomplete(INDENT * depth);
+        // A string ends with its line.
+        if scan.open.iter().any(|o| matches!(o, Open::Text(_) | Open::Single)) {
+            return Completeness::Invalid;
+        }
         if scan.open.iter().any(|o| matches!(o, Open::Comment | Open::Template(_))) {
             return more;
         }
         let Err(error) = parser::parse(code) else { return Completeness::Complete };
         match error.err_type() {
             ParseErrorType::UnexpectedEOF => more,
-            _ if beyond(code, error.position()) => more,
+            _ if syntax::beyond(code, error.position()) => more,
             _ => Completeness::Invalid,
         }
     }
@@ -122,7 +126,7 @@ impl Knowledge {
         match before.scan.open.last() {
             Some(Open::Comment | Open::LineComment) => return Completions::default(),
             Some(&Open::Text(inside)) => return paths::complete(self.catalog(), &before, inside),
-            Some(Open::Template(_)) => return Completions::default(),
+            Some(Open::Template(_) | Open::Single) => return Completions::default(),
             _ => {}
         }
         let word = before.word();
@@ -160,7 +164,8 @@ impl Knowledge {
         let mut items: Vec<Completion> = known.keys.iter().map(key).collect();
         let owner = known.kind;
         items.extend(self.catalog().members(&owner).filter_map(member));
-        if !owner.starts_with(char::is_uppercase) {
+        let of_map = owner == "map" && !known.keys.is_empty();
+        if !owner.starts_with(char::is_uppercase) || of_map {
             items.extend(standard::methods(&owner).into_iter().map(|f| Completion {
                 kind: if f.property { "property" } else { "method" },
                 doc: f.signature.clone(),
@@ -170,8 +175,22 @@ impl Knowledge {
         items
     }
 
+    /// The key of an option at the cursor, and what it means.
+    pub(crate) fn option(&self, before: &Before) -> Option<(&'static str, &'static str)> {
+        let (options, _) = self.map_of_options(before)?;
+        options.iter().find(|(key, _)| *key == before.word()).copied()
+    }
+
     /// The keys of the map of options the cursor is in; none elsewhere.
     fn keys(&self, before: &Before) -> Option<Vec<Completion>> {
+        let (options, map) = self.map_of_options(before)?;
+        let said: BTreeSet<&str> = (map..before.tokens.len()).map(|i| before.token(i)).collect();
+        let key = |(key, doc): &(&str, &str)| Completion { text: (*key).into(), kind: "key", doc: (*doc).into() };
+        Some(options.iter().filter(|(key, _)| !said.contains(key)).map(key).collect())
+    }
+
+    /// The options that the map at the cursor may hold, where a key belongs; also the token that opens the map.
+    fn map_of_options(&self, before: &Before) -> Option<(Options, usize)> {
         if !matches!(before.back(1), "#{" | ",") {
             return None;
         }
@@ -191,9 +210,25 @@ impl Knowledge {
             }
             _ => None,
         }?;
-        let said: BTreeSet<&str> = (map..before.tokens.len()).map(|i| before.token(i)).collect();
-        let key = |(key, doc): &(&str, &str)| Completion { text: (*key).into(), kind: "key", doc: (*doc).into() };
-        Some(options.iter().filter(|(key, _)| !said.contains(key)).map(key).collect())
+        Some((options, map))
+    }
+
+    /// What help can be asked about that begins with `said`: functions, types and their members, words of the language.
+    pub(crate) fn topics(&self, said: &str) -> Completions {
+        let mut found = self.complete(said, said.len());
+        let names = paths::topics(self.catalog());
+        found.items.retain(|item| item.kind != "keyword");
+        if found.items.is_empty() || !said.contains('.') {
+            let fitting =
+                names.into_iter().filter(|name| name.starts_with(said) && (said.contains('.') || !name.contains('.')));
+            let item = |name: String| Completion { text: name, kind: "topic", doc: String::new() };
+            let own = std::mem::take(&mut found.items);
+            found.start = if own.is_empty() { 0 } else { found.start };
+            found.items = own.into_iter().chain(fitting.map(item)).collect();
+            found.items.sort();
+            found.items.dedup_by(|a, b| a.text == b.text);
+        }
+        found
     }
 
     /// The options of the function or method whose name is token `name`.
@@ -275,13 +310,4 @@ fn matching(items: Vec<Completion>, word: &str) -> Vec<Completion> {
 /// `2e` is the begin of a number, not of a name.
 fn glued_to_number(before: &Before) -> bool {
     before.tokens.last().is_some_and(|t| t.kind == Kind::Number && t.end == before.text.len())
-}
-
-/// True when a place lies behind the last character that is no white space.
-fn beyond(code: &str, place: rhai::Position) -> bool {
-    let Some(line) = place.line() else { return true };
-    let code = code.trim_end();
-    let lines = code.lines().count();
-    let last = code.lines().last().map_or(0, |l| l.chars().count());
-    line > lines || (line == lines && place.position().unwrap_or(0) > last)
 }

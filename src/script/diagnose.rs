@@ -1,15 +1,17 @@
 //! What Rhai says went wrong, in plain words, with the place and the remedy.
 
+use std::path::Path;
+
 use rhai::{Dynamic, EvalAltResult, Position, Scope};
 
 use crate::error::nearest;
 use crate::script::Fault;
 use crate::script::catalog::Catalog;
 use crate::script::failure::Failure;
-use crate::script::missing;
-use crate::script::show;
+use crate::script::scan::place;
 use crate::script::sources::{Source, Sources};
-use crate::script::syntax;
+use crate::script::studio::Typed;
+use crate::script::{missing, modules, remedy, show, syntax};
 
 /// What a diagnosis may look at.
 pub(crate) struct Scene<'a> {
@@ -18,6 +20,15 @@ pub(crate) struct Scene<'a> {
     pub(crate) scope: &'a Scope<'static>,
     /// Functions that scripts defined: name and number of parameters.
     pub(crate) functions: Vec<(String, usize)>,
+    /// What `eval` was last given.
+    pub(crate) evaluated: Typed,
+}
+
+/// The line in which something went wrong, and the column (from 1, in characters).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct At<'t> {
+    pub(crate) line: &'t str,
+    pub(crate) column: usize,
 }
 
 impl Scene<'_> {
@@ -28,8 +39,8 @@ impl Scene<'_> {
         let mut outer = error;
         let error = loop {
             outer = match outer {
-                EvalAltResult::ErrorInFunctionCall(name, _, inner, position) => {
-                    calls.push((name, position));
+                EvalAltResult::ErrorInFunctionCall(name, file, inner, position) => {
+                    calls.push((name, position, file));
                     *inner
                 }
                 EvalAltResult::ErrorInModule(name, inner, _) => {
@@ -40,46 +51,83 @@ impl Scene<'_> {
             };
         };
         let mut position = error.position();
-        let mut fault = self.words(error);
         let mut inside = calls.len();
         while position.is_none() && inside > 0 {
             inside -= 1;
             position = calls[inside].1;
         }
-        let home = (inside > 0).then(|| calls[inside - 1].0.as_str());
-        match module {
-            Some(file) => {
-                let text = std::fs::read_to_string(&file).unwrap_or_default();
-                self.set_place(&mut fault, Some(Source { name: Some(file), text: text.into() }), position);
-            }
-            None => self.set_place(&mut fault, self.sources.of(home), position),
+        let home = inside.checked_sub(1).map(|i| (calls[i].0.as_str(), calls[i].2.as_str()));
+        let source = match module {
+            Some(file) => Some(modules::source(&file)),
+            None => self.source(home),
+        };
+        let place = source.as_ref().and_then(|source| source.place(position));
+        let line = place.map_or("", |(line, _)| source.as_ref().map_or("", |source| source.line(line)));
+        let mut fault = self.words(error, At { line, column: place.map_or(0, |(_, column)| column) });
+        if let (Some((number, column)), Some(source)) = (place, &source) {
+            fault.place = Some((number, column, line.into()));
+            fault.source.clone_from(&source.name);
         }
-        fault.calls = calls.iter().rev().map(|(name, _)| self.sources.call(name)).collect();
+        let caller = |i: usize| i.checked_sub(1).map(|i| calls[i].0.as_str());
+        let told = calls.iter().enumerate().rev().map(|(i, (name, at, _))| self.sources.call(name, caller(i), *at));
+        fault.calls = folded(told);
         fault
+    }
+
+    /// The text of a function, of which Rhai may know the file; the running text for none.
+    fn source(&self, function: Option<(&str, &str)>) -> Option<Source> {
+        match function {
+            Some(("eval", _)) => {
+                let Typed { text, places } = self.evaluated.clone();
+                Some(Source { name: Some("eval".into()), text, places })
+            }
+            Some((name, file)) if !self.sources.defines(name) && Path::new(file).is_file() => {
+                Some(modules::source(file))
+            }
+            Some((name, _)) => self.sources.of(Some(name)),
+            None => self.sources.of(None),
+        }
     }
 
     /// The fault of a text that cannot be parsed.
     pub(crate) fn syntax(&self, error: &rhai::ParseError) -> Fault {
-        let (message, hint) = syntax::words(error.err_type());
-        let mut fault = Fault { hint, ..Fault::new("SyntaxError", message) };
-        self.set_place(&mut fault, self.sources.of(None), error.position());
+        let Some(source) = self.sources.of(None) else { return Fault::new("SyntaxError", error.to_string()) };
+        let mut fault = Self::syntax_of(error, &source.text);
+        fault.source = source.name;
         fault
     }
 
-    fn set_place(&self, fault: &mut Fault, source: Option<Source>, position: Position) {
-        let (Some(source), Some(line)) = (source, position.line()) else { return };
-        let text = source.text.lines().nth(line - 1).unwrap_or_default().to_string();
-        fault.place = Some((line, position.position().unwrap_or(1).max(1), text));
-        fault.source = source.name;
+    /// The fault of a text that cannot be parsed, with its place.
+    pub(crate) fn syntax_of(error: &rhai::ParseError, text: &str) -> Fault {
+        let position = error.position();
+        let line = position.line().map_or("", |line| text.lines().nth(line - 1).unwrap_or_default());
+        let column = position.position().unwrap_or(1).max(1);
+        let mut fault = Fault::new("SyntaxError", "");
+        fault.place = position.line().map(|number| (number, column, line.into()));
+        // A bracket that is open explains everything behind it.
+        if let Some((at, bracket)) = syntax::open_bracket(text, error) {
+            let (number, column) = place(text, at);
+            fault.message = format!("'{bracket}' is never closed");
+            fault.place = Some((number, column, text.lines().nth(number - 1).unwrap_or_default().into()));
+            return fault;
+        }
+        if let Some(remedy) = remedy::line(line, column) {
+            fault.hint = Some(remedy.hint());
+            fault.message = remedy.message;
+            return fault;
+        }
+        (fault.message, fault.hint) = syntax::words(error.err_type());
+        fault
     }
 
-    fn words(&self, error: EvalAltResult) -> Fault {
+    /// What went wrong, in words; the place is not set.
+    pub(crate) fn words(&self, error: EvalAltResult, at: At) -> Fault {
         use EvalAltResult as E;
         match error {
             E::ErrorRuntime(thrown, _) => self.thrown(&thrown),
             E::ErrorTerminated(..) => Fault { interrupted: true, ..Fault::new("Interrupted", "interrupted") },
             E::ErrorFunctionNotFound(signature, _) => missing::function(self, &signature),
-            E::ErrorVariableNotFound(name, _) => self.variable(&name),
+            E::ErrorVariableNotFound(name, _) => self.variable(&name, at),
             E::ErrorDotExpr(text, _) => missing::property(self, &text),
             E::ErrorParsing(error, _) => {
                 let (message, hint) = syntax::words(&error);
@@ -99,21 +147,27 @@ impl Scene<'_> {
 
     fn thrown(&self, value: &Dynamic) -> Fault {
         if let Some(failure) = value.read_lock::<Failure>() {
-            return Fault { hint: failure.hint.clone(), ..Fault::new("Error", failure.message.clone()) };
+            let usage = failure.usage;
+            return Fault { hint: failure.hint.clone(), usage, ..Fault::new("Error", failure.message.clone()) };
         }
         if let Ok(text) = value.as_immutable_string_ref() {
-            return Fault::new("Error", text.as_str());
+            return Fault { usage: true, ..Fault::new("Error", text.as_str()) };
         }
         // What Rhai's own errors look like once they were caught and thrown again.
         let message = value.as_map_ref().ok().and_then(|map| map.get("message").map(ToString::to_string));
         Fault::new("Error", message.unwrap_or_else(|| show::line(self.catalog, value)))
     }
 
-    fn variable(&self, name: &str) -> Fault {
+    fn variable(&self, name: &str, at: At) -> Fault {
         let mut fault = Fault::new("NameError", format!("there is no variable '{name}'"));
-        if let Some(function) = self.catalog.functions(name).next() {
-            fault.message = format!("'{name}' is a function");
-            fault.hint = Some(format!("call it: {}", function.signature()));
+        if let Some(remedy) = remedy::word(name, at.line, at.column) {
+            fault.hint = Some(remedy.hint());
+            fault.message = remedy.message;
+            return fault;
+        }
+        if self.catalog.type_doc(name).is_some() {
+            fault.message = format!("'{name}' is a type");
+            fault.hint = Some(format!("write help(\"{name}\")"));
             return fault;
         }
         let mut known: Vec<&str> = self.scope.into_iter().map(|(name, ..)| name).collect();
@@ -133,6 +187,18 @@ impl Scene<'_> {
     }
 }
 
+/// Calls that are told in the same words, told once.
+fn folded(calls: impl Iterator<Item = String>) -> Vec<String> {
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for call in calls {
+        match told.last_mut() {
+            Some((last, times)) if *last == call => *times += 1,
+            _ => told.push((call, 1)),
+        }
+    }
+    told.into_iter().map(|(call, times)| if times > 1 { format!("{call} ({times} times)") } else { call }).collect()
+}
+
 /// The errors whose words need nothing but themselves.
 fn plain(error: EvalAltResult) -> Fault {
     use EvalAltResult as E;
@@ -145,7 +211,9 @@ fn plain(error: EvalAltResult) -> Fault {
         E::ErrorPropertyNotFound(name, _) => hinted(
             "NameError",
             format!("the map has no entry '{name}'"),
-            &format!("\"{name}\" in map asks for it, map.{name} = value makes it"),
+            &format!(
+                "write map.get(\"{name}\", 0), or map[\"{name}\"] ?? 0; \"{name}\" in map asks whether it is there"
+            ),
         ),
         E::ErrorIndexingType(text, _) => {
             let (object, index) = text.split_once(" [").unwrap_or((&text, ""));
@@ -162,9 +230,11 @@ fn plain(error: EvalAltResult) -> Fault {
             fault("IndexError", format!("the string has no character {index}: {}", holds(len, "character")))
         }
         E::ErrorIndexNotFound(index, _) => fault("IndexError", format!("there is no entry {index}")),
-        E::ErrorFor(_) => {
-            fault("TypeError", "for cannot go through this: arrays, ranges, strings, maps and batches it can".into())
-        }
+        E::ErrorFor(_) => hinted(
+            "TypeError",
+            "for cannot go through this: arrays, ranges, strings, maps and batches it can".into(),
+            "write for i in 0..10 { print(i) }",
+        ),
         E::ErrorStackOverflow(_) => hinted(
             "Error",
             "functions called each other more than 200 levels deep".into(),
@@ -178,7 +248,7 @@ fn plain(error: EvalAltResult) -> Fault {
         E::ErrorDataRace(name, _) => hinted(
             "Error",
             format!("{} is used twice in one call", if name.is_empty() { "a value" } else { &name }),
-            "give it another name with let first",
+            "write let copy = x, and use the copy inside the function",
         ),
         E::ErrorArithmetic(text, _) => fault("ArithmeticError", syntax::lower(&text)),
         E::ErrorUnboundThis(_) => fault("NameError", "there is no 'this': call the function as a method".into()),

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
 use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, OptimizationLevel, Position, Token};
+use rhai::{Dynamic, Engine, FnPtr, OptimizationLevel, Position, Token};
 
 use crate::script::failure::STOPPED;
 use crate::script::globals::Globals;
 use crate::script::kit::Kit;
+use crate::script::modules::Modules;
 use crate::script::studio::Studio;
 use crate::script::{Output, objects};
 
@@ -27,13 +29,22 @@ pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> E
         .set_max_call_levels(CALL_LEVELS)
         .set_max_operations(0)
         // No limits on the sizes of strings, arrays and maps: Rhai would count a whole array after every push.
-        .set_fail_on_invalid_map_property(true);
+        .set_fail_on_invalid_map_property(true)
+        .set_module_resolver(Modules::default());
+    name_types(&mut engine);
     syntax(&mut engine, marks);
     hooks(&mut engine, studio, globals);
     let mut kit = Kit::new(&mut engine, studio.clone());
     objects::register(&mut kit);
     kit.finish();
     engine
+}
+
+/// Gives Rhai's own types the names that everything here calls them by.
+fn name_types(engine: &mut Engine) {
+    engine.register_type_with_name::<i64>("int").register_type_with_name::<f64>("float");
+    engine.register_type_with_name::<FnPtr>("function").register_type_with_name_raw("Fn", "function");
+    engine.register_type_with_name::<Range<i64>>("range").register_type_with_name::<RangeInclusive<i64>>("range");
 }
 
 /// Sets what a text must be to be a program; `marks` are the places of `_` in the text being parsed.

@@ -10,6 +10,27 @@ const DEPTH: usize = 4;
 const KEYS: usize = 200;
 const ITEMS: usize = 8;
 
+/// What the maps hold that members give, where it is always the same: owner, member, keys with their types.
+const SHAPES: [(&str, &str, &[(&str, &str)]); 5] = [
+    (
+        "Score",
+        "notes",
+        &[("end", "float"), ("pitch", "int"), ("start", "float"), ("track", "int"), ("velocity", "int")],
+    ),
+    ("Score", "tracks", &[("channel", "int"), ("name", "string"), ("notes", "int"), ("program", "int")]),
+    (
+        "Dataset",
+        "stats",
+        &[("files", "int"), ("kinds", "map"), ("max_seq_len", "int"), ("rows", "map"), ("tokens", "map")],
+    ),
+    ("Trainer", "step", STEP),
+    ("History", "", STEP),
+];
+
+/// What is measured at a step of a training.
+const STEP: &[(&str, &str)] =
+    &[("grad_norm", "float"), ("loss", "float"), ("lr", "float"), ("step", "int"), ("tokens_per_second", "float")];
+
 /// A value, described.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -32,6 +53,19 @@ impl Facts {
     /// A value of which only the type is known.
     pub(crate) fn of_type(kind: impl Into<String>) -> Self {
         Self { kind: kind.into(), ..Self::default() }
+    }
+
+    /// What a member of a type gives; an index has no name.
+    pub(crate) fn of_member(owner: &str, name: &str, kind: &str) -> Self {
+        let mut facts = Self::of_type(kind);
+        if let Some((.., keys)) = SHAPES.iter().find(|shape| shape.0 == owner && shape.1 == name) {
+            let keys = keys.iter().map(|(key, kind)| ((*key).to_string(), Self::of_type(*kind))).collect();
+            match kind {
+                "array" => facts.items = vec![Self { keys, ..Self::of_type("map") }],
+                _ => facts.keys = keys,
+            }
+        }
+        facts
     }
 
     fn within(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {

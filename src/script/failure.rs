@@ -14,6 +14,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The remedy.
     pub(crate) hint: Option<String>,
+    /// True when a program was called with wrong arguments.
+    pub(crate) usage: bool,
 }
 
 impl std::fmt::Display for Failure {
@@ -40,7 +42,7 @@ impl From<Error> for Box<EvalAltResult> {
         if error.is_interrupted() {
             return stop();
         }
-        let failure = Failure { message: error.message().into(), hint: error.hint().map(String::from) };
+        let failure = Failure { message: error.message().into(), hint: error.hint().map(String::from), usage: false };
         EvalAltResult::ErrorRuntime(Dynamic::from(failure), Position::NONE).into()
     }
 }
@@ -48,4 +50,15 @@ impl From<Error> for Box<EvalAltResult> {
 /// A mistake of the caller, thrown.
 pub(crate) fn mistake<T>(message: impl Into<String>) -> Fallible<T> {
     Err(Error::mistake(message).into())
+}
+
+/// The mistake of someone who called a program with wrong arguments.
+pub(crate) fn usage(error: Error) -> Box<EvalAltResult> {
+    let mut thrown: Box<EvalAltResult> = error.into();
+    if let EvalAltResult::ErrorRuntime(value, _) = &mut *thrown
+        && let Some(mut failure) = value.write_lock::<Failure>()
+    {
+        failure.usage = true;
+    }
+    thrown
 }

@@ -19,6 +19,8 @@ pub struct Fault {
     pub calls: Vec<String>,
     /// True when the user asked to stop.
     pub interrupted: bool,
+    /// True when it was thrown by the script itself, or by what reads its arguments: for a program, a wrong call.
+    pub usage: bool,
 }
 
 /// A line of the source is cut to so many characters around the column.
@@ -35,7 +37,14 @@ impl Fault {
             source: None,
             calls: Vec::new(),
             interrupted: false,
+            usage: false,
         }
+    }
+
+    /// What the user of a program is told: no line of the program, which is not theirs.
+    pub fn told(&self) -> String {
+        let hint = self.hint.as_deref().map_or(String::new(), |hint| format!("\n  hint: {hint}"));
+        if self.interrupted { "interrupted".into() } else { format!("error: {}{hint}", self.message) }
     }
 
     /// Kind, message and remedy, without the place.
@@ -48,10 +57,10 @@ impl Fault {
     pub fn render(&self, color: bool) -> String {
         let paint =
             |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() };
-        if self.interrupted {
-            return paint("33", "interrupted");
-        }
-        let mut text = format!("{}: {}", paint("1;31", &self.name), self.message);
+        let mut text = match self.interrupted {
+            true => paint("33", "interrupted"),
+            false => format!("{}: {}", paint("1;31", &self.name), self.message),
+        };
         if let Some((line, column, code)) = &self.place {
             let (code, column) = window(code, *column);
             let number = line.to_string();

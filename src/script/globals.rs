@@ -9,12 +9,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use rhai::{AST, ASTNode, Dynamic, EvalContext, Expr, Scope};
+use rhai::{AST, ASTNode, Dynamic, EvalContext, Expr, FnPtr, Scope};
 
 use crate::error::Error;
 use crate::script::failure::Fallible;
 use crate::script::studio::Studio;
-use crate::script::{Variable, show};
+use crate::script::{Variable, show, standard};
 
 /// The variable that no script can name.
 pub(crate) const CHECKPOINT: &str = "checkpoint\u{2063}";
@@ -68,9 +68,9 @@ impl Globals {
     pub(crate) fn end(&self, scope: &mut Scope) {
         self.0.borrow_mut().base = usize::MAX;
         let names: BTreeSet<&str> = (&*scope).into_iter().map(|(name, ..)| name).collect();
-        if names.len() != scope.len() || names.contains(LAST) {
+        if names.len() != scope.len() || names.iter().any(|name| hidden(name)) {
             let mut kept = latest(std::mem::take(scope));
-            kept.retain(|(name, _)| name != LAST);
+            kept.retain(|(name, _)| !hidden(name));
             *scope = rebuild(kept);
         }
         self.share(scope);
@@ -174,13 +174,25 @@ impl Globals {
         if name == LAST {
             return Ok(Some(studio.last()));
         }
-        if context.call_level() == 0 { Ok(None) } else { self.read(name) }
+        let read = if context.call_level() == 0 { None } else { self.read(name)? };
+        Ok(read.or_else(|| function(studio, name)))
     }
+}
+
+/// A function of ours or of Rhai by its name, to hand to another: `help(midi)`, `files.map(midi)`.
+fn function(studio: &Studio, name: &str) -> Option<Dynamic> {
+    let known = studio.catalog().functions(name).next().is_some() || standard::FUNCTIONS.contains(&name);
+    known.then(|| FnPtr::new(name).ok().map(Dynamic::from)).flatten()
+}
+
+/// The last value, and what `let (_, b) = …` leaves.
+fn hidden(name: &str) -> bool {
+    name == LAST || name.strip_prefix("__x").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The variables of a scope, in the order they were made.
 pub(crate) fn variables(studio: &Studio, scope: &Scope) -> Vec<Variable> {
-    let entries = scope.into_iter().filter(|(name, ..)| *name != LAST);
+    let entries = scope.into_iter().filter(|(name, ..)| !hidden(name));
     let variable = |(name, value, _): (&str, &Dynamic, _)| {
         let value = value.flatten_clone();
         Variable {

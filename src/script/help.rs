@@ -1,12 +1,12 @@
 //! Documentation: an overview, a type with its members, a function with its options.
 
-use rhai::Dynamic;
+use rhai::{Dynamic, FnPtr};
 
 use crate::error::{Error, Result};
-use crate::plot;
 use crate::script::catalog::{Catalog, Kind, Member};
-use crate::script::page::Page;
+use crate::script::page::{Page, columns};
 use crate::script::show::type_name;
+use crate::script::{guide, standard};
 
 /// Everything there is, a line each.
 pub(crate) fn overview(catalog: &Catalog) -> String {
@@ -20,19 +20,26 @@ pub(crate) fn overview(catalog: &Catalog) -> String {
         .map(|n| (n, catalog.functions(n).next().map_or("", Member::brief)))
         .collect();
     format!(
-        "{}\n\n{}\n\nhelp(\"midi\"), help(\"Model\"), help(\"Model.generate\") and help(x) tell more.",
-        plot::table(&["function", ""], &rows(functions)),
-        plot::table(&["type", ""], &rows(types)),
+        "{}\n\n{}\n\nThe language: {}.\n\nhelp(\"midi\"), help(\"Model\"), help(\"Model.generate\"), help(\"array\") and help(x) tell more.",
+        columns("function", &rows(functions)).trim_end(),
+        columns("type", &rows(types)).trim_end(),
+        guide::titles().collect::<Vec<_>>().join(", "),
     )
 }
 
 /// The documentation a value asks for: what a string names, or the type of any other value.
 pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic) -> Result<String> {
+    if let Some(function) = topic.read_lock::<FnPtr>()
+        && let Some(page) = named(catalog, function.fn_name()).or_else(|| standard::help(function.fn_name()))
+    {
+        return Ok(page.plain());
+    }
     if let Ok(name) = topic.as_immutable_string_ref() {
         return named(catalog, &name).map(|page| page.plain()).ok_or_else(|| unknown(catalog, &name));
     }
     let name = type_name(topic);
     of_type(catalog, &name)
+        .or_else(|| language(catalog, &name))
         .map(|page| page.plain())
         .ok_or_else(|| Error::mistake(format!("there is no help on {name}")).with_hint("help() lists what there is"))
 }
@@ -42,13 +49,18 @@ pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<Page> {
     let name = name.trim().trim_end_matches("()");
     if let Some((owner, member)) = name.split_once('.') {
         let members: Vec<&Member> = catalog.members(owner).filter(|m| m.name == member).collect();
-        return of_members(&members);
+        return of_members(&members)
+            .or_else(|| standard::methods(owner).into_iter().find(|f| f.name == member).map(standard::Standard::page));
     }
     let functions: Vec<&Member> = catalog.functions(name).collect();
-    of_members(&functions).or_else(|| of_type(catalog, name)).or_else(|| {
-        let members: Vec<&Member> = catalog.members.iter().filter(|m| m.name == name).collect();
-        of_members(&members)
-    })
+    of_members(&functions)
+        .or_else(|| of_type(catalog, name))
+        .or_else(|| language(catalog, name))
+        .or_else(|| {
+            let members: Vec<&Member> = catalog.members.iter().filter(|m| m.name == name).collect();
+            of_members(&members)
+        })
+        .or_else(|| standard::help(name))
 }
 
 /// Signatures, documentation and options of functions that share a name.
@@ -79,8 +91,41 @@ pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<Page> {
     Some(page)
 }
 
+/// A word of the language; of a type of Rhai also its members.
+fn language(catalog: &Catalog, name: &str) -> Option<Page> {
+    let mut page = guide::page(name)?;
+    let kind = match name {
+        "list" | "tuple" => "array",
+        "dict" => "map",
+        "text" | "str" => "string",
+        "number" => "int",
+        name => name,
+    };
+    if matches!(kind, "array" | "string" | "map" | "int" | "float" | "char") {
+        page.table("member", members(catalog, kind));
+    }
+    Some(page)
+}
+
+/// What can be done with a value of one of Rhai's types: name and a line on each, sorted.
+fn members(catalog: &Catalog, kind: &str) -> Vec<Vec<String>> {
+    let own = catalog.members(kind).filter(|m| m.kind == Kind::Method);
+    let short = |m: &Member| m.signature().split_once('.').map_or_else(|| m.signature(), |(_, rest)| rest.to_string());
+    let mut rows: Vec<Vec<String>> = own.map(|m| vec![short(m), m.brief().into()]).collect();
+    let known: Vec<String> = catalog.member_names(kind).into_iter().map(String::from).collect();
+    let rhais =
+        standard::methods(kind).into_iter().filter(|f| !known.contains(&f.name) && !f.name.starts_with("to_json"));
+    rows.extend(
+        rhais.map(|f| vec![f.signature.clone(), f.doc.lines().next().unwrap_or_default().trim_end_matches('.').into()]),
+    );
+    rows.sort();
+    rows.dedup_by(|a, b| a[0] == b[0]);
+    rows
+}
+
 fn unknown(catalog: &Catalog, name: &str) -> Error {
     let mut known: Vec<&str> = catalog.function_names().into_iter().collect();
+    known.extend(guide::names());
     known.extend(catalog.types.iter().map(|t| t.0));
     let error = Error::mistake(format!("there is no help on '{name}'"));
     match crate::error::nearest(name, &known) {

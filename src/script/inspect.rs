@@ -19,7 +19,12 @@ impl Knowledge {
         let rest = &code[end..];
         let tail = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
         let before = Before::new(code, end + tail);
-        let found = if before.word().is_empty() { None } else { self.document(&before) };
+        let key = self.option(&before).map(|(key, doc)| {
+            let mut page = Page::default();
+            page.entry(key, doc, &[]);
+            page
+        });
+        let found = if before.word().is_empty() { None } else { key.or_else(|| self.document(&before)) };
         let page = found.or_else(|| {
             let paren = before.scan.open.iter().rev().find_map(|open| match open {
                 Open::Bracket('(', inside) => Some(inside - 1),
@@ -79,7 +84,8 @@ impl Knowledge {
     fn of_variable(&self, name: &str, facts: &Facts) -> Page {
         let mut page = Page::default();
         page.text(format!("{name}: {}, {}", facts.kind, facts.line));
-        if let Some(about) = help::of_type(self.catalog(), &facts.kind) {
+        let about = help::of_type(self.catalog(), &facts.kind).or_else(|| help::named(self.catalog(), &facts.kind));
+        if let Some(about) = about {
             page.append(about);
         }
         page

@@ -102,6 +102,58 @@ impl<'e> Kit<'e> {
         self.add(FuncRegistration::new(name), member, f)
     }
 
+    /// Registers a method of one of Rhai's own types: `"array"`, `"sum() -> any"`.
+    pub(crate) fn method<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        owner: &'static str,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) -> &mut Member
+    where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(owner), Kind::Method, signature, doc);
+        self.add(FuncRegistration::new(member.name), member, f)
+    }
+
+    /// Registers a method of one of Rhai's own types that changes the value.
+    pub(crate) fn changing<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        owner: &'static str,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(owner), Kind::Method, signature, doc);
+        FuncRegistration::new(member.name).with_purity(false).register_into_engine(self.engine, f);
+        self.catalog.members.push(member);
+    }
+
+    /// Registers an operator of one of Rhai's own types: `"array"`, `"*(times: int) -> array"`.
+    pub(crate) fn operator<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
+        &mut self,
+        owner: &'static str,
+        signature: &'static str,
+        doc: &'static str,
+        f: FUNC,
+    ) where
+        R: Variant + Clone,
+        FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
+    {
+        let member = parse(Some(owner), Kind::Operator, signature, doc);
+        self.add(FuncRegistration::new(member.name), member, f);
+    }
+
+    /// The engine, for what has no place in the catalog.
+    pub(crate) fn engine(&mut self) -> &mut Engine {
+        self.engine
+    }
+
     /// Registers a type and gives the tool for its members.
     pub(crate) fn object<T: Object>(&mut self) -> Members<'_, 'e, T> {
         self.engine.register_type_with_name::<T>(T::NAME);

@@ -3,8 +3,10 @@
 use crate::error::nearest;
 use crate::script::Fault;
 use crate::script::catalog::{Kind, Member};
+use crate::script::convert::article;
 use crate::script::diagnose::Scene;
 use crate::script::show::plain_type;
+use crate::script::{guide, remedy, standard};
 
 /// At most so many signatures stand in a hint.
 const LISTED: usize = 6;
@@ -36,10 +38,22 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
         let message = format!("'{name}' of {} is a property, not a function", given[0]);
         return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{message} ({})", property.returns)) };
     }
+    if let Some((owner, method)) = given.first().and_then(|owner| Some((owner, remedy::method(owner, name)?))) {
+        let message = format!("{owner} has no '{name}'");
+        return Fault { hint: Some(format!("here it is {method}")), ..Fault::new("NameError", message) };
+    }
+    if let Some(remedy) = remedy::call(name, &given) {
+        return Fault { hint: Some(remedy.hint()), ..Fault::new("NameError", remedy.message) };
+    }
+    if scene.scope.contains(name) {
+        let message = format!("'{name}' is {}, not a function", kind_of(scene, name));
+        return Fault { hint: Some("write let f = |x| x + 1; f(2)".into()), ..Fault::new("TypeError", message) };
+    }
     let mut names: Vec<&str> = scene.catalog.function_names().into_iter().collect();
     names.extend(scene.functions.iter().map(|f| f.0.as_str()));
     if let Some(owner) = given.first() {
         names.extend(scene.catalog.member_names(owner));
+        names.extend(standard::methods(owner).iter().map(|f| f.name.as_str()));
     }
     let hint = match nearest(name, &names) {
         Some(near) => Some(format!("did you mean '{near}'?")),
@@ -88,8 +102,18 @@ fn operator(scene: &Scene, name: &str, given: &[&str]) -> Fault {
             m.kind == Kind::Operator && m.name == name && m.owner.is_some_and(|owner| given.contains(&owner))
         });
     let list: Vec<String> = fitting.take(LISTED).map(Member::signature).collect();
-    let hint = (!list.is_empty()).then(|| format!("there is {}", list.join("\n        ")));
+    let hint = match (list.is_empty(), name, given) {
+        (false, ..) => Some(format!("there is {}", list.join("\n        "))),
+        (_, "%", ["string", _]) => Some("write `${1 + 1} values`, or format(3.14159, \".2f\")".into()),
+        (_, _, ["function", _] | [_, "function"]) => Some("a function is called with parentheses: midi(path)".into()),
+        _ => None,
+    };
     Fault { hint, ..Fault::new("TypeError", message) }
+}
+
+/// "an int"
+fn kind_of(scene: &Scene, name: &str) -> String {
+    scene.scope.get(name).map_or_else(String::new, |value| article(&value.flatten_clone()))
 }
 
 fn callable(member: &Member) -> bool {
@@ -101,6 +125,11 @@ fn of<'s>(scene: &'s Scene, owner: &str, name: &str) -> Option<&'s Member> {
 }
 
 fn members_of(scene: &Scene, owner: &str) -> Option<String> {
+    if !owner.starts_with(char::is_uppercase) {
+        return (!owner.is_empty())
+            .then(|| format!("write help(\"{owner}\")"))
+            .filter(|_| guide::page(owner).is_some());
+    }
     let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().filter(|n| !n.starts_with("to_")).collect();
     (!names.is_empty()).then(|| format!("{owner} has {}", names.join(", ")))
 }

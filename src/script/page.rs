@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::plot;
+use unicode_width::UnicodeWidthStr;
+
 use crate::script::Bundle;
 
 /// A page: what is documented, one thing below the other.
@@ -68,7 +69,7 @@ impl Page {
                     }
                 }
                 Block::Table { head, rows } => {
-                    let _ = writeln!(text, "{}", plot::table(&[head, ""], rows).trim_end());
+                    let _ = writeln!(text, "{}", columns(head, rows).trim_end());
                 }
                 Block::Text(words) => {
                     let _ = writeln!(text, "{words}");
@@ -90,6 +91,47 @@ impl Page {
         bundle.forms.insert("text/markdown", self.markdown());
         bundle
     }
+}
+
+/// Columns of a page in a terminal, and those that names take at most.
+const WIDTH: usize = 100;
+const NAMES: usize = 44;
+
+/// Names and what is said of them beside each other, the words wrapped.
+pub(crate) fn columns(head: &str, rows: &[Vec<String>]) -> String {
+    let cell = |row: &Vec<String>, i: usize| row.get(i).cloned().unwrap_or_default();
+    let wide = rows.iter().map(|row| cell(row, 0).width()).filter(|w| *w <= NAMES).max().unwrap_or(0).max(head.width());
+    let room = WIDTH.saturating_sub(wide + 2).max(20);
+    let mut text = format!("{head}\n{}\n", "─".repeat(WIDTH.min(wide + 2 + room)));
+    for row in rows {
+        let name = cell(row, 0);
+        let lines = wrapped(&cell(row, 1), room);
+        let pad = " ".repeat(wide.saturating_sub(name.width()));
+        let mut lines = lines.into_iter();
+        // A long name has its line to itself.
+        let first = if name.width() > wide { String::new() } else { lines.next().unwrap_or_default() };
+        let _ = writeln!(text, "{}", format!("{name}{pad}  {first}").trim_end());
+        for line in lines {
+            let _ = writeln!(text, "{}  {line}", " ".repeat(wide));
+        }
+    }
+    text
+}
+
+/// Words in lines of at most so many columns.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 fn markdown(block: &Block) -> String {
@@ -139,6 +181,15 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_said_of_a_name_is_wrapped_and_never_cut() {
+        let words = "word ".repeat(40);
+        let text = columns("member", &[vec!["x".into(), words.clone()], vec!["y".repeat(50), "short".into()]]);
+        assert!(text.lines().all(|line| line.width() <= 100), "{text}");
+        assert_eq!(text.matches("word").count(), 40);
+        assert!(text.lines().last().is_some_and(|line| line.trim() == "short"), "{text}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 
 use std::cell::OnceCell;
 
-use rhai::{AST, Engine, ParseError};
+use rhai::{AST, Engine, ParseError, Position};
 
 use crate::script::engine::{LastMarks, syntax};
 use crate::script::scan;
+use crate::script::sugar::{self, Names, Places};
 
 /// An engine that knows the language's words and none of its objects.
 struct Parser {
@@ -26,14 +27,30 @@ pub(crate) fn parse(code: &str) -> Result<AST, ParseError> {
             syntax(&mut engine, &marks);
             Parser { engine, marks }
         });
-        with_marks(engine, marks, code)
+        with_marks(engine, marks, code, &Names::default()).map(|(ast, _)| ast)
     })
 }
 
-/// Parses with an engine that was given `marks`; `_` is told from the default case of a `switch`.
-pub(crate) fn with_marks(engine: &Engine, marks: &LastMarks, code: &str) -> Result<AST, ParseError> {
-    *marks.borrow_mut() = scan::last_marks(code).into_iter().collect();
-    let parsed = engine.compile(code);
+/// Parses the plain form of a text with an engine that was given `marks`; `_` is told from the default case of a
+/// `switch`. Also gives how places in the plain form are told in the text; the error has its place in the text already.
+pub(crate) fn with_marks(
+    engine: &Engine,
+    marks: &LastMarks,
+    code: &str,
+    names: &Names,
+) -> Result<(AST, Places), ParseError> {
+    let plain = sugar::plain(code, names);
+    *marks.borrow_mut() = scan::last_marks(&plain.text).into_iter().collect();
+    let parsed = engine.compile(&plain.text);
     marks.borrow_mut().clear();
-    parsed
+    match parsed {
+        Ok(ast) => Ok((ast, plain.places)),
+        Err(ParseError(kind, place)) => {
+            let place = place.line().map_or(place, |line| {
+                let column = plain.places.column(line, place.position().unwrap_or(1));
+                Position::new(line.min(u16::MAX.into()) as u16, column.min(u16::MAX.into()) as u16)
+            });
+            Err(ParseError(kind, place))
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::files::locate;
 use crate::script::catalog::Catalog;
 use crate::script::complete::{Before, Completion, Completions};
 use crate::script::scan::Kind;
+use crate::script::{guide, standard};
 use crate::tokens::Tokenizer;
 use crate::train::ScheduleKind;
 
@@ -50,18 +51,23 @@ fn names(catalog: &Catalog, function: &str) -> Vec<String> {
         "quantize" => list(&["nf4"]),
         "schedule" => list(&ScheduleKind::NAMES),
         "device" => list(&["auto", "cpu", "cuda"]),
-        "help" => {
-            let members = catalog.members.iter().filter(|m| m.name.starts_with(char::is_alphabetic));
-            let mut names: Vec<String> = members
-                .map(|m| m.owner.map_or_else(|| m.name.to_string(), |owner| format!("{owner}.{}", m.name)))
-                .chain(catalog.types.iter().map(|t| t.0.to_string()))
-                .collect();
-            names.sort();
-            names.dedup();
-            names
-        }
+        "help" => topics(catalog),
         _ => Vec::new(),
     }
+}
+
+/// What help can be asked about, sorted.
+pub(crate) fn topics(catalog: &Catalog) -> Vec<String> {
+    let members = catalog.members.iter().filter(|m| m.name.starts_with(char::is_alphabetic));
+    let mut names: Vec<String> = members
+        .map(|m| m.owner.map_or_else(|| m.name.to_string(), |owner| format!("{owner}.{}", m.name)))
+        .chain(catalog.types.iter().map(|t| t.0.to_string()))
+        .chain(guide::names().map(String::from))
+        .chain(standard::FUNCTIONS.map(String::from))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn takes_paths(function: &str) -> bool {

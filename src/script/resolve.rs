@@ -145,7 +145,7 @@ impl Resolver<'_> {
             ("for", "in") => {
                 let end = (begin..at).find(|&j| self.word(j) == "{")?;
                 let known = self.whole(begin, end, depth)?;
-                Some(Facts::of_type(item(&known)?))
+                known.items.first().cloned().or_else(|| Some(Facts::of_type(item(&known)?)))
             }
             ("let" | "const", "=") => {
                 let end = (begin..at).find(|&j| self.word(j) == ";" && !self.inside(begin, j))?;
@@ -185,7 +185,11 @@ impl Resolver<'_> {
             Link::Call(name) => members.find(|m| m.name == *name && m.kind == Of::Method),
             Link::Index(_) => members.find(|m| m.kind == Of::Index),
         };
-        member.map(|m| Facts::of_type(alternative(m.returns)))
+        let name = match link {
+            Link::Name(name) | Link::Call(name) => name,
+            Link::Index(_) => "",
+        };
+        member.map(|m| Facts::of_member(&known.kind, name, alternative(m.returns)))
     }
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Open {
     Template(usize),
     /// A string in quotes, and the byte behind its quote.
     Text(usize),
+    /// A character in single quotes, or what was meant as a string.
+    Single,
     /// A comment `/*`.
     Comment,
     /// A comment `//` on the last line.
@@ -211,9 +213,7 @@ impl Scanner<'_> {
         }
         let inside = self.at + 1;
         self.take(Kind::Text, None);
-        if quote == '"' {
-            self.scan.open.push(Open::Text(inside));
-        }
+        self.scan.open.push(if quote == '"' { Open::Text(inside) } else { Open::Single });
     }
 
     /// A piece of a string in backticks, up to its end or to `${`.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use rhai::{AST, Caches, Dynamic, Engine, Expr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
+use rhai::{AST, Caches, Dynamic, Engine, Expr, FnPtr, GlobalRuntimeState, Module, Namespace, Position, Scope, Stmt};
 
 use crate::allocator::give_back_freed_memory;
 use crate::error::Error;
@@ -25,7 +25,8 @@ use crate::script::objects::Displayed;
 use crate::script::record::{Record, Shown};
 use crate::script::sources::Sources;
 use crate::script::studio::Studio;
-use crate::script::{Bundle, Fault, Host, Output, parser, quiet, scan, show};
+use crate::script::sugar::Names;
+use crate::script::{Bundle, Fault, Host, Output, parser, quiet, remedy, scan, show, standard};
 
 /// A variable of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -257,6 +258,11 @@ impl Session {
         self.begin(&code, file);
         let shown = self.guarded(|session| {
             let ast = session.compile(&code, file)?;
+            if file.is_none()
+                && let Some(note) = remedy::note(&code)
+            {
+                session.studio.say(Output::Warning(format!("{note}\n")));
+            }
             let outcome = session.evaluate(&ast, &code).and_then(|value| session.show(value, &code));
             session.settle();
             outcome.map_err(|error| session.scene().fault(*error))
@@ -285,14 +291,24 @@ impl Session {
         })
     }
 
-    /// The text as a program; `_` is told from the default case of a `switch`.
-    fn parse(&self, code: &str) -> Result<AST, rhai::ParseError> {
-        parser::with_marks(&self.engine, &self.marks, code)
+    /// The names that decide what a call `f(x)` means.
+    fn names(&self) -> Names {
+        let closures = (&self.scope).into_iter().filter(|(_, value, _)| value.read_lock::<FnPtr>().is_some());
+        let scripted = self.functions.iter_functions().map(|f| f.name.to_string());
+        let registered = self.studio.catalog().function_names().into_iter().map(String::from);
+        let rhais = standard::FUNCTIONS.iter().map(|name| (*name).to_string());
+        Names {
+            closures: closures.map(|(name, ..)| name.to_string()).collect(),
+            functions: scripted.chain(registered).chain(rhais).collect(),
+        }
     }
 
     fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
-        let compiled = self.parse(code);
-        let mut ast = compiled.map_err(|error| self.scene().syntax(&error))?;
+        let names = self.names();
+        let compiled = parser::with_marks(&self.engine, &self.marks, code, &names);
+        let (mut ast, places) = compiled.map_err(|error| self.scene().syntax(&error))?;
+        self.sources.set_places(places.clone());
+        self.studio.set_text(code, places, names);
         if let Some(file) = file {
             ast.set_source(file.display().to_string());
         }
@@ -350,7 +366,8 @@ impl Session {
 
     pub(crate) fn scene(&self) -> Scene<'_> {
         let functions = self.functions.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
-        Scene { catalog: self.studio.catalog(), sources: &self.sources, scope: &self.scope, functions }
+        let evaluated = self.studio.evaluated();
+        Scene { catalog: self.studio.catalog(), sources: &self.sources, scope: &self.scope, functions, evaluated }
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use rhai::{Array, Dynamic, FnPtr, Map};
 
 use crate::interrupt::Interrupt;
+use crate::plot::table_within;
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
 use crate::script::html::LARGEST;
@@ -79,7 +80,7 @@ fn bounded(mut bundle: Bundle) -> Bundle {
         let end = text.floor_char_boundary(LARGEST / 2);
         let more = text[end..].chars().count();
         text.truncate(end);
-        text += &format!("…\n… {more} more characters: print(_) shows them");
+        text += &format!("…\n… {} more characters: print(_) shows them", thousands(more));
     }
     while size(&bundle) + text.len() > LARGEST {
         let Some(kind) = bundle.forms.iter().max_by_key(|(_, form)| form.len()).map(|(kind, _)| *kind) else { break };
@@ -105,9 +106,44 @@ pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt
     if let Ok(entries) = value.as_map_ref() {
         return Bundle::text(map(catalog, &entries, width));
     }
+    if let Ok(n) = value.as_float() {
+        return Bundle::text(format!("{n:?}"));
+    }
     let mut text = String::new();
     write(catalog, value, &mut text, 2000);
     Bundle::text(shorten(text, 2000))
+}
+
+/// A float among others, or in a line: at most four digits that count, and all before the point.
+pub(crate) fn brief(n: f64) -> String {
+    let size = n.abs();
+    if !n.is_finite() || size == 0.0 || (n.fract() == 0.0 && size < 1e15) {
+        return format!("{n:?}");
+    }
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text.to_string(),
+    };
+    if !(1e-4..1e15).contains(&size) {
+        let text = format!("{n:.3e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", trimmed(digits));
+    }
+    let places = (3 - size.log10().floor() as i32).max(0) as usize;
+    trimmed(&format!("{n:.places$}"))
+}
+
+/// A count with commas between thousands.
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
 }
 
 /// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
@@ -136,12 +172,19 @@ fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
         }
         out.push_str(if entries.is_empty() { "}" } else { " }" });
     } else if let Some(f) = value.read_lock::<FnPtr>() {
-        out.push_str(&if f.is_anonymous() { "closure".to_string() } else { format!("fn {}", f.fn_name()) });
+        let known = catalog.functions(f.fn_name()).next();
+        out.push_str(&match (f.is_anonymous(), known) {
+            (true, _) => "closure".to_string(),
+            (_, Some(function)) => format!("fn {}", function.signature()),
+            _ => format!("fn {}", f.fn_name()),
+        });
     } else if let Ok(text) = value.as_immutable_string_ref() {
         let head: String = text.chars().take(limit + 1).collect();
         out.push_str(&format!("{head:?}"));
     } else if let Ok(n) = value.as_float() {
-        out.push_str(&format!("{n:?}"));
+        out.push_str(&brief(n));
+    } else if value.is_unit() {
+        out.push_str("()");
     } else {
         out.push_str(&value.to_string());
     }
@@ -149,6 +192,9 @@ fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
 
 /// An array: in one line when it fits, else as many columns of a grid as fit.
 fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
+    if let Some(table) = rows_of_maps(catalog, items, width).or_else(|| rows_of_arrays(catalog, items, width)) {
+        return table;
+    }
     let whole: usize = items.iter().take(width).map(|item| line(catalog, item).chars().count() + 2).sum();
     if whole + 2 <= width && items.len() < width {
         return format!("[{}]", items.iter().map(|i| line(catalog, i)).collect::<Vec<_>>().join(", "));
@@ -164,10 +210,68 @@ fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
     }
     let left = items.len().saturating_sub(LINES * columns);
     if left > 0 {
-        text.push_str(&format!("  … {left} more\n"));
+        text.push_str(&format!("  … {} more\n", thousands(left)));
     }
-    text.push_str(&format!("] ({} items)", items.len()));
+    text.push_str(&format!("] ({} items)", thousands(items.len())));
     text
+}
+
+/// Columns of a table in the terminal at most.
+const COLUMNS: usize = 12;
+
+/// Maps as a table: a column for each key.
+fn rows_of_maps(catalog: &Catalog, items: &Array, width: usize) -> Option<String> {
+    if items.len() < 2 || !items.iter().take(LINES).all(Dynamic::is_map) {
+        return None;
+    }
+    let mut names: Vec<String> = Vec::new();
+    for item in items.iter().take(LINES) {
+        let map = item.as_map_ref().ok()?;
+        names.extend(map.keys().map(ToString::to_string).filter(|key| !names.contains(key)).collect::<Vec<_>>());
+    }
+    if names.is_empty() || names.len() > COLUMNS {
+        return None;
+    }
+    let cell = |value: &Dynamic| match value.as_immutable_string_ref() {
+        Ok(text) => text.to_string(),
+        Err(_) => line(catalog, value),
+    };
+    let row = |item: &Dynamic| -> Vec<String> {
+        let map = item.as_map_ref().ok();
+        let of = |name: &String| map.as_ref().and_then(|map| map.get(name.as_str()).map(cell)).unwrap_or_default();
+        names.iter().map(of).collect()
+    };
+    let rows: Vec<Vec<String>> = items.iter().take(LINES).map(row).collect();
+    let headings: Vec<&str> = names.iter().map(String::as_str).collect();
+    let left = items.len().saturating_sub(LINES);
+    let more = if left > 0 { format!("\n… {} more rows", thousands(left)) } else { String::new() };
+    Some(format!("{}{more}", table_within(&headings, &rows, width)))
+}
+
+/// Arrays of one length as rows, their items below each other.
+fn rows_of_arrays(catalog: &Catalog, items: &Array, width: usize) -> Option<String> {
+    let long = items.first()?.as_array_ref().ok()?.len();
+    let shown = || items.iter().take(LINES);
+    if long == 0 || items.len() < 2 || !shown().all(|item| item.as_array_ref().is_ok_and(|row| row.len() == long)) {
+        return None;
+    }
+    let cells = |item: &Dynamic| -> Option<Vec<String>> {
+        let row = item.as_array_ref().ok()?;
+        row.iter().map(|value| (!value.is_array() && !value.is_map()).then(|| line(catalog, value))).collect()
+    };
+    let rows: Vec<Vec<String>> = shown().map(cells).collect::<Option<_>>()?;
+    let wide: Vec<usize> =
+        (0..long).map(|c| rows.iter().map(|row| row[c].chars().count()).max().unwrap_or(0)).collect();
+    if wide.iter().sum::<usize>() + 2 * long + 4 > width {
+        return None;
+    }
+    let row = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&wide).map(|(cell, wide)| format!("{cell:>wide$}")).collect();
+        format!("[{}]", cells.join(", "))
+    };
+    let left = items.len().saturating_sub(LINES);
+    let more = if left > 0 { format!(",\n … {} more", thousands(left)) } else { String::new() };
+    Some(format!("[{}{more}]", rows.iter().map(row).collect::<Vec<_>>().join(",\n ")))
 }
 
 /// A map: in one line when it fits, else an entry a line.
@@ -182,7 +286,7 @@ fn map(catalog: &Catalog, entries: &Map, width: usize) -> String {
         text.push_str(&format!("  {key}: {},\n", line(catalog, item)));
     }
     if entries.len() > LINES {
-        text.push_str(&format!("  … {} more\n", entries.len() - LINES));
+        text.push_str(&format!("  … {} more\n", thousands(entries.len() - LINES)));
     }
     text.push('}');
     text
@@ -220,7 +324,7 @@ mod tests {
         let items: Array = (0..100_000_i64).map(Dynamic::from).collect();
         let text = shown(items.into());
         assert!(text.lines().count() <= LINES + 3, "{text}");
-        assert!(text.ends_with("(100000 items)"), "{text}");
+        assert!(text.ends_with("(100,000 items)"), "{text}");
         assert!(text.lines().all(|l| l.chars().count() <= 41), "{text}");
     }
 
@@ -233,10 +337,43 @@ mod tests {
         let end: String = bundle.plain().chars().skip(LARGEST / 4).collect();
         assert_eq!(
             end.trim_start_matches('é'),
-            "…\n… 1500000 more characters: print(_) shows them\n(text/html left out: 2.0 MB would make the notebook heavy)"
+            "…\n… 1,500,000 more characters: print(_) shows them\n(text/html left out: 2.0 MB would make the notebook heavy)"
         );
         let light = Bundle::text("light").with("text/html", Some("<b>light</b>".into()));
         assert_eq!(bounded(light.clone()), light);
+    }
+
+    #[test]
+    fn floats_among_others_are_brief() {
+        for (n, text) in [
+            (2.823_456_7, "2.823"),
+            (0.000_1, "0.0001"),
+            (1234.567, "1235"),
+            (2.0, "2.0"),
+            (1.234_56e-7, "1.235e-7"),
+            (-0.5, "-0.5"),
+            (f64::NAN, "NaN"),
+            (1e300, "1e300"),
+        ] {
+            assert_eq!(brief(n), text);
+        }
+        assert_eq!(shown(2.823_456_7.into()), "2.8234567", "a number on its own is shown whole");
+        assert_eq!(shown(vec![Dynamic::from(2.823_456_7), Dynamic::UNIT].into()), "[2.823, ()]");
+    }
+
+    #[test]
+    fn rows_stand_below_each_other() {
+        let row = |step: i64, loss: f64| -> Dynamic {
+            Map::from([("step".into(), step.into()), ("loss".into(), loss.into())]).into()
+        };
+        assert_eq!(
+            shown(vec![row(9, 2.5), row(10, 2.256_78)].into()),
+            " loss  step\n─────  ────\n  2.5     9\n2.257    10"
+        );
+        let grid = |rows: &[[i64; 2]]| -> Dynamic {
+            rows.iter().map(|row| Dynamic::from(row.map(Dynamic::from).to_vec())).collect::<Array>().into()
+        };
+        assert_eq!(shown(grid(&[[1, 20], [300, 4]])), "[[  1, 20],\n [300,  4]]");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use rhai::AST;
+use rhai::{AST, Position};
+
+use crate::script::sugar::Places;
 
 /// A text that ran.
 #[derive(Debug, Clone)]
@@ -12,7 +14,30 @@ pub(crate) struct Source {
     /// The file, or the cell by its number; none for the text just run when it is no file.
     pub(crate) name: Option<String>,
     pub(crate) text: Rc<str>,
+    /// How places in its plain form are told in it.
+    pub(crate) places: Places,
 }
+
+impl Source {
+    /// Line and column (from 1, in characters) that a position in the plain text means.
+    pub(crate) fn place(&self, position: Position) -> Option<(usize, usize)> {
+        let line = position.line()?;
+        Some((line, self.places.column(line, position.position().unwrap_or(1).max(1))))
+    }
+
+    /// A line of the text, counted from 1.
+    pub(crate) fn line(&self, number: usize) -> &str {
+        self.text.lines().nth(number - 1).unwrap_or_default()
+    }
+
+    /// `line 3`, or `cell 2:3` where the text has a name.
+    fn at(&self, line: usize) -> String {
+        self.name.as_ref().map_or_else(|| format!("line {line}"), |name| format!("{name}:{line}"))
+    }
+}
+
+/// A calling line is cut after so many characters.
+const LINE: usize = 60;
 
 /// Which text each function came from.
 #[derive(Debug, Default)]
@@ -26,17 +51,30 @@ impl Sources {
     /// A text begins to run.
     pub(crate) fn begin(&mut self, text: &str, file: Option<&Path>) {
         self.runs += 1;
-        self.current = Some(Source { name: file.map(|f| f.display().to_string()), text: text.into() });
+        let name = file.map(|f| f.display().to_string());
+        self.current = Some(Source { name, text: text.into(), places: Places::default() });
+    }
+
+    /// The running text was parsed in its plain form.
+    pub(crate) fn set_places(&mut self, places: Places) {
+        if let Some(current) = &mut self.current {
+            current.places = places;
+        }
     }
 
     /// Notes the functions the running text defines.
     pub(crate) fn define(&mut self, ast: &AST) {
-        let Some(Source { name, text }) = &self.current else { return };
-        let name = name.clone().unwrap_or_else(|| format!("cell {}", self.runs));
+        let Some(current) = &self.current else { return };
+        let name = current.name.clone().unwrap_or_else(|| format!("cell {}", self.runs));
         for function in ast.iter_functions() {
-            let source = Source { name: Some(name.clone()), text: text.clone() };
+            let source = Source { name: Some(name.clone()), ..current.clone() };
             self.functions.insert(function.name.to_string(), source);
         }
+    }
+
+    /// True for a function that a text here defined.
+    pub(crate) fn defines(&self, function: &str) -> bool {
+        self.functions.contains_key(function)
     }
 
     /// The text a function came from; the running one for `None` and for what is not known.
@@ -49,12 +87,23 @@ impl Sources {
         }
     }
 
-    /// The name a function is known by in the list of calls, with its home when that is another text.
-    pub(crate) fn call(&self, function: &str) -> String {
+    /// A call, as the list of calls tells it: the function, its home when that is another text, and the line of the call,
+    /// which stands in the text of function `caller`, or in the running one.
+    pub(crate) fn call(&self, function: &str, caller: Option<&str>, position: Position) -> String {
         let name = if function.starts_with("anon$") { "a closure" } else { function };
-        match self.of(Some(function)) {
-            Some(Source { name: Some(home), .. }) => format!("{name} ({home})"),
+        let mut told = match self.of(Some(function)) {
+            Some(Source { name: Some(home), .. }) if function != "eval" => format!("{name} ({home})"),
             _ => name.to_string(),
+        };
+        let source = self.of(caller);
+        if let (Some(source), Some(line)) = (source, position.line()) {
+            let code = source.line(line).trim();
+            let code: String = match code.chars().count() > LINE {
+                true => code.chars().take(LINE).chain(['…']).collect(),
+                false => code.into(),
+            };
+            told += &format!(", called at {}: {code}", source.at(line));
         }
+        told
     }
 }

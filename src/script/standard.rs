@@ -52,7 +52,7 @@ pub(crate) const KEYWORDS: [&str; 27] = [
 ];
 
 /// Functions of Rhai that are called, not methods of something.
-pub(crate) const FUNCTIONS: [&str; 20] = [
+pub(crate) const FUNCTIONS: [&str; 22] = [
     "print",
     "debug",
     "max",
@@ -72,7 +72,9 @@ pub(crate) const FUNCTIONS: [&str; 20] = [
     "eval",
     "to_json",
     "parse_json",
-    "rand",
+    "floor",
+    "ceiling",
+    "round",
 ];
 
 /// All standard functions, sorted by name; read from Rhai once.
@@ -103,8 +105,10 @@ fn read(info: rhai::FuncInfo) -> Option<Standard> {
 
 /// The methods of a built-in type ("array", "string", "map", "int", "float").
 pub(crate) fn methods(owner: &str) -> Vec<&'static Standard> {
-    let mut methods: Vec<&Standard> =
-        ALL.iter().filter(|f| f.owner == owner && !f.name.starts_with("to_debug")).collect();
+    let shown = |f: &&Standard| f.owner == owner && !matches!(f.name.as_str(), "to_debug" | "print" | "debug");
+    let mut methods: Vec<&Standard> = ALL.iter().filter(shown).collect();
+    // Of several, the one that takes a function is shown, not the one that takes its name.
+    methods.sort_by_key(|f| (f.name.as_str(), !f.property, !f.signature.contains("function"), f.signature.len()));
     methods.dedup_by(|a, b| a.name == b.name);
     methods
 }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::nn;
 use crate::progress::Progress;
 use crate::script::catalog::Catalog;
+use crate::script::sugar::{self, Names, Places};
 use crate::script::{Host, Output, Variable};
 use crate::train::parallel::{Group, World};
 
@@ -38,6 +39,23 @@ struct State {
     /// Hears the measurements of the trial of a sweep that is under way, and says whether it should go on.
     trial: RefCell<Option<Listener>>,
     group: OnceCell<Arc<Group>>,
+    /// The names of the text that runs, the text, and what `eval` was last given.
+    names: RefCell<Names>,
+    text: RefCell<Typed>,
+    evaluated: RefCell<Typed>,
+}
+
+/// A text as it was typed, and how places in its plain form are told in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Typed {
+    pub(crate) text: Rc<str>,
+    pub(crate) places: Places,
+}
+
+impl Default for Typed {
+    fn default() -> Self {
+        Self { text: "".into(), places: Places::default() }
+    }
 }
 
 /// Takes a measurement; false when the trial should end.
@@ -60,6 +78,9 @@ impl Studio {
             catalog: OnceCell::new(),
             trial: RefCell::new(None),
             group: OnceCell::new(),
+            names: RefCell::default(),
+            text: RefCell::default(),
+            evaluated: RefCell::default(),
         }))
     }
 
@@ -127,9 +148,38 @@ impl Studio {
     /// The next seed of the session, for whatever draws and was given no seed of its own. Two sessions that were given
     /// one seed hand out the same ones. Below 2^31, so that it reads well and fits every file format.
     pub(crate) fn next_seed(&self) -> u64 {
+        self.next_draw() >> 33
+    }
+
+    /// The next 64 random bits of the session.
+    pub(crate) fn next_draw(&self) -> u64 {
         let draw = self.0.draws.get() + 1;
         self.0.draws.set(draw);
-        mix(self.0.seed.get(), draw) >> 33
+        mix(self.0.seed.get(), draw)
+    }
+
+    /// Says which names mean what while a text is made plain; the text itself, as it was typed.
+    pub(crate) fn set_text(&self, text: &str, places: Places, names: Names) {
+        *self.0.names.borrow_mut() = names;
+        *self.0.text.borrow_mut() = Typed { text: text.into(), places };
+        *self.0.evaluated.borrow_mut() = Typed::default();
+    }
+
+    /// The text that runs.
+    pub(crate) fn text(&self) -> Typed {
+        self.0.text.borrow().clone()
+    }
+
+    /// The text that `eval` was last given, in Rhai's grammar.
+    pub(crate) fn ready(&self, code: &str) -> String {
+        let plain = sugar::plain(code, &self.0.names.borrow());
+        *self.0.evaluated.borrow_mut() = Typed { text: code.into(), places: plain.places };
+        plain.text
+    }
+
+    /// What `eval` was last given.
+    pub(crate) fn evaluated(&self) -> Typed {
+        self.0.evaluated.borrow().clone()
     }
 
     pub(crate) fn device(&self) -> Device {

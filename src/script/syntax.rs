@@ -1,6 +1,69 @@
 //! What the parser refuses, in plain words.
 
-use rhai::{LexError, ParseErrorType};
+use rhai::{LexError, ParseError, ParseErrorType};
+
+use crate::script::scan::{Kind, Open, scan};
+
+/// The bracket that explains an error because it is never closed, by its byte: where the parser ran into the end of the
+/// text, or found a function inside a block.
+pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'static str)> {
+    let scan = scan(text);
+    if scan.open.iter().any(|open| !matches!(open, Open::Bracket(..) | Open::LineComment)) {
+        return None;
+    }
+    let function = || {
+        let line = error.position().line().and_then(|line| text.lines().nth(line - 1)).unwrap_or_default();
+        line.chars()
+            .skip(error.position().position().unwrap_or(1).saturating_sub(1))
+            .collect::<String>()
+            .starts_with("fn ")
+    };
+    let inside = match error.err_type() {
+        ParseErrorType::WrongFnDefinition => true,
+        ParseErrorType::MissingToken(token, _) => token == ";" && function(),
+        _ => false,
+    };
+    if !inside && !matches!(error.err_type(), ParseErrorType::UnexpectedEOF) && !beyond(text, error.position()) {
+        return None;
+    }
+    let mut open: Vec<(usize, &'static str)> = Vec::new();
+    let mut suspect = None;
+    for token in scan.code().filter(|t| t.kind == Kind::Symbol) {
+        match &text[token.start..token.end] {
+            "(" => open.push((token.start, "(")),
+            "[" => open.push((token.start, "[")),
+            "{" => open.push((token.start, "{")),
+            "#{" => open.push((token.start, "#{")),
+            "${" => open.push((token.start, "${")),
+            ")" | "]" | "}" => {
+                let opener = open.pop()?;
+                // A bracket that closes further to the left than the line it seems to close belongs to an earlier one.
+                let begins = text[..token.start].trim_end_matches([' ', '\t']).ends_with('\n');
+                if begins && indent(text, token.start) < indent(text, opener.0) {
+                    suspect = suspect.or(Some(opener));
+                }
+            }
+            _ => {}
+        }
+    }
+    let last = open.pop()?;
+    Some(suspect.unwrap_or(last))
+}
+
+/// Spaces before the first character of the line that a byte stands in.
+fn indent(text: &str, at: usize) -> usize {
+    let begin = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    text[begin..].len() - text[begin..].trim_start_matches([' ', '\t']).len()
+}
+
+/// True when a place lies behind the last character that is no white space.
+pub(crate) fn beyond(code: &str, place: rhai::Position) -> bool {
+    let Some(line) = place.line() else { return true };
+    let code = code.trim_end();
+    let lines = code.lines().count();
+    let last = code.lines().last().map_or(0, |l| l.chars().count());
+    line > lines || (line == lines && place.position().unwrap_or(0) > last)
+}
 
 /// The message and, where there is one, the remedy.
 pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
@@ -34,9 +97,10 @@ pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
             hint("a closure can: let f = |x| x + 1;"),
         ),
         E::AssignmentToConstant(name) => (format!("the constant '{name}' cannot be assigned to"), None),
-        E::AssignmentToInvalidLHS(_) => {
-            ("this cannot be assigned to".into(), hint("to compare, write == instead of ="))
-        }
+        E::AssignmentToInvalidLHS(_) => (
+            "this cannot be assigned to".into(),
+            hint("to compare, == stands for =; a part of an array is replaced by splice"),
+        ),
         E::WrongDocComment => {
             ("a /// comment must stand before a function".into(), hint("write // for other comments"))
         }

@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::script::catalog::Catalog;
 use crate::script::html::{escape, folded, note};
-use crate::script::show::{line, type_name};
+use crate::script::show::{line, thousands, type_name};
 
 /// Rows of a table, columns of a table of maps, and tables in tables.
 const ROWS: usize = 100;
@@ -41,8 +41,8 @@ fn fold(catalog: &Catalog, value: &Dynamic, deep: usize, open: bool) -> String {
 fn count(n: usize, what: &str) -> String {
     match (n, what) {
         (1, what) => format!("1 {what}"),
-        (n, "entry") => format!("{n} entries"),
-        (n, what) => format!("{n} {what}s"),
+        (n, "entry") => format!("{} entries", thousands(n)),
+        (n, what) => format!("{} {what}s", thousands(n)),
     }
 }
 
@@ -60,8 +60,18 @@ fn array(catalog: &Catalog, items: &Array, deep: usize, rows: usize) -> String {
         columns.iter().for_each(|c| body += &format!("<th style=\"text-align:left\">{}</th>", escape(c)));
         body += "</tr>";
     }
+    let long = shown.first().and_then(|item| item.as_array_ref().ok().map(|row| row.len())).unwrap_or(0);
+    let grid = (1..=COLUMNS).contains(&long)
+        && shown
+            .iter()
+            .all(|item| item.as_array_ref().is_ok_and(|row| row.len() == long && !row.iter().any(holds_more)));
     for (i, item) in shown.iter().enumerate() {
         body += &format!("<tr><td style=\"opacity:.6\">{i}</td>");
+        if grid && let Ok(row) = item.as_array_ref() {
+            row.iter().for_each(|value| body += &cell(catalog, value, deep));
+            body += "</tr>";
+            continue;
+        }
         match item.as_map_ref() {
             Ok(map) if all_maps => {
                 for column in &columns {
@@ -75,6 +85,10 @@ fn array(catalog: &Catalog, items: &Array, deep: usize, rows: usize) -> String {
     table(&body, items.len().saturating_sub(rows))
 }
 
+fn holds_more(value: &Dynamic) -> bool {
+    value.is_array() || value.is_map()
+}
+
 fn map(catalog: &Catalog, entries: &Map, deep: usize, rows: usize) -> String {
     let row = |(key, value): (&_, &Dynamic)| {
         let key: &str = key;
@@ -85,7 +99,7 @@ fn map(catalog: &Catalog, entries: &Map, deep: usize, rows: usize) -> String {
 }
 
 fn table(body: &str, left: usize) -> String {
-    let more = if left > 0 { note(&format!("… {left} more")) } else { String::new() };
+    let more = if left > 0 { note(&format!("… {} more", thousands(left))) } else { String::new() };
     format!("<table><tbody>{body}</tbody></table>{more}")
 }
 
@@ -126,7 +140,9 @@ mod tests {
         let numbers: Array = (0..100_000_i64).map(Dynamic::from).collect();
         let html = shown(numbers.into()).expect("a table");
         assert!(
-            html.len() < 10_000 && html.contains("… 99900 more") && html.starts_with("<details><summary>100000 items")
+            html.len() < 10_000
+                && html.contains("… 99,900 more")
+                && html.starts_with("<details><summary>100,000 items")
         );
         let grid = |inner: Dynamic, n: usize| Dynamic::from(vec![inner; n]);
         let deep = grid(grid(grid(grid(1_i64.into(), 300), 300), 30), 3);

@@ -78,6 +78,27 @@ fn colours_never_reach_a_pipe() {
     }
 }
 
+#[test]
+fn a_program_called_wrongly_ends_with_2_and_shows_none_of_its_lines() {
+    let calls: [(&[&str], &str); 6] = [
+        (&["generate", "--tempratur", "1"], "temperature"),
+        (&["generate", "solo"], "solo"),
+        (&["bench", "--no_such", "1"], "no_such"),
+        (&["bench", "--config", "huge"], "huge"),
+        (&["train"], "--output_dir"),
+        (&["evaluate"], "--data_dir"),
+    ];
+    for (args, part) in calls {
+        let (code, _, err) = said(&run(args));
+        assert_eq!(code, Some(2), "{args:?}: {err}");
+        assert!(err.starts_with("error: ") && err.contains(part), "{args:?}: {err}");
+        assert!(!err.contains('│') && !err.contains(".rhai"), "{args:?}: {err}");
+    }
+    let (code, _, err) = said(&run(&["generate", "--checkpoint", "no/such/folder"]));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.starts_with("error: ") && err.contains("no/such/folder") && !err.contains('│'), "{err}");
+}
+
 /// Sends a signal to a script that has begun.
 #[cfg(unix)]
 fn signalled(mut command: Command, signal: &str) -> Output {

@@ -245,6 +245,23 @@ fn a_blank_line_ends_what_was_never_closed() {
 }
 
 #[test]
+fn what_python_has_is_answered_at_once() {
+    let home = home();
+    let mut prompt = Prompt::open(home.path());
+    prompt.line("print(\"hi");
+    prompt.expect("a string has no end");
+    prompt.expect("write print(\"hi\")");
+    prompt.line("x = 5");
+    prompt.expect("write let x = 5");
+    prompt.line("%timeit 1 + 1");
+    prompt.expect("took");
+    prompt.line("let xs = [3, 1, 2]; xs.filter(|x| x > xs[1])[..1]");
+    prompt.expect("\n[3]");
+    prompt.line("let out = shell(\"echo from; echo below\"); out");
+    prompt.expect("from\r\nbelow");
+}
+
+#[test]
 fn a_pasted_function_of_fifty_lines_is_one_entry() {
     let home = home();
     let mut prompt = Prompt::open(home.path());

@@ -36,7 +36,10 @@ fn overview() -> String {
         let call = format!(":{} {}", c.name, c.args);
         let _ = writeln!(text, "  {call:<18} {}", c.about);
     }
-    text.push_str("  ?NAME or NAME?     the documentation of a function, type or member: ?midi, Model.generate?\n");
+    text.push_str(
+        "  ?NAME or NAME?     the documentation of a function, type, member or word: ?midi, Model.generate?, ?for\n",
+    );
+    text.push_str("  help()             all functions and types; help(\"python\"): coming from Python\n");
     text.push_str(
         "  !COMMAND           a command of the system's shell: !ls\n\nPrograms, for :load NAME or etude NAME:\n\n",
     );

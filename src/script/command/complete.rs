@@ -1,7 +1,7 @@
 //! What could stand at the cursor of a command.
 
 use super::parts::{Part, parts};
-use super::{COMMANDS, Command, command};
+use super::{COMMANDS, Command, TAKE_CODE, command};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Completeness, Completion, Completions, Knowledge};
 
@@ -9,7 +9,10 @@ use crate::script::{Completeness, Completion, Completions, Knowledge};
 pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Completions> {
     let before = text.get(..cursor)?;
     if let Some(name) = before.strip_prefix('?') {
-        return Some(shifted(knowledge.complete(name, name.len()), 1));
+        return Some(shifted(knowledge.topics(name), 1));
+    }
+    if before.starts_with('!') {
+        return Some(path(knowledge, before));
     }
     let rest = before.strip_prefix(':')?;
     let Some((name, args)) = rest.split_once(char::is_whitespace) else {
@@ -34,7 +37,7 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
             found
         }
         "help" => {
-            let mut found = shifted(knowledge.complete(args, args.len()), begin);
+            let mut found = shifted(knowledge.topics(args), begin);
             let commands = COMMANDS.iter().filter(|c| c.name.starts_with(args));
             found.items.extend(commands.map(|c| Completion {
                 text: c.name.into(),
@@ -47,6 +50,16 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
     })
 }
 
+/// The files that the last word of a command of the shell may name.
+fn path(knowledge: &Knowledge, before: &str) -> Completions {
+    let begin = before.rfind([' ', '!', '=', '\'', '"']).map_or(0, |i| i + 1);
+    // Paths are completed inside strings: the word becomes one.
+    let quoted = format!("\"{}", &before[begin..]);
+    let mut found = knowledge.complete(&quoted, quoted.len());
+    found.start = found.start + begin - 1;
+    found
+}
+
 fn shifted(mut completions: Completions, by: usize) -> Completions {
     completions.start += by;
     completions
@@ -55,7 +68,7 @@ fn shifted(mut completions: Completions, by: usize) -> Completions {
 /// Whether a cell of code and commands can be run as it stands.
 pub fn completeness(knowledge: &Knowledge, cell: &str) -> Completeness {
     match parts(cell).last() {
-        Some(Part::Command(line)) => match [":time ", ":type "].iter().find_map(|name| line.strip_prefix(name)) {
+        Some(Part::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {
             Some(code) => knowledge.completeness(code),
             None => Completeness::Complete,
         },

@@ -65,6 +65,10 @@ const COMMANDS: &[Command] = &[
 const ALIASES: [(&str, &str); 6] =
     [("doc", "help"), ("h", "help"), ("?", "help"), ("q", "quit"), ("exit", "quit"), ("run", "load")];
 
+/// What commands that take code begin with.
+pub(crate) const TAKE_CODE: [&str; 8] =
+    [":time ", ":type ", "%time ", "%timeit ", "%%time\n", "%%timeit\n", "%%time ", "%%timeit "];
+
 /// Commands that are known without their colon when they stand alone.
 const BARE: [&str; 3] = ["exit", "help", "quit"];
 
@@ -91,11 +95,49 @@ pub fn run(session: &mut Session, line: &str) -> Result<Done, Fault> {
     if let Some(command) = line.strip_prefix('!') {
         return shell::shell(session, command);
     }
+    if line.starts_with('%') {
+        return magic(session, line);
+    }
     // What newcomers type to get out or to get help, unless it is a variable of theirs.
-    if BARE.contains(&line) && session.peek(line).is_err() {
+    if BARE.contains(&line) && !session.variables().iter().any(|v| v.name == line) {
         return run(session, &format!(":{line}"));
     }
     Ok(Done::NotACommand)
+}
+
+/// What IPython calls magics, as commands of ours.
+fn magic(session: &mut Session, line: &str) -> Result<Done, Fault> {
+    let rest = line.trim_start_matches('%');
+    let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let as_command = match name {
+        "time" | "timeit" | "prun" => "time",
+        "cd" => "cd",
+        "pwd" => "pwd",
+        "who" | "whos" | "who_ls" => "vars",
+        "run" | "load" => "load",
+        "hist" | "history" => "history",
+        "reset" | "reset_selective" => "reset",
+        "save" | "notebook" => "save",
+        "help" | "quickref" | "lsmagic" | "magic" => "help",
+        "ls" | "ll" | "cat" | "mkdir" | "cp" | "mv" | "rm" | "head" | "tail" => {
+            let name = if name == "ll" { "ls -l" } else { name };
+            return shell::shell(session, &format!("{name} {args}"));
+        }
+        "sx" | "sh" | "bash" | "system" => return shell::shell(session, args),
+        "matplotlib" | "autoreload" | "load_ext" | "config" | "pylab" | "precision" => {
+            return said(format!("%{name} does nothing here: pictures and values show by themselves"));
+        }
+        "pip" | "conda" => {
+            return mistake("nothing is installed with pip: what is needed is built in", "help() lists it");
+        }
+        _ => {
+            return mistake(
+                format!("there is no command %{name}"),
+                ":help lists the commands: %time is :time, %cd :cd, %who :vars, %run :load",
+            );
+        }
+    };
+    run(session, &format!(":{as_command} {args}"))
 }
 
 fn command(name: &str) -> Option<&'static Command> {

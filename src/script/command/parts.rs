@@ -43,13 +43,16 @@ pub(super) fn parts(cell: &str) -> Vec<Part<'_>> {
 
 fn marked(line: &str) -> bool {
     let line = line.trim();
-    line.starts_with([':', '?', '!']) || line.strip_suffix('?').is_some_and(is_path)
+    line.starts_with([':', '?', '!', '%']) || line.strip_suffix('?').is_some_and(is_path)
 }
 
 /// True for commands that take code: `:time CODE`.
 fn takes_code(line: &str) -> bool {
-    let name = line.trim().strip_prefix(':').and_then(|rest| rest.split_whitespace().next());
+    let line = line.trim();
+    let name = line.strip_prefix(':').and_then(|rest| rest.split_whitespace().next());
     name.and_then(command).is_some_and(|c| matches!(c.name, "time" | "type"))
+        || line.starts_with("%%time")
+        || ["%time ", "%timeit "].iter().any(|magic| line.starts_with(magic))
 }
 
 /// True when no bracket, string or comment of the code is open; before `!`, which may also say "not", a statement
@@ -58,7 +61,7 @@ fn ended(code: &str, line: &str) -> bool {
     let scan = scan(code);
     let whole = !scan.open.iter().any(|open| !matches!(open, Open::LineComment));
     let last = scan.code().next_back().map_or("", |t| &code[t.start..t.end]);
-    whole && (!line.trim_start().starts_with('!') || matches!(last, "" | ";" | "}"))
+    whole && (!line.trim_start().starts_with(['!', '%']) || matches!(last, "" | ";" | "}"))
 }
 
 /// Runs a cell of code and commands; what the commands say goes to `said` as they run. The value is that of the code

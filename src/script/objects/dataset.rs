@@ -109,7 +109,16 @@ fn construct(kit: &mut Kit) {
     kit.function(
         "dataset(dir: string) -> Dataset",
         "Reads a dataset that save wrote.",
-        |dir: &str| -> Fallible<Dataset> { Ok(Dataset(Rc::new(data::Dataset::load(&locate(dir)?)?))) },
+        |dir: &str| -> Fallible<Dataset> {
+            let folder = locate(dir)?;
+            if folder.is_dir() && !data::Dataset::is_saved(&folder) {
+                let error = Error::mistake(format!("{dir} holds no saved dataset"));
+                return Err(error
+                    .with_hint(format!("of MIDI files: write dataset({dir:?}, tokenizer(\"performance\"))"))
+                    .into());
+            }
+            Ok(Dataset(Rc::new(data::Dataset::load(&folder)?)))
+        },
     );
     let studio = kit.studio();
     kit.function(

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
-use rhai::{Dynamic, Map};
+use rhai::{Array, Dynamic, Map};
 
 use crate::error::{Error, Result};
 use crate::files::locate;
 use crate::interrupt::Interrupt;
 use crate::plot;
-use crate::script::convert::{article, numbers, options};
+use crate::script::convert::{article, number, numbers, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{History, Score, Tensor};
+use crate::script::show::thousands;
 
 /// A handle on a figure.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct Figure(Rc<Drawn>);
 enum Drawn {
     Lines(plot::Figure),
     Parallel(plot::Parallel),
+    Xy(plot::Xy),
+    Bars(plot::Bars),
     Roll(Score),
 }
 
@@ -59,7 +62,7 @@ impl Figure {
     fn lines(&self) -> plot::Figure {
         match &*self.0 {
             Drawn::Lines(figure) => figure.clone(),
-            Drawn::Parallel(_) | Drawn::Roll(_) => plot::Figure::default(),
+            _ => plot::Figure::default(),
         }
     }
 
@@ -67,6 +70,8 @@ impl Figure {
         match &*self.0 {
             Drawn::Lines(figure) => figure.svg(),
             Drawn::Parallel(figure) => figure.svg(),
+            Drawn::Xy(figure) => figure.svg(),
+            Drawn::Bars(figure) => figure.svg(),
             Drawn::Roll(score) => score
                 .roll(interrupt)?
                 .map(|roll| roll.svg)
@@ -83,6 +88,8 @@ impl Object for Figure {
     fn line(&self) -> String {
         match &*self.0 {
             Drawn::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
+            Drawn::Xy(figure) => format!("Figure: {} points", thousands(figure.points.len())),
+            Drawn::Bars(figure) => format!("Figure: {} bars", thousands(figure.bars.len())),
             Drawn::Parallel(figure) => {
                 let names: Vec<&str> = figure.columns.iter().map(|column| column.name.as_str()).collect();
                 format!("Figure: {}", names.join(", "))
@@ -103,6 +110,8 @@ impl Object for Figure {
         match &*self.0 {
             Drawn::Lines(figure) => figure.text(width),
             Drawn::Parallel(figure) => figure.text(width),
+            Drawn::Xy(figure) => figure.text(width),
+            Drawn::Bars(figure) => figure.text(width),
             Drawn::Roll(score) => score.roll_text(width),
         }
     }
@@ -124,6 +133,8 @@ pub(super) fn register(kit: &mut Kit) {
         |values: Dynamic, map: Map| draw(&values, &map),
     );
     member.options = OPTIONS;
+    points(kit);
+    counts(kit);
     let mut figure = kit.object::<Figure>();
     let studio = figure.studio();
     figure.method(
@@ -133,6 +144,123 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(plot::save(&f.drawn(studio.progress().interrupt())?, &locate(path)?)?)
         },
     );
+}
+
+fn points(kit: &mut Kit) {
+    kit.function(
+        "plot(x: array, y: array) -> Figure",
+        "Draws a line through the points of two arrays.",
+        |x: Array, y: Array| xy(plot::Marks::Line, &x, &y, &Map::new()),
+    );
+    kit.function(
+        "plot(x: array, y: array, options: map) -> Figure",
+        "Draws a line through the points of two arrays.\nOptions:",
+        |x: Array, y: Array, map: Map| xy(plot::Marks::Line, &x, &y, &map),
+    )
+    .options = OPTIONS;
+    kit.function("scatter(x: array, y: array) -> Figure", "Draws the points of two arrays.", |x: Array, y: Array| {
+        xy(plot::Marks::Dots, &x, &y, &Map::new())
+    });
+    kit.function(
+        "scatter(x: array, y: array, options: map) -> Figure",
+        "Draws the points of two arrays.\nOptions:",
+        |x: Array, y: Array, map: Map| xy(plot::Marks::Dots, &x, &y, &map),
+    )
+    .options = OPTIONS;
+}
+
+fn counts(kit: &mut Kit) {
+    kit.function(
+        "bars(values: array | map) -> Figure",
+        "Draws a bar for each number of an array, or for each entry of a map.",
+        |values: Dynamic| bars(&values, &Map::new()),
+    );
+    kit.function(
+        "bars(values: array | map, options: map) -> Figure",
+        "Draws a bar for each number of an array, or for each entry of a map.\nOptions:",
+        |values: Dynamic, map: Map| bars(&values, &map),
+    )
+    .options = OPTIONS;
+    kit.function(
+        "bars(names: array, values: array) -> Figure",
+        "Draws a bar for each number, with its name.",
+        |names: Array, values: Array| -> Fallible<Figure> {
+            let values = numbers("bars: values", &values)?;
+            if names.len() != values.len() {
+                return Err(unlike("bars", names.len(), values.len()).into());
+            }
+            let bars = names.iter().map(ToString::to_string).zip(values).collect();
+            Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: String::new(), bars }))))
+        },
+    );
+    kit.function(
+        "histogram(values: array | Tensor) -> Figure",
+        "Draws how many of the numbers lie between round borders.",
+        |values: Dynamic| histogram(&values, &Map::new()),
+    );
+    kit.function(
+        "histogram(values: array | Tensor, options: map) -> Figure",
+        "Draws how many of the numbers lie between round borders.\nOptions:",
+        |values: Dynamic, map: Map| histogram(&values, &map),
+    )
+    .options = OPTIONS;
+}
+
+fn unlike(what: &str, first: usize, second: usize) -> Error {
+    Error::mistake(format!("{what}: the arrays have {first} and {second} items"))
+        .with_hint("two arrays of one length make points: plot([1, 2, 3], [1, 4, 9])")
+}
+
+fn xy(marks: plot::Marks, x: &Array, y: &Array, map: &Map) -> Fallible<Figure> {
+    let what = if marks == plot::Marks::Line { "plot" } else { "scatter" };
+    let labels: Labels = options(what, map)?;
+    let (x, y) = (numbers(&format!("{what}: x"), x)?, numbers(&format!("{what}: y"), y)?);
+    if x.len() != y.len() {
+        return Err(unlike(what, x.len(), y.len()).into());
+    }
+    let points: Vec<(f64, f64)> = x.into_iter().zip(y).collect();
+    if points.is_empty() {
+        return Err(Error::mistake("there is nothing to plot").into());
+    }
+    Ok(Figure(Rc::new(Drawn::Xy(plot::Xy {
+        title: labels.title.unwrap_or_default(),
+        x_label: labels.x_label.unwrap_or_default(),
+        y_label: labels.y_label.unwrap_or_default(),
+        marks,
+        points,
+    }))))
+}
+
+fn bars(values: &Dynamic, map: &Map) -> Fallible<Figure> {
+    let labels: Labels = options("bars", map)?;
+    let bars: Vec<(String, f64)> = if let Ok(entries) = values.as_map_ref() {
+        let entry = |(name, value): (&_, &Dynamic)| {
+            let name = String::from(name as &str);
+            Ok((name.clone(), number(&format!("bars: {name}"), &value.flatten_clone())?))
+        };
+        entries.iter().map(|(name, value)| entry((name, value))).collect::<Result<_>>()?
+    } else if let Ok(items) = values.as_array_ref() {
+        numbers("bars: values", &items)?.into_iter().enumerate().map(|(i, n)| (i.to_string(), n)).collect()
+    } else {
+        return Err(Error::mistake(format!("bars draws an array or a map, not {}", article(values))).into());
+    };
+    if bars.is_empty() {
+        return Err(Error::mistake("there is nothing to plot").into());
+    }
+    Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
+}
+
+/// Classes of a histogram at most.
+const CLASSES: usize = 24;
+
+fn histogram(values: &Dynamic, map: &Map) -> Fallible<Figure> {
+    let labels: Labels = options("histogram", map)?;
+    let all = series(values)?.into_iter().flat_map(|(_, values)| values).collect::<Vec<_>>();
+    let bars = plot::histogram(&all, CLASSES);
+    if bars.is_empty() {
+        return Err(Error::mistake("there is nothing to plot").into());
+    }
+    Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
 }
 
 fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {

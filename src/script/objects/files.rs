@@ -8,8 +8,12 @@ use crate::error::Error;
 use crate::files::{locate, read_text};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
+use crate::script::shell::{Line, run};
+use crate::script::{Output, glob};
 
 pub(super) fn register(kit: &mut Kit) {
+    look(kit);
+    shell(kit);
     kit.function(
         "midi_files(folder: string) -> array",
         "The paths of the MIDI files in a folder and the folders in it, sorted.",
@@ -36,5 +40,51 @@ pub(super) fn register(kit: &mut Kit) {
         "write(path: string, text: string)",
         "Writes a text file; what stood there is replaced.",
         |path: &str, text: &str| -> Fallible<()> { Ok(atomic::write(&locate(path)?, text.as_bytes())?) },
+    );
+}
+
+fn look(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "glob(pattern: string) -> array",
+        "The paths that a pattern names, sorted: glob(\"midi/*.mid\"), glob(\"**/*.csv\").",
+        move |pattern: &str| -> Fallible<Array> {
+            let pattern = locate(pattern)?;
+            let found = glob::glob(&pattern.to_string_lossy(), studio.progress().interrupt())?;
+            Ok(found.into_iter().map(Dynamic::from).collect())
+        },
+    );
+    kit.function(
+        "list_folder(path: string) -> array",
+        "The names of the files and folders in a folder, sorted.",
+        |path: &str| -> Fallible<Array> { Ok(glob::list(&locate(path)?)?.into_iter().map(Dynamic::from).collect()) },
+    );
+    kit.function("file_size(path: string) -> int", "The size of a file in bytes.", |path: &str| -> Fallible<i64> {
+        Ok(std::fs::metadata(locate(path)?).map_err(|e| Error::io("cannot read", path, e))?.len() as i64)
+    });
+}
+
+fn shell(kit: &mut Kit) {
+    let studio = kit.studio();
+    kit.function(
+        "shell(command: string) -> string",
+        "Runs a command of the system's shell and gives what it writes: let files = shell(\"ls\"). One that fails is an error.",
+        move |command: &str| -> Fallible<String> {
+            let (mut out, mut errors) = (String::new(), String::new());
+            let status = run(command, studio.progress().interrupt(), &mut |line| match line {
+                Line::Out(text) => out += &text,
+                Line::Err(text) => errors += &text,
+            })?;
+            let said = errors.trim_end();
+            if status.success() {
+                if !said.is_empty() {
+                    studio.say(Output::Warning(format!("{said}\n")));
+                }
+                return Ok(out.strip_suffix('\n').map_or(out.clone(), str::to_string));
+            }
+            let how = status.code().map_or("was ended by a signal".into(), |code| format!("ended with exit code {code}"));
+            let error = Error::mistake(format!("the command '{command}' {how}"));
+            Err(if said.is_empty() { error } else { error.with_hint(said) }.into())
+        },
     );
 }

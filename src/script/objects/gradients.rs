@@ -10,6 +10,7 @@ use crate::script::convert::number;
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::Tensor;
+use crate::script::show::brief;
 use crate::script::studio::Studio;
 use crate::train;
 
@@ -39,7 +40,7 @@ impl Object for Loss {
         "How far a model is off on a batch: loss.value in nats a token; loss.backward() gives the gradients.";
 
     fn line(&self) -> String {
-        format!("Loss: {}", self.value)
+        format!("Loss: {}", brief(self.value))
     }
 }
 

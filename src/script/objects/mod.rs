@@ -1,5 +1,6 @@
 //! What scripts can do: one file an object.
 
+mod arrays;
 mod audio;
 mod batch;
 mod chords;
@@ -11,15 +12,18 @@ mod figure;
 mod files;
 mod following;
 mod gradients;
+mod hidden;
 mod language;
 mod listening;
 mod memory;
 mod model;
 mod model_page;
+mod numbers;
 mod optimizer;
 mod panel;
 mod playing;
 mod progress;
+mod random;
 mod ranking;
 mod ranks;
 mod refill;
@@ -34,6 +38,7 @@ mod sorting;
 mod speed;
 mod style;
 mod sweep;
+mod tabular;
 mod tensor;
 mod text;
 mod tokenizer;
@@ -60,10 +65,15 @@ pub(crate) use trainer::History;
 /// Registers everything.
 pub(crate) fn register(kit: &mut Kit) {
     language::register(kit);
+    hidden::register(kit);
+    numbers::register(kit);
+    arrays::register(kit);
+    random::register(kit);
     displayed::register(kit);
     content::register(kit);
     files::register(kit);
     sorting::register(kit);
+    tabular::register(kit);
     settings::register(kit);
     memory::register(kit);
     speed::register(kit);

@@ -8,6 +8,7 @@ use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Split};
+use crate::script::show::{brief, thousands};
 use crate::tokens::Tokenizer;
 
 /// The figures of one measurement.
@@ -20,7 +21,8 @@ impl Object for Report {
         "How good a model is on rows it has not seen; accuracies are shares of right predictions.";
 
     fn line(&self) -> String {
-        format!("Report: loss {:.4}, perplexity {:.2}, {} tokens", self.0.loss, self.0.perplexity, self.0.tokens)
+        let (loss, perplexity) = (brief(self.0.loss), brief(self.0.perplexity));
+        format!("Report: loss {loss}, perplexity {perplexity}, {} tokens", thousands(self.0.tokens as usize))
     }
 
     fn text(&self, _width: usize) -> String {
@@ -35,13 +37,13 @@ impl Object for Report {
         };
         let figure = |name: &str, text: String| vec![Cell::Word(name.into()), Cell::Number(text)];
         let rows = [
-            figure("loss", format!("{:.4}", r.loss)),
-            figure("perplexity", format!("{:.2}", r.perplexity)),
+            figure("loss", brief(r.loss)),
+            figure("perplexity", brief(r.perplexity)),
             share("note accuracy", r.note_accuracy),
             share("rhythm accuracy", r.rhythm_accuracy),
             share("harmonic consistency", r.harmonic_consistency),
             figure("bits a note", format!("{:.2}", r.bits_per_note)),
-            figure("tokens", r.tokens.to_string()),
+            figure("tokens", thousands(r.tokens as usize)),
         ];
         Some(html::table(&["", "", ""], &rows))
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{from_json, json_map, text};
-use crate::script::failure::Fallible;
+use crate::script::failure::{Fallible, usage};
 use crate::script::kit::Kit;
 use crate::script::objects::Text;
 use crate::script::programs::{CONFIGS, SWEEPS};
@@ -22,7 +22,7 @@ pub(super) fn register(kit: &mut Kit) {
         "Reads `--key value` words. `known` has every flag with what it is when absent: a text takes the word as it is, other values are read as YAML. The words without dashes stand in `others`.",
         |args: Array, known: Map| -> Fallible<Dynamic> {
             let Value::Object(known) = json_map("flags", &known)? else { return Ok(Dynamic::UNIT) };
-            let (given, others) = config::flags(&words(&args)?, &known)?;
+            let (given, others) = config::flags(&words(&args)?, &known).map_err(usage)?;
             let mut all = known;
             all.extend(given);
             all.insert("others".into(), others.into());
@@ -32,7 +32,7 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "recipe(args: array, more: map) -> map",
         "Reads the command line of a fine-tuning run: --config FILE, and any key of it as a flag; `more` are flags beside them, as for `flags`. Gives base_model, method, lora, data, train …, and under `settings` the keys that were set, flat.",
-        |args: Array, more: Map| -> Fallible<Dynamic> { Ok(from_json(&recipe(&words(&args)?, &more)?)) },
+        |args: Array, more: Map| -> Fallible<Dynamic> { Ok(from_json(&recipe(&words(&args)?, &more).map_err(usage)?)) },
     );
     kit.function(
         "is_dataset(path: string) -> bool",

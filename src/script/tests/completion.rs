@@ -77,6 +77,70 @@ fn keys_of_options_are_completed() {
 }
 
 #[test]
+fn keys_of_what_members_give_are_known() {
+    let mut session = session();
+    value(&mut session, &["let song = chords(\"C G\").score(); let t = tokenizer(\"remi\");"]);
+    assert_eq!(offered(&session, "song.notes[0].pi"), ["pitch"]);
+    assert!(offers(&session, "for n in song.notes { print(n.", "velocity"));
+    assert!(offers(&session, "t.decode([]).tracks[0].", "program"));
+    // The keys are those that the values have.
+    for (code, path) in [("song.notes[0].keys()", "song.notes[0]."), ("song.tracks[0].keys()", "song.tracks[0].")] {
+        let keys = value(&mut session, &[code]);
+        for key in keys.trim_matches(['[', ']']).split(", ").map(|key| key.trim_matches('"')) {
+            assert!(offers(&session, path, key), "{path}{key}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_offered_that_does_not_exist() {
+    let mut session = session();
+    let names: Vec<_> =
+        session.knowledge().complete("", 0).items.into_iter().filter(|item| item.kind == "function").collect();
+    assert!(names.len() > 80, "{}", names.len());
+    for item in names {
+        let known = session.knowledge().help(&item.text).is_some();
+        assert!(known, "{} has no help", item.text);
+        let fault = session.eval(&format!("{}(#{{}}, #{{}}, #{{}}, #{{}}, #{{}}, #{{}}, #{{}})", item.text));
+        let message = fault.map_or_else(|fault| fault.message, |_| String::new());
+        assert!(!message.contains("there is no variable"), "{}: {message}", item.text);
+    }
+}
+
+#[test]
+fn help_offers_types_members_and_words() {
+    let session = session();
+    let asked = |line: &str| -> Vec<String> {
+        crate::script::command::complete(&session.knowledge(), line, line.len())
+            .map_or_else(Vec::new, |found| found.items.into_iter().map(|item| item.text).collect())
+    };
+    assert!(asked("?Sco").contains(&"Score".to_string()), "{:?}", asked("?Sco"));
+    assert_eq!(asked("?Score.trans"), ["Score.transpose"]);
+    assert!(asked("?arr").contains(&"array".to_string()) && asked(":help pyth").contains(&"python".to_string()));
+    assert_eq!(asked("!ls src/scri"), ["script/"]);
+    assert_eq!(asked("!cat Cargo.to"), ["Cargo.toml"]);
+}
+
+#[test]
+fn the_language_has_help() {
+    let session = session();
+    let help = |name: &str| session.knowledge().help(name).map(|b| b.plain().to_string()).unwrap_or_default();
+    for (name, part) in [
+        ("array", "sorted"),
+        ("string", "to_upper"),
+        ("map", "get(key"),
+        ("for", "enumerate"),
+        ("let", "(a, b)"),
+        ("python", "1 / 3.0"),
+        ("switch", "=>"),
+        ("array.sum", "sum of its numbers"),
+        ("array.push", "push"),
+    ] {
+        assert!(help(name).contains(part), "{name}: {}", help(name));
+    }
+}
+
+#[test]
 fn strings_offer_names_and_files() {
     let folder = tempfile::tempdir().expect("there is room");
     std::fs::write(folder.path().join("a b.mid"), "").expect("it can be written");
@@ -103,6 +167,11 @@ fn what_stands_at_the_cursor_is_explained() {
     assert!(explained("s.temperature = 1", 6).contains("Logits are divided by it"));
     assert!(explained("s", 1).contains("Sampler: temperature 1"));
     assert!(explained("sampler(#{ seed: 1 }, ", 22).contains("repetition_penalty"), "inside the parentheses");
+    assert!(explained("sampler(#{ temperature: 1 })", 14).starts_with("temperature\n    "), "an option key");
+    assert!(
+        explained("net.generate(s, #{ chords: 1 })", 19).starts_with("chords\n"),
+        "an option, not the function of that name"
+    );
     assert!(explained("more(1)", 1).contains("Adds one."));
     assert!(explained("[1].push(2)", 6).contains("push"));
     assert_eq!(explained("nothing_such", 3), "");
@@ -137,7 +206,7 @@ fn a_text_is_whole_when_it_can_be_run() {
     ] {
         assert_eq!(session.knowledge().completeness(code), Completeness::Incomplete(indent), "{code}");
     }
-    for code in ["let 5 = x", "1 + )", "fn 3() {}", "let s = \"open\nx", "}"] {
+    for code in ["let 5 = x", "1 + )", "fn 3() {}", "let s = \"open\nx", "}", "print(\"hi", "let s = 'open"] {
         assert_eq!(session.knowledge().completeness(code), Completeness::Invalid, "{code}");
     }
 }

@@ -1,0 +1,150 @@
+//! Numbers: functions of whole numbers too, rounding to places, numbers from texts and texts from numbers.
+
+use rhai::{Array, Dynamic, ImmutableString};
+
+use crate::error::{Error, Result};
+use crate::script::convert::{article, number, whole};
+use crate::script::failure::Fallible;
+use crate::script::kit::Kit;
+use crate::script::layout::formatted;
+
+/// Functions of a float that Rhai has; here they take whole numbers, too.
+const OF_FLOATS: [(&str, fn(f64) -> f64); 18] = [
+    ("sqrt", f64::sqrt),
+    ("exp", f64::exp),
+    ("ln", f64::ln),
+    ("log", f64::log10),
+    ("sin", f64::sin),
+    ("cos", f64::cos),
+    ("tan", f64::tan),
+    ("asin", f64::asin),
+    ("acos", f64::acos),
+    ("atan", f64::atan),
+    ("sinh", f64::sinh),
+    ("cosh", f64::cosh),
+    ("tanh", f64::tanh),
+    ("floor", f64::floor),
+    ("ceiling", f64::ceil),
+    ("round", f64::round),
+    ("int", f64::trunc),
+    ("fraction", f64::fract),
+];
+
+pub(super) fn register(kit: &mut Kit) {
+    for (name, f) in OF_FLOATS.into_iter().filter(|(name, _)| *name != "int") {
+        kit.engine().register_fn(name, move |n: i64| f(n as f64));
+    }
+    kit.engine().register_fn("log", |n: i64, base: f64| (n as f64).log(base));
+    kit.engine().register_fn("log", |n: f64, base: i64| n.log(base as f64));
+    kit.engine().register_fn("log", |n: i64, base: i64| (n as f64).log(base as f64));
+    rounding(kit);
+    conversions(kit);
+    texts(kit);
+    kit.function(
+        "range(end: int) -> array",
+        "The whole numbers from 0 up to, but without, the end. range(from, to) and range(from, to, step) are Rhai's.",
+        |end: i64| (0..end).map(Dynamic::from).collect::<Array>(),
+    );
+}
+
+fn rounding(kit: &mut Kit) {
+    kit.function(
+        "round(x: float, places: int) -> float",
+        "A number with so many places behind the point: round(3.14159, 2) is 3.14.",
+        |x: Dynamic, places: i64| -> Fallible<f64> { Ok(rounded(number("round: x", &x)?, places)) },
+    );
+    kit.function("ceil(x: float) -> float", "The whole number above, as ceiling(x).", |x: Dynamic| -> Fallible<f64> {
+        Ok(number("ceil: x", &x)?.ceil())
+    });
+    kit.function(
+        "pow(base: float, exponent: float) -> float",
+        "A power; base ** exponent keeps whole numbers whole.",
+        |base: Dynamic, exponent: Dynamic| -> Fallible<f64> {
+            Ok(number("pow: base", &base)?.powf(number("pow: exponent", &exponent)?))
+        },
+    );
+    kit.function("log2(x: float) -> float", "The logarithm to base 2.", |x: Dynamic| -> Fallible<f64> {
+        Ok(number("log2: x", &x)?.log2())
+    });
+    kit.function("log10(x: float) -> float", "The logarithm to base 10, as log(x); ln(x) is the natural one.", {
+        |x: Dynamic| -> Fallible<f64> { Ok(number("log10: x", &x)?.log10()) }
+    });
+}
+
+fn conversions(kit: &mut Kit) {
+    kit.function(
+        "int(x: any) -> int",
+        "A whole number: of a float what stands before the point, of a text the number it spells.",
+        |x: Dynamic| -> Fallible<i64> { Ok(to_int(&x)?) },
+    );
+    kit.function(
+        "float(x: any) -> float",
+        "A number with a point: of a whole number or of the text that spells one.",
+        |x: Dynamic| -> Fallible<f64> { Ok(to_float(&x)?) },
+    );
+    kit.function("str(x: any) -> string", "A value as text; `${x}` in backticks is the same.", |x: Dynamic| {
+        x.to_string()
+    });
+}
+
+fn texts(kit: &mut Kit) {
+    kit.function(
+        "format(x: any, how: string) -> string",
+        "A value as text, laid out as Python does it: \".2f\" two places, \",\" commas between thousands, \".1%\" percent, \">8\" to the right of 8 columns, \"05\" zeros in front, \".3g\" three digits, \"e\" powers of ten, \"x\" hexadecimal.",
+        |x: Dynamic, how: &str| -> Fallible<String> { Ok(formatted(&x, how)?) },
+    );
+    const DOC: &str = "The number as text with so many places behind the point.";
+    kit.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
+    kit.method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
+    // A text that holds nothing would look like none.
+    kit.engine().register_fn("print", |(): ()| ImmutableString::from("()"));
+    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic| words(&[a, b]));
+    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic| words(&[a, b, c]));
+    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| words(&[a, b, c, d]));
+    kit.engine()
+        .register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic, e: Dynamic| words(&[a, b, c, d, e]));
+}
+
+/// Values with a space between, as `print(a, b)` shows them.
+fn words(values: &[Dynamic]) -> ImmutableString {
+    let word = |value: &Dynamic| if value.is_unit() { "()".into() } else { value.to_string() };
+    values.iter().map(word).collect::<Vec<_>>().join(" ").into()
+}
+
+fn fixed(x: f64, places: i64) -> String {
+    format!("{x:.*}", places.clamp(0, 300) as usize)
+}
+
+/// A number with so many decimal places; below 0, that many zeros before the point.
+fn rounded(x: f64, places: i64) -> f64 {
+    if places >= 0 {
+        return fixed(x, places).parse().unwrap_or(x);
+    }
+    let unit = 10_f64.powi(places.unsigned_abs().min(400) as i32);
+    (x / unit).round() * unit
+}
+
+fn to_int(x: &Dynamic) -> Result<i64> {
+    let unfit = |what: String| Error::mistake(format!("int: {what} is not a whole number"));
+    if let Ok(text) = x.as_immutable_string_ref() {
+        let digits = text.trim().replace('_', "");
+        return digits
+            .parse()
+            .map_err(|_| unfit(format!("'{digits}'")).with_hint("of a text like \"2.5\": int(float(\"2.5\"))"));
+    }
+    if let Ok(truth) = x.as_bool() {
+        return Ok(i64::from(truth));
+    }
+    if let Ok(n) = x.as_int() {
+        return Ok(n);
+    }
+    whole("int: x", &Dynamic::from(number("int: x", x)?.trunc()))
+}
+
+fn to_float(x: &Dynamic) -> Result<f64> {
+    if let Ok(text) = x.as_immutable_string_ref() {
+        let digits = text.trim().replace('_', "");
+        return digits.parse().map_err(|_| Error::mistake(format!("float: '{digits}' is not a number")));
+    }
+    number("float: x", x).map_err(|_| Error::mistake(format!("float makes no number of {}", article(x))))
+}

@@ -1,0 +1,180 @@
+//! What someone who comes from Python types, and how it is written here. The code that a remedy offers runs.
+
+mod blocks;
+mod expressions;
+mod names;
+mod statements;
+
+pub(crate) use names::{call, method, word};
+
+use crate::script::scan::{Kind, Token, scan};
+
+/// What a line means, and how it is written here.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Remedy {
+    pub(crate) message: String,
+    /// What to write instead.
+    pub(crate) code: String,
+}
+
+impl Remedy {
+    fn new(message: impl Into<String>, code: impl Into<String>) -> Option<Self> {
+        Some(Self { message: message.into(), code: code.into() })
+    }
+
+    /// The remedy as a hint.
+    pub(crate) fn hint(&self) -> String {
+        format!("write {}", self.code)
+    }
+}
+
+/// A line, cut.
+struct Line<'t> {
+    text: &'t str,
+    tokens: Vec<Token>,
+}
+
+impl<'t> Line<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, tokens: scan(text).code().copied().collect() }
+    }
+
+    fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn word(&self, i: usize) -> &'t str {
+        self.tokens.get(i).map_or("", |t| &self.text[t.start..t.end])
+    }
+
+    fn kind(&self, i: usize) -> Option<Kind> {
+        self.tokens.get(i).map(|t| t.kind)
+    }
+
+    fn is_name(&self, i: usize) -> bool {
+        self.kind(i) == Some(Kind::Word)
+    }
+
+    fn start(&self, i: usize) -> usize {
+        self.tokens.get(i).map_or(self.text.len(), |t| t.start)
+    }
+
+    fn end(&self, i: usize) -> usize {
+        self.tokens.get(i).map_or(self.text.len(), |t| t.end)
+    }
+
+    /// The text from token `from` up to, but without, token `to`.
+    fn part(&self, from: usize, to: usize) -> &'t str {
+        if from < to { self.text[self.start(from)..self.end(to - 1)].trim() } else { "" }
+    }
+
+    /// The token that closes the bracket at `open`.
+    fn close(&self, open: usize) -> Option<usize> {
+        let mut depth = 0;
+        for i in open..self.len() {
+            if self.kind(i) != Some(Kind::Symbol) {
+                continue;
+            }
+            match self.word(i) {
+                "(" | "[" | "{" | "#{" | "${" => depth += 1,
+                ")" | "]" | "}" => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(i);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The first token of this text from `from` up to `to` that stands in no bracket.
+    fn find(&self, from: usize, to: usize, wanted: &str) -> Option<usize> {
+        let mut i = from;
+        while i < to.min(self.len()) {
+            if self.word(i) == wanted && self.kind(i) != Some(Kind::Text) {
+                return Some(i);
+            }
+            let opens = self.kind(i) == Some(Kind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${");
+            i = if opens { self.close(i).unwrap_or(i) + 1 } else { i + 1 };
+        }
+        None
+    }
+
+    /// True when two tokens stand side by side without space.
+    fn touch(&self, i: usize) -> bool {
+        i + 1 < self.len() && self.end(i) == self.start(i + 1)
+    }
+}
+
+/// The remedy for a line that cannot be parsed; `column` (from 1, in characters) is where the parser stopped.
+pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
+    let trimmed = text.trim();
+    let before = text.chars().take(column.saturating_sub(1)).filter(|c| !c.is_whitespace()).count();
+    let line = Line::new(trimmed);
+    statements::remedy(&line, before == 0)
+        .or_else(|| blocks::remedy(&line))
+        .or_else(|| expressions::remedy(&line))
+        .filter(|remedy| remedy.code.trim() != trimmed)
+}
+
+/// A word on code that runs and means something else in Python: `7 // 2`.
+pub(crate) fn note(code: &str) -> Option<String> {
+    let tokens = scan(code).tokens;
+    let divides = |pair: &[Token]| {
+        let [value, comment] = pair else { return false };
+        let said = &code[comment.start..comment.end];
+        let number = said.strip_prefix("//").map(|rest| rest.trim().trim_end_matches([';', ')']));
+        let whole = number.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
+        let between = &code[value.end..comment.start];
+        comment.kind == Kind::Comment
+            && whole
+            && !between.contains('\n')
+            && matches!(value.kind, Kind::Word | Kind::Number)
+    };
+    let found = tokens.windows(2).any(divides);
+    found.then(|| "note: // begins a comment; whole numbers are divided by /: 7 / 2 is 3".into())
+}
+
+/// An expression of Python with its words in ours: `not a and b is None` becomes `!a && b == ()`.
+fn ours(text: &str) -> String {
+    let line = Line::new(text);
+    let mut code = String::new();
+    let (mut end, mut i) = (0, 0);
+    while i < line.len() {
+        let (word, name) = (line.word(i), line.is_name(i));
+        let (new, used): (String, usize) = match (word, line.word(i + 1)) {
+            ("is", "not") if name => ("!=".into(), 2),
+            ("not", "in") if name => ("!in".into(), 2),
+            ("and", _) if name => ("&&".into(), 1),
+            ("or", _) if name => ("||".into(), 1),
+            ("is", _) if name => ("==".into(), 1),
+            ("not", _) if name => ("!".into(), 1),
+            ("True", _) if name => ("true".into(), 1),
+            ("False", _) if name => ("false".into(), 1),
+            ("None", _) if name => ("()".into(), 1),
+            _ if line.kind(i) == Some(Kind::Text) => (quoted(word), 1),
+            _ => (word.into(), 1),
+        };
+        code.push_str(&text[end..line.start(i)]);
+        code.push_str(&new);
+        end = line.end(i + used - 1);
+        if new == "!" {
+            end += text[end..].len() - text[end..].trim_start().len();
+        }
+        i += used;
+    }
+    code + &text[end..]
+}
+
+/// A string in double quotes, if it stands in single ones and is none of Rhai's characters.
+fn quoted(text: &str) -> String {
+    match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        Some(inside) => format!("\"{}\"", inside.replace("\\'", "'").replace('"', "\\\"")),
+        None => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Whole lines that are no code here: magics, the shell, imports, comments, declarations.
+
+use super::{Line, Remedy, ours};
+use crate::script::scan::Kind;
+
+/// The remedy for a line as a whole; `at_begin` says that the parser stopped at its first character.
+pub(super) fn remedy(line: &Line, at_begin: bool) -> Option<Remedy> {
+    let text = line.text;
+    match text.chars().next()? {
+        '%' if at_begin => return magic(text),
+        '!' if at_begin && is_command(&text[1..]) => {
+            return Remedy::new("'!' runs a command at the prompt only", shell(&text[1..]));
+        }
+        '#' if !text.starts_with("#{") && !text.starts_with("#\"") => {
+            return Remedy::new("a comment begins with //", format!("//{}", &text[1..]));
+        }
+        _ => {}
+    }
+    let asked = text.trim_end_matches('?');
+    if asked.len() < text.len() && line.tokens.iter().all(|t| t.kind != Kind::Text) && is_path(asked) {
+        return Remedy::new("'?' asks at the prompt only", format!("help(\"{asked}\")"));
+    }
+    let first = line.word(0);
+    match first {
+        "import" | "from" if line.is_name(1) => imported(),
+        "print" if line.len() > 1 && line.word(1) != "(" => Remedy::new(
+            "print is a function",
+            format!("print({})", ours(line.part(1, line.len()).trim_end_matches(';'))),
+        ),
+        "pass" if line.len() == 1 => Remedy::new("an empty block is { }", "{ }"),
+        "del" if line.is_name(1) => {
+            Remedy::new("a variable is not deleted; () lets its value go", format!("let {} = ();", line.word(1)))
+        }
+        "assert" => {
+            let comma = line.find(1, line.len(), ",").unwrap_or(line.len());
+            let said =
+                if comma < line.len() { ours(line.part(comma + 1, line.len())) } else { "\"it does not hold\"".into() };
+            Remedy::new("a mistake is thrown", format!("if !({}) {{ throw {said} }}", ours(line.part(1, comma))))
+        }
+        "raise" => {
+            let text = line.tokens.iter().position(|t| t.kind == Kind::Text);
+            let said = text.map_or_else(|| "\"what went wrong\"".into(), |i| ours(line.word(i)));
+            Remedy::new("a mistake is thrown", format!("throw {said}"))
+        }
+        "global" | "nonlocal" if line.is_name(1) => {
+            Remedy::new("functions read the session's variables; a closure can change them", "let f = |x| x + 1;")
+        }
+        "class" => Remedy::new("there are no classes; a map holds values by name", "let thing = #{ name: \"a\" };"),
+        "var" if line.is_name(1) => {
+            Remedy::new("a variable is made with let", format!("let {}", line.part(1, line.len())))
+        }
+        "yield" | "async" | "await" => Remedy::new(format!("there is no '{first}'"), "help(\"python\")"),
+        // let x: int = 5, x: int = 5
+        "let" if line.is_name(1) && line.word(2) == ":" && line.is_name(3) && line.word(4) == "=" => {
+            let code = format!("let {} = {}", line.word(1), ours(line.part(5, line.len())));
+            Remedy::new("variables have no declared type", code)
+        }
+        _ if line.is_name(0) && line.word(1) == ":" && line.is_name(2) && line.word(3) == "=" => {
+            let code = format!("let {first} = {}", ours(line.part(4, line.len())));
+            Remedy::new("variables have no declared type", code)
+        }
+        _ => None,
+    }
+}
+
+fn imported() -> Option<Remedy> {
+    Remedy::new("there is nothing to import from Python: what is needed is built in", "help(\"python\")")
+}
+
+fn magic(text: &str) -> Option<Remedy> {
+    let rest = text.trim_start_matches('%');
+    let (name, code) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let code = code.trim();
+    match name {
+        "time" | "timeit" if !code.is_empty() => {
+            Remedy::new(format!("%{name} is IPython's; :time does it at the prompt"), format!("time(|| {{ {code} }})"))
+        }
+        "time" | "timeit" => {
+            Remedy::new(format!("%{name} is IPython's; :time does it at the prompt"), "time(|| 1 + 1)")
+        }
+        "ls" | "pwd" | "cat" | "sx" | "sh" => {
+            let command = if matches!(name, "sx" | "sh") { code.into() } else { format!("{name} {code}") };
+            Remedy::new(format!("%{name} is IPython's"), shell(&command))
+        }
+        "who" | "whos" => Remedy::new(format!("%{name} is IPython's"), "vars()"),
+        _ => Remedy::new(
+            format!("%{name} is IPython's; the prompt has :time, :cd, :vars, :load, :history"),
+            "help(\"python\")",
+        ),
+    }
+}
+
+/// True for what is rather a command of the shell than a condition.
+fn is_command(text: &str) -> bool {
+    const KNOWN: [&str; 20] = [
+        "ls", "pwd", "cat", "cd", "echo", "pip", "git", "mkdir", "rm", "cp", "mv", "head", "tail", "grep", "find",
+        "wc", "which", "nvidia", "wget", "curl",
+    ];
+    let (name, rest) = text.split_once(|c: char| !c.is_alphanumeric()).unwrap_or((text, ""));
+    KNOWN.contains(&name) && !rest.trim_start().starts_with(['&', '|', '='])
+}
+
+fn shell(command: &str) -> String {
+    format!("shell(\"{}\")", command.trim().replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A name, or names with dots between.
+fn is_path(text: &str) -> bool {
+    let name = |part: &str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    text.split('.').all(name)
+}
+
+/// What a line that names an unknown variable was meant to be, where the line as a whole says so.
+pub(super) fn of_line(line: &Line) -> Option<Remedy> {
+    match line.word(0) {
+        "import" | "from" => imported(),
+        "!" if is_command(&line.text[1..]) => {
+            Remedy::new("'!' runs a command at the prompt only", shell(&line.text[1..]))
+        }
+        "pass" | "raise" | "assert" | "del" => remedy(line, true),
+        _ => None,
+    }
+}

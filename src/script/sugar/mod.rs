@@ -1,0 +1,217 @@
+//! What the language has beyond Rhai's grammar, written in Rhai's: slices of arrays, destructuring, loops over pairs,
+//! calls of closures by name, `??` behind a missing key. A text is edited before it is parsed; places in the edited text
+//! are told as places in the original.
+//!
+//! Names of helper functions begin with two underscores and are registered in `objects/hidden.rs`.
+
+mod calls;
+mod coalesce;
+mod copies;
+mod slices;
+mod tokens;
+mod unpack;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use tokens::Tokens;
+
+/// What is known about names when a text is edited.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Variables of the session that hold a function.
+    pub(crate) closures: BTreeSet<String>,
+    /// Functions that can be called by name; a variable of the same name does not hide them.
+    pub(crate) functions: BTreeSet<String>,
+}
+
+/// A part of a text that is replaced, by bytes. Neither part holds a line end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edit {
+    at: usize,
+    removed: usize,
+    inserted: String,
+}
+
+/// The edits of one text, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Edits {
+    /// By place; of several at one place, the insertions stand in the order they were added.
+    found: BTreeMap<usize, Edit>,
+}
+
+impl Edits {
+    /// Inserts text before a byte.
+    fn insert(&mut self, at: usize, text: &str) {
+        let edit = self.found.entry(at).or_insert(Edit { at, removed: 0, inserted: String::new() });
+        edit.inserted.push_str(text);
+    }
+
+    /// Inserts text before what was inserted at a byte so far.
+    fn insert_first(&mut self, at: usize, text: &str) {
+        let edit = self.found.entry(at).or_insert(Edit { at, removed: 0, inserted: String::new() });
+        edit.inserted.insert_str(0, text);
+    }
+
+    /// Replaces bytes; a second replacement of one place is ignored.
+    fn replace(&mut self, at: usize, removed: usize, text: &str) {
+        let edit = self.found.entry(at).or_insert(Edit { at, removed: 0, inserted: String::new() });
+        if edit.removed == 0 {
+            edit.removed = removed;
+            edit.inserted.push_str(text);
+        }
+    }
+
+    /// Whether a place is replaced already.
+    fn replaces(&self, at: usize) -> bool {
+        self.found.get(&at).is_some_and(|edit| edit.removed > 0)
+    }
+}
+
+/// A text as Rhai parses it, and how it came to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Plain {
+    /// The edited text.
+    pub(crate) text: String,
+    /// How places in it are told in the original.
+    pub(crate) places: Places,
+}
+
+/// Where the edits of a text stand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Places(Rc<[Shift]>);
+
+/// An edit by line and column of the original (from 1, in characters).
+#[derive(Debug, Clone, Copy)]
+struct Shift {
+    line: usize,
+    column: usize,
+    removed: usize,
+    inserted: usize,
+}
+
+/// The text in Rhai's own grammar.
+pub(crate) fn plain(text: &str, names: &Names) -> Plain {
+    let tokens = Tokens::new(text);
+    let mut edits = Edits::default();
+    slices::edit(&tokens, &mut edits);
+    coalesce::edit(&tokens, &mut edits);
+    calls::edit(&tokens, names, &mut edits);
+    unpack::edit(&tokens, &mut edits);
+    copies::edit(&tokens, &mut edits);
+    if edits.found.is_empty() {
+        return Plain { text: text.into(), places: Places::default() };
+    }
+    apply(text, edits)
+}
+
+fn apply(text: &str, edits: Edits) -> Plain {
+    let mut plain = String::with_capacity(text.len() + 64);
+    let mut shifts = Vec::with_capacity(edits.found.len());
+    let (mut done, mut line, mut line_start) = (0, 1, 0);
+    for edit in edits.found.into_values() {
+        // A replacement inside another one would tear it.
+        if edit.at < done {
+            continue;
+        }
+        let between = &text[done..edit.at];
+        if let Some(last) = between.rfind('\n') {
+            line += between.matches('\n').count();
+            line_start = done + last + 1;
+        }
+        plain.push_str(between);
+        plain.push_str(&edit.inserted);
+        done = edit.at + edit.removed;
+        shifts.push(Shift {
+            line,
+            column: text[line_start..edit.at].chars().count() + 1,
+            removed: text[edit.at..done].chars().count(),
+            inserted: edit.inserted.chars().count(),
+        });
+    }
+    plain.push_str(&text[done..]);
+    Plain { text: plain, places: Places(shifts.into()) }
+}
+
+impl Places {
+    /// The column of the original for a column of the edited text; lines are the same in both.
+    pub(crate) fn column(&self, line: usize, column: usize) -> usize {
+        // Both counted from the original to the edited text.
+        let mut grown: isize = 0;
+        for shift in self.0.iter().filter(|shift| shift.line == line) {
+            let begin = shift.column as isize + grown;
+            let at = column as isize;
+            if at < begin {
+                break;
+            }
+            if at < begin + shift.inserted as isize {
+                return shift.column;
+            }
+            grown += shift.inserted as isize - shift.removed as isize;
+        }
+        (column as isize - grown).max(1) as usize
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The edited text, with the closures `f` and `g` in the session.
+    pub(crate) fn edited(text: &str) -> String {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_string()).collect();
+        plain(text, &Names { closures: names(&["f", "g"]), functions: names(&["midi", "print"]) }).text
+    }
+
+    #[test]
+    fn a_text_without_any_of_it_stays_as_it_is() {
+        for text in ["", "let x = 5; x + 1", "a[0][-1]", "for i in 0..3 { print(i) }", "try { 1 } catch { 2 }", "a ? b"]
+        {
+            assert_eq!(edited(text), text);
+        }
+    }
+
+    #[test]
+    fn places_are_told_in_the_original() {
+        let text = "let a = xs[1..3];\nf(xs[0..1]) + nothing";
+        let plain = plain(text, &Names { closures: ["f".to_string()].into(), ..Names::default() });
+        assert_eq!(plain.text, "let a = xs.slice(1..3);\ncall(f,xs.slice(0..1)) + nothing");
+        for (line, (old, new)) in text.lines().zip(plain.text.lines()).enumerate() {
+            for word in ["let", "xs", "3", ";", "nothing", "+"] {
+                let column = |text: &str| text.find(word).map(|byte| text[..byte].chars().count() + 1);
+                if let (Some(old), Some(new)) = (column(old), column(new)) {
+                    assert_eq!(plain.places.column(line + 1, new), old, "{word}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_text_is_survived() {
+        let pieces = [
+            "a[",
+            "..",
+            "]",
+            "??",
+            "for (a, b) in ",
+            "let (a,b) = ",
+            "{",
+            "}",
+            "f(",
+            ")",
+            "catch (e) {",
+            "é",
+            "`${",
+            "\n",
+            "eval(",
+        ];
+        for first in pieces {
+            for second in pieces {
+                for third in pieces {
+                    let text = format!("{first}{second}{third}");
+                    assert_eq!(edited(&text).lines().count(), text.lines().count(), "{text:?}");
+                }
+            }
+        }
+    }
+}
