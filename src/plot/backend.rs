@@ -228,13 +228,13 @@ mod tests {
             for x in [15, 105] {
                 area.draw(&Rectangle::new([(x, 0), (x + 50, 101)], color("#2f86c8", 0.5).filled()))?;
             }
-            area.draw(&PathElement::new([(0, 0), (5, 203)], ShapeStyle::from(ink(1.0)).stroke_width(20)))
+            area.draw(&PathElement::new([(0, 0), (5, 153)], ShapeStyle::from(ink(1.0)).stroke_width(20)))
         });
         assert!(
             svg.contains("d=\"M1.5 0h5v10.1h-5zM10.5 0h5v10.1h-5z\" fill=\"#2f86c8\" fill-opacity=\"0.50\""),
             "{svg}"
         );
-        assert!(svg.contains("d=\"M0 0L0.5 20.3\" fill=\"none\" stroke=\"#7a7d85\" stroke-width=\"2\""), "{svg}");
+        assert!(svg.contains("d=\"M0 0L0.5 15.3\" fill=\"none\" stroke=\"#7a7d85\" stroke-width=\"2\""), "{svg}");
     }
 
     #[test]

@@ -35,7 +35,11 @@ fn draw(area: &Area<'_>, title: &str, counts: &[(String, f64)]) -> Drawn {
     let mut chart = builder.build_cartesian_2d(Axis::bare(0.0, counts.len().max(1) as f64), y)?;
     let small = text(SMALL, false, (HPos::Center, VPos::Center));
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().disable_axes().bold_line_style(ink(0.22).stroke_width(10)).label_style(small);
+    mesh.disable_x_mesh()
+        .disable_x_axis()
+        .axis_style(ink(0.7).stroke_width(10))
+        .bold_line_style(ink(0.22).stroke_width(10))
+        .label_style(small);
     mesh.y_label_formatter(&|y| short(*y)).set_all_tick_mark_size(units(2.5)).draw()?;
     let boxes = counts.iter().enumerate().filter(|(_, (_, n))| n.is_finite() && *n != 0.0).map(|(i, (_, n))| {
         let (from, to) = (i as f64 + 0.07, i as f64 + 0.93);
@@ -132,6 +136,7 @@ mod tests {
             [("a".into(), 2.0), ("b".into(), 1.0), ("c".into(), 0.0), ("d".into(), f64::NAN), ("e".into(), -1.0)];
         let svg = bars("kinds & co", &counts);
         assert!(svg.contains("kinds &amp; co") && svg.contains(">a<") && !svg.contains("NaN"), "{svg}");
+        assert!(svg.contains(">2<") && svg.contains(">0<"), "numbers beside them: {svg}");
         let heights = heights(&svg);
         assert_eq!(heights.len(), 3, "{heights:?} in {svg}");
         assert!((heights[0] / heights[1] - 2.0).abs() < 0.02 && (heights[2] - heights[1]).abs() < 0.2, "{heights:?}");

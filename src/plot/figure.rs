@@ -52,7 +52,10 @@ impl Figure {
         let gutter = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
         let mut canvas = Canvas::new(width.saturating_sub(gutter + 1).max(8), lines);
         let (first, last) = self.span();
-        for series in &self.series {
+        let canvas_wide = canvas.wide();
+        // Where dots would run into each other only their mean is drawn.
+        let crowded = |series: &Series| series.style == Style::Faint && series.y.len() > canvas_wide;
+        for series in self.series.iter().filter(|series| !crowded(series)) {
             let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
             canvas.points(&points, (first, last), (low, high), series.style != Style::Points);
         }
@@ -164,7 +167,8 @@ train: last 0.1, least 0.1"
         let svg = falling().svg().expect("a picture");
         assert_eq!(svg, falling().svg().expect("a picture"));
         assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        for word in ["training", "step", "loss", "train", "<path"] {
+        // The numbers of both axes, too.
+        for word in ["training", "step", "loss", "train", "<path", ">4<", ">2<", ">20<"] {
             assert!(svg.contains(word), "no {word} in {svg}");
         }
     }

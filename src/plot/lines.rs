@@ -58,7 +58,7 @@ pub(super) fn draw(area: &Area<'_>, figure: &Figure) -> Drawn {
 fn axes(chart: &mut Chart<'_, '_>, figure: &Figure) -> Drawn {
     let small = || text(SMALL, false, (HPos::Center, VPos::Center));
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().disable_y_axis().bold_line_style(ink(0.22).stroke_width(10));
+    mesh.disable_x_mesh().bold_line_style(ink(0.22).stroke_width(10));
     mesh.axis_style(ink(0.7).stroke_width(10)).label_style(small()).axis_desc_style(small());
     mesh.set_all_tick_mark_size(units(4.0));
     if !figure.x_label.is_empty() {
