@@ -24,7 +24,7 @@ const SYSTEM: f64 = 28.0;
 const MOST_SYSTEMS: f64 = 6.0;
 /// Pixels above the notes of a system for chord names, below for the time, between two systems, and for the legend.
 const ABOVE: f64 = 27.0;
-const BELOW: f64 = 24.0;
+const BELOW: f64 = 32.0;
 const BETWEEN: f64 = 8.0;
 const LEGEND: f64 = 30.0;
 
