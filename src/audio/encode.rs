@@ -6,26 +6,67 @@ use crate::audio::Wave;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
+/// Samples become MP3 bytes, block by block.
+#[derive(Debug)]
+pub struct Mp3 {
+    encoder: Encoder,
+    rate: u32,
+    channels: u16,
+}
+
+/// The encoder itself, which has nothing to show.
+struct Encoder(Mp3Encoder);
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+impl Mp3 {
+    /// An encoder of `kbps` thousand bits a second, in all channels together.
+    pub fn new(kbps: u32, rate: u32, channels: u16) -> Self {
+        let encoder = Mp3Encoder::new(Mp3EncoderConfig { bitrate_kbps: kbps, vbr_quality: None });
+        Self { encoder: Encoder(encoder), rate, channels }
+    }
+
+    /// Takes samples in and appends what is ready to `bytes`.
+    ///
+    /// # Errors
+    /// A rate that MP3 does not have (it has 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz).
+    pub fn push(&mut self, samples: &[f32], bytes: &mut Vec<u8>) -> Result<()> {
+        let pushed = self.encoder.0.push_pcm_f32(samples, self.channels, self.rate);
+        pushed.map_err(|e| Error::internal(e.to_string()))?;
+        self.packets(bytes);
+        Ok(())
+    }
+
+    /// Appends the rest.
+    pub fn finish(&mut self, bytes: &mut Vec<u8>) {
+        self.encoder.0.finish();
+        self.packets(bytes);
+    }
+
+    fn packets(&mut self, bytes: &mut Vec<u8>) {
+        while let Ok(packet) = self.encoder.0.next_packet() {
+            bytes.extend_from_slice(&packet);
+        }
+    }
+}
+
 /// The wave as an MP3 of `kbps` thousand bits a second, in all its channels together.
 ///
 /// # Errors
-/// A stop; a rate that MP3 does not have (it has 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz).
+/// `interrupted`, when the user cancels; see [`Mp3::push`].
 pub fn mp3(wave: &Wave, kbps: u32, progress: &Progress) -> Result<Vec<u8>> {
-    let mut encoder = Mp3Encoder::new(Mp3EncoderConfig { bitrate_kbps: kbps, vbr_quality: None });
-    let second = wave.rate as usize * usize::from(wave.channels);
+    let mut encoder = Mp3::new(kbps, wave.rate, wave.channels);
+    let block = wave.rate as usize / 8 * usize::from(wave.channels);
     let mut bytes = Vec::new();
-    let mut packets = |encoder: &mut Mp3Encoder| {
-        while let Ok(packet) = encoder.next_packet() {
-            bytes.extend_from_slice(&packet);
-        }
-    };
-    for block in wave.samples.chunks(second.max(1)) {
+    for samples in wave.samples.chunks(block.max(1)) {
         progress.check()?;
-        encoder.push_pcm_f32(block, wave.channels, wave.rate).map_err(|e| Error::internal(e.to_string()))?;
-        packets(&mut encoder);
+        encoder.push(samples, &mut bytes)?;
     }
-    encoder.finish();
-    packets(&mut encoder);
+    encoder.finish(&mut bytes);
     Ok(bytes)
 }
 

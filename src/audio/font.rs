@@ -58,6 +58,11 @@ impl Font {
         Ok(Self { parts: Arc::new(vec![font]) })
     }
 
+    /// True when there is a drum kit.
+    pub fn has_drums(&self) -> bool {
+        self.instrument(0, true).is_some()
+    }
+
     /// The instrument that plays a General MIDI program: which file, and the program in it. The program itself, else
     /// one of its family (eight programs each), else the first there is. `None` for drums where there is no kit.
     pub(super) fn instrument(&self, program: u8, drums: bool) -> Option<(usize, i32)> {

@@ -4,13 +4,16 @@
 //! can take their place. MP3 is the compact form because every browser plays it, whatever its age.
 
 mod encode;
+mod file;
 mod font;
 mod pack;
+mod parts;
 mod play;
 mod wave;
 
-pub use encode::mp3;
+pub use encode::{Mp3, mp3};
+pub use file::{ENDINGS, save};
 pub use font::Font;
 pub use pack::pack;
-pub use play::{Part, Settings, part, play};
+pub use play::{Part, Settings, part, play, play_in_blocks};
 pub use wave::Wave;

@@ -1,6 +1,9 @@
 //! Samples, and how they are written down: RIFF/WAVE with 16-bit PCM (Microsoft, "Multimedia Programming Interface and
 //! Data Specifications 1.0", 1991).
 
+/// Bytes before the samples of a WAV file.
+pub(super) const HEADER: u32 = 44;
+
 /// Sound as samples between −1 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wave {
@@ -25,26 +28,35 @@ impl Wave {
 
     /// The bytes of a WAV file.
     pub fn wav(&self) -> Vec<u8> {
-        let frame = 2 * self.channels;
-        let size = 2 * self.samples.len() as u32;
-        let mut bytes = Vec::with_capacity(44 + size as usize);
-        bytes.extend(b"RIFF");
-        bytes.extend((36 + size).to_le_bytes());
-        bytes.extend(b"WAVEfmt ");
-        bytes.extend(16_u32.to_le_bytes());
-        bytes.extend(1_u16.to_le_bytes());
-        bytes.extend(self.channels.to_le_bytes());
-        bytes.extend(self.rate.to_le_bytes());
-        bytes.extend((self.rate * u32::from(frame)).to_le_bytes());
-        bytes.extend(frame.to_le_bytes());
-        bytes.extend(16_u16.to_le_bytes());
-        bytes.extend(b"data");
-        bytes.extend(size.to_le_bytes());
-        for sample in &self.samples {
-            bytes.extend(((sample.clamp(-1.0, 1.0) * 32767.0).round() as i16).to_le_bytes());
-        }
+        let mut bytes = header(self.rate, self.channels, 2 * self.samples.len() as u32);
+        bytes.reserve(2 * self.samples.len());
+        pcm(&self.samples, &mut bytes);
         bytes
     }
+}
+
+/// What stands before the samples of a WAV file; `size` bytes of them follow.
+pub(super) fn header(rate: u32, channels: u16, size: u32) -> Vec<u8> {
+    let frame = 2 * channels;
+    let mut bytes = Vec::with_capacity(HEADER as usize);
+    bytes.extend(b"RIFF");
+    bytes.extend((HEADER - 8 + size).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16_u32.to_le_bytes());
+    bytes.extend(1_u16.to_le_bytes());
+    bytes.extend(channels.to_le_bytes());
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((rate * u32::from(frame)).to_le_bytes());
+    bytes.extend(frame.to_le_bytes());
+    bytes.extend(16_u16.to_le_bytes());
+    bytes.extend(b"data");
+    bytes.extend(size.to_le_bytes());
+    bytes
+}
+
+/// The samples in 16 bits.
+pub(super) fn pcm(samples: &[f32], bytes: &mut Vec<u8>) {
+    bytes.extend(samples.iter().flat_map(|s| ((s.clamp(-1.0, 1.0) * 32767.0).round() as i16).to_le_bytes()));
 }
 
 #[cfg(test)]

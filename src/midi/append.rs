@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
-use crate::midi::{Key, Marker, Meter, Note, Pedal, Score, Tempo};
+use crate::midi::state::State;
+use crate::midi::{Event, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
 
 /// The finest division a MIDI file can say, in ticks a quarter.
 const FINEST: u32 = 32_767;
 
 impl Score {
     /// This score and then the other, with its own tempi and metres. The other begins where the last note or pedal of
-    /// this one ends; tracks of the same name, channel and program go on, others are added.
+    /// this one ends; tracks of the same name, port, channel and program go on, others are added. Controllers, pitch bends
+    /// and the like that this one leaves behind are set back.
     #[must_use]
     pub fn append(&self, other: &Self) -> Self {
         let ticks = common_division(self.ticks_per_quarter, other.ticks_per_quarter);
@@ -28,46 +30,84 @@ fn common_division(a: u32, b: u32) -> u32 {
     (a / gcd).checked_mul(b).filter(|&lcm| lcm <= FINEST).unwrap_or(a.max(b))
 }
 
+/// Name, port, channel and program of a track.
+type Identity<'a> = (&'a str, u8, u8, u8);
+
 /// Appends many scores of one division in time linear in their notes.
 #[derive(Debug)]
 pub(super) struct Joiner {
     score: Score,
     end: u32,
-    /// Index of a track by name, channel, program, and its place among the tracks that share these.
-    tracks: HashMap<(String, u8, u8, usize), usize>,
+    /// Index of a track by name, port, channel, program, and its place among the tracks that share these.
+    tracks: HashMap<(String, u8, u8, u8, usize), usize>,
+    /// What the channels are set to at the end.
+    state: State,
+    /// Where the events of the last score begin, by track (`None`: those of the score).
+    tails: Vec<(Option<usize>, usize)>,
 }
 
 impl Joiner {
     pub(super) fn new(score: Score) -> Self {
-        let end = score.end();
-        let mut joiner = Self { score: Score::new(score.ticks_per_quarter), end: 0, tracks: HashMap::new() };
-        if !score.tracks.is_empty() {
-            joiner.append(&score);
-        }
+        let mut joiner = Self {
+            score: Score::new(score.ticks_per_quarter),
+            end: 0,
+            tracks: HashMap::new(),
+            state: State::default(),
+            tails: Vec::new(),
+        };
+        joiner.append_tracks(&score);
+        joiner.end = score.end();
         joiner.score = Score { tracks: joiner.score.tracks, ..score };
-        joiner.end = end;
         joiner
     }
 
     pub(super) fn append(&mut self, other: &Score) {
         self.append_maps(other);
         let at = self.end;
-        let mut seen: HashMap<(&str, u8, u8), usize> = HashMap::new();
+        // What comes after the last note of this score would be heard in the other.
+        for (track, begin) in std::mem::take(&mut self.tails) {
+            let events = track.map_or(&mut self.score.events, |t| &mut self.score.tracks[t].events);
+            events[begin..].iter_mut().rev().take_while(|e| e.tick > at).for_each(|e| e.tick = at);
+        }
+        self.reset_channels(other);
+        self.append_tracks(other);
+        self.score.repairs.extend(&other.repairs);
+        self.end = later(other.end(), at);
+    }
+
+    /// The channels of the other begin as they would if nothing had been before.
+    fn reset_channels(&mut self, other: &Score) {
+        let mut first = State::default();
+        channel_events(other).iter().take_while(|e| e.tick == 0).for_each(|e| first.set(e));
+        let used = |port, channel| other.tracks.iter().any(|t| (t.port, t.channel) == (port, channel));
+        let resets = self.state.resets(self.end, |key| first.sets(key) || !used(key.0, key.1));
+        resets.iter().for_each(|e| self.state.set(e));
+        self.score.events.extend(resets);
+    }
+
+    fn append_tracks(&mut self, other: &Score) {
+        let at = self.end;
+        channel_events(other).iter().for_each(|e| self.state.set(e));
+        let moved = |events: &[Event]| -> Vec<Event> { events.iter().map(|e| e.at(later(e.tick, at))).collect() };
+        self.tails.push((None, self.score.events.len()));
+        self.score.events.extend(moved(&other.events));
+        let mut seen: HashMap<Identity<'_>, usize> = HashMap::new();
         for track in &other.tracks {
-            let place = seen.entry((&track.name, track.channel, track.program)).or_default();
-            let key = (track.name.clone(), track.channel, track.program, *place);
+            let place = seen.entry((&track.name, track.port, track.channel, track.program)).or_default();
+            let key = (track.name.clone(), track.port, track.channel, track.program, *place);
             *place += 1;
             let tracks = &mut self.score.tracks;
             let index = *self.tracks.entry(key).or_insert_with(|| {
-                tracks.push(crate::midi::Track { notes: Vec::new(), pedals: Vec::new(), ..track.clone() });
+                let &Track { port, channel, program, .. } = track;
+                tracks.push(Track { name: track.name.clone(), port, channel, program, ..Track::default() });
                 tracks.len() - 1
             });
-            tracks[index].notes.extend(track.notes.iter().map(|n| later_note(*n, at)));
-            tracks[index]
-                .pedals
-                .extend(track.pedals.iter().map(|p| Pedal { start: later(p.start, at), end: later(p.end, at) }));
+            let own = &mut tracks[index];
+            own.notes.extend(track.notes.iter().map(|n| later_note(*n, at)));
+            own.pedals.extend(track.pedals.iter().map(|p| Pedal { start: later(p.start, at), end: later(p.end, at) }));
+            self.tails.push((Some(index), own.events.len()));
+            own.events.extend(moved(&track.events));
         }
-        self.end = later(other.end(), at);
     }
 
     /// The last tick at which anything is said.
@@ -109,6 +149,18 @@ impl Joiner {
     }
 }
 
+/// The channel messages of a score other than notes and pedal, by tick.
+fn channel_events(score: &Score) -> Vec<Event> {
+    let own = score
+        .tracks
+        .iter()
+        .flat_map(|t| t.events.iter().map(|e| Event { port: t.port, channel: t.channel, ..e.clone() }));
+    let all = score.events.iter().cloned().chain(own);
+    let mut events: Vec<Event> = all.filter(|e| e.message.is_channel()).collect();
+    events.sort_by_key(|e| e.tick);
+    events
+}
+
 fn later(tick: u32, by: u32) -> u32 {
     tick.saturating_add(by)
 }
@@ -121,7 +173,7 @@ fn later_note(note: Note, by: u32) -> Note {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::midi::Track;
+    use crate::midi::Message;
 
     fn score(name: &str, ticks: u32, notes: &[(u32, u32)]) -> Score {
         let note = |&(start, end): &(u32, u32)| Note { start, pitch: 60, end, velocity: 80 };
@@ -169,5 +221,23 @@ mod tests {
         let both = first.append(&first);
         let markers: Vec<(u32, &str)> = both.markers.iter().map(|m| (m.tick, m.text.as_str())).collect();
         assert_eq!(markers, [(0, "x"), (480, "x"), (960, "end")]);
+    }
+
+    #[test]
+    fn what_a_score_leaves_on_its_channels_is_set_back() {
+        let event = |tick, message| Event { tick, port: 0, channel: 0, message };
+        let volume = |tick, value| event(tick, Message::Controller { number: 7, value });
+        let mut first = score("a", 480, &[(0, 480)]);
+        first.tracks[0].events = vec![volume(0, 20), event(100, Message::Bend(50)), event(600, Message::Pressure(9))];
+        let plain = first.append(&score("a", 480, &[(0, 480)]));
+        assert_eq!(plain.events, [volume(480, 100), event(480, Message::Pressure(0)), event(480, Message::Bend(0))]);
+        assert_eq!(plain.tracks[0].events.iter().map(|e| e.tick).collect::<Vec<_>>(), [0, 100, 480]);
+        // What the other sets itself is not set back, nor a channel that it does not use.
+        let twice = first.append(&first);
+        assert!(twice.events.iter().all(|e| *e != volume(480, 100)));
+        assert_eq!(twice.tracks[0].events.len(), 6);
+        let mut elsewhere = score("b", 480, &[(0, 480)]);
+        elsewhere.tracks[0].channel = 1;
+        assert!(first.append(&elsewhere).events.is_empty());
     }
 }

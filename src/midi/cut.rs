@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::harmony::marker_symbol;
-use crate::midi::{Clock, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
+use crate::midi::{Clock, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track, state};
 
 impl Score {
     /// What sounds between two moments (seconds), moved to the start; notes across an edge are cut there. The tempo,
-    /// metre, key and chord in force at `from` come along.
+    /// metre, key and chord in force at `from` come along, and so do pitch bends, controllers and the like.
     ///
     /// # Errors
     /// Fails unless `0 <= from < to`.
@@ -42,7 +42,8 @@ impl Score {
         let track = |t: &Track| {
             let mut notes: Vec<Note> = t.notes.iter().filter_map(note).collect();
             notes.sort_unstable();
-            Track { name: t.name.clone(), notes, pedals: t.pedals.iter().filter_map(pedal).collect(), ..*t }
+            let pedals = t.pedals.iter().filter_map(pedal).collect();
+            Track { name: t.name.clone(), notes, pedals, events: state::between(&t.events, from, to), ..*t }
         };
         Self {
             ticks_per_quarter: self.ticks_per_quarter,
@@ -51,6 +52,8 @@ impl Score {
             meters: self.meters_between(from, to),
             keys: in_force(&self.keys, from, to, |k| k.tick, |k, tick| Key { tick, ..*k }),
             markers: self.markers_between(from, to),
+            events: state::between(&self.events, from, to),
+            repairs: self.repairs.clone(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::harmony::transpose_marker;
-use crate::midi::{Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
+use crate::midi::{Event, Key, Marker, Message, Meter, Note, Pedal, Score, Tempo, Track};
 
 /// The channel that General MIDI keeps for drums, counted from 0.
 const DRUMS: u8 = 9;
@@ -31,7 +31,12 @@ impl Score {
         }
         for track in score.tracks.iter_mut().filter(|t| t.channel != DRUMS) {
             for note in &mut track.notes {
-                note.pitch = u8::try_from(i32::from(note.pitch) + semitones).unwrap_or(note.pitch);
+                note.pitch = transposed(note.pitch, semitones);
+            }
+            for event in &mut track.events {
+                if let Message::KeyPressure { pitch, .. } = &mut event.message {
+                    *pitch = transposed(*pitch, semitones);
+                }
             }
         }
         for key in &mut score.keys {
@@ -83,10 +88,12 @@ impl Score {
             let start = scale(n.start).min(u32::MAX - 1);
             Note { start, end: scale(n.end).max(start + 1), ..*n }
         };
+        let events = |events: &[Event]| -> Vec<Event> { events.iter().map(|e| e.at(scale(e.tick))).collect() };
         let track = |t: &Track| Track {
             name: t.name.clone(),
             notes: t.notes.iter().map(note).collect(),
             pedals: t.pedals.iter().map(|p| Pedal { start: scale(p.start), end: scale(p.end) }).collect(),
+            events: events(&t.events),
             ..*t
         };
         let mut score = Self {
@@ -96,6 +103,8 @@ impl Score {
             meters: self.meters.iter().map(|m| Meter { tick: scale(m.tick), ..*m }).collect(),
             keys: self.keys.iter().map(|k| Key { tick: scale(k.tick), ..*k }).collect(),
             markers: self.markers.iter().map(|m| Marker { tick: scale(m.tick), text: m.text.clone() }).collect(),
+            events: events(&self.events),
+            repairs: self.repairs.clone(),
         };
         for track in &mut score.tracks {
             track.notes.sort_unstable();
@@ -103,6 +112,11 @@ impl Score {
         }
         score
     }
+}
+
+/// A pitch `semitones` higher; where it would leave 0–127 it stays.
+fn transposed(pitch: u8, semitones: i32) -> u8 {
+    i32::from(pitch).checked_add(semitones).and_then(|p| u8::try_from(p).ok()).filter(|&p| p < 128).unwrap_or(pitch)
 }
 
 /// A signature `semitones` higher, between five flats and six sharps: a semitone is seven fifths.

@@ -1,4 +1,5 @@
-//! Scores: notes, tempi, metres, pedal and markers, read from and written to Standard MIDI Files.
+//! Scores: notes, tempi, metres, pedal and markers, read from and written to Standard MIDI Files. What a score does not
+//! use (pitch bends, controllers, lyrics, …) is kept beside them and written again.
 
 mod append;
 mod bars;
@@ -6,10 +7,15 @@ mod beats;
 mod clock;
 mod cut;
 mod edit;
+mod event;
 mod read;
+mod repair;
 mod score;
+mod state;
 mod write;
 
 pub use beats::Beat;
 pub use clock::Clock;
+pub use event::{Event, Message};
+pub use repair::{Fault, Repair};
 pub use score::{Key, Marker, Meter, Note, Pedal, Score, Sound, Tempo, Track};

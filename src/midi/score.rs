@@ -1,6 +1,6 @@
 //! The score: plain sorted data in ticks, with the maps that give ticks a meaning.
 
-use crate::midi::Clock;
+use crate::midi::{Clock, Event, Message, Repair};
 
 /// A piece of music. Ticks count from the start; `ticks_per_quarter` of them make a quarter note.
 ///
@@ -21,7 +21,9 @@ use crate::midi::Clock;
 /// assert_eq!(Score::from_bytes(&twice.to_bytes())?, twice);
 /// # Ok::<(), etude::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Two scores are equal when they hold the same music; what was mended while they were read does not count.
+#[derive(Debug, Clone)]
 pub struct Score {
     /// Ticks in a quarter note (PPQ).
     pub ticks_per_quarter: u32,
@@ -33,15 +35,23 @@ pub struct Score {
     pub meters: Vec<Meter>,
     /// Key signatures by tick.
     pub keys: Vec<Key>,
-    /// Markers and cue points by tick; chords stand here as `chord:Cm7`.
+    /// Markers by tick; chords stand here as `chord:Cm7`.
     pub markers: Vec<Marker>,
+    /// What else the file says and no track does, by tick: text before the music, settings of channels without notes.
+    pub events: Vec<Event>,
+    /// What was mended while it was read.
+    pub repairs: Vec<Repair>,
 }
 
 /// One part: an instrument and its notes, sorted by start, then pitch.
-#[derive(Debug, Clone, PartialEq, Default)]
+///
+/// Program changes among its events are not compared: `program` says what the notes are played with.
+#[derive(Debug, Clone, Default)]
 pub struct Track {
     /// The name in the file, or empty.
     pub name: String,
+    /// MIDI port, 0 where a file names none; channel 1 of port 0 is another than channel 1 of port 1.
+    pub port: u8,
     /// MIDI channel, 0–15.
     pub channel: u8,
     /// General MIDI program, 0–127.
@@ -50,6 +60,8 @@ pub struct Track {
     pub notes: Vec<Note>,
     /// Spans in which the sustain pedal is down.
     pub pedals: Vec<Pedal>,
+    /// What else the track says, by tick: pitch bends, controllers, aftertouch, lyrics, ….
+    pub events: Vec<Event>,
 }
 
 /// One note, from `start` up to `end`, in ticks.
@@ -139,6 +151,8 @@ impl Score {
             meters: Vec::new(),
             keys: Vec::new(),
             markers: Vec::new(),
+            events: Vec::new(),
+            repairs: Vec::new(),
         }
     }
 
@@ -180,8 +194,46 @@ impl Score {
         last.map_or(0.0, |tick| Clock::new(self).seconds(tick))
     }
 
-    /// The first tempo in beats (quarters) per minute.
+    /// The tempo at the start in beats (quarters) per minute: 120 until the first tempo event.
     pub fn tempo(&self) -> f64 {
-        self.tempos.first().unwrap_or(&Tempo::DEFAULT).bpm()
+        self.tempos.iter().take_while(|t| t.tick == 0).last().unwrap_or(&Tempo::DEFAULT).bpm()
+    }
+
+    /// The lowest and the highest tempo, when there are several.
+    pub fn tempo_range(&self) -> Option<(f64, f64)> {
+        let first = self.tempos.first().is_none_or(|t| t.tick > 0).then_some(Tempo::DEFAULT.bpm());
+        let end = self.end();
+        let later = self.tempos.iter().filter(|t| t.tick == 0 || t.tick < end).map(Tempo::bpm);
+        let tempi = || first.into_iter().chain(later.clone());
+        let (low, high) = (tempi().fold(f64::INFINITY, f64::min), tempi().fold(0.0, f64::max));
+        (low < high).then_some((low, high))
+    }
+}
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { ticks_per_quarter, tracks, tempos, meters, keys, markers, events, repairs: _ } = self;
+        *ticks_per_quarter == other.ticks_per_quarter
+            && *tracks == other.tracks
+            && *tempos == other.tempos
+            && *meters == other.meters
+            && *keys == other.keys
+            && *markers == other.markers
+            && *events == other.events
+    }
+}
+
+impl PartialEq for Track {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, port, channel, program, notes, pedals, events } = self;
+        let said = |events: &[Event]| -> Vec<(u32, Message)> {
+            let said = events.iter().filter(|e| !matches!(e.message, Message::Program(_)));
+            said.map(|e| (e.tick, e.message.clone())).collect()
+        };
+        *name == other.name
+            && (*port, *channel, *program) == (other.port, other.channel, other.program)
+            && *notes == other.notes
+            && *pedals == other.pedals
+            && said(events) == said(&other.events)
     }
 }

@@ -16,6 +16,7 @@ mod golden_nf4;
 mod kill;
 mod llama;
 mod midi;
+mod midi_cases;
 mod notebook;
 mod notebook_files;
 mod peers;

@@ -5,6 +5,7 @@
 //! whose lengths are little-endian.
 
 use crate::error::{Error, Result};
+use crate::midi::repair::{self, Fault, Repair};
 
 /// What the ticks of a file mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +32,12 @@ pub(super) struct Chunk<'a> {
     pub(super) offset: usize,
     /// The bytes.
     pub(super) bytes: &'a [u8],
-    /// True when the file ends before the chunk does.
-    pub(super) cut: bool,
+    /// True when its length makes no sense, so that the track ends where it says that it does.
+    pub(super) unbounded: bool,
 }
+
+/// How far into a file its header is looked for: Mac binaries and the like stand before it.
+const SEARCHED: usize = 4096;
 
 /// Walks over the track chunks of a file.
 #[derive(Debug)]
@@ -46,49 +50,94 @@ pub(super) struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     /// Reads the wrapper and the header.
-    pub(super) fn open(file: &'a [u8]) -> Result<(Header, Self)> {
-        let start = if file.starts_with(b"RIFF") { riff_data(file)? } else { 0 };
+    pub(super) fn open(file: &'a [u8], repairs: &mut Vec<Repair>) -> Result<(Header, Self)> {
+        let mut start = if file.starts_with(b"RIFF") { riff_data(file)? } else { 0 };
         if file.get(start..start + 4) != Some(b"MThd") {
-            return Err(no_midi(start));
+            start = find(&file[..file.len().min(SEARCHED)], b"MThd").ok_or_else(|| no_midi(start))?;
+            repair::note(repairs, Fault::Leading, 0);
         }
         let Some(fields) = file.get(start + 8..start + 14) else {
             return Err(Error::broken(format!("offset {}: the file ends inside its header", file.len())));
         };
         let length = big_endian(&file[start + 4..start + 8]);
-        if length < 6 {
+        let mut at = file.len().min(start + 8 + length);
+        let track_at = |at: usize| file.get(at..at + 4) == Some(b"MTrk");
+        if length != 6 && !track_at(at) && track_at(start + 14) {
+            at = start + 14;
+            repair::note(repairs, Fault::Header, start + 4);
+        } else if length < 6 {
             return Err(Error::broken(format!("offset {}: a header of {length} bytes (it has 6)", start + 4)));
         }
-        let format = u16::from_be_bytes([fields[0], fields[1]]);
+        let mut format = u16::from_be_bytes([fields[0], fields[1]]);
         if format > 2 {
-            return Err(Error::broken(format!("offset {}: format {format} (there are 0, 1 and 2)", start + 8)));
+            if !track_at(at) {
+                return Err(Error::broken(format!("offset {}: format {format} (there are 0, 1 and 2)", start + 8)));
+            }
+            repair::note(repairs, Fault::Header, start + 8);
+            format = 1;
+        }
+        if (fields[4], fields[5]) == (0, 0) {
+            repair::note(repairs, Fault::Division, start + 12);
         }
         let timing = timing(fields[4], fields[5], start + 12)?;
         let declared = usize::from(u16::from_be_bytes([fields[2], fields[3]]));
-        let at = file.len().min(start + 8 + length);
         Ok((Header { format, timing }, Self { file, at, declared, found: 0 }))
     }
 
     /// The next track, `None` after the last. Chunks of other kinds are stepped over; whatever follows the number of
     /// tracks that the header declares need not make sense.
-    pub(super) fn next(&mut self) -> Result<Option<Chunk<'a>>> {
+    pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<Option<Chunk<'a>>> {
         loop {
             let rest = &self.file[self.at..];
             if rest.len() < 8 {
-                return if self.found > 0 || self.declared == 0 { Ok(None) } else { Err(self.no_track()) };
+                if self.found == 0 && self.declared > 0 {
+                    return Err(self.no_track());
+                }
+                if self.found < self.declared {
+                    repair::note(repairs, Fault::Tracks, self.at);
+                }
+                return Ok(None);
             }
             let (length, begin) = (big_endian(&rest[4..8]), self.at + 8);
             let (cut, end) = (length > rest.len() - 8, self.file.len().min(begin + length));
             match &rest[..4] {
                 b"MTrk" => {
-                    self.at = end;
                     self.found += 1;
-                    return Ok(Some(Chunk { offset: begin, bytes: &self.file[begin..end], cut }));
+                    let unbounded = cut || !self.may_end(begin, end);
+                    let next = |from: usize| find(&self.file[from..], b"MTrk").map(|i| from + i);
+                    let end = if unbounded { next(begin).unwrap_or(self.file.len()) } else { end };
+                    self.at = end;
+                    return Ok(Some(Chunk { offset: begin, bytes: &self.file[begin..end], unbounded }));
                 }
                 _ if self.found > 0 && self.found >= self.declared => return Ok(None),
                 name if !cut && name.iter().all(|b| (b' '..=b'~').contains(b)) => self.at = end,
-                _ => return Err(self.no_track()),
+                _ => match find(rest, b"MTrk") {
+                    Some(skipped) => {
+                        repair::note(repairs, Fault::Gap, self.at);
+                        self.at += skipped;
+                    }
+                    None if self.found > 0 => self.at = self.file.len(),
+                    None => return Err(self.no_track()),
+                },
             }
         }
+    }
+
+    /// The last chunk ended at this offset already.
+    pub(super) fn go_on_from(&mut self, at: usize) {
+        self.at = at.min(self.file.len());
+    }
+
+    /// True when the track that begins and ends here may end here: at the end of the file, before another chunk, or with
+    /// an end of track.
+    fn may_end(&self, begin: usize, end: usize) -> bool {
+        let rest = &self.file[end..];
+        let chunk = || {
+            rest.len() >= 8
+                && rest[..4].iter().all(|b| (b' '..=b'~').contains(b))
+                && big_endian(&rest[4..8]) <= rest.len() - 8
+        };
+        rest.is_empty() || rest.starts_with(b"MTrk") || self.file[begin..end].ends_with(&[0xff, 0x2f, 0]) || chunk()
     }
 
     fn no_track(&self) -> Error {
@@ -98,6 +147,11 @@ impl<'a> Chunks<'a> {
     }
 }
 
+/// Where these bytes begin for the first time.
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|w| w == wanted)
+}
+
 fn no_midi(at: usize) -> Error {
     Error::broken(format!("offset {at}: not a MIDI file (it would begin with 'MThd')"))
         .with_hint("a Standard MIDI File ends in .mid or .midi; audio has to be transcribed first")
@@ -105,7 +159,7 @@ fn no_midi(at: usize) -> Error {
 
 fn timing(high: u8, low: u8, at: usize) -> Result<Timing> {
     match (high, low) {
-        (0, 0) => Err(Error::broken(format!("offset {at}: no ticks in a quarter note"))),
+        (0, 0) => Ok(Timing::Metrical(480)),
         (0..=127, _) => Ok(Timing::Metrical(u16::from_be_bytes([high, low]))),
         _ => match high.wrapping_neg() {
             fps @ (24 | 25 | 29 | 30) if low > 0 => Ok(Timing::Timecode(fps, low)),

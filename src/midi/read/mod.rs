@@ -1,12 +1,16 @@
 //! Standard MIDI Files in: formats 0, 1 and 2, PPQ and SMPTE timing, RIFF-wrapped or not.
 //!
-//! What players put up with is put up with: a last track that is cut off, notes without an end, text that is no UTF-8,
-//! a wrong number of tracks, junk after them. Bytes that are no events are an error that names their offset.
+//! What players put up with is put up with, and told in [`Score::repairs`](crate::midi::Score): files that are cut off,
+//! wrong lengths and numbers of tracks, running status after meta events, real-time bytes, data bytes above 127, notes
+//! without an end, text that is no UTF-8, junk before and after. Bytes that are no events are an error that names their
+//! offset.
 
 mod chunks;
-mod held;
+mod note_matching;
+mod part;
 mod pedal;
 mod track;
+mod walk;
 
 use std::fs::File;
 use std::io::Read;
@@ -19,8 +23,8 @@ use crate::midi::{Score, Tempo};
 use chunks::{Chunks, Timing};
 use track::Reader;
 
-/// No event may come later: other tools count ticks in 32 bits with a sign.
-const LAST_TICK: u32 = i32::MAX as u32;
+/// No event comes later: a note at this tick still has an end.
+const LAST_TICK: u32 = u32::MAX - 1;
 
 /// Larger files are refused, in bytes.
 const LARGEST: u64 = 1 << 28;
@@ -47,26 +51,31 @@ impl Score {
     /// # Errors
     /// Names the offset of the first byte that makes no sense. Any input ends in bounded time and memory.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (header, mut chunks) = Chunks::open(bytes)?;
+        let mut repairs = Vec::new();
+        let (header, mut chunks) = Chunks::open(bytes, &mut repairs)?;
         let empty = empty(header.timing);
         let metrical = matches!(header.timing, Timing::Metrical(_));
-        let mut reader = Reader::new(empty.clone(), metrical);
-        if header.format == 2 {
-            let mut joiner = Joiner::new(empty);
-            while let Some(chunk) = chunks.next()? {
-                reader.read(&chunk)?;
+        let mut reader = Reader::new(empty.clone(), metrical, repairs);
+        let mut joiner = (header.format == 2).then(|| Joiner::new(empty));
+        while let Some(chunk) = chunks.next(&mut reader.repairs)? {
+            let end = reader.read(&chunk)?;
+            if chunk.unbounded {
+                chunks.go_on_from(end);
+            }
+            if let Some(joiner) = &mut joiner {
                 joiner.append(&reader.finish());
                 if joiner.last_tick() > LAST_TICK {
                     let message = format!("offset {}: this pattern ends past tick {LAST_TICK}", chunk.offset);
                     return Err(Error::broken(message).with_hint("the file is damaged; export it again"));
                 }
             }
-            return Ok(joiner.finish());
         }
-        while let Some(chunk) = chunks.next()? {
-            reader.read(&chunk)?;
-        }
-        Ok(reader.finish())
+        let mut score = match joiner {
+            Some(joiner) => joiner.finish(),
+            None => reader.finish(),
+        };
+        score.repairs = reader.repairs;
+        Ok(score)
     }
 }
 

@@ -7,49 +7,78 @@
 
 use std::collections::BTreeMap;
 
-use crate::midi::{Pedal, Track};
+use crate::midi::{Note, Pedal, Track};
 
-/// The pedal goes down or up.
+/// What happens to the pedal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Move {
+    Down,
+    Up,
+    /// What sounds is cut off (controller 120); the pedal stays where it is.
+    Cut,
+}
+
+/// No track.
+const NOBODY: u32 = u32::MAX;
+
 #[derive(Debug, Clone, Copy)]
 struct Event {
     tick: u32,
-    track: usize,
-    down: bool,
+    /// The track that says so; [`NOBODY`] where the channel has no notes in its chunk.
+    track: u32,
+    what: Move,
 }
 
-/// The pedal events of a file.
+/// The pedal events of a file, by port and channel.
 #[derive(Debug, Default)]
 pub(super) struct Pedals {
-    channels: BTreeMap<u8, Vec<Event>>,
+    channels: BTreeMap<(u8, u8), Vec<Event>>,
 }
 
 impl Pedals {
-    /// Controller 64 takes `value` at `tick`, written in track `track`.
-    pub(super) fn set(&mut self, channel: u8, track: usize, tick: u32, value: u8) {
-        self.channels.entry(channel).or_default().push(Event { tick, track, down: value >= 64 });
+    /// The pedal of a port and channel moves at `tick`, as track `track` says.
+    pub(super) fn set(&mut self, address: (u8, u8), track: Option<usize>, tick: u32, what: Move) {
+        self.channels.entry(address).or_default().push(Event { tick, track: track.map_or(NOBODY, |t| t as u32), what });
     }
 
     /// Gives the tracks their spans. Their notes are sorted by start.
     pub(super) fn hand_out(self, tracks: &mut [Track]) {
-        for (channel, mut events) in self.channels {
+        // A bit for each span that a track is given.
+        let mut wanted = Vec::new();
+        for (address, mut events) in self.channels {
             events.sort_by_key(|e| e.tick);
-            let sounding = tracks.iter().filter(|t| t.channel == channel);
-            let last_note = sounding.flat_map(|t| &t.notes).map(|n| n.end).max().unwrap_or(0);
-            let last = last_note.max(events.last().map_or(0, |e| e.tick));
-            let (spans, mut wanted) = spans(&events, last);
-            for (index, track) in tracks.iter().enumerate().filter(|(_, t)| t.channel == channel) {
-                for note in &track.notes {
-                    let span = spans.partition_point(|s| s.end <= note.end);
-                    if spans.get(span).is_some_and(|s| s.start <= note.end) {
-                        wanted.push((index, span));
-                    }
+            let here = |(_, t): &(usize, &mut Track)| (t.port, t.channel) == address;
+            let ends = tracks.iter().filter(|t| (t.port, t.channel) == address).flat_map(|t| &t.notes).map(|n| n.end);
+            let last = ends.max().unwrap_or(0).max(events.last().map_or(0, |e| e.tick));
+            let (spans, mut pressed) = spans(&events, last);
+            pressed.sort_unstable();
+            for (index, track) in tracks.iter_mut().enumerate().filter(here) {
+                let index = index as u32;
+                let own = pressed.partition_point(|p| p.0 < index)..pressed.partition_point(|p| p.0 <= index);
+                wanted.clear();
+                wanted.resize(spans.len().div_ceil(64), 0u64);
+                pressed[own].iter().for_each(|p| wanted[p.1 / 64] |= 1 << (p.1 % 64));
+                prolonging(&spans, &track.notes, &mut wanted);
+                track.pedals.reserve(wanted.iter().map(|word| word.count_ones() as usize).sum());
+                for (word, &bits) in wanted.iter().enumerate().filter(|w| *w.1 > 0) {
+                    track.pedals.extend((0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| spans[word * 64 + bit]));
                 }
             }
-            wanted.sort_unstable();
-            wanted.dedup();
-            for (track, span) in wanted {
-                tracks[track].pedals.push(spans[span]);
-            }
+        }
+    }
+}
+
+/// Sets the bits of the spans in which a note ends.
+fn prolonging(spans: &[Pedal], notes: &[Note], wanted: &mut [u64]) {
+    let mut span = 0;
+    for note in notes {
+        // Ends come nearly in order: the span is the one of the note before, or near it.
+        if spans.get(span).is_none_or(|s| s.end <= note.end) || span > 0 && spans[span - 1].end > note.end {
+            let near = spans.get(span + 1).is_some_and(|s| s.end > note.end) && spans[span].end <= note.end;
+            span = if near { span + 1 } else { spans.partition_point(|s| s.end <= note.end) };
+        }
+        if spans.get(span).is_some_and(|s| s.start <= note.end) {
+            wanted[span / 64] |= 1 << (span % 64);
         }
     }
 }
@@ -58,19 +87,28 @@ impl Pedals {
 ///
 /// Tracks may write the same pedal side by side, so what happens at one tick is taken together: it goes up if any track
 /// lifts it, and is down after that if any track left it so.
-fn spans(events: &[Event], last: u32) -> (Vec<Pedal>, Vec<(usize, usize)>) {
+fn spans(events: &[Event], last: u32) -> (Vec<Pedal>, Vec<(u32, usize)>) {
     let (mut spans, mut pressed) = (Vec::new(), Vec::new());
-    let mut begun: Option<u32> = None;
+    let (mut begun, mut holder): (Option<u32>, u32) = (None, NOBODY);
     for moment in events.chunk_by(|a, b| a.tick == b.tick) {
         let tick = moment[0].tick;
-        if moment.iter().any(|e| !e.down) {
-            spans.extend(begun.take().map(|start| Pedal { start, end: tick }));
+        let up = moment.iter().any(|e| e.what == Move::Up);
+        let cut = moment.iter().any(|e| e.what == Move::Cut);
+        if up || cut {
+            let held = begun.take().filter(|&start| start < tick);
+            spans.extend(held.map(|start| Pedal { start, end: tick }));
+            // A pedal that stays down holds what comes next.
+            if held.is_some() && !up && tick < last {
+                begun = Some(tick);
+                pressed.push((holder, spans.len()));
+            }
         }
         for (i, event) in moment.iter().enumerate() {
             let left = moment.get(i + 1).is_none_or(|next| next.track != event.track);
-            if event.down && left && tick < last {
+            if event.what == Move::Down && left && tick < last {
                 begun = begun.or(Some(tick));
-                pressed.push((event.track, spans.len()));
+                holder = event.track;
+                pressed.push((holder, spans.len()));
             }
         }
     }
@@ -81,12 +119,16 @@ fn spans(events: &[Event], last: u32) -> (Vec<Pedal>, Vec<(usize, usize)>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::midi::Note;
 
     fn handed_out(events: &[(usize, u32, u8)], tracks: &mut [Track]) -> Vec<Vec<(u32, u32)>> {
         let mut pedals = Pedals::default();
         for &(track, tick, value) in events {
-            pedals.set(0, track, tick, value);
+            let what = match value {
+                0..64 => Move::Up,
+                64..128 => Move::Down,
+                _ => Move::Cut,
+            };
+            pedals.set((0, 0), Some(track), tick, what);
         }
         pedals.hand_out(tracks);
         tracks.iter().map(|t| t.pedals.iter().map(|p| (p.start, p.end)).collect()).collect()
@@ -119,5 +161,22 @@ mod tests {
     fn a_touch_without_length_is_no_span() {
         let spans = handed_out(&[(0, 10, 127), (0, 10, 0), (0, 20, 127)], &mut [track(&[(0, 20)])]);
         assert_eq!(spans, [vec![]]);
+    }
+
+    #[test]
+    fn cutting_off_the_sound_leaves_the_pedal_down() {
+        let events = [(0, 0, 127), (0, 50, 255), (0, 80, 0), (0, 90, 255)];
+        assert_eq!(handed_out(&events, &mut [track(&[(0, 100)])]), [vec![(0, 50), (50, 80)]]);
+    }
+
+    #[test]
+    fn a_pedal_works_on_its_port_and_channel_alone() {
+        let mut pedals = Pedals::default();
+        pedals.set((1, 0), Some(1), 0, Move::Down);
+        pedals.set((1, 0), None, 90, Move::Up);
+        let mut tracks = [track(&[(0, 50)]), Track { port: 1, ..track(&[(0, 50)]) }];
+        pedals.hand_out(&mut tracks);
+        assert_eq!(tracks[1].pedals, [Pedal { start: 0, end: 90 }]);
+        assert!(tracks[0].pedals.is_empty());
     }
 }

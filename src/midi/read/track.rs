@@ -1,17 +1,17 @@
-//! The events of one track chunk become notes, tempi, metres and markers.
+//! The events of one track chunk become notes, tempi, metres and markers; the others are kept as they are.
 
 use std::collections::HashMap;
 
-use midly::num::u7;
-use midly::{EventIter, MetaMessage, MidiMessage, TrackEvent, TrackEventKind};
-
 use super::LAST_TICK;
 use super::chunks::Chunk;
-use super::held::Held;
-use super::pedal::Pedals;
+use super::note_matching::NoteMatching;
+use super::part::{Address, Part, Slot};
+use super::pedal::{Move, Pedals};
+use super::walk::{Raw, Stop, Walker};
 use crate::error::{Error, Result};
+use crate::midi::repair::{self, Fault, Repair};
 use crate::midi::write::LONGEST_TEXT;
-use crate::midi::{Key, Marker, Meter, Score, Tempo, Track};
+use crate::midi::{Event, Key, Marker, Message, Meter, Note, Score, Tempo, Track};
 
 /// Longer track names are cut, in bytes: a name is kept once for every channel and program of its track.
 const LONGEST_NAME: usize = 256;
@@ -23,163 +23,279 @@ pub(super) struct Reader {
     empty: Score,
     /// What was read so far; its lists are sorted by [`Reader::finish`].
     score: Score,
-    /// Tracks without notes that stand beside one with notes in their chunk.
-    ghosts: Vec<usize>,
     /// False under SMPTE timing, where a tempo means nothing.
     tempo_counts: bool,
-    held: Held,
+    /// The keys that are down, by port.
+    ports: Vec<(u8, NoteMatching)>,
     pedals: Pedals,
-    /// Programs that tracks set on a channel before they played on it: later tracks that set none begin with these.
-    programs: [Option<u8>; 16],
-}
-
-/// The state of one track chunk.
-#[derive(Debug)]
-struct Part {
-    tick: u32,
-    name: Option<String>,
-    /// The first (channel, program) it chooses: what a track without notes is for.
-    chosen: Option<(u8, u8)>,
-    /// Program of each channel.
-    programs: [u8; 16],
-    /// Channels that have played.
-    played: u16,
-    /// Index of the track of a channel and program.
-    tracks: HashMap<(u8, u8), usize>,
-    /// The track of each channel under its present program, if it is known.
-    current: [Option<usize>; 16],
+    /// Programs that chunks set on a channel before they played on it, by tick: chunks that set none take these.
+    programs: HashMap<Address, Vec<(u32, u8)>>,
+    /// Where a chunk ends what sounds on a channel.
+    silences: Vec<(Address, u32)>,
+    /// What was mended.
+    pub(super) repairs: Vec<Repair>,
 }
 
 impl Reader {
-    pub(super) fn new(empty: Score, tempo_counts: bool) -> Self {
+    pub(super) fn new(empty: Score, tempo_counts: bool, repairs: Vec<Repair>) -> Self {
         Self {
             score: empty.clone(),
             empty,
-            ghosts: Vec::new(),
             tempo_counts,
-            held: Held::new(),
+            ports: vec![(0, NoteMatching::new())],
             pedals: Pedals::default(),
-            programs: [None; 16],
+            programs: HashMap::new(),
+            silences: Vec::new(),
+            repairs,
         }
     }
 
-    /// Reads one track chunk.
-    pub(super) fn read(&mut self, chunk: &Chunk<'_>) -> Result<()> {
-        let mut part = Part {
-            tick: 0,
-            name: None,
-            chosen: None,
-            programs: self.programs.map(|p| p.unwrap_or(0)),
-            played: 0,
-            tracks: HashMap::new(),
-            current: [None; 16],
-        };
+    /// Reads one track chunk. Gives the offset at which it ended.
+    pub(super) fn read(&mut self, chunk: &Chunk<'_>) -> Result<usize> {
+        let mut part = Part::default();
         let first = self.score.tracks.len();
-        let mut events = EventIter::new(chunk.bytes);
+        let mut walker = Walker::new(chunk.bytes, chunk.offset);
+        let mut port = 0;
         let mut ended = false;
         loop {
-            let (unread, running) = (events.unread(), events.running_status());
-            let offset = chunk.offset + (chunk.bytes.len() - unread.len());
-            let event = match events.next() {
-                Some(Ok(event)) => event,
-                _ if unread.is_empty() => break,
-                _ => match skip_meta(unread) {
-                    Some((delta, rest)) => {
-                        part.advance(delta, offset)?;
-                        events = EventIter::new(rest);
-                        continue;
+            let offset = chunk.offset + walker.at;
+            let (wait, raw) = match walker.next(&mut self.repairs) {
+                Ok(next) => next,
+                Err(Stop::End) => {
+                    if chunk.unbounded {
+                        repair::note(&mut self.repairs, if ended { Fault::Length } else { Fault::Cut }, offset);
                     }
-                    None if ended || (chunk.cut && runs_out(unread, running)) => break,
-                    None => return Err(no_event(unread, offset)),
-                },
+                    break;
+                }
+                Err(_) if ended => {
+                    repair::note(&mut self.repairs, Fault::Length, offset);
+                    break;
+                }
+                Err(Stop::Cut) => {
+                    repair::note(&mut self.repairs, if chunk.unbounded { Fault::Cut } else { Fault::Length }, offset);
+                    walker.at = chunk.bytes.len();
+                    break;
+                }
+                Err(Stop::NoStatus) => return Err(no_event(walker.rest(), offset)),
             };
-            part.advance(event.delta.as_int(), offset)?;
-            // Some writers end a track at once and go on: what follows counts as long as it makes sense.
-            ended |= event.kind == TrackEventKind::Meta(MetaMessage::EndOfTrack);
-            self.event(&mut part, &event);
-        }
-        self.end_of_track(part, first);
-        Ok(())
-    }
-
-    fn event(&mut self, part: &mut Part, event: &TrackEvent<'_>) {
-        let tick = part.tick;
-        match event.kind {
-            TrackEventKind::Midi { channel, message } => self.message(part, channel.as_int(), message),
-            TrackEventKind::Meta(MetaMessage::TrackName(name)) if part.name.is_none() => {
-                part.name = Some(text(name, LONGEST_NAME))
-            }
-            TrackEventKind::Meta(MetaMessage::Marker(words) | MetaMessage::CuePoint(words)) => {
-                self.score.markers.push(Marker { tick, text: text(words, LONGEST_TEXT) });
-            }
-            TrackEventKind::Meta(MetaMessage::Tempo(micros)) if micros.as_int() > 0 && self.tempo_counts => {
-                self.score.tempos.push(Tempo { tick, micros_per_quarter: micros.as_int() });
-            }
-            TrackEventKind::Meta(MetaMessage::TimeSignature(numerator @ 1.., power @ 0..=7, _, _)) => {
-                self.score.meters.push(Meter { tick, numerator, denominator: 1 << power });
-            }
-            TrackEventKind::Meta(MetaMessage::KeySignature(sharps @ -7..=7, minor)) => {
-                self.score.keys.push(Key { tick, sharps, minor });
-            }
-            _ => {}
-        }
-    }
-
-    fn message(&mut self, part: &mut Part, channel: u8, message: MidiMessage) {
-        let (tick, slot) = (part.tick, usize::from(channel));
-        match message {
-            MidiMessage::NoteOn { key, vel } if vel > u7::from(0) => {
-                let track = self.track(part, channel);
-                part.played |= 1 << channel;
-                self.held.press(channel, track, tick, key.as_int(), vel.as_int());
-            }
-            MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => {
-                self.held.release(channel, key.as_int(), tick);
-            }
-            MidiMessage::ProgramChange { program } => {
-                part.programs[slot] = program.as_int();
-                part.chosen = part.chosen.or(Some((channel, program.as_int())));
-                part.current[slot] = None;
-                if part.played & 1 << channel == 0 {
-                    self.programs[slot] = Some(program.as_int());
+            match part.tick.checked_add(wait).filter(|&t| t <= LAST_TICK) {
+                Some(tick) => part.tick = tick,
+                None => {
+                    repair::note(&mut self.repairs, Fault::Late, offset);
+                    walker.at = chunk.bytes.len();
+                    break;
                 }
             }
-            MidiMessage::Controller { controller, value } if controller == 64 => {
-                let track = self.track(part, channel);
-                self.pedals.set(channel, track, tick, value.as_int());
+            match raw {
+                Raw::Channel(status, a, b) => self.message(&mut part, port, status, a, b),
+                Raw::Meta(0x2f, _) => {
+                    // Some writers end a track at once and go on: what follows counts as long as it makes sense.
+                    ended = true;
+                    walker.forget_status();
+                    if chunk.unbounded {
+                        repair::note(&mut self.repairs, Fault::Length, offset);
+                        break;
+                    }
+                }
+                Raw::Meta(0x21, &[number]) if number != part.port => {
+                    part.change_port(number);
+                    port = self.port(number);
+                }
+                Raw::Meta(0x21, &[_]) | Raw::System => {}
+                Raw::Meta(kind, data) => self.meta(&mut part, kind, data, offset),
+                Raw::SysEx(data) => keep(&mut part, Message::SysEx(data.into())),
+                Raw::Escape(data) => keep(&mut part, Message::Escape(data.into())),
             }
-            _ => {}
         }
+        let end = chunk.offset + walker.at;
+        self.end_of_track(part, first, end);
+        Ok(end)
     }
 
-    /// The track for what now happens on a channel.
-    fn track(&mut self, part: &mut Part, channel: u8) -> usize {
-        let slot = usize::from(channel);
-        *part.current[slot].get_or_insert_with(|| {
-            let program = part.programs[slot];
-            *part.tracks.entry((channel, program)).or_insert_with(|| {
-                self.score.tracks.push(Track { channel, program, ..Track::default() });
-                self.score.tracks.len() - 1
-            })
+    /// Index of the keys of a port.
+    fn port(&mut self, number: u8) -> usize {
+        self.ports.iter().position(|p| p.0 == number).unwrap_or_else(|| {
+            self.ports.push((number, NoteMatching::new()));
+            self.ports.len() - 1
         })
     }
 
-    fn end_of_track(&mut self, part: Part, first: usize) {
-        for struck in self.held.close(part.tick) {
-            self.score.tracks[struck.track].notes.push(struck.note);
+    fn meta(&mut self, part: &mut Part, kind: u8, data: &[u8], offset: usize) {
+        let tick = part.tick;
+        let mut wrong = false;
+        match (kind, data) {
+            // What fills a wait that is too long for one event.
+            (0x01, []) => {}
+            (0x03, name) if part.name.is_none() => part.name = Some(text(name, LONGEST_NAME)),
+            (0x06, words) => self.score.markers.push(Marker { tick, text: text(words, LONGEST_TEXT) }),
+            (0x51, &[a, b, c]) if (a | b | c) > 0 => {
+                let micros_per_quarter = u32::from_be_bytes([0, a, b, c]);
+                if self.tempo_counts {
+                    self.score.tempos.push(Tempo { tick, micros_per_quarter });
+                }
+            }
+            (0x58, &[numerator, power, ref rest @ ..]) if numerator > 0 && power <= 7 => {
+                wrong = rest.len() != 2;
+                self.score.meters.push(Meter { tick, numerator, denominator: 1 << power });
+            }
+            (0x59, &[sharps, minor]) if (-7..=7).contains(&(sharps as i8)) => {
+                self.score.keys.push(Key { tick, sharps: sharps as i8, minor: minor != 0 });
+            }
+            (0x21 | 0x51 | 0x58 | 0x59, _) => wrong = true,
+            _ => keep(part, Message::Meta { kind, data: data.into() }),
         }
-        let silent = |t: &Track| t.notes.is_empty();
-        let tracks = &mut self.score.tracks;
-        if !tracks[first..].iter().all(silent) {
-            self.ghosts.extend((first..tracks.len()).filter(|&t| silent(&tracks[t])));
+        if wrong {
+            repair::note(&mut self.repairs, Fault::Meta, offset);
         }
-        let Some(name) = part.name else { return };
-        if tracks.len() == first {
-            let (channel, program) = part.chosen.unwrap_or_default();
-            tracks.push(Track { channel, program, ..Track::default() });
+    }
+
+    #[inline]
+    fn message(&mut self, part: &mut Part, port: usize, status: u8, a: u8, b: u8) {
+        let (tick, channel) = (part.tick, status & 15);
+        match status & 0xf0 {
+            0x90 if b > 0 => {
+                let slot = part.slot(channel);
+                let track = match slot.current {
+                    Some(track) => track,
+                    None => self.begin(slot, tick),
+                };
+                let note = Note { start: tick, pitch: a, end: tick, velocity: b };
+                self.ports[port].1.press(&mut self.score.tracks, channel, track, note);
+            }
+            0x80 | 0x90 => self.ports[port].1.release(&mut self.score.tracks, channel, a, tick),
+            0xb0 if a == 64 => self.pedal(part.slot(channel), tick, if b >= 64 { Move::Down } else { Move::Up }),
+            _ => self.other(part, port, status, a, b),
         }
-        for track in &mut tracks[first..] {
-            track.name.clone_from(&name);
+    }
+
+    /// A message that is neither a note nor the sustain pedal.
+    fn other(&mut self, part: &mut Part, port: usize, status: u8, a: u8, b: u8) {
+        let (tick, channel) = (part.tick, status & 15);
+        let Some(message) = Event::channel_message(status, a, b) else { return };
+        let address = (part.port, channel);
+        match message {
+            Message::Program(program) => {
+                part.chosen = part.chosen.or(Some((address, program)));
+                let slot = part.slot(channel);
+                slot.program = Some(program);
+                slot.current = None;
+                if slot.last.is_none() {
+                    self.programs.entry(address).or_default().push((tick, program));
+                }
+            }
+            Message::Controller { number: 121, .. } => self.pedal(part.slot(channel), tick, Move::Up),
+            Message::Controller { number: number @ (120 | 123..=127), .. } => {
+                self.ports[port].1.end_all(&mut self.score.tracks, Some(channel), tick);
+                self.silences.push((address, tick));
+                if number == 120 {
+                    self.pedal(part.slot(channel), tick, Move::Cut);
+                }
+            }
+            _ => {}
+        }
+        let slot = part.slot(channel);
+        let event = Event { tick, port: address.0, channel, message };
+        match slot.current {
+            Some(track) => self.score.tracks[track].events.push(event),
+            None => slot.events.push(event),
+        }
+    }
+
+    fn pedal(&mut self, slot: &mut Slot, tick: u32, what: Move) {
+        match slot.current {
+            Some(track) => self.pedals.set(slot.address, Some(track), tick, what),
+            None => slot.pedal.push((tick, what)),
+        }
+    }
+
+    /// The track that a note at `tick` belongs to: made if need be, and given what waits for it.
+    fn begin(&mut self, slot: &mut Slot, tick: u32) -> usize {
+        let inherited = self.programs.get(&slot.address).filter(|_| slot.program.is_none());
+        let program = slot.program.or_else(|| inherited.and_then(|p| in_force(p, tick))).unwrap_or(0);
+        let track = self.track(slot, program);
+        slot.last = Some(track);
+        // Programs that another chunk changes are looked up at every note.
+        if inherited_once(self.programs.get(&slot.address), slot) {
+            slot.current = Some(track);
+        }
+        if !(slot.events.is_empty() && slot.pedal.is_empty()) {
+            self.hand_over(slot, track);
+        }
+        track
+    }
+
+    fn track(&mut self, slot: &mut Slot, program: u8) -> usize {
+        if let Some(&(_, track)) = slot.tracks.iter().find(|t| t.0 == program) {
+            return track;
+        }
+        let (port, channel) = slot.address;
+        self.score.tracks.push(Track { port, channel, program, ..Track::default() });
+        let track = self.score.tracks.len() - 1;
+        slot.tracks.push((program, track));
+        track
+    }
+
+    fn hand_over(&mut self, slot: &mut Slot, track: usize) {
+        self.score.tracks[track].events.append(&mut slot.events);
+        for (tick, what) in slot.pedal.drain(..) {
+            self.pedals.set(slot.address, Some(track), tick, what);
+        }
+    }
+
+    fn end_of_track(&mut self, mut part: Part, first: usize, offset: usize) {
+        for (_, keys) in &mut self.ports {
+            for _ in 0..keys.end_all(&mut self.score.tracks, None, part.tick) {
+                repair::note(&mut self.repairs, Fault::Unended, offset);
+            }
+        }
+        let silent = self.score.tracks.len() == first;
+        for slot in &mut part.slots {
+            if let Some(track) = slot.last {
+                self.hand_over(slot, track);
+            } else if silent && slot.pedal.iter().any(|p| p.1 == Move::Down) {
+                let inherited = self.programs.get(&slot.address).and_then(|p| p.last()).map(|p| p.1);
+                let track = self.track(slot, slot.program.or(inherited).unwrap_or(0));
+                self.hand_over(slot, track);
+            } else {
+                for (tick, what) in slot.pedal.drain(..) {
+                    self.pedals.set(slot.address, None, tick, what);
+                }
+            }
+        }
+        if self.score.tracks.len() == first && part.name.is_some() {
+            let ((port, channel), program) = part.chosen.unwrap_or_default();
+            self.score.tracks.push(Track { port, channel, program, ..Track::default() });
+        }
+        self.place_events(part, first);
+    }
+
+    /// Gives the tracks of a chunk its name and what waits for no note.
+    fn place_events(&mut self, part: Part, first: usize) {
+        let score = &mut self.score;
+        let named = part.name.is_some();
+        for slot in part.slots {
+            // A track without notes is for one channel; what the chunk says to others is the score's.
+            let own = |t: &&mut Track| named && t.notes.is_empty() && (t.port, t.channel) == slot.address;
+            match score.tracks[first..].iter_mut().find(own) {
+                Some(track) => track.events.extend(slot.events),
+                None => score.events.extend(slot.events),
+            }
+        }
+        let metas = part.metas.into_iter();
+        match score.tracks.get_mut(first) {
+            Some(track) if metas.len() > 0 => {
+                track.events = sorted(metas.chain(std::mem::take(&mut track.events)).collect())
+            }
+            Some(_) => {}
+            None => score.events.extend(metas),
+        }
+        if let Some(name) = part.name {
+            for track in &mut score.tracks[first..] {
+                track.name.clone_from(&name);
+            }
+        }
+        for programs in self.programs.values_mut().filter(|p| !p.is_sorted_by_key(|p| p.0)) {
+            programs.sort_by_key(|p| p.0);
         }
     }
 
@@ -187,31 +303,65 @@ impl Reader {
     /// counts.
     pub(super) fn finish(&mut self) -> Score {
         let mut score = std::mem::replace(&mut self.score, self.empty.clone());
-        for track in &mut score.tracks {
-            track.notes.sort_unstable();
+        self.silence(&mut score.tracks);
+        // The notes of a track come in the order of their starts.
+        for chord in score.tracks.iter_mut().flat_map(|t| t.notes.chunk_by_mut(|a, b| a.start == b.start)) {
+            if chord.len() > 1 {
+                chord.sort_unstable();
+            }
         }
         std::mem::take(&mut self.pedals).hand_out(&mut score.tracks);
-        for ghost in std::mem::take(&mut self.ghosts) {
-            score.tracks[ghost] = Track::default();
+        for track in &mut score.tracks {
+            if track.notes.is_empty() && track.name.is_empty() && track.pedals.is_empty() {
+                score.events.append(&mut track.events);
+            }
         }
         score.tracks.retain(|t| !(t.notes.is_empty() && t.name.is_empty() && t.pedals.is_empty()));
         last_at_each_tick(&mut score.tempos, |t| t.tick);
         last_at_each_tick(&mut score.meters, |m| m.tick);
         last_at_each_tick(&mut score.keys, |k| k.tick);
         score.markers.sort_by_key(|m| m.tick);
-        self.programs = [None; 16];
+        score.events.sort_by_key(|e| (e.tick, e.message.is_channel(), e.port, e.channel));
+        self.programs.clear();
         score
+    }
+
+    /// Ends the notes that other chunks silence.
+    fn silence(&mut self, tracks: &mut [Track]) {
+        let mut silences = std::mem::take(&mut self.silences);
+        silences.sort_unstable();
+        silences.dedup();
+        for track in tracks.iter_mut().filter(|_| !silences.is_empty()) {
+            let address = (track.port, track.channel);
+            for note in &mut track.notes {
+                let next = silences.partition_point(|&s| s <= (address, note.start));
+                if let Some((_, tick)) = silences.get(next).filter(|s| s.0 == address) {
+                    note.end = note.end.min(*tick);
+                }
+            }
+        }
     }
 }
 
-impl Part {
-    fn advance(&mut self, delta: u32, offset: usize) -> Result<()> {
-        self.tick = self.tick.checked_add(delta).filter(|&t| t <= LAST_TICK).ok_or_else(|| {
-            Error::broken(format!("offset {offset}: {delta} ticks of silence lead past tick {LAST_TICK}"))
-                .with_hint("the file is damaged there; export it again")
-        })?;
-        Ok(())
-    }
+/// True when the program of a channel is known until the chunk itself changes it.
+fn inherited_once(programs: Option<&Vec<(u32, u8)>>, slot: &Slot) -> bool {
+    slot.program.is_some() || programs.is_none_or(|p| p.len() < 2)
+}
+
+/// The last program at or before a tick, or else the first.
+fn in_force(programs: &[(u32, u8)], tick: u32) -> Option<u8> {
+    let next = programs.partition_point(|p| p.0 <= tick);
+    programs.get(next.saturating_sub(1)).map(|p| p.1)
+}
+
+/// Keeps an event of no channel.
+fn keep(part: &mut Part, message: Message) {
+    part.metas.push(Event { tick: part.tick, port: 0, channel: 0, message });
+}
+
+fn sorted(mut events: Vec<Event>) -> Vec<Event> {
+    events.sort_by_key(|e| e.tick);
+    events
 }
 
 fn last_at_each_tick<T: Copy>(list: &mut Vec<T>, tick: impl Fn(&T) -> u32) {
@@ -235,40 +385,6 @@ fn text(bytes: &[u8], most: usize) -> String {
     };
     text.truncate(text.floor_char_boundary(most));
     text
-}
-
-/// Reads a variable-length number: seven bits a byte, the last without its top bit, four bytes at most.
-fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
-    let mut value = 0;
-    for (i, &byte) in bytes.iter().enumerate().take(4) {
-        value = value << 7 | u32::from(byte & 0x7f);
-        if byte < 0x80 {
-            return Some((value, &bytes[i + 1..]));
-        }
-    }
-    None
-}
-
-/// Steps over a meta event whose contents make no sense (a key signature of one byte, say) but whose length does.
-fn skip_meta(event: &[u8]) -> Option<(u32, &[u8])> {
-    let (delta, rest) = number(event)?;
-    let (length, rest) = number(rest.strip_prefix(&[0xff])?.get(1..)?)?;
-    Some((delta, rest.get(length as usize..)?))
-}
-
-/// True when these bytes are the beginning of an event.
-fn runs_out(event: &[u8], running: Option<u8>) -> bool {
-    let Some((_, rest)) = number(event) else { return event.len() < 4 };
-    let (status, data) = match rest {
-        [] => return true,
-        [status, data @ ..] if *status >= 0x80 => (*status, data),
-        data => (running.unwrap_or(0), data),
-    };
-    match status {
-        0x80..=0xef => data.iter().all(|&b| b < 0x80),
-        0xf0 | 0xf7 | 0xff => true,
-        _ => false,
-    }
 }
 
 fn no_event(bytes: &[u8], offset: usize) -> Error {

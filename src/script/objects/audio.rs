@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use rhai::Map;
 
-use crate::atomic;
 use crate::audio::{self, Font, Part, Settings};
 use crate::error::{Error, Result};
 use crate::files::locate;
@@ -20,9 +19,10 @@ use crate::script::objects::Score;
 
 /// A SoundFont that takes the place of the built-in one.
 const VARIABLE: &str = "ETUDE_SOUNDFONT";
-/// Thousand bits a second of the sound in a notebook, and in an MP3 file.
+/// Thousand bits a second of the sound in a notebook.
 const NOTEBOOK_KBPS: u32 = 40;
-const FILE_KBPS: u32 = 160;
+/// The channel of drums, counted from 0.
+const DRUMS: u8 = 9;
 
 /// The options of `audio`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
@@ -85,11 +85,13 @@ impl Audio {
         let part = self.part();
         let wave = audio::play(&self.score, &self.font, &part, &self.settings, progress)?;
         let sound = html::base64(&audio::mp3(&wave, NOTEBOOK_KBPS, progress)?);
-        let note = (!part.whole).then(|| {
+        let cut = (!part.whole).then(|| {
             let minutes = |s: f64| format!("{}:{:02}", s as u64 / 60, s as u64 % 60);
             let (till, all) = (minutes(part.span.end), minutes(self.score.duration()));
             format!("the player ends at {till} of {all}; score.audio().save(\"all.mp3\") writes all of it")
         });
+        let notes: Vec<String> = cut.into_iter().chain(self.left_out()).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((sound, note))
     }
 
@@ -98,19 +100,16 @@ impl Audio {
         Ok(audio::play(&self.score, &self.font, &self.part(), &self.settings, progress)?.wav())
     }
 
-    fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-        let settings = Settings::FILE;
-        let play = || audio::play(&self.score, &self.font, &audio::part(&self.score, &settings), &settings, progress);
-        let bytes = match ending.as_str() {
-            "wav" => play()?.wav(),
-            "mp3" => audio::mp3(&play()?, FILE_KBPS, progress)?,
-            _ => {
-                return Err(Error::mistake(format!("sound is saved as .wav or .mp3, not as {}", path.display()))
-                    .with_hint(format!("save(\"{}\")", path.with_extension("mp3").display())));
-            }
-        };
-        atomic::write(path, &bytes)
+    /// What is not heard although it is in the score.
+    fn left_out(&self) -> Option<String> {
+        let silent = |t: &midi::Track| t.channel == DRUMS && !t.notes.is_empty();
+        (!self.font.has_drums() && self.score.tracks.iter().any(silent))
+            .then(|| "the drums are not heard: there is no kit; audio(#{ soundfont: \"gm.sf2\" }) has one".into())
+    }
+
+    /// Writes all of it, by the ending of the path.
+    pub(super) fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
+        audio::save(&self.score, &self.font, path, progress)
     }
 }
 
@@ -125,7 +124,8 @@ impl Object for Audio {
     }
 
     fn text(&self, _width: usize) -> String {
-        format!("{}; save(\"x.mp3\") or save(\"x.wav\") writes it", self.line())
+        let text = format!("{}; save(\"x.mp3\") or save(\"x.wav\") writes it", self.line());
+        self.left_out().map_or_else(|| text.clone(), |note| format!("{text}\n{note}"))
     }
 
     fn rich(&self, width: usize, progress: &Progress) -> Bundle {

@@ -1,5 +1,6 @@
 //! Figure: lines over an index, as text and as SVG.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Map};
@@ -64,6 +65,11 @@ impl Figure {
             Drawn::Lines(figure) => figure.clone(),
             _ => plot::Figure::default(),
         }
+    }
+
+    /// Writes it, by the ending of the path.
+    pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
+        plot::save(&self.drawn(interrupt)?, path)
     }
 
     fn drawn(&self, interrupt: &Interrupt) -> Result<String> {
@@ -141,7 +147,7 @@ pub(super) fn register(kit: &mut Kit) {
         "save(path: string)",
         "Writes it, by the ending of the path: .svg or .png.",
         move |f: &mut Figure, path: &str| -> Fallible<()> {
-            Ok(plot::save(&f.drawn(studio.progress().interrupt())?, &locate(path)?)?)
+            Ok(f.save(&locate(path)?, studio.progress().interrupt())?)
         },
     );
 }

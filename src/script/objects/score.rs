@@ -1,10 +1,12 @@
 //! Score: a piece of music, read from a MIDI file, decoded from tokens, or played by a model.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Map};
 
-use crate::error::Result;
+use crate::audio;
+use crate::error::{Error, Result};
 use crate::harmony::{self, ChordAt};
 use crate::interrupt::Interrupt;
 use crate::midi;
@@ -48,7 +50,8 @@ impl Score {
         let page = match Audio::of(self, &progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |n| html::note(&n));
-                format!("<div>{}{}{note}</div>", html::note(&head), html::roll_player(roll, &sound))
+                let mended: String = mended(&self.0).iter().map(|line| html::note(line)).collect();
+                format!("<div>{}{mended}{}{note}</div>", html::note(&head), html::roll_player(roll, &sound))
             }
             Err(error) => html::note(&error.to_string()),
         };
@@ -58,7 +61,7 @@ impl Score {
     /// Notes, length, tempo and bars in a line.
     fn summary(&self) -> String {
         let bars = self.0.bars().len();
-        format!("{}, {:.0} bpm, {bars} bar{}", self.line(), self.0.tempo(), if bars == 1 { "" } else { "s" })
+        format!("{}, {}, {bars} bar{}", self.line(), tempo(&self.0), if bars == 1 { "" } else { "s" })
     }
 
     /// What its markers say; else what is heard in it.
@@ -89,6 +92,9 @@ impl Object for Score {
         if tracks.len() > 8 {
             text += &format!("\n  … {} more tracks", tracks.len() - 8);
         }
+        for line in mended(score) {
+            text += &format!("\n  {line}");
+        }
         if !score.is_empty() {
             text += &format!("\n{}", plot::piano_roll(score, width, ROLL_HEIGHT));
         }
@@ -103,6 +109,26 @@ impl Object for Score {
         let roll = self.roll(progress.interrupt()).ok().flatten();
         roll.map(|roll| self.player(&roll, progress)).into_iter().collect()
     }
+}
+
+/// The tempo at the start, and whether it changes.
+fn tempo(score: &midi::Score) -> String {
+    let first = format!("{:.0} bpm", score.tempo());
+    match score.tempo_range() {
+        Some((low, high)) => format!("{first} at first, changing ({low:.0} to {high:.0})"),
+        None => first,
+    }
+}
+
+/// What was mended while it was read, a line each, four at most.
+fn mended(score: &midi::Score) -> Vec<String> {
+    let all = score.repairs.len();
+    let mut lines: Vec<String> =
+        score.repairs.iter().take(if all > 4 { 3 } else { 4 }).map(|r| format!("mended: {r}")).collect();
+    if all > 4 {
+        lines.push(format!("mended: … {} more in score.repairs", all - 3));
+    }
+    lines
 }
 
 fn track_line(track: &midi::Track) -> String {
@@ -133,14 +159,35 @@ pub(super) fn register(kit: &mut Kit) {
         "Its chords: what its markers say, or what is heard in it, one wherever the harmony changes.",
         |s: &mut Score| Chords::heard(&s.chords()),
     );
-    score.method("save(path: string)", "Writes it as a MIDI file.", |s: &mut Score, path: &str| -> Fallible<()> {
-        Ok(s.0.write(crate::files::locate(path)?)?)
-    });
+    let studio = score.studio();
+    score.method(
+        "save(path: string)",
+        "Writes it, by the ending of the path.\n.mid, .midi and .kar are MIDI, .wav and .mp3 sound, .svg and .png its piano \
+         roll.",
+        move |s: &mut Score, path: &str| -> Fallible<()> { Ok(save(s, &crate::files::locate(path)?, studio.progress())?) },
+    );
     score.method(
         "plot() -> Figure",
         "Its piano roll: time from left to right, pitch from bottom to top.",
         |s: &mut Score| Figure::roll(s.clone()),
     );
+}
+
+/// Writes a score in the format that the ending of the path names.
+fn save(score: &Score, path: &Path, progress: &Progress) -> Result<()> {
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    match ending.as_str() {
+        "mid" | "midi" | "kar" => score.0.write(path),
+        "svg" | "png" => Figure::roll(score.clone()).save(path, progress.interrupt()),
+        sound if audio::ENDINGS.contains(&sound) => Audio::plain(score)?.save(path, progress),
+        _ => {
+            let message = format!("a score is not saved as {}: the ending says the format", path.display());
+            Err(Error::mistake(message).with_hint(format!(
+                "end it in .mid, .midi, .kar, .wav, .mp3, .svg or .png: save(\"{}\")",
+                path.with_extension("mid").display()
+            )))
+        }
+    }
 }
 
 fn facts(score: &mut Members<Score>) {
@@ -152,7 +199,10 @@ fn facts(score: &mut Members<Score>) {
     score.get("duration -> float", "Its length in seconds, up to the end of the last note.", |s: &mut Score| {
         s.0.duration()
     });
-    score.get("tempo -> float", "Its first tempo, in beats a minute.", |s: &mut Score| s.0.tempo());
+    score.get("tempo -> float", "Its tempo at the start, in beats a minute.", |s: &mut Score| s.0.tempo());
+    score.get("repairs -> array", "What was mended while the file was read, a line each.", |s: &mut Score| {
+        s.0.repairs.iter().map(|r| Dynamic::from(r.to_string())).collect::<Array>()
+    });
     score.get("bars -> int", "How many bars it has.", |s: &mut Score| s.0.bars().len() as i64);
     score.get("len -> int", "How many notes it has.", |s: &mut Score| s.0.len() as i64);
     score.operator(

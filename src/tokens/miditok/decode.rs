@@ -119,7 +119,7 @@ impl Decoder<'_> {
                 program => (channel(self.score.tracks.len()), program, format!("Program {program}")),
             };
             let notes = of_voice.iter().map(|&(_, note)| note).collect();
-            self.score.tracks.push(Track { name, channel, program, notes, pedals: Vec::new() });
+            self.score.tracks.push(Track { name, channel, program, notes, ..Track::default() });
         }
         self.score
     }

@@ -1,0 +1,228 @@
+//! Who plays what: the notes and controllers of a score on the channels of as many synthesizers as it takes.
+//!
+//! A synthesizer has sixteen channels, of which the tenth is for drums, and letting go of a key ends every note of that
+//! key on a channel. So every track gets a channel of its own, and a second one where notes of one pitch overlap in it.
+
+use std::collections::BTreeMap;
+
+use super::Font;
+use crate::error::Result;
+use crate::midi::{Clock, Event as Kept, Message, Note, Score, Track};
+use crate::progress::Progress;
+
+/// Channel of drums (General MIDI), and all others.
+pub(super) const DRUM_CHANNEL: u8 = 9;
+const CHANNELS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15];
+/// No more notes of one pitch sound together in a track; one more ends the one that sounds longest.
+const OVERLAPS: usize = 4;
+/// No more synthesizers play a font; further tracks share their channels.
+const SYNTHESIZERS: usize = 16;
+
+/// MIDI commands and controllers.
+pub(super) const NOTE_ON: u8 = 0x90;
+const NOTE_OFF: u8 = 0x80;
+const CONTROL: u8 = 0xb0;
+const BEND: u8 = 0xe0;
+const PEDAL: u8 = 64;
+
+/// Something that happens at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Event {
+    pub(super) seconds: f64,
+    /// What ends comes before what begins.
+    rank: u8,
+    /// The channels it is for, a bit each.
+    pub(super) channels: u16,
+    /// What a note is played with.
+    pub(super) program: u8,
+    pub(super) message: [u8; 3],
+}
+
+/// What one synthesizer plays, in the order of time.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Index of the instruments in the font.
+    pub(super) font: usize,
+    pub(super) events: Vec<Event>,
+}
+
+/// Port and channel in the score.
+type Address = (u8, u8);
+
+/// Hands out channels.
+#[derive(Debug, Default)]
+struct Stage {
+    parts: Vec<Part>,
+    /// Synthesizers of each font, and how many of their channels are taken: of pitched instruments, of drums.
+    fonts: BTreeMap<usize, (Vec<usize>, usize, usize)>,
+    /// The channels of each synthesizer that play an address of the score.
+    addresses: BTreeMap<(Address, usize), u16>,
+}
+
+impl Stage {
+    /// A channel that plays with these instruments: the synthesizer and the bit of the channel.
+    fn channel(&mut self, font: usize, drums: bool) -> (usize, u16) {
+        let (synthesizers, pitched, kits) = self.fonts.entry(font).or_default();
+        let (count, size) = if drums { (kits, 1) } else { (pitched, CHANNELS.len()) };
+        let (place, number) = (*count / size % SYNTHESIZERS, *count % size);
+        *count += 1;
+        if place == synthesizers.len() {
+            synthesizers.push(self.parts.len());
+            self.parts.push(Part { font, events: Vec::new() });
+        }
+        (synthesizers[place], 1 << if drums { DRUM_CHANNEL } else { CHANNELS[number] })
+    }
+}
+
+/// The parts of a score.
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<Vec<Part>> {
+    let clock = Clock::new(score);
+    let mut stage = Stage::default();
+    for track in score.tracks.iter().filter(|t| !t.notes.is_empty()) {
+        progress.check()?;
+        let drums = track.channel == DRUM_CHANNEL;
+        let Some((font, program)) = font.instrument(track.program, drums) else { continue };
+        let program = program.clamp(0, 127) as u8;
+        let lanes = if drums { vec![track.notes.clone()] } else { lanes(&track.notes) };
+        for notes in lanes {
+            let (index, channels) = stage.channel(font, drums);
+            *stage.addresses.entry(((track.port, track.channel), index)).or_default() |= channels;
+            let event = |tick, rank, message| Event { seconds: clock.seconds(tick), rank, channels, program, message };
+            let events = &mut stage.parts[index].events;
+            for note in notes {
+                events.push(event(note.start, 4, [NOTE_ON, note.pitch, note.velocity]));
+                events.push(event(note.end, 0, [NOTE_OFF, note.pitch, 0]));
+            }
+            for pedal in &track.pedals {
+                events.push(event(pedal.end, 1, [CONTROL, PEDAL, 0]));
+                events.push(event(pedal.start, 3, [CONTROL, PEDAL, 127]));
+            }
+        }
+    }
+    controllers(score, &clock, &mut stage, progress)?;
+    for part in &mut stage.parts {
+        progress.check()?;
+        part.events.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.rank.cmp(&b.rank)));
+    }
+    Ok(stage.parts)
+}
+
+/// Controllers and pitch bends: what a track says of its channel counts for all tracks there.
+fn controllers(score: &Score, clock: &Clock, stage: &mut Stage, progress: &Progress) -> Result<()> {
+    let own = |t: &Track, e: &Kept| ((t.port, t.channel), e.tick, bytes(&e.message));
+    let loose = score.events.iter().map(|e| ((e.port, e.channel), e.tick, bytes(&e.message)));
+    let all = loose.chain(score.tracks.iter().flat_map(|t| t.events.iter().map(move |e| own(t, e))));
+    for (count, (address, tick, message)) in all.enumerate() {
+        if count % 4096 == 0 {
+            progress.check()?;
+        }
+        let Some(message) = message else { continue };
+        let seconds = clock.seconds(tick);
+        for (&(_, index), &channels) in stage.addresses.range((address, 0)..=(address, usize::MAX)) {
+            stage.parts[index].events.push(Event { seconds, rank: 2, channels, program: 0, message });
+        }
+    }
+    Ok(())
+}
+
+/// What a synthesizer is told of an event. The program stands with each note, and so do bank and pedal with the track;
+/// notes have their ends.
+fn bytes(message: &Message) -> Option<[u8; 3]> {
+    match *message {
+        Message::Controller { number: 0 | 32 | PEDAL | 122.., .. } => None,
+        Message::Controller { number, value } => Some([CONTROL, number, value]),
+        Message::Bend(bend) => {
+            let raw = (bend.clamp(-8192, 8191) + 8192) as u16;
+            Some([BEND, (raw & 127) as u8, (raw >> 7) as u8])
+        }
+        _ => None,
+    }
+}
+
+/// The notes, sorted by start, in as few lists as it takes for no pitch to overlap itself in one.
+fn lanes(notes: &[Note]) -> Vec<Vec<Note>> {
+    let mut lanes: Vec<Vec<Note>> = vec![Vec::with_capacity(notes.len())];
+    // Until when each pitch sounds in each lane.
+    let mut busy: Vec<[u32; 128]> = vec![[0; 128]];
+    for note in notes {
+        let pitch = usize::from(note.pitch & 127);
+        let free = busy.iter().position(|lane| lane[pitch] <= note.start);
+        let lane = match free {
+            Some(lane) => lane,
+            None if busy.len() < OVERLAPS => {
+                lanes.push(Vec::new());
+                busy.push([0; 128]);
+                busy.len() - 1
+            }
+            None => (0..busy.len()).min_by_key(|&lane| busy[lane][pitch]).unwrap_or(0),
+        };
+        busy[lane][pitch] = note.end;
+        lanes[lane].push(*note);
+    }
+    lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::midi::Pedal;
+
+    fn note(start: u32, end: u32, pitch: u8) -> Note {
+        Note { start, pitch, end, velocity: 80 }
+    }
+
+    fn played(score: &Score) -> Vec<Part> {
+        parts(score, &Font::built_in().expect("the built-in font"), &Progress::silent()).expect("nobody stops it")
+    }
+
+    #[test]
+    fn notes_of_one_pitch_that_overlap_get_a_channel_each() {
+        let spans = |lane: &Vec<Note>| lane.iter().map(|n| (n.start, n.end)).collect::<Vec<_>>();
+        let notes = [note(0, 10, 60), note(0, 20, 64), note(5, 30, 60), note(10, 12, 60), note(11, 40, 60)];
+        let split: Vec<_> = lanes(&notes).iter().map(spans).collect();
+        assert_eq!(split, [vec![(0, 10), (0, 20), (10, 12)], vec![(5, 30)], vec![(11, 40)]]);
+        let many: Vec<Note> = (0..50).map(|i| note(i, 1000, 60)).collect();
+        assert_eq!(lanes(&many).len(), OVERLAPS);
+    }
+
+    #[test]
+    fn more_tracks_than_channels_take_more_synthesizers() {
+        let mut score = Score::new(480);
+        for i in 0..40 {
+            let track = Track { program: if i % 2 == 0 { 0 } else { 65 }, channel: i % 9, ..Track::default() };
+            score.tracks.push(Track { notes: vec![note(0, 480, 60)], ..track });
+        }
+        let parts = played(&score);
+        // Twenty tracks on the piano, twenty on the band: two synthesizers each.
+        assert_eq!(parts.len(), 4);
+        for part in &parts {
+            let mut taken = 0u16;
+            for event in part.events.iter().filter(|e| e.message[0] == NOTE_ON) {
+                assert_eq!(taken & event.channels, 0, "two tracks on one channel");
+                taken |= event.channels;
+            }
+        }
+    }
+
+    #[test]
+    fn controllers_of_a_channel_reach_all_its_tracks_and_no_other() {
+        let mut score = Score::new(480);
+        let volume =
+            |tick, value| Kept { tick, port: 0, channel: 3, message: Message::Controller { number: 7, value } };
+        for (port, channel) in [(0, 3), (0, 3), (1, 3), (0, 4)] {
+            let pedals = vec![Pedal { start: 10, end: 20 }];
+            score.tracks.push(Track { port, channel, notes: vec![note(0, 480, 60)], pedals, ..Track::default() });
+        }
+        score.tracks[0].events = vec![volume(5, 20)];
+        score.events = vec![volume(0, 90)];
+        let parts = played(&score);
+        let events = &parts[0].events;
+        let volumes: Vec<(u16, u8)> =
+            events.iter().filter(|e| e.message[1] == 7).map(|e| (e.channels, e.message[2])).collect();
+        assert_eq!(volumes, [(0b11, 90), (0b11, 20)]);
+        assert_eq!(events.iter().filter(|e| e.message == [CONTROL, PEDAL, 127]).count(), 4);
+    }
+}

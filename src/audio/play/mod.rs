@@ -1,0 +1,269 @@
+//! A score played: events in time order into synthesizers, samples out of them, block by block.
+
+use std::ops::Range;
+
+use rustysynth::{Synthesizer, SynthesizerSettings};
+
+use super::parts::{self, Event, NOTE_ON};
+use super::{Font, Wave};
+use crate::error::{Error, Result};
+use crate::midi::Score;
+use crate::progress::Progress;
+
+/// How long strings and room sound on after the last note, in seconds.
+const TAIL: f64 = 1.5;
+/// The largest sample of a piece, and how much a quiet piece is made louder at most.
+const PEAK: f32 = 0.89;
+const MOST_GAIN: f32 = 8.0;
+/// No more seconds are held in memory at once.
+const LONGEST: f64 = 3600.0;
+/// Longer pieces are played twice, to find their peak and to write them, in seconds.
+const AT_ONCE: f64 = if cfg!(test) { 30.0 } else { 600.0 };
+/// Blocks a second: a stop is noticed after one of them.
+const BLOCKS: u32 = 20;
+/// Voices of a synthesizer: a piano takes two for each string that sounds.
+const VOICES: usize = 128;
+
+/// How a score is rendered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// Samples a second, 16,000 to 192,000.
+    pub rate: u32,
+    /// 1 or 2.
+    pub channels: u16,
+    /// Seconds rendered at most.
+    pub most_seconds: f64,
+    /// True when silence of more than five seconds at the beginning is passed over.
+    pub skip_silence: bool,
+}
+
+impl Settings {
+    /// What files are written with: 44.1 kHz, stereo, all of it, in time with the MIDI file.
+    pub const FILE: Self = Self { rate: 44_100, channels: 2, most_seconds: f64::INFINITY, skip_silence: false };
+    /// What notebooks are given: 24 kHz, mono, three minutes.
+    pub const NOTEBOOK: Self = Self { rate: 24_000, channels: 1, most_seconds: 180.0, skip_silence: true };
+}
+
+/// Which part of a score is heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// From where to where, in seconds of the score, what sounds on after the last note included.
+    pub span: Range<f64>,
+    /// False when something is left out at the end.
+    pub whole: bool,
+}
+
+/// The part that `settings` let through.
+pub fn part(score: &Score, settings: &Settings) -> Part {
+    let onset = score.sounds().first().map_or(0.0, |s| s.start);
+    let from = if settings.skip_silence && onset > 5.0 { onset - 1.0 } else { 0.0 };
+    let end = score.duration();
+    if end <= 0.0 {
+        return Part { span: 0.0..0.0, whole: true };
+    }
+    let whole = end + TAIL - from <= settings.most_seconds;
+    Part { span: from..if whole { end + TAIL } else { from + settings.most_seconds }, whole }
+}
+
+/// Plays a part of a score.
+///
+/// # Errors
+/// `interrupted`, when the user cancels; a part of more than an hour, which [`play_in_blocks`] takes.
+pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progress: &Progress) -> Result<Wave> {
+    let seconds = part.span.end - part.span.start;
+    if seconds > LONGEST {
+        return Err(Error::mistake(format!("{:.0} minutes are too long to be held in memory", seconds / 60.0))
+            .with_hint("score.audio().save(\"all.mp3\") writes all of it; score.slice(0, 3600).audio() is an hour"));
+    }
+    let mut player = Player::new(score, font, part, settings, progress)?;
+    let mut wave = Wave { rate: settings.rate, channels: settings.channels, samples: Vec::new() };
+    wave.samples.reserve(player.frames as usize * usize::from(settings.channels));
+    let mut task = progress.task("playing", Some(seconds.ceil() as u64), "seconds");
+    while let Some(block) = player.next() {
+        wave.samples.extend_from_slice(block);
+        task.advance(player.seconds())?;
+    }
+    let gain = gain(wave.peak());
+    wave.samples.iter_mut().for_each(|s| *s *= gain);
+    Ok(wave)
+}
+
+/// Plays a part of a score of any length and hands over its samples block by block, those of a moment side by side.
+///
+/// # Errors
+/// `interrupted`, when the user cancels; what `sink` fails with.
+pub fn play_in_blocks(
+    score: &Score,
+    font: &Font,
+    part: &Part,
+    settings: &Settings,
+    progress: &Progress,
+    sink: &mut dyn FnMut(&[f32]) -> Result<()>,
+) -> Result<()> {
+    let seconds = part.span.end - part.span.start;
+    if seconds <= AT_ONCE {
+        let wave = play(score, font, part, settings, progress)?;
+        let block = (wave.rate / BLOCKS) as usize * usize::from(wave.channels.max(1));
+        return wave.samples.chunks(block.max(1)).try_for_each(|samples| {
+            progress.check()?;
+            sink(samples)
+        });
+    }
+    let mut peak = 0.0_f32;
+    for (title, write) in [("measuring", false), ("playing", true)] {
+        let mut player = Player::new(score, font, part, settings, progress)?;
+        let mut task = progress.task(title, Some(seconds.ceil() as u64), "seconds");
+        let gain = gain(peak);
+        while let Some(block) = player.next() {
+            if write {
+                block.iter_mut().for_each(|s| *s *= gain);
+                sink(block)?;
+            } else {
+                peak = block.iter().fold(peak, |peak, s| peak.max(s.abs()));
+            }
+            task.advance(player.seconds())?;
+        }
+    }
+    Ok(())
+}
+
+/// How many frames a part has.
+pub(super) fn frames(part: &Part, settings: &Settings) -> u64 {
+    ((part.span.end - part.span.start) * f64::from(settings.rate)).ceil() as u64
+}
+
+fn gain(peak: f32) -> f32 {
+    (PEAK / peak.max(1e-9)).min(MOST_GAIN)
+}
+
+/// The synthesizers of a score while it is played.
+struct Player {
+    rate: u32,
+    channels: usize,
+    /// Where the part begins, in seconds of the score.
+    from: f64,
+    frames: u64,
+    /// Frames rendered.
+    at: u64,
+    stages: Vec<Stage>,
+    block: Vec<f32>,
+    left: Vec<f32>,
+    right: Vec<f32>,
+    /// Whole seconds that were counted.
+    counted: u64,
+}
+
+/// A synthesizer and what it has still to play.
+struct Stage {
+    synthesizer: Synthesizer,
+    events: Vec<Event>,
+    next: usize,
+    /// The program of each channel.
+    programs: [Option<u8>; 16],
+}
+
+impl Player {
+    fn new(score: &Score, font: &Font, part: &Part, settings: &Settings, progress: &Progress) -> Result<Self> {
+        let mut stages = Vec::new();
+        for part in parts::parts(score, font, progress)? {
+            progress.check()?;
+            let mut synthesizer = SynthesizerSettings::new(settings.rate as i32);
+            synthesizer.maximum_polyphony = VOICES;
+            let synthesizer = Synthesizer::new(&font.parts[part.font].sounds, &synthesizer)
+                .map_err(|e| Error::mistake(format!("{} samples a second: {e}", settings.rate)))?;
+            stages.push(Stage { synthesizer, events: part.events, next: 0, programs: [None; 16] });
+        }
+        Ok(Self {
+            rate: settings.rate,
+            channels: usize::from(settings.channels.max(1)),
+            from: part.span.start,
+            frames: frames(part, settings),
+            at: 0,
+            stages,
+            block: Vec::new(),
+            left: Vec::new(),
+            right: Vec::new(),
+            counted: 0,
+        })
+    }
+
+    /// The next block of samples, all channels side by side.
+    fn next(&mut self) -> Option<&mut [f32]> {
+        let count = (self.frames - self.at).min(u64::from(self.rate / BLOCKS)) as usize;
+        if count == 0 {
+            return None;
+        }
+        self.block.clear();
+        self.block.resize(count * self.channels, 0.0);
+        for stage in &mut self.stages {
+            let mut done = 0;
+            while done < count {
+                // Everything due now, then sound up to what comes next.
+                let due =
+                    |event: &Event, rate: u32, from: f64| ((event.seconds - from).max(0.0) * f64::from(rate)) as u64;
+                while let Some(event) = stage.events.get(stage.next).copied()
+                    && due(&event, self.rate, self.from) <= self.at + done as u64
+                {
+                    stage.next += 1;
+                    // What ended before the part begins is not even struck.
+                    if event.seconds >= self.from || event.message[0] != NOTE_ON {
+                        stage.send(&event);
+                    }
+                }
+                let next = stage.events.get(stage.next).map_or(u64::MAX, |e| due(e, self.rate, self.from) - self.at);
+                let until = next.min(count as u64) as usize;
+                self.left.resize(until - done, 0.0);
+                self.right.resize(until - done, 0.0);
+                stage.synthesizer.render(&mut self.left, &mut self.right);
+                mix(
+                    &mut self.block[done * self.channels..until * self.channels],
+                    &self.left,
+                    &self.right,
+                    self.channels,
+                );
+                done = until;
+            }
+        }
+        self.at += count as u64;
+        Some(&mut self.block)
+    }
+
+    /// Whole seconds that were rendered since the last call.
+    fn seconds(&mut self) -> u64 {
+        let seconds =
+            if self.at == self.frames { self.at.div_ceil(self.rate.into()) } else { self.at / u64::from(self.rate) };
+        let new = seconds - self.counted;
+        self.counted = seconds;
+        new
+    }
+}
+
+impl Stage {
+    fn send(&mut self, event: &Event) {
+        let [command, a, b] = event.message.map(i32::from);
+        for channel in (0..16).filter(|c| event.channels >> c & 1 == 1) {
+            if event.message[0] == NOTE_ON && self.programs[channel] != Some(event.program) {
+                self.programs[channel] = Some(event.program);
+                self.synthesizer.process_midi_message(channel as i32, 0xc0, event.program.into(), 0);
+            }
+            self.synthesizer.process_midi_message(channel as i32, command, a, b);
+        }
+    }
+}
+
+/// Adds to a block what a synthesizer has rendered.
+fn mix(block: &mut [f32], left: &[f32], right: &[f32], channels: usize) {
+    for (frame, (left, right)) in block.chunks_exact_mut(channels).zip(left.iter().zip(right)) {
+        match frame {
+            [one] => *one += (left + right) / 2.0,
+            [a, b, ..] => {
+                *a += left;
+                *b += right;
+            }
+            [] => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

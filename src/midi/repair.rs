@@ -1,0 +1,102 @@
+//! What was mended while a file was read.
+
+use std::fmt;
+
+/// Something in a file that is against the standard and was read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repair {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Where in the file it is for the first time, in bytes.
+    pub offset: usize,
+    /// How often it is.
+    pub count: usize,
+}
+
+/// The faults that are mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Bytes stand before the header.
+    Leading,
+    /// The header is shorter or longer than it says, or its format is none of 0, 1 and 2.
+    Header,
+    /// The header says that a quarter note has no ticks.
+    Division,
+    /// The header declares more tracks than there are.
+    Tracks,
+    /// Bytes that belong to no chunk.
+    Gap,
+    /// A track is longer or shorter than it says.
+    Length,
+    /// The file ends inside a track.
+    Cut,
+    /// Running status goes on after a meta or system exclusive event.
+    RunningStatus,
+    /// A real-time or system common byte.
+    System,
+    /// A data byte above 127.
+    Data,
+    /// A number of more than four bytes.
+    Number,
+    /// A meta event whose length or value makes no sense.
+    Meta,
+    /// A note whose key never goes up.
+    Unended,
+    /// Events later than the last tick that can be counted.
+    Late,
+}
+
+impl Fault {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Leading => "bytes before the header were passed over",
+            Self::Header => "the header makes no sense; it was read as format 1 of the usual length",
+            Self::Division => "the header gives a quarter note no ticks; it was read as 480",
+            Self::Tracks => "the header declares more tracks than there are",
+            Self::Gap => "bytes between tracks were passed over",
+            Self::Length => "a track has another length than it says; it was read to its end",
+            Self::Cut => "the file ends inside a track",
+            Self::RunningStatus => "running status goes on after a meta or system exclusive event",
+            Self::System => "a real-time or system byte in a track was passed over",
+            Self::Data => "a data byte above 127 was read as 127",
+            Self::Number => "a number of more than four bytes",
+            Self::Meta => "a meta event of a wrong length or value was left out",
+            Self::Unended => "a note without an end was ended",
+            Self::Late => "what comes after tick 4,294,967,294 was left out",
+        }
+    }
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {}: {}", self.offset, self.fault.words())?;
+        if self.count > 1 { write!(f, " ({} times)", self.count) } else { Ok(()) }
+    }
+}
+
+/// Counts a fault; `repairs` holds one entry for each kind.
+pub(super) fn note(repairs: &mut Vec<Repair>, fault: Fault, offset: usize) {
+    match repairs.iter_mut().find(|r| r.fault == fault) {
+        Some(repair) => repair.count += 1,
+        None => repairs.push(Repair { fault, offset, count: 1 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_counted_by_kind_with_the_first_place() {
+        let mut repairs = Vec::new();
+        note(&mut repairs, Fault::Data, 30);
+        note(&mut repairs, Fault::Cut, 40);
+        note(&mut repairs, Fault::Data, 50);
+        let lines: Vec<String> = repairs.iter().map(Repair::to_string).collect();
+        assert_eq!(
+            lines,
+            ["offset 30: a data byte above 127 was read as 127 (2 times)", "offset 40: the file ends inside a track"]
+        );
+    }
+}

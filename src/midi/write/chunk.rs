@@ -1,0 +1,143 @@
+//! A track chunk: events by tick become bytes with running status.
+
+use crate::midi::Message;
+
+/// The longest wait one event can say.
+const LONGEST_WAIT: u32 = (1 << 28) - 1;
+
+/// The order of what happens at one tick.
+pub(super) mod rank {
+    pub(in crate::midi::write) const NOTE_OFF: u8 = 1;
+    pub(in crate::midi::write) const PEDAL_UP: u8 = 2;
+    pub(in crate::midi::write) const EVENT: u8 = 3;
+    pub(in crate::midi::write) const PROGRAM: u8 = 4;
+    pub(in crate::midi::write) const PEDAL_DOWN: u8 = 5;
+    pub(in crate::midi::write) const NOTE_ON: u8 = 6;
+    /// Name and port.
+    pub(super) const HEAD: u8 = 0;
+}
+
+/// The bytes of one event behind its wait.
+#[derive(Debug, Clone, Copy)]
+enum Body<'a> {
+    Channel([u8; 3]),
+    /// A meta event of four bytes at most: type, bytes, how many.
+    Small(u8, [u8; 4], u8),
+    Meta(u8, &'a [u8]),
+    /// `F0` or `F7`.
+    System(u8, &'a [u8]),
+}
+
+/// The events of a track.
+#[derive(Debug, Default)]
+pub(super) struct Chunk<'a> {
+    events: Vec<(u32, u8, Body<'a>)>,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) fn with_room(events: usize) -> Self {
+        Self { events: Vec::with_capacity(events) }
+    }
+
+    pub(super) fn channel(&mut self, tick: u32, rank: u8, bytes: [u8; 3]) {
+        self.events.push((tick, rank, Body::Channel(bytes)));
+    }
+
+    /// A meta event of four bytes at most.
+    pub(super) fn meta(&mut self, tick: u32, kind: u8, data: &[u8]) {
+        let mut bytes = [0; 4];
+        let length = data.len().min(4);
+        bytes[..length].copy_from_slice(&data[..length]);
+        self.events.push((tick, rank::EVENT, Body::Small(kind, bytes, length as u8)));
+    }
+
+    pub(super) fn text(&mut self, tick: u32, kind: u8, data: &'a [u8]) {
+        self.events.push((tick, rank::EVENT, Body::Meta(kind, data)));
+    }
+
+    /// A text that stands before everything else.
+    pub(super) fn head(&mut self, kind: u8, data: &'a [u8]) {
+        self.events.push((0, rank::HEAD, Body::Meta(kind, data)));
+    }
+
+    /// The port of all that follows.
+    pub(super) fn port(&mut self, port: u8) {
+        self.events.push((0, rank::HEAD, Body::Small(0x21, [port, 0, 0, 0], 1)));
+    }
+
+    pub(super) fn event(&mut self, tick: u32, message: &'a Message, channel: u8) {
+        let body = match message {
+            Message::Meta { kind, data } => Body::Meta(*kind, data),
+            Message::SysEx(data) => Body::System(0xf0, data),
+            Message::Escape(data) => Body::System(0xf7, data),
+            _ => match message.channel_bytes() {
+                Some(([status, a, b], _)) => Body::Channel([status | channel.min(15), a, b]),
+                None => return,
+            },
+        };
+        self.events.push((tick, rank::EVENT, body));
+    }
+
+    /// Appends the chunk; a wait too long for one event is filled with empty texts.
+    pub(super) fn write(mut self, bytes: &mut Vec<u8>) {
+        self.events.sort_by_key(|&(tick, rank, _)| (tick, rank));
+        bytes.extend(b"MTrk\0\0\0\0");
+        let begin = bytes.len();
+        let (mut now, mut running) = (0, 0);
+        for (tick, _, body) in self.events {
+            while tick - now > LONGEST_WAIT {
+                now += LONGEST_WAIT;
+                number(bytes, LONGEST_WAIT);
+                bytes.extend([0xff, 0x01, 0]);
+                running = 0;
+            }
+            number(bytes, tick - now);
+            now = tick;
+            match body {
+                Body::Channel([status, a, b]) => {
+                    if status != running {
+                        bytes.push(status);
+                        running = status;
+                    }
+                    bytes.push(a);
+                    if !matches!(status & 0xf0, 0xc0 | 0xd0) {
+                        bytes.push(b);
+                    }
+                    continue;
+                }
+                Body::Small(kind, data, length) => {
+                    bytes.extend([0xff, kind, length]);
+                    bytes.extend(&data[..usize::from(length)]);
+                }
+                Body::Meta(kind, data) => {
+                    bytes.extend([0xff, kind]);
+                    sized(bytes, data);
+                }
+                Body::System(status, data) => {
+                    bytes.push(status);
+                    sized(bytes, data);
+                }
+            }
+            // Running status ends with a meta event or a system exclusive message.
+            running = 0;
+        }
+        bytes.extend([0, 0xff, 0x2f, 0]);
+        let length = (bytes.len() - begin) as u32;
+        bytes[begin - 4..begin].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+fn sized(bytes: &mut Vec<u8>, data: &[u8]) {
+    let data = &data[..data.len().min(LONGEST_WAIT as usize)];
+    number(bytes, data.len() as u32);
+    bytes.extend(data);
+}
+
+/// A variable-length number: seven bits a byte, the last without its top bit.
+fn number(bytes: &mut Vec<u8>, value: u32) {
+    let groups = (32 - value.leading_zeros()).div_ceil(7).max(1);
+    for group in (0..groups).rev() {
+        let more = if group > 0 { 0x80 } else { 0 };
+        bytes.push((value >> (7 * group) & 0x7f) as u8 | more);
+    }
+}

@@ -1,0 +1,143 @@
+//! Standard MIDI Files out: format 1, a conductor track and one track a part.
+
+mod chunk;
+mod programs;
+
+use std::path::Path;
+
+use crate::atomic;
+use crate::error::Result;
+use crate::midi::{Event, Message, Score, Track};
+
+use chunk::{Chunk, rank};
+use programs::Programs;
+
+/// The finest division a file can say.
+const FINEST: u32 = 32_767;
+
+/// Longer texts are cut, in bytes.
+pub(super) const LONGEST_TEXT: usize = 1 << 16;
+
+impl Score {
+    /// Writes a MIDI file, atomically.
+    ///
+    /// # Errors
+    /// Names the path when the file system refuses.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        atomic::write(path.as_ref(), &self.to_bytes())
+    }
+
+    /// The bytes of a MIDI file (format 1) that reads back as this score.
+    ///
+    /// A file knows only when keys go down and up: of notes of one pitch that overlap in a track, the first to begin
+    /// reads back as the first to end.
+    ///
+    /// Every note is played with the program of its track: where tracks of several programs share a channel, each says
+    /// its program again before it goes on, also for players that know nothing of ports. Tracks of several programs that
+    /// hold the same key of a channel at the same time cannot share it: the later one is given a free channel, on
+    /// another port when all sixteen are taken.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        if !(1..=FINEST).contains(&self.ticks_per_quarter) {
+            return self.resample(FINEST.min(self.ticks_per_quarter.max(1))).to_bytes();
+        }
+        // The header counts in 16 bits.
+        let tracks = &self.tracks[..self.tracks.len().min(0xfffe)];
+        let programs = Programs::plan(tracks, &self.events);
+        let mut bytes = b"MThd\0\0\0\x06\0\x01".to_vec();
+        bytes.reserve(8 * self.len() + 256);
+        bytes.extend((tracks.len() as u16 + 1).to_be_bytes());
+        bytes.extend((self.ticks_per_quarter as u16).to_be_bytes());
+        self.conductor().write(&mut bytes);
+        for (index, track) in tracks.iter().enumerate() {
+            let mut chunk = part(track, programs.of(index));
+            self.settings_of_channel(index, programs.of(index), &mut chunk);
+            chunk.write(&mut bytes);
+        }
+        bytes
+    }
+
+    /// What others say of the channel of a track that is written on another channel.
+    fn settings_of_channel<'a>(&'a self, index: usize, part: &programs::Part, chunk: &mut Chunk<'a>) {
+        let own = &self.tracks[index];
+        let address = (own.port, own.channel.min(15));
+        if (part.port, part.channel) == address {
+            return;
+        }
+        let others = self.tracks.iter().enumerate().filter(|(i, t)| *i != index && (t.port, t.channel) == address);
+        let loose = self.events.iter().filter(|e| (e.port, e.channel) == address);
+        for event in others.flat_map(|(_, t)| &t.events).chain(loose) {
+            if matches!(
+                event.message,
+                Message::Controller { number: ..=119, .. } | Message::Bend(_) | Message::Pressure(_)
+            ) {
+                chunk.event(event.tick, &event.message, part.channel);
+            }
+        }
+    }
+
+    /// Metres, keys, tempi, markers and what no track says, by tick.
+    fn conductor(&self) -> Chunk<'_> {
+        let mut chunk = Chunk::default();
+        for meter in &self.meters {
+            let power = meter.denominator.max(1).ilog2() as u8;
+            chunk.meta(meter.tick, 0x58, &[meter.numerator.max(1), power, 24, 8]);
+        }
+        for key in &self.keys {
+            chunk.meta(key.tick, 0x59, &[key.sharps as u8, key.minor.into()]);
+        }
+        for tempo in &self.tempos {
+            chunk.meta(tempo.tick, 0x51, &tempo.micros_per_quarter.clamp(1, 0xff_ffff).to_be_bytes()[1..]);
+        }
+        for marker in &self.markers {
+            chunk.text(marker.tick, 0x06, short(&marker.text));
+        }
+        let mut port = 0;
+        for event in &self.events {
+            if event.message.is_channel() && event.port != port {
+                port = event.port;
+                chunk.meta(event.tick, 0x21, &[port]);
+            }
+            chunk.event(event.tick, &event.message, event.channel);
+        }
+        chunk
+    }
+}
+
+/// Name, programs, notes, pedal and events of a track, by tick. At one tick, keys go up before the pedal and what else
+/// there is moves, and keys go down after that.
+fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
+    let channel = programs.channel.min(15);
+    let mut chunk = Chunk::with_room(2 * track.notes.len() + 2 * track.pedals.len() + track.events.len() + 3);
+    if !track.name.is_empty() {
+        chunk.head(0x03, short(&track.name));
+    }
+    if programs.port > 0 {
+        chunk.port(programs.port);
+    }
+    for event in &track.events {
+        chunk.event(event.tick, &event.message, channel);
+    }
+    for &(tick, program) in &programs.changes {
+        chunk.channel(tick, rank::PROGRAM, [0xc0 | channel, program.min(127), 0]);
+    }
+    for note in &track.notes {
+        let key = note.pitch.min(127);
+        chunk.channel(note.start, rank::NOTE_ON, [0x90 | channel, key, note.velocity.clamp(1, 127)]);
+        // A note-on of velocity 0 ends a note and keeps the running status.
+        chunk.channel(note.end.max(note.start.saturating_add(1)), rank::NOTE_OFF, [0x90 | channel, key, 0]);
+    }
+    for span in &track.pedals {
+        chunk.channel(span.start, rank::PEDAL_DOWN, [0xb0 | channel, 64, 127]);
+        chunk.channel(span.end, rank::PEDAL_UP, [0xb0 | channel, 64, 0]);
+    }
+    chunk
+}
+
+/// True of what would read back as a program change of a channel.
+fn program(event: &Event) -> Option<u8> {
+    if let Message::Program(program) = event.message { Some(program.min(127)) } else { None }
+}
+
+fn short(text: &str) -> &[u8] {
+    &text.as_bytes()[..text.floor_char_boundary(LONGEST_TEXT)]
+}

@@ -1,0 +1,166 @@
+//! Which channel a track is written on, and where it has to say its program.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::midi::{Event, Track};
+
+use super::chunk::rank;
+use super::program;
+
+/// The channel that General MIDI keeps for drums.
+const DRUMS: u8 = 9;
+
+/// Where a track is written and what it is played with.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub(super) port: u8,
+    pub(super) channel: u8,
+    /// Program changes beside those among its events, by tick.
+    pub(super) changes: Vec<(u32, u8)>,
+}
+
+/// The plan for all tracks of a score.
+#[derive(Debug)]
+pub(super) struct Programs {
+    parts: Vec<Part>,
+}
+
+impl Programs {
+    pub(super) fn plan(tracks: &[Track], events: &[Event]) -> Self {
+        let mut parts: Vec<Part> = spread(tracks, events)
+            .into_iter()
+            .map(|(port, channel)| Part { port, channel, changes: Vec::new() })
+            .collect();
+        for channel in 0..16 {
+            let here: Vec<usize> = (0..tracks.len()).filter(|&i| parts[i].channel == channel).collect();
+            if contested(tracks, events, &here, channel) {
+                say_again(tracks, events, &here, &mut parts, channel);
+            } else {
+                for index in here {
+                    let track = &tracks[index];
+                    let first = track.notes.first().map_or(u32::MAX, |n| n.start);
+                    let said = track.events.iter().take_while(|e| e.tick <= first).any(|e| program(e).is_some());
+                    // What a track without notes reads back as when it says nothing.
+                    let nothing = track.notes.is_empty() && (track.port, channel, track.program) == (0, 0, 0);
+                    if !said && !nothing {
+                        parts[index].changes.push((0, track.program));
+                    }
+                }
+            }
+        }
+        Self { parts }
+    }
+
+    pub(super) fn of(&self, index: usize) -> &Part {
+        &self.parts[index]
+    }
+}
+
+/// True when a channel is asked for several programs.
+fn contested(tracks: &[Track], events: &[Event], here: &[usize], channel: u8) -> bool {
+    let own = here.iter().flat_map(|&i| tracks[i].events.iter().filter_map(program).chain([tracks[i].program]));
+    let loose = events.iter().filter(|e| e.channel == channel).filter_map(program);
+    let mut programs = own.chain(loose);
+    programs.next().is_some_and(|first| programs.any(|p| p != first))
+}
+
+/// What is in force where a note begins: in its track, on its port, on its channel whatever the port.
+#[derive(Debug, Default)]
+struct InForce {
+    tracks: HashMap<usize, u8>,
+    ports: HashMap<u8, u8>,
+    channel: Option<u8>,
+}
+
+impl InForce {
+    fn set(&mut self, track: usize, port: u8, program: u8) {
+        self.tracks.insert(track, program);
+        self.ports.insert(port, program);
+        self.channel = Some(program);
+    }
+
+    fn is(&self, track: usize, port: u8, program: u8) -> bool {
+        self.tracks.get(&track) == Some(&program)
+            && self.ports.get(&port) == Some(&program)
+            && self.channel == Some(program)
+    }
+}
+
+/// Plays the tracks of a channel in the order of time, and has each say its program wherever another is in force.
+fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Part], channel: u8) {
+    // Tick, chunk (the conductor is the first), rank, port, and the program that is said or, for notes, needed.
+    let mut moments: Vec<(u32, usize, u8, u8, u8)> = Vec::new();
+    let said = |e: &Event, chunk, port| program(e).map(|p| (e.tick, chunk, rank::EVENT, port, p));
+    moments.extend(events.iter().filter(|e| e.channel == channel).filter_map(|e| said(e, 0, e.port)));
+    for &index in here {
+        let (track, chunk, port) = (&tracks[index], index + 1, parts[index].port);
+        moments.extend(track.events.iter().filter_map(|e| said(e, chunk, port)));
+        moments.extend(track.notes.iter().map(|n| (n.start, chunk, rank::NOTE_ON, port, track.program)));
+        if track.notes.is_empty() {
+            moments.push((0, chunk, rank::NOTE_ON, port, track.program));
+        }
+    }
+    moments.sort_by_key(|m| (m.0, m.1, m.2));
+    let mut in_force = InForce::default();
+    for (tick, chunk, moment, port, program) in moments {
+        let said = moment == rank::EVENT;
+        if !said && !in_force.is(chunk, port, program) {
+            parts[chunk - 1].changes.push((tick, program));
+        }
+        in_force.set(chunk, port, program);
+    }
+}
+
+/// Port and channel of each track: its own, unless another program holds one of its keys there meanwhile.
+fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
+    let mut addresses: Vec<(u8, u8)> = tracks.iter().map(|t| (t.port, t.channel.min(15))).collect();
+    let mut shared: BTreeMap<(u8, u8), Vec<usize>> = BTreeMap::new();
+    for (index, track) in tracks.iter().enumerate().filter(|(_, t)| !t.notes.is_empty() && t.channel != DRUMS) {
+        shared.entry((track.port, track.channel.min(15))).or_default().push(index);
+    }
+    shared.retain(|_, here| here.iter().any(|&i| tracks[i].program != tracks[here[0]].program));
+    if shared.is_empty() {
+        return addresses;
+    }
+    let loose = events.iter().filter(|e| e.message.is_channel()).map(|e| (e.port, e.channel));
+    let mut taken: BTreeSet<(u8, u8)> = addresses.iter().copied().chain(loose).collect();
+    for here in shared.into_values() {
+        for index in colliding(tracks, &here) {
+            let port = tracks[index].port;
+            let all = (port..=u8::MAX).flat_map(|port| (0..16).map(move |channel| (port, channel)));
+            let free = all.filter(|a| a.1 != DRUMS).find(|a| !taken.contains(a));
+            if let Some(address) = free {
+                taken.insert(address);
+                addresses[index] = address;
+            }
+        }
+    }
+    addresses
+}
+
+/// Of tracks that share a channel, those that hold a key while an earlier track of another program holds it.
+fn colliding(tracks: &[Track], here: &[usize]) -> BTreeSet<usize> {
+    let mut notes: Vec<(u8, u32, u32, usize)> = Vec::new();
+    for &index in here {
+        notes.extend(tracks[index].notes.iter().map(|n| (n.pitch, n.start, n.end, index)));
+    }
+    notes.sort_unstable();
+    let mut out = BTreeSet::new();
+    for key in notes.chunk_by(|a, b| a.0 == b.0) {
+        // Until when each program holds the key, and the track that does so.
+        let mut held: BTreeMap<u8, (u32, usize)> = BTreeMap::new();
+        for &(_, start, end, index) in key {
+            if out.contains(&index) {
+                continue;
+            }
+            let program = tracks[index].program;
+            let other = held.iter().find(|(p, (until, i))| **p != program && start < *until && !out.contains(i));
+            if let Some((_, &(_, other))) = other {
+                out.insert(index.max(other));
+            }
+            let longest = held.entry(program).or_insert((end, index));
+            *longest = (*longest).max((end, index));
+        }
+    }
+    out
+}
