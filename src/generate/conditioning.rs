@@ -69,7 +69,7 @@ impl Plan {
         // Encodings in beats count their seconds at 120 beats a minute: half a second a beat.
         let origin = Origin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
         let (mut cues, length) = match &options.chords {
-            Some(chart) => (changes(chart, tokenizer)?, BAR * chart.bars.len() as f64),
+            Some(chart) => (changes(chart, tokenizer)?, chart.beats()),
             None => (Vec::new(), BAR),
         };
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());

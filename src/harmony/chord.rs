@@ -146,7 +146,7 @@ impl Chord {
 
 /// The bass behind the last slash and where that slash stands; `C6/9` has none.
 fn slash_bass(symbol: &[char]) -> (Option<Spelling>, usize) {
-    let slash = symbol.iter().rposition(|c| matches!(c, '/' | '\\'));
+    let slash = symbol.iter().rposition(|c| matches!(symbol::plain(*c), '/' | '\\'));
     let bass = slash.and_then(|at| {
         let rest = &symbol[at + 1..];
         Spelling::read(rest).filter(|(_, length)| *length == rest.len()).map(|(bass, _)| (Some(bass), at))

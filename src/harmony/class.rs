@@ -90,7 +90,7 @@ impl Quality {
                 () if within(9) => Self::MinorSix,
                 () => Self::Minor,
             }
-        } else if within(5) || within(2) {
+        } else if within(5) || within(2) || ((within(6) || within(1)) && has(7)) {
             Self::Suspended
         } else if has(10) {
             Self::Seven

@@ -65,15 +65,18 @@ impl Spelling {
     /// Reads a note name from the beginning of a symbol; gives it with the number of characters it takes.
     pub(super) fn read(symbol: &[char]) -> Option<(Self, usize)> {
         let letter = *symbol.first().filter(|c| ('A'..='G').contains(*c))?;
-        let sign = |c: &char| match c {
-            '#' | '♯' => 1,
-            'b' | '♭' => -1,
+        let sign = |c: &char| match super::symbol::plain(*c) {
+            '#' => 1,
+            'b' => -1,
+            '𝄪' => 2,
+            '𝄫' => -2,
             _ => 0,
         };
         let first = symbol.get(1).map_or(0, sign);
         let second = symbol.get(2).map_or(0, sign);
         let (alter, length) = match (first, second) {
             (0, _) => (0, 1),
+            (-2 | 2, _) => (first, 2),
             (a, b) if a == b => (2 * a, 3),
             (a, _) => (a, 2),
         };

@@ -2,19 +2,22 @@
 
 use std::rc::Rc;
 
-use rhai::{Array, Dynamic};
+use rhai::{Array, Dynamic, Map};
+use serde::Deserialize;
 
+use crate::error::Error;
 use crate::harmony::{self, Chart, ChordAt};
 use crate::interrupt::Interrupt;
+use crate::midi;
 use crate::plot;
-use crate::script::convert::{number, place, whole};
+use crate::script::convert::{number, options, place, whole};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
 use crate::script::objects::Score;
 
-/// A handle on a progression.
+/// A handle on a progression, and on the moments of its chords when it was heard in a score.
 #[derive(Debug, Clone)]
-pub(crate) struct Chords(pub(crate) Rc<Chart>);
+pub(crate) struct Chords(pub(crate) Rc<Chart>, Option<Rc<Vec<ChordAt>>>);
 
 /// A handle on one chord.
 #[derive(Debug, Clone)]
@@ -23,15 +26,60 @@ pub(crate) struct Chord(Rc<harmony::Chord>);
 /// Beats a minute when nothing else is said.
 const TEMPO: f64 = 120.0;
 
+/// What `chords` can be told beside the symbols.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ChordsOptions {
+    form: Option<String>,
+    meter: Option<String>,
+}
+
+const OPTIONS: &[(&str, &str)] = &[
+    ("form", "the order of its sections: \"AABA\" (as they are written)"),
+    ("meter", "its metre: \"3/4\" (4/4, or what the chart itself says)"),
+];
+
 impl Chords {
     /// Reads a progression.
     pub(crate) fn parse(text: &str) -> Fallible<Self> {
-        Ok(Self(Rc::new(text.parse::<Chart>()?)))
+        Ok(Self::new(text.parse::<Chart>()?))
     }
 
-    /// The chords heard in a score, a bar each.
-    pub(crate) fn heard(chords: &[ChordAt]) -> Self {
-        Self(Rc::new(Chart { bars: chords.iter().map(|at| vec![at.chord.clone()]).collect() }))
+    fn new(chart: Chart) -> Self {
+        Self(Rc::new(chart), None)
+    }
+
+    /// Reads a progression in a metre, its sections in the order of a form.
+    fn with_options(text: &str, map: &Map) -> Fallible<Self> {
+        let ChordsOptions { form, meter } = options("chords", map)?;
+        let mut chart = text.parse::<Chart>()?;
+        if let Some(meter) = meter {
+            let read = harmony::BarMeter::read(&meter);
+            let refused =
+                || Error::mistake(format!("chords: no metre is called \"{meter}\"")).with_hint("write it like \"3/4\"");
+            chart = chart.in_meter(read.ok_or_else(refused)?);
+        }
+        if let Some(form) = form {
+            chart = chart.with_form(&form)?;
+        }
+        Ok(Self::new(chart))
+    }
+
+    /// The chords of a score in its bars.
+    pub(crate) fn heard(score: &midi::Score, chords: Vec<ChordAt>) -> Self {
+        Self(Rc::new(Chart::of_score(score, &chords)), Some(Rc::new(chords)))
+    }
+
+    /// When each chord begins: in its score, else at the tempo at which it is played.
+    fn onsets(&self) -> Array {
+        let written = || self.0.onsets(TEMPO);
+        let onsets = self.1.as_ref().map_or_else(written, |heard| heard.to_vec());
+        let map = |at: ChordAt| -> Dynamic {
+            let entries: [(&str, Dynamic); 3] =
+                [("seconds", at.seconds.into()), ("beat", at.beat.into()), ("chord", at.chord.name().into())];
+            entries.into_iter().map(|(key, value)| (key.into(), value)).collect::<Map>().into()
+        };
+        onsets.into_iter().map(map).collect()
     }
 
     fn len(&self) -> usize {
@@ -89,9 +137,16 @@ pub(super) fn register(kit: &mut Kit) {
     kit.function(
         "chords(symbols: string) -> Chords",
         "Reads a chord progression: chords(\"Cmaj7 F#m7b5 | B7b9/D# Em6 | % | N.C.\").\n\
-         Without bar lines every chord fills a bar; chords between two lines share the bar.",
+         Without bar lines every chord fills a bar; chords between two lines share the bar, and a line's end ends it. \
+         |: :| repeats, [1. and [2. are endings, [A] a section, 3/4: a metre, / a beat.",
         Chords::parse,
     );
+    let member = kit.function(
+        "chords(symbols: string, options: map) -> Chords",
+        "Reads a chord progression.\nOptions:",
+        |symbols: &str, map: Map| Chords::with_options(symbols, &map),
+    );
+    member.options = OPTIONS;
     progression(kit);
     let mut chord = kit.object::<Chord>();
     chord.get("name -> string", "Its symbol: \"F#m7b5\".", |c: &mut Chord| c.0.name());
@@ -122,6 +177,26 @@ fn progression(kit: &mut Kit) {
     let mut chords = kit.object::<Chords>();
     chords.get("len -> int", "How many chords it has.", |c: &mut Chords| c.len() as i64);
     chords.get("bars -> int", "How many bars it has.", |c: &mut Chords| c.0.bars.len() as i64);
+    chords.get("meter -> string", "Its first metre: \"4/4\".", |c: &mut Chords| c.0.meter(0).to_string());
+    chords
+        .get("form -> string", "Its sections in order: \"AABA\"; empty when it has none.", |c: &mut Chords| c.0.form());
+    chords.get(
+        "onsets -> array",
+        "When each chord begins, each a map: seconds, beat (quarters from the start), chord.",
+        |c: &mut Chords| c.onsets(),
+    );
+    chords.operator(
+        "+(other: Chords) -> Chords",
+        "This progression and then the other.",
+        |a: &mut Chords, b: Chords| Chords::new(a.0.append(&b.0)),
+    );
+    chords.operator(
+        "*(times: int) -> Chords",
+        "The progression so many times.",
+        |c: &mut Chords, times: i64| -> Fallible<Chords> {
+            Ok(Chords::new(c.0.repeat(usize::try_from(times).unwrap_or(0))?))
+        },
+    );
     chords.index(
         "[](index: int) -> Chord",
         "One of its chords, the first being 0.",
@@ -136,12 +211,14 @@ fn progression(kit: &mut Kit) {
         "The same progression, so many semitones higher, sanely spelled.",
         |c: &mut Chords, semitones: Dynamic| -> Fallible<Chords> {
             let semitones = (whole("transpose: semitones", &semitones)? % 12) as i32;
-            Ok(Chords(Rc::new(c.0.transpose(semitones))))
+            let moved = |at: &ChordAt| ChordAt { chord: at.chord.transpose(semitones), ..at.clone() };
+            let heard = c.1.as_ref().map(|heard| Rc::new(heard.iter().map(moved).collect::<Vec<_>>()));
+            Ok(Chords(Rc::new(c.0.transpose(semitones)), heard))
         },
     );
     chords.method(
         "score() -> Score",
-        "The chords voiced on a piano at 120 beats a minute, a bar of 4/4 each.",
+        "The chords voiced on a piano at 120 beats a minute, in its metre.",
         |c: &mut Chords| Score::new(c.0.score(TEMPO)),
     );
     chords.method(

@@ -48,7 +48,7 @@ pub(super) fn register(kit: &mut Kit) {
             if !(1.0..=1000.0).contains(&tempo) {
                 return Err(Error::mistake(format!("adherence: tempo is {tempo}, not 1 to 1000 beats a minute")).into());
             }
-            let pass = chords.0.bars.len() as f64 * 4.0 * 60.0 / tempo;
+            let pass = chords.0.beats() * 60.0 / tempo;
             let onsets = chords.0.onsets(tempo);
             let passes = if pass > 0.0 { (score.0.duration() / pass) as usize + 2 } else { 0 };
             let moved = (0..passes).flat_map(|k| {

@@ -156,8 +156,8 @@ pub(super) fn register(kit: &mut Kit) {
     edits(&mut score);
     score.method(
         "chords() -> Chords",
-        "Its chords: what its markers say, or what is heard in it, one wherever the harmony changes.",
-        |s: &mut Score| Chords::heard(&s.chords()),
+        "Its chords in its bars: what its markers say, or what is heard in it.",
+        |s: &mut Score| Chords::heard(&s.0, s.chords()),
     );
     let studio = score.studio();
     score.method(

@@ -1,45 +1,40 @@
 //! The words of chord symbols: "maj", "sus", "Δ" and their like.
 
-/// All words, the longer before those they begin with; `madd` keeps "madd9" from being read as "ma".
-pub(super) const WORDS: [(&str, Word); 38] = [
+/// All words, the longer before those they begin with; `madd` keeps "madd9" from being read as "ma". Words of three
+/// letters and more are read in any case; look-alikes of signs have become one before.
+pub(super) const WORDS: [(&str, Word); 32] = [
     ("major", Word::Major),
-    ("Major", Word::Major),
     ("maj", Word::Major),
-    ("Maj", Word::Major),
-    ("MAJ", Word::Major),
     ("madd", Word::MinorAdd),
     ("ma", Word::Major),
     ("Ma", Word::Major),
     ("MA", Word::Major),
+    ("minor", Word::Minor),
+    ("min", Word::Minor),
+    ("Mi", Word::Minor),
+    ("MI", Word::Minor),
+    ("mi", Word::Minor),
     ("M", Word::Major),
     ("j", Word::Major),
     ("J", Word::Major),
-    ("△", Word::MajorSeven),
     ("Δ", Word::MajorSeven),
-    ("∆", Word::MajorSeven),
-    ("minor", Word::Minor),
-    ("min", Word::Minor),
-    ("Min", Word::Minor),
-    ("MIN", Word::Minor),
-    ("mi", Word::Minor),
     ("m", Word::Minor),
     ("dim", Word::Diminished),
-    ("Dim", Word::Diminished),
     ("°", Word::Diminished),
-    ("º", Word::Diminished),
     ("omit", Word::LeaveOut),
     ("o", Word::Diminished),
     ("hdim", Word::HalfDiminished),
+    ("h", Word::HalfDiminished),
     ("ø", Word::HalfDiminished),
-    ("Ø", Word::HalfDiminished),
     ("augmented", Word::Augmented),
     ("aug", Word::Augmented),
-    ("Aug", Word::Augmented),
     ("dom", Word::Dominant),
     ("sus", Word::Suspended),
     ("alt", Word::Altered),
     ("add", Word::Add),
     ("no", Word::LeaveOut),
+    ("flat", Word::Flat),
+    ("sharp", Word::Sharp),
 ];
 
 /// What a word says of a chord.
@@ -65,4 +60,8 @@ pub(super) enum Word {
     Add,
     /// The number behind it is left out.
     LeaveOut,
+    /// The number behind it is lowered.
+    Flat,
+    /// The number behind it is raised.
+    Sharp,
 }

@@ -3,24 +3,41 @@
 //! Windows are beats where the notes keep to the beats of the file, and half seconds where they do not: in a recorded
 //! performance the ticks of the file say nothing about the music.
 
-use crate::midi::{Clock, Meter, Score};
+use crate::midi::{Clock, Meter, Note, Score};
 
 /// How much of each pitch class there is.
 pub(super) type Chroma = [f32; 12];
 
-/// A stretch of the score in which the harmony is taken to stand still.
+/// A short span of the score in which the harmony is taken not to change: what sounds in it, by role.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     /// First tick.
     pub(super) start: u32,
     /// How strong a place it begins at.
     pub(super) place: Place,
-    /// What sounds.
+    /// Everything that sounds, loud and low notes more than soft and high ones.
     pub(super) chroma: Chroma,
-    /// What sounds lowest, if it is low.
-    pub(super) bass: Chroma,
-    /// The lowest pitch that is more than a passing sound, and how much of it there is.
-    lowest: Option<(u8, f32)>,
+    /// Notes that begin together with two others at least, each pitch class up to 1 when it lasts the window.
+    pub(super) block: Chroma,
+    /// Notes that begin alone or in pairs, from E3 up: melodies, broken chords.
+    pub(super) line: Chroma,
+    /// The same below E3: walking basses, broken chords.
+    pub(super) low: Chroma,
+    /// The pitch class of the first low note of the window.
+    pub(super) bass: Option<Bass>,
+    /// The pitch of that note, and whether it is part of a block chord.
+    lowest: Option<(u8, bool)>,
+}
+
+/// The bass of a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Bass {
+    /// Pitch class.
+    pub(super) class: u8,
+    /// How far it counts as a bass, 0 to 1.
+    pub(super) depth: f32,
+    /// It is part of a block chord.
+    pub(super) block: bool,
 }
 
 /// Where in a bar a window begins.
@@ -37,7 +54,7 @@ pub(super) enum Place {
 }
 
 /// No score has more windows; more would come from damaged files only.
-const MOST: usize = 1 << 15;
+const MOST: usize = 1 << 14;
 
 /// A note counts for this many windows: strings of a piano fade, and time must stay linear in the notes.
 const REACH: usize = 8;
@@ -52,6 +69,13 @@ const FREE: f64 = 0.5;
 const SHORTEST: f64 = 0.3;
 const LONGEST: f64 = 1.3;
 
+/// Notes that begin within this many seconds begin together, and so many of them are a block chord.
+const TOGETHER: f64 = 0.03;
+const BLOCK: usize = 3;
+
+/// E3: lines below it are basses.
+const LOW: u8 = 52;
+
 /// The channel of General MIDI's drums.
 const DRUMS: u8 = 9;
 
@@ -59,15 +83,30 @@ const DRUMS: u8 = 9;
 pub(super) fn windows(score: &Score) -> Vec<Window> {
     let clock = Clock::new(score);
     let places = if keeps_time(score) { beats(score, &clock) } else { None };
-    let mut windows: Vec<Window> =
-        places.unwrap_or_else(|| seconds(score, &clock)).into_iter().map(Window::new).collect();
-    let notes = score.tracks.iter().filter(|t| t.channel != DRUMS).flat_map(|t| &t.notes);
+    fill(score, &clock, places.unwrap_or_else(|| seconds(score, &clock)))
+}
+
+/// Windows of half a second, whatever the beat.
+#[cfg(test)]
+pub(super) fn free_windows(score: &Score) -> Vec<Window> {
+    let clock = Clock::new(score);
+    fill(score, &clock, seconds(score, &clock))
+}
+
+fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>) -> Vec<Window> {
+    let mut windows: Vec<Window> = places.into_iter().map(Window::new).collect();
+    let mut notes: Vec<(&Note, bool)> = Vec::new();
+    for track in score.tracks.iter().filter(|t| t.channel != DRUMS) {
+        notes.extend(track.notes.iter().zip(together(&track.notes, clock)));
+    }
+    notes.sort_unstable();
     let end = score.end();
-    for note in notes {
+    for (note, block) in notes {
         let first = windows.partition_point(|w| w.start <= note.start).saturating_sub(1);
         // Loud notes count for more, high ones, which carry the melody, for less.
         let high = (f32::from(note.pitch) - 66.0) / 24.0;
         let mut weight = (0.5 + f32::from(note.velocity) / 254.0) * (1.0 - 0.6 * high.clamp(0.0, 1.0));
+        let mut fade = 1.0;
         for i in first..windows.len().min(first + REACH) {
             let (begin, until) = (windows[i].start, windows.get(i + 1).map_or(end, |w| w.start));
             if begin >= note.end {
@@ -75,8 +114,10 @@ pub(super) fn windows(score: &Score) -> Vec<Window> {
             }
             let sounds = note.end.min(until).saturating_sub(note.start.max(begin));
             let share = sounds as f32 / until.saturating_sub(begin).max(1) as f32;
-            windows[i].add(note.pitch, share * weight, share);
+            let early = note.start <= begin + until.saturating_sub(begin) / 4;
+            windows[i].add(note.pitch, share, weight, block.then_some(fade), early);
             weight *= FADE;
+            fade *= FADE;
         }
     }
     for window in &mut windows {
@@ -85,23 +126,49 @@ pub(super) fn windows(score: &Score) -> Vec<Window> {
     windows
 }
 
+/// For each note of a track: whether two others at least begin together with it.
+fn together(notes: &[Note], clock: &Clock) -> Vec<bool> {
+    let mut block = vec![false; notes.len()];
+    let (mut first, mut begin) = (0, f64::NEG_INFINITY);
+    for i in 0..=notes.len() {
+        let seconds = notes.get(i).map_or(f64::INFINITY, |n| clock.seconds(n.start));
+        if seconds - begin > TOGETHER {
+            if i - first >= BLOCK {
+                block[first..i].fill(true);
+            }
+            (first, begin) = (i, seconds);
+        }
+    }
+    block
+}
+
 impl Window {
     fn new((start, place): (u32, Place)) -> Self {
-        Self { start, place, chroma: [0.0; 12], bass: [0.0; 12], lowest: None }
+        let none = [0.0; 12];
+        Self { start, place, chroma: none, block: none, line: none, low: none, bass: None, lowest: None }
     }
 
-    fn add(&mut self, pitch: u8, amount: f32, share: f32) {
-        self.chroma[usize::from(pitch % 12)] += amount;
-        if share >= 0.35 && self.lowest.is_none_or(|(low, _)| pitch < low) {
-            self.lowest = Some((pitch, amount));
+    /// Adds a note that sounds for a share of the window.
+    fn add(&mut self, pitch: u8, share: f32, weight: f32, block: Option<f32>, early: bool) {
+        let class = usize::from(pitch % 12);
+        self.chroma[class] += share * weight;
+        match block {
+            Some(fade) => self.block[class] = (self.block[class] + share * fade).min(1.0),
+            None if pitch >= LOW => self.line[class] = (self.line[class] + share * weight).min(1.0),
+            None => self.low[class] = (self.low[class] + share * weight).min(1.0),
+        }
+        // What comes late is the bass only when it lies much lower.
+        let depth = if early { 0 } else { 6 };
+        if share >= 0.25 && self.lowest.is_none_or(|(low, _)| pitch + depth < low) {
+            self.lowest = Some((pitch, block.is_some()));
         }
     }
 
     /// The lowest note is a bass below E3, none above G4, and something of one between.
     fn set_bass(&mut self) {
-        if let Some((pitch, amount)) = self.lowest {
+        if let Some((pitch, block)) = self.lowest {
             let depth = ((67.0 - f32::from(pitch)) / 15.0).clamp(0.0, 1.0);
-            self.bass[usize::from(pitch % 12)] = amount.min(1.0) * depth;
+            self.bass = (depth > 0.0).then_some(Bass { class: pitch % 12, depth, block });
         }
     }
 }
@@ -195,7 +262,7 @@ fn seconds(score: &Score, clock: &Clock) -> Vec<(u32, Place)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::midi::{Note, Track};
+    use crate::midi::Track;
 
     /// Notes at these ticks, 480 a quarter.
     fn score(onsets: impl Iterator<Item = u32>) -> Score {

@@ -27,6 +27,8 @@ pub(super) struct Quality {
     pub(super) sharp_edge: bool,
     pub(super) added_sevenths: Vec<u8>,
     pub(super) left_out: Vec<u8>,
+    /// A third beside a suspension.
+    pub(super) added_third: bool,
 }
 
 impl Quality {
@@ -36,6 +38,7 @@ impl Quality {
         let dominant = self.altered || (self.sharp_edge && !self.minor && !self.six && !self.diminished);
         if !self.suspended.is_empty() {
             tones.extend(&self.suspended);
+            tones.extend(self.added_third.then_some(4));
         } else if !self.power {
             tones.push(if self.minor || self.diminished || self.half_diminished { 3 } else { 4 });
         }

@@ -1,0 +1,88 @@
+//! Recognises the chords of a score, inversions included.
+//!
+//! The score is cut into windows (beats, or half seconds where there is no beat). What sounds in a window, in the bass, in
+//! block chords and in lines, speaks for some chords and against others, and so does the same place of other choruses;
+//! chords follow each other in familiar ways. A log-linear model over the windows whose states are root × quality weighs
+//! all of it; its tables are learnt from lead sheets and jazz solos with known chords.
+//!
+//! Root right, by time, on tunes that nothing was learnt from (`benchmark.rs`): lead sheets 0.97, jazz voicings without
+//! roots over a walking bass 0.94, a solo over an estimated walking bass alone 0.42. Confidences are fair: of the time at
+//! which it is 0.8 or more, the root is right for 0.98, 0.97 and 0.81.
+
+#[cfg(test)]
+mod benchmark;
+mod evidence;
+mod form;
+#[cfg(test)]
+mod learn;
+mod model;
+mod naming;
+mod path;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use crate::harmony::{Chord, ChordAt};
+use crate::midi::{Clock, Score};
+
+/// A recognised chord.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecognizedChord {
+    /// The chord and where it begins.
+    pub at: ChordAt,
+    /// The probability that its root is right, 0 to 1: the mean over the windows it lasts.
+    pub confidence: f32,
+}
+
+/// The chords that sound, one wherever the harmony changes. Markers are not looked at; drums are not heard.
+pub fn recognize(score: &Score) -> Vec<ChordAt> {
+    recognize_with_confidence(score).into_iter().map(|chord| chord.at).collect()
+}
+
+/// The chords that sound where their root is right with this probability, and "N.C." where none is: labels to learn from.
+pub fn recognize_where_sure(score: &Score, least: f32) -> Vec<ChordAt> {
+    sure(&recognize_with_confidence(score), least)
+}
+
+/// The chords that sound, each with the probability that its root is right.
+pub fn recognize_with_confidence(score: &Score) -> Vec<RecognizedChord> {
+    decode(score, model::ChordModel::get())
+}
+
+fn sure(chords: &[RecognizedChord], least: f32) -> Vec<ChordAt> {
+    let mut labels: Vec<ChordAt> = Vec::with_capacity(chords.len());
+    for found in chords {
+        let chord = if found.confidence >= least { found.at.chord.clone() } else { Chord::none() };
+        if labels.last().is_none_or(|last| last.chord != chord) {
+            labels.push(ChordAt { chord, ..found.at.clone() });
+        }
+    }
+    labels
+}
+
+/// The chords of a score under a model.
+fn decode(score: &Score, model: &model::ChordModel) -> Vec<RecognizedChord> {
+    let clock = Clock::new(score);
+    let windows = windows::windows(score);
+    let steps = path::path(&windows, model);
+    // (chord, sum of confidences, windows)
+    let mut chords: Vec<(ChordAt, f32, usize)> = Vec::new();
+    // A chord may change its bass at a bar line.
+    let begins: Vec<usize> =
+        (0..steps.len()).filter(|i| steps[*i].begins || windows[*i].place == windows::Place::Bar).collect();
+    for (k, &first) in begins.iter().enumerate() {
+        let span = first..begins.get(k + 1).copied().unwrap_or(steps.len());
+        // Silence belongs to the chord before it.
+        let Some(chord) = naming::name(steps[first].state, &windows[span.clone()]) else { continue };
+        let confidence: f32 = steps[span.clone()].iter().map(|s| s.confidence).sum();
+        match chords.last_mut().filter(|last| last.0.chord == chord) {
+            Some(last) => (last.1, last.2) = (last.1 + confidence, last.2 + span.len()),
+            None => {
+                let at = ChordAt::new(windows[first].start, chord, &clock, score.ticks_per_quarter);
+                chords.push((at, confidence, span.len()));
+            }
+        }
+    }
+    let found = |(at, sum, count): (ChordAt, f32, usize)| RecognizedChord { at, confidence: sum / count as f32 };
+    chords.into_iter().map(found).collect()
+}
