@@ -10,8 +10,11 @@ const DEPTH: usize = 4;
 const KEYS: usize = 200;
 const ITEMS: usize = 8;
 
+/// An owner, a member of it, and the keys of the map it gives with their types.
+type Shape = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// What the maps hold that members give, where it is always the same: owner, member, keys with their types.
-const SHAPES: [(&str, &str, &[(&str, &str)]); 5] = [
+const SHAPES: [Shape; 5] = [
     (
         "Score",
         "notes",

@@ -11,10 +11,13 @@ use crate::files::read_text;
 use crate::script::sources::Source;
 use crate::script::sugar::{self, Names};
 
+/// When a module was changed last, and what it holds.
+type Known = (Option<SystemTime>, Shared<Module>);
+
 /// Reads modules; one that has not changed is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
-    known: RefCell<HashMap<PathBuf, (Option<SystemTime>, Shared<Module>)>>,
+    known: RefCell<HashMap<PathBuf, Known>>,
 }
 
 impl ModuleResolver for Modules {

@@ -65,7 +65,7 @@ pub(super) fn labelled() -> Vec<Labelled> {
             let score = Score::read(&path).expect("a score");
             let mut hasher = DefaultHasher::new();
             tune(&path).hash(&mut hasher);
-            all.push(Labelled { corpus, score, held_out: hasher.finish() % 4 == 0 });
+            all.push(Labelled { corpus, score, held_out: hasher.finish().is_multiple_of(4) });
         }
     }
     assert!(all.len() > 100, "only {} files", all.len());

@@ -63,7 +63,7 @@ fn whole(model: &Model, tokens: &Tensor, prompt: usize, ctx: &ForwardCtx) -> Ten
 #[test]
 fn every_kind_of_weight_decodes_as_it_reads() {
     for (odd, tied) in [(false, false), (false, true), (true, false)] {
-        let dense = Model::new(&config(odd, tied), &Device::Cpu, 1).unwrap();
+        let dense = Model::new(config(odd, tied), &Device::Cpu, 1).unwrap();
         let packed = dense.quantize("nf4").unwrap();
         for (name, model) in
             [("dense", &dense), ("nf4", &packed), ("lora", &adapted(&dense, 3)), ("qlora", &adapted(&packed, 16))]
@@ -86,7 +86,7 @@ fn noise(a: &Tensor, b: &Tensor) -> f32 {
 
 #[test]
 fn small_formats_come_close() {
-    let model = adapted(&Model::new(&config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
+    let model = adapted(&Model::new(config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
     for rows in [1, 3, 8] {
         let tokens = tokens(rows, 90);
         let exact = whole(&model, &tokens, 4, &ForwardCtx::default());
@@ -105,7 +105,7 @@ fn small_formats_come_close() {
 
 #[test]
 fn eight_bits_take_a_quarter_of_the_memory_and_a_little() {
-    let model = Model::new(&config(false, false), &Device::Cpu, 1).unwrap();
+    let model = Model::new(config(false, false), &Device::Cpu, 1).unwrap();
     let bytes = |dtype| {
         let mut cache = Cache::of(dtype);
         model.step(&tokens(2, 100), &mut cache, &ForwardCtx::default()).unwrap();
@@ -118,7 +118,7 @@ fn eight_bits_take_a_quarter_of_the_memory_and_a_little() {
 
 #[test]
 fn threads_and_instructions_change_nothing_that_counts() {
-    let model = adapted(&Model::new(&config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
+    let model = adapted(&Model::new(config(false, false), &Device::Cpu, 1).unwrap().quantize("nf4").unwrap(), 4);
     let tokens = tokens(3, 40);
     let run = || steps(&model, &tokens, 2, CacheDtype::Auto, &ForwardCtx::default());
     let best = on_isa(Isa::Avx512, 1, run);

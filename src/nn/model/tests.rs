@@ -24,7 +24,7 @@ fn config(tied: bool) -> LlamaConfig {
 }
 
 fn tiny() -> Model {
-    Model::new(&config(false), &Device::Cpu, 1).unwrap()
+    Model::new(config(false), &Device::Cpu, 1).unwrap()
 }
 
 fn adapters() -> LoraConfig {
@@ -106,7 +106,7 @@ fn every_parameter_gets_a_gradient() {
 #[test]
 fn gradients_are_those_of_finite_differences() {
     let step = 2e-3;
-    let tied = Model::new(&config(true), &Device::Cpu, 4).unwrap();
+    let tied = Model::new(config(true), &Device::Cpu, 4).unwrap();
     let qlora = tiny().quantize("nf4").unwrap().lora(&adapters(), 2).unwrap();
     train_b(&qlora);
     let mut checked = 0;
@@ -211,7 +211,7 @@ fn merging_keeps_the_answers_and_frees_the_weights() {
 #[test]
 fn a_seed_means_one_model() {
     let weight = |seed| {
-        let model = Model::new(&config(false), &Device::Cpu, seed).unwrap();
+        let model = Model::new(config(false), &Device::Cpu, seed).unwrap();
         values(&model.weights("model.layers.1.mlp.up_proj.weight").unwrap())
     };
     assert_eq!(weight(7), weight(7));
@@ -246,7 +246,7 @@ fn the_table_counts_weights_and_bytes() {
     let q = adapted.layers().into_iter().find(|l| l.name == "model.layers.0.self_attn.q_proj").unwrap();
     assert_eq!(q.kind, "linear nf4 + lora r=3");
     assert_eq!((q.params, q.trainable), (16 * 16 + 96, 96));
-    let tied = Model::new(&config(true), &Device::Cpu, 1).unwrap();
+    let tied = Model::new(config(true), &Device::Cpu, 1).unwrap();
     assert_eq!(tied.layers().last().unwrap().kind, "tied to model.embed_tokens");
     assert_eq!(tied.params(), model.params() - 23 * 16);
 }

@@ -39,7 +39,7 @@ pub(super) fn fitting(names: &[(f64, String)], right: f64) -> Vec<Option<usize>>
 pub(super) fn thinned(i: usize, apart: f64, wide: f64) -> &'static str {
     let fits = |size: f64, every: usize| wide * size <= apart * every as f64;
     let every = |size: f64| [1, 2, 4, 8, 16].into_iter().find(|every| fits(size, *every)).unwrap_or(16);
-    let level = SIZES.iter().position(|size| i % every(*size) == 0);
+    let level = SIZES.iter().position(|size| i.is_multiple_of(every(*size)));
     CLASSES[level.unwrap_or(2)]
 }
 

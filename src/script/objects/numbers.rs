@@ -8,8 +8,11 @@ use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
 use crate::script::layout::formatted;
 
+/// A function of one float.
+type OfFloat = fn(f64) -> f64;
+
 /// Functions of a float that Rhai has; here they take whole numbers, too.
-const OF_FLOATS: [(&str, fn(f64) -> f64); 18] = [
+const OF_FLOATS: [(&str, OfFloat); 18] = [
     ("sqrt", f64::sqrt),
     ("exp", f64::exp),
     ("ln", f64::ln),
