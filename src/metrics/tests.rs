@@ -53,7 +53,7 @@ fn trained(steps: usize) -> Model {
     let options = AdamWOptions { lr: 3e-3, ..AdamWOptions::default() };
     let mut optimizer = AdamW::new(parameters.clone(), options).expect("in range");
     for _ in 0..steps {
-        let loss = model.loss(&batch, &ForwardCtx::default()).expect("a batch that fits");
+        let loss = model.loss(&batch, &ForwardCtx::recording()).expect("a batch that fits");
         optimizer.step(&Grads::backward(&loss, &parameters).expect("gradients")).expect("finite");
     }
     model

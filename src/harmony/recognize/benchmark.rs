@@ -3,6 +3,7 @@
 //! The folder holds `jazz/wjd_solos` (track 1 the solo, 2 chords, 3 bass) and `leadsheets/openewld` and its like.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -145,7 +146,8 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
                 sum.add(&score, &chord_markers(&file.score), &heard);
             }
             let accuracy = sum.root / sum.all;
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "{name:20} {} root {accuracy:.3} class {:.3}; sure {:.3} of the time, then right {:.3}",
                 if held_out { "held out" } else { "learnt  " },
                 sum.class / sum.all,
@@ -157,7 +159,7 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
             }
         }
     }
-    eprintln!("{:.2} ms a minute of music", 1e3 * spent / (music / 60.0));
+    let _ = writeln!(std::io::stderr(), "{:.2} ms a minute of music", 1e3 * spent / (music / 60.0));
     accuracies
 }
 

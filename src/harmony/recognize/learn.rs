@@ -10,6 +10,7 @@ use super::model::{ChordModel, QUALITIES, STATES, Scores, WEIGHTS};
 use super::windows::{Place, Window, free_windows, windows};
 use crate::harmony::{ChordAt, ChordClass, Quality, chord_markers};
 use crate::midi::Score;
+use std::io::Write as _;
 
 /// The state of each window by the markers; `None` where there is no chord.
 fn labels(windows: &[Window], chords: &[ChordAt], end: u32) -> Vec<Option<usize>> {
@@ -306,7 +307,7 @@ fn learn_tables() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/harmony/recognize/tables.bin");
         let file = ChordModel::file(&shared.weights(&ascent.parameters));
         crate::atomic::write(&path, &file).expect("the tables are written");
-        eprintln!("pass {} of {passes}", epoch + 1);
+        let _ = writeln!(std::io::stderr(), "pass {} of {passes}", epoch + 1);
     }
     super::benchmark::report(&files, &ChordModel::from_weights(&shared.weights(&ascent.parameters)));
 }
