@@ -8,6 +8,19 @@ import json
 import math
 import re
 
+
+class Unreadable:
+    """The address by which papermill loads this module when it starts; nothing is read or written there.
+
+    It stands above all imports: whoever loads this module first makes it load papermill, which then asks for this class.
+    """
+
+    def _refuse(self, *_):
+        raise ValueError("etude-rhai:// is no place for notebooks")
+
+    read = listdir = write = pretty_path = _refuse
+
+
 try:
     from pygments.lexer import RegexLexer, bygroups, include, words
     from pygments.token import Comment, Keyword, Name, Number, Operator, Punctuation, String, Text
@@ -113,14 +126,6 @@ else:
             return [Parameter(name=name, inferred_type_name="None", default=value, help=doc)
                     for name, value, doc in found]
 
-    class Unreadable:
-        """The address by which papermill loads this module when it starts; nothing is read or written there."""
-
-        def _refuse(self, *_):
-            raise PapermillException("etude-rhai:// is no place for notebooks")
-
-        read = listdir = write = pretty_path = _refuse
-
     # papermill has entry points for places and engines, none for translators: it has loaded this one for its place.
     papermill_translators.register("rhai", RhaiTranslator)
 
@@ -140,7 +145,8 @@ else:
         def _template_file_default(self):
             return "script.j2"
 
-        output_mimetype = "text/x-rhai"
+        # nbconvert has templates of scripts for this type alone.
+        output_mimetype = "text/plain"
 
         def from_notebook_node(self, nb, resources=None, **kw):
             resources = self._init_resources(resources)
