@@ -93,7 +93,7 @@ fn a_slip_is_named_with_its_remedy_and_another_run_is_not_overwritten() {
     let bench = Bench::new();
     let refused = |args: &[&str], word: &str| {
         let output = bench.train(args);
-        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{args:?}");
         assert!(err(&output).contains(word), "{args:?}: {}", err(&output));
     };
     refused(&["--data_dir", "midi"], "--output_dir");
