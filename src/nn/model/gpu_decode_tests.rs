@@ -62,7 +62,7 @@ fn adapted(model: &Model, rank: usize) -> Model {
 
 /// Dense, in 4 bits, and both with adapters.
 fn models(kind: Kind, device: &Device) -> [(&'static str, Model); 4] {
-    let dense = Model::new(&config(kind), device, 1).unwrap();
+    let dense = Model::new(config(kind), device, 1).unwrap();
     let packed = dense.quantize("nf4").unwrap();
     let (lora, qlora) = (adapted(&dense, 3), adapted(&packed, 37));
     [("dense", dense), ("nf4", packed), ("lora", lora), ("qlora", qlora)]
@@ -152,7 +152,7 @@ fn a_cache_that_grows_and_one_that_forks_go_on_on_a_gpu() {
 #[test]
 #[ignore = "needs a GPU"]
 fn what_was_recorded_is_not_asked_for_another_model_on_a_gpu() {
-    let (dense, tokens) = (Model::new(&config(EVEN), &gpu(), 1).unwrap(), tokens(2, 12));
+    let (dense, tokens) = (Model::new(config(EVEN), &gpu(), 1).unwrap(), tokens(2, 12));
     let model = adapted(&dense.quantize("nf4").unwrap(), 4);
     let mut cache = Cache::new();
     (0..4).for_each(|at| drop(take(&model, &tokens, (at, 1), &mut cache)));

@@ -86,7 +86,7 @@ fn products_in_bf16_are_those_of_rounded_factors_on_a_gpu() {
     let (device, quiet) = (gpu(), Interrupt::new());
     let (x, w) = (random(&[20, 96], 1), random(&[40, 96], 2));
     let there = |x: &Tensor| x.to_device(&device).unwrap();
-    let y = linear(&there(&x), &there(&w), Precision::Bf16, &quiet).unwrap();
+    let y = linear(&there(&x), &there(&w), None, Precision::Bf16, &quiet).unwrap();
     close("dense", &to_cpu(&y), &rounded(&x).matmul(&rounded(&w).t().unwrap()).unwrap(), 1e-5);
 
     let packed = Nf4::quantize(&values(&w), (40, 96));
@@ -94,7 +94,7 @@ fn products_in_bf16_are_those_of_rounded_factors_on_a_gpu() {
     let frozen = Frozen::Nf4(std::sync::Arc::new(packed));
     let (a, b) = (random(&[4, 96], 3), random(&[40, 4], 4));
     let adapter = Adapter { a: there(&a), b: there(&b), scale: 0.5, dropout: None };
-    let y = lora_linear(&there(&x), &frozen, Some(&adapter), Precision::Bf16, &quiet).unwrap();
+    let y = lora_linear(&there(&x), &frozen, None, Some(&adapter), Precision::Bf16, &quiet).unwrap();
     let u = rounded(&x).matmul(&rounded(&a).t().unwrap()).unwrap();
     let low = rounded(&u).matmul(&rounded(&b).t().unwrap()).unwrap().affine(0.5, 0.0).unwrap();
     let slow = (rounded(&x).matmul(&rounded(&dense).t().unwrap()).unwrap() + low).unwrap();

@@ -45,7 +45,7 @@ impl How {
         device: &'a CudaDevice,
         saves: Saves,
     ) -> Made<'a> {
-        Made { name, values, shape, device, needs, interrupt: &self.interrupt }
+        Made { name, values, shape, device, saves, interrupt: &self.interrupt }
     }
 }
 
