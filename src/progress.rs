@@ -5,6 +5,8 @@
 
 mod words;
 
+pub(crate) use words::thousands;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,21 +6,16 @@ use crate::error::nearest;
 /// A name of theirs, ours (a key, where one means the same), and what to say beside it.
 type Answer = (&'static str, &'static str, &'static str);
 
+/// What is said of epochs.
+const EPOCHS: &str = "a run is so many steps; an epoch has rows / (batch_size · gradient_accumulation_steps)";
+
 /// Their names, sorted by what they are about.
 const ANSWERS: &[Answer] = &[
     // --- how long, how fast
     ("learning_rate", "lr", ""),
-    (
-        "num_train_epochs",
-        "max_steps",
-        "a run is so many steps; an epoch has rows / (batch_size · gradient_accumulation_steps)",
-    ),
-    ("epochs", "max_steps", "a run is so many steps; an epoch has rows / (batch_size · gradient_accumulation_steps)"),
-    (
-        "num_epochs",
-        "max_steps",
-        "a run is so many steps; an epoch has rows / (batch_size · gradient_accumulation_steps)",
-    ),
+    ("num_train_epochs", "max_steps", EPOCHS),
+    ("epochs", "max_steps", EPOCHS),
+    ("num_epochs", "max_steps", EPOCHS),
     ("steps", "max_steps", ""),
     ("num_steps", "max_steps", ""),
     ("total_steps", "max_steps", ""),

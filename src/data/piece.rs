@@ -51,14 +51,10 @@ pub(super) struct Piece {
 
 /// No MIDI file is so large; what is, is something else.
 const LARGEST: u64 = 64 << 20;
-/// The channel of drums, counted from 0.
-const DRUMS: u8 = 9;
-
 impl Piece {
     /// The lowest and highest keys of all notes that have a pitch.
     pub(super) fn keys(&self) -> Option<(u8, u8)> {
-        let pitched = self.score.tracks.iter().filter(|t| t.channel != DRUMS);
-        let keys = || pitched.clone().flat_map(|t| &t.notes).map(|n| n.pitch);
+        let keys = || self.score.pitched().flat_map(|t| &t.notes).map(|n| n.pitch);
         keys().min().zip(keys().max())
     }
 }

@@ -42,8 +42,8 @@ pub fn generate(
     options: &GenerateOptions,
     progress: &Progress,
 ) -> Result<Vec<Vec<u32>>> {
-    let takes = generate_takes(model, tokenizer, sampler, options, progress)?;
-    Ok(takes.into_iter().map(|take| take.ids).collect())
+    let generator = Generator::new(model, tokenizer, sampler, options, progress)?;
+    Ok(generator.play(options, progress)?.into_iter().map(|take| take.ids).collect())
 }
 
 /// The same as [`generate`] with what the model thinks of each take.
@@ -58,16 +58,9 @@ pub fn generate_takes(
     progress: &Progress,
 ) -> Result<Vec<Generated>> {
     let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
-    let total = (options.max_new_tokens * options.count) as u64;
-    let mut task = progress.task("generating", Some(total), "tokens");
-    for said in generator.by_ref() {
-        task.advance(said?.iter().flatten().count() as u64)?;
-    }
-    let generated = |take: Take| {
-        let log_likelihood = take.log_likelihood();
-        Generated { ids: take.ids, log_likelihood }
-    };
-    Ok(generator.takes.into_iter().map(generated).collect())
+    generator.takes.iter_mut().for_each(Take::measure);
+    let generated = |take: Take| Generated { log_likelihood: take.log_likelihood(), ids: take.ids };
+    Ok(generator.play(options, progress)?.into_iter().map(generated).collect())
 }
 
 /// The same, a step at a time: each item has one id for each take that still plays.
@@ -122,6 +115,16 @@ impl Generator {
             },
             progress: progress.clone(),
         })
+    }
+
+    /// Plays to the end.
+    fn play(mut self, options: &GenerateOptions, progress: &Progress) -> Result<Vec<Take>> {
+        let total = (options.max_new_tokens * options.count) as u64;
+        let mut task = progress.task("generating", Some(total), "tokens");
+        for said in self.by_ref() {
+            task.advance(said?.iter().flatten().count() as u64)?;
+        }
+        Ok(self.takes)
     }
 
     /// The ids of a take so far, prompt included, without BOS; none for a take that there is not.

@@ -51,12 +51,11 @@ pub(super) struct Take {
     next: usize,
     /// Ids of the last cue that are still to be said.
     pending: VecDeque<u32>,
-    /// True once a note was added to the prompt.
-    plays: bool,
     /// Notes that were added.
     notes: usize,
-    /// Log-likelihood of the ids that were drawn, in nats: of the model's own distribution over what was allowed.
-    log_likelihood: f64,
+    /// Log-likelihood of the ids that were drawn, in nats, of the model's own distribution over what was allowed; only
+    /// where it is asked for.
+    log_likelihood: Option<f64>,
 }
 
 impl Take {
@@ -68,18 +67,8 @@ impl Take {
         }
         let context = std::iter::once(tokenizer.bos()).chain(prompt.iter().copied()).collect();
         let (ids, pending) = (prompt.to_vec(), VecDeque::new());
-        let mut take = Self {
-            ids,
-            context,
-            over: false,
-            grammar,
-            sampler,
-            next: 0,
-            pending,
-            plays: false,
-            notes: 0,
-            log_likelihood: 0.0,
-        };
+        let mut take =
+            Self { ids, context, over: false, grammar, sampler, next: 0, pending, notes: 0, log_likelihood: None };
         // What the prompt itself has said, or left no place for.
         while let Some((at, cue)) = plan.cue(take.next)
             && take.grammar.reached(&at)
@@ -135,19 +124,26 @@ impl Take {
             self.grammar.allow(&mut mask);
             mask.iter_mut().zip(&words.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
         }
-        let may_end = self.plays && plan.until.is_none() && plan.played_through(&self.grammar);
+        let may_end = self.notes > 0 && plan.until.is_none() && plan.played_through(&self.grammar);
         mask[words.eos as usize] &= may_end;
         if !mask.contains(&true) {
             return words.eos;
         }
         let id = self.sampler.sample(&logits[..words.len()], &self.ids, Some(&mask));
-        self.log_likelihood += log_softmax(&logits[..words.len()], &mask, id);
+        if let Some(sum) = &mut self.log_likelihood {
+            *sum += log_softmax(&logits[..words.len()], &mask, id);
+        }
         id
     }
 
-    /// Nats a note that the model gives to what it drew, ends included; 0 without a note. Nearer to 0 is likelier.
+    /// Keeps the likelihood of what is drawn from here on.
+    pub(super) fn measure(&mut self) {
+        self.log_likelihood = Some(0.0);
+    }
+
+    /// Nats a note that the model gives to what it drew, ends included; 0 without a note, and where it was not measured.
     pub(super) fn log_likelihood(&self) -> f64 {
-        self.log_likelihood / self.notes.max(1) as f64
+        self.log_likelihood.unwrap_or(0.0) / self.notes.max(1) as f64
     }
 
     /// Takes an id as said, drawn or due; `None` when it ends the take.
@@ -163,7 +159,6 @@ impl Take {
         if (words.is(id, Kind::Chord) || words.is(id, Kind::Given)) && self.pending.is_empty() {
             self.aim(plan);
         }
-        self.plays |= words.is(id, Kind::Note);
         self.notes += usize::from(words.is(id, Kind::Note));
         self.over = plan.end().is_some_and(|end| self.grammar.reached(&end));
         Some(id)

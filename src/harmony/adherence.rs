@@ -6,17 +6,13 @@ use crate::midi::Score;
 /// A note so little before a chord, in seconds, is played to it.
 const ANTICIPATION: f64 = 0.06;
 
-/// The channel of General MIDI's drums.
-const DRUMS: u8 = 9;
-
 /// The share of the onsets whose pitch is a tone of the chord in force, tensions that its symbol names and its bass among
 /// them; 0 to 1. Onsets before the first chord and over "N.C." do not count; NaN where none counts.
 ///
 /// A scale played at random over chords of four tones has about 0.5, notes drawn from all twelve 0.33.
 pub fn chord_adherence(score: &Score, chords: &[ChordAt]) -> f64 {
-    let drums = |track: usize| score.tracks.get(track).is_some_and(|track| track.channel == DRUMS);
     let (mut inside, mut all) = (0_u32, 0_u32);
-    for sound in score.sounds().iter().filter(|sound| !drums(sound.track)) {
+    for sound in score.pitched_sounds() {
         let at = chords.partition_point(|chord| chord.seconds <= sound.start + ANTICIPATION);
         let Some(chord) = at.checked_sub(1).map(|i| &chords[i].chord) else { continue };
         let bass = chord.bass().map(|bass| bass.pitch_class());

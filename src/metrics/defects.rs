@@ -2,9 +2,6 @@
 
 use crate::midi::{Score, Sound};
 
-/// The channel of General MIDI's drums.
-const DRUMS: u8 = 9;
-
 /// Longer notes are held too long, in seconds.
 const LONGEST_NOTE: f64 = 8.0;
 /// A longer silence between notes is too long, in seconds.
@@ -34,8 +31,7 @@ pub struct Defects {
 impl Defects {
     /// Measures a piece; drums do not count.
     pub fn of(score: &Score) -> Self {
-        let drums = |track: usize| score.tracks.get(track).is_some_and(|track| track.channel == DRUMS);
-        let sounds: Vec<Sound> = score.sounds().into_iter().filter(|sound| !drums(sound.track)).collect();
+        let sounds = score.pitched_sounds();
         Self {
             longest_note: sounds.iter().map(|sound| sound.end - sound.start).fold(0.0, f64::max),
             longest_silence: longest_silence(&sounds),

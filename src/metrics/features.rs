@@ -23,9 +23,6 @@ pub(super) const NAMES: [&str; 10] = [
     "polyphony",
 ];
 
-/// The channel of drums, counted from 0.
-const DRUMS: u8 = 9;
-
 /// 96ths of a bar.
 const LENGTHS: [f64; 12] = [96.0, 48.0, 24.0, 12.0, 6.0, 72.0, 36.0, 18.0, 9.0, 32.0, 16.0, 8.0];
 
@@ -39,8 +36,7 @@ pub(super) struct Features([Vec<f64>; 10]);
 impl Features {
     /// Listens to a piece.
     pub(super) fn of(score: &Score) -> Self {
-        let mut notes = score.sounds();
-        notes.retain(|note| score.tracks[note.track].channel != DRUMS);
+        let notes = score.pitched_sounds();
         let mut used = [false; 128];
         notes.iter().for_each(|note| used[usize::from(note.pitch.min(127))] = true);
         let pitches = || (0..128_usize).filter(|&pitch| used[pitch]);
@@ -124,7 +120,7 @@ fn lengths(score: &Score) -> Vec<usize> {
     let meter = score.meters.first().unwrap_or(&Meter::DEFAULT);
     let quarters = 4.0 * f64::from(meter.numerator.max(1)) / f64::from(meter.denominator.max(1));
     let unit = quarters * f64::from(score.ticks_per_quarter.max(1)) / 96.0;
-    let mut notes: Vec<_> = score.tracks.iter().filter(|t| t.channel != DRUMS).flat_map(|t| &t.notes).collect();
+    let mut notes: Vec<_> = score.pitched().flat_map(|t| &t.notes).collect();
     notes.sort_by_key(|note| (note.start, note.pitch));
     let class = |length: f64| {
         let off = |class: &usize| (LENGTHS[*class] - length).abs();

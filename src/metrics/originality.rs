@@ -18,9 +18,6 @@ const MOST_PLACES: usize = 64;
 /// Notes that begin within so many seconds are struck together.
 const TOGETHER: f64 = 0.03;
 
-/// The channel of General MIDI's drums.
-const DRUMS: u8 = 9;
-
 /// The longest run that a take shares with a corpus.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shared {
@@ -46,9 +43,7 @@ struct Line {
 
 impl Line {
     fn of(score: &Score) -> Self {
-        let drums = |track: usize| score.tracks.get(track).is_some_and(|track| track.channel == DRUMS);
-        let notes: Vec<(f64, u8)> =
-            score.sounds().iter().filter(|s| !drums(s.track)).map(|s| (s.start, s.pitch)).collect();
+        let notes: Vec<(f64, u8)> = score.pitched_sounds().iter().map(|s| (s.start, s.pitch)).collect();
         // Notes struck together are put in order of pitch, however unevenly they were struck.
         let mut ordered: Vec<(f64, u8)> = Vec::with_capacity(notes.len());
         let mut begin = 0;

@@ -15,9 +15,6 @@
 
 use crate::midi::{Note, Score};
 
-/// The channel of drums, counted from 0.
-const DRUMS: u8 = 9;
-
 /// Positions of a quarter at which onsets are compared.
 const GRID: u32 = 4;
 
@@ -63,7 +60,7 @@ impl PieceFigures {
 
     /// Measures a piece.
     pub fn of(score: &Score) -> Self {
-        let notes: Vec<&Note> = score.tracks.iter().filter(|t| t.channel != DRUMS).flat_map(|t| &t.notes).collect();
+        let notes: Vec<&Note> = score.pitched().flat_map(|t| &t.notes).collect();
         let mut used = [false; 128];
         let mut classes = [0_usize; 12];
         for note in &notes {

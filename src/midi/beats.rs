@@ -21,9 +21,6 @@ const REGULAR: f64 = 0.2;
 /// Fewer onsets than these tell nothing: the file is believed.
 const FEW: usize = 8;
 
-/// The channel of General MIDI's drums.
-const DRUMS: u8 = 9;
-
 impl Meter {
     /// Beats in a bar: the numerator, or a third of it in compound metres (6/8 has two, 3/8 one).
     fn beats(&self) -> u32 {
@@ -49,16 +46,20 @@ impl Score {
         beats
     }
 
-    /// True when the score names its metre and its onsets lie in some regular way around the beats: for one of the
-    /// divisions of the beat, the mean of the onsets' phases as unit vectors is long. Onsets that know nothing of the
-    /// beat have it near zero.
+    /// True when the score names its metre and its onsets keep to the beats.
     pub fn keeps_time(&self) -> bool {
         if self.meters.is_empty() {
             return false;
         }
         let beats = self.beats();
-        let pitched = self.tracks.iter().filter(|t| t.channel != DRUMS);
-        let mut onsets: Vec<u32> = pitched.flat_map(|t| &t.notes).map(|n| n.start).collect();
+        self.keeps_to(|tick| phase(&beats, tick))
+    }
+
+    /// True when the onsets lie in some regular way around the beats, or are too few to tell; `phase` gives the beats up to
+    /// a tick, of which only the fraction counts. For one of the divisions of the beat, the mean of the onsets' phases as
+    /// unit vectors is long. Onsets that know nothing of the beat have it near zero.
+    pub(crate) fn keeps_to(&self, phase: impl Fn(u32) -> f64) -> bool {
+        let mut onsets: Vec<u32> = self.pitched().flat_map(|t| &t.notes).map(|n| n.start).collect();
         onsets.sort_unstable();
         onsets.dedup();
         if onsets.len() < FEW {
@@ -66,7 +67,7 @@ impl Score {
         }
         let mut sums = [(0.0, 0.0); DIVISIONS.len()];
         for &onset in &onsets {
-            let phase = std::f64::consts::TAU * phase(&beats, onset);
+            let phase = std::f64::consts::TAU * phase(onset);
             for (division, sum) in DIVISIONS.iter().zip(&mut sums) {
                 let (sin, cos) = (division * phase).sin_cos();
                 *sum = (sum.0 + cos, sum.1 + sin);

@@ -4,9 +4,6 @@ use crate::error::{Error, Result};
 use crate::harmony::transpose_marker;
 use crate::midi::{Event, Key, Marker, Message, Meter, Note, Pedal, Score, Tempo, Track};
 
-/// The channel that General MIDI keeps for drums, counted from 0.
-const DRUMS: u8 = 9;
-
 /// The longest quarter a MIDI file can say, in microseconds.
 const SLOWEST: f64 = 16_777_215.0;
 
@@ -16,7 +13,7 @@ impl Score {
     /// # Errors
     /// Fails when a note would leave 0–127.
     pub fn transpose(&self, semitones: i32) -> Result<Self> {
-        let pitches = || self.tracks.iter().filter(|t| t.channel != DRUMS).flat_map(|t| &t.notes).map(|n| n.pitch);
+        let pitches = || self.pitched().flat_map(|t| &t.notes).map(|n| n.pitch);
         if let (Some(low), Some(high)) = (pitches().min(), pitches().max()) {
             let (down, up) = (i32::from(low), 127 - i32::from(high));
             if !(-down..=up).contains(&semitones) {
@@ -29,7 +26,7 @@ impl Score {
         if semitones == 0 {
             return Ok(score);
         }
-        for track in score.tracks.iter_mut().filter(|t| t.channel != DRUMS) {
+        for track in score.tracks.iter_mut().filter(|t| !t.is_drums()) {
             for note in &mut track.notes {
                 note.pitch = transposed(note.pitch, semitones);
             }
@@ -132,7 +129,7 @@ mod tests {
         let mut score = Score::new(480);
         let note = |start, pitch| Note { start, pitch, end: start + 480, velocity: 80 };
         score.tracks.push(Track { notes: vec![note(0, 21), note(480, 100)], ..Track::default() });
-        score.tracks.push(Track { channel: DRUMS, notes: vec![note(0, 2)], ..Track::default() });
+        score.tracks.push(Track { channel: Track::DRUMS, notes: vec![note(0, 2)], ..Track::default() });
         score.keys.push(Key { tick: 0, sharps: -3, minor: true });
         score.markers.push(Marker { tick: 0, text: "chord:F#m7b5/E".into() });
         score.markers.push(Marker { tick: 0, text: "form:A1".into() });

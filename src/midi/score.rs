@@ -141,6 +141,16 @@ pub struct Sound {
     pub track: usize,
 }
 
+impl Track {
+    /// The channel of General MIDI's drums, counted from 0.
+    pub const DRUMS: u8 = 9;
+
+    /// Whether its notes are strokes on drums: their numbers are no pitches.
+    pub fn is_drums(&self) -> bool {
+        self.channel == Self::DRUMS
+    }
+}
+
 impl Score {
     /// A score without notes; see [`Score::ticks_per_quarter`].
     pub fn new(ticks_per_quarter: u32) -> Self {
@@ -170,6 +180,18 @@ impl Score {
             track,
         };
         notes.iter().map(sound).collect()
+    }
+
+    /// The tracks whose notes have a pitch: all but drums.
+    pub fn pitched(&self) -> impl Iterator<Item = &Track> + Clone {
+        self.tracks.iter().filter(|track| !track.is_drums())
+    }
+
+    /// [`Score::sounds`] of the tracks whose notes have a pitch.
+    pub fn pitched_sounds(&self) -> Vec<Sound> {
+        let mut sounds = self.sounds();
+        sounds.retain(|sound| !self.tracks[sound.track].is_drums());
+        sounds
     }
 
     /// Number of notes in all tracks.

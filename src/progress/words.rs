@@ -31,7 +31,7 @@ impl Snapshot {
         // Work that ends before its time, since there is no more to do, was not stopped.
         let mut words = match self.total.filter(|total| self.done < *total && self.stopped) {
             Some(_) => vec![format!("stopped at {} after {}", self.count(), clock(self.elapsed))],
-            None => vec![format!("{} {} in {}", grouped(self.done), self.unit, clock(self.elapsed))],
+            None => vec![format!("{} {} in {}", thousands(self.done), self.unit, clock(self.elapsed))],
         };
         words.extend(self.speed());
         words.extend(self.said());
@@ -44,8 +44,8 @@ impl Snapshot {
 
     fn count(&self) -> String {
         match self.total {
-            Some(total) => format!("{}/{} {}", grouped(self.done), grouped(total), self.unit),
-            None => format!("{} {}", grouped(self.done), self.unit),
+            Some(total) => format!("{}/{} {}", thousands(self.done), thousands(total), self.unit),
+            None => format!("{} {}", thousands(self.done), self.unit),
         }
     }
 
@@ -53,7 +53,7 @@ impl Snapshot {
     fn speed(&self) -> Option<String> {
         match self.rate() {
             _ if self.done == 0 => None,
-            r if r >= 10.0 => Some(format!("{}/s", grouped(r.round() as u64))),
+            r if r >= 10.0 => Some(format!("{}/s", thousands(r.round() as u64))),
             r if r >= 1.0 => Some(format!("{r:.1}/s")),
             r => Some(format!("{:.1} s each", 1.0 / r)),
         }
@@ -68,7 +68,7 @@ fn clock(d: Duration) -> String {
 }
 
 /// A count with a comma between thousands.
-fn grouped(n: u64) -> String {
+pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, c) in digits.chars().enumerate() {

@@ -135,15 +135,7 @@ pub(crate) fn brief(n: f64) -> String {
 
 /// A count with commas between thousands.
 pub(crate) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
+    crate::progress::thousands(n as u64)
 }
 
 /// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.

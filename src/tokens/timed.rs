@@ -1,5 +1,6 @@
 //! Notes in steps of 10 ms: what the encodings that count time in seconds share.
 
+use crate::harmony::ChordAt;
 use crate::midi::{Clock, Note, Pedal, Score, Track};
 
 /// Steps in a second.
@@ -8,9 +9,6 @@ pub(super) const RATE: f64 = 100.0;
 pub(super) const LONGEST_SHIFT: u32 = 100;
 /// A piece lasts a day at most, in steps, so that a broken file cannot make endless silence.
 pub(super) const DAY: u32 = 24 * 60 * 60 * RATE as u32;
-
-/// The channel (0-based) of General MIDI drums.
-const DRUMS: u8 = 9;
 
 /// A note from `start` up to `end`, in steps.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +65,7 @@ pub(super) fn timed_notes(score: &Score) -> Vec<TimedNote> {
 fn on_grid(score: &Score) -> Vec<TimedNote> {
     let clock = Clock::new(score);
     let mut notes = Vec::with_capacity(score.len());
-    for track in score.tracks.iter().filter(|track| track.channel != DRUMS) {
+    for track in score.pitched() {
         for note in track.notes.iter().filter(|note| note.pitch < 128) {
             let Some(start) = step(clock.seconds(note.start)) else { continue };
             let end = step(clock.seconds(release(track, note))).unwrap_or(DAY).max(start + 1);
@@ -87,4 +85,52 @@ fn release(track: &Track, note: &Note) -> u32 {
         Some(&Pedal { start, end }) if start < note.end => end,
         _ => note.end,
     }
+}
+
+/// How far a sequence has come, and the moment that time must not pass yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Timeline {
+    /// Steps since the start.
+    pub(super) now: u64,
+    horizon: Option<u64>,
+}
+
+impl Timeline {
+    pub(super) fn pass(&mut self, steps: u32) {
+        self.now += u64::from(steps);
+    }
+
+    pub(super) fn set_horizon(&mut self, at: Option<&ChordAt>) {
+        self.horizon = at.map(steps);
+    }
+
+    /// Lifts a horizon that is reached.
+    pub(super) fn lift(&mut self) {
+        self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
+    }
+
+    pub(super) fn is_horizon(&self, step: u64) -> bool {
+        self.horizon == Some(step)
+    }
+
+    pub(super) fn reached(&self, at: &ChordAt) -> bool {
+        self.now >= steps(at)
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.now as f64 / RATE
+    }
+
+    /// Steps that may pass. At the horizon none may, until what is due is set there; only when nothing else at all could
+    /// be said (`stuck`) does time go on without it.
+    pub(super) fn room(&self, stuck: bool) -> u64 {
+        match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
+            Some(left) if left > 0 || !stuck => left,
+            _ => u64::MAX,
+        }
+    }
+}
+
+fn steps(at: &ChordAt) -> u64 {
+    (at.seconds * RATE).round() as u64
 }

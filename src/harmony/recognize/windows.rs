@@ -76,9 +76,6 @@ const BLOCK: usize = 3;
 /// E3: lines below it are basses.
 const LOW: u8 = 52;
 
-/// The channel of General MIDI's drums.
-const DRUMS: u8 = 9;
-
 /// The windows of a score from its start to its last note.
 pub(super) fn windows(score: &Score) -> Vec<Window> {
     let clock = Clock::new(score);
@@ -96,7 +93,7 @@ pub(super) fn free_windows(score: &Score) -> Vec<Window> {
 fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>) -> Vec<Window> {
     let mut windows: Vec<Window> = places.into_iter().map(Window::new).collect();
     let mut notes: Vec<(&Note, bool)> = Vec::new();
-    for track in score.tracks.iter().filter(|t| t.channel != DRUMS) {
+    for track in score.pitched() {
         notes.extend(track.notes.iter().zip(together(&track.notes, clock)));
     }
     notes.sort_unstable();
@@ -173,33 +170,11 @@ impl Window {
     }
 }
 
-/// Parts of a beat at which notes are looked for.
-const DIVISIONS: [f64; 6] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0];
-
-/// Above this, onsets keep to the beat. Recorded rolls and transcriptions reach 0.1, swung solos begin at 0.3, and
-/// what was written as notes has 1.
-const REGULAR: f64 = 0.2;
-
-/// True when the onsets lie in some regular way around the beats of the file: for one of the divisions of the beat, the
-/// mean of the onsets' phases as unit vectors is long. Onsets that know nothing of the beat have it near zero.
+/// True when the onsets keep to the quarters of the file, or are too few to tell: then it is believed, whether it names
+/// its metre or not.
 fn keeps_time(score: &Score) -> bool {
-    let pitched = score.tracks.iter().filter(|t| t.channel != DRUMS);
-    let mut onsets: Vec<u32> = pitched.flat_map(|t| &t.notes).map(|n| n.start).collect();
-    onsets.sort_unstable();
-    onsets.dedup();
-    // Too few to tell: the file is believed.
-    if onsets.len() < 8 {
-        return true;
-    }
-    let mut sums = [(0.0, 0.0); DIVISIONS.len()];
-    for onset in &onsets {
-        let phase = std::f64::consts::TAU * f64::from(*onset) / f64::from(score.ticks_per_quarter.max(1));
-        for (division, sum) in DIVISIONS.iter().zip(&mut sums) {
-            let (sin, cos) = (division * phase).sin_cos();
-            *sum = (sum.0 + cos, sum.1 + sin);
-        }
-    }
-    sums.iter().any(|(x, y)| x.hypot(*y) > REGULAR * onsets.len() as f64)
+    let quarter = f64::from(score.ticks_per_quarter.max(1));
+    score.keeps_to(|tick| f64::from(tick) / quarter)
 }
 
 /// The beats of all bars up to the end, `None` when there are too many to be music.

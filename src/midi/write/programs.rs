@@ -7,9 +7,6 @@ use crate::midi::{Event, Track};
 use super::chunk::rank;
 use super::program;
 
-/// The channel that General MIDI keeps for drums.
-const DRUMS: u8 = 9;
-
 /// Where a track is written and what it is played with.
 #[derive(Debug, Default)]
 pub(super) struct Part {
@@ -115,7 +112,7 @@ fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Pa
 fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
     let mut addresses: Vec<(u8, u8)> = tracks.iter().map(|t| (t.port, t.channel.min(15))).collect();
     let mut shared: BTreeMap<(u8, u8), Vec<usize>> = BTreeMap::new();
-    for (index, track) in tracks.iter().enumerate().filter(|(_, t)| !t.notes.is_empty() && t.channel != DRUMS) {
+    for (index, track) in tracks.iter().enumerate().filter(|(_, t)| !t.notes.is_empty() && !t.is_drums()) {
         shared.entry((track.port, track.channel.min(15))).or_default().push(index);
     }
     shared.retain(|_, here| here.iter().any(|&i| tracks[i].program != tracks[here[0]].program));
@@ -128,7 +125,7 @@ fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
         for index in colliding(tracks, &here) {
             let port = tracks[index].port;
             let all = (port..=u8::MAX).flat_map(|port| (0..16).map(move |channel| (port, channel)));
-            let free = all.filter(|a| a.1 != DRUMS).find(|a| !taken.contains(a));
+            let free = all.filter(|a| a.1 != Track::DRUMS).find(|a| !taken.contains(a));
             if let Some(address) = free {
                 taken.insert(address);
                 addresses[index] = address;

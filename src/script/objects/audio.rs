@@ -21,9 +21,6 @@ use crate::script::objects::Score;
 const VARIABLE: &str = "ETUDE_SOUNDFONT";
 /// Thousand bits a second of the sound in a notebook.
 const NOTEBOOK_KBPS: u32 = 40;
-/// The channel of drums, counted from 0.
-const DRUMS: u8 = 9;
-
 /// The options of `audio`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("soundfont", "a SoundFont 2 file to play with (ETUDE_SOUNDFONT, else a piano and a jazz band)"),
@@ -102,7 +99,7 @@ impl Audio {
 
     /// What is not heard although it is in the score.
     fn left_out(&self) -> Option<String> {
-        let silent = |t: &midi::Track| t.channel == DRUMS && !t.notes.is_empty();
+        let silent = |t: &midi::Track| t.is_drums() && !t.notes.is_empty();
         (!self.font.has_drums() && self.score.tracks.iter().any(silent))
             .then(|| "the drums are not heard: there is no kit; audio(#{ soundfont: \"gm.sf2\" }) has one".into())
     }

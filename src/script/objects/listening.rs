@@ -2,15 +2,14 @@
 
 use rhai::{Array, Dynamic, Map};
 
-use crate::data;
 use crate::error::Error;
 use crate::harmony::{chord_adherence, chord_markers};
 use crate::metrics::{Corpus, Defects};
 use crate::midi;
-use crate::script::convert::{article, text};
+use crate::script::convert::{article, number, text};
 use crate::script::failure::Fallible;
 use crate::script::kit::Kit;
-use crate::script::objects::{Chords, Score};
+use crate::script::objects::{Chords, Score, style};
 use crate::script::studio::Studio;
 
 pub(super) fn register(kit: &mut Kit) {
@@ -40,11 +39,7 @@ pub(super) fn register(kit: &mut Kit) {
         "adherence(score: Score, chords: Chords, tempo: float, after: float) -> float",
         "The same by a chart that is repeated from the moment `after`, in seconds, at a tempo in beats a minute.",
         |score: Score, chords: Chords, tempo: Dynamic, after: Dynamic| -> Fallible<f64> {
-            let number = |name: &str, value: &Dynamic| {
-                let number = value.as_float().or_else(|_| value.as_int().map(|int| int as f64));
-                number.map_err(|_| Error::mistake(format!("adherence: {name} is a number, not {}", article(value))))
-            };
-            let (tempo, after) = (number("tempo", &tempo)?, number("after", &after)?);
+            let (tempo, after) = (number("adherence: tempo", &tempo)?, number("adherence: after", &after)?);
             if !(1.0..=1000.0).contains(&tempo) {
                 return Err(Error::mistake(format!("adherence: tempo is {tempo}, not 1 to 1000 beats a minute")).into());
             }
@@ -110,15 +105,9 @@ fn pieces(corpus: &Dynamic, progress: &crate::progress::Progress) -> Fallible<(V
             pieces.push((*score.0).clone());
             continue;
         }
-        let files = data::scan(std::path::Path::new(&text("a path of the corpus", item)?))?;
-        let mut task = progress.task("reading", Some(files.len() as u64), "files");
-        for file in files {
-            // What cannot be read is no part of the corpus.
-            if let Ok(score) = midi::Score::read(&file) {
-                names.push(file.display().to_string().into());
-                pieces.push(score);
-            }
-            task.advance(1)?;
+        for (file, score) in style::read(&text("a path of the corpus", item)?, progress)? {
+            names.push(file.display().to_string().into());
+            pieces.push(score);
         }
     }
     Ok((names, pieces))

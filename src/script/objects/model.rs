@@ -16,8 +16,9 @@ use crate::nn::{self, ForwardCtx, LoraConfig, ModelConfig, ReadOptions};
 use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
-use crate::script::objects::model_page::{self, bytes, table, thousands};
+use crate::script::objects::model_page::{self, bytes, table};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
+use crate::script::show::thousands;
 use crate::script::studio::Studio;
 use crate::{atomic, config, tokens};
 

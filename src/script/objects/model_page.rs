@@ -3,6 +3,7 @@
 use crate::nn;
 use crate::plot;
 use crate::script::html::{self, Cell};
+use crate::script::show::thousands;
 
 /// The layers, blocks that are like the first named once.
 pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
@@ -88,14 +89,6 @@ fn shape(layer: &nn::Layer) -> String {
 fn block(name: &str) -> Option<usize> {
     let (_, rest) = name.split_once(".layers.")?;
     rest.split_once('.')?.0.parse().ok()
-}
-
-/// 12,345,678
-pub(super) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
-    groups.join(",")
 }
 
 /// 12.3 MiB

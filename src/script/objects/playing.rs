@@ -173,14 +173,22 @@ fn play(
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
     let best = best(map, options.count)?;
     let by = map.get("by").filter(|by| !by.is_unit()).map(By::new).transpose()?.unwrap_or(By::Both);
-    let takes = generate::generate_takes(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
-    let mut takes: Vec<(midi::Score, f64)> =
-        takes.iter().map(|take| (generate::finish(&tokenizer, &take.ids, &options), take.log_likelihood)).collect();
-    if let Some(best) = best {
-        let order = ranking::ranked(context, &takes, &by)?;
-        takes = order.into_iter().take(best).map(|place| takes[place].clone()).collect();
-    }
-    let mut scores: Array = takes.into_iter().map(|(score, _)| Dynamic::from(Score::new(score))).collect();
+    let (sampler, progress) = (sampler.next_use()?, studio.progress());
+    let finish = |ids: &[u32]| generate::finish(&tokenizer, ids, &options);
+    let takes: Vec<midi::Score> = match best {
+        None => {
+            let takes = generate::generate(&model.model, &tokenizer, &sampler, &options, progress)?;
+            takes.iter().map(|ids| finish(ids)).collect()
+        }
+        Some(best) => {
+            let takes = generate::generate_takes(&model.model, &tokenizer, &sampler, &options, progress)?;
+            let takes: Vec<(midi::Score, f64)> =
+                takes.iter().map(|take| (finish(&take.ids), take.log_likelihood)).collect();
+            let order = ranking::ranked(context, &takes, &by)?;
+            order.into_iter().take(best).map(|place| takes[place].0.clone()).collect()
+        }
+    };
+    let mut scores: Array = takes.into_iter().map(|score| Dynamic::from(Score::new(score))).collect();
     if best.unwrap_or(options.count) == 1 {
         return Ok(scores.pop().unwrap_or(Dynamic::UNIT));
     }

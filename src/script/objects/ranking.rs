@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::harmony::{chord_adherence, chord_markers};
 use crate::metrics::Defects;
 use crate::midi;
-use crate::script::convert::{article, text};
+use crate::script::convert::{article, number, text};
 use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 
@@ -62,11 +62,7 @@ pub(super) fn ranked(context: &NativeCallContext, takes: &[(midi::Score, f64)], 
         By::Measure(f) => {
             let measure = |(score, _): &(midi::Score, f64)| {
                 let value: Dynamic = f.call_within_context(context, (Score::new(score.clone()),))?;
-                let number = value.as_float().or_else(|_| value.as_int().map(|int| int as f64));
-                number.map_err(|_| {
-                    let message = format!("generate: by must give a number for each take, not {}", article(&value));
-                    Error::mistake(message).into()
-                })
+                Ok(number("generate: what by gives for a take", &value)?)
             };
             takes.iter().map(measure).collect::<Fallible<_>>()?
         }

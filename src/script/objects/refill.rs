@@ -5,7 +5,7 @@ use rhai::{Dynamic, Map};
 use crate::error::Error;
 use crate::generate::Refill;
 use crate::midi::{self, Clock};
-use crate::script::convert::article;
+use crate::script::convert::{article, number};
 use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 
@@ -36,7 +36,7 @@ pub(super) fn refill(map: &Map) -> Fallible<Option<Refill>> {
 
 /// `[from, to]` in seconds.
 fn seconds(part: &Dynamic) -> Fallible<(f64, f64)> {
-    let number = |value: &Dynamic| value.as_float().or_else(|_| value.as_int().map(|int| int as f64)).ok();
+    let number = |value: &Dynamic| number("generate: a moment of refill", value).ok();
     let pair = part.as_array_ref().ok().and_then(|pair| match &pair[..] {
         [from, to] => number(from).zip(number(to)),
         _ => None,

@@ -102,7 +102,7 @@ fn compare(studio: &Studio, scores: &[Dynamic], corpus: &Dynamic, model: Option<
     let progress = studio.progress();
     let pieces = these("scores", scores)?;
     let corpus = match corpus.as_immutable_string_ref() {
-        Ok(folder) => read(&folder, progress)?,
+        Ok(folder) => read(&folder, progress)?.into_iter().map(|(_, score)| score).collect(),
         Err(_) => match corpus.as_array_ref() {
             Ok(scores) => these("corpus", &scores)?,
             Err(_) => {
@@ -128,13 +128,16 @@ fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
     values.iter().map(score).collect()
 }
 
-fn read(folder: &str, progress: &crate::progress::Progress) -> Fallible<Vec<midi::Score>> {
-    let files: Vec<PathBuf> = data::scan(&crate::files::locate(folder)?)?;
+/// The pieces under a path, with their files.
+pub(super) fn read(path: &str, progress: &crate::progress::Progress) -> Fallible<Vec<(PathBuf, midi::Score)>> {
+    let files: Vec<PathBuf> = data::scan(&crate::files::locate(path)?)?;
     let mut task = progress.task("reading", Some(files.len() as u64), "files");
     let mut scores = Vec::with_capacity(files.len());
     for file in files {
         // What cannot be read is no part of the corpus.
-        scores.extend(midi::Score::read(&file).ok());
+        if let Ok(score) = midi::Score::read(&file) {
+            scores.push((file, score));
+        }
         task.advance(1)?;
     }
     Ok(scores)

@@ -15,9 +15,9 @@ use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::following::Following;
-use crate::script::objects::model_page::thousands;
 use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
+use crate::script::show::thousands;
 use crate::script::studio::Studio;
 use crate::train::{self, Step, TrainOptions};
 

@@ -3,7 +3,7 @@
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::{Clock, Score};
 use crate::tokens::chords;
-use crate::tokens::timed::{LONGEST_SHIFT, step, timed_notes};
+use crate::tokens::timed::{LONGEST_SHIFT, TimedNote, step, timed_notes};
 
 use super::event::{Event, Layout};
 use super::tonality::Tonality;
@@ -16,44 +16,38 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
     let chords = if scheme.chords { chords::changes(chords, |chord| step(chord.seconds)) } else { Vec::new() };
     let mut beats = if scheme.beats { beats(score, last) } else { Vec::new() }.into_iter().peekable();
     let mut chords = chords.into_iter().peekable();
-    let mut next_of = next_onsets(&notes.iter().map(|n| (n.start, n.pitch)).collect::<Vec<_>>()).into_iter();
     let mut line = Line { layout: scheme.layout, ids: Vec::with_capacity(4 * notes.len()), now: 0 };
     let mut tonality = Tonality::new(scheme.chord_relative);
     let mut loudness = None;
-    let given = |line: &mut Line, tonality: &mut Tonality, until: u32, with: bool| {
-        // What stands before the notes of the step `until`: the beats and chords up to there.
-        loop {
-            let beat = beats.peek().map(|beat| beat.0);
-            let chord = chords.peek().map(|chord| chord.0);
-            let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
-            line.pass(at);
-            if beat == Some(at) {
-                let bar = beats.next().is_some_and(|(_, bar)| bar);
-                line.say(if bar { Event::Bar } else { Event::Beat });
-            }
-            if chord == Some(at)
-                && let Some(class) = chords.next().and_then(|(_, place)| chords::class(place))
-            {
-                set(line, tonality, class);
-            }
+    // The beats and chords up to a step.
+    let mut given = |line: &mut Line, tonality: &mut Tonality, until: u32| loop {
+        let beat = beats.peek().map(|beat| beat.0);
+        let chord = chords.peek().map(|chord| chord.0);
+        let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
+        line.pass(at);
+        if beat == Some(at) {
+            let bar = beats.next().is_some_and(|(_, bar)| bar);
+            line.say(if bar { Event::Bar } else { Event::Beat });
         }
-        if with {
-            line.pass(until);
+        if chord == Some(at)
+            && let Some(class) = chords.next().and_then(|(_, place)| chords::class(place))
+        {
+            set(line, tonality, class);
         }
     };
-    let mut given = given;
-    for note in &notes {
-        given(&mut line, &mut tonality, note.start, true);
+    for (note, next) in notes.iter().zip(next_onsets(&notes)) {
+        given(&mut line, &mut tonality, note.start);
+        line.pass(note.start);
         if loudness != Some(note.bin) {
             line.say(Event::Velocity(note.bin));
             loudness = Some(note.bin);
         }
         line.say(tonality.pitch_event(note.pitch));
-        let most = next_of.next().flatten().map_or(u32::MAX, |next| next - note.start);
+        let most = next.map_or(u32::MAX, |next| next - note.start);
         line.say(Event::Duration(lengths::nearest(note.end - note.start, most)));
     }
     // Chords after the last onset are said, too: they are in force while it sounds.
-    given(&mut line, &mut tonality, u32::MAX, false);
+    given(&mut line, &mut tonality, u32::MAX);
     line.ids
 }
 
@@ -64,11 +58,11 @@ fn set(line: &mut Line, tonality: &mut Tonality, class: ChordClass) {
     }
 }
 
-/// For every onset the next onset of the same pitch.
-fn next_onsets(onsets: &[(u32, u8)]) -> Vec<Option<u32>> {
+/// For every note the next onset of its pitch.
+fn next_onsets(notes: &[TimedNote]) -> Vec<Option<u32>> {
     let mut later = [None; 128];
     let mut next: Vec<Option<u32>> =
-        onsets.iter().rev().map(|&(start, pitch)| later[usize::from(pitch)].replace(start)).collect();
+        notes.iter().rev().map(|note| later[usize::from(note.pitch)].replace(note.start)).collect();
     next.reverse();
     next
 }

@@ -2,7 +2,7 @@
 //! struck again.
 
 use crate::harmony::{ChordAt, ChordClass};
-use crate::tokens::timed::{LONGEST_SHIFT, RATE};
+use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
 use super::event::{Event, Layout};
 use super::tonality::Tonality;
@@ -26,11 +26,9 @@ pub(crate) struct Rules {
     fell: usize,
     velocity: Option<u8>,
     tonality: Tonality,
-    /// Steps since the start.
-    now: u64,
+    time: Timeline,
     last: Last,
     styled: bool,
-    horizon: Option<u64>,
 }
 
 /// The last event, as far as it decides the next.
@@ -63,10 +61,9 @@ impl Rules {
             fell: 0,
             velocity: None,
             tonality: Tonality::new(scheme.chord_relative),
-            now: 0,
+            time: Timeline::default(),
             last: Last::Begin,
             styled: false,
-            horizon: None,
         }
     }
 
@@ -88,8 +85,8 @@ impl Rules {
             Event::Duration(place) => lengths::steps(place) <= LONGEST_NOTE,
             // With all fingers down, time passes until one is free, or as far as it can.
             Event::Shift(steps) => {
-                let then = self.now + u64::from(steps);
-                steps == LONGEST_SHIFT || self.horizon == Some(then) || self.sounding(then) < FINGERS
+                let then = self.time.now + u64::from(steps);
+                steps == LONGEST_SHIFT || self.time.is_horizon(then) || self.sounding(then) < FINGERS
             }
             Event::Eos => true,
             _ => false,
@@ -100,7 +97,7 @@ impl Rules {
     /// has passed, still comes.
     fn is_full(&self) -> bool {
         let owing = matches!(self.last, Last::Velocity(_) | Last::Shift);
-        !owing && (self.fell >= FINGERS || self.sounding(self.now) >= FINGERS)
+        !owing && (self.fell >= FINGERS || self.sounding(self.time.now) >= FINGERS)
     }
 
     /// Keys that sound at a step.
@@ -125,7 +122,7 @@ impl Rules {
             (Last::Velocity(_), _) => false,
             (_, Event::Pad | Event::Bos | Event::Mask) => false,
             (last, Event::Eos) => matches!(last, Last::Begin | Last::Chord | Last::Note(_)),
-            (last, Event::Style(_)) => last == Last::Begin && !self.styled && self.now == 0,
+            (last, Event::Style(_)) => last == Last::Begin && !self.styled && self.time.now == 0,
             (_, Event::Bar | Event::Beat) => fresh,
             (last, Event::NoChord) => (fresh || last == Last::Beat) && self.tonality.chord != Some(ChordClass::None),
             (last, Event::Root(to)) => (fresh || last == Last::Beat) && self.tonality.reaches(to),
@@ -146,12 +143,12 @@ impl Rules {
                 Last::Begin
             }
             Event::Bar | Event::Beat => {
-                self.lift_horizon();
+                self.time.lift();
                 Last::Beat
             }
             Event::Root(_) => Last::Root,
             Event::NoChord | Event::Quality(_) => {
-                self.lift_horizon();
+                self.time.lift();
                 Last::Chord
             }
             Event::Velocity(bin) => {
@@ -164,21 +161,17 @@ impl Rules {
             }
             Event::Duration(place) => {
                 let Last::Pitch(pitch) = self.last else { return };
-                self.ends[usize::from(pitch)] = self.now + u64::from(lengths::steps(place));
+                self.ends[usize::from(pitch)] = self.time.now + u64::from(lengths::steps(place));
                 Last::Note(pitch)
             }
             Event::Shift(steps) => {
-                self.now += u64::from(steps);
+                self.time.pass(steps);
                 self.fell = 0;
                 if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
             }
             Event::Pad | Event::Bos | Event::Mask => self.last,
         };
         self.tonality.push(event);
-    }
-
-    fn lift_horizon(&mut self) {
-        self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
     }
 
     /// The ids that set a chord from here.
@@ -191,7 +184,7 @@ impl Rules {
     }
 
     pub(crate) fn word(&self, _: u32) -> u64 {
-        self.now / WORD
+        self.time.now / WORD
     }
 
     /// Words are cut wherever they can be.
@@ -208,19 +201,19 @@ impl Rules {
     }
 
     pub(crate) fn sounds(&self) -> bool {
-        self.sounding(self.now) > 0
+        self.sounding(self.time.now) > 0
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
-        self.horizon = at.map(steps);
+        self.time.set_horizon(at);
     }
 
     pub(crate) fn reached(&self, at: &ChordAt) -> bool {
-        self.now >= steps(at)
+        self.time.reached(at)
     }
 
     pub(crate) fn seconds(&self) -> f64 {
-        self.now as f64 / RATE
+        self.time.seconds()
     }
 
     /// The highest pitch that went down at this instant.
@@ -236,17 +229,9 @@ impl Rules {
         self.highest().is_none_or(|highest| pitch > highest)
     }
 
-    /// Steps that may pass. At the horizon none may, until what is due is set there; only when nothing else at all could
-    /// be said does time go on without it.
+    /// Steps that may pass; see [`Timeline::room`].
     fn room(&self) -> u64 {
         let stuck = self.is_full() || self.highest().is_some_and(|highest| highest >= *PIANO.end());
-        match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
-            Some(left) if left > 0 || !stuck => left,
-            _ => u64::MAX,
-        }
+        self.time.room(stuck)
     }
-}
-
-fn steps(at: &ChordAt) -> u64 {
-    (at.seconds * RATE).round() as u64
 }

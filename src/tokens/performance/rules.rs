@@ -2,7 +2,7 @@
 
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::chords;
-use crate::tokens::timed::{LONGEST_SHIFT, RATE};
+use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
 use super::{Event, WORD};
 
@@ -21,10 +21,8 @@ pub(crate) struct Rules {
     fell: u32,
     velocity: Option<u8>,
     chord: Option<u32>,
-    /// Steps since the start.
-    now: u64,
+    time: Timeline,
     last: Last,
-    horizon: Option<u64>,
 }
 
 /// The last event, as far as it decides the next.
@@ -46,7 +44,7 @@ enum Last {
 
 impl Rules {
     pub(super) fn new(vocab_size: u32) -> Self {
-        Self { vocab_size, held: 0, fell: 0, velocity: None, chord: None, now: 0, last: Last::Begin, horizon: None }
+        Self { vocab_size, held: 0, fell: 0, velocity: None, chord: None, time: Timeline::default(), last: Last::Begin }
     }
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
@@ -100,7 +98,7 @@ impl Rules {
             Some(Event::Eos) => Last::End,
             Some(Event::Chord(place)) => {
                 self.chord = Some(place);
-                self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
+                self.time.lift();
                 Last::Chord
             }
             Some(Event::Off(pitch)) => {
@@ -117,7 +115,7 @@ impl Rules {
                 Last::Velocity(self.highest())
             }
             Some(Event::Shift(steps)) => {
-                self.now += u64::from(steps);
+                self.time.pass(steps);
                 self.fell = 0;
                 if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
             }
@@ -136,7 +134,7 @@ impl Rules {
     }
 
     pub(crate) fn word(&self, _: u32) -> u64 {
-        self.now / WORD
+        self.time.now / WORD
     }
 
     /// Words are cut wherever they can be.
@@ -157,15 +155,15 @@ impl Rules {
     }
 
     pub(crate) fn set_horizon(&mut self, at: Option<&ChordAt>) {
-        self.horizon = at.map(steps);
+        self.time.set_horizon(at);
     }
 
     pub(crate) fn reached(&self, at: &ChordAt) -> bool {
-        self.now >= steps(at)
+        self.time.reached(at)
     }
 
     pub(crate) fn seconds(&self) -> f64 {
-        self.now as f64 / RATE
+        self.time.seconds()
     }
 
     /// The highest pitch that went down at this instant.
@@ -187,17 +185,9 @@ impl Rules {
         above & !self.held
     }
 
-    /// Steps that may pass. At the horizon none may, until a chord is set there; only when nothing else at all could be
-    /// said does time go on without it.
+    /// Steps that may pass; see [`Timeline::room`].
     fn room(&self) -> u64 {
         let stuck = matches!(self.last, Last::On(_)) && (self.free() == 0 || self.is_full());
-        match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
-            Some(left) if left > 0 || !stuck => left,
-            _ => u64::MAX,
-        }
+        self.time.room(stuck)
     }
-}
-
-fn steps(at: &ChordAt) -> u64 {
-    (at.seconds * RATE).round() as u64
 }
