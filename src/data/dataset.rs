@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::ids::Ids;
 use crate::data::split::Rules;
-use crate::data::{Broken, DatasetOptions, Source, Split, encode, partition, piece};
+use crate::data::{Broken, DatasetOptions, Source, Split, encode, openings, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -81,7 +81,8 @@ impl Dataset {
             encode::whole(&mut ids, piece.style, &piece.ids, &tokenizer);
             ids
         });
-        let val = Split::pack(val.collect(), options.max_seq_len, Arc::clone(&rules));
+        let val = openings::repeat(val.collect(), options.max_seq_len, &tokenizer);
+        let val = Split::pack(val, options.max_seq_len, Arc::clone(&rules));
         let val_files = side(true).map(|piece| piece.path.clone()).collect();
         let (copies, lost) = encode::copies(&side(false).collect::<Vec<_>>(), &tokenizer, options, progress)?;
         let files: Vec<PathBuf> =
@@ -91,6 +92,7 @@ impl Dataset {
         if copies.iter().all(|ids| ids.len() == 0) {
             return Err(piece::nothing_left(&broken));
         }
+        let copies = openings::repeat(copies, options.max_seq_len, &tokenizer);
         let train = Split::pack(copies, options.max_seq_len, rules);
         let described = sources.iter().any(|source| !source.is_plain());
         let sources = if described { sources.to_vec() } else { Vec::new() };

@@ -14,7 +14,7 @@ use crate::data::random::{Draw, rng};
 use crate::data::scan;
 use crate::data::{ChordSource, DatasetOptions, Source};
 use crate::error::{Error, Result};
-use crate::harmony::{ChordAt, chord_markers, recognize};
+use crate::harmony::{ChordAt, chord_markers, recognize_where_sure};
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -51,6 +51,9 @@ pub(super) struct Piece {
 
 /// No MIDI file is so large; what is, is something else.
 const LARGEST: u64 = 64 << 20;
+/// Chords whose root is right with less than this probability are no labels: wrong ones teach that chords mean nothing.
+const SURE: f32 = 0.35;
+
 impl Piece {
     /// The lowest and highest keys of all notes that have a pitch.
     pub(super) fn keys(&self) -> Option<(u8, u8)> {
@@ -161,7 +164,7 @@ fn chords_of(score: &Score, source: ChordSource) -> Vec<ChordAt> {
         ChordSource::Detect | ChordSource::None => Vec::new(),
     };
     let listen = source == ChordSource::Detect || source == ChordSource::Auto && markers.is_empty();
-    if listen { recognize(score) } else { markers }
+    if listen { recognize_where_sure(score, SURE) } else { markers }
 }
 
 /// How many reasons an error shows.

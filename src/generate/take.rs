@@ -12,6 +12,8 @@ pub(super) struct Words {
     /// Whether an id can be drawn at all: chords and special tokens but EOS are given, not drawn.
     drawable: Vec<bool>,
     kinds: Vec<Kind>,
+    /// The rules at the beginning of a sequence.
+    grammar: Grammar,
     pad: u32,
     eos: u32,
 }
@@ -24,7 +26,7 @@ impl Words {
             .iter()
             .zip(0..)
             .map(|(kind, id)| !matches!(kind, Kind::Chord | Kind::Given | Kind::Special) || id == eos);
-        Self { drawable: drawable.collect(), kinds, pad, eos }
+        Self { drawable: drawable.collect(), kinds, grammar: tokenizer.grammar(), pad, eos }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -118,20 +120,31 @@ impl Take {
     }
 
     /// Draws the next id from logits (vocabulary).
+    ///
+    /// Where time must stop at the horizon, the shift that ends there has the probability of all that would pass it: left
+    /// out, they would make the shorter ones likelier, and notes would crowd before every beat.
     pub(super) fn draw(&mut self, logits: &[f32], plan: &Plan, words: &Words) -> u32 {
         let mut mask = words.drawable.clone();
         if self.sampler.options().grammar {
             self.grammar.allow(&mut mask);
             mask.iter_mut().zip(&words.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
         }
+        let mut logits = logits[..words.len()].to_vec();
+        if self.sampler.options().grammar
+            && let Some((reaching, longer)) = self.grammar.cut_shifts()
+            && mask[reaching as usize]
+        {
+            let shifts = (reaching..=reaching).chain(longer);
+            logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize]));
+        }
         let may_end = self.notes > 0 && plan.until.is_none() && plan.played_through(&self.grammar);
         mask[words.eos as usize] &= may_end;
         if !mask.contains(&true) {
             return words.eos;
         }
-        let id = self.sampler.sample(&logits[..words.len()], &self.ids, Some(&mask));
+        let id = self.sampler.sample(&logits, &self.ids, Some(&mask));
         if let Some(sum) = &mut self.log_likelihood {
-            *sum += log_softmax(&logits[..words.len()], &mask, id);
+            *sum += log_softmax(&logits, &mask, id);
         }
         id
     }
@@ -169,9 +182,17 @@ impl Take {
         self.context.push(words.pad);
     }
 
-    /// Cuts what the model sees to the last `keep` ids, the chord in force in front if its tokens were cut off.
+    /// Cuts what the model sees to the last `keep` ids, in front what a row of training data begins with that goes on
+    /// from there; where the encoding has no such opening the chord in force, if its tokens were cut off.
     pub(super) fn forget(&mut self, keep: usize, words: &Words) {
         self.context.drain(..self.context.len() - keep);
+        let mut before = words.grammar.clone();
+        self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
+        if let Some(opening) = before.opening() {
+            let len = opening.len().min(keep / 2);
+            self.context.splice(..len, opening.into_iter().take(len));
+            return;
+        }
         let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
         if keep > chord.len() && !self.context.iter().any(|&id| words.is(id, Kind::Chord)) {
             self.context[..chord.len()].copy_from_slice(&chord);
@@ -195,4 +216,14 @@ fn log_softmax(logits: &[f32], mask: &[bool], id: u32) -> f64 {
     let highest = allowed().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = allowed().map(|logit| (logit - highest).exp()).sum();
     f64::from(logits[id as usize]) - highest - sum.ln()
+}
+
+/// The logarithm of the sum of the exponentials.
+fn log_sum_exp(logits: impl Iterator<Item = f32> + Clone) -> f32 {
+    let highest = logits.clone().fold(f32::NEG_INFINITY, f32::max);
+    if highest == f32::NEG_INFINITY {
+        highest
+    } else {
+        highest + logits.map(|logit| (logit - highest).exp()).sum::<f32>().ln()
+    }
 }

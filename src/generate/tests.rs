@@ -337,6 +337,12 @@ fn a_click_and_the_chords_are_set_on_their_beats() {
             }
         }
         assert!(clicks.len() > 8, "{clicks:?}");
+        // A beat has 30 steps. Of shifts of 1 to 100 steps, all as likely, 7 of 10 reach the next beat, and the mean number
+        // of shifts to it is Σ (1/100)(1 + mean from there) ≈ 1.34; if those that pass it were left out, it would be the
+        // harmonic number H₃₀ ≈ 4.
+        let shifts = ids.iter().filter(|&&id| tokenizer.token(id).expect("known").starts_with("TimeShift")).count();
+        let a_beat = shifts as f64 / (clicks.len() - 1) as f64;
+        assert!((1.0..1.9).contains(&a_beat), "{a_beat} shifts a beat");
         for (beat, (at, bar)) in clicks.iter().enumerate() {
             assert!((at - 0.3 * beat as f64).abs() < 1e-9 && *bar == (beat % 4 == 0), "beat {beat} at {at}");
         }

@@ -57,6 +57,11 @@ impl Features {
         ])
     }
 
+    /// The values of a feature; none of an unknown one.
+    pub(super) fn of_name(&self, name: &str) -> &[f64] {
+        NAMES.iter().position(|known| *known == name).map_or(&[], |at| self.values(at))
+    }
+
     /// The values of feature number `at`.
     pub(super) fn values(&self, at: usize) -> &[f64] {
         &self.0[at]

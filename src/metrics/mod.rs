@@ -10,6 +10,7 @@ mod report;
 mod style;
 #[cfg(test)]
 mod tests;
+mod two_sample;
 
 pub use defects::Defects;
 pub use frechet::{embed, frechet_distance};
@@ -18,3 +19,4 @@ pub use originality::{Corpus, Shared};
 pub use piece::PieceFigures;
 pub use report::{Report, evaluate};
 pub use style::{Likeness, style};
+pub use two_sample::{TwoSample, two_sample_test};

@@ -1,5 +1,7 @@
 //! The automata of the encodings, and what byte-pair encoding asks of them.
 
+use std::ops::RangeInclusive;
+
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::{miditok, note_duration, performance};
 
@@ -67,6 +69,23 @@ impl Automaton {
             Self::Performance(rules) => rules.chord(),
             Self::NoteDuration(rules) => rules.chord(),
             Self::MidiTok(_) => None,
+        }
+    }
+
+    /// The shift that ends at the horizon, and the longer ones; `None` where none would pass it.
+    pub(super) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
+        match self {
+            Self::Performance(rules) => rules.cut_shifts(),
+            Self::NoteDuration(rules) => rules.cut_shifts(),
+            Self::MidiTok(_) => None,
+        }
+    }
+
+    /// The ids that a sequence begins with that goes on from here; `None` for encodings that repeat nothing.
+    pub(super) fn opening(&self) -> Option<Vec<u32>> {
+        match self {
+            Self::NoteDuration(rules) => Some(rules.opening()),
+            Self::Performance(_) | Self::MidiTok(_) => None,
         }
     }
 

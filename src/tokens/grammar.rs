@@ -1,5 +1,7 @@
 //! Which token may follow: the same automaton serves sampling (as a mask) and tests (as a judge).
 
+use std::ops::RangeInclusive;
+
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::automaton::Automaton;
 use crate::tokens::bpe;
@@ -87,6 +89,27 @@ impl Grammar {
         match &self.rules {
             Rules::Base(rules) => rules.chord(),
             Rules::Bpe(rules) => rules.chord(),
+        }
+    }
+
+    /// The time shift that ends exactly at the horizon, and the ids of the longer ones, which would pass it; `None` where
+    /// no shift would, and for encodings whose tokens are learned.
+    ///
+    /// A model that wants more time to pass than there is up to the horizon wants to reach the horizon: the probability
+    /// of the longer shifts is that of this one.
+    pub fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
+        match &self.rules {
+            Rules::Base(rules) => rules.cut_shifts(),
+            Rules::Bpe(_) => None,
+        }
+    }
+
+    /// The ids that a sequence begins with, in place of BOS, that goes on from here: its style and the chord in force.
+    /// `None` for encodings that repeat nothing: all but `note_duration`.
+    pub fn opening(&self) -> Option<Vec<u32>> {
+        match &self.rules {
+            Rules::Base(rules) => rules.opening(),
+            Rules::Bpe(rules) => rules.opening(),
         }
     }
 

@@ -121,6 +121,12 @@ impl Timeline {
         self.now as f64 / RATE
     }
 
+    /// The steps up to the horizon, where longer shifts than that exist.
+    pub(super) fn shift_to_horizon(&self) -> Option<u32> {
+        let left = u32::try_from(self.horizon?.checked_sub(self.now)?).ok()?;
+        (1..LONGEST_SHIFT).contains(&left).then_some(left)
+    }
+
     /// Steps that may pass. At the horizon none may, until what is due is set there; only when nothing else at all could
     /// be said (`stuck`) does time go on without it.
     pub(super) fn room(&self, stuck: bool) -> u64 {

@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::Error;
 use crate::harmony::{chord_adherence, chord_markers};
-use crate::metrics::{Corpus, Defects};
+use crate::metrics::{Corpus, Defects, two_sample_test};
 use crate::midi;
 use crate::script::convert::{article, number, text};
 use crate::script::failure::Fallible;
@@ -61,6 +61,24 @@ pub(super) fn register(kit: &mut Kit) {
         "The longest run of notes that a take shares with a piece, in any key: longest (notes), piece (a path, or the \
          place in the array), bar, at (seconds into the take). The corpus is a folder, or an array of paths and scores.",
         move |take: Dynamic, corpus: Dynamic| originality(&studio, &take, &corpus),
+    );
+    let studio = kit.studio();
+    kit.function(
+        "two_sample_test(takes: array, pieces: array) -> map",
+        "How well gradient-boosted trees tell takes from other pieces, by figures of both, on scores they were not trained \
+         on (classifier two-sample test, Lopez-Paz & Oquab 2017): accuracy (0.5 is guessing), low and high (95 %), pieces \
+         (of each set, ten or more).",
+        move |takes: Array, pieces: Array| -> Fallible<Map> {
+            let (takes, pieces) = (style::these("two_sample_test: takes", &takes)?, style::these("two_sample_test: pieces", &pieces)?);
+            let found = two_sample_test(&takes, &pieces, studio.progress())?;
+            let entries: [(&str, Dynamic); 4] = [
+                ("accuracy", found.accuracy.into()),
+                ("low", found.interval.low.into()),
+                ("high", found.interval.high.into()),
+                ("pieces", (found.pieces as i64).into()),
+            ];
+            Ok(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
+        },
     );
 }
 

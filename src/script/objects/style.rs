@@ -100,11 +100,11 @@ pub(super) fn register(kit: &mut Kit) {
 
 fn compare(studio: &Studio, scores: &[Dynamic], corpus: &Dynamic, model: Option<&Model>) -> Fallible<Style> {
     let progress = studio.progress();
-    let pieces = these("scores", scores)?;
+    let pieces = these("style: scores", scores)?;
     let corpus = match corpus.as_immutable_string_ref() {
         Ok(folder) => read(&folder, progress)?.into_iter().map(|(_, score)| score).collect(),
         Err(_) => match corpus.as_array_ref() {
-            Ok(scores) => these("corpus", &scores)?,
+            Ok(scores) => these("style: corpus", &scores)?,
             Err(_) => {
                 let message = format!("style: the corpus is an array of scores or a folder, not {}", article(corpus));
                 return Err(Error::mistake(message).into());
@@ -120,10 +120,11 @@ fn compare(studio: &Studio, scores: &[Dynamic], corpus: &Dynamic, model: Option<
     Ok(Style(Rc::new(likeness), model.map(distance).transpose()?))
 }
 
-fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
+/// The scores of an array; `what` names it in the refusal of anything else.
+pub(super) fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
     let score = |value: &Dynamic| match value.read_lock::<Score>() {
         Some(score) => Ok((*score.0).clone()),
-        None => Err(Error::mistake(format!("style: {what} holds {}, not scores only", article(value))).into()),
+        None => Err(Error::mistake(format!("{what} holds {}, not scores only", article(value))).into()),
     };
     values.iter().map(score).collect()
 }

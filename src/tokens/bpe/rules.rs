@@ -209,6 +209,10 @@ impl Rules {
         self.state.base.chord()
     }
 
+    pub(crate) fn opening(&self) -> Option<Vec<u32>> {
+        self.state.base.opening()
+    }
+
     pub(crate) fn seconds(&self) -> f64 {
         self.state.base.seconds()
     }

@@ -1,6 +1,8 @@
 //! What may follow what: the spellings that encoding a score makes, and those in which a key that still sounds is
 //! struck again.
 
+use std::ops::RangeInclusive;
+
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
@@ -14,7 +16,7 @@ const FINGERS: usize = 10;
 /// The longest note that is sampled, in steps.
 const LONGEST_NOTE: u32 = 800;
 /// The keys of a piano: no others are sampled.
-const PIANO: std::ops::RangeInclusive<u8> = 21..=108;
+const PIANO: RangeInclusive<u8> = 21..=108;
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
@@ -28,7 +30,7 @@ pub(crate) struct Rules {
     tonality: Tonality,
     time: Timeline,
     last: Last,
-    styled: bool,
+    style: Option<u32>,
 }
 
 /// The last event, as far as it decides the next.
@@ -63,7 +65,7 @@ impl Rules {
             tonality: Tonality::new(scheme.chord_relative),
             time: Timeline::default(),
             last: Last::Begin,
-            styled: false,
+            style: None,
         }
     }
 
@@ -122,7 +124,7 @@ impl Rules {
             (Last::Velocity(_), _) => false,
             (_, Event::Pad | Event::Bos | Event::Mask) => false,
             (last, Event::Eos) => matches!(last, Last::Begin | Last::Chord | Last::Note(_)),
-            (last, Event::Style(_)) => last == Last::Begin && !self.styled && self.time.now == 0,
+            (last, Event::Style(_)) => last == Last::Begin && self.style.is_none() && self.time.now == 0,
             (_, Event::Bar | Event::Beat) => fresh,
             (last, Event::NoChord) => (fresh || last == Last::Beat) && self.tonality.chord != Some(ChordClass::None),
             (last, Event::Root(to)) => (fresh || last == Last::Beat) && self.tonality.reaches(to),
@@ -139,7 +141,7 @@ impl Rules {
         self.last = match event {
             Event::Eos => Last::End,
             Event::Style(_) => {
-                self.styled = true;
+                self.style = Some(id);
                 Last::Begin
             }
             Event::Bar | Event::Beat => {
@@ -181,6 +183,18 @@ impl Rules {
 
     pub(crate) fn chord(&self) -> Option<ChordClass> {
         self.tonality.chord
+    }
+
+    /// The shift that ends at the horizon, and the longer ones, which would pass it; `None` while none would.
+    pub(crate) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
+        let shift = |steps| self.layout.id(Event::Shift(steps));
+        self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
+    }
+
+    /// The style and the chord in force, as a sequence says them that begins here.
+    pub(crate) fn opening(&self) -> Vec<u32> {
+        let chord = self.tonality.chord.map_or_else(Vec::new, |class| self.tonality.anew().events(class));
+        self.style.into_iter().chain(chord.into_iter().map(|event| self.layout.id(event))).collect()
     }
 
     pub(crate) fn word(&self, _: u32) -> u64 {

@@ -22,6 +22,11 @@ impl Tonality {
         Self { relative, anchor: 0, chord: None, root: None }
     }
 
+    /// That of a sequence of this encoding before its first chord.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.relative)
+    }
+
     /// The events that set a chord from here.
     pub(super) fn events(&self, class: ChordClass) -> Vec<Event> {
         match class {

@@ -1,5 +1,7 @@
 //! What may follow what in the performance encoding: exactly the spellings that encoding a score makes.
 
+use std::ops::RangeInclusive;
+
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::chords;
 use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
@@ -121,6 +123,12 @@ impl Rules {
             }
             Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
         };
+    }
+
+    /// The shift that ends at the horizon, and the longer ones, which would pass it; `None` while none would.
+    pub(crate) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
+        let shift = |steps| Event::Shift(steps).id();
+        self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
     }
 
     /// The id that sets a chord; none where there are no chords.
