@@ -15,6 +15,7 @@ use crate::data::scan;
 use crate::data::{ChordSource, DatasetOptions, Source};
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, chord_markers, recognize_where_sure};
+use crate::interrupt::Interrupt;
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -87,8 +88,9 @@ pub(super) fn read(
             val: sources[from].val,
             ..piece
         };
-        let piece =
-            read_one(&path, tokenizer, source).map(about).map_err(|e| Broken { path, reason: e.message().to_string() });
+        let piece = read_one(&path, tokenizer, source, progress.interrupt());
+        let piece = piece.map(about).map_err(|e| Broken { path, reason: e.message().to_string() });
+        progress.check()?;
         task.lock().unwrap_or_else(PoisonError::into_inner).advance(1)?;
         Ok(piece)
     });
@@ -129,7 +131,7 @@ fn find(sources: &[Source], seed: u64, progress: &Progress) -> Result<(Vec<Sourc
     Ok((files, broken))
 }
 
-fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource) -> Result<Piece> {
+fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource, interrupt: &Interrupt) -> Result<Piece> {
     let bytes = read_bytes(path)?;
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
@@ -137,7 +139,7 @@ fn read_one(path: &Path, tokenizer: &Tokenizer, source: ChordSource) -> Result<P
     if score.is_empty() {
         return Err(Error::broken("it has no notes"));
     }
-    let chords = chords_of(&score, source);
+    let chords = chords_of(&score, source, interrupt)?;
     let ids = tokenizer.encode_with(&score, &chords);
     if ids.is_empty() {
         return Err(Error::broken(format!("the {} encoding has no token for its notes", tokenizer.scheme())));
@@ -158,13 +160,13 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn chords_of(score: &Score, source: ChordSource) -> Vec<ChordAt> {
+fn chords_of(score: &Score, source: ChordSource, interrupt: &Interrupt) -> Result<Vec<ChordAt>> {
     let markers = match source {
         ChordSource::Auto | ChordSource::Markers => chord_markers(score),
         ChordSource::Detect | ChordSource::None => Vec::new(),
     };
     let listen = source == ChordSource::Detect || source == ChordSource::Auto && markers.is_empty();
-    if listen { recognize_where_sure(score, SURE) } else { markers }
+    if listen { recognize_where_sure(score, SURE, interrupt) } else { Ok(markers) }
 }
 
 /// How many reasons an error shows.

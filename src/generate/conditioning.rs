@@ -7,9 +7,10 @@
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
 use crate::harmony::{Chart, Chord, ChordAt, ChordClass};
+use crate::midi::{Note, Track};
 use crate::tokens::{Grammar, Tokenizer};
 
-/// Beats in a bar of a chart.
+/// Beats in a bar without a chart.
 const BAR: f64 = 4.0;
 
 /// What is set over time for all takes alike.
@@ -75,11 +76,10 @@ impl Plan {
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());
         let clicks = (chords || counted) && tokenizer.beat_id(true).is_some();
         if clicks {
-            cues = with_clicks(cues, length, tokenizer);
+            cues = with_clicks(cues, options.chords.as_ref(), tokenizer);
         }
         let until = options.refill.as_ref().map(|refill| refill.to);
-        let limit = options.bars.map(|bars| BAR * bars as f64);
-        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit, until })
+        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit: options.beats(), until })
     }
 
     /// The `index`-th cue and its moment; `None` when there are no more.
@@ -141,14 +141,28 @@ fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Cue>> {
 }
 
 /// The changes with a click on every beat.
-fn with_clicks(mut cues: Vec<Cue>, length: f64, tokenizer: &Tokenizer) -> Vec<Cue> {
-    for beat in 0..length as u32 {
-        let click = tokenizer.beat_id(beat.is_multiple_of(BAR as u32));
-        match cues.iter_mut().find(|cue| cue.beat == f64::from(beat)) {
+fn with_clicks(mut cues: Vec<Cue>, chart: Option<&Chart>, tokenizer: &Tokenizer) -> Vec<Cue> {
+    for (beat, bar) in clicks(chart) {
+        let click = tokenizer.beat_id(bar);
+        match cues.iter_mut().find(|cue| (cue.beat - beat).abs() < 1e-6) {
             Some(cue) => cue.click = click,
-            None => cues.push(Cue { beat: f64::from(beat), click, chord: None }),
+            None => cues.push(Cue { beat, click, chord: None }),
         }
     }
     cues.sort_by(|a, b| a.beat.total_cmp(&b.beat));
     cues
+}
+
+/// Where the beats of one pass stand, in quarters, and whether a bar begins there: those of the chart's metres, else of a
+/// bar in 4/4.
+fn clicks(chart: Option<&Chart>) -> Vec<(f64, bool)> {
+    let Some(chart) = chart else {
+        return (0..BAR as u32).map(|beat| (f64::from(beat), beat == 0)).collect();
+    };
+    let mut score = chart.score(120.0);
+    let quarter = f64::from(score.ticks_per_quarter);
+    // Beats go to the end of the last note; bars without a chord have beats, too.
+    let whole = Note { start: 0, pitch: 60, end: (chart.beats() * quarter).round() as u32, velocity: 1 };
+    score.tracks = vec![Track { notes: vec![whole], ..Track::default() }];
+    score.beats().iter().map(|beat| (f64::from(beat.tick) / quarter, beat.bar)).collect()
 }

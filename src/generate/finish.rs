@@ -13,8 +13,8 @@ const TICKS_PER_QUARTER: u32 = 480;
 /// The score of the ids of a take.
 ///
 /// A part that was played anew stands in its score, and all else of that as it was. A prompt stands in front as it is, with all its tracks, tempi and metres; what was played behind it is added to its
-/// first track with notes. Without a prompt the score has the tempo of the options, in 4/4, where bars or chords were
-/// played to; else that of the ids. Notes end where the bars of the options do.
+/// first track with notes. Without a prompt the score has the tempo of the options and the metre of the chords, where
+/// bars or chords were played to; else that of the ids. Notes end where the bars of the options do.
 pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> Score {
     let played = tokenizer.decode(ids);
     let counted = options.chords.is_some() || options.bars.is_some();
@@ -24,9 +24,9 @@ pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> 
     match &options.prompt {
         Some(prompt) => behind(prompt, &played, tokenizer),
         None if counted => {
-            let mut score = at_tempo(played, options.tempo());
-            if let Some(bars) = options.bars {
-                close(&mut score, u32::try_from(bars).unwrap_or(u32::MAX).saturating_mul(4 * TICKS_PER_QUARTER));
+            let mut score = at_tempo(played, options.tempo(), options.meters(TICKS_PER_QUARTER));
+            if let Some(beats) = options.beats() {
+                close(&mut score, (beats * f64::from(TICKS_PER_QUARTER)).round() as u32);
             }
             score
         }
@@ -34,11 +34,11 @@ pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> 
     }
 }
 
-/// The played notes and chords as they are in time, on a grid of one tempo in 4/4.
-fn at_tempo(played: Score, bpm: f64) -> Score {
+/// The played notes and chords as they are in time, on a grid of one tempo and these metres.
+fn at_tempo(played: Score, bpm: f64, meters: Vec<Meter>) -> Score {
     let tempo = Tempo::from_bpm(bpm);
     // Where an encoding tells the beats, they already are the quarters of the score.
-    let quarters = !played.meters.is_empty();
+    let quarters = !played.meters.is_empty() && meters.iter().all(|meter| meter.denominator == 4);
     let clock = Clock::new(&played);
     let per_second = f64::from(TICKS_PER_QUARTER) * 1e6 / f64::from(tempo.micros_per_quarter);
     let scale = f64::from(TICKS_PER_QUARTER) / f64::from(played.ticks_per_quarter.max(1));
@@ -52,7 +52,7 @@ fn at_tempo(played: Score, bpm: f64) -> Score {
     };
     let mut score = Score { ticks_per_quarter: TICKS_PER_QUARTER, ..played.clone() };
     score.tempos = vec![tempo];
-    score.meters = vec![Meter::DEFAULT];
+    score.meters = meters;
     for (track, from) in score.tracks.iter_mut().zip(&played.tracks) {
         track.notes = from.notes.iter().map(note).collect();
         track.notes.sort_unstable();

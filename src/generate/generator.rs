@@ -27,8 +27,10 @@ use crate::tokens::Tokenizer;
 pub struct Generated {
     /// The ids, prompt included, without BOS and EOS.
     pub ids: Vec<u32>,
-    /// Nats a note that the model gives to what it drew: 0 or less, nearer to 0 is likelier.
+    /// Nats a note that the model gives to what it drew: 0 or less, nearer to 0 is likelier; 0 where it was not measured.
     pub log_likelihood: f64,
+    /// Whether the take came to its end; false where the tokens were used up before.
+    pub complete: bool,
 }
 
 /// The ids of each take, without BOS and EOS, all takes as one batch.
@@ -46,7 +48,7 @@ pub fn generate(
     Ok(generator.play(options, progress)?.into_iter().map(|take| take.ids).collect())
 }
 
-/// The same as [`generate`] with what the model thinks of each take.
+/// The same as [`generate`] with what is known of each take; `measure` says whether its likelihood is.
 ///
 /// # Errors
 /// Those of [`generate`].
@@ -55,11 +57,15 @@ pub fn generate_takes(
     tokenizer: &Tokenizer,
     sampler: &Sampler,
     options: &GenerateOptions,
+    measure: bool,
     progress: &Progress,
 ) -> Result<Vec<Generated>> {
     let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
-    generator.takes.iter_mut().for_each(Take::measure);
-    let generated = |take: Take| Generated { log_likelihood: take.log_likelihood(), ids: take.ids };
+    if measure {
+        generator.takes.iter_mut().for_each(Take::measure);
+    }
+    let generated =
+        |take: Take| Generated { log_likelihood: take.log_likelihood(), complete: take.over, ids: take.ids };
     Ok(generator.play(options, progress)?.into_iter().map(generated).collect())
 }
 

@@ -1,14 +1,14 @@
 //! What to play.
 
 use crate::error::{Error, Result};
-use crate::harmony::Chart;
-use crate::midi::Score;
+use crate::harmony::{BarMeter, Chart};
+use crate::midi::{Meter, Score};
 use crate::nn::{CacheDtype, Precision};
 
 /// What to play.
 #[derive(Debug, Clone)]
 pub struct GenerateOptions {
-    /// Chords to play over, one chart or none; repeated until the tokens or bars are used up.
+    /// Chords to play over, one chart or none: once, unless `bars` says otherwise.
     pub chords: Option<Chart>,
     /// Beats (quarters) a minute of the chords; where absent, that of the prompt, or 120.
     pub tempo: Option<f64>,
@@ -20,7 +20,7 @@ pub struct GenerateOptions {
     pub refill: Option<Refill>,
     /// Ids to add at most, drawn and forced (chords) alike.
     pub max_new_tokens: usize,
-    /// Bars (of four beats at `tempo`) to add at most.
+    /// Bars to add at most, in the metre of the chords (4/4 without); a chart that is shorter is repeated.
     pub bars: Option<usize>,
     /// Takes.
     pub count: usize,
@@ -68,6 +68,12 @@ impl Default for GenerateOptions {
     }
 }
 
+/// Tokens that a second of music takes at most, as a rule: twice those of dense piano music.
+const TOKENS_A_SECOND: f64 = 120.0;
+/// More tokens are given only to who asks for them.
+const LONGEST_TAKE: f64 = 100_000.0;
+/// Metres of bars beyond these are not written: no take is so long.
+const MOST_BARS: usize = 100_000;
 /// Beats a minute that can be asked for.
 const TEMPI: std::ops::RangeInclusive<f64> = 10.0..=1000.0;
 
@@ -101,6 +107,45 @@ impl GenerateOptions {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The quarters that a take lasts: those of `bars`, else one chorus of the chords; `None` where neither is given, and
+    /// where a part is played anew, which lasts as long as it is.
+    pub fn beats(&self) -> Option<f64> {
+        match (self.bars, &self.chords) {
+            (Some(bars), Some(chart)) if !chart.bars.is_empty() => {
+                let (passes, rest) = (bars / chart.bars.len(), bars % chart.bars.len());
+                let rest: f64 = (0..rest).map(|bar| chart.beats_of_bar(bar)).sum();
+                Some(passes as f64 * chart.beats() + rest)
+            }
+            (Some(bars), _) => Some(4.0 * bars as f64),
+            (None, Some(chart)) if self.refill.is_none() => Some(chart.beats()),
+            _ => None,
+        }
+    }
+
+    /// The metres of a take without a prompt: those of the chords, as often as they are played; 4/4 without.
+    pub fn meters(&self, ticks_per_quarter: u32) -> Vec<Meter> {
+        let Some(chart) = self.chords.as_ref().filter(|chart| !chart.bars.is_empty()) else {
+            return vec![Meter::DEFAULT];
+        };
+        let mut meters: Vec<Meter> = Vec::new();
+        let mut beat = 0.0;
+        for bar in 0..self.bars.unwrap_or(chart.bars.len()).clamp(1, MOST_BARS) {
+            let BarMeter { numerator, denominator, .. } = chart.meter(bar % chart.bars.len());
+            let tick = (beat * f64::from(ticks_per_quarter)).round() as u32;
+            if meters.last().is_none_or(|last| (last.numerator, last.denominator) != (numerator, denominator)) {
+                meters.push(Meter { tick, numerator, denominator });
+            }
+            beat += chart.beats_of_bar(bar % chart.bars.len());
+        }
+        meters
+    }
+
+    /// Tokens enough for a take of that length: more than dense music needs.
+    pub fn enough_tokens(&self) -> usize {
+        let seconds = self.beats().unwrap_or(0.0) * 60.0 / self.tempo();
+        (TOKENS_A_SECOND * seconds).min(LONGEST_TAKE).ceil().max(512.0) as usize
     }
 
     /// The tempo that holds: the one asked for, else the first of the prompt, else 120.

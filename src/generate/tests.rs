@@ -82,7 +82,8 @@ fn the_cache_changes_nothing_even_beyond_the_longest_sequence() {
     for (temperature, chords) in [(0.0, None), (1.0, None), (1.0, chart("Cmaj7 Am7 | Dm7 G7"))] {
         let sampler =
             sampler(SamplerOptions { temperature, repetition_penalty: 1.2, seed: 4, ..SamplerOptions::default() });
-        let options = GenerateOptions { chords, max_new_tokens: 150, count: 2, ..GenerateOptions::default() };
+        let options =
+            GenerateOptions { chords, bars: Some(64), max_new_tokens: 150, count: 2, ..GenerateOptions::default() };
         let with = play(&model, &sampler, &options);
         let without = play(&model, &sampler, &GenerateOptions { use_cache: false, ..options });
         assert_eq!(with, without, "temperature {temperature}");
@@ -135,6 +136,7 @@ fn chords_are_set_at_their_moments_and_the_chart_is_repeated() {
     let options = GenerateOptions {
         chords: chart("Dm7 G7 | Cmaj7"),
         tempo: Some(240.0),
+        bars: Some(64),
         max_new_tokens: 250,
         count: 2,
         ..Default::default()
@@ -154,7 +156,8 @@ fn chords_are_set_at_their_moments_and_the_chart_is_repeated() {
 
 #[test]
 fn a_chord_that_is_in_force_gets_no_token() {
-    let options = GenerateOptions { tempo: Some(240.0), max_new_tokens: 300, ..GenerateOptions::default() };
+    let options =
+        GenerateOptions { tempo: Some(240.0), bars: Some(64), max_new_tokens: 300, ..GenerateOptions::default() };
     let times = |text: &str| {
         let ids = play(&model(512), &seeded(6), &GenerateOptions { chords: chart(text), ..options.clone() }).remove(0);
         chords(&ids).into_iter().map(|(at, _)| at).collect::<Vec<_>>()
@@ -246,7 +249,12 @@ fn streaming_gives_the_same_ids_one_step_at_a_time() {
 fn a_stop_ends_it_within_a_moment() {
     let progress = Progress::silent();
     let flag = progress.interrupt().clone();
-    let options = GenerateOptions { max_new_tokens: 1_000_000, chords: chart("C F"), ..GenerateOptions::default() };
+    let options = GenerateOptions {
+        max_new_tokens: 1_000_000,
+        chords: chart("C F"),
+        bars: Some(1_000_000),
+        ..GenerateOptions::default()
+    };
     let stopper = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
         flag.trigger();

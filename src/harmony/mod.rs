@@ -15,5 +15,5 @@ pub use chart::{Bar, BarMeter, Chart, Section};
 pub use chord::Chord;
 pub use class::{ChordClass, Quality};
 pub use markers::{ChordAt, chord_markers, marker_symbol, transpose_marker};
-pub use recognize::{RecognizedChord, recognize, recognize_where_sure, recognize_with_confidence};
+pub use recognize::{RecognizedChord, recognize, recognize_until, recognize_where_sure, recognize_with_confidence};
 pub use spelling::Spelling;

@@ -8,6 +8,7 @@ mod clock;
 mod cut;
 mod edit;
 mod event;
+mod overlay;
 mod read;
 mod repair;
 mod score;

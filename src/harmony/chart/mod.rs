@@ -133,9 +133,14 @@ impl Chart {
         self.settled()
     }
 
+    /// The length of a bar in beats (quarters).
+    pub fn beats_of_bar(&self, bar: usize) -> f64 {
+        f64::from(self.meter(bar).ticks()) / f64::from(TICKS)
+    }
+
     /// Its length in beats (quarters).
     pub fn beats(&self) -> f64 {
-        (0..self.bars.len()).map(|bar| f64::from(self.meter(bar).ticks())).sum::<f64>() / f64::from(TICKS)
+        (0..self.bars.len()).map(|bar| self.beats_of_bar(bar)).sum()
     }
 
     /// The names of its sections in order: "AABA". Names of several letters stand apart: "Intro A B".

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::{RecognizedChord, model::ChordModel};
 use crate::harmony::{ChordAt, ChordClass, chord_markers};
+use crate::interrupt::Interrupt;
 use crate::midi::{Clock, Score};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -140,7 +141,7 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
             for file in files.iter().filter(|f| f.corpus == corpus && f.held_out == held_out && f.has(tracks)) {
                 let score = file.with(tracks);
                 let begin = Instant::now();
-                let heard = super::decode(&score, model);
+                let heard = super::decode(&score, model, &Interrupt::new()).expect("nobody cancels");
                 spent += begin.elapsed().as_secs_f64();
                 music += score.duration();
                 sum.add(&score, &chord_markers(&file.score), &heard);

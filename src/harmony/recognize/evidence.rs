@@ -1,5 +1,8 @@
 //! What each window says, as numbers that a log-linear model weighs; the same harmony elsewhere speaks along.
 
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
 use super::form;
 use super::windows::{Chroma, Place, Window};
 
@@ -60,11 +63,14 @@ const REPEAT: f32 = 0.7;
 const REPEATS: f32 = 5.0;
 
 /// The evidence of every window.
-pub(super) fn evidence(windows: &[Window]) -> Vec<Evidence> {
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub(super) fn evidence(windows: &[Window], interrupt: &Interrupt) -> Result<Vec<Evidence>> {
     let lines = around(windows, SCALE_FADE, |w, class| w.line[class] + w.low[class]);
     let keys = around(windows, KEY_FADE, |w, class| w.line[class] + w.low[class] + w.block[class]);
     let own: Vec<Evidence> = windows.iter().zip(lines).zip(keys).map(|((w, l), k)| alone(w, l, k)).collect();
-    let repeats = form::repeats(windows);
+    let repeats = form::repeats(windows, interrupt)?;
     let pooled = |(i, own_here): (usize, &Evidence)| {
         let mut sum = *own_here;
         let total: f32 = repeats[i].iter().map(|r| r.1 * REPEAT).sum();
@@ -76,7 +82,7 @@ pub(super) fn evidence(windows: &[Window]) -> Vec<Evidence> {
                 sum[kind].iter_mut().zip(there).for_each(|(s, o)| *s += share * weight * o);
             }
         }
-        sum
+        interrupt.check().map(|()| sum)
     };
     own.iter().enumerate().map(pooled).collect()
 }

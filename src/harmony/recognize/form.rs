@@ -3,6 +3,9 @@
 //! Solos go over the same chords chorus after chorus. Each bar is a vector (what is in the bass, what sounds in lines and
 //! blocks, less the mean of the piece); at the lag of a chorus bars are more alike than at other lags.
 
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
 use super::windows::{Place, Window};
 
 /// A bar as a vector: bass and sound by pitch class, in both halves.
@@ -57,7 +60,7 @@ struct Lag {
 }
 
 /// All lags, and the mean and deviation of the likeness of two bars.
-fn lags(windows: &[Window], bars: &[std::ops::Range<usize>]) -> (Vec<Lag>, f32, f32) {
+fn lags(windows: &[Window], bars: &[std::ops::Range<usize>], interrupt: &Interrupt) -> Result<(Vec<Lag>, f32, f32)> {
     let mut vectors: Vec<Vector> = bars.iter().map(|bar| vector(&windows[bar.clone()])).collect();
     let mut mean = [0.0f32; SIZE];
     for vector in &mut vectors {
@@ -71,7 +74,8 @@ fn lags(windows: &[Window], bars: &[std::ops::Range<usize>]) -> (Vec<Lag>, f32, 
     let alike = |a: &Vector, b: &Vector| -> f32 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let longest = LONGEST.min(bars.len() - SHORTEST);
     let row = |lag: usize| vectors.iter().zip(&vectors[lag..]).map(|(a, b)| alike(a, b)).collect();
-    let mut lags: Vec<Lag> = (1..=longest).map(|bars| Lag { bars, alike: row(bars), significance: 0.0 }).collect();
+    let lag = |bars| interrupt.check().map(|()| Lag { bars, alike: row(bars), significance: 0.0 });
+    let mut lags: Vec<Lag> = (1..=longest).map(lag).collect::<Result<_>>()?;
     let all = || lags.iter().flat_map(|l| &l.alike);
     let count = all().count().max(1) as f32;
     let mean = all().sum::<f32>() / count;
@@ -80,21 +84,25 @@ fn lags(windows: &[Window], bars: &[std::ops::Range<usize>]) -> (Vec<Lag>, f32, 
         let n = lag.alike.len() as f32;
         lag.significance = (lag.alike.iter().sum::<f32>() / n - mean) / deviation * n.sqrt();
     }
-    (lags, mean, deviation)
+    Ok((lags, mean, deviation))
 }
 
 /// How many bars around two bars are compared.
 const AROUND: usize = 3;
 
 /// For every window, the windows where the same harmony comes again, and how sure that is (0 to 1).
-pub(super) fn repeats(windows: &[Window]) -> Vec<Vec<(usize, f32)>> {
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub(super) fn repeats(windows: &[Window], interrupt: &Interrupt) -> Result<Vec<Vec<(usize, f32)>>> {
     let bars = bars(windows);
     let mut all = vec![Vec::new(); windows.len()];
     if bars.len() < 2 * SHORTEST || bars.len() > MOST {
-        return all;
+        return Ok(all);
     }
-    let (lags, mean, deviation) = lags(windows, &bars);
+    let (lags, mean, deviation) = lags(windows, &bars, interrupt)?;
     for lag in lags.iter().filter(|l| l.bars >= SHORTEST && l.significance > SIGNIFICANT) {
+        interrupt.check()?;
         let general = ((lag.significance - SIGNIFICANT) / 10.0).min(0.5);
         for i in 0..lag.alike.len() {
             let near = &lag.alike[i.saturating_sub(AROUND)..lag.alike.len().min(i + AROUND + 1)];
@@ -113,5 +121,5 @@ pub(super) fn repeats(windows: &[Window]) -> Vec<Vec<(usize, f32)>> {
             }
         }
     }
-    all
+    Ok(all)
 }

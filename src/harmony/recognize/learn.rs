@@ -9,6 +9,7 @@ use super::evidence::{Evidence, KINDS, When, evidence, when};
 use super::model::{ChordModel, QUALITIES, STATES, Scores, WEIGHTS};
 use super::windows::{Place, Window, free_windows, windows};
 use crate::harmony::{ChordAt, ChordClass, Quality, chord_markers};
+use crate::interrupt::Interrupt;
 use crate::midi::Score;
 use std::io::Write as _;
 
@@ -38,9 +39,9 @@ struct Example {
 
 /// The labelled stretches of a score.
 fn examples(score: &Score, chords: &[ChordAt], free: bool) -> Vec<Example> {
-    let windows = if free { free_windows(score) } else { windows(score) };
+    let windows = if free { free_windows(score) } else { windows(score, &Interrupt::new()).expect("nobody cancels") };
     let states = labels(&windows, chords, score.end());
-    let evidence = evidence(&windows);
+    let evidence = evidence(&windows, &Interrupt::new()).expect("nobody cancels");
     let mut examples: Vec<Example> = Vec::new();
     for i in 0..windows.len() {
         let Some(state) = states[i] else { continue };
@@ -151,8 +152,9 @@ fn observed(example: &Example, gradient: &mut [f32]) {
 
 /// Takes away what the model expects.
 fn expected(example: &Example, model: &ChordModel, gradient: &mut [f32]) {
-    let lattice = super::path::Lattice::of(&example.evidence, &example.places, model);
-    lattice.sums(|i, begins, stays, before| {
+    let lattice = super::path::Lattice::of(&example.evidence, &example.places, model, &Interrupt::new());
+    let lattice = lattice.expect("nobody cancels");
+    let visited = lattice.sums(&Interrupt::new(), |i, begins, stays, before| {
         let negative = |p: &Scores| p.iter().map(|p| -p).enumerate().collect::<Vec<_>>();
         observe(gradient, &example.evidence[i], true, negative(begins).into_iter());
         observe(gradient, &example.evidence[i], false, negative(stays).into_iter());
@@ -170,6 +172,7 @@ fn expected(example: &Example, model: &ChordModel, gradient: &mut [f32]) {
             }
         }
     });
+    visited.expect("nobody cancels");
 }
 
 /// Weights that share parts: what holds for all qualities, or for a group of them, is learnt from all of it, and what is

@@ -22,7 +22,9 @@ mod path;
 mod tests;
 mod windows;
 
+use crate::error::Result;
 use crate::harmony::{Chord, ChordAt};
+use crate::interrupt::Interrupt;
 use crate::midi::{Clock, Score};
 
 /// A recognised chord.
@@ -36,17 +38,32 @@ pub struct RecognizedChord {
 
 /// The chords that sound, one wherever the harmony changes. Markers are not looked at; drums are not heard.
 pub fn recognize(score: &Score) -> Vec<ChordAt> {
-    recognize_with_confidence(score).into_iter().map(|chord| chord.at).collect()
+    // Nobody holds this interrupt, so nothing cancels.
+    recognize_until(score, &Interrupt::new()).unwrap_or_default()
+}
+
+/// The same, as long as the user lets it: a piece of many hours takes seconds.
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub fn recognize_until(score: &Score, interrupt: &Interrupt) -> Result<Vec<ChordAt>> {
+    Ok(recognize_with_confidence(score, interrupt)?.into_iter().map(|chord| chord.at).collect())
 }
 
 /// The chords that sound where their root is right with this probability, and "N.C." where none is: labels to learn from.
-pub fn recognize_where_sure(score: &Score, least: f32) -> Vec<ChordAt> {
-    sure(&recognize_with_confidence(score), least)
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub fn recognize_where_sure(score: &Score, least: f32, interrupt: &Interrupt) -> Result<Vec<ChordAt>> {
+    Ok(sure(&recognize_with_confidence(score, interrupt)?, least))
 }
 
 /// The chords that sound, each with the probability that its root is right.
-pub fn recognize_with_confidence(score: &Score) -> Vec<RecognizedChord> {
-    decode(score, model::ChordModel::get())
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub fn recognize_with_confidence(score: &Score, interrupt: &Interrupt) -> Result<Vec<RecognizedChord>> {
+    decode(score, model::ChordModel::get(), interrupt)
 }
 
 fn sure(chords: &[RecognizedChord], least: f32) -> Vec<ChordAt> {
@@ -61,10 +78,10 @@ fn sure(chords: &[RecognizedChord], least: f32) -> Vec<ChordAt> {
 }
 
 /// The chords of a score under a model.
-fn decode(score: &Score, model: &model::ChordModel) -> Vec<RecognizedChord> {
+fn decode(score: &Score, model: &model::ChordModel, interrupt: &Interrupt) -> Result<Vec<RecognizedChord>> {
     let clock = Clock::new(score);
-    let windows = windows::windows(score);
-    let steps = path::path(&windows, model);
+    let windows = windows::windows(score, interrupt)?;
+    let steps = path::path(&windows, model, interrupt)?;
     // (chord, sum of confidences, windows)
     let mut chords: Vec<(ChordAt, f32, usize)> = Vec::new();
     // A chord may change its bass at a bar line.
@@ -84,5 +101,5 @@ fn decode(score: &Score, model: &model::ChordModel) -> Vec<RecognizedChord> {
         }
     }
     let found = |(at, sum, count): (ChordAt, f32, usize)| RecognizedChord { at, confidence: sum / count as f32 };
-    chords.into_iter().map(found).collect()
+    Ok(chords.into_iter().map(found).collect())
 }

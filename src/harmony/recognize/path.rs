@@ -1,6 +1,9 @@
 //! The chord of every window: how probable each is given the whole piece (forward–backward), and the path that is right
 //! for as long as can be expected (Viterbi over those probabilities).
 
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+
 use super::evidence::{Evidence, evidence};
 use super::model::{ChordModel, STATES, Scores};
 use super::windows::{Place, Window};
@@ -36,13 +39,16 @@ pub(super) struct Lattice {
 }
 
 /// The best path through the windows.
-pub(super) fn path(windows: &[Window], model: &ChordModel) -> Vec<PathStep> {
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub(super) fn path(windows: &[Window], model: &ChordModel, interrupt: &Interrupt) -> Result<Vec<PathStep>> {
     let places: Vec<Place> = windows.iter().map(|w| w.place).collect();
     if windows.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let probabilities = Lattice::of(&evidence(windows), &places, model).probabilities();
-    best_path(&probabilities)
+    let evidence = evidence(windows, interrupt)?;
+    Ok(best_path(&Lattice::of(&evidence, &places, model, interrupt)?.probabilities(interrupt)?))
 }
 
 /// The path with the greatest sum of probabilities of root and quality, less what changes cost.
@@ -92,18 +98,27 @@ fn normalise(values: &mut Scores) {
 
 impl Lattice {
     /// Of at least one window.
-    pub(super) fn of(evidence: &[Evidence], places: &[Place], model: &ChordModel) -> Self {
-        let emissions: Vec<_> = evidence.iter().map(|e| model.emissions(e)).collect();
+    ///
+    /// # Errors
+    /// `interrupted`, when the user cancels.
+    pub(super) fn of(
+        evidence: &[Evidence],
+        places: &[Place],
+        model: &ChordModel,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let emissions = evidence.iter().map(|e| interrupt.check().map(|()| model.emissions(e)));
+        let emissions: Vec<_> = emissions.collect::<Result<_>>()?;
         let start = std::array::from_fn(|state| model.start[state / 12] + emissions[0].0[state]);
         let changes = places.iter().map(|place| model.change[*place as usize]).collect();
-        Self { emissions, changes, transitions: model.transitions(), start }
+        Ok(Self { emissions, changes, transitions: model.transitions(), start })
     }
 
     /// The probability of every state in every window.
-    fn probabilities(&self) -> Vec<Scores> {
+    fn probabilities(&self, interrupt: &Interrupt) -> Result<Vec<Scores>> {
         let mut all = vec![[0.0f32; STATES]; self.emissions.len()];
-        self.sums(|i, begins, stays, _| all[i] = std::array::from_fn(|s| begins[s] + stays[s]));
-        all
+        self.sums(interrupt, |i, begins, stays, _| all[i] = std::array::from_fn(|s| begins[s] + stays[s]))?;
+        Ok(all)
     }
 
     /// Emissions as factors, the greatest being 1; the change is part of the first.
@@ -115,7 +130,14 @@ impl Lattice {
 
     /// Calls `visit` for every window from the last to the first with the probability of each state to begin there and
     /// to go on there, and with how probable the states were up to the window before, and the factors of changes.
-    pub(super) fn sums(&self, mut visit: impl FnMut(usize, &Scores, &Scores, (&Scores, &[Scores]))) {
+    ///
+    /// # Errors
+    /// `interrupted`, when the user cancels.
+    pub(super) fn sums(
+        &self,
+        interrupt: &Interrupt,
+        mut visit: impl FnMut(usize, &Scores, &Scores, (&Scores, &[Scores])),
+    ) -> Result<()> {
         let matrix: Vec<Scores> = self.transitions.iter().map(|row| row.map(f32::exp)).collect();
         let top = most(&self.start);
         let none = [0.0; STATES];
@@ -126,6 +148,7 @@ impl Lattice {
         normalise(&mut mass);
         let mut masses = vec![mass];
         for i in 1..self.emissions.len() {
+            interrupt.check()?;
             let (first, later) = self.factors(i);
             let least = most(&mass) * NEGLIGIBLE;
             let mut moved = none;
@@ -142,6 +165,7 @@ impl Lattice {
         }
         let mut backward = [1.0 / STATES as f32; STATES];
         for (i, (begins, stays)) in forwards.iter().enumerate().rev() {
+            interrupt.check()?;
             let mut begins: Scores = std::array::from_fn(|s| begins[s] * backward[s]);
             let mut stays: Scores = std::array::from_fn(|s| stays[s] * backward[s]);
             let sum: f32 = begins.iter().chain(&stays).sum();
@@ -162,5 +186,6 @@ impl Lattice {
             }
             normalise(&mut backward);
         }
+        Ok(())
     }
 }

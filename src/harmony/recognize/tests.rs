@@ -15,6 +15,10 @@ fn heard(text: &str) -> Vec<String> {
     recognize(&score).iter().map(|c| c.chord.name()).collect()
 }
 
+fn confidences(score: &Score) -> Vec<RecognizedChord> {
+    recognize_with_confidence(score, &Interrupt::new()).expect("nobody cancels")
+}
+
 #[test]
 fn what_is_voiced_is_heard() {
     assert_eq!(heard("Dm7 G7 Cmaj7 A7"), ["Dm7", "G7", "Cmaj7", "A7"]);
@@ -93,14 +97,14 @@ fn without_a_beat_chords_are_heard_by_the_half_second() {
 
 #[test]
 fn confidence_is_high_for_chords_and_low_for_noise() {
-    let sure = recognize_with_confidence(&chart("Dm7 G7 Cmaj7 A7").score(120.0));
+    let sure = confidences(&chart("Dm7 G7 Cmaj7 A7").score(120.0));
     assert!(sure.iter().all(|c| c.confidence > 0.9), "{sure:?}");
     let mut score = Score::new(480);
     let note = |i: u32| Note { start: 240 * i, pitch: 60 + (i * i * 7 % 23) as u8, end: 240 * i + 200, velocity: 80 };
     score.tracks.push(Track { notes: (0..64).map(note).collect(), ..Track::default() });
-    let unsure = recognize_with_confidence(&score);
+    let unsure = confidences(&score);
     assert!(unsure.iter().all(|c| c.confidence < 0.9), "{unsure:?}");
-    let labels = recognize_where_sure(&score, 0.9);
+    let labels = recognize_where_sure(&score, 0.9, &Interrupt::new()).expect("nobody cancels");
     assert!(labels.iter().all(|c| c.chord == Chord::none()), "{labels:?}");
 }
 
@@ -112,4 +116,25 @@ fn gaps_are_no_chord_and_neighbours_come_together() {
     let names: Vec<(u32, String)> = sure(&all, 0.5).iter().map(|c| (c.tick, c.chord.name())).collect();
     let expected = [(0, "C"), (1, "N.C."), (3, "C"), (4, "F")].map(|(tick, name)| (tick, name.to_owned()));
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_user_who_cancels_does_not_wait() {
+    let chorus = chart("Dm7 G7 | Cmaj7 A7 | Fm7 Bb7 | Ebmaj7").score(120.0);
+    let mut score = chorus.clone();
+    while score.duration() < 4000.0 {
+        score = score.append(&score);
+    }
+    let interrupt = Interrupt::new();
+    std::thread::scope(|scope| {
+        let recognized = scope.spawn(|| recognize_until(&score, &interrupt));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        interrupt.trigger();
+        let asked = std::time::Instant::now();
+        let outcome = recognized.join().expect("no panic");
+        assert!(asked.elapsed().as_millis() < 1000, "{:?}", asked.elapsed());
+        assert!(outcome.is_err_and(|e| e.is_interrupted()), "it had not ended by itself");
+    });
+    // Who does not cancel gets the same as without an interrupt.
+    assert_eq!(recognize_until(&chorus, &Interrupt::new()).expect("nobody cancels"), recognize(&chorus));
 }

@@ -3,6 +3,8 @@
 //! Windows are beats where the notes keep to the beats of the file, and half seconds where they do not: in a recorded
 //! performance the ticks of the file say nothing about the music.
 
+use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::midi::{Clock, Meter, Note, Score};
 
 /// How much of each pitch class there is.
@@ -77,20 +79,23 @@ const BLOCK: usize = 3;
 const LOW: u8 = 52;
 
 /// The windows of a score from its start to its last note.
-pub(super) fn windows(score: &Score) -> Vec<Window> {
+///
+/// # Errors
+/// `interrupted`, when the user cancels.
+pub(super) fn windows(score: &Score, interrupt: &Interrupt) -> Result<Vec<Window>> {
     let clock = Clock::new(score);
     let places = if keeps_time(score) { beats(score, &clock) } else { None };
-    fill(score, &clock, places.unwrap_or_else(|| seconds(score, &clock)))
+    fill(score, &clock, places.unwrap_or_else(|| seconds(score, &clock)), interrupt)
 }
 
 /// Windows of half a second, whatever the beat.
 #[cfg(test)]
 pub(super) fn free_windows(score: &Score) -> Vec<Window> {
     let clock = Clock::new(score);
-    fill(score, &clock, seconds(score, &clock))
+    fill(score, &clock, seconds(score, &clock), &Interrupt::new()).expect("nobody cancels")
 }
 
-fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>) -> Vec<Window> {
+fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>, interrupt: &Interrupt) -> Result<Vec<Window>> {
     let mut windows: Vec<Window> = places.into_iter().map(Window::new).collect();
     let mut notes: Vec<(&Note, bool)> = Vec::new();
     for track in score.pitched() {
@@ -99,6 +104,7 @@ fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>) -> Vec<Window> 
     notes.sort_unstable();
     let end = score.end();
     for (note, block) in notes {
+        interrupt.check()?;
         let first = windows.partition_point(|w| w.start <= note.start).saturating_sub(1);
         // Loud notes count for more, high ones, which carry the melody, for less.
         let high = (f32::from(note.pitch) - 66.0) / 24.0;
@@ -120,7 +126,7 @@ fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>) -> Vec<Window> 
     for window in &mut windows {
         window.set_bass();
     }
-    windows
+    Ok(windows)
 }
 
 /// For each note of a track: whether two others at least begin together with it.
@@ -179,7 +185,7 @@ fn keeps_time(score: &Score) -> bool {
 
 /// The beats of all bars up to the end, `None` when there are too many to be music.
 fn beats(score: &Score, clock: &Clock) -> Option<Vec<(u32, Place)>> {
-    let bars = score.bars();
+    let (bars, end) = (score.bars(), u64::from(score.end()));
     let mut beats = Vec::with_capacity(4 * bars.len());
     for (i, &bar) in bars.iter().enumerate() {
         let next = bars.get(i + 1).copied().unwrap_or_else(|| score.bar_line_from(bar.saturating_add(1)));
@@ -194,7 +200,7 @@ fn beats(score: &Score, clock: &Clock) -> Option<Vec<(u32, Place)>> {
                 _ if 2 * k == count => Place::Half,
                 _ => Place::Beat,
             };
-            if beats.last().is_none_or(|(last, _)| u64::from(*last) < tick) && tick < u64::from(score.end()) {
+            if beats.last().is_none_or(|(last, _)| u64::from(*last) < tick) && tick < end {
                 beats.push((tick as u32, place));
             }
         }
@@ -255,14 +261,15 @@ mod tests {
         // Steps that share nothing with the beat.
         let free = score((0..200u32).map(|i| i * 337 + i * i % 97));
         assert!(!keeps_time(&free));
-        assert!(windows(&free).iter().all(|w| w.place == Place::Free));
+        assert!(windows(&free, &Interrupt::new()).expect("nobody cancels").iter().all(|w| w.place == Place::Free));
     }
 
     #[test]
     fn windows_are_beats_of_the_metre() {
         let mut score = score((0..16).map(|i| i * 240));
         score.meters.push(Meter { tick: 0, numerator: 6, denominator: 8 });
-        let places: Vec<(u32, Place)> = windows(&score).iter().map(|w| (w.start, w.place)).collect();
+        let places: Vec<(u32, Place)> =
+            windows(&score, &Interrupt::new()).expect("nobody cancels").iter().map(|w| (w.start, w.place)).collect();
         assert_eq!(places[..4], [(0, Place::Bar), (720, Place::Half), (1440, Place::Bar), (2160, Place::Half)]);
     }
 

@@ -4,6 +4,7 @@ mod arrays;
 mod audio;
 mod batch;
 mod chords;
+mod composing;
 mod content;
 mod dataset;
 mod dataset_page;
@@ -70,6 +71,7 @@ pub(crate) fn register(kit: &mut Kit) {
     arrays::register(kit);
     random::register(kit);
     displayed::register(kit);
+    composing::register(kit);
     content::register(kit);
     files::register(kit);
     sorting::register(kit);

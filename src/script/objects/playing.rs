@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::generate::{self, GenerateOptions};
 use crate::midi;
 use crate::nn::CacheDtype;
+use crate::script::Output;
 use crate::script::convert::{article, count as number, from_ids, options};
 use crate::script::failure::Fallible;
 use crate::script::kit::{Kit, Object};
@@ -23,14 +24,14 @@ use crate::train::MixedPrecision;
 
 /// The options of `generate` and `stream`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
-    ("chords", "chords to play over, repeated until the end: chords(\"Dm7 G7\") or the symbols"),
+    ("chords", "chords to play over, once unless bars says otherwise: chords(\"Dm7 G7\") or the symbols"),
     ("tempo", "beats a minute of the chords (that of the prompt, or 120)"),
     ("style", "what kind of music, for tokenizers with styles: \"rag\", \"solo\", \"lead_sheet\" …"),
     ("prompt", "a Score to go on from; it is part of the result"),
     ("score", "a Score of which a part is played anew"),
     ("refill", "that part: seconds [4.0, 8.0], or bars \"5..8\", the last one included"),
-    ("max_new_tokens", "tokens to add at most (512)"),
-    ("bars", "bars to play at most"),
+    ("max_new_tokens", "tokens to add at most (512; with chords or bars as many as those need)"),
+    ("bars", "bars to play; chords are repeated in them"),
     ("count", "takes (1); more than one gives an array"),
     ("best", "of the takes only so many, the best first; one is no array"),
     ("by", "what is best: \"both\" (default), \"adherence\" to the chords, \"likelihood\", or |take| a number"),
@@ -49,7 +50,7 @@ pub(super) struct Plain {
     refill: Option<bool>,
     style: Option<String>,
     tempo: Option<f64>,
-    max_new_tokens: usize,
+    max_new_tokens: Option<usize>,
     bars: Option<usize>,
     count: usize,
     best: Option<usize>,
@@ -61,8 +62,7 @@ pub(super) struct Plain {
 
 impl Default for Plain {
     fn default() -> Self {
-        let GenerateOptions { tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, .. } =
-            GenerateOptions::default();
+        let GenerateOptions { tempo, bars, count, use_cache, kv_cache_dtype, .. } = GenerateOptions::default();
         let mixed_precision = MixedPrecision::No;
         Self {
             chords: None,
@@ -71,7 +71,7 @@ impl Default for Plain {
             refill: None,
             style: None,
             tempo,
-            max_new_tokens,
+            max_new_tokens: None,
             bars,
             count,
             best: None,
@@ -174,25 +174,43 @@ fn play(
     let best = best(map, options.count)?;
     let by = map.get("by").filter(|by| !by.is_unit()).map(By::new).transpose()?.unwrap_or(By::Both);
     let (sampler, progress) = (sampler.next_use()?, studio.progress());
-    let finish = |ids: &[u32]| generate::finish(&tokenizer, ids, &options);
-    let takes: Vec<midi::Score> = match best {
-        None => {
-            let takes = generate::generate(&model.model, &tokenizer, &sampler, &options, progress)?;
-            takes.iter().map(|ids| finish(ids)).collect()
-        }
-        Some(best) => {
-            let takes = generate::generate_takes(&model.model, &tokenizer, &sampler, &options, progress)?;
-            let takes: Vec<(midi::Score, f64)> =
-                takes.iter().map(|take| (finish(&take.ids), take.log_likelihood)).collect();
-            let order = ranking::ranked(context, &takes, &by)?;
-            order.into_iter().take(best).map(|place| takes[place].0.clone()).collect()
-        }
-    };
-    let mut scores: Array = takes.into_iter().map(|score| Dynamic::from(Score::new(score))).collect();
+    let generated = generate::generate_takes(&model.model, &tokenizer, &sampler, &options, best.is_some(), progress)?;
+    let mut takes: Vec<(midi::Score, f64)> =
+        generated.iter().map(|take| (generate::finish(&tokenizer, &take.ids, &options), take.log_likelihood)).collect();
+    if let Some(note) = cut_short(&generated, &takes, &options) {
+        studio.say(Output::Warning(note));
+    }
+    if let Some(best) = best {
+        let order = ranking::ranked(context, &takes, &by)?;
+        takes = order.into_iter().take(best).map(|place| takes[place].clone()).collect();
+    }
+    let takes = takes.into_iter().map(|(score, _)| score);
+    let mut scores: Array = takes.map(|score| Dynamic::from(Score::new(score))).collect();
     if best.unwrap_or(options.count) == 1 {
         return Ok(scores.pop().unwrap_or(Dynamic::UNIT));
     }
     Ok(scores.into())
+}
+
+/// What is said where takes that last a number of bars ran out of tokens before.
+fn cut_short(
+    generated: &[generate::Generated],
+    takes: &[(midi::Score, f64)],
+    options: &GenerateOptions,
+) -> Option<String> {
+    let beats = options.beats()?;
+    let cut: Vec<&midi::Score> =
+        generated.iter().zip(takes).filter(|(take, _)| !take.complete).map(|(_, (score, _))| score).collect();
+    let first = cut.first()?;
+    let before = options.prompt.as_ref().map_or(0.0, midi::Score::duration);
+    let bar = ((first.duration() - before).max(0.0) * options.tempo() / 240.0).ceil().max(1.0);
+    let which =
+        if takes.len() == 1 { "the take".to_string() } else { format!("{} of {} takes", cut.len(), takes.len()) };
+    Some(format!(
+        "{which} ended in bar {bar} of {}, where the {} tokens of max_new_tokens were used up",
+        (beats / 4.0).ceil(),
+        options.max_new_tokens
+    ))
 }
 
 /// How many of the takes are wanted.
@@ -248,19 +266,20 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
     };
     let refill = refill(map)?;
     let precision = mixed_precision.precision();
-    let options = GenerateOptions {
+    let mut options = GenerateOptions {
         chords,
         tempo,
         style,
         prompt,
         refill,
-        max_new_tokens,
         bars,
         count,
         use_cache,
         kv_cache_dtype,
         precision,
+        ..GenerateOptions::default()
     };
+    options.max_new_tokens = max_new_tokens.unwrap_or_else(|| options.enough_tokens());
     options.validate()?;
     Ok(options)
 }

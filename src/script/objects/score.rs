@@ -41,7 +41,7 @@ impl Score {
     /// # Errors
     /// [`interrupted`](crate::error::Error::interrupted), when the user cancels.
     pub(crate) fn roll(&self, interrupt: &Interrupt) -> Result<Option<plot::Roll>> {
-        plot::roll(&self.0, &self.chords(), interrupt)
+        plot::roll(&self.0, &self.chords(interrupt)?, interrupt)
     }
 
     /// The player of its sound, for a roll that is shown next.
@@ -65,9 +65,9 @@ impl Score {
     }
 
     /// What its markers say; else what is heard in it.
-    fn chords(&self) -> Vec<ChordAt> {
+    fn chords(&self, interrupt: &Interrupt) -> Result<Vec<ChordAt>> {
         let marked = harmony::chord_markers(&self.0);
-        if marked.is_empty() { harmony::recognize(&self.0) } else { marked }
+        if marked.is_empty() { harmony::recognize_until(&self.0, interrupt) } else { Ok(marked) }
     }
 }
 
@@ -154,10 +154,11 @@ pub(super) fn register(kit: &mut Kit) {
     );
     facts(&mut score);
     edits(&mut score);
+    let studio = score.studio();
     score.method(
         "chords() -> Chords",
         "Its chords in its bars: what its markers say, or what is heard in it.",
-        |s: &mut Score| Chords::heard(&s.0, s.chords()),
+        move |s: &mut Score| -> Fallible<Chords> { Ok(Chords::heard(&s.0, s.chords(studio.progress().interrupt())?)) },
     );
     let studio = score.studio();
     score.method(
