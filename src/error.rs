@@ -26,7 +26,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Mistake,
-    Broken,
+    SkippedFile,
     Io,
     Interrupted,
     Internal,
@@ -40,7 +40,7 @@ impl Error {
 
     /// A file or a byte string is not what it claims to be.
     pub fn broken(message: impl Into<String>) -> Self {
-        Self::new(Kind::Broken, message)
+        Self::new(Kind::SkippedFile, message)
     }
 
     /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it. Where the reason itself
@@ -109,7 +109,7 @@ impl Error {
 
     /// True when other input would have worked.
     pub fn is_mistake(&self) -> bool {
-        matches!(self.0.kind, Kind::Mistake | Kind::Broken | Kind::Io)
+        matches!(self.0.kind, Kind::Mistake | Kind::SkippedFile | Kind::Io)
     }
 
     /// The remedy, if one is known.

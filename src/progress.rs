@@ -3,9 +3,9 @@
 //! Nothing below the terminal prints. A [`Progress`] carries a sink (a terminal line, a notebook display, nothing)
 //! and the [`Interrupt`]; work opens a [`Task`], advances it, and asks [`Task::advance`] to fail when it should stop.
 
-mod words;
+mod format;
 
-pub(crate) use words::thousands;
+pub(crate) use format::thousands;
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,13 +4,13 @@
 //! [`from_map`] fills an option struct, [`Recipe`] those of a whole fine-tuning run.
 //! Scripts, files and the command line meet here, so that a mistake reads the same wherever it is made.
 
-mod fault;
 mod flags;
 mod foreign;
 mod keys;
 mod reader;
 mod recipe;
 mod set;
+mod value_error;
 mod yaml;
 
 pub use flags::flags;

@@ -11,7 +11,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Number, Value, map};
 
-use super::fault::Fault;
+use super::value_error::ValueError;
 
 /// Reads one value.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Reader(pub(super) Value);
 
 impl Reader {
     /// Reads a number where an integer is wanted: `4.0` is 4.
-    fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match &self.0 {
             Value::Number(n) => match whole(n) {
                 Some(n) if n >= 0 => visitor.visit_u64(n.unsigned_abs()),
@@ -31,16 +31,16 @@ impl Reader {
     }
 
     /// The fault of a value where `wanted` should stand.
-    fn refuse(self, wanted: &'static str) -> Fault {
+    fn refuse(self, wanted: &'static str) -> ValueError {
         match self.deserialize_any(Nothing(wanted)) {
             Ok(never) => match never {},
             Err(fault) => fault,
         }
     }
 
-    fn array<'de, V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn array<'de, V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, ValueError> {
         match self.0 {
-            Value::Array(items) if items.len() != len => Err(Fault::length(len, items.len())),
+            Value::Array(items) if items.len() != len => Err(ValueError::length(len, items.len())),
             other => Self(other).deserialize_any(visitor),
         }
     }
@@ -55,16 +55,16 @@ fn whole(n: &Number) -> Option<i64> {
 
 macro_rules! integers {
     ($($method:ident)*) => {
-        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
             self.integer(visitor)
         })*
     };
 }
 
 impl<'de> Deserializer<'de> for Reader {
-    type Error = Fault;
+    type Error = ValueError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self.0 {
             Value::Null => visitor.visit_unit(),
             Value::Bool(b) => visitor.visit_bool(b),
@@ -72,7 +72,7 @@ impl<'de> Deserializer<'de> for Reader {
                 (Some(n), ..) => visitor.visit_u64(n),
                 (_, Some(n), _) => visitor.visit_i64(n),
                 (.., Some(x)) => visitor.visit_f64(x),
-                _ => Err(Fault::custom(format!("{n} is too large"))),
+                _ => Err(ValueError::custom(format!("{n} is too large"))),
             },
             Value::String(text) => visitor.visit_string(text),
             Value::Array(items) => visitor.visit_seq(Items { rest: items.into_iter().enumerate() }),
@@ -85,15 +85,15 @@ impl<'de> Deserializer<'de> for Reader {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ValueError> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, ValueError> {
         self.array(len, visitor)
     }
 
@@ -102,7 +102,7 @@ impl<'de> Deserializer<'de> for Reader {
         _: &'static str,
         len: usize,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, ValueError> {
         self.array(len, visitor)
     }
 
@@ -112,7 +112,7 @@ impl<'de> Deserializer<'de> for Reader {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, ValueError> {
         if self.0.is_object() { self.deserialize_any(visitor) } else { Err(self.refuse("a map")) }
     }
 
@@ -122,10 +122,10 @@ impl<'de> Deserializer<'de> for Reader {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, ValueError> {
         let choice = match self.0 {
             Value::String(name) => Choice { name, content: None },
-            Value::Object(map) if map.len() == 1 => one(map).ok_or_else(|| Fault::custom("an empty map"))?,
+            Value::Object(map) if map.len() == 1 => one(map).ok_or_else(|| ValueError::custom("an empty map"))?,
             other => return Err(Self(other).refuse("a string")),
         };
         visitor.visit_enum(choice)
@@ -156,9 +156,9 @@ struct Items {
 }
 
 impl<'de> SeqAccess<'de> for Items {
-    type Error = Fault;
+    type Error = ValueError;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ValueError> {
         let Some((index, item)) = self.rest.next() else { return Ok(None) };
         seed.deserialize(Reader(item)).map(Some).map_err(|fault| fault.at(index))
     }
@@ -174,18 +174,18 @@ struct Entries {
 }
 
 impl<'de> MapAccess<'de> for Entries {
-    type Error = Fault;
+    type Error = ValueError;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ValueError> {
         self.value = self.rest.next();
         let Some((key, _)) = &self.value else { return Ok(None) };
-        let key: StrDeserializer<'_, Fault> = key.as_str().into_deserializer();
+        let key: StrDeserializer<'_, ValueError> = key.as_str().into_deserializer();
         seed.deserialize(key).map(Some)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ValueError> {
         let Some((key, value)) = self.value.take() else {
-            return Err(Fault::custom("a value was asked for before its key"));
+            return Err(ValueError::custom("a value was asked for before its key"));
         };
         seed.deserialize(Reader(value)).map_err(|fault| fault.under(key))
     }
@@ -197,11 +197,11 @@ struct Choice {
 }
 
 impl<'de> EnumAccess<'de> for Choice {
-    type Error = Fault;
+    type Error = ValueError;
     type Variant = Content;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content), Fault> {
-        let name: StrDeserializer<'_, Fault> = self.name.as_str().into_deserializer();
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content), ValueError> {
+        let name: StrDeserializer<'_, ValueError> = self.name.as_str().into_deserializer();
         Ok((seed.deserialize(name)?, Content(self.content)))
     }
 }
@@ -209,24 +209,24 @@ impl<'de> EnumAccess<'de> for Choice {
 struct Content(Option<Value>);
 
 impl<'de> VariantAccess<'de> for Content {
-    type Error = Fault;
+    type Error = ValueError;
 
-    fn unit_variant(self) -> Result<(), Fault> {
+    fn unit_variant(self) -> Result<(), ValueError> {
         match self.0 {
             None | Some(Value::Null) => Ok(()),
-            Some(_) => Err(Fault::invalid_type(Unexpected::Map, &"a string")),
+            Some(_) => Err(ValueError::invalid_type(Unexpected::Map, &"a string")),
         }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, ValueError> {
         seed.deserialize(Reader(self.0.unwrap_or(Value::Null)))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, ValueError> {
         Reader(self.0.unwrap_or(Value::Null)).array(len, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, ValueError> {
         Reader(self.0.unwrap_or(Value::Null)).deserialize_any(visitor)
     }
 }

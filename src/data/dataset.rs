@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::ids::Ids;
 use crate::data::split::Rules;
-use crate::data::{Broken, DatasetOptions, Source, Split, encode, openings, partition, piece};
+use crate::data::{DatasetOptions, SkippedFile, Source, Split, encode, openings, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -24,7 +24,7 @@ pub struct Dataset {
     /// What it was built from, where more was said than paths: styles, numbers of copies, sides.
     pub sources: Vec<Source>,
     /// The files that were skipped, and why.
-    pub broken: Vec<Broken>,
+    pub broken: Vec<SkippedFile>,
     /// How the ids were made.
     pub tokenizer: Arc<Tokenizer>,
     /// What was asked for.

@@ -14,7 +14,7 @@ use crate::data::augment::Copy;
 use crate::data::ids::Ids;
 use crate::data::piece::Piece;
 use crate::data::random::{Draw, rng};
-use crate::data::{Broken, DatasetOptions};
+use crate::data::{DatasetOptions, SkippedFile};
 use crate::error::Result;
 use crate::harmony::ChordAt;
 use crate::midi::Score;
@@ -31,7 +31,7 @@ pub(super) fn copies(
     tokenizer: &Tokenizer,
     options: &DatasetOptions,
     progress: &Progress,
-) -> Result<(Vec<Ids>, Vec<Broken>)> {
+) -> Result<(Vec<Ids>, Vec<SkippedFile>)> {
     let plans: Vec<Vec<Copy>> = (0..)
         .zip(pieces)
         .map(|(place, piece)| {
@@ -74,7 +74,7 @@ pub(super) fn copies(
     let planned = |place: usize| !plans[place].is_empty();
     let lost = pieces.iter().enumerate().zip(made).zip(refused);
     let lost = lost.filter(|(((place, _), made), _)| planned(*place) && !made).map(|(((_, piece), _), reason)| {
-        Broken { path: piece.path.clone(), reason: reason.unwrap_or_else(|| "no copy of it can be made".into()) }
+        SkippedFile { path: piece.path.clone(), reason: reason.unwrap_or_else(|| "no copy of it can be made".into()) }
     });
     let lost = lost.collect();
     Ok((encoded.into_iter().map(|(ids, _)| ids).collect(), lost))

@@ -29,7 +29,7 @@ pub use batch::{Batch, IGNORE};
 pub use batches::Batches;
 pub use dataset::Dataset;
 pub use options::{ChordSource, DatasetOptions};
-pub use piece::Broken;
+pub use piece::SkippedFile;
 pub use scan::scan;
 pub use source::Source;
 pub use split::Split;

@@ -22,7 +22,7 @@ use crate::tokens::Tokenizer;
 
 /// A file that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct SkippedFile {
     /// Where it is.
     pub path: PathBuf,
     /// Why it was skipped.
@@ -72,7 +72,7 @@ pub(super) fn read(
     tokenizer: &Tokenizer,
     options: &DatasetOptions,
     progress: &Progress,
-) -> Result<(Vec<Piece>, Vec<Broken>)> {
+) -> Result<(Vec<Piece>, Vec<SkippedFile>)> {
     let (files, mut broken) = find(sources, options.seed, progress)?;
     let styles: Vec<Option<u32>> = sources
         .iter()
@@ -89,7 +89,7 @@ pub(super) fn read(
             ..piece
         };
         let piece = read_one(&path, tokenizer, source, progress.interrupt());
-        let piece = piece.map(about).map_err(|e| Broken { path, reason: e.message().to_string() });
+        let piece = piece.map(about).map_err(|e| SkippedFile { path, reason: e.message().to_string() });
         progress.check()?;
         task.lock().unwrap_or_else(PoisonError::into_inner).advance(1)?;
         Ok(piece)
@@ -109,7 +109,7 @@ type Sourced = (PathBuf, usize);
 
 /// The files of all sources, each once; of a source with less than one copy of a piece so many as that share, drawn from
 /// the seed.
-fn find(sources: &[Source], seed: u64, progress: &Progress) -> Result<(Vec<Sourced>, Vec<Broken>)> {
+fn find(sources: &[Source], seed: u64, progress: &Progress) -> Result<(Vec<Sourced>, Vec<SkippedFile>)> {
     if sources.iter().all(|source| source.paths.is_empty()) {
         return Err(Error::mistake("a dataset of no paths").with_hint("name a folder with MIDI files, or the files"));
     }
@@ -173,7 +173,7 @@ fn chords_of(score: &Score, source: ChordSource, interrupt: &Interrupt) -> Resul
 const SHOWN: usize = 3;
 
 /// The error of a build in which every file was skipped.
-pub(super) fn nothing_left(broken: &[Broken]) -> Error {
+pub(super) fn nothing_left(broken: &[SkippedFile]) -> Error {
     let mut reasons: Vec<String> =
         broken.iter().take(SHOWN).map(|b| format!("{}: {}", b.path.display(), b.reason)).collect();
     if broken.len() > SHOWN {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::data::Broken;
+use crate::data::SkippedFile;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -18,7 +18,7 @@ pub(super) struct Found {
     /// Files that are called like MIDI.
     pub(super) files: Vec<PathBuf>,
     /// Folders and links that could not be followed.
-    pub(super) broken: Vec<Broken>,
+    pub(super) broken: Vec<SkippedFile>,
 }
 
 /// The `.mid`, `.midi` and `.kar` files in a folder, recursively and sorted; a file is itself, whatever it is called.
@@ -30,7 +30,7 @@ pub(super) struct Found {
 pub fn scan(path: &Path) -> Result<Vec<PathBuf>> {
     let found = find(path, &Progress::silent())?;
     match found.broken.first() {
-        Some(Broken { path, reason }) => Err(Error::broken(format!("cannot read {}: {reason}", path.display()))),
+        Some(SkippedFile { path, reason }) => Err(Error::broken(format!("cannot read {}: {reason}", path.display()))),
         None => Ok(found.files),
     }
 }
@@ -78,11 +78,11 @@ fn missing(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// The report on an entry that could not be read; a dangling link that is not called like MIDI is nobody's loss.
-fn unreadable(error: &walkdir::Error) -> Option<Broken> {
+fn unreadable(error: &walkdir::Error) -> Option<SkippedFile> {
     let path = error.path()?;
     let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
     let dangling = std::fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
-    (!dangling || is_midi(path)).then(|| Broken { path: path.to_path_buf(), reason })
+    (!dangling || is_midi(path)).then(|| SkippedFile { path: path.to_path_buf(), reason })
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

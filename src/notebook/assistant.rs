@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use etude_kernel as kernel;
 
 use super::forms;
-use crate::script::{Completions, Knowledge, command};
+use crate::script::{Completions, Symbols, command};
 
 /// The text of the cell that runs; empty between cells.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +27,7 @@ impl Running {
 /// Answers from a snapshot.
 #[derive(Debug)]
 pub(super) struct Assistant {
-    pub(super) knowledge: Knowledge,
+    pub(super) symbols: Symbols,
     pub(super) running: Running,
 }
 
@@ -46,16 +46,16 @@ impl Assistant {
 
 impl kernel::Assistant for Assistant {
     fn completeness(&self, code: &str) -> kernel::Completeness {
-        forms::completeness(command::completeness(&self.knowledge, code))
+        forms::completeness(command::completeness(&self.symbols, code))
     }
 
     fn complete(&self, code: &str, cursor: usize) -> kernel::Completions {
         let line = code[..cursor].rfind('\n').map_or(0, |at| at + 1);
-        let mut found = match command::complete(&self.knowledge, &code[line..cursor], cursor - line) {
+        let mut found = match command::complete(&self.symbols, &code[line..cursor], cursor - line) {
             Some(found) => Completions { start: found.start + line, ..found },
             None => {
                 let (text, begin) = self.in_context(code);
-                let found = self.knowledge.complete(&text, begin + cursor);
+                let found = self.symbols.complete(&text, begin + cursor);
                 Completions { start: found.start.saturating_sub(begin), ..found }
             }
         };
@@ -67,6 +67,6 @@ impl kernel::Assistant for Assistant {
 
     fn inspect(&self, code: &str, cursor: usize) -> Option<kernel::Bundle> {
         let (text, begin) = self.in_context(code);
-        self.knowledge.inspect(&text, begin + cursor).map(|page| forms::bundle(&page))
+        self.symbols.inspect(&text, begin + cursor).map(|page| forms::bundle(&page))
     }
 }

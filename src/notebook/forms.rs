@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::plot;
-use crate::script::{Bundle, Completeness, Completions, Fault, Output};
+use crate::script::{Bundle, CellError, Completeness, Completions, Output};
 
 /// The name of a display for updates: no other kernel, this one after a restart among them, may use it, since a
 /// notebook still shows what those displayed.
@@ -47,7 +47,7 @@ pub(super) fn output(output: Output) -> kernel::Output {
 }
 
 /// What a cell did wrong: the source line with its caret in the traceback, in colours.
-pub(super) fn fault(fault: &Fault) -> kernel::Fault {
+pub(super) fn fault(fault: &CellError) -> kernel::Fault {
     if fault.interrupted {
         let mut stopped = kernel::Fault::interrupted();
         // Below it, the line at which the cell stopped.

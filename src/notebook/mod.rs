@@ -117,8 +117,8 @@ impl Interpreter for Notebook {
     }
 
     fn assistant(&self) -> Box<dyn etude_kernel::Assistant> {
-        let knowledge = (*self.session.knowledge()).clone();
-        Box::new(Assistant { knowledge, running: self.running.clone() })
+        let symbols = (*self.session.symbols()).clone();
+        Box::new(Assistant { symbols, running: self.running.clone() })
     }
 }
 

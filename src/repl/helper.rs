@@ -37,7 +37,7 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>), ReadlineError> {
-        let known = self.session.borrow().knowledge();
+        let known = self.session.borrow().symbols();
         let found = command::complete(&known, line, pos).unwrap_or_else(|| known.complete(line, pos));
         let pair = |item: crate::script::Completion| Pair { display: item.text.clone(), replacement: item.text };
         Ok((found.start, found.items.into_iter().map(pair).collect()))
@@ -74,7 +74,7 @@ impl Hinter for Assistant {
             return None;
         }
         if let Some(name) = callee(line) {
-            let known = self.session.borrow().knowledge();
+            let known = self.session.borrow().symbols();
             let last = name.rsplit('.').next().unwrap_or(name);
             let signature = known.signature(name).or_else(|| known.signature(last));
             return signature.map(|s| Hint::Signature(format!("    {s}")));
@@ -126,7 +126,7 @@ impl Validator for Assistant {
         let code = code_of(text);
         let more = !code.is_empty()
             && !ends_blank(text)
-            && matches!(self.session.borrow().knowledge().completeness(code), Completeness::Incomplete(_));
+            && matches!(self.session.borrow().symbols().completeness(code), Completeness::Incomplete(_));
         Ok(if more { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }

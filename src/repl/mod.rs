@@ -10,25 +10,25 @@ mod live;
 mod picture;
 mod prompt;
 mod sixel;
-mod stage;
 mod stop;
 mod style;
 mod terminal;
+mod terminal_session;
 
 use std::path::Path;
 
 use crate::script::command;
 use crate::script::programs::Program;
-use crate::script::{Bundle, Fault, Session, on_big_stack};
+use crate::script::{Bundle, CellError, Session, on_big_stack};
 use crate::train::parallel::World;
-use stage::Stage;
+use terminal_session::TerminalSession;
 
 /// The exit code of a program that was called wrongly.
 const USAGE: i32 = 2;
 
 /// Runs the prompt; `init` says whether the startup script runs first.
 pub fn prompt(init: bool) -> i32 {
-    on_big_stack(|| prompt::run(&Stage::new(), init))
+    on_big_stack(|| prompt::run(&TerminalSession::new(), init))
 }
 
 /// Runs a script file, or the code cells of a notebook, with arguments.
@@ -47,7 +47,11 @@ pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
     script(args, show, |session| session.run_source(name, code))
 }
 
-fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send) -> i32 {
+fn script(
+    args: &[String],
+    show: bool,
+    run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, CellError> + Send,
+) -> i32 {
     reported(args, show, run, |fault, color| (fault.render(color), 1))
 }
 
@@ -55,11 +59,11 @@ fn script(args: &[String], show: bool, run: impl FnOnce(&mut Session) -> Result<
 fn reported(
     args: &[String],
     show: bool,
-    run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, Fault> + Send,
-    report: impl FnOnce(&Fault, bool) -> (String, i32) + Send,
+    run: impl FnOnce(&mut Session) -> Result<Option<Bundle>, CellError> + Send,
+    report: impl FnOnce(&CellError, bool) -> (String, i32) + Send,
 ) -> i32 {
     on_big_stack(|| {
-        let stage = Stage::new();
+        let stage = TerminalSession::new();
         // A half-set environment is told by the first thing that asks for the ranks.
         let rank = World::from_env().ok().flatten().map_or(0, |world| world.rank);
         let mut session = Session::new(if rank == 0 { stage.host() } else { stage.mute_host() });

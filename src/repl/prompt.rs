@@ -10,12 +10,12 @@ use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, CompletionType, Editor};
 
 use super::helper::Assistant;
-use super::stage::Stage;
 use super::style::{code, paint};
+use super::terminal_session::TerminalSession;
 
 use super::{files, keys};
 use crate::script::command::{self, Done};
-use crate::script::{Bundle, Fault, Session};
+use crate::script::{Bundle, CellError, Session};
 
 const PROMPT: &str = "♪ ";
 
@@ -28,7 +28,7 @@ const SHOWN: (usize, usize) = (200, 40_000);
 type LineEditor = Editor<Assistant, DefaultHistory>;
 
 /// Greets, then reads and runs until the user leaves: the exit code.
-pub(super) fn run(stage: &Stage, init: bool) -> i32 {
+pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
     let session = Rc::new(RefCell::new(Session::new(stage.host())));
     stage.prepare(&mut session.borrow_mut());
     let mut editor = match editor(stage, &session) {
@@ -90,7 +90,7 @@ enum Next {
 }
 
 /// Shows what came out; the exit code when the code asked to leave.
-fn show(stage: &Stage, session: &RefCell<Session>, result: Result<Option<Bundle>, Fault>) -> Option<i32> {
+fn show(stage: &TerminalSession, session: &RefCell<Session>, result: Result<Option<Bundle>, CellError>) -> Option<i32> {
     stage.terminal.settle();
     if let Some(code) = session.borrow_mut().take_exit() {
         return Some(code);
@@ -106,7 +106,7 @@ fn show(stage: &Stage, session: &RefCell<Session>, result: Result<Option<Bundle>
     None
 }
 
-fn editor(stage: &Stage, session: &Rc<RefCell<Session>>) -> Result<LineEditor, ReadlineError> {
+fn editor(stage: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<LineEditor, ReadlineError> {
     let color = stage.terminal.out.color;
     let config = Config::builder()
         .max_history_size(REMEMBERED)?
@@ -136,7 +136,7 @@ fn remember(editor: &mut LineEditor, text: &str, history: Option<&PathBuf>) {
     }
 }
 
-fn greet(stage: &Stage) {
+fn greet(stage: &TerminalSession) {
     let strong = |text: &str| paint(stage.terminal.out.color, code::COMMAND, text);
     stage.terminal.print(&format!(
         "Étude {}, a practice room for music transformers\n  {}             what can be typed here\n  {}  the whole story: MIDI in, a fine-tuned adapter and a new solo out\n",

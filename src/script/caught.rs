@@ -2,11 +2,11 @@
 
 use rhai::{Dynamic, EvalAltResult, Position, Scope};
 
+use crate::script::context::{ScriptContext, Typed};
 use crate::script::diagnose::{At, Scene};
 use crate::script::failure::Failure;
 use crate::script::parser;
 use crate::script::sources::Sources;
-use crate::script::studio::{Studio, Typed};
 
 /// Where Rhai's sentence says what went wrong, and in which line and column.
 struct Said<'t> {
@@ -17,14 +17,14 @@ struct Said<'t> {
 }
 
 /// The value that was caught; the map that Rhai makes of its own errors becomes ours.
-pub(crate) fn explained(studio: &Studio, value: Dynamic) -> Dynamic {
+pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
     let message = value.as_map_ref().ok().and_then(|map| {
         let rhais = map.contains_key("error");
         map.get("message").filter(|_| rhais).map(ToString::to_string)
     });
     let Some(message) = message else { return value };
     let said = read(&message);
-    let Typed { text, places } = if said.evaluated { studio.evaluated() } else { studio.text() };
+    let Typed { text, places } = if said.evaluated { ctx.evaluated() } else { ctx.text() };
     let fault = if said.what.starts_with("Syntax error: ")
         && let Err(error) = parser::parse(&text)
     {
@@ -33,7 +33,7 @@ pub(crate) fn explained(studio: &Studio, value: Dynamic) -> Dynamic {
         let (scope, sources) = (Scope::new(), Sources::default());
         let evaluated = Typed::default();
         let scene =
-            Scene { catalog: studio.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };
+            Scene { catalog: ctx.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };
         let number = said.place.line().unwrap_or(0);
         let line = number.checked_sub(1).map_or("", |i| text.lines().nth(i).unwrap_or_default());
         let column = places.column(number, said.place.position().unwrap_or(1));

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use rhai::ParseErrorType;
 
 use crate::script::catalog::{Kind as Of, Member};
-use crate::script::facts::Facts;
-use crate::script::knowledge::Knowledge;
 use crate::script::resolve::Resolver;
 use crate::script::scan::{Kind, Open, Scan, Token, scan};
+use crate::script::symbols::Symbols;
+use crate::script::value_info::ValueInfo;
 use crate::script::{parser, paths, standard, syntax};
 
 /// Whether a text can be run as it stands.
@@ -99,7 +99,7 @@ fn last_start(scan: &Scan, end: usize) -> usize {
     scan.code().next_back().map_or(end, |t| t.start)
 }
 
-impl Knowledge {
+impl Symbols {
     /// Whether a text can be run as it stands.
     pub fn completeness(&self, code: &str) -> Completeness {
         let scan = scan(code);
@@ -146,17 +146,17 @@ impl Knowledge {
     }
 
     pub(crate) fn resolver<'a>(&'a self, before: &'a Before) -> Resolver<'a> {
-        Resolver { text: before.text, tokens: &before.tokens, knowledge: self }
+        Resolver { text: before.text, tokens: &before.tokens, symbols: self }
     }
 
     /// What stands before the dot before the word.
-    pub(crate) fn owner(&self, before: &Before) -> Option<Facts> {
+    pub(crate) fn owner(&self, before: &Before) -> Option<ValueInfo> {
         self.resolver(before).before(before.tokens.len().checked_sub(1)?)
     }
 
     fn members(&self, before: &Before) -> Vec<Completion> {
         let Some(known) = self.owner(before) else { return Vec::new() };
-        let key = |(key, facts): &(String, Facts)| Completion {
+        let key = |(key, facts): &(String, ValueInfo)| Completion {
             text: key.clone(),
             kind: "key",
             doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },
@@ -250,7 +250,7 @@ impl Knowledge {
     /// Variables, functions, words.
     fn names(&self, before: &Before) -> Vec<Completion> {
         let catalog = self.catalog();
-        let variable = |(name, facts): &(String, Facts)| Completion {
+        let variable = |(name, facts): &(String, ValueInfo)| Completion {
             text: name.clone(),
             kind: "variable",
             doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },

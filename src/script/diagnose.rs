@@ -5,13 +5,13 @@ use std::path::Path;
 use rhai::{Dynamic, EvalAltResult, Position, Scope};
 
 use crate::error::nearest;
-use crate::script::Fault;
+use crate::script::CellError;
 use crate::script::catalog::Catalog;
+use crate::script::context::Typed;
 use crate::script::failure::Failure;
 use crate::script::scan::place;
 use crate::script::sources::{Source, Sources};
-use crate::script::studio::Typed;
-use crate::script::{missing, modules, remedy, show, syntax};
+use crate::script::{modules, remedy, show, suggestions, syntax};
 
 /// What a diagnosis may look at.
 pub(crate) struct Scene<'a> {
@@ -33,7 +33,7 @@ pub(crate) struct At<'t> {
 
 impl Scene<'_> {
     /// The fault of a failed evaluation.
-    pub(crate) fn fault(&self, error: EvalAltResult) -> Fault {
+    pub(crate) fn fault(&self, error: EvalAltResult) -> CellError {
         // From the outermost call to the error itself: which function, and where it was called.
         let (mut calls, mut module) = (Vec::new(), None);
         let mut outer = error;
@@ -90,19 +90,19 @@ impl Scene<'_> {
     }
 
     /// The fault of a text that cannot be parsed.
-    pub(crate) fn syntax(&self, error: &rhai::ParseError) -> Fault {
-        let Some(source) = self.sources.of(None) else { return Fault::new("SyntaxError", error.to_string()) };
+    pub(crate) fn syntax(&self, error: &rhai::ParseError) -> CellError {
+        let Some(source) = self.sources.of(None) else { return CellError::new("SyntaxError", error.to_string()) };
         let mut fault = Self::syntax_of(error, &source.text);
         fault.source = source.name;
         fault
     }
 
     /// The fault of a text that cannot be parsed, with its place.
-    pub(crate) fn syntax_of(error: &rhai::ParseError, text: &str) -> Fault {
+    pub(crate) fn syntax_of(error: &rhai::ParseError, text: &str) -> CellError {
         let position = error.position();
         let line = position.line().map_or("", |line| text.lines().nth(line - 1).unwrap_or_default());
         let column = position.position().unwrap_or(1).max(1);
-        let mut fault = Fault::new("SyntaxError", "");
+        let mut fault = CellError::new("SyntaxError", "");
         fault.place = position.line().map(|number| (number, column, line.into()));
         // A bracket that is open explains everything behind it.
         if let Some((at, bracket)) = syntax::open_bracket(text, error) {
@@ -121,17 +121,17 @@ impl Scene<'_> {
     }
 
     /// What went wrong, in words; the place is not set.
-    pub(crate) fn words(&self, error: EvalAltResult, at: At) -> Fault {
+    pub(crate) fn words(&self, error: EvalAltResult, at: At) -> CellError {
         use EvalAltResult as E;
         match error {
             E::ErrorRuntime(thrown, _) => self.thrown(&thrown),
-            E::ErrorTerminated(..) => Fault { interrupted: true, ..Fault::new("Interrupted", "interrupted") },
-            E::ErrorFunctionNotFound(signature, _) => missing::function(self, &signature),
+            E::ErrorTerminated(..) => CellError { interrupted: true, ..CellError::new("Interrupted", "interrupted") },
+            E::ErrorFunctionNotFound(signature, _) => suggestions::function(self, &signature),
             E::ErrorVariableNotFound(name, _) => self.variable(&name, at),
-            E::ErrorDotExpr(text, _) => missing::property(self, &text),
+            E::ErrorDotExpr(text, _) => suggestions::property(self, &text),
             E::ErrorParsing(error, _) => {
                 let (message, hint) = syntax::words(&error);
-                Fault { hint, ..Fault::new("SyntaxError", message) }
+                CellError { hint, ..CellError::new("SyntaxError", message) }
             }
             E::ErrorAssignmentToConstant(name, _) => self.constant(&name),
             E::ErrorNonPureMethodCallOnConstant(method, _) => {
@@ -139,27 +139,27 @@ impl Scene<'_> {
                 let message = format!("'{method}' would change a value that cannot be changed here");
                 let hint =
                     "constants and, inside functions, the variables of the session are read-only; copy them with let";
-                Fault { hint: Some(hint.into()), ..Fault::new("TypeError", message) }
+                CellError { hint: Some(hint.into()), ..CellError::new("TypeError", message) }
             }
             other => plain(other),
         }
     }
 
-    fn thrown(&self, value: &Dynamic) -> Fault {
+    fn thrown(&self, value: &Dynamic) -> CellError {
         if let Some(failure) = value.read_lock::<Failure>() {
             let usage = failure.usage;
-            return Fault { hint: failure.hint.clone(), usage, ..Fault::new("Error", failure.message.clone()) };
+            return CellError { hint: failure.hint.clone(), usage, ..CellError::new("Error", failure.message.clone()) };
         }
         if let Ok(text) = value.as_immutable_string_ref() {
-            return Fault { usage: true, ..Fault::new("Error", text.as_str()) };
+            return CellError { usage: true, ..CellError::new("Error", text.as_str()) };
         }
         // What Rhai's own errors look like once they were caught and thrown again.
         let message = value.as_map_ref().ok().and_then(|map| map.get("message").map(ToString::to_string));
-        Fault::new("Error", message.unwrap_or_else(|| show::line(self.catalog, value)))
+        CellError::new("Error", message.unwrap_or_else(|| show::line(self.catalog, value)))
     }
 
-    fn variable(&self, name: &str, at: At) -> Fault {
-        let mut fault = Fault::new("NameError", format!("there is no variable '{name}'"));
+    fn variable(&self, name: &str, at: At) -> CellError {
+        let mut fault = CellError::new("NameError", format!("there is no variable '{name}'"));
         if let Some(remedy) = remedy::word(name, at.line, at.column) {
             fault.hint = Some(remedy.hint());
             fault.message = remedy.message;
@@ -177,13 +177,13 @@ impl Scene<'_> {
         fault
     }
 
-    fn constant(&self, name: &str) -> Fault {
+    fn constant(&self, name: &str) -> CellError {
         if self.scope.is_constant(name) == Some(false) {
             let message = format!("a function cannot assign to '{name}': it reads the session's variables, no more");
             let hint = "return the new value and assign it where the function is called; a closure, |x| …, can assign";
-            return Fault { hint: Some(hint.into()), ..Fault::new("TypeError", message) };
+            return CellError { hint: Some(hint.into()), ..CellError::new("TypeError", message) };
         }
-        Fault::new("TypeError", format!("'{name}' is a constant and cannot be assigned to"))
+        CellError::new("TypeError", format!("'{name}' is a constant and cannot be assigned to"))
     }
 }
 
@@ -200,12 +200,14 @@ fn folded(calls: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// The errors whose words need nothing but themselves.
-fn plain(error: EvalAltResult) -> Fault {
+fn plain(error: EvalAltResult) -> CellError {
     use EvalAltResult as E;
     let kind = show::plain_type;
-    let fault = |name: &str, message: String| Fault::new(name, message);
-    let hinted =
-        |name: &str, message: String, hint: &str| Fault { hint: Some(hint.into()), ..Fault::new(name, message) };
+    let fault = |name: &str, message: String| CellError::new(name, message);
+    let hinted = |name: &str, message: String, hint: &str| CellError {
+        hint: Some(hint.into()),
+        ..CellError::new(name, message)
+    };
     let holds = |n: usize, what: &str| format!("it has {n} {what}{}", if n == 1 { "" } else { "s" });
     match error {
         E::ErrorPropertyNotFound(name, _) => hinted(

@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, FnPtr, OptimizationLevel, Position, Token};
 
+use crate::script::context::ScriptContext;
 use crate::script::failure::STOPPED;
 use crate::script::globals::Globals;
-use crate::script::kit::Kit;
 use crate::script::modules::Modules;
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 use crate::script::{Output, objects};
 
 /// Calls within calls; [`on_big_stack`](crate::script::on_big_stack) has room for them.
@@ -22,8 +22,8 @@ const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
 /// Places of `_` in the text being parsed that mean the last value, not the default case of a `switch`.
 pub(crate) type LastMarks = Rc<RefCell<BTreeSet<(usize, usize)>>>;
 
-/// An engine whose functions work on `studio` and whose scripts see `globals`.
-pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> Engine {
+/// An engine whose functions work on the context and whose scripts see `globals`.
+pub(crate) fn engine(ctx: &ScriptContext, globals: &Globals, marks: &LastMarks) -> Engine {
     let mut engine = Engine::new();
     engine
         .set_max_call_levels(CALL_LEVELS)
@@ -33,10 +33,10 @@ pub(crate) fn engine(studio: &Studio, globals: &Globals, marks: &LastMarks) -> E
         .set_module_resolver(Modules::default());
     name_types(&mut engine);
     syntax(&mut engine, marks);
-    hooks(&mut engine, studio, globals);
-    let mut kit = Kit::new(&mut engine, studio.clone());
-    objects::register(&mut kit);
-    kit.finish();
+    hooks(&mut engine, ctx, globals);
+    let mut registry = Registry::new(&mut engine, ctx.clone());
+    objects::register(&mut registry);
+    registry.finish();
     engine
 }
 
@@ -67,17 +67,17 @@ pub(crate) fn syntax(engine: &mut Engine, marks: &LastMarks) {
 
 // Rhai calls these hooks volatile, not obsolete.
 #[allow(deprecated)]
-fn hooks(engine: &mut Engine, studio: &Studio, globals: &Globals) {
-    let host = studio.clone();
+fn hooks(engine: &mut Engine, ctx: &ScriptContext, globals: &Globals) {
+    let host = ctx.clone();
     engine.on_print(move |text| host.say(Output::Text(format!("{text}\n"))));
-    let host = studio.clone();
+    let host = ctx.clone();
     engine.on_debug(move |text, _, position| {
         let place = position.line().map(|line| format!("line {line}: ")).unwrap_or_default();
         host.say(Output::Warning(format!("{place}{text}\n")));
     });
-    let interrupt = studio.progress().interrupt().clone();
+    let interrupt = ctx.progress().interrupt().clone();
     engine.on_progress(move |_| interrupt.is_set().then(|| Dynamic::from(STOPPED)));
-    let (host, globals) = (studio.clone(), globals.clone());
+    let (host, globals) = (ctx.clone(), globals.clone());
     engine.on_var(move |name, place, context| globals.resolve(&host, name, place, context));
 }
 

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use rhai::{AST, ASTNode, Dynamic, EvalContext, Expr, FnPtr, Scope};
 
 use crate::error::Error;
+use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
-use crate::script::studio::Studio;
 use crate::script::{Variable, show, standard};
 
 /// The variable that no script can name.
@@ -153,7 +153,7 @@ impl Globals {
     /// What a look-up of a variable gives: nothing, to look in the scope at hand; or the value.
     pub(crate) fn resolve(
         &self,
-        studio: &Studio,
+        ctx: &ScriptContext,
         name: &str,
         place: usize,
         mut context: EvalContext,
@@ -163,8 +163,8 @@ impl Globals {
         }
         if name == CHECKPOINT {
             self.checkpoint(context.scope_mut());
-            if studio.wants_variables() {
-                studio.set_variables(variables(studio, context.scope()));
+            if ctx.wants_variables() {
+                ctx.set_variables(variables(ctx, context.scope()));
             }
             return Ok(Some(Dynamic::UNIT));
         }
@@ -172,16 +172,16 @@ impl Globals {
             return Ok(None);
         }
         if name == LAST {
-            return Ok(Some(studio.last()));
+            return Ok(Some(ctx.last()));
         }
         let read = if context.call_level() == 0 { None } else { self.read(name)? };
-        Ok(read.or_else(|| function(studio, name)))
+        Ok(read.or_else(|| function(ctx, name)))
     }
 }
 
 /// A function of ours or of Rhai by its name, to hand to another: `help(midi)`, `files.map(midi)`.
-fn function(studio: &Studio, name: &str) -> Option<Dynamic> {
-    let known = studio.catalog().functions(name).next().is_some() || standard::FUNCTIONS.contains(&name);
+fn function(ctx: &ScriptContext, name: &str) -> Option<Dynamic> {
+    let known = ctx.catalog().functions(name).next().is_some() || standard::FUNCTIONS.contains(&name);
     known.then(|| FnPtr::new(name).ok().map(Dynamic::from)).flatten()
 }
 
@@ -191,14 +191,14 @@ fn hidden(name: &str) -> bool {
 }
 
 /// The variables of a scope, in the order they were made.
-pub(crate) fn variables(studio: &Studio, scope: &Scope) -> Vec<Variable> {
+pub(crate) fn variables(ctx: &ScriptContext, scope: &Scope) -> Vec<Variable> {
     let entries = scope.into_iter().filter(|(name, ..)| !hidden(name));
     let variable = |(name, value, _): (&str, &Dynamic, _)| {
         let value = value.flatten_clone();
         Variable {
             name: name.into(),
             type_name: show::type_name(&value).into_owned(),
-            summary: show::line(studio.catalog(), &value),
+            summary: show::line(ctx.catalog(), &value),
         }
     };
     entries.map(variable).collect()

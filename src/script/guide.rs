@@ -1,6 +1,6 @@
 //! The language itself, to look up: its words, its types, and what differs from Python. The examples run.
 
-use crate::script::page::Page;
+use crate::script::doc_page::DocPage;
 
 /// A page on a word or a type of the language.
 struct Topic {
@@ -123,19 +123,19 @@ const PYTHON: [(&str, &str); 34] = [
 ];
 
 /// The page on a word of the language.
-pub(crate) fn page(name: &str) -> Option<Page> {
+pub(crate) fn page(name: &str) -> Option<DocPage> {
     if name.eq_ignore_ascii_case("python") {
         return Some(python());
     }
     let topic = TOPICS.iter().find(|topic| topic.names.contains(&name))?;
-    let mut page = Page::default();
+    let mut page = DocPage::default();
     page.entry(topic.code, topic.doc, &[]);
     Some(page)
 }
 
 /// "Coming from Python"
-fn python() -> Page {
-    let mut page = Page::default();
+fn python() -> DocPage {
+    let mut page = DocPage::default();
     page.text("Coming from Python: what is written otherwise here.");
     page.table("Python", PYTHON.iter().map(|(python, here)| vec![(*python).into(), (*here).into()]).collect());
     page.text(

@@ -4,7 +4,7 @@ use rhai::{Dynamic, FnPtr};
 
 use crate::error::{Error, Result};
 use crate::script::catalog::{Catalog, Kind, Member};
-use crate::script::page::{Page, columns};
+use crate::script::doc_page::{DocPage, columns};
 use crate::script::show::type_name;
 use crate::script::{guide, standard};
 
@@ -45,7 +45,7 @@ pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic) -> Result<String> {
 }
 
 /// The documentation of a function, type or member ("Model.generate").
-pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<Page> {
+pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<DocPage> {
     let name = name.trim().trim_end_matches("()");
     if let Some((owner, member)) = name.split_once('.') {
         let members: Vec<&Member> = catalog.members(owner).filter(|m| m.name == member).collect();
@@ -64,8 +64,8 @@ pub(crate) fn named(catalog: &Catalog, name: &str) -> Option<Page> {
 }
 
 /// Signatures, documentation and options of functions that share a name.
-fn of_members(members: &[&Member]) -> Option<Page> {
-    let mut page = Page::default();
+fn of_members(members: &[&Member]) -> Option<DocPage> {
+    let mut page = DocPage::default();
     for member in members {
         page.entry(member.signature(), member.doc, member.options);
     }
@@ -73,7 +73,7 @@ fn of_members(members: &[&Member]) -> Option<Page> {
 }
 
 /// A type and its members.
-pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<Page> {
+pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<DocPage> {
     let doc = catalog.type_doc(name)?;
     let row = |m: &Member| {
         let signature = m.signature();
@@ -83,7 +83,7 @@ pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<Page> {
     };
     let own = catalog.members(name).filter(|m| !m.name.starts_with("to_"));
     let rows: Vec<Vec<String>> = own.map(row).collect();
-    let mut page = Page::default();
+    let mut page = DocPage::default();
     page.entry(name, doc, &[]);
     if !rows.is_empty() {
         page.table("member", rows);
@@ -92,7 +92,7 @@ pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<Page> {
 }
 
 /// A word of the language; of a type of Rhai also its members.
-fn language(catalog: &Catalog, name: &str) -> Option<Page> {
+fn language(catalog: &Catalog, name: &str) -> Option<DocPage> {
     let mut page = guide::page(name)?;
     let kind = match name {
         "list" | "tuple" => "array",

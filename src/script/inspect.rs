@@ -2,13 +2,13 @@
 
 use crate::script::catalog::{Kind as Of, Member};
 use crate::script::complete::Before;
-use crate::script::facts::Facts;
-use crate::script::knowledge::Knowledge;
-use crate::script::page::Page;
+use crate::script::doc_page::DocPage;
 use crate::script::scan::{Kind, Open};
+use crate::script::symbols::Symbols;
+use crate::script::value_info::ValueInfo;
 use crate::script::{Bundle, help, standard};
 
-impl Knowledge {
+impl Symbols {
     /// The documentation of what stands at `cursor`: the word there, or the function whose parentheses it is in.
     pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
         let mut end = cursor.min(code.len());
@@ -20,7 +20,7 @@ impl Knowledge {
         let tail = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
         let before = Before::new(code, end + tail);
         let key = self.option(&before).map(|(key, doc)| {
-            let mut page = Page::default();
+            let mut page = DocPage::default();
             page.entry(key, doc, &[]);
             page
         });
@@ -56,7 +56,7 @@ impl Knowledge {
         fitting.max_by_key(|m| (m.kind == Of::Function, m.params.len())).map(Member::signature)
     }
 
-    fn document(&self, before: &Before) -> Option<Page> {
+    fn document(&self, before: &Before) -> Option<DocPage> {
         let (word, catalog) = (before.word(), self.catalog());
         if matches!(before.back(1), "." | "?.") {
             // "Model.generate" names the type itself.
@@ -73,7 +73,7 @@ impl Knowledge {
             return Some(self.of_variable(word, facts));
         }
         if let Some(f) = self.functions().iter().find(|f| f.name == word) {
-            let mut page = Page::default();
+            let mut page = DocPage::default();
             page.entry(format!("fn {}", f.signature()), &f.doc, &[]);
             return Some(page);
         }
@@ -81,8 +81,8 @@ impl Knowledge {
     }
 
     /// A variable: its type, its value, what its type is.
-    fn of_variable(&self, name: &str, facts: &Facts) -> Page {
-        let mut page = Page::default();
+    fn of_variable(&self, name: &str, facts: &ValueInfo) -> DocPage {
+        let mut page = DocPage::default();
         page.text(format!("{name}: {}, {}", facts.kind, facts.line));
         let about = help::of_type(self.catalog(), &facts.kind).or_else(|| help::named(self.catalog(), &facts.kind));
         if let Some(about) = about {

@@ -2,21 +2,22 @@
 //!
 //! A cell goes through [`Session::eval`]: `scan` marks what `_` means, Rhai parses, `globals` lets functions see the
 //! session's variables, `engine` runs it, `show` turns the value into a [`Bundle`], and `diagnose` turns what went wrong
-//! into a [`Fault`]. Objects are cheap handles in `objects`, registered through `kit`, which keeps signatures and
+//! into a [`CellError`]. Objects are cheap handles in `objects`, registered through `registry`, which keeps signatures and
 //! documentation in the `catalog` that help and completion read.
 
 mod bundle;
 mod catalog;
 mod caught;
+mod cell_error;
 pub mod command;
 mod complete;
+mod context;
 mod convert;
 mod csv;
 mod diagnose;
+mod doc_page;
 mod engine;
-mod facts;
 mod failure;
-mod fault;
 mod glob;
 mod globals;
 mod guide;
@@ -24,18 +25,14 @@ mod help;
 mod host;
 mod html;
 mod inspect;
-mod kit;
-mod knowledge;
 mod layout;
-mod missing;
 mod modules;
 mod objects;
-mod page;
+mod panics;
 mod parser;
 mod paths;
 pub mod programs;
-mod quiet;
-mod record;
+mod registry;
 mod remedy;
 mod resolve;
 pub(crate) mod scan;
@@ -45,18 +42,21 @@ mod show;
 mod sources;
 mod stack;
 mod standard;
-mod studio;
 mod sugar;
+mod suggestions;
+mod symbols;
 mod syntax;
 mod tables;
+mod transcript;
+mod value_info;
 
 pub use bundle::Bundle;
+pub use cell_error::CellError;
 pub use complete::{Completeness, Completion, Completions};
-pub use fault::Fault;
 pub use host::{Host, InputHook, Output, OutputHook};
-pub use knowledge::Knowledge;
 pub use session::{Session, Variable};
 pub use stack::on_big_stack;
+pub use symbols::Symbols;
 
 #[cfg(test)]
 mod tests;

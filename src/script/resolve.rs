@@ -2,16 +2,16 @@
 //! catalog says its members give.
 
 use crate::script::catalog::Kind as Of;
-use crate::script::facts::Facts;
-use crate::script::knowledge::Knowledge;
 use crate::script::scan::{Kind, Token};
+use crate::script::symbols::Symbols;
+use crate::script::value_info::ValueInfo;
 
 /// Where names are looked up.
 pub(crate) struct Resolver<'a> {
     pub(crate) text: &'a str,
     /// The tokens of the text, comments left out.
     pub(crate) tokens: &'a [Token],
-    pub(crate) knowledge: &'a Knowledge,
+    pub(crate) symbols: &'a Symbols,
 }
 
 /// A step of a chain `a.b(…)[…]`.
@@ -27,7 +27,7 @@ const DEPTH: usize = 16;
 
 impl Resolver<'_> {
     /// What the expression that ends before token `end` is.
-    pub(crate) fn before(&self, end: usize) -> Option<Facts> {
+    pub(crate) fn before(&self, end: usize) -> Option<ValueInfo> {
         self.chain(end, DEPTH).map(|(known, _)| known)
     }
 
@@ -40,7 +40,7 @@ impl Resolver<'_> {
     }
 
     /// Goes back over a chain and forward again; also where it begins.
-    fn chain(&self, end: usize, depth: usize) -> Option<(Facts, usize)> {
+    fn chain(&self, end: usize, depth: usize) -> Option<(ValueInfo, usize)> {
         let depth = depth.checked_sub(1)?;
         let mut links = Vec::new();
         let mut end = end;
@@ -64,7 +64,7 @@ impl Resolver<'_> {
                         .checked_sub(1)
                         .is_some_and(|i| self.kind(i) == Some(Kind::Word) || matches!(self.word(i), ")" | "]"));
                     if !indexed {
-                        break (Facts::of_type("array"), open);
+                        break (ValueInfo::of_type("array"), open);
                     }
                     links.push(Link::Index(self.word(open + 1)));
                     end = open;
@@ -75,12 +75,12 @@ impl Resolver<'_> {
                     if self.word(open) != "#{" {
                         return None;
                     }
-                    break (Facts::of_type("map"), open);
+                    break (ValueInfo::of_type("map"), open);
                 }
-                _ if self.kind(last) == Some(Kind::Text) => break (Facts::of_type("string"), last),
+                _ if self.kind(last) == Some(Kind::Text) => break (ValueInfo::of_type("string"), last),
                 word if self.kind(last) == Some(Kind::Number) => {
                     let kind = if word.contains(['.', 'e']) && !word.starts_with("0x") { "float" } else { "int" };
-                    break (Facts::of_type(kind), last);
+                    break (ValueInfo::of_type(kind), last);
                 }
                 word if self.kind(last) == Some(Kind::Word) => {
                     links.push(Link::Name(word));
@@ -121,20 +121,20 @@ impl Resolver<'_> {
     }
 
     /// What a chain begins with: a variable of the session, one this text defines, a function.
-    fn first(&self, link: &Link, at: usize, depth: usize) -> Option<Facts> {
+    fn first(&self, link: &Link, at: usize, depth: usize) -> Option<ValueInfo> {
         match link {
             Link::Call(name) => {
-                self.knowledge.catalog().functions(name).next().map(|f| Facts::of_type(alternative(f.returns)))
+                self.symbols.catalog().functions(name).next().map(|f| ValueInfo::of_type(alternative(f.returns)))
             }
-            Link::Name("true" | "false") => Some(Facts::of_type("bool")),
-            Link::Name("_") => Some(self.knowledge.last().clone()),
-            Link::Name(name) => self.defined(name, at, depth).or_else(|| self.knowledge.variable(name).cloned()),
+            Link::Name("true" | "false") => Some(ValueInfo::of_type("bool")),
+            Link::Name("_") => Some(self.symbols.last().clone()),
+            Link::Name(name) => self.defined(name, at, depth).or_else(|| self.symbols.variable(name).cloned()),
             Link::Index(_) => None,
         }
     }
 
     /// A variable this text defines before token `at`: `let name = …;` or `for name in …`.
-    fn defined(&self, name: &str, at: usize, depth: usize) -> Option<Facts> {
+    fn defined(&self, name: &str, at: usize, depth: usize) -> Option<ValueInfo> {
         let i = (1..at).rev().find(|&i| {
             self.kind(i) == Some(Kind::Word)
                 && self.word(i) == name
@@ -145,7 +145,7 @@ impl Resolver<'_> {
             ("for", "in") => {
                 let end = (begin..at).find(|&j| self.word(j) == "{")?;
                 let known = self.whole(begin, end, depth)?;
-                known.items.first().cloned().or_else(|| Some(Facts::of_type(item(&known)?)))
+                known.items.first().cloned().or_else(|| Some(ValueInfo::of_type(item(&known)?)))
             }
             ("let" | "const", "=") => {
                 let end = (begin..at).find(|&j| self.word(j) == ";" && !self.inside(begin, j))?;
@@ -156,7 +156,7 @@ impl Resolver<'_> {
     }
 
     /// The tokens `begin..end` as one chain.
-    fn whole(&self, begin: usize, end: usize, depth: usize) -> Option<Facts> {
+    fn whole(&self, begin: usize, end: usize, depth: usize) -> Option<ValueInfo> {
         self.chain(end, depth).filter(|(_, from)| *from == begin).map(|(known, _)| known)
     }
 
@@ -173,13 +173,13 @@ impl Resolver<'_> {
         open > 0
     }
 
-    fn follow(&self, known: &Facts, link: &Link) -> Option<Facts> {
+    fn follow(&self, known: &ValueInfo, link: &Link) -> Option<ValueInfo> {
         match link {
             Link::Name(key) if known.kind == "map" => return known.key(key).cloned(),
             Link::Index(index) if known.kind == "array" => return known.item(index.parse().ok()).cloned(),
             _ => {}
         }
-        let mut members = self.knowledge.catalog().members(&known.kind);
+        let mut members = self.symbols.catalog().members(&known.kind);
         let member = match link {
             Link::Name(name) => members.find(|m| m.name == *name && matches!(m.kind, Of::Property { .. })),
             Link::Call(name) => members.find(|m| m.name == *name && m.kind == Of::Method),
@@ -189,7 +189,7 @@ impl Resolver<'_> {
             Link::Name(name) | Link::Call(name) => name,
             Link::Index(_) => "",
         };
-        member.map(|m| Facts::of_member(&known.kind, name, alternative(m.returns)))
+        member.map(|m| ValueInfo::of_member(&known.kind, name, alternative(m.returns)))
     }
 }
 
@@ -200,7 +200,7 @@ fn alternative(returns: &str) -> &str {
 }
 
 /// What a loop over this gives.
-fn item(known: &Facts) -> Option<String> {
+fn item(known: &ValueInfo) -> Option<String> {
     if let Some(first) = known.items.first() {
         return Some(first.kind.clone());
     }

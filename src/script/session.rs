@@ -15,18 +15,18 @@ use rhai::{AST, Caches, Dynamic, Engine, Expr, FnPtr, GlobalRuntimeState, Module
 use crate::allocator::give_back_freed_memory;
 use crate::error::Error;
 use crate::files::read_text;
+use crate::script::context::ScriptContext;
 use crate::script::diagnose::Scene;
 use crate::script::engine::{LastMarks, engine};
-use crate::script::facts::Facts;
 use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
-use crate::script::knowledge::{Function, Knowledge};
 use crate::script::objects::Displayed;
-use crate::script::record::{Record, Shown};
 use crate::script::sources::Sources;
-use crate::script::studio::Studio;
 use crate::script::sugar::Names;
-use crate::script::{Bundle, Fault, Host, Output, parser, quiet, remedy, scan, show, standard};
+use crate::script::symbols::{Function, Symbols};
+use crate::script::transcript::{Shown, Transcript};
+use crate::script::value_info::ValueInfo;
+use crate::script::{Bundle, CellError, Host, Output, panics, parser, remedy, scan, show, standard};
 
 /// A variable of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Variable {
 /// Variables, functions and the engine that runs cells.
 pub struct Session {
     pub(crate) engine: Engine,
-    pub(crate) studio: Studio,
+    pub(crate) ctx: ScriptContext,
     pub(crate) scope: Scope<'static>,
     /// The functions of all cells; the latest definition of each.
     pub(crate) functions: AST,
@@ -56,31 +56,31 @@ pub struct Session {
     anchor: rhai::Shared<Module>,
     sources: Sources,
     cells: Vec<String>,
-    record: Record,
+    record: Transcript,
     /// What each of the cells has shown.
     shown: Vec<Vec<Shown>>,
     /// Of what is now; empty once a cell ran.
-    knowledge: OnceCell<Rc<Knowledge>>,
+    symbols: OnceCell<Rc<Symbols>>,
 }
 
 impl Session {
     /// A session without variables.
     pub fn new(mut host: Host) -> Self {
-        let record = Record::default();
+        let record = Transcript::default();
         let (kept, output) = (record.clone(), host.output);
         host.output = Arc::new(move |said| {
             kept.keep(&said);
             output(said);
         });
-        let studio = Studio::new(host);
+        let ctx = ScriptContext::new(host);
         let (globals, marks) = (Globals::default(), LastMarks::default());
-        let engine = engine(&studio, &globals, &marks);
+        let engine = engine(&ctx, &globals, &marks);
         let runtime = engine.new_global_runtime_state();
         let mut anchor = Module::new();
         anchor.set_var("anchor", ());
         let mut session = Self {
             engine,
-            studio,
+            ctx,
             scope: Scope::new(),
             functions: AST::empty(),
             globals,
@@ -92,7 +92,7 @@ impl Session {
             cells: Vec::new(),
             record,
             shown: Vec::new(),
-            knowledge: OnceCell::new(),
+            symbols: OnceCell::new(),
         };
         session.set_args(&[]);
         session
@@ -102,7 +102,7 @@ impl Session {
     pub fn set_args(&mut self, args: &[String]) {
         let args: rhai::Array = args.iter().map(Into::into).collect();
         self.scope.set_or_push("args", args);
-        self.knowledge.take();
+        self.symbols.take();
     }
 
     /// Runs a cell: the value of its last expression in its forms, `None` when it is `()` or hidden by a final `;`.
@@ -110,7 +110,7 @@ impl Session {
     ///
     /// # Errors
     /// What the cell did wrong. A panic below is caught and is a fault, too.
-    pub fn eval(&mut self, code: &str) -> Result<Option<Bundle>, Fault> {
+    pub fn eval(&mut self, code: &str) -> Result<Option<Bundle>, CellError> {
         self.run_text(code, None)
     }
 
@@ -118,8 +118,8 @@ impl Session {
     ///
     /// # Errors
     /// What the script did wrong; a file that cannot be read.
-    pub fn run(&mut self, path: &Path) -> Result<Option<Bundle>, Fault> {
-        let text = read_text(path).map_err(|e| Fault::from(&e))?;
+    pub fn run(&mut self, path: &Path) -> Result<Option<Bundle>, CellError> {
+        let text = read_text(path).map_err(|e| CellError::from(&e))?;
         self.run_text(&text, Some(path))
     }
 
@@ -127,7 +127,7 @@ impl Session {
     ///
     /// # Errors
     /// What the script did wrong.
-    pub fn run_source(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, Fault> {
+    pub fn run_source(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, CellError> {
         self.run_text(code, Some(Path::new(name)))
     }
 
@@ -135,11 +135,11 @@ impl Session {
     ///
     /// # Errors
     /// What the code did wrong.
-    pub fn type_of(&mut self, code: &str) -> Result<String, Fault> {
+    pub fn type_of(&mut self, code: &str) -> Result<String, CellError> {
         Ok(show::type_name(&self.value_of(code)?).into_owned())
     }
 
-    fn value_of(&mut self, code: &str) -> Result<Dynamic, Fault> {
+    fn value_of(&mut self, code: &str) -> Result<Dynamic, CellError> {
         self.begin(code, None);
         self.guarded(|session| {
             let ast = session.compile(code, None)?;
@@ -153,69 +153,69 @@ impl Session {
     ///
     /// # Errors
     /// What the code did wrong.
-    pub fn peek(&mut self, code: &str) -> Result<Bundle, Fault> {
+    pub fn peek(&mut self, code: &str) -> Result<Bundle, CellError> {
         let value = self.value_of(code)?;
-        Ok(show::bundle(self.studio.catalog(), &value, self.studio.width(), self.studio.progress().interrupt()))
+        Ok(show::bundle(self.ctx.catalog(), &value, self.ctx.width(), self.ctx.progress().interrupt()))
     }
 
     /// Sets the columns that text forms keep to, when the terminal changes.
     pub fn set_width(&mut self, columns: usize) {
-        self.studio.set_width(columns);
+        self.ctx.set_width(columns);
     }
 
     /// Says whether the host shows HTML and plays sound (true at first); if not, values are not rendered into either.
     pub fn set_rich(&mut self, rich: bool) {
-        self.studio.set_rich(rich);
+        self.ctx.set_rich(rich);
     }
 
     /// Says whether what is displayed can be updated in place (true at first); if not, long work shows a plain bar.
     pub fn set_live(&mut self, live: bool) {
-        self.studio.set_live(live);
+        self.ctx.set_live(live);
     }
 
     /// The columns that text forms keep to.
     pub fn width(&self) -> usize {
-        self.studio.width()
+        self.ctx.width()
     }
 
     /// The exit code a script asked for with `exit(n)`, taken.
     pub fn take_exit(&mut self) -> Option<i32> {
-        let code = self.studio.exit();
-        self.studio.set_exit(None);
+        let code = self.ctx.exit();
+        self.ctx.set_exit(None);
         code
     }
 
     /// True when the code that just ran asked to leave.
     pub fn exits(&self) -> bool {
-        self.studio.exit().is_some()
+        self.ctx.exit().is_some()
     }
 
     /// The variables, in the order they were made.
     pub fn variables(&self) -> Vec<Variable> {
-        let mut variables = globals::variables(&self.studio, &self.scope);
+        let mut variables = globals::variables(&self.ctx, &self.scope);
         variables.retain(|v| v.name != "args" || v.summary != "[]");
         variables
     }
 
     /// What is known now about names and their meaning; taken once between two cells.
-    pub fn knowledge(&self) -> Rc<Knowledge> {
-        self.knowledge.get_or_init(|| self.take_stock().into()).clone()
+    pub fn symbols(&self) -> Rc<Symbols> {
+        self.symbols.get_or_init(|| self.take_stock().into()).clone()
     }
 
-    fn take_stock(&self) -> Knowledge {
-        let catalog = self.studio.catalog();
-        let facts = |value: &Dynamic| Facts::of(catalog, &value.flatten_clone());
+    fn take_stock(&self) -> Symbols {
+        let catalog = self.ctx.catalog();
+        let facts = |value: &Dynamic| ValueInfo::of(catalog, &value.flatten_clone());
         let variables = (&self.scope).into_iter().filter(|(name, ..)| *name != LAST);
         let function = |f: rhai::ScriptFnMetadata| Function {
             name: f.name.into(),
             params: f.params.iter().map(|p| (*p).into()).collect(),
             doc: f.comments.iter().flat_map(|c| c.lines()).map(comment).collect::<Vec<_>>().join("\n"),
         };
-        Knowledge::new(
-            self.studio.catalog().clone(),
+        Symbols::new(
+            self.ctx.catalog().clone(),
             variables.map(|(name, value, _)| (name.into(), facts(value))).collect(),
             self.functions.iter_functions().map(function).collect(),
-            facts(&self.studio.last()),
+            facts(&self.ctx.last()),
         )
     }
 
@@ -227,12 +227,12 @@ impl Session {
         self.globals.end(&mut self.scope);
         self.runtime = self.engine.new_global_runtime_state();
         self.sources = Sources::default();
-        self.studio.set_last(Dynamic::UNIT);
+        self.ctx.set_last(Dynamic::UNIT);
         self.cells.clear();
         self.shown.clear();
         self.record.clear();
-        self.studio.set_variables(Vec::new());
-        self.knowledge.take();
+        self.ctx.set_variables(Vec::new());
+        self.symbols.take();
         self.set_args(&[]);
         give_back_freed_memory();
     }
@@ -249,10 +249,10 @@ impl Session {
 
     /// Where it runs.
     pub fn host(&self) -> &Host {
-        self.studio.host()
+        self.ctx.host()
     }
 
-    fn run_text(&mut self, code: &str, file: Option<&Path>) -> Result<Option<Bundle>, Fault> {
+    fn run_text(&mut self, code: &str, file: Option<&Path>) -> Result<Option<Bundle>, CellError> {
         self.record.take();
         let code = without_shebang(code);
         self.begin(&code, file);
@@ -261,7 +261,7 @@ impl Session {
             if file.is_none()
                 && let Some(note) = remedy::note(&code)
             {
-                session.studio.say(Output::Warning(format!("{note}\n")));
+                session.ctx.say(Output::Warning(format!("{note}\n")));
             }
             let outcome = session.evaluate(&ast, &code).and_then(|value| session.show(value, &code));
             session.settle();
@@ -276,18 +276,18 @@ impl Session {
     }
 
     fn begin(&mut self, code: &str, file: Option<&Path>) {
-        self.knowledge.take();
-        self.studio.progress().interrupt().clear();
-        self.studio.set_exit(None);
+        self.symbols.take();
+        self.ctx.progress().interrupt().clear();
+        self.ctx.set_exit(None);
         self.sources.begin(code, file);
     }
 
     /// Runs `work`; a panic in it is a fault.
-    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        quiet::catch(|| work(self)).unwrap_or_else(|panic| {
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, CellError>) -> Result<T, CellError> {
+        panics::catch(|| work(self)).unwrap_or_else(|panic| {
             self.settle();
             let hint = format!("this is a bug of Étude at {}; the variables are as they were", panic.place);
-            Err(Fault { hint: Some(hint), ..Fault::new("Panic", panic.message) })
+            Err(CellError { hint: Some(hint), ..CellError::new("Panic", panic.message) })
         })
     }
 
@@ -295,7 +295,7 @@ impl Session {
     fn names(&self) -> Names {
         let closures = (&self.scope).into_iter().filter(|(_, value, _)| value.read_lock::<FnPtr>().is_some());
         let scripted = self.functions.iter_functions().map(|f| f.name.to_string());
-        let registered = self.studio.catalog().function_names().into_iter().map(String::from);
+        let registered = self.ctx.catalog().function_names().into_iter().map(String::from);
         let rhais = standard::FUNCTIONS.iter().map(|name| (*name).to_string());
         Names {
             closures: closures.map(|(name, ..)| name.to_string()).collect(),
@@ -303,12 +303,12 @@ impl Session {
         }
     }
 
-    fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, Fault> {
+    fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, CellError> {
         let names = self.names();
         let compiled = parser::with_marks(&self.engine, &self.marks, code, &names);
         let (mut ast, places) = compiled.map_err(|error| self.scene().syntax(&error))?;
         self.sources.set_places(places.clone());
-        self.studio.set_text(code, places, names);
+        self.ctx.set_text(code, places, names);
         if let Some(file) = file {
             ast.set_source(file.display().to_string());
         }
@@ -323,7 +323,7 @@ impl Session {
     // Rhai has no other way to keep imports and constants from one evaluation to the next.
     #[allow(deprecated)]
     fn evaluate(&mut self, ast: &AST, code: &str) -> Fallible<Dynamic> {
-        self.studio.want_variables(code.contains("vars"));
+        self.ctx.want_variables(code.contains("vars"));
         self.globals.begin(&mut self.scope);
         let mut program = Vec::with_capacity(2 * ast.statements().len());
         for statement in ast.statements() {
@@ -340,19 +340,19 @@ impl Session {
 
     /// The value of a cell in its forms, and kept as `_`.
     fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
-        if value.is_unit() || value.is::<Displayed>() || self.studio.exit().is_some() {
+        if value.is_unit() || value.is::<Displayed>() || self.ctx.exit().is_some() {
             return Ok(None);
         }
         let value = value.flatten();
         let bundle = (!hidden(code)).then(|| {
-            for bundle in show::besides(&self.studio, &value) {
-                self.studio.say(Output::Display { bundle, id: None });
+            for bundle in show::besides(&self.ctx, &value) {
+                self.ctx.say(Output::Display { bundle, id: None });
             }
-            show::all(&self.studio, &value)
+            show::all(&self.ctx, &value)
         });
-        self.studio.set_last(value);
+        self.ctx.set_last(value);
         // What is shown late was stopped on its way.
-        self.studio.progress().check()?;
+        self.ctx.progress().check()?;
         Ok(bundle)
     }
 
@@ -366,8 +366,8 @@ impl Session {
 
     pub(crate) fn scene(&self) -> Scene<'_> {
         let functions = self.functions.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
-        let evaluated = self.studio.evaluated();
-        Scene { catalog: self.studio.catalog(), sources: &self.sources, scope: &self.scope, functions, evaluated }
+        let evaluated = self.ctx.evaluated();
+        Scene { catalog: self.ctx.catalog(), sources: &self.sources, scope: &self.scope, functions, evaluated }
     }
 }
 
@@ -401,7 +401,7 @@ fn without_shebang(code: &str) -> String {
     }
 }
 
-impl From<&Error> for Fault {
+impl From<&Error> for CellError {
     fn from(error: &Error) -> Self {
         let name = if error.is_interrupted() { "Interrupted" } else { "Error" };
         Self {

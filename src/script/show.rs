@@ -8,9 +8,9 @@ use crate::interrupt::Interrupt;
 use crate::plot::table_within;
 use crate::script::Bundle;
 use crate::script::catalog::Catalog;
+use crate::script::context::ScriptContext;
 use crate::script::html::LARGEST;
 use crate::script::objects::Audio;
-use crate::script::studio::Studio;
 use crate::script::tables;
 
 /// A result is cut after so many lines.
@@ -52,24 +52,23 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
 }
 
 /// A value in all the forms that the host of the session shows.
-pub(crate) fn all(studio: &Studio, value: &Dynamic) -> Bundle {
-    let interrupt = studio.progress().interrupt();
-    match studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich()) {
+pub(crate) fn all(ctx: &ScriptContext, value: &Dynamic) -> Bundle {
+    let interrupt = ctx.progress().interrupt();
+    match ctx.catalog().showers.get(&value.type_id()).filter(|_| ctx.rich()) {
         // A player is as long as its options ask.
-        Some(shower) if value.is::<Audio>() => (shower.rich)(value, studio.width(), studio.progress()),
-        Some(shower) => bounded((shower.rich)(value, studio.width(), studio.progress())),
-        None if studio.rich() => bounded(
-            bundle(studio.catalog(), value, studio.width(), interrupt)
-                .with("text/html", tables::page(studio.catalog(), value)),
+        Some(shower) if value.is::<Audio>() => (shower.rich)(value, ctx.width(), ctx.progress()),
+        Some(shower) => bounded((shower.rich)(value, ctx.width(), ctx.progress())),
+        None if ctx.rich() => bounded(
+            bundle(ctx.catalog(), value, ctx.width(), interrupt).with("text/html", tables::page(ctx.catalog(), value)),
         ),
-        None => bundle(studio.catalog(), value, studio.width(), interrupt),
+        None => bundle(ctx.catalog(), value, ctx.width(), interrupt),
     }
 }
 
 /// What is shown before a value, as outputs of their own, where the host shows pictures and plays sound.
-pub(crate) fn besides(studio: &Studio, value: &Dynamic) -> Vec<Bundle> {
-    let shower = studio.catalog().showers.get(&value.type_id()).filter(|_| studio.rich());
-    shower.map_or_else(Vec::new, |shower| (shower.besides)(value, studio.progress()))
+pub(crate) fn besides(ctx: &ScriptContext, value: &Dynamic) -> Vec<Bundle> {
+    let shower = ctx.catalog().showers.get(&value.type_id()).filter(|_| ctx.rich());
+    shower.map_or_else(Vec::new, |shower| (shower.besides)(value, ctx.progress()))
 }
 
 /// A bundle no larger than the output of a cell may be: the heaviest forms go, the text is cut.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rhai::Engine;
 
-use crate::script::page::Page;
+use crate::script::doc_page::DocPage;
 use crate::script::show::plain_type;
 
 /// A function of Rhai's standard library.
@@ -114,10 +114,10 @@ pub(crate) fn methods(owner: &str) -> Vec<&'static Standard> {
 }
 
 /// The documentation of standard functions of a name.
-pub(crate) fn help(name: &str) -> Option<Page> {
+pub(crate) fn help(name: &str) -> Option<DocPage> {
     let mut found: Vec<&Standard> = ALL.iter().filter(|f| f.name == name && !f.doc.is_empty()).collect();
     found.dedup_by(|a, b| a.doc == b.doc);
-    let mut page = Page::default();
+    let mut page = DocPage::default();
     for f in found.iter().take(4) {
         page.append(f.page());
     }
@@ -126,9 +126,9 @@ pub(crate) fn help(name: &str) -> Option<Page> {
 
 impl Standard {
     /// Its documentation.
-    pub(crate) fn page(&self) -> Page {
+    pub(crate) fn page(&self) -> DocPage {
         let owner = if self.owner.is_empty() { String::new() } else { format!("{}.", self.owner) };
-        let mut page = Page::default();
+        let mut page = DocPage::default();
         page.entry(format!("{owner}{}", self.signature), &self.doc, &[]);
         page
     }

@@ -2,6 +2,7 @@
 
 mod automaton;
 mod bpe;
+mod bpe_words;
 mod chords;
 mod file;
 mod grammar;
@@ -14,7 +15,6 @@ mod scheme;
 mod timed;
 mod tokenizer;
 mod vocabulary;
-mod words;
 
 pub use grammar::Grammar;
 pub use options::Options;

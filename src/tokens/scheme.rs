@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::tokens::automaton::Automaton;
+use crate::tokens::bpe_words::{Split, Words};
 use crate::tokens::miditok::{self, MidiTok, Style};
 use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
-use crate::tokens::words::{Split, Words};
 use crate::tokens::{Options, Tokenizer, Vocabulary};
 
 /// An encoding with its options.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Task};
 use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
-use crate::train::{Event, FolderLock, Step, Trainer, Watch, files, health};
+use crate::train::{Callback, Event, FolderLock, Step, Trainer, divergence, files};
 
 impl Trainer {
     /// Steps until `max_steps`, measuring and saving on the way.
@@ -21,7 +21,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::fit`], and what `watch` fails with. A run that no longer learns goes back to its last good
     /// checkpoint and says so.
-    pub fn fit_with(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
+    pub fn fit_with(&mut self, progress: &Progress, watch: &mut Callback<'_>) -> Result<()> {
         let _lock = match self.check_folder() {
             Ok(lock) => lock,
             Err(error) => {
@@ -69,7 +69,7 @@ impl Trainer {
 
     /// Tells whoever follows the run; of many ranks the first one speaks. There a stop is no error: all ranks end after
     /// the same step, which the next one finds out.
-    fn tell(&self, watch: &mut Watch<'_>, event: Event<'_>) -> Result<()> {
+    fn tell(&self, watch: &mut Callback<'_>, event: Event<'_>) -> Result<()> {
         if self.group.is_first() { self.unless_stopped(watch(self, event)) } else { Ok(()) }
     }
 
@@ -110,7 +110,7 @@ impl Trainer {
         }
     }
 
-    fn run(&mut self, progress: &Progress, watch: &mut Watch<'_>) -> Result<()> {
+    fn run(&mut self, progress: &Progress, watch: &mut Callback<'_>) -> Result<()> {
         self.tell(watch, Event::Began)?;
         let left = self.options.max_steps.saturating_sub(self.steps());
         let mut task = progress.task("training", Some(left), "steps");
@@ -148,7 +148,7 @@ impl Trainer {
     }
 
     /// Does what the last step still owes: a measurement, a take, a checkpoint.
-    fn settle(&mut self, progress: &Progress, task: &mut Task, watch: &mut Watch<'_>) -> Result<()> {
+    fn settle(&mut self, progress: &Progress, task: &mut Task, watch: &mut Callback<'_>) -> Result<()> {
         let Some(&last) = self.history.last() else { return Ok(()) };
         let at_end = last.step >= self.options.max_steps;
         let due = |every: u64| every > 0 && (at_end || last.step.is_multiple_of(every));
@@ -163,7 +163,7 @@ impl Trainer {
         self.checkpoint_if_due(at_end || due(self.options.checkpoint_every), watch)
     }
 
-    fn measure(&mut self, progress: &Progress, task: &mut Task, watch: &mut Watch<'_>) -> Result<()> {
+    fn measure(&mut self, progress: &Progress, task: &mut Task, watch: &mut Callback<'_>) -> Result<()> {
         let loss = self.evaluate(&progress.quiet())?;
         let best = self.history.iter().filter_map(|step| step.val_loss).all(|other| loss < other);
         let Some(last) = self.history.last_mut() else { return Ok(()) };
@@ -176,7 +176,7 @@ impl Trainer {
         self.tell(watch, Event::Measured(&last))
     }
 
-    fn checkpoint_if_due(&mut self, due: bool, watch: &mut Watch<'_>) -> Result<()> {
+    fn checkpoint_if_due(&mut self, due: bool, watch: &mut Callback<'_>) -> Result<()> {
         if !due || self.options.output_dir.is_none() || self.saved == Some(self.steps()) {
             return Ok(());
         }
@@ -254,9 +254,9 @@ impl Trainer {
         let out = self.out()?.to_path_buf();
         let ours: Vec<_> = checkpoints(&out).into_iter().filter(|(step, _)| *step <= saved).collect();
         // With weights that are numbers, a loss that is none comes from the last steps at most.
-        let margin = if health::finite(&self.parameters)? { health::RECENT as u64 } else { 1 };
+        let margin = if divergence::finite(&self.parameters)? { divergence::RECENT as u64 } else { 1 };
         let early = |step: u64| step + margin < failed;
-        let calm = |step: u64| health::was_calm(&self.history, step, self.options.spike_factor);
+        let calm = |step: u64| divergence::was_calm(&self.history, step, self.options.spike_factor);
         let at = ours.iter().rposition(|(step, _)| early(*step) && calm(*step));
         let Some(at) = at.or_else(|| ours.iter().rposition(|(step, _)| early(*step))) else { return Ok(None) };
         for (_, folder) in &ours[at + 1..] {

@@ -1,12 +1,13 @@
 //! Training: gradients, AdamW, the learning-rate schedule, and the loop that puts them together.
 
 mod adamw;
+mod callbacks;
 mod checkpoint;
+mod divergence;
 mod ema;
 mod files;
 mod fit;
 mod grads;
-mod health;
 mod lock;
 mod loss;
 mod memory_estimate;
@@ -18,9 +19,9 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 mod trainer;
-mod watch;
 
 pub use adamw::{AdamW, AdamWOptions};
+pub use callbacks::{Callback, Event};
 pub use grads::Grads;
 pub use lock::FolderLock;
 pub use loss::held_out_loss;
@@ -29,4 +30,3 @@ pub use options::{BatchSize, MixedPrecision, TrainOptions};
 pub use resume::StoredRun;
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::{Step, Trainer};
-pub use watch::{Event, Watch};

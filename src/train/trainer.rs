@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::{counts, held_out_loss_of};
 use crate::train::parallel::Group;
-use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, health, memory_estimate, ranks};
+use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, divergence, memory_estimate, ranks};
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -218,7 +218,7 @@ impl Trainer {
         if !grad_norm.is_finite() {
             return Err(self.no_number("gradient", number, grad_norm));
         }
-        if let Some((high, usual)) = health::spike(&self.history, loss, self.options.spike_factor) {
+        if let Some((high, usual)) = divergence::spike(&self.history, loss, self.options.spike_factor) {
             self.diverged = true;
             let message = format!("the loss leapt: {high:.2} over the last steps to {number}, {usual:.2} before");
             return Err(Error::mistake(message).with_hint("a lower lr, or a longer warm-up, may help"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::data::{Broken, Dataset, DatasetOptions, Split};
+use crate::data::{Dataset, DatasetOptions, SkippedFile, Split};
 use crate::error::{Error, Result};
 use crate::tokens::Tokenizer;
 
@@ -115,7 +115,7 @@ impl About {
     /// The dataset of these rows.
     pub(super) fn dataset(self, train: Split, val: Split, tokenizer: Arc<Tokenizer>) -> Dataset {
         let paths = |list: Vec<String>| list.into_iter().map(PathBuf::from).collect();
-        let broken = self.broken.into_iter().map(|b| Broken { path: b.path.into(), reason: b.reason });
+        let broken = self.broken.into_iter().map(|b| SkippedFile { path: b.path.into(), reason: b.reason });
         let options =
             self.options.unwrap_or_else(|| DatasetOptions { max_seq_len: train.width(), ..DatasetOptions::default() });
         Dataset {

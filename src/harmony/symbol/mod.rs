@@ -9,11 +9,11 @@
 //!   German sheets write so;
 //! - `(b9)` and its like on a plain major triad mean a dominant chord; `(#11)` does not, and `add` says what it says.
 
+mod lexicon;
 mod quality;
-mod words;
 
+use lexicon::{WORDS, Word};
 use quality::Quality;
-use words::{WORDS, Word};
 
 /// Reads what stands behind a root: intervals in semitones above it, in the order root, third, fifth, seventh,
 /// tensions. The error is the index of the character that makes no sense.

@@ -24,7 +24,7 @@ pub(crate) use self::adapt::adapter_name;
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
 use crate::nn::core::{Source, Transformer};
-use crate::nn::weights::Kept;
+use crate::nn::weights::Passthrough;
 use crate::nn::{ArchSpec, LoraConfig, ModelConfig, families};
 
 /// A transformer. Clones share the weights.
@@ -37,7 +37,7 @@ pub struct Model {
     /// Where the weights were read from; an adapter's file says which base it is for.
     pub(crate) origin: Option<String>,
     /// What its folder said that is written again.
-    pub(crate) kept: Arc<Kept>,
+    pub(crate) kept: Arc<Passthrough>,
     device: Device,
 }
 

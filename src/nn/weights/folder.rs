@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 use super::adapter;
 use super::entry::{entry, transposed_entry};
 use super::file::{Entry, make_folder, remove, write_tensors, write_text};
-use super::kept::Kept;
 use super::nf4::{self, Packed};
+use super::passthrough::Passthrough;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::read_text;
@@ -39,7 +39,7 @@ impl Model {
         let config = ModelConfig::from_hf_json(&text).map_err(|e| e.context(dir.display()))?;
         let mut model = from_checkpoint(&config, Checkpoint::open_model(dir)?, device)?;
         model.origin = Some(dir.display().to_string());
-        model.kept = Arc::new(Kept::read(dir, &text));
+        model.kept = Arc::new(Passthrough::read(dir, &text));
         if adapted { model.load_adapter(dir) } else { Ok(model) }
     }
 

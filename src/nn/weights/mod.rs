@@ -4,9 +4,9 @@ mod adapter;
 mod entry;
 mod file;
 mod folder;
-mod kept;
 mod nf4;
+mod passthrough;
 mod peft;
 mod read;
 
-pub(crate) use kept::Kept;
+pub(crate) use passthrough::Passthrough;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::{COMMANDS, Done, command, mistake, said};
 use crate::plot::table_within;
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Bundle, Fault, Output, Session};
+use crate::script::{Bundle, CellError, Output, Session};
 
-pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
+pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError> {
     if name.is_empty() {
         return Ok(Done::Page(Bundle::text(overview())));
     }
@@ -20,7 +20,7 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, Fault> {
         };
     }
     let text = Program::named(name).map(Program::help).or_else(|| of_command(name));
-    match session.knowledge().help(name).or_else(|| text.map(Bundle::text)) {
+    match session.symbols().help(name).or_else(|| text.map(Bundle::text)) {
         Some(page) => Ok(Done::Page(page)),
         None => {
             mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
@@ -55,7 +55,7 @@ fn overview() -> String {
     text
 }
 
-pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, Fault> {
+pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, CellError> {
     let mut variables = session.variables();
     variables.retain(|v| v.name.starts_with(args));
     if variables.is_empty() {
@@ -65,14 +65,14 @@ pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, Fault> {
     said(table_within(&["name", "type", "value"], &rows, session.width()))
 }
 
-pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Done, Fault> {
+pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Done, CellError> {
     if code.is_empty() {
         return mistake(":type needs an expression", ":type midi(\"a.mid\").notes");
     }
     said(session.type_of(code)?)
 }
 
-pub(super) fn time(session: &mut Session, code: &str) -> Result<Done, Fault> {
+pub(super) fn time(session: &mut Session, code: &str) -> Result<Done, CellError> {
     if code.is_empty() {
         return mistake(":time needs code to run", ":time net.loss(batch)");
     }
@@ -104,7 +104,7 @@ fn duration(d: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, Fault> {
+pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, CellError> {
     let Ok(count) = (if args.is_empty() { Ok(20) } else { args.parse::<usize>() }) else {
         return mistake(format!(":history takes a number of cells, not '{args}'"), ":history 50");
     };
@@ -121,7 +121,7 @@ pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, Fault> 
     said(lines.collect::<Vec<_>>().join("\n"))
 }
 
-pub(super) fn reset(session: &mut Session, _: &str) -> Result<Done, Fault> {
+pub(super) fn reset(session: &mut Session, _: &str) -> Result<Done, CellError> {
     session.reset();
     said("variables, functions and cells are forgotten")
 }

@@ -3,16 +3,16 @@
 use super::parts::{Part, parts};
 use super::{COMMANDS, Command, TAKE_CODE, command};
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Completeness, Completion, Completions, Knowledge};
+use crate::script::{Completeness, Completion, Completions, Symbols};
 
 /// What could stand at `cursor` (a byte offset) if the text is a command; `None` when it is code.
-pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Completions> {
+pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completions> {
     let before = text.get(..cursor)?;
     if let Some(name) = before.strip_prefix('?') {
-        return Some(shifted(knowledge.topics(name), 1));
+        return Some(shifted(symbols.topics(name), 1));
     }
     if before.starts_with('!') {
-        return Some(path(knowledge, before));
+        return Some(path(symbols, before));
     }
     let rest = before.strip_prefix(':')?;
     let Some((name, args)) = rest.split_once(char::is_whitespace) else {
@@ -27,7 +27,7 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
         "load" | "save" | "cd" => {
             // Paths are completed inside strings: the text becomes one.
             let quoted = format!("\"{args}");
-            let mut found = shifted(knowledge.complete(&quoted, quoted.len()), begin - 1);
+            let mut found = shifted(symbols.complete(&quoted, quoted.len()), begin - 1);
             if name == "load" && !args.contains(['/', ' ']) {
                 let programs = PROGRAMS.iter().filter(|p| p.name.starts_with(args));
                 let item = |p: &Program| Completion { text: p.name.into(), kind: "function", doc: p.about().into() };
@@ -37,7 +37,7 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
             found
         }
         "help" => {
-            let mut found = shifted(knowledge.topics(args), begin);
+            let mut found = shifted(symbols.topics(args), begin);
             let commands = COMMANDS.iter().filter(|c| c.name.starts_with(args));
             found.items.extend(commands.map(|c| Completion {
                 text: c.name.into(),
@@ -46,16 +46,16 @@ pub fn complete(knowledge: &Knowledge, text: &str, cursor: usize) -> Option<Comp
             }));
             found
         }
-        _ => shifted(knowledge.complete(args, args.len()), begin),
+        _ => shifted(symbols.complete(args, args.len()), begin),
     })
 }
 
 /// The files that the last word of a command of the shell may name.
-fn path(knowledge: &Knowledge, before: &str) -> Completions {
+fn path(symbols: &Symbols, before: &str) -> Completions {
     let begin = before.rfind([' ', '!', '=', '\'', '"']).map_or(0, |i| i + 1);
     // Paths are completed inside strings: the word becomes one.
     let quoted = format!("\"{}", &before[begin..]);
-    let mut found = knowledge.complete(&quoted, quoted.len());
+    let mut found = symbols.complete(&quoted, quoted.len());
     found.start = found.start + begin - 1;
     found
 }
@@ -66,13 +66,13 @@ fn shifted(mut completions: Completions, by: usize) -> Completions {
 }
 
 /// Whether a cell of code and commands can be run as it stands.
-pub fn completeness(knowledge: &Knowledge, cell: &str) -> Completeness {
+pub fn completeness(symbols: &Symbols, cell: &str) -> Completeness {
     match parts(cell).last() {
         Some(Part::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {
-            Some(code) => knowledge.completeness(code),
+            Some(code) => symbols.completeness(code),
             None => Completeness::Complete,
         },
-        Some(Part::Code(code, _)) => knowledge.completeness(code),
+        Some(Part::Code(code, _)) => symbols.completeness(code),
         None => Completeness::Complete,
     }
 }

@@ -6,9 +6,9 @@ use super::{Done, cells, exported, ipynb, mistake, run_cell, said};
 use crate::error::Error;
 use crate::files::{locate, read_text, set_notebook_folder};
 use crate::script::programs::{PROGRAMS, Program};
-use crate::script::{Bundle, Fault, Output, Session, parser};
+use crate::script::{Bundle, CellError, Output, Session, parser};
 
-pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
+pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, CellError> {
     if args.is_empty() {
         return mistake(":save needs a file name", ":save song.rhai, or :save song.ipynb for a notebook");
     }
@@ -29,13 +29,13 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, Fault> {
     } else {
         cells::script(session.cells(), |text| parser::parse(text).is_ok())
     };
-    crate::atomic::write(&path, text.as_bytes()).map_err(|e| Fault::from(&e))?;
+    crate::atomic::write(&path, text.as_bytes()).map_err(|e| CellError::from(&e))?;
     let count = session.cells().len();
     let cells = if count == 1 { "cell" } else { "cells" };
     said(format!("{count} {cells} in {0}; run it with: etude run {0}", path.display()))
 }
 
-pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
+pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, CellError> {
     let mut words = words(args).into_iter();
     let Some(name) = words.next() else {
         return mistake(":load needs a file or the name of a program", ":load quickstart");
@@ -44,7 +44,7 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
     let program = Program::named(&name).filter(|_| !path.exists());
     if program.is_none() && !path.exists() && path.extension().is_none() && path.components().count() == 1 {
         let names: Vec<&str> = PROGRAMS.iter().map(|p| p.name).collect();
-        return Err(Fault::from(&Error::unknown("file or program", &name, &names)));
+        return Err(CellError::from(&Error::unknown("file or program", &name, &names)));
     }
     session.set_args(&words.collect::<Vec<_>>());
     let value = match program {
@@ -58,8 +58,8 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, Fault> {
 ///
 /// # Errors
 /// What the script did wrong; of a notebook, the fault names the cell. A file that cannot be read.
-pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fault> {
-    let read = || read_text(path).map_err(|e| Fault::from(&e));
+pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, CellError> {
+    let read = || read_text(path).map_err(|e| CellError::from(&e));
     if !is_notebook(path) {
         // Only a plain file can be read twice.
         let cells = if path.is_file() { exported::cells(&read()?) } else { None };
@@ -68,7 +68,7 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fa
         let cell = |(line, text): (usize, String)| (path.display().to_string(), format!("{}{text}", "\n".repeat(line)));
         return run_cells(session, cells.into_iter().map(cell));
     }
-    let cells = ipynb::code_cells(&read()?).map_err(|e| Fault::from(&e.context(path.display())))?;
+    let cells = ipynb::code_cells(&read()?).map_err(|e| CellError::from(&e.context(path.display())))?;
     let before = set_notebook_folder(path.parent().map(Path::to_path_buf));
     let cell = |(number, cell)| (format!("{}, cell {number}", path.display()), cell);
     let value = run_cells(session, cells.into_iter().map(cell));
@@ -77,7 +77,10 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Fa
 }
 
 /// Runs cells with their names one after the other.
-fn run_cells(session: &mut Session, cells: impl Iterator<Item = (String, String)>) -> Result<Option<Bundle>, Fault> {
+fn run_cells(
+    session: &mut Session,
+    cells: impl Iterator<Item = (String, String)>,
+) -> Result<Option<Bundle>, CellError> {
     let output = session.host().output.clone();
     let mut value = None;
     for (name, cell) in cells {
@@ -100,21 +103,21 @@ fn is_notebook(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ipynb"))
 }
 
-pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, Fault> {
+pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, CellError> {
     let folder = home(if args.is_empty() { "~" } else { unquoted(args) })?;
-    std::env::set_current_dir(&folder).map_err(|e| Fault::from(&Error::io("cannot go to", &folder, e)))?;
+    std::env::set_current_dir(&folder).map_err(|e| CellError::from(&Error::io("cannot go to", &folder, e)))?;
     pwd(session, "")
 }
 
-pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Done, Fault> {
+pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Done, CellError> {
     let folder =
-        std::env::current_dir().map_err(|e| Fault::from(&Error::io("cannot find", "the current folder", e)))?;
+        std::env::current_dir().map_err(|e| CellError::from(&Error::io("cannot find", "the current folder", e)))?;
     said(folder.display().to_string())
 }
 
 /// A path with `~` for the user's home.
-fn home(path: &str) -> Result<PathBuf, Fault> {
-    locate(path).map_err(|e| Fault::from(&e))
+fn home(path: &str) -> Result<PathBuf, CellError> {
+    locate(path).map_err(|e| CellError::from(&e))
 }
 
 fn unquoted(text: &str) -> &str {

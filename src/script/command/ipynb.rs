@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::script::Bundle;
-use crate::script::record::Shown;
+use crate::script::transcript::Shown;
 
 /// The name of the language in a notebook.
 const LANGUAGE: &str = "rhai";

@@ -14,7 +14,7 @@ pub use files::run_file;
 pub use parts::run_cell;
 
 use crate::error::Error;
-use crate::script::{Bundle, Fault, Session};
+use crate::script::{Bundle, CellError, Session};
 
 /// What a command did.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ struct Command {
     name: &'static str,
     args: &'static str,
     about: &'static str,
-    run: fn(&mut Session, &str) -> Result<Done, Fault>,
+    run: fn(&mut Session, &str) -> Result<Done, CellError>,
 }
 
 const COMMANDS: &[Command] = &[
@@ -76,13 +76,13 @@ const BARE: [&str; 3] = ["exit", "help", "quit"];
 ///
 /// # Errors
 /// What the command did wrong.
-pub fn run(session: &mut Session, line: &str) -> Result<Done, Fault> {
+pub fn run(session: &mut Session, line: &str) -> Result<Done, CellError> {
     let line = line.trim();
     if let Some(rest) = line.strip_prefix(':') {
         let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let command = command(name).ok_or_else(|| {
             let names: Vec<&str> = COMMANDS.iter().map(|c| c.name).collect();
-            Fault::from(&Error::unknown("command", name, &names))
+            CellError::from(&Error::unknown("command", name, &names))
         })?;
         if args.trim().contains('\n') && !matches!(command.name, "time" | "type") {
             return mistake(format!(":{name} stands on a line of its own"), "run it first, then the code below it");
@@ -106,7 +106,7 @@ pub fn run(session: &mut Session, line: &str) -> Result<Done, Fault> {
 }
 
 /// What IPython calls magics, as commands of ours.
-fn magic(session: &mut Session, line: &str) -> Result<Done, Fault> {
+fn magic(session: &mut Session, line: &str) -> Result<Done, CellError> {
     let rest = line.trim_start_matches('%');
     let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let as_command = match name {
@@ -154,12 +154,12 @@ fn is_path(text: &str) -> bool {
     text.split('.').all(name)
 }
 
-fn said(text: impl Into<String>) -> Result<Done, Fault> {
+fn said(text: impl Into<String>) -> Result<Done, CellError> {
     Ok(Done::Said(Bundle::text(text)))
 }
 
-fn mistake<T>(message: impl Into<String>, hint: &str) -> Result<T, Fault> {
-    Err(Fault::from(&Error::mistake(message).with_hint(hint)))
+fn mistake<T>(message: impl Into<String>, hint: &str) -> Result<T, CellError> {
+    Err(CellError::from(&Error::mistake(message).with_hint(hint)))
 }
 
 #[cfg(test)]
@@ -295,12 +295,12 @@ mod tests {
     fn commands_are_completed() {
         let session = session();
         let texts = |line: &str| -> Vec<String> {
-            complete(&session.knowledge(), line, line.len())
+            complete(&session.symbols(), line, line.len())
                 .map_or_else(Vec::new, |c| c.items.into_iter().map(|i| i.text).collect())
         };
         assert_eq!(texts(":he"), ["help"]);
         assert_eq!(texts(":").len(), COMMANDS.len());
         assert!(texts(":load quick").contains(&"quickstart".to_owned()));
-        assert!(complete(&session.knowledge(), "let x", 5).is_none());
+        assert!(complete(&session.symbols(), "let x", 5).is_none());
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{Done, command, is_path, run};
 use crate::script::scan::{Open, scan};
-use crate::script::{Bundle, Fault, Session};
+use crate::script::{Bundle, CellError, Session};
 
 /// A piece of a cell.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub fn run_cell(
     name: Option<&str>,
     cell: &str,
     said: &mut dyn FnMut(Done),
-) -> Result<Option<Bundle>, Fault> {
+) -> Result<Option<Bundle>, CellError> {
     let mut value = None;
     for part in parts(cell) {
         value = match part {

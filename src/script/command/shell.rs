@@ -2,10 +2,10 @@
 
 use super::{Done, mistake, said};
 use crate::script::shell::{Line, run};
-use crate::script::{Fault, Output, Session};
+use crate::script::{CellError, Output, Session};
 
 /// `!command`: says nothing more than the exit code, and that only when it is not 0.
-pub(super) fn shell(session: &mut Session, command: &str) -> Result<Done, Fault> {
+pub(super) fn shell(session: &mut Session, command: &str) -> Result<Done, CellError> {
     if command.trim().is_empty() {
         return mistake("! needs a command of the shell", "!ls");
     }
@@ -15,7 +15,7 @@ pub(super) fn shell(session: &mut Session, command: &str) -> Result<Done, Fault>
     let mut say = |line: Line| match line {
         Line::Out(text) | Line::Err(text) => output(Output::Text(text)),
     };
-    let status = run(command, host.progress.interrupt(), &mut say).map_err(|e| Fault::from(&e))?;
+    let status = run(command, host.progress.interrupt(), &mut say).map_err(|e| CellError::from(&e))?;
     match status.code() {
         Some(0) => said(""),
         Some(127) => said("exit code 127 (the shell knows no such command; for 'not' in code, write (!x))"),

@@ -8,40 +8,43 @@ use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map, NativeCallContext};
 use crate::error::{Error, Result};
 use crate::script::convert::{article, number};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
+use crate::script::registry::Registry;
 
-pub(super) fn register(kit: &mut Kit) {
-    sums(kit);
-    orders(kit);
-    pairs(kit);
-    slices(kit);
-    repeats(kit);
-    maps(kit);
+pub(super) fn register(registry: &mut Registry) {
+    sums(registry);
+    orders(registry);
+    pairs(registry);
+    slices(registry);
+    repeats(registry);
+    maps(registry);
 }
 
-fn sums(kit: &mut Kit) {
-    kit.method("array", "sum() -> int | float", "The sum of its numbers; 0 when it is empty.", |items: &mut Array| {
-        sum(items)
-    });
-    kit.method("array", "mean() -> float", "The mean of its numbers.", |items: &mut Array| -> Fallible<f64> {
+fn sums(registry: &mut Registry) {
+    registry.method(
+        "array",
+        "sum() -> int | float",
+        "The sum of its numbers; 0 when it is empty.",
+        |items: &mut Array| sum(items),
+    );
+    registry.method("array", "mean() -> float", "The mean of its numbers.", |items: &mut Array| -> Fallible<f64> {
         let sum = number("the sum", &sum(filled("mean", items)?)?)?;
         Ok(sum / items.len() as f64)
     });
-    kit.method("array", "min() -> any", "The least of its items: numbers, texts.", |items: &mut Array| {
+    registry.method("array", "min() -> any", "The least of its items: numbers, texts.", |items: &mut Array| {
         extreme("min", items, Ordering::Less)
     });
-    kit.method("array", "max() -> any", "The greatest of its items: numbers, texts.", |items: &mut Array| {
+    registry.method("array", "max() -> any", "The greatest of its items: numbers, texts.", |items: &mut Array| {
         extreme("max", items, Ordering::Greater)
     });
-    kit.method("array", "count(value: any) -> int", "How many of its items are equal to a value.", {
+    registry.method("array", "count(value: any) -> int", "How many of its items are equal to a value.", {
         |items: &mut Array, value: Dynamic| {
             items.iter().filter(|item| order(item, &value).is_ok_and(Ordering::is_eq)).count() as i64
         }
     });
 }
 
-fn orders(kit: &mut Kit) {
-    kit.method(
+fn orders(registry: &mut Registry) {
+    registry.method(
         "array",
         "sorted() -> array",
         "A new array with its items in order; sort() would change this one.",
@@ -49,7 +52,7 @@ fn orders(kit: &mut Kit) {
             sorted(items.iter().map(|item| (item.flatten_clone(), item.flatten_clone())).collect())
         },
     );
-    kit.method(
+    registry.method(
         "array",
         "sorted(key: function) -> array",
         "A new array with its items in the order of what a function gives for each: xs.sorted(|x| -x).",
@@ -61,25 +64,30 @@ fn orders(kit: &mut Kit) {
             sorted(keyed.collect::<Fallible<Vec<_>>>()?)
         },
     );
-    kit.method(
+    registry.method(
         "array",
         "reversed() -> array",
         "A new array with its items from the last to the first.",
         |items: &mut Array| items.iter().rev().map(Dynamic::flatten_clone).collect::<Array>(),
     );
-    kit.method("array", "unique() -> array", "A new array with the first of all equal items.", |items: &mut Array| {
-        let mut kept = Array::new();
-        for item in items.iter() {
-            if !kept.iter().any(|known| order(known, item).is_ok_and(Ordering::is_eq)) {
-                kept.push(item.flatten_clone());
+    registry.method(
+        "array",
+        "unique() -> array",
+        "A new array with the first of all equal items.",
+        |items: &mut Array| {
+            let mut kept = Array::new();
+            for item in items.iter() {
+                if !kept.iter().any(|known| order(known, item).is_ok_and(Ordering::is_eq)) {
+                    kept.push(item.flatten_clone());
+                }
             }
-        }
-        kept
-    });
+            kept
+        },
+    );
 }
 
-fn pairs(kit: &mut Kit) {
-    kit.method(
+fn pairs(registry: &mut Registry) {
+    registry.method(
         "array",
         "enumerate() -> array",
         "Pairs of a number, from 0, and an item: for (i, x) in xs.enumerate() { print(i) }.",
@@ -88,7 +96,7 @@ fn pairs(kit: &mut Kit) {
             numbered.map(|(i, item)| pair(Dynamic::from(i as i64), item.flatten_clone())).collect::<Array>()
         },
     );
-    kit.method(
+    registry.method(
         "array",
         "zip(other: array) -> array",
         "Pairs of its items and those of another, as many as the shorter has: for (a, b) in xs.zip(ys) { print(a) }.",
@@ -96,58 +104,67 @@ fn pairs(kit: &mut Kit) {
             items.iter().zip(other).map(|(a, b)| pair(a.flatten_clone(), b.flatten())).collect::<Array>()
         },
     );
-    kit.method(
+    registry.method(
         "array",
         "join(separator: string) -> string",
         "Its items as one text, the separator between them.",
         |items: &mut Array, separator: &str| items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator),
     );
-    kit.method("array", "join() -> string", "Its items as one text.", |items: &mut Array| {
+    registry.method("array", "join() -> string", "Its items as one text.", |items: &mut Array| {
         items.iter().map(ToString::to_string).collect::<String>()
     });
 }
 
-fn slices(kit: &mut Kit) {
+fn slices(registry: &mut Registry) {
     const DOC: &str = "A part of it: xs[1..3] is items 1 and 2, xs[-2..] the last two, xs[..3] the first three.";
-    kit.method("array", "slice(range: range) -> array", DOC, |items: &mut Array, range: Range<i64>| {
+    registry.method("array", "slice(range: range) -> array", DOC, |items: &mut Array, range: Range<i64>| {
         part(items, &range)
     });
-    kit.method("array", "slice(range: range) -> array", DOC, |items: &mut Array, range: RangeInclusive<i64>| {
+    registry.method("array", "slice(range: range) -> array", DOC, |items: &mut Array, range: RangeInclusive<i64>| {
         part(items, &half_open(&range))
     });
     const TEXT: &str = "A part of it: name[1..3] is characters 1 and 2, name[-2..] the last two.";
-    kit.method("string", "slice(range: range) -> string", TEXT, |text: &mut ImmutableString, range: Range<i64>| {
-        letters(text, &range)
-    });
-    kit.method(
+    registry.method(
+        "string",
+        "slice(range: range) -> string",
+        TEXT,
+        |text: &mut ImmutableString, range: Range<i64>| letters(text, &range),
+    );
+    registry.method(
         "string",
         "slice(range: range) -> string",
         TEXT,
         |text: &mut ImmutableString, range: RangeInclusive<i64>| letters(text, &half_open(&range)),
     );
     // What Rhai means by n[0..4].
-    kit.method(
+    registry.method(
         "int",
         "slice(range: range) -> int",
         "Some of its bits: n[0..4] is the lowest four.",
         |n: &mut i64, range: Range<i64>| bits(*n, &range),
     );
-    kit.method("int", "slice(range: range) -> int", "Some of its bits.", |n: &mut i64, range: RangeInclusive<i64>| {
-        bits(*n, &half_open(&range))
-    });
+    registry.method(
+        "int",
+        "slice(range: range) -> int",
+        "Some of its bits.",
+        |n: &mut i64, range: RangeInclusive<i64>| bits(*n, &half_open(&range)),
+    );
 }
 
-fn repeats(kit: &mut Kit) {
-    kit.method("array", "repeat(times: int) -> array", "A new array with its items so many times; also xs * 3.", {
-        |items: &mut Array, times: i64| repeated(items, times)
-    });
-    kit.method("string", "repeat(times: int) -> string", "The text so many times; also text * 3.", {
+fn repeats(registry: &mut Registry) {
+    registry.method(
+        "array",
+        "repeat(times: int) -> array",
+        "A new array with its items so many times; also xs * 3.",
+        { |items: &mut Array, times: i64| repeated(items, times) },
+    );
+    registry.method("string", "repeat(times: int) -> string", "The text so many times; also text * 3.", {
         |text: &mut ImmutableString, times: i64| text.repeat(usize::try_from(times).unwrap_or(0))
     });
-    kit.operator("array", "*(times: int) -> array", "Its items so many times.", |items: Array, times: i64| {
+    registry.operator("array", "*(times: int) -> array", "Its items so many times.", |items: Array, times: i64| {
         repeated(&items, times)
     });
-    kit.operator(
+    registry.operator(
         "string",
         "*(times: int) -> string",
         "The text so many times.",
@@ -155,21 +172,26 @@ fn repeats(kit: &mut Kit) {
     );
 }
 
-fn maps(kit: &mut Kit) {
-    kit.method(
+fn maps(registry: &mut Registry) {
+    registry.method(
         "map",
         "get(key: string, default: any) -> any",
         "What stands under a key; the default where nothing does.",
         |map: &mut Map, key: &str, default: Dynamic| map.get(key).map_or(default, Dynamic::flatten_clone),
     );
-    kit.method("map", "items() -> array", "Pairs of its keys and values: for (key, value) in map { print(key) }.", {
-        |map: &mut Map| {
-            map.iter()
-                .map(|(key, value)| pair(Dynamic::from(key.to_string()), value.flatten_clone()))
-                .collect::<Array>()
-        }
-    });
-    kit.method(
+    registry.method(
+        "map",
+        "items() -> array",
+        "Pairs of its keys and values: for (key, value) in map { print(key) }.",
+        {
+            |map: &mut Map| {
+                map.iter()
+                    .map(|(key, value)| pair(Dynamic::from(key.to_string()), value.flatten_clone()))
+                    .collect::<Array>()
+            }
+        },
+    );
+    registry.method(
         "array",
         "get(index: int, default: any) -> any",
         "The item at an index; the default where there is none.",

@@ -14,8 +14,8 @@ use crate::script::Bundle;
 use crate::script::convert::options;
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::Score;
+use crate::script::registry::{Object, Registry};
 
 /// A SoundFont that takes the place of the built-in one.
 const VARIABLE: &str = "ETUDE_SOUNDFONT";
@@ -139,8 +139,8 @@ impl Object for Audio {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let mut score = kit.members::<Score>();
+pub(super) fn register(registry: &mut Registry) {
+    let mut score = registry.members::<Score>();
     score.method(
         "audio() -> Audio",
         "Its sound: a player in a notebook, a file by save.",
@@ -152,7 +152,7 @@ pub(super) fn register(kit: &mut Kit) {
         |s: &mut Score, map: Map| -> Fallible<Audio> { Ok(Audio::new(s, &options("audio", &map)?)?) },
     );
     member.options = OPTIONS;
-    let mut audio = kit.object::<Audio>();
+    let mut audio = registry.object::<Audio>();
     audio.get(
         "duration -> float",
         "Its length in seconds, what sounds on after the last note included.",
@@ -161,10 +161,10 @@ pub(super) fn register(kit: &mut Kit) {
             span.end - span.start
         },
     );
-    let studio = audio.studio();
+    let ctx = audio.ctx();
     audio.method(
         "save(path: string)",
         "Writes all of it, by the ending of the path: .wav (16 bits, 44.1 kHz) or .mp3.",
-        move |a: &mut Audio, path: &str| -> Fallible<()> { Ok(a.save(&locate(path)?, studio.progress())?) },
+        move |a: &mut Audio, path: &str| -> Fallible<()> { Ok(a.save(&locate(path)?, ctx.progress())?) },
     );
 }

@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic};
 use crate::data::{self, IGNORE};
 use crate::script::convert::{from_ids, place};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
+use crate::script::registry::{Object, Registry};
 use crate::tokens;
 
 /// A handle on an order of batches; clones go on where the others are.
@@ -79,8 +79,8 @@ impl Object for Batch {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let mut batches = kit.object::<Batches>();
+pub(super) fn register(registry: &mut Registry) {
+    let mut batches = registry.object::<Batches>();
     batches.method("next() -> Batch", "The next batch; () when there is none left.", |b: &mut Batches| {
         b.draw().map_or(Dynamic::UNIT, Dynamic::from)
     });
@@ -88,7 +88,7 @@ pub(super) fn register(kit: &mut Kit) {
         b.order.borrow().position() as i64
     });
     batches.iterate();
-    let mut batch = kit.object::<Batch>();
+    let mut batch = registry.object::<Batch>();
     batch.get("rows -> int", "How many rows it has.", |b: &mut Batch| b.batch.rows as i64);
     batch.get("width -> int", "Ids in a row.", |b: &mut Batch| b.batch.width as i64);
     batch.get("shape -> array", "Rows and width: (batch, time).", |b: &mut Batch| -> Array {

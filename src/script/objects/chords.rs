@@ -12,8 +12,8 @@ use crate::midi;
 use crate::plot;
 use crate::script::convert::{number, options, place, whole};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::Score;
+use crate::script::registry::{Object, Registry};
 
 /// A handle on a progression, and on the moments of its chords when it was heard in a score.
 #[derive(Debug, Clone)]
@@ -133,22 +133,22 @@ impl IntoIterator for Chords {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "chords(symbols: string) -> Chords",
         "Reads a chord progression: chords(\"Cmaj7 F#m7b5 | B7b9/D# Em6 | % | N.C.\").\n\
          Without bar lines every chord fills a bar; chords between two lines share the bar, and a line's end ends it. \
          |: :| repeats, [1. and [2. are endings, [A] a section, 3/4: a metre, / a beat.",
         Chords::parse,
     );
-    let member = kit.function(
+    let member = registry.function(
         "chords(symbols: string, options: map) -> Chords",
         "Reads a chord progression.\nOptions:",
         |symbols: &str, map: Map| Chords::with_options(symbols, &map),
     );
     member.options = OPTIONS;
-    progression(kit);
-    let mut chord = kit.object::<Chord>();
+    progression(registry);
+    let mut chord = registry.object::<Chord>();
     chord.get("name -> string", "Its symbol: \"F#m7b5\".", |c: &mut Chord| c.0.name());
     chord.get("root -> string", "Its root: \"F#\"; empty when there is no chord.", |c: &mut Chord| {
         c.0.root().map_or_else(String::new, |r| r.to_string())
@@ -173,8 +173,8 @@ pub(super) fn register(kit: &mut Kit) {
     chord.operator("!=(other: Chord) -> bool", "True when they differ.", |a: &mut Chord, b: Chord| a.0 != b.0);
 }
 
-fn progression(kit: &mut Kit) {
-    let mut chords = kit.object::<Chords>();
+fn progression(registry: &mut Registry) {
+    let mut chords = registry.object::<Chords>();
     chords.get("len -> int", "How many chords it has.", |c: &mut Chords| c.len() as i64);
     chords.get("bars -> int", "How many bars it has.", |c: &mut Chords| c.0.bars.len() as i64);
     chords.get("meter -> string", "Its first metre: \"4/4\".", |c: &mut Chords| c.0.meter(0).to_string());

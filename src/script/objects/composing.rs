@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::midi::{Clock, Note, Score as Midi, Tempo, Track};
 use crate::script::convert::{article, number, options, whole};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
 use crate::script::objects::Score;
+use crate::script::registry::Registry;
 
 /// Ticks a quarter of a score that is made.
 const TICKS_PER_QUARTER: u32 = 480;
@@ -35,20 +35,20 @@ impl Default for Plain {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "score(notes: array) -> Score",
         "A score of notes, each a map as score.notes gives them: pitch (60 is middle C), start and end (seconds), and \
          velocity (80 where absent).",
         |notes: Array| -> Fallible<Score> { Ok(Score::new(compose(&notes, &Plain::default())?)) },
     );
-    let member = kit.function(
+    let member = registry.function(
         "score(notes: array, options: map) -> Score",
         "The same with a tempo and an instrument.\nOptions:",
         |notes: Array, map: Map| -> Fallible<Score> { Ok(Score::new(compose(&notes, &options("score", &map)?)?)) },
     );
     member.options = OPTIONS;
-    kit.function(
+    registry.function(
         "mix(first: Score, second: Score) -> Score",
         "Both at the same time, each with its own tracks, in the tempo and metre of the first. a + b is one after the other.",
         |first: Score, second: Score| Score::new(first.0.overlay(&second.0)),

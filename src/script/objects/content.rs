@@ -10,7 +10,7 @@ use crate::plot;
 use crate::script::Bundle;
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::kit::{Kit, Object};
+use crate::script::registry::{Object, Registry};
 
 /// The largest picture that is read from a file, in bytes.
 const LARGEST: u64 = 20 << 20;
@@ -95,26 +95,26 @@ impl Object for Content {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "html(text: string) -> Content",
         "HTML that a notebook shows as it is; a terminal shows its source.",
         |text: &str| Content::text("text/html", text),
     );
-    kit.function(
+    registry.function(
         "markdown(text: string) -> Content",
         "Markdown that a notebook shows as it is; a terminal shows its source.",
         |text: &str| Content::text("text/markdown", text),
     );
-    kit.function(
+    registry.function(
         "image(path: string) -> Content",
         "A picture from a file: .png, .jpg, .gif, .webp or .svg.",
         |path: &str| -> Fallible<Content> { Content::image(&locate(path)?) },
     );
-    kit.function(
+    registry.function(
         "escape(text: string) -> string",
         "The text with what means something in HTML written so that it means itself: html(`<b>${escape(name)}</b>`).",
         |text: &str| plot::escape(text),
     );
-    kit.object::<Content>();
+    registry.object::<Content>();
 }

@@ -12,13 +12,13 @@ use crate::files::locate;
 use crate::plot;
 use crate::progress::Progress;
 use crate::script::Bundle;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, count, from_ids, options, place, text};
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
-use crate::script::studio::Studio;
+use crate::script::registry::{Members, Object, Registry};
 use crate::tokens;
 
 /// A handle on a dataset.
@@ -88,9 +88,9 @@ impl Object for Split {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    construct(kit);
-    let mut dataset = kit.object::<Dataset>();
+pub(super) fn register(registry: &mut Registry) {
+    construct(registry);
+    let mut dataset = registry.object::<Dataset>();
     facts(&mut dataset);
     dataset.method(
         "save(dir: string)",
@@ -102,11 +102,11 @@ pub(super) fn register(kit: &mut Kit) {
         "Counts: files, broken, rows, tokens, max_seq_len, kinds of tokens.",
         |d: &mut Dataset| stats(&d.0.stats()),
     );
-    split(kit);
+    split(registry);
 }
 
-fn construct(kit: &mut Kit) {
-    kit.function(
+fn construct(registry: &mut Registry) {
+    registry.function(
         "dataset(dir: string) -> Dataset",
         "Reads a dataset that save wrote.",
         |dir: &str| -> Fallible<Dataset> {
@@ -120,25 +120,25 @@ fn construct(kit: &mut Kit) {
             Ok(Dataset(Rc::new(data::Dataset::load(&folder)?)))
         },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "dataset(paths: string | array, tokenizer: Tokenizer) -> Dataset",
         "Reads the MIDI files in a folder, or in several, into rows of ids.",
-        move |paths: Dynamic, tokenizer: Tokenizer| build(&studio, &paths, &tokenizer, &Map::new()),
+        move |paths: Dynamic, tokenizer: Tokenizer| build(&ctx, &paths, &tokenizer, &Map::new()),
     );
-    let studio = kit.studio();
-    let member = kit.function(
+    let ctx = registry.ctx();
+    let member = registry.function(
         "dataset(paths: string | array, tokenizer: Tokenizer, options: map) -> Dataset",
         "Reads the MIDI files in a folder, or in several, into rows of ids. Files that cannot be read are skipped and listed.\n\
          An item of the array may be a map: #{ paths: [\"rags\"], style: \"rag\", copies: 3, val: false }: what kind of music \
          it is, how many copies of a piece are made (2.5 on average, 0.3 leaves some out), and whether all or none of it \
          is held out.\nOptions:",
-        move |paths: Dynamic, tokenizer: Tokenizer, options: Map| build(&studio, &paths, &tokenizer, &options),
+        move |paths: Dynamic, tokenizer: Tokenizer, options: Map| build(&ctx, &paths, &tokenizer, &options),
     );
     member.options = OPTIONS;
 }
 
-fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> Fallible<Dataset> {
+fn build(ctx: &ScriptContext, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> Fallible<Dataset> {
     let chosen: DatasetOptions = options("dataset", map)?;
     let sources = match paths.as_array_ref() {
         Ok(items) => sources(&items)?,
@@ -148,7 +148,7 @@ fn build(studio: &Studio, paths: &Dynamic, tokenizer: &Tokenizer, map: &Map) -> 
             return Err(Error::mistake(message).into());
         }
     };
-    Ok(Dataset(Rc::new(data::Dataset::build_from(&sources, tokenizer.get(), &chosen, studio.progress())?)))
+    Ok(Dataset(Rc::new(data::Dataset::build_from(&sources, tokenizer.get(), &chosen, ctx.progress())?)))
 }
 
 /// A source in a script: #{ paths, style, copies, val }.
@@ -194,7 +194,7 @@ fn facts(dataset: &mut Members<Dataset>) {
     dataset.get("files -> array", "The paths of the files that were read.", |d: &mut Dataset| paths(&d.0.files));
     dataset.get("val_files -> array", "The paths of the pieces held out.", |d: &mut Dataset| paths(&d.0.val_files));
     dataset.get("broken -> array", "The files that were skipped, each a map: path, reason.", |d: &mut Dataset| {
-        let broken = |b: &data::Broken| -> Dynamic {
+        let broken = |b: &data::SkippedFile| -> Dynamic {
             let path = Dynamic::from(b.path.display().to_string());
             Map::from([("path".into(), path), ("reason".into(), b.reason.clone().into())]).into()
         };
@@ -206,8 +206,8 @@ fn facts(dataset: &mut Members<Dataset>) {
     dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
 }
 
-fn split(kit: &mut Kit) {
-    let mut split = kit.object::<Split>();
+fn split(registry: &mut Registry) {
+    let mut split = registry.object::<Split>();
     split.get("len -> int", "How many rows it has.", |s: &mut Split| s.split.len() as i64);
     split.get("tokens -> int", "How many ids it has, padding left out.", |s: &mut Split| s.split.tokens() as i64);
     split.get("max_seq_len -> int", "Ids in a row.", |s: &mut Split| s.split.width() as i64);
@@ -219,17 +219,17 @@ fn split(kit: &mut Kit) {
             Ok(from_ids(&s.split.row(index).unwrap_or_default()))
         },
     );
-    let studio = split.studio();
+    let ctx = split.ctx();
     split.method(
         "batches(rows: int) -> Batches",
         "Batches of so many rows in an order drawn from the session's seed, anew each epoch, without end: leave the loop with break.",
-        move |s: &mut Split, rows: Dynamic| batches(&studio, s, &rows, &Map::new()),
+        move |s: &mut Split, rows: Dynamic| batches(&ctx, s, &rows, &Map::new()),
     );
-    let studio = split.studio();
+    let ctx = split.ctx();
     let member = split.method(
         "batches(rows: int, options: map) -> Batches",
         "Batches of so many rows.\nOptions:",
-        move |s: &mut Split, rows: Dynamic, options: Map| batches(&studio, s, &rows, &options),
+        move |s: &mut Split, rows: Dynamic, options: Map| batches(&ctx, s, &rows, &options),
     );
     member.options = BATCH_OPTIONS;
 }
@@ -255,7 +255,7 @@ impl Default for BatchOptions {
     }
 }
 
-fn batches(studio: &Studio, split: &Split, rows: &Dynamic, map: &Map) -> Fallible<Batches> {
+fn batches(ctx: &ScriptContext, split: &Split, rows: &Dynamic, map: &Map) -> Fallible<Batches> {
     let rows = count("batches: rows", rows)? as usize;
     if rows == 0 || rows > 1 << 20 {
         return Err(Error::mistake(format!("a batch has at least one row and at most {}, not {rows}", 1 << 20)).into());
@@ -267,7 +267,7 @@ fn batches(studio: &Studio, split: &Split, rows: &Dynamic, map: &Map) -> Fallibl
     }
     let options: BatchOptions = options("batches", map)?;
     let order = if options.shuffle {
-        split.split.batches(rows, options.seed.unwrap_or_else(|| studio.next_seed()), options.epochs)
+        split.split.batches(rows, options.seed.unwrap_or_else(|| ctx.next_seed()), options.epochs)
     } else {
         split.split.in_order(rows)
     };

@@ -22,7 +22,7 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
     let rows = [row("train", 0, stats.files.saturating_sub(held)), row("val", 1, held)];
     let mut page = html::heading(line) + html::table(&["split", "files", "rows", "tokens"], &rows).as_str();
     if !data.broken.is_empty() {
-        let row = |b: &data::Broken| vec![Cell::Word(b.path.display().to_string()), Cell::Word(b.reason.clone())];
+        let row = |b: &data::SkippedFile| vec![Cell::Word(b.path.display().to_string()), Cell::Word(b.reason.clone())];
         let rows: Vec<Vec<Cell>> = data.broken.iter().take(SKIPPED).map(row).collect();
         page += &html::folded(
             &format!("{} files skipped", data.broken.len()),

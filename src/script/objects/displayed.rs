@@ -2,8 +2,8 @@
 
 use rhai::Dynamic;
 
-use crate::script::kit::{Kit, Object};
-use crate::script::studio::Studio;
+use crate::script::context::ScriptContext;
+use crate::script::registry::{Object, Registry};
 use crate::script::{Output, show};
 
 /// A handle on something that was displayed.
@@ -12,12 +12,12 @@ pub(crate) struct Displayed(u64);
 
 impl Displayed {
     /// Shows a value.
-    fn new(studio: &Studio, value: &Dynamic) -> Self {
-        let id = studio.display_id();
-        for bundle in show::besides(studio, value) {
-            studio.say(Output::Display { bundle, id: None });
+    fn new(ctx: &ScriptContext, value: &Dynamic) -> Self {
+        let id = ctx.display_id();
+        for bundle in show::besides(ctx, value) {
+            ctx.say(Output::Display { bundle, id: None });
         }
-        studio.say(Output::Display { bundle: show::all(studio, value), id: Some(id) });
+        ctx.say(Output::Display { bundle: show::all(ctx, value), id: Some(id) });
         Self(id)
     }
 }
@@ -31,30 +31,30 @@ impl Object for Displayed {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "display(value: any) -> Display",
         "Shows a value in its richest form: a picture in a notebook, text in a terminal. What it gives can be updated.",
-        move |value: Dynamic| Displayed::new(&studio, &value),
+        move |value: Dynamic| Displayed::new(&ctx, &value),
     );
-    let studio = kit.studio();
-    kit.function("clear_output()", "Clears what the cell has shown so far.", move || {
-        studio.say(Output::Clear { wait: false });
+    let ctx = registry.ctx();
+    registry.function("clear_output()", "Clears what the cell has shown so far.", move || {
+        ctx.say(Output::Clear { wait: false });
     });
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "clear_output(wait: bool)",
         "Clears what the cell has shown so far; if wait, when the next output comes, so that nothing flickers.",
-        move |wait: bool| studio.say(Output::Clear { wait }),
+        move |wait: bool| ctx.say(Output::Clear { wait }),
     );
-    let mut display = kit.object::<Displayed>();
-    let studio = display.studio();
+    let mut display = registry.object::<Displayed>();
+    let ctx = display.ctx();
     display.method(
         "update(value: any)",
         "Shows another value in its place.",
         move |d: &mut Displayed, value: Dynamic| {
-            studio.say(Output::Update { bundle: show::all(&studio, &value), id: d.0 });
+            ctx.say(Output::Update { bundle: show::all(&ctx, &value), id: d.0 });
         },
     );
 }

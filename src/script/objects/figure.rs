@@ -11,8 +11,8 @@ use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::convert::{article, number, numbers, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{History, Score, Tensor};
+use crate::script::registry::{Object, Registry};
 use crate::script::show::thousands;
 
 /// A handle on a figure.
@@ -127,67 +127,70 @@ impl Object for Figure {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "plot(values: array | map | Tensor | History) -> Figure",
         "Draws numbers as a line, an array of arrays or a map of arrays as several.",
         |values: Dynamic| draw(&values, &Map::new()),
     );
-    let member = kit.function(
+    let member = registry.function(
         "plot(values: array | map | Tensor | History, options: map) -> Figure",
         "Draws numbers as a line, an array of arrays or a map of arrays as several.\nOptions:",
         |values: Dynamic, map: Map| draw(&values, &map),
     );
     member.options = OPTIONS;
-    points(kit);
-    counts(kit);
-    let mut figure = kit.object::<Figure>();
-    let studio = figure.studio();
+    points(registry);
+    counts(registry);
+    let mut figure = registry.object::<Figure>();
+    let ctx = figure.ctx();
     figure.method(
         "save(path: string)",
         "Writes it, by the ending of the path: .svg or .png.",
-        move |f: &mut Figure, path: &str| -> Fallible<()> {
-            Ok(f.save(&locate(path)?, studio.progress().interrupt())?)
-        },
+        move |f: &mut Figure, path: &str| -> Fallible<()> { Ok(f.save(&locate(path)?, ctx.progress().interrupt())?) },
     );
 }
 
-fn points(kit: &mut Kit) {
-    kit.function(
+fn points(registry: &mut Registry) {
+    registry.function(
         "plot(x: array, y: array) -> Figure",
         "Draws a line through the points of two arrays.",
         |x: Array, y: Array| xy(plot::Marks::Line, &x, &y, &Map::new()),
     );
-    kit.function(
-        "plot(x: array, y: array, options: map) -> Figure",
-        "Draws a line through the points of two arrays.\nOptions:",
-        |x: Array, y: Array, map: Map| xy(plot::Marks::Line, &x, &y, &map),
-    )
-    .options = OPTIONS;
-    kit.function("scatter(x: array, y: array) -> Figure", "Draws the points of two arrays.", |x: Array, y: Array| {
-        xy(plot::Marks::Dots, &x, &y, &Map::new())
-    });
-    kit.function(
-        "scatter(x: array, y: array, options: map) -> Figure",
-        "Draws the points of two arrays.\nOptions:",
-        |x: Array, y: Array, map: Map| xy(plot::Marks::Dots, &x, &y, &map),
-    )
-    .options = OPTIONS;
+    registry
+        .function(
+            "plot(x: array, y: array, options: map) -> Figure",
+            "Draws a line through the points of two arrays.\nOptions:",
+            |x: Array, y: Array, map: Map| xy(plot::Marks::Line, &x, &y, &map),
+        )
+        .options = OPTIONS;
+    registry.function(
+        "scatter(x: array, y: array) -> Figure",
+        "Draws the points of two arrays.",
+        |x: Array, y: Array| xy(plot::Marks::Dots, &x, &y, &Map::new()),
+    );
+    registry
+        .function(
+            "scatter(x: array, y: array, options: map) -> Figure",
+            "Draws the points of two arrays.\nOptions:",
+            |x: Array, y: Array, map: Map| xy(plot::Marks::Dots, &x, &y, &map),
+        )
+        .options = OPTIONS;
 }
 
-fn counts(kit: &mut Kit) {
-    kit.function(
+fn counts(registry: &mut Registry) {
+    registry.function(
         "bars(values: array | map) -> Figure",
         "Draws a bar for each number of an array, or for each entry of a map.",
         |values: Dynamic| bars(&values, &Map::new()),
     );
-    kit.function(
-        "bars(values: array | map, options: map) -> Figure",
-        "Draws a bar for each number of an array, or for each entry of a map.\nOptions:",
-        |values: Dynamic, map: Map| bars(&values, &map),
-    )
-    .options = OPTIONS;
-    kit.function(
+    registry
+        .function(
+            "bars(values: array | map, options: map) -> Figure",
+            "Draws a bar for each number of an array, or for each entry of a map.\nOptions:",
+            |values: Dynamic, map: Map| bars(&values, &map),
+        )
+        .options = OPTIONS;
+    registry.function(
         "bars(names: array, values: array) -> Figure",
         "Draws a bar for each number, with its name.",
         |names: Array, values: Array| -> Fallible<Figure> {
@@ -199,17 +202,18 @@ fn counts(kit: &mut Kit) {
             Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: String::new(), bars }))))
         },
     );
-    kit.function(
+    registry.function(
         "histogram(values: array | Tensor) -> Figure",
         "Draws how many of the numbers lie between round borders.",
         |values: Dynamic| histogram(&values, &Map::new()),
     );
-    kit.function(
-        "histogram(values: array | Tensor, options: map) -> Figure",
-        "Draws how many of the numbers lie between round borders.\nOptions:",
-        |values: Dynamic, map: Map| histogram(&values, &map),
-    )
-    .options = OPTIONS;
+    registry
+        .function(
+            "histogram(values: array | Tensor, options: map) -> Figure",
+            "Draws how many of the numbers lie between round borders.\nOptions:",
+            |values: Dynamic, map: Map| histogram(&values, &map),
+        )
+        .options = OPTIONS;
 }
 
 fn unlike(what: &str, first: usize, second: usize) -> Error {

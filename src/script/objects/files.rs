@@ -7,14 +7,14 @@ use crate::data;
 use crate::error::Error;
 use crate::files::{locate, read_text};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
+use crate::script::registry::Registry;
 use crate::script::shell::{Line, run};
 use crate::script::{Output, glob};
 
-pub(super) fn register(kit: &mut Kit) {
-    look(kit);
-    shell(kit);
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    look(registry);
+    shell(registry);
+    registry.function(
         "midi_files(folder: string) -> array",
         "The paths of the MIDI files in a folder and the folders in it, sorted.",
         |folder: &str| -> Fallible<Array> {
@@ -22,10 +22,10 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(files.into_iter().map(|path| Dynamic::from(path.display().to_string())).collect())
         },
     );
-    kit.function("exists(path: string) -> bool", "True when there is a file or folder.", |path: &str| {
+    registry.function("exists(path: string) -> bool", "True when there is a file or folder.", |path: &str| {
         locate(path).is_ok_and(|path| path.exists())
     });
-    kit.function(
+    registry.function(
         "make_folder(path: string)",
         "Makes a folder and those above it, if they are not there.",
         |path: &str| -> Fallible<()> {
@@ -33,52 +33,56 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(std::fs::create_dir_all(&path).map_err(|e| Error::io("cannot make the folder", path, e))?)
         },
     );
-    kit.function("read(path: string) -> string", "The text of a file.", |path: &str| -> Fallible<String> {
+    registry.function("read(path: string) -> string", "The text of a file.", |path: &str| -> Fallible<String> {
         Ok(read_text(&locate(path)?)?)
     });
-    kit.function(
+    registry.function(
         "write(path: string, text: string)",
         "Writes a text file; what stood there is replaced.",
         |path: &str, text: &str| -> Fallible<()> { Ok(atomic::write(&locate(path)?, text.as_bytes())?) },
     );
 }
 
-fn look(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+fn look(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "glob(pattern: string) -> array",
         "The paths that a pattern names, sorted: glob(\"midi/*.mid\"), glob(\"**/*.csv\").",
         move |pattern: &str| -> Fallible<Array> {
             let pattern = locate(pattern)?;
-            let found = glob::glob(&pattern.to_string_lossy(), studio.progress().interrupt())?;
+            let found = glob::glob(&pattern.to_string_lossy(), ctx.progress().interrupt())?;
             Ok(found.into_iter().map(Dynamic::from).collect())
         },
     );
-    kit.function(
+    registry.function(
         "list_folder(path: string) -> array",
         "The names of the files and folders in a folder, sorted.",
         |path: &str| -> Fallible<Array> { Ok(glob::list(&locate(path)?)?.into_iter().map(Dynamic::from).collect()) },
     );
-    kit.function("file_size(path: string) -> int", "The size of a file in bytes.", |path: &str| -> Fallible<i64> {
-        Ok(std::fs::metadata(locate(path)?).map_err(|e| Error::io("cannot read", path, e))?.len() as i64)
-    });
+    registry.function(
+        "file_size(path: string) -> int",
+        "The size of a file in bytes.",
+        |path: &str| -> Fallible<i64> {
+            Ok(std::fs::metadata(locate(path)?).map_err(|e| Error::io("cannot read", path, e))?.len() as i64)
+        },
+    );
 }
 
-fn shell(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+fn shell(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "shell(command: string) -> string",
         "Runs a command of the system's shell and gives what it writes: let files = shell(\"ls\"). One that fails is an error.",
         move |command: &str| -> Fallible<String> {
             let (mut out, mut errors) = (String::new(), String::new());
-            let status = run(command, studio.progress().interrupt(), &mut |line| match line {
+            let status = run(command, ctx.progress().interrupt(), &mut |line| match line {
                 Line::Out(text) => out += &text,
                 Line::Err(text) => errors += &text,
             })?;
             let said = errors.trim_end();
             if status.success() {
                 if !said.is_empty() {
-                    studio.say(Output::Warning(format!("{said}\n")));
+                    ctx.say(Output::Warning(format!("{said}\n")));
                 }
                 return Ok(out.strip_suffix('\n').map_or(out.clone(), str::to_string));
             }

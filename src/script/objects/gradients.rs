@@ -6,12 +6,12 @@ use rhai::Dynamic;
 
 use crate::nn::{Parameter, Tape};
 use crate::plot;
+use crate::script::context::ScriptContext;
 use crate::script::convert::number;
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::Tensor;
+use crate::script::registry::{Object, Registry};
 use crate::script::show::brief;
-use crate::script::studio::Studio;
 use crate::train;
 
 /// A handle on a loss and the tape behind it.
@@ -68,14 +68,14 @@ impl Object for Grads {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    let mut loss = kit.object::<Loss>();
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    let mut loss = registry.object::<Loss>();
     loss.get("value -> float", "Mean cross-entropy, nats a token.", |l: &mut Loss| l.value);
     loss.method("backward() -> Grads", "Goes back from the loss to every weight that trains.", move |l: &mut Loss| {
-        backward(&studio, l)
+        backward(&ctx, l)
     });
-    let mut grads = kit.object::<Grads>();
+    let mut grads = registry.object::<Grads>();
     grads.get("norm -> float", "The L2 norm over all of them.", |g: &mut Grads| -> Fallible<f64> { Ok(g.0.norm()?) });
     grads.get("names -> array", "The names of the weights.", |g: &mut Grads| -> rhai::Array {
         g.0.entries().iter().map(|(name, _)| Dynamic::from(name.clone())).collect()
@@ -107,8 +107,8 @@ pub(super) fn register(kit: &mut Kit) {
     );
 }
 
-fn backward(studio: &Studio, loss: &Loss) -> Fallible<Grads> {
-    let progress = studio.progress();
+fn backward(ctx: &ScriptContext, loss: &Loss) -> Fallible<Grads> {
+    let progress = ctx.progress();
     progress.check()?;
     match train::Grads::along(&loss.tape, &loss.tensor, &loss.parameters) {
         Ok(grads) => Ok(Grads(Rc::new(grads))),

@@ -7,29 +7,29 @@ use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 use crate::error::Error;
 use crate::script::catalog::Kind;
 use crate::script::caught;
+use crate::script::context::ScriptContext;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
+use crate::script::registry::Registry;
 use crate::script::show::type_name;
-use crate::script::studio::Studio;
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    let engine = kit.engine();
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    let engine = registry.engine();
     let any = TypeId::of::<Dynamic>();
     // Without a type of their own the first arguments are not copied.
     engine.register_raw_fn("__get", [any, any], |context, args| get(&context, args));
     engine.register_raw_fn("__own", [any], |_, args| Ok(args[0].flatten_clone()));
-    let known = studio.clone();
+    let known = ctx.clone();
     engine.register_raw_fn("__settable", [any, any], move |_, args| settable(&known, args));
     engine.register_fn("__unpack", |values: Dynamic, count: i64| unpack(&values, count));
     engine.register_fn("__pairs", pairs);
     engine.register_fn("__items", items);
     engine.register_fn("__first", first);
     engine.register_fn("__second", |item: Dynamic, number: Dynamic| second(&item, number));
-    let known = studio.clone();
+    let known = ctx.clone();
     engine.register_fn("__caught", move |value: Dynamic| caught::explained(&known, value));
-    engine.register_fn("__ready", move |code: &str| studio.ready(code));
+    engine.register_fn("__ready", move |code: &str| ctx.ready(code));
     iterate_maps(engine);
 }
 
@@ -68,10 +68,10 @@ fn get(context: &NativeCallContext, args: &mut [&mut Dynamic]) -> Fallible<Dynam
 }
 
 /// Refuses where a property gives a copy, so that a change inside of it would be lost.
-fn settable(studio: &Studio, args: &mut [&mut Dynamic]) -> Fallible<()> {
+fn settable(ctx: &ScriptContext, args: &mut [&mut Dynamic]) -> Fallible<()> {
     let owner = type_name(args[0]);
     let name = args[1].to_string();
-    let catalog = studio.catalog();
+    let catalog = ctx.catalog();
     let member = catalog.members(&owner).find(|m| m.name == name.as_str());
     let copied =
         member.is_some_and(|m| m.kind == Kind::Property { writable: false } && matches!(m.returns, "array" | "map"));

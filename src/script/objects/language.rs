@@ -6,12 +6,12 @@ use rhai::{Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext, Position};
 
 use crate::config;
 use crate::plot;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{count, from_json, options};
 use crate::script::failure::{Fallible, mistake};
 use crate::script::help;
-use crate::script::kit::Kit;
 use crate::script::objects::Text;
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 
 /// A sleeper looks for a stop so often.
 const NAP: Duration = Duration::from_millis(20);
@@ -23,74 +23,74 @@ struct Asked {
     password: bool,
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    output(kit);
-    session(kit);
-    control(kit);
+pub(super) fn register(registry: &mut Registry) {
+    output(registry);
+    session(registry);
+    control(registry);
 }
 
-fn output(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+fn output(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "input(prompt: string) -> string",
         "Asks the user for a line of text.",
-        move |prompt: &str| -> Fallible<String> { Ok((studio.host().input)(prompt, false)?) },
+        move |prompt: &str| -> Fallible<String> { Ok((ctx.host().input)(prompt, false)?) },
     );
-    let studio = kit.studio();
-    let member = kit.function(
+    let ctx = registry.ctx();
+    let member = registry.function(
         "input(prompt: string, options: map) -> string",
         "Asks the user for a line of text.\nOptions:",
         move |prompt: &str, map: Map| -> Fallible<String> {
             let Asked { password } = options("input", &map)?;
-            Ok((studio.host().input)(prompt, password)?)
+            Ok((ctx.host().input)(prompt, password)?)
         },
     );
     member.options = &[("password", "true hides what is typed (false)")];
-    let studio = kit.studio();
-    kit.function("help() -> Text", "What there is: the types and functions, with a line on each.", move || {
-        Text(help::overview(studio.catalog()))
+    let ctx = registry.ctx();
+    registry.function("help() -> Text", "What there is: the types and functions, with a line on each.", move || {
+        Text(help::overview(ctx.catalog()))
     });
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "help(topic: any) -> Text",
         "The documentation of a value's type, or of the function, type or member (\"Model.generate\") a string names.",
-        move |topic: Dynamic| -> Fallible<Text> { Ok(Text(help::topic(studio.catalog(), &topic)?)) },
+        move |topic: Dynamic| -> Fallible<Text> { Ok(Text(help::topic(ctx.catalog(), &topic)?)) },
     );
 }
 
-fn session(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function("vars() -> Text", "The variables of the session, their types and values.", move || {
-        Text(variables(&studio))
+fn session(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function("vars() -> Text", "The variables of the session, their types and values.", move || {
+        Text(variables(&ctx))
     });
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "seed(n: int)",
         "Starts the session's random numbers anew: fresh weights, orders of batches and samplers without a seed of their own follow from it.",
-        move |n: i64| studio.set_seed(n as u64),
+        move |n: i64| ctx.set_seed(n as u64),
     );
-    let studio = kit.studio();
-    kit.function("device() -> string", "The device on which models are made: \"cpu\" or \"cuda\".", move || {
-        studio.device_name()
+    let ctx = registry.ctx();
+    registry.function("device() -> string", "The device on which models are made: \"cpu\" or \"cuda\".", move || {
+        ctx.device_name()
     });
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "device(name: string) -> string",
         "Chooses the device on which models are made from now on: \"cpu\", \"cuda\", \"cuda:1\", or \"auto\", the first GPU there is.",
         move |name: &str| -> Fallible<String> {
-            studio.set_device(name)?;
-            Ok(studio.device_name())
+            ctx.set_device(name)?;
+            Ok(ctx.device_name())
         },
     );
-    kit.function(
+    registry.function(
         "config(path: string) -> map",
         "Reads a YAML or JSON file into a map, to look at, to change, and to hand to model, dataset or trainer.",
         |path: &str| -> Fallible<Dynamic> { Ok(from_json(&config::read_yaml(&crate::files::locate(path)?)?)) },
     );
 }
 
-fn control(kit: &mut Kit) {
-    kit.function(
+fn control(registry: &mut Registry) {
+    registry.function(
         "time(f: function) -> float",
         "Runs a function without arguments and gives the seconds it took: time(|| net.forward(batch)).",
         |context: NativeCallContext, f: FnPtr| -> Fallible<f64> {
@@ -99,46 +99,47 @@ fn control(kit: &mut Kit) {
             Ok(begun.elapsed().as_secs_f64())
         },
     );
-    let studio = kit.studio();
-    kit.function("sleep(seconds: float)", "Waits; a stop ends the wait.", move |seconds: f64| sleep(&studio, seconds));
-    let studio = kit.studio();
-    kit.function("sleep(seconds: int)", "Waits; a stop ends the wait.", move |seconds: i64| {
-        sleep(&studio, seconds as f64)
+    let ctx = registry.ctx();
+    registry
+        .function("sleep(seconds: float)", "Waits; a stop ends the wait.", move |seconds: f64| sleep(&ctx, seconds));
+    let ctx = registry.ctx();
+    registry.function("sleep(seconds: int)", "Waits; a stop ends the wait.", move |seconds: i64| {
+        sleep(&ctx, seconds as f64)
     });
-    let studio = kit.studio();
-    kit.function("exit()", "Ends the program.", move || exit(&studio, &Dynamic::from(0_i64)));
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function("exit()", "Ends the program.", move || exit(&ctx, &Dynamic::from(0_i64)));
+    let ctx = registry.ctx();
+    registry.function(
         "exit(code: int)",
         "Ends the program with an exit code: 0 says that all is well.",
-        move |code: Dynamic| exit(&studio, &code),
+        move |code: Dynamic| exit(&ctx, &code),
     );
 }
 
-fn sleep(studio: &Studio, seconds: f64) -> Fallible<()> {
+fn sleep(ctx: &ScriptContext, seconds: f64) -> Fallible<()> {
     if seconds.is_nan() || seconds < 0.0 {
         return mistake(format!("sleep takes seconds from 0 up, not {seconds}"));
     }
     let begun = Instant::now();
     let span = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     while begun.elapsed() < span {
-        studio.progress().check()?;
+        ctx.progress().check()?;
         std::thread::sleep(NAP.min(span - begun.elapsed().min(span)));
     }
     Ok(())
 }
 
-fn exit(studio: &Studio, code: &Dynamic) -> Fallible<()> {
+fn exit(ctx: &ScriptContext, code: &Dynamic) -> Fallible<()> {
     let code = if code.is_unit() { 0 } else { count("the exit code", code)? };
     if code > 255 {
         return mistake(format!("an exit code lies between 0 and 255; {code} does not"));
     }
-    studio.set_exit(Some(code as i32));
+    ctx.set_exit(Some(code as i32));
     Err(EvalAltResult::Exit(Dynamic::UNIT, Position::NONE).into())
 }
 
-fn variables(studio: &Studio) -> String {
-    let rows: Vec<Vec<String>> = studio.variables().into_iter().map(|v| vec![v.name, v.type_name, v.summary]).collect();
+fn variables(ctx: &ScriptContext) -> String {
+    let rows: Vec<Vec<String>> = ctx.variables().into_iter().map(|v| vec![v.name, v.type_name, v.summary]).collect();
     if rows.is_empty() {
         return "no variables yet".into();
     }

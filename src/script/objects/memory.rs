@@ -6,43 +6,43 @@ use std::time::Duration;
 use rhai::{Array, Dynamic};
 
 use crate::error::{Error, Result};
+use crate::script::context::ScriptContext;
 use crate::script::convert::text;
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 use crate::{track, train};
 
 /// A program that runs apart is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "peak_memory() -> int",
         "The most bytes of memory the program has had since it began or since reset_peak_memory(), on a GPU those of the tensors there; () where the system does not say.",
-        move || train::peak_memory(&studio.device()).map_or(Dynamic::UNIT, |bytes| Dynamic::from(bytes as i64)),
+        move || train::peak_memory(&ctx.device()).map_or(Dynamic::UNIT, |bytes| Dynamic::from(bytes as i64)),
     );
-    let studio = kit.studio();
-    kit.function("reset_peak_memory()", "Begins to measure peak_memory() anew.", move || {
-        train::reset_peak_memory(&studio.device());
+    let ctx = registry.ctx();
+    registry.function("reset_peak_memory()", "Begins to measure peak_memory() anew.", move || {
+        train::reset_peak_memory(&ctx.device());
     });
-    kit.function(
+    registry.function(
         "machine() -> string",
         "What machine this is: processors, their name, memory; to stand beside figures.",
         track::machine,
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "apart(words: array) -> string",
         "Runs this program once more with a command line, in a process of its own, and gives what it prints: apart([\"run\", \"a.rhai\"]). What takes memory there takes none here.",
         move |words: Array| -> Fallible<String> {
             let words = words.iter().map(|word| text("a word of the command line", word)).collect::<Result<Vec<_>>>()?;
-            Ok(apart(&studio, &words)?)
+            Ok(apart(&ctx, &words)?)
         },
     );
 }
 
-fn apart(studio: &Studio, words: &[String]) -> Result<String> {
+fn apart(ctx: &ScriptContext, words: &[String]) -> Result<String> {
     let line = format!("etude {}", words.join(" "));
     let failed = |e| Error::io("cannot run", &line, e);
     let program = std::env::current_exe().map_err(failed)?;
@@ -56,7 +56,7 @@ fn apart(studio: &Studio, words: &[String]) -> Result<String> {
         if let Some(status) = child.try_wait().map_err(failed)? {
             break status;
         }
-        if let Err(stop) = studio.progress().check() {
+        if let Err(stop) = ctx.progress().check() {
             let _ = child.kill();
             let _ = child.wait();
             return Err(stop);

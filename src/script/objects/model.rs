@@ -13,13 +13,13 @@ use crate::data;
 use crate::error::Error;
 use crate::files::locate;
 use crate::nn::{self, ForwardCtx, LoraConfig, ModelConfig, ReadOptions};
+use crate::script::context::ScriptContext;
 use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::model_page::{self, bytes, table};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
+use crate::script::registry::{Members, Object, Registry};
 use crate::script::show::thousands;
-use crate::script::studio::Studio;
 use crate::{atomic, config, tokens};
 
 /// A handle on a model and the tokenizer it was made with.
@@ -167,35 +167,35 @@ impl Model {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    construct(kit);
-    let mut model = kit.object::<Model>();
+pub(super) fn register(registry: &mut Registry) {
+    construct(registry);
+    let mut model = registry.object::<Model>();
     facts(&mut model);
     variants(&mut model);
     disk(&mut model);
     passes(&mut model);
 }
 
-fn construct(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+fn construct(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "model(config: map) -> Model",
         "A model with fresh weights, in the words of Hugging Face's config.json: model_type, vocab_size, hidden_size, \
          num_hidden_layers, num_attention_heads, num_key_value_heads, intermediate_size, max_position_embeddings …",
-        move |map: Map| fresh(&studio, json_map("model", &map)),
+        move |map: Map| fresh(&ctx, json_map("model", &map)),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "model(path: string) -> Model",
         "A model with fresh weights, as a YAML or JSON file describes it.",
-        move |path: &str| fresh(&studio, locate(path).and_then(|path| config::read_yaml(&path))),
+        move |path: &str| fresh(&ctx, locate(path).and_then(|path| config::read_yaml(&path))),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "load_model(source: string) -> Model",
         "\"base\", the small pretrained model inside this program; or a Hugging Face folder: config.json, model.safetensors, \
          and an adapter if one lies there.",
-        move |source: &str| load(&studio, source),
+        move |source: &str| load(&ctx, source),
     );
 }
 
@@ -208,22 +208,22 @@ impl ReadOptions for Strict {
     }
 }
 
-fn fresh(studio: &Studio, map: crate::error::Result<Value>) -> Fallible<Model> {
+fn fresh(ctx: &ScriptContext, map: crate::error::Result<Value>) -> Fallible<Model> {
     let config = ModelConfig::read(map?, &Strict)?;
-    Ok(Model::new(nn::Model::new(&config, &studio.device(), studio.next_seed())?, None))
+    Ok(Model::new(nn::Model::new(&config, &ctx.device(), ctx.next_seed())?, None))
 }
 
-fn load(studio: &Studio, source: &str) -> Fallible<Model> {
+fn load(ctx: &ScriptContext, source: &str) -> Fallible<Model> {
     if source == "base" {
         let tokenizer = tokens::Tokenizer::from_json(nn::Model::base_tokenizer())?;
-        return Ok(Model::new(nn::Model::base(&studio.device())?, Some(Arc::new(tokenizer))));
+        return Ok(Model::new(nn::Model::base(&ctx.device())?, Some(Arc::new(tokenizer))));
     }
     let dir = &locate(source)?;
     if !dir.exists() {
         let error = Error::mistake(format!("there is no folder {source}"));
         return Err(error.with_hint("load_model(\"base\") gives the model inside this program").into());
     }
-    let model = nn::Model::load(dir, &studio.device())?;
+    let model = nn::Model::load(dir, &ctx.device())?;
     let tokenizer = dir.join(TOKENIZER);
     let tokenizer = if tokenizer.exists() { tokens::Tokenizer::load_ours(&tokenizer)?.map(Arc::new) } else { None };
     Ok(Model::new(model, tokenizer))
@@ -249,9 +249,9 @@ fn facts(model: &mut Members<Model>) {
         m.tokenizer.borrow_mut().replace(value.get());
         Ok(())
     });
-    let studio = model.studio();
+    let ctx = model.ctx();
     model.method("summary() -> Text", "Every layer: kind, shape, weights, memory.", move |m: &mut Model| {
-        Text(m.text(studio.width()))
+        Text(m.text(ctx.width()))
     });
 }
 
@@ -262,10 +262,10 @@ fn variants(model: &mut Members<Model>) {
         "The same with its blocks in 4 bits (\"nf4\"), frozen.",
         quantize,
     );
-    let studio = model.studio();
+    let ctx = model.ctx();
     let lora = move |m: &Model, map: &Map, what: &str| -> Fallible<Model> {
         let config: LoraConfig = options(what, map)?;
-        Ok(m.with(m.model.lora(&config, studio.next_seed())?))
+        Ok(m.with(m.model.lora(&config, ctx.next_seed())?))
     };
     let plain = lora.clone();
     model.method(
@@ -345,20 +345,20 @@ fn save(model: &Model, dir: &str, map: &Map) -> Fallible<()> {
 }
 
 fn passes(model: &mut Members<Model>) {
-    let studio = model.studio();
+    let ctx = model.ctx();
     model.method(
         "forward(batch: Batch) -> Tensor",
         "Logits: (batch, time, vocabulary). Nothing is dropped.",
         move |m: &mut Model, batch: Batch| -> Fallible<Tensor> {
-            Ok(Tensor(m.model.logits(&*m.reads(&batch)?, &pass(&studio, None))?.detach()))
+            Ok(Tensor(m.model.logits(&*m.reads(&batch)?, &pass(&ctx, None))?.detach()))
         },
     );
-    let studio = model.studio();
+    let ctx = model.ctx();
     model.method(
         "loss(batch: Batch) -> Loss",
         "How far it is off on a batch, to go backward from; dropout is on, as in training.",
         move |m: &mut Model, batch: Batch| -> Fallible<Loss> {
-            let loss = m.model.taped_loss(&*m.reads(&batch)?, &pass(&studio, Some(studio.next_seed())))?;
+            let loss = m.model.taped_loss(&*m.reads(&batch)?, &pass(&ctx, Some(ctx.next_seed())))?;
             Loss::new(loss, m.model.parameters())
         },
     );
@@ -371,8 +371,8 @@ fn passes(model: &mut Members<Model>) {
     );
 }
 
-fn pass(studio: &Studio, dropout_seed: Option<u64>) -> ForwardCtx {
-    ForwardCtx { dropout_seed, interrupt: studio.progress().interrupt().clone(), ..ForwardCtx::default() }
+fn pass(ctx: &ScriptContext, dropout_seed: Option<u64>) -> ForwardCtx {
+    ForwardCtx { dropout_seed, interrupt: ctx.progress().interrupt().clone(), ..ForwardCtx::default() }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use rhai::{Array, Dynamic, ImmutableString};
 use crate::error::{Error, Result};
 use crate::script::convert::{article, number, whole};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
 use crate::script::layout::formatted;
+use crate::script::registry::Registry;
 
 /// A function of one float.
 type OfFloat = fn(f64) -> f64;
@@ -33,78 +33,82 @@ const OF_FLOATS: [(&str, OfFloat); 18] = [
     ("fraction", f64::fract),
 ];
 
-pub(super) fn register(kit: &mut Kit) {
+pub(super) fn register(registry: &mut Registry) {
     for (name, f) in OF_FLOATS.into_iter().filter(|(name, _)| *name != "int") {
-        kit.engine().register_fn(name, move |n: i64| f(n as f64));
+        registry.engine().register_fn(name, move |n: i64| f(n as f64));
     }
-    kit.engine().register_fn("log", |n: i64, base: f64| (n as f64).log(base));
-    kit.engine().register_fn("log", |n: f64, base: i64| n.log(base as f64));
-    kit.engine().register_fn("log", |n: i64, base: i64| (n as f64).log(base as f64));
-    rounding(kit);
-    conversions(kit);
-    texts(kit);
-    kit.function(
+    registry.engine().register_fn("log", |n: i64, base: f64| (n as f64).log(base));
+    registry.engine().register_fn("log", |n: f64, base: i64| n.log(base as f64));
+    registry.engine().register_fn("log", |n: i64, base: i64| (n as f64).log(base as f64));
+    rounding(registry);
+    conversions(registry);
+    texts(registry);
+    registry.function(
         "range(end: int) -> array",
         "The whole numbers from 0 up to, but without, the end. range(from, to) and range(from, to, step) are Rhai's.",
         |end: i64| (0..end).map(Dynamic::from).collect::<Array>(),
     );
 }
 
-fn rounding(kit: &mut Kit) {
-    kit.function(
+fn rounding(registry: &mut Registry) {
+    registry.function(
         "round(x: float, places: int) -> float",
         "A number with so many places behind the point: round(3.14159, 2) is 3.14.",
         |x: Dynamic, places: i64| -> Fallible<f64> { Ok(rounded(number("round: x", &x)?, places)) },
     );
-    kit.function("ceil(x: float) -> float", "The whole number above, as ceiling(x).", |x: Dynamic| -> Fallible<f64> {
-        Ok(number("ceil: x", &x)?.ceil())
-    });
-    kit.function(
+    registry.function(
+        "ceil(x: float) -> float",
+        "The whole number above, as ceiling(x).",
+        |x: Dynamic| -> Fallible<f64> { Ok(number("ceil: x", &x)?.ceil()) },
+    );
+    registry.function(
         "pow(base: float, exponent: float) -> float",
         "A power; base ** exponent keeps whole numbers whole.",
         |base: Dynamic, exponent: Dynamic| -> Fallible<f64> {
             Ok(number("pow: base", &base)?.powf(number("pow: exponent", &exponent)?))
         },
     );
-    kit.function("log2(x: float) -> float", "The logarithm to base 2.", |x: Dynamic| -> Fallible<f64> {
+    registry.function("log2(x: float) -> float", "The logarithm to base 2.", |x: Dynamic| -> Fallible<f64> {
         Ok(number("log2: x", &x)?.log2())
     });
-    kit.function("log10(x: float) -> float", "The logarithm to base 10, as log(x); ln(x) is the natural one.", {
+    registry.function("log10(x: float) -> float", "The logarithm to base 10, as log(x); ln(x) is the natural one.", {
         |x: Dynamic| -> Fallible<f64> { Ok(number("log10: x", &x)?.log10()) }
     });
 }
 
-fn conversions(kit: &mut Kit) {
-    kit.function(
+fn conversions(registry: &mut Registry) {
+    registry.function(
         "int(x: any) -> int",
         "A whole number: of a float what stands before the point, of a text the number it spells.",
         |x: Dynamic| -> Fallible<i64> { Ok(to_int(&x)?) },
     );
-    kit.function(
+    registry.function(
         "float(x: any) -> float",
         "A number with a point: of a whole number or of the text that spells one.",
         |x: Dynamic| -> Fallible<f64> { Ok(to_float(&x)?) },
     );
-    kit.function("str(x: any) -> string", "A value as text; `${x}` in backticks is the same.", |x: Dynamic| {
+    registry.function("str(x: any) -> string", "A value as text; `${x}` in backticks is the same.", |x: Dynamic| {
         x.to_string()
     });
 }
 
-fn texts(kit: &mut Kit) {
-    kit.function(
+fn texts(registry: &mut Registry) {
+    registry.function(
         "format(x: any, how: string) -> string",
         "A value as text, laid out as Python does it: \".2f\" two places, \",\" commas between thousands, \".1%\" percent, \">8\" to the right of 8 columns, \"05\" zeros in front, \".3g\" three digits, \"e\" powers of ten, \"x\" hexadecimal.",
         |x: Dynamic, how: &str| -> Fallible<String> { Ok(formatted(&x, how)?) },
     );
     const DOC: &str = "The number as text with so many places behind the point.";
-    kit.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
-    kit.method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
+    registry.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
+    registry
+        .method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
     // A text that holds nothing would look like none.
-    kit.engine().register_fn("print", |(): ()| ImmutableString::from("()"));
-    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic| words(&[a, b]));
-    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic| words(&[a, b, c]));
-    kit.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| words(&[a, b, c, d]));
-    kit.engine()
+    registry.engine().register_fn("print", |(): ()| ImmutableString::from("()"));
+    registry.engine().register_fn("print", |a: Dynamic, b: Dynamic| words(&[a, b]));
+    registry.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic| words(&[a, b, c]));
+    registry.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| words(&[a, b, c, d]));
+    registry
+        .engine()
         .register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic, e: Dynamic| words(&[a, b, c, d, e]));
 }
 

@@ -8,8 +8,8 @@ use rhai::{Dynamic, Map};
 use crate::error::Error;
 use crate::script::convert::{count, number, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Grads, Model};
+use crate::script::registry::{Object, Registry};
 use crate::train::{self, AdamWOptions, ScheduleKind};
 
 /// A handle on an optimizer.
@@ -58,19 +58,19 @@ impl Object for Schedule {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "adamw(model: Model) -> Optimizer",
         "AdamW with PyTorch's defaults over what trains in a model.",
         |m: Model| adamw(&m, &Map::new()),
     );
-    let member = kit.function(
+    let member = registry.function(
         "adamw(model: Model, options: map) -> Optimizer",
         "AdamW (Loshchilov & Hutter 2017) over what trains in a model.\nOptions, with PyTorch's names and defaults:",
         |m: Model, map: Map| adamw(&m, &map),
     );
     member.options = OPTIONS;
-    let mut optimizer = kit.object::<Optimizer>();
+    let mut optimizer = registry.object::<Optimizer>();
     optimizer.get("lr -> float", "The learning rate of the next step.", |o: &mut Optimizer| o.0.borrow().lr());
     optimizer.set("lr", |o: &mut Optimizer, lr: Dynamic| -> Fallible<()> {
         Ok(o.0.borrow_mut().set_lr(number("lr", &lr)?)?)
@@ -81,7 +81,7 @@ pub(super) fn register(kit: &mut Kit) {
         "Changes the weights against their gradients.",
         |o: &mut Optimizer, grads: Grads| -> Fallible<()> { Ok(o.0.borrow_mut().step(&grads.0)?) },
     );
-    schedules(kit);
+    schedules(registry);
 }
 
 fn adamw(model: &Model, map: &Map) -> Fallible<Optimizer> {
@@ -89,8 +89,8 @@ fn adamw(model: &Model, map: &Map) -> Fallible<Optimizer> {
     Ok(Optimizer(Rc::new(RefCell::new(train::AdamW::new(model.model.parameters(), options)?))))
 }
 
-fn schedules(kit: &mut Kit) {
-    let member = kit.function(
+fn schedules(registry: &mut Registry) {
+    let member = registry.function(
         "schedule(kind: string, options: map) -> Schedule",
         "A learning rate that warms up to its peak, then falls as \"cosine\", as \"linear\", or stays \"constant\".\nOptions:",
         |kind: &str, map: Map| -> Fallible<Schedule> {
@@ -108,7 +108,7 @@ fn schedules(kit: &mut Kit) {
         },
     );
     member.options = SCHEDULE_OPTIONS;
-    let mut schedule = kit.object::<Schedule>();
+    let mut schedule = registry.object::<Schedule>();
     schedule.method(
         "at(step: int) -> float",
         "The learning rate of a step, the first being 0.",

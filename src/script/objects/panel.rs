@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::midi::Score;
 use crate::plot;
 use crate::progress::Progress;
+use crate::script::context::ScriptContext;
 use crate::script::objects::Score as Handle;
-use crate::script::studio::Studio;
 use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
 use crate::train::{Event, Step, Trainer};
@@ -21,7 +21,7 @@ const LATELY: usize = 10;
 
 /// One panel.
 pub(super) struct Panel {
-    studio: Studio,
+    ctx: ScriptContext,
     id: u64,
     begun: Instant,
     /// Steps that were done before.
@@ -37,10 +37,10 @@ pub(super) struct Panel {
 
 impl Panel {
     /// A panel where displays can be updated; elsewhere the plain bar of the task serves.
-    pub(super) fn new(studio: &Studio) -> Option<Self> {
-        studio.live().then(|| Self {
-            studio: studio.clone(),
-            id: studio.display_id(),
+    pub(super) fn new(ctx: &ScriptContext) -> Option<Self> {
+        ctx.live().then(|| Self {
+            ctx: ctx.clone(),
+            id: ctx.display_id(),
             begun: Instant::now(),
             before: 0,
             shown: None,
@@ -85,14 +85,14 @@ impl Panel {
             None => Output::Display { bundle, id: Some(self.id) },
             Some(_) => Output::Update { bundle, id: self.id },
         };
-        self.studio.say(output);
+        self.ctx.say(output);
         self.shown = Some(Instant::now());
-        if !self.studio.rich() {
+        if !self.ctx.rich() {
             return;
         }
         if over {
             // A console shows a display as it was first and knows of no updates.
-            self.studio.say(Output::Text(view.text_line() + "\n"));
+            self.ctx.say(Output::Text(view.text_line() + "\n"));
         }
         if let Some((step, score)) = take {
             self.show_take(*step, score, over);
@@ -102,22 +102,22 @@ impl Panel {
     /// The latest take as a roll; its sound takes time and room and comes at the end only.
     fn show_take(&mut self, step: u64, score: &Score, over: bool) {
         let score = Handle::new(score.clone());
-        let Ok(Some(roll)) = score.roll(self.studio.progress().interrupt()) else { return };
+        let Ok(Some(roll)) = score.roll(self.ctx.progress().interrupt()) else { return };
         if over {
             let bundle = score.player(&roll, &Progress::silent());
-            self.studio.say(Output::Display { bundle, id: None });
+            self.ctx.say(Output::Display { bundle, id: None });
         }
         let words = format!("take after step {step}: {} notes, {:.1} s", score.0.len(), score.0.duration());
         let picture = html::picture(roll.svg).with("text/plain", Some(words));
         match self.take {
             Some((id, shown)) if shown != step || over => {
                 self.take = Some((id, step));
-                self.studio.say(Output::Update { bundle: picture, id });
+                self.ctx.say(Output::Update { bundle: picture, id });
             }
             None => {
-                let id = self.studio.display_id();
+                let id = self.ctx.display_id();
                 self.take = Some((id, step));
-                self.studio.say(Output::Display { bundle: picture, id: Some(id) });
+                self.ctx.say(Output::Display { bundle: picture, id: Some(id) });
             }
             Some(_) => {}
         }
@@ -150,12 +150,12 @@ impl Panel {
     }
 
     fn bundle(&self, view: &plot::Panel, over: bool, take: Option<&(u64, Score)>) -> Bundle {
-        let mut text = view.text(self.studio.width());
+        let mut text = view.text(self.ctx.width());
         if let Some((step, score)) = take {
             text += &format!("\ntake after step {step}: {} notes, {:.1} s", score.len(), score.duration());
         }
         let bundle = Bundle::text(text);
-        if !self.studio.rich() {
+        if !self.ctx.rich() {
             return bundle;
         }
         let bundle = bundle.with("image/svg+xml", Some(view.svg()));

@@ -8,11 +8,11 @@ use rhai::Dynamic;
 
 use crate::error::Error;
 use crate::progress::Task;
+use crate::script::context::ScriptContext;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::Batches;
-use crate::script::studio::Studio;
+use crate::script::registry::{Object, Registry};
 
 /// A handle on items under a bar; clones go on where the others are. The bar is there from the first item on and goes
 /// with the last, or when the loop is left.
@@ -23,7 +23,7 @@ pub(crate) struct Counted(Rc<RefCell<State>>);
 type Items = Box<dyn Iterator<Item = Fallible<Dynamic>>>;
 
 struct State {
-    studio: Studio,
+    ctx: ScriptContext,
     title: String,
     items: Items,
     total: Option<u64>,
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Counted {
-    fn new(studio: &Studio, items: Dynamic, title: &str) -> Fallible<Self> {
+    fn new(ctx: &ScriptContext, items: Dynamic, title: &str) -> Fallible<Self> {
         let (items, total): (Items, _) = match () {
             () if items.is_array() => {
                 let items = items.into_array().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Counted {
                 .into());
             }
         };
-        let state = State { studio: studio.clone(), title: title.into(), items, total, given: 0, task: None };
+        let state = State { ctx: ctx.clone(), title: title.into(), items, total, given: 0, task: None };
         Ok(Self(Rc::new(RefCell::new(state))))
     }
 }
@@ -87,7 +87,7 @@ impl Iterator for Counted {
             return Some(Err(stopped.into()));
         }
         if state.task.is_none() {
-            state.task = Some(state.studio.progress().task(state.title.clone(), state.total, "items"));
+            state.task = Some(state.ctx.progress().task(state.title.clone(), state.total, "items"));
         }
         let item = state.items.next();
         match item {
@@ -109,18 +109,18 @@ impl Object for Counted {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "progress(items: any) -> Counted",
         "The items of an array, a range or a Batches, under a bar that says how far the loop is: for x in progress(items) { … }.",
-        move |items: Dynamic| Counted::new(&studio, items, "progress"),
+        move |items: Dynamic| Counted::new(&ctx, items, "progress"),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "progress(items: any, title: string) -> Counted",
         "The same with a title before the bar.",
-        move |items: Dynamic, title: &str| Counted::new(&studio, items, title),
+        move |items: Dynamic, title: &str| Counted::new(&ctx, items, title),
     );
-    kit.object::<Counted>().iterate();
+    registry.object::<Counted>().iterate();
 }

@@ -6,8 +6,8 @@ use crate::data;
 use crate::metrics;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Split};
+use crate::script::registry::{Object, Registry};
 use crate::script::show::{brief, thousands};
 use crate::tokens::Tokenizer;
 
@@ -49,14 +49,14 @@ impl Object for Report {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "evaluate(model: Model, split: Split) -> Report",
         "Measures a model on the rows of a split: evaluate(net, data.val).",
         move |model: Model, split: Split| -> Fallible<Report> {
             let measure = |tokenizer: &Tokenizer, rows: &data::Split| {
-                Ok(Report(metrics::evaluate(&model.model, tokenizer, rows, studio.progress())?))
+                Ok(Report(metrics::evaluate(&model.model, tokenizer, rows, ctx.progress())?))
             };
             if let Some(own) = model.other_than(&split.tokenizer) {
                 return measure(&own, &split.split.translated(&split.tokenizer, &own));
@@ -65,7 +65,7 @@ pub(super) fn register(kit: &mut Kit) {
             measure(&split.tokenizer, &split.split)
         },
     );
-    let mut report = kit.object::<Report>();
+    let mut report = registry.object::<Report>();
     report.get("loss -> float", "Mean cross-entropy, nats a token.", |r: &mut Report| r.0.loss);
     report.get("bits_per_note -> float", "Bits that a note costs, all its tokens together.", |r: &mut Report| {
         r.0.bits_per_note

@@ -12,20 +12,20 @@ use crate::error::{Error, Result};
 use crate::files::locate;
 use crate::nn;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::convert::json_map;
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
 use crate::script::objects::Model;
 use crate::script::objects::trainer::Trainer;
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 use crate::tokens::Tokenizer;
 use crate::train::{self, FolderLock, TrainOptions};
 
 /// The settings that a run began with, in its folder.
 const SETTINGS: &str = "settings.yaml";
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "claim(dir: string) -> any",
         "Makes a folder for a run and keeps other processes from running in it, as long as what it gives is held.",
         |dir: &str| -> Fallible<rhai::Dynamic> {
@@ -34,24 +34,24 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(rhai::Dynamic::from(FolderLock::take(&dir)?))
         },
     );
-    kit.function(
+    registry.function(
         "traces(dir: string) -> string",
         "What a run left in a folder: its newest checkpoint, or what it wrote before that; empty when there is nothing.",
         |dir: &str| -> Fallible<String> {
             Ok(train::Trainer::traces(&locate(dir)?).map_or_else(String::new, |path| path.display().to_string()))
         },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "resume_recipe(dir: string, recipe: map) -> Trainer",
         "Goes on with a run as etude train --resume does: settings of the recipe that may change in the middle of a run do, the others must be those it began with.",
-        move |dir: &str, recipe: Map| resume(&studio, dir, &recipe),
+        move |dir: &str, recipe: Map| resume(&ctx, dir, &recipe),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "begin_with(model: Model, recipe: map) -> Model",
         "The model that a recipe trains: with fresh adapters, with those it has where the recipe asks for no others, or all of its weights.",
-        move |model: Model, recipe: Map| begin_with(&studio, &model, &recipe),
+        move |model: Model, recipe: Map| begin_with(&ctx, &model, &recipe),
     );
 }
 
@@ -65,11 +65,11 @@ fn given(recipe: &Map) -> Result<(Json<String, Value>, Recipe)> {
     Ok((settings, recipe))
 }
 
-fn resume(studio: &Studio, dir: &str, recipe: &Map) -> Fallible<Trainer> {
+fn resume(ctx: &ScriptContext, dir: &str, recipe: &Map) -> Fallible<Trainer> {
     let (settings, wanted) = given(recipe)?;
     let stored = train::StoredRun::read(&locate(dir)?)?;
     let Value::Object(known) = serde_json::to_value(TrainOptions::default()).map_err(Error::internal)? else {
-        return super::trainer::go_on(studio, dir, None, &json!({}));
+        return super::trainer::go_on(ctx, dir, None, &json!({}));
     };
     let mut changes = Json::new();
     for (key, value) in &settings {
@@ -78,7 +78,7 @@ fn resume(studio: &Studio, dir: &str, recipe: &Map) -> Fallible<Trainer> {
         }
     }
     let data = match wanted.sources.data_dir.as_deref() {
-        Some(path) if !is_that_of_the_run(path, &stored) => Some(read_data(studio, path, &stored)?),
+        Some(path) if !is_that_of_the_run(path, &stored) => Some(read_data(ctx, path, &stored)?),
         _ => None,
     };
     // Looked at first: building data may take long.
@@ -86,7 +86,7 @@ fn resume(studio: &Studio, dir: &str, recipe: &Map) -> Fallible<Trainer> {
     for key in settings.keys().filter(|key| !known.contains_key(*key)) {
         before.check(key, &wanted, &stored)?;
     }
-    super::trainer::go_on(studio, dir, data, &Value::Object(changes))
+    super::trainer::go_on(ctx, dir, data, &Value::Object(changes))
 }
 
 /// Whether a folder is where the run has its data from.
@@ -99,12 +99,12 @@ fn is_that_of_the_run(path: &Path, stored: &train::StoredRun) -> bool {
 }
 
 /// The data of another place, made as those of the run were.
-fn read_data(studio: &Studio, path: &Path, stored: &train::StoredRun) -> Result<data::Dataset> {
+fn read_data(ctx: &ScriptContext, path: &Path, stored: &train::StoredRun) -> Result<data::Dataset> {
     if data::Dataset::is_saved(path) {
         return data::Dataset::load(path);
     }
     let tokenizer = Tokenizer::load(stored.checkpoint.join("tokenizer.json"))?;
-    data::Dataset::build(&[path.to_path_buf()], tokenizer.into(), &stored.data, studio.progress())
+    data::Dataset::build(&[path.to_path_buf()], tokenizer.into(), &stored.data, ctx.progress())
 }
 
 /// What a run began with.
@@ -207,7 +207,7 @@ fn same(a: &Value, b: &Value) -> bool {
 }
 
 /// What a recipe makes of a model.
-fn begin_with(studio: &Studio, model: &Model, recipe: &Map) -> Fallible<Model> {
+fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Model> {
     let (settings, wanted) = given(recipe)?;
     let plain = &model.model;
     let Some(lora) = &wanted.lora else { return Ok(model.with(plain.merge()?)) };
@@ -216,7 +216,7 @@ fn begin_with(studio: &Studio, model: &Model, recipe: &Map) -> Fallible<Model> {
         config::Method::Qlora if !packed(&model) => model.quantize("nf4"),
         _ => Ok(model),
     };
-    let say = |text: String| studio.say(Output::Warning(format!("{text}\n")));
+    let say = |text: String| ctx.say(Output::Warning(format!("{text}\n")));
     let base = match plain.lora_config() {
         None => plain.clone(),
         Some(has) if fits(has, lora, &settings) => {
@@ -229,7 +229,7 @@ fn begin_with(studio: &Studio, model: &Model, recipe: &Map) -> Fallible<Model> {
             plain.merge()?
         }
     };
-    Ok(model.with(in_four_bits(base)?.lora(lora, studio.next_seed())?))
+    Ok(model.with(in_four_bits(base)?.lora(lora, ctx.next_seed())?))
 }
 
 /// Whether adapters are those that a recipe asks for, as far as it says.

@@ -8,11 +8,11 @@ use rhai::{Dynamic, Map};
 use crate::error::Error;
 use crate::progress::Progress;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, number, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Audio, Score};
-use crate::script::studio::Studio;
+use crate::script::registry::{Object, Registry};
 use crate::track::{self, Media, RunOptions, Status, wall_clock};
 
 /// A handle on a run.
@@ -53,7 +53,7 @@ pub(super) fn mlflow_uri() -> String {
 }
 
 impl Run {
-    fn log(&self, step: i64, values: &Map, studio: &Studio) -> Fallible<()> {
+    fn log(&self, step: i64, values: &Map, ctx: &ScriptContext) -> Fallible<()> {
         let mut run = self.0.borrow_mut();
         if run.is_finished() {
             return Err(Error::mistake(format!("the run {} is finished", run.name())).into());
@@ -61,7 +61,7 @@ impl Run {
         let step = u64::try_from(step).map_err(|_| Error::mistake(format!("{step} is no step: they begin at 0")))?;
         let (mut numbers, mut samples) = (Vec::new(), Vec::new());
         for (name, value) in values {
-            match sample(value, studio.progress())? {
+            match sample(value, ctx.progress())? {
                 Some(sample) => samples.push((name.as_str(), sample)),
                 None => numbers.push((name.as_str(), measured(name, value)?)),
             }
@@ -70,21 +70,21 @@ impl Run {
         for (name, sample) in samples {
             run.log_media(step, name, &sample)?;
         }
-        warn(&mut run, studio);
+        warn(&mut run, ctx);
         Ok(())
     }
 
-    fn finish(&self, studio: &Studio) {
+    fn finish(&self, ctx: &ScriptContext) {
         let mut run = self.0.borrow_mut();
         run.finish(Status::Finished);
-        warn(&mut run, studio);
+        warn(&mut run, ctx);
     }
 }
 
 /// Shows what went wrong with a tracker; it stops nothing.
-fn warn(run: &mut track::Run, studio: &Studio) {
+fn warn(run: &mut track::Run, ctx: &ScriptContext) {
     for warning in run.take_warnings() {
-        studio.say(Output::Warning(format!("run {}: {warning}\n", run.name())));
+        ctx.say(Output::Warning(format!("run {}: {warning}\n", run.name())));
     }
 }
 
@@ -109,8 +109,8 @@ fn measured(name: &str, value: &Dynamic) -> Fallible<f64> {
     })
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
     let start = move |name: &str, map: &Map| -> Fallible<Run> {
         let mut chosen: RunOptions = options("run", map)?;
         if !map.contains_key("mlflow_uri") {
@@ -120,30 +120,30 @@ pub(super) fn register(kit: &mut Kit) {
             chosen.dir = crate::files::locate(dir)?;
         }
         let mut run = track::Run::start(name, &chosen, wall_clock(), rand::random())?;
-        warn(&mut run, &studio);
+        warn(&mut run, &ctx);
         Ok(Run(Rc::new(RefCell::new(run))))
     };
     let plain = start.clone();
-    kit.function("run(name: string) -> Run", "Begins a run: a folder in experiments.", move |name: &str| {
+    registry.function("run(name: string) -> Run", "Begins a run: a folder in experiments.", move |name: &str| {
         plain(name, &Map::new())
     });
-    let member = kit.function(
+    let member = registry.function(
         "run(name: string, options: map) -> Run",
         "Begins a run: a folder in experiments, and what trackers want.\nOptions:",
         move |name: &str, map: Map| start(name, &map),
     );
     member.options = OPTIONS;
-    let mut run = kit.object::<Run>();
+    let mut run = registry.object::<Run>();
     run.get("name -> string", "Its name: that of its folder.", |r: &mut Run| r.0.borrow().name().to_string());
     run.get("id -> string", "Eight letters and digits.", |r: &mut Run| r.0.borrow().id().to_string());
     run.get("folder -> string", "Its folder.", |r: &mut Run| r.0.borrow().folder().display().to_string());
     run.get("step -> int", "The step that was logged last.", |r: &mut Run| r.0.borrow().step() as i64);
-    let studio = run.studio();
+    let ctx = run.ctx();
     run.method(
         "log(step: int, values: map)",
         "Keeps the numbers of a step; a text, a Score or an Audio becomes a sample.",
-        move |r: &mut Run, step: i64, values: Map| r.log(step, &values, &studio),
+        move |r: &mut Run, step: i64, values: Map| r.log(step, &values, &ctx),
     );
-    let studio = run.studio();
-    run.method("finish()", "Ends the run: what waits is written.", move |r: &mut Run| r.finish(&studio));
+    let ctx = run.ctx();
+    run.method("finish()", "Ends the run: what waits is written.", move |r: &mut Run| r.finish(&ctx));
 }

@@ -12,8 +12,8 @@ use crate::progress::Progress;
 use crate::script::convert::place;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Figure, Text};
+use crate::script::registry::{Object, Registry};
 use crate::script::{Bundle, Output};
 use crate::track::{self, Summary};
 
@@ -130,19 +130,19 @@ fn map(run: &Summary) -> Map {
     map
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
     let read = move |dir: &str| -> Fallible<Runs> {
         let runs = track::Runs::read(&locate(dir)?)?;
         for (folder, reason) in &runs.broken {
-            studio.say(Output::Warning(format!("{} is left out: {reason}\n", folder.display())));
+            ctx.say(Output::Warning(format!("{} is left out: {reason}\n", folder.display())));
         }
         Ok(Runs(Rc::new(runs)))
     };
     let usual = read.clone();
-    kit.function("runs() -> Runs", "The runs in experiments.", move || usual(FOLDER));
-    kit.function("runs(dir: string) -> Runs", "The runs in a folder, by the time they began.", read);
-    let mut runs = kit.object::<Runs>();
+    registry.function("runs() -> Runs", "The runs in experiments.", move || usual(FOLDER));
+    registry.function("runs(dir: string) -> Runs", "The runs in a folder, by the time they began.", read);
+    let mut runs = registry.object::<Runs>();
     runs.get("len -> int", "How many there are.", |r: &mut Runs| r.0.all.len() as i64);
     runs.get("names -> array", "The names of the runs.", |r: &mut Runs| {
         r.0.all.iter().map(|run| Dynamic::from(run.name.clone())).collect::<rhai::Array>()

@@ -7,11 +7,11 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::Error;
 use crate::generate::{self, SamplerOptions};
+use crate::script::context::mix;
 use crate::script::convert::{article, count, ids, number, numbers, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::Tensor;
-use crate::script::studio::mix;
+use crate::script::registry::{Members, Object, Registry};
 
 /// A handle on a sampler.
 #[derive(Debug, Clone)]
@@ -85,21 +85,22 @@ impl Object for Sampler {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
     let make = move |map: &Map| -> Fallible<Sampler> {
         let mut chosen: SamplerOptions = options("sampler", map)?;
         if !map.contains_key("seed") {
-            chosen.seed = studio.next_seed();
+            chosen.seed = ctx.next_seed();
         }
         let sampler = generate::Sampler::new(chosen)?;
         Ok(Sampler(Rc::new(RefCell::new(State { sampler, uses: 0 }))))
     };
     let plain = make.clone();
-    kit.function("sampler() -> Sampler", "A sampler that draws as the model expects.", move || plain(&Map::new()));
-    let member = kit.function("sampler(options: map) -> Sampler", "A sampler.\nOptions:", move |map: Map| make(&map));
+    registry.function("sampler() -> Sampler", "A sampler that draws as the model expects.", move || plain(&Map::new()));
+    let member =
+        registry.function("sampler(options: map) -> Sampler", "A sampler.\nOptions:", move |map: Map| make(&map));
     member.options = OPTIONS;
-    let mut sampler = kit.object::<Sampler>();
+    let mut sampler = registry.object::<Sampler>();
     settings(&mut sampler);
     sampler.method(
         "sample(logits: Tensor | array) -> int",

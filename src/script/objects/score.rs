@@ -16,8 +16,8 @@ use crate::script::Bundle;
 use crate::script::convert::{number, whole};
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::kit::{Kit, Members, Object};
 use crate::script::objects::{Audio, Chords, Figure};
+use crate::script::registry::{Members, Object, Registry};
 
 /// A handle on a score. Scores do not change: every edit gives a new one.
 #[derive(Debug, Clone)]
@@ -139,33 +139,33 @@ fn track_line(track: &midi::Track) -> String {
     format!("{name}: {} notes, pitches {low} to {high}", track.notes.len())
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "midi(path: string) -> Score",
         "Reads a MIDI file.\nFormats 0, 1 and 2, also in RIFF.",
         |path: &str| -> Fallible<Score> { Ok(Score::new(midi::Score::read(crate::files::locate(path)?)?)) },
     );
-    let mut score = kit.object::<Score>();
-    let studio = score.studio();
+    let mut score = registry.object::<Score>();
+    let ctx = score.ctx();
     score.get(
         "notes -> array",
         "Its notes by time, each a map: pitch (60 is middle C), velocity (1 to 127), start and end (seconds), track.",
-        move |s: &mut Score| -> Fallible<Array> { Ok(notes(s, studio.progress().interrupt())?) },
+        move |s: &mut Score| -> Fallible<Array> { Ok(notes(s, ctx.progress().interrupt())?) },
     );
     facts(&mut score);
     edits(&mut score);
-    let studio = score.studio();
+    let ctx = score.ctx();
     score.method(
         "chords() -> Chords",
         "Its chords in its bars: what its markers say, or what is heard in it.",
-        move |s: &mut Score| -> Fallible<Chords> { Ok(Chords::heard(&s.0, s.chords(studio.progress().interrupt())?)) },
+        move |s: &mut Score| -> Fallible<Chords> { Ok(Chords::heard(&s.0, s.chords(ctx.progress().interrupt())?)) },
     );
-    let studio = score.studio();
+    let ctx = score.ctx();
     score.method(
         "save(path: string)",
         "Writes it, by the ending of the path.\n.mid, .midi and .kar are MIDI, .wav and .mp3 sound, .svg and .png its piano \
          roll.",
-        move |s: &mut Score, path: &str| -> Fallible<()> { Ok(save(s, &crate::files::locate(path)?, studio.progress())?) },
+        move |s: &mut Score, path: &str| -> Fallible<()> { Ok(save(s, &crate::files::locate(path)?, ctx.progress())?) },
     );
     score.method(
         "plot() -> Figure",

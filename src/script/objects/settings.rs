@@ -12,12 +12,12 @@ use crate::files::locate;
 use crate::plot;
 use crate::script::convert::{from_json, json_map, text};
 use crate::script::failure::{Fallible, usage};
-use crate::script::kit::Kit;
 use crate::script::objects::Text;
 use crate::script::programs::{CONFIGS, SWEEPS};
+use crate::script::registry::Registry;
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "flags(args: array, known: map) -> map",
         "Reads `--key value` words. `known` has every flag with what it is when absent: a text takes the word as it is, other values are read as YAML. The words without dashes stand in `others`.",
         |args: Array, known: Map| -> Fallible<Dynamic> {
@@ -29,17 +29,17 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(from_json(&Value::Object(all)))
         },
     );
-    kit.function(
+    registry.function(
         "recipe(args: array, more: map) -> map",
         "Reads the command line of a fine-tuning run: --config FILE, and any key of it as a flag; `more` are flags beside them, as for `flags`. Gives base_model, method, lora, data, train …, and under `settings` the keys that were set, flat.",
         |args: Array, more: Map| -> Fallible<Dynamic> { Ok(from_json(&recipe(&words(&args)?, &more).map_err(usage)?)) },
     );
-    kit.function(
+    registry.function(
         "is_dataset(path: string) -> bool",
         "True when a dataset was saved in this folder, so that dataset(path) reads it.",
         |path: &str| locate(path).is_ok_and(|path| data::Dataset::is_saved(&path)),
     );
-    kit.function(
+    registry.function(
         "table(headings: array, rows: array) -> Text",
         "Rows of values as a table with aligned columns.",
         |headings: Array, rows: Array| -> Fallible<Text> {
@@ -58,7 +58,7 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(Text(plot::table(&headings, &rows)))
         },
     );
-    kit.function(
+    registry.function(
         "to_yaml(value: map) -> string",
         "A map as YAML, one `key: value` a line.",
         |map: Map| -> Fallible<String> {

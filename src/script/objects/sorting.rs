@@ -6,16 +6,16 @@ use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 use crate::error::Error;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
+use crate::script::registry::Registry;
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "sort(items: array, order: function)",
         "Puts an array in the order of a function of two items: below 0 or true where the first comes first.\n\
          a.sort(|x, y| x.pitch - y.pitch). Equal items keep their order.",
         |context: NativeCallContext, items: &mut Array, order: FnPtr| sort(&context, items, &order),
     );
-    kit.function(
+    registry.function(
         "sort_by(items: array, order: function)",
         "The same as sort(order).",
         |context: NativeCallContext, items: &mut Array, order: FnPtr| sort(&context, items, &order),

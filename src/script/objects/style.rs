@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::metrics::{self, Likeness, PieceFigures};
 use crate::midi;
 use crate::plot;
+use crate::script::context::ScriptContext;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Model, Score};
-use crate::script::studio::Studio;
+use crate::script::registry::{Object, Registry};
 
 /// A comparison, a line a feature.
 #[derive(Debug, Clone)]
@@ -52,20 +52,20 @@ impl Object for Style {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "style(scores: array, corpus: array | string) -> Style",
         "Compares scores with a corpus: an array of scores, or a folder of MIDI.",
-        move |scores: Array, corpus: Dynamic| compare(&studio, &scores, &corpus, None),
+        move |scores: Array, corpus: Dynamic| compare(&ctx, &scores, &corpus, None),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "style(scores: array, corpus: array | string, model: Model) -> Style",
         "Compares scores with a corpus, and how a model hears both: frechet is the distance of its embeddings.",
-        move |scores: Array, corpus: Dynamic, model: Model| compare(&studio, &scores, &corpus, Some(&model)),
+        move |scores: Array, corpus: Dynamic, model: Model| compare(&ctx, &scores, &corpus, Some(&model)),
     );
-    kit.function(
+    registry.function(
         "figures(score: Score) -> map",
         "What can be counted in a score, as muspy does: pitch_class_entropy, scale_consistency, groove_consistency, polyphony, polyphony_rate, empty_beat_rate, notes, pitches, pitch_classes, pitch_range.",
         |score: Score| -> Map {
@@ -73,19 +73,19 @@ pub(super) fn register(kit: &mut Kit) {
             PieceFigures::NAMES.iter().zip(figures.values()).map(|(name, value)| ((*name).into(), value.into())).collect()
         },
     );
-    let studio = kit.studio();
-    kit.members::<Model>().method(
+    let ctx = registry.ctx();
+    registry.members::<Model>().method(
         "embed(score: Score) -> array",
         "The vector of a piece: the mean over its tokens of the hidden states after the final norm.",
         move |m: &mut Model, score: Score| -> Fallible<Array> {
             let pieces = std::slice::from_ref(&*score.0);
-            let vectors = metrics::embed(&m.model, &*m.tokenizer()?, pieces, studio.progress())?;
+            let vectors = metrics::embed(&m.model, &*m.tokenizer()?, pieces, ctx.progress())?;
             let vector = vectors.into_iter().next();
             let vector = vector.ok_or_else(|| Error::mistake("a score without notes has no embedding"))?;
             Ok(vector.into_iter().map(Dynamic::from).collect())
         },
     );
-    let mut style = kit.object::<Style>();
+    let mut style = registry.object::<Style>();
     style.get("overlap -> map", "The overlap of each feature, 0 to 1.", |s: &mut Style| s.column(|line| line.overlap));
     style.get("kl -> map", "The Kullback–Leibler divergence of each feature.", |s: &mut Style| {
         s.column(|line| line.kl)
@@ -98,8 +98,8 @@ pub(super) fn register(kit: &mut Kit) {
     style.get("mean_overlap -> float", "The mean of the overlaps.", |s: &mut Style| s.mean());
 }
 
-fn compare(studio: &Studio, scores: &[Dynamic], corpus: &Dynamic, model: Option<&Model>) -> Fallible<Style> {
-    let progress = studio.progress();
+fn compare(ctx: &ScriptContext, scores: &[Dynamic], corpus: &Dynamic, model: Option<&Model>) -> Fallible<Style> {
+    let progress = ctx.progress();
     let pieces = these("style: scores", scores)?;
     let corpus = match corpus.as_immutable_string_ref() {
         Ok(folder) => read(&folder, progress)?.into_iter().map(|(_, score)| score).collect(),

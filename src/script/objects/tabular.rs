@@ -9,27 +9,31 @@ use crate::files::{locate, read_text};
 use crate::script::convert::{article, from_json, json};
 use crate::script::csv;
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
+use crate::script::registry::Registry;
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "read_csv(path: string) -> array",
         "The rows of a table, each a map by the names in the first line. Commas, semicolons or tabs separate; numbers become numbers.",
         |path: &str| -> Fallible<Array> { Ok(rows(&text(path)?).map_err(|e| e.context(path))?) },
     );
-    kit.function(
+    registry.function(
         "write_csv(path: string, rows: array)",
         "Writes a table: maps with the same keys, or arrays. What stood there is replaced.",
         |path: &str, rows: Array| -> Fallible<()> {
             Ok(atomic::write(&locate(path)?, csv::write(&table(&rows)?).as_bytes())?)
         },
     );
-    kit.function("read_json(path: string) -> any", "The value in a JSON file.", |path: &str| -> Fallible<Dynamic> {
-        let text = text(path)?;
-        let value = serde_json::from_str(&text);
-        Ok(from_json(&value.map_err(|error| Error::broken(format!("{path} is not JSON: {error}")))?))
-    });
-    kit.function(
+    registry.function(
+        "read_json(path: string) -> any",
+        "The value in a JSON file.",
+        |path: &str| -> Fallible<Dynamic> {
+            let text = text(path)?;
+            let value = serde_json::from_str(&text);
+            Ok(from_json(&value.map_err(|error| Error::broken(format!("{path} is not JSON: {error}")))?))
+        },
+    );
+    registry.function(
         "write_json(path: string, value: any)",
         "Writes a value as JSON. What stood there is replaced.",
         |path: &str, value: Dynamic| -> Fallible<()> {

@@ -11,7 +11,7 @@ use crate::script::Bundle;
 use crate::script::convert::{place, whole};
 use crate::script::failure::{Fallible, mistake};
 use crate::script::html::{self, Cell};
-use crate::script::kit::{Kit, Members, Object};
+use crate::script::registry::{Members, Object, Registry};
 
 /// A handle on a tensor. Tensors do not change.
 #[derive(Debug, Clone)]
@@ -128,8 +128,8 @@ impl Object for Tensor {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let mut tensor = kit.object::<Tensor>();
+pub(super) fn register(registry: &mut Registry) {
+    let mut tensor = registry.object::<Tensor>();
     tensor.get("shape -> array", "Its dimensions.", |t: &mut Tensor| -> Array {
         t.0.dims().iter().map(|&d| Dynamic::from(d as i64)).collect()
     });

@@ -1,7 +1,7 @@
 //! A text that is shown as it is: help, tables, listings.
 
 use crate::script::failure::Failure;
-use crate::script::kit::{Kit, Object};
+use crate::script::registry::{Object, Registry};
 
 /// A text of several lines.
 #[derive(Debug, Clone)]
@@ -34,13 +34,13 @@ impl Object for Failure {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.object::<Text>().method(
+pub(super) fn register(registry: &mut Registry) {
+    registry.object::<Text>().method(
         "contains(part: string) -> bool",
         "True when the text has this part.",
         |t: &mut Text, part: &str| t.0.contains(part),
     );
-    let mut failure = kit.object::<Failure>();
+    let mut failure = registry.object::<Failure>();
     failure.get("message -> string", "What went wrong.", |e: &mut Failure| e.message.clone());
     failure.get("hint -> string", "What to do about it; empty when nothing is known.", |e: &mut Failure| {
         e.hint.clone().unwrap_or_default()

@@ -14,8 +14,8 @@ use crate::progress::Progress;
 use crate::script::convert::{article, count, from_ids, ids, options, text};
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Score, Text};
+use crate::script::registry::{Object, Registry};
 use crate::tokens;
 
 /// A handle on a tokenizer; training replaces what all handles see, and nothing that was made with it before.
@@ -149,13 +149,13 @@ fn is_path(name: &str) -> bool {
         && (name.contains(['/', '\\', '~']) || name.ends_with(".json") || Path::new(name).exists())
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "tokenizer(name: string) -> Tokenizer",
         "A tokenizer by the name of its encoding (\"performance\", \"remi\", \"tsd\", \"midi_like\"), or from a tokenizer.json.",
         named,
     );
-    kit.function(
+    registry.function(
         "tokenizer(name: string, options: map) -> Tokenizer",
         "A tokenizer by the name of its encoding, with options.",
         |name: &str, map: Map| -> Fallible<Tokenizer> {
@@ -166,7 +166,7 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(Tokenizer::new(Arc::new(tokens::Tokenizer::new(name, &options)?)))
         },
     );
-    let mut tokenizer = kit.object::<Tokenizer>();
+    let mut tokenizer = registry.object::<Tokenizer>();
     tokenizer.get("name -> string", "The name of its encoding.", |t: &mut Tokenizer| t.get().scheme().to_string());
     tokenizer.get("vocab_size -> int", "How many ids there are.", |t: &mut Tokenizer| t.get().vocab_size() as i64);
     tokenizer.method(
@@ -199,11 +199,11 @@ pub(super) fn register(kit: &mut Kit) {
         "The ids in words, one event a line, with the time each happens.",
         |t: &mut Tokenizer, array: Array| -> Fallible<Text> { Ok(Text(t.get().show(&ids("ids", &array)?))) },
     );
-    let studio = tokenizer.studio();
+    let ctx = tokenizer.ctx();
     tokenizer.method(
         "train_bpe(files: array | string, size: int)",
         "Joins tokens that often follow each other in these MIDI files, or all in a folder, until the vocabulary has this size (byte-pair encoding, as MidiTok trains it).",
-        move |t: &mut Tokenizer, files: Dynamic, size: Dynamic| t.train_bpe(&files, &size, studio.progress()),
+        move |t: &mut Tokenizer, files: Dynamic, size: Dynamic| t.train_bpe(&files, &size, ctx.progress()),
     );
     tokenizer.method(
         "save(path: string)",

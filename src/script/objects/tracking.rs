@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::plot::{Paper, Pixels};
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::objects::{Audio, Score as Handle, run};
-use crate::script::studio::Studio;
 use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
 use crate::train::{Event, TrainOptions, Trainer};
 
@@ -23,7 +23,7 @@ const LINES: &str = "metrics.jsonl";
 
 /// A tracker at work.
 pub(super) struct Tracking {
-    studio: Studio,
+    ctx: ScriptContext,
     run: Run,
     monitor: Monitor,
     read: Option<Instant>,
@@ -42,18 +42,18 @@ impl Tracking {
     }
 
     /// The tracker of a run with a folder; one that cannot begin is warned of, and the run goes on without.
-    pub(super) fn start(studio: &Studio, trainer: &Trainer) -> Option<Self> {
+    pub(super) fn start(ctx: &ScriptContext, trainer: &Trainer) -> Option<Self> {
         let out = trainer.options().output_dir.as_deref()?;
         match begin(out, trainer) {
             Ok(run) => {
-                let (mut monitor, studio) = (Monitor::new(), studio.clone());
+                let (mut monitor, ctx) = (Monitor::new(), ctx.clone());
                 monitor.read(); // the next reading is the mean since now
-                let mut tracking = Self { studio, run, monitor, read: None, ended_early: false };
+                let mut tracking = Self { ctx, run, monitor, read: None, ended_early: false };
                 tracking.warn();
                 Some(tracking)
             }
             Err(error) => {
-                studio.say(Output::Warning(format!("the run is not tracked: {}", error.message())));
+                ctx.say(Output::Warning(format!("the run is not tracked: {}", error.message())));
                 None
             }
         }
@@ -85,7 +85,7 @@ impl Tracking {
             Event::StoppedEarly(_) => self.ended_early = true,
             Event::Ended => {
                 let done = self.ended_early || trainer.steps() >= trainer.options().max_steps;
-                let stopped = self.studio.progress().interrupt().is_set();
+                let stopped = self.ctx.progress().interrupt().is_set();
                 self.run.finish(match (done, stopped) {
                     (true, _) => Status::Finished,
                     (_, true) => Status::Stopped,
@@ -101,24 +101,24 @@ impl Tracking {
     fn sample(&mut self, step: u64, score: &Score) {
         let handle = Handle::new(score.clone());
         let mut all = vec![("sample", Ok(Media::Midi(score.to_bytes())))];
-        if let Ok(Some(roll)) = handle.roll(self.studio.progress().interrupt()) {
+        if let Ok(Some(roll)) = handle.roll(self.ctx.progress().interrupt()) {
             all.push((
                 "sample_roll",
                 Pixels::draw(&roll.svg, 1.0, Paper::White).and_then(|p| p.png()).map(Media::Image),
             ));
-            let sound = Audio::plain(&handle).and_then(|audio| audio.wav(&self.studio.progress().quiet()));
+            let sound = Audio::plain(&handle).and_then(|audio| audio.wav(&self.ctx.progress().quiet()));
             all.push(("sample_audio", sound.map(Media::Audio)));
         }
         for (name, media) in all {
             if let Err(error) = media.and_then(|media| self.run.log_media(step, name, &media)) {
-                self.studio.say(Output::Warning(format!("{name} of step {step} is left out: {}", error.message())));
+                self.ctx.say(Output::Warning(format!("{name} of step {step} is left out: {}", error.message())));
             }
         }
     }
 
     fn warn(&mut self) {
         for warning in self.run.take_warnings() {
-            self.studio.say(Output::Warning(warning));
+            self.ctx.say(Output::Warning(warning));
         }
     }
 }

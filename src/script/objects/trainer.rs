@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::files::locate;
 use crate::interrupt::Interrupt;
 use crate::plot;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Members, Object};
-use crate::script::objects::following::Following;
+use crate::script::objects::fit_callbacks::FitCallbacks;
 use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
+use crate::script::registry::{Members, Object, Registry};
 use crate::script::show::thousands;
-use crate::script::studio::Studio;
 use crate::train::{self, Step, TrainOptions};
 
 /// A handle on a run.
@@ -192,9 +192,9 @@ impl Object for History {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    construct(kit);
-    let mut trainer = kit.object::<Trainer>();
+pub(super) fn register(registry: &mut Registry) {
+    construct(registry);
+    let mut trainer = registry.object::<Trainer>();
     work(&mut trainer);
     trainer.get("history -> History", "What its steps did.", |t: &mut Trainer| t.history());
     trainer.get("model -> Model", "The model it trains.", |t: &mut Trainer| t.model.clone());
@@ -206,7 +206,7 @@ pub(super) fn register(kit: &mut Kit) {
         let options = serde_json::to_value(t.run.borrow().options()).map_err(Error::internal)?;
         Ok(crate::script::convert::from_json(&options))
     });
-    let mut history = kit.object::<History>();
+    let mut history = registry.object::<History>();
     history.get("len -> int", "How many steps it holds.", |h: &mut History| h.0.len() as i64);
     history.get("losses -> array", "The training loss of each step.", |h: &mut History| column(h, |s| Some(s.loss)));
     history.get("val_losses -> array", "The held-out losses that were measured.", |h: &mut History| {
@@ -220,32 +220,34 @@ pub(super) fn register(kit: &mut Kit) {
     );
 }
 
-fn construct(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+fn construct(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "trainer(model: Model, data: Dataset) -> Trainer",
         "A run over a model and a dataset.",
-        move |m: Model, d: Dataset| begin(&studio, m, &d, &Map::new()),
+        move |m: Model, d: Dataset| begin(&ctx, m, &d, &Map::new()),
     );
-    let studio = kit.studio();
-    let member = kit.function(
+    let ctx = registry.ctx();
+    let member = registry.function(
         "trainer(model: Model, data: Dataset, options: map) -> Trainer",
         "A run over a model and a dataset.\nOptions:",
-        move |m: Model, d: Dataset, map: Map| begin(&studio, m, &d, &map),
+        move |m: Model, d: Dataset, map: Map| begin(&ctx, m, &d, &map),
     );
     member.options = OPTIONS;
-    let studio = kit.studio();
-    kit.function("resume(dir: string) -> Trainer", "Goes on with a run from its last checkpoint.", move |dir: &str| {
-        resume(&studio, dir, Map::new())
-    });
-    let studio = kit.studio();
-    let member = kit.function(
+    let ctx = registry.ctx();
+    registry.function(
+        "resume(dir: string) -> Trainer",
+        "Goes on with a run from its last checkpoint.",
+        move |dir: &str| resume(&ctx, dir, Map::new()),
+    );
+    let ctx = registry.ctx();
+    let member = registry.function(
         "resume(dir: string, options: map) -> Trainer",
         "Goes on with a run from its last checkpoint, with options of its own; data: dataset hands the data over instead of reading them again.\nOptions:",
-        move |dir: &str, map: Map| resume(&studio, dir, map),
+        move |dir: &str, map: Map| resume(&ctx, dir, map),
     );
     member.options = OPTIONS;
-    kit.function(
+    registry.function(
         "latest_checkpoint(dir: string) -> string",
         "The newest checkpoint of the run in a folder, or the folder itself when it is one; empty when there is none.",
         |dir: &str| {
@@ -255,9 +257,9 @@ fn construct(kit: &mut Kit) {
     );
 }
 
-fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<Trainer> {
+fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, map: &Map) -> Fallible<Trainer> {
     let data = match model.other_than(&data.0.tokenizer) {
-        Some(own) => data.0.with_tokenizer(own, studio.progress())?,
+        Some(own) => data.0.with_tokenizer(own, ctx.progress())?,
         None => {
             model.meets(&data.0.tokenizer)?;
             (*data.0).clone()
@@ -265,17 +267,17 @@ fn begin(studio: &Studio, model: Model, data: &Dataset, map: &Map) -> Fallible<T
     };
     let mut chosen: TrainOptions = options("trainer", map)?;
     if !map.contains_key("seed") {
-        chosen.seed = studio.next_seed();
+        chosen.seed = ctx.next_seed();
     }
     if let Some(dir) = chosen.output_dir.as_ref().and_then(|dir| dir.to_str()) {
         chosen.output_dir = Some(locate(dir)?);
     }
-    Following::check(&chosen)?;
-    let run = train::Trainer::in_group(studio.group()?, model.model.clone(), data, chosen)?;
+    FitCallbacks::check(&chosen)?;
+    let run = train::Trainer::in_group(ctx.group()?, model.model.clone(), data, chosen)?;
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
 
-fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
+fn resume(ctx: &ScriptContext, dir: &str, mut map: Map) -> Fallible<Trainer> {
     let data = match map.remove("data") {
         None => None,
         Some(value) => match value.read_lock::<Dataset>() {
@@ -286,38 +288,43 @@ fn resume(studio: &Studio, dir: &str, mut map: Map) -> Fallible<Trainer> {
         },
     };
     let overrides = json_map("resume", &map)?;
-    go_on(studio, dir, data, &overrides)
+    go_on(ctx, dir, data, &overrides)
 }
 
 /// The run in a folder, from its last checkpoint on.
-pub(super) fn go_on(studio: &Studio, dir: &str, data: Option<data::Dataset>, overrides: &Value) -> Fallible<Trainer> {
-    let (group, device) = (studio.group()?, studio.device());
+pub(super) fn go_on(
+    ctx: &ScriptContext,
+    dir: &str,
+    data: Option<data::Dataset>,
+    overrides: &Value,
+) -> Fallible<Trainer> {
+    let (group, device) = (ctx.group()?, ctx.device());
     let dir = locate(dir)?;
-    let run = train::Trainer::resume_in_group(&group, &dir, data, overrides, &device, studio.progress())?;
-    Following::check(run.options())?;
+    let run = train::Trainer::resume_in_group(&group, &dir, data, overrides, &device, ctx.progress())?;
+    FitCallbacks::check(run.options())?;
     let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
 }
 
 fn work(trainer: &mut Members<Trainer>) {
-    let studio = trainer.studio();
+    let ctx = trainer.ctx();
     trainer.method(
         "step() -> map",
         "One step: micro-batches, backward, clip, update. Gives what it did.",
-        move |t: &mut Trainer| -> Fallible<Map> { Ok(step_map(&t.run.borrow_mut().step(studio.progress())?)) },
+        move |t: &mut Trainer| -> Fallible<Map> { Ok(step_map(&t.run.borrow_mut().step(ctx.progress())?)) },
     );
-    let studio = trainer.studio();
+    let ctx = trainer.ctx();
     trainer.method(
         "fit()",
         "Steps until max_steps, measuring and saving on the way. After a stop it goes on from there.",
         move |t: &mut Trainer| -> Fallible<()> {
-            let mut following = Following::new(&studio);
+            let mut following = FitCallbacks::new(&ctx);
             let mut run = t.run.borrow_mut();
-            let Some(mut panel) = Panel::new(&studio) else {
-                return Ok(run.fit_with(studio.progress(), &mut |run, event| following.hear(run, event))?);
+            let Some(mut panel) = Panel::new(&ctx) else {
+                return Ok(run.fit_with(ctx.progress(), &mut |run, event| following.hear(run, event))?);
             };
             // The panel says what the bar would say.
-            let progress = studio.progress().quiet();
+            let progress = ctx.progress().quiet();
             Ok(run.fit_with(&progress, &mut |run, event| {
                 let heard = following.hear(run, event);
                 panel.hear(run, &event, following.take.as_ref());
@@ -325,9 +332,9 @@ fn work(trainer: &mut Members<Trainer>) {
             })?)
         },
     );
-    let studio = trainer.studio();
+    let ctx = trainer.ctx();
     trainer.method("evaluate() -> float", "The held-out loss now.", move |t: &mut Trainer| -> Fallible<f64> {
-        Ok(t.run.borrow().evaluate(studio.progress())?)
+        Ok(t.run.borrow().evaluate(ctx.progress())?)
     });
     trainer.method("save()", "Writes the model to the run's folder.", |t: &mut Trainer| -> Fallible<()> {
         Ok(t.run.borrow().save()?)

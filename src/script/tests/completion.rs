@@ -7,7 +7,7 @@ use crate::script::{Completeness, Session};
 
 /// The texts offered at the end of `code`.
 fn offered(session: &Session, code: &str) -> Vec<String> {
-    session.knowledge().complete(code, code.len()).items.into_iter().map(|item| item.text).collect()
+    session.symbols().complete(code, code.len()).items.into_iter().map(|item| item.text).collect()
 }
 
 fn offers(session: &Session, code: &str, text: &str) -> bool {
@@ -19,7 +19,7 @@ fn names_are_completed() {
     let mut session = session();
     value(&mut session, &["let sampling = 1; fn sampled(x) { x }"]);
     assert_eq!(offered(&session, "samp"), ["sampled", "sampler", "sampling"]);
-    let found = session.knowledge().complete("1 + samp", 8);
+    let found = session.symbols().complete("1 + samp", 8);
     assert_eq!(found.start, 4);
     assert_eq!(found.items[0].kind, "function");
     assert_eq!(found.items[0].doc, "sampled(x)");
@@ -96,10 +96,10 @@ fn keys_of_what_members_give_are_known() {
 fn nothing_is_offered_that_does_not_exist() {
     let mut session = session();
     let names: Vec<_> =
-        session.knowledge().complete("", 0).items.into_iter().filter(|item| item.kind == "function").collect();
+        session.symbols().complete("", 0).items.into_iter().filter(|item| item.kind == "function").collect();
     assert!(names.len() > 80, "{}", names.len());
     for item in names {
-        let known = session.knowledge().help(&item.text).is_some();
+        let known = session.symbols().help(&item.text).is_some();
         assert!(known, "{} has no help", item.text);
         let fault = session.eval(&format!("{}(#{{}}, #{{}}, #{{}}, #{{}}, #{{}}, #{{}}, #{{}})", item.text));
         let message = fault.map_or_else(|fault| fault.message, |_| String::new());
@@ -111,7 +111,7 @@ fn nothing_is_offered_that_does_not_exist() {
 fn help_offers_types_members_and_words() {
     let session = session();
     let asked = |line: &str| -> Vec<String> {
-        crate::script::command::complete(&session.knowledge(), line, line.len())
+        crate::script::command::complete(&session.symbols(), line, line.len())
             .map_or_else(Vec::new, |found| found.items.into_iter().map(|item| item.text).collect())
     };
     assert!(asked("?Sco").contains(&"Score".to_string()), "{:?}", asked("?Sco"));
@@ -124,7 +124,7 @@ fn help_offers_types_members_and_words() {
 #[test]
 fn the_language_has_help() {
     let session = session();
-    let help = |name: &str| session.knowledge().help(name).map(|b| b.plain().to_string()).unwrap_or_default();
+    let help = |name: &str| session.symbols().help(name).map(|b| b.plain().to_string()).unwrap_or_default();
     for (name, part) in [
         ("array", "sorted"),
         ("string", "to_upper"),
@@ -148,7 +148,7 @@ fn strings_offer_names_and_files() {
     let session = session();
     let code = format!("midi(\"{}/", folder.path().display());
     assert_eq!(offered(&session, &code), ["a b.mid", "sub/"]);
-    assert_eq!(session.knowledge().complete(&code, code.len()).start, code.len());
+    assert_eq!(session.symbols().complete(&code, code.len()).start, code.len());
     assert_eq!(offered(&session, &format!("{code}a")), ["a b.mid"]);
     assert_eq!(offered(&session, "tokenizer(\"rem"), ["remi"]);
     assert_eq!(offered(&session, "schedule(\"co"), ["constant", "cosine"]);
@@ -160,9 +160,8 @@ fn strings_offer_names_and_files() {
 fn what_stands_at_the_cursor_is_explained() {
     let mut session = session();
     value(&mut session, &["let s = sampler(#{ seed: 4 });", "/// Adds one.\nfn more(x) { x + 1 }"]);
-    let explained = |code: &str, at: usize| {
-        session.knowledge().inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default()
-    };
+    let explained =
+        |code: &str, at: usize| session.symbols().inspect(code, at).map(|b| b.plain().to_string()).unwrap_or_default();
     assert!(explained("midi(\"a\")", 2).starts_with("midi(path: string) -> Score"));
     assert!(explained("s.temperature = 1", 6).contains("Logits are divided by it"));
     assert!(explained("s", 1).contains("Sampler: temperature 1"));
@@ -175,21 +174,21 @@ fn what_stands_at_the_cursor_is_explained() {
     assert!(explained("more(1)", 1).contains("Adds one."));
     assert!(explained("[1].push(2)", 6).contains("push"));
     assert_eq!(explained("nothing_such", 3), "");
-    assert!(session.knowledge().help("Score.transpose").is_some_and(|h| h.plain().contains("semitones")));
-    assert!(session.knowledge().help("Score").is_some_and(|h| h.plain().contains("piece of music")));
-    assert!(session.knowledge().help("s.top_k").is_some() && session.knowledge().help("s").is_some());
-    assert!(session.knowledge().help("print").is_some() && session.knowledge().help("sqrt").is_some());
-    assert_eq!(session.knowledge().help("no_such_name"), None);
-    assert_eq!(session.knowledge().signature("midi").as_deref(), Some("midi(path: string) -> Score"));
-    assert_eq!(session.knowledge().signature("more").as_deref(), Some("more(x)"));
-    assert_eq!(session.knowledge().signature("nothing"), None);
+    assert!(session.symbols().help("Score.transpose").is_some_and(|h| h.plain().contains("semitones")));
+    assert!(session.symbols().help("Score").is_some_and(|h| h.plain().contains("piece of music")));
+    assert!(session.symbols().help("s.top_k").is_some() && session.symbols().help("s").is_some());
+    assert!(session.symbols().help("print").is_some() && session.symbols().help("sqrt").is_some());
+    assert_eq!(session.symbols().help("no_such_name"), None);
+    assert_eq!(session.symbols().signature("midi").as_deref(), Some("midi(path: string) -> Score"));
+    assert_eq!(session.symbols().signature("more").as_deref(), Some("more(x)"));
+    assert_eq!(session.symbols().signature("nothing"), None);
 }
 
 #[test]
 fn a_text_is_whole_when_it_can_be_run() {
     let session = session();
     for code in ["1 + 1", "let x = 1;", "fn f() { 1 }", "", "// note", "switch _ { 1 => 2, _ => 3 }", "let _ = 1; _"] {
-        assert_eq!(session.knowledge().completeness(code), Completeness::Complete, "{code}");
+        assert_eq!(session.symbols().completeness(code), Completeness::Complete, "{code}");
     }
     for (code, indent) in [
         ("fn f() {", 4),
@@ -204,10 +203,10 @@ fn a_text_is_whole_when_it_can_be_run() {
         ("1 +", 0),
         ("`a ${", 4),
     ] {
-        assert_eq!(session.knowledge().completeness(code), Completeness::Incomplete(indent), "{code}");
+        assert_eq!(session.symbols().completeness(code), Completeness::Incomplete(indent), "{code}");
     }
     for code in ["let 5 = x", "1 + )", "fn 3() {}", "let s = \"open\nx", "}", "print(\"hi", "let s = 'open"] {
-        assert_eq!(session.knowledge().completeness(code), Completeness::Invalid, "{code}");
+        assert_eq!(session.symbols().completeness(code), Completeness::Invalid, "{code}");
     }
 }
 
@@ -225,12 +224,12 @@ proptest! {
             session
         });
         SESSION.with(|session| {
-            let found = session.knowledge().complete(&code, cursor);
+            let found = session.symbols().complete(&code, cursor);
             prop_assert!(found.start <= code.len() && code.is_char_boundary(found.start));
             prop_assert!(found.start <= cursor.max(1));
-            let _ = session.knowledge().inspect(&code, cursor);
-            let _ = session.knowledge().completeness(&code);
-            let _ = session.knowledge().help(&code);
+            let _ = session.symbols().inspect(&code, cursor);
+            let _ = session.symbols().completeness(&code);
+            let _ = session.symbols().help(&code);
             Ok(())
         })?;
     }

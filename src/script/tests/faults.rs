@@ -63,7 +63,7 @@ fn each_call_is_told_with_its_line() {
     assert!(closure.calls[0].starts_with("a closure") && closure.calls[0].contains("called at line 2"), "{closure}");
 }
 
-fn fault_of(code: &str) -> crate::script::Fault {
+fn fault_of(code: &str) -> crate::script::CellError {
     fault(&[code])
 }
 
@@ -148,7 +148,7 @@ fn modules_are_read_in_the_same_language() {
     assert!(fault.calls.iter().any(|call| call.contains("bad")), "{fault}");
 }
 
-fn session_in(folder: &std::path::Path) -> crate::script::Fault {
+fn session_in(folder: &std::path::Path) -> crate::script::CellError {
     let mut session = session();
     session.run(&folder.join("main.rhai")).expect_err("bad is bad")
 }

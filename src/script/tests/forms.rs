@@ -16,7 +16,7 @@ const STUDIO: [&str; 4] = [
     "let net = model(#{ model_type: \"llama\", vocab_size: tok.vocab_size, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 64 });",
 ];
 
-fn studio(host: Host) -> Session {
+fn ctx(host: Host) -> Session {
     let mut session = Session::new(host);
     STUDIO.iter().for_each(|cell| drop(session.eval(cell).unwrap_or_else(|fault| panic!("{cell}: {fault}"))));
     session
@@ -38,7 +38,7 @@ fn well_formed(what: &str, markup: &str) {
 
 #[test]
 fn every_object_has_forms_for_notebooks() {
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     let (svg, png, html) = ("image/svg+xml", "image/png", "text/html");
     let cases: [(&str, &[&str]); 16] = [
         ("song.slice(0, 20)", &[svg, png]),
@@ -113,7 +113,7 @@ fn pictures_of_pages_and_players_are_outputs_of_their_own() {
 fn content_is_shown_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     assert_eq!(shown(&mut session, "html(\"<b>x</b>\")").forms["text/html"], "<b>x</b>");
     assert_eq!(shown(&mut session, "markdown(\"**x**\")").forms["text/markdown"], "**x**");
     assert_eq!(shown(&mut session, "html(`<b>${escape(\"<i>\")}</b>`)").forms["text/html"], "<b>&lt;i&gt;</b>");
@@ -131,7 +131,7 @@ fn content_is_shown_as_it_is() {
 
 #[test]
 fn progress_hands_out_what_it_counts() {
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     for (items, sum) in [("[1, 2, 3]", "6"), ("4", "6"), ("2..5", "9"), ("2..=4", "9"), ("0", "0"), ("5..1", "0")] {
         let cell = format!("let sum = 0; for x in progress({items}) {{ sum += x }} sum");
         assert_eq!(shown(&mut session, &cell).plain(), sum, "{items}");
@@ -146,7 +146,7 @@ fn progress_hands_out_what_it_counts() {
 #[test]
 fn forms_are_the_same_each_time() {
     for cell in ["song.slice(0, 15)", "song.plot()", "tok", "data", "chords(\"C G\")"] {
-        let of = || shown(&mut studio(Host::silent()), cell);
+        let of = || shown(&mut ctx(Host::silent()), cell);
         assert_eq!(of(), of(), "{cell}");
     }
 }
@@ -167,7 +167,7 @@ fn a_long_piece_stays_small_and_says_what_is_missing() {
 
 #[test]
 fn an_empty_score_is_shown_and_heard() {
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     assert!(!shown(&mut session, "tok.decode([])").forms.contains_key("image/svg+xml"));
     assert!(shown(&mut session, "tok.decode([]).audio()").forms.contains_key("text/html"));
     assert!(session.eval("tok.decode([]).plot().save(\"x.png\")").is_err());
@@ -175,7 +175,7 @@ fn an_empty_score_is_shown_and_heard() {
 
 #[test]
 fn a_terminal_is_given_no_pages() {
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     session.set_rich(false);
     for cell in ["song", "song.audio()", "data", "[1, 2]"] {
         let forms = shown(&mut session, cell).forms;
@@ -186,7 +186,7 @@ fn a_terminal_is_given_no_pages() {
 #[test]
 fn pictures_and_sound_are_saved() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut session = studio(Host::silent());
+    let mut session = ctx(Host::silent());
     let path = |name: &str| folder.path().join(name);
     for (code, name) in [
         ("song.plot()", "roll.png"),
@@ -211,7 +211,7 @@ fn displaying() -> (Session, Arc<Mutex<Vec<Output>>>) {
     let said = Arc::new(Mutex::new(Vec::new()));
     let sink = said.clone();
     let output: OutputHook = Arc::new(move |output| sink.lock().expect("no panic holds it").push(output));
-    (studio(Host { output, ..Host::silent() }), said)
+    (ctx(Host { output, ..Host::silent() }), said)
 }
 
 #[test]

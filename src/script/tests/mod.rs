@@ -29,7 +29,7 @@ fn run(cells: &[&str]) -> String {
     value(&mut session(), cells)
 }
 
-fn fault(cells: &[&str]) -> Fault {
+fn fault(cells: &[&str]) -> CellError {
     let mut session = session();
     let (last, before) = cells.split_last().expect("there is a cell");
     value(&mut session, before);

@@ -12,7 +12,7 @@ use crate::train::{AdamWOptions, Schedule, TrainOptions};
 #[test]
 fn the_signatures_are_these() {
     let session = session();
-    let catalog = session.studio.catalog();
+    let catalog = session.ctx.catalog();
     let mut lines: Vec<String> = catalog
         .members
         .iter()
@@ -35,7 +35,7 @@ const RHAIS: [&str; 10] = ["", "any", "int", "float", "bool", "string", "array",
 #[test]
 fn everything_is_documented() {
     let session = session();
-    let catalog = session.studio.catalog();
+    let catalog = session.ctx.catalog();
     let types: Vec<&str> = catalog.types.iter().map(|t| t.0).collect();
     for member in &catalog.members {
         let doc = member.doc;
@@ -58,7 +58,7 @@ fn everything_is_documented() {
 #[test]
 fn documented_options_are_those_there_are() {
     let session = session();
-    let members = &session.studio.catalog().members;
+    let members = &session.ctx.catalog().members;
     let same = |name: &str, fields: Vec<String>| {
         let with: Vec<&Member> = members.iter().filter(|m| m.name == name && !m.options.is_empty()).collect();
         assert!(!with.is_empty(), "{name} has no options");

@@ -21,7 +21,7 @@ use tokenizers::Model as _;
 use tokenizers::models::bpe::BPE;
 
 use crate::error::{Error, Result};
-use crate::tokens::words::Words;
+use crate::tokens::bpe_words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 use trie::Trie;

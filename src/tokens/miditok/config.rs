@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::tokens::Options;
-use crate::tokens::words::Split;
+use crate::tokens::bpe_words::Split;
 
 /// The options that these encodings have.
 pub(crate) const KEYS: [&str; 15] = [

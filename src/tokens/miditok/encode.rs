@@ -1,7 +1,7 @@
 //! A score into MidiTok's ids: events in their order, with the tokens of time between them.
 
 use crate::midi::{Meter, Score};
-use crate::tokens::words::Split;
+use crate::tokens::bpe_words::Split;
 
 use super::grid::{Grid, Placed, ticks_per_bar, ticks_per_beat};
 use super::token::{DRUMS, Token};

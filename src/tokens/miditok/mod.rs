@@ -28,8 +28,8 @@ pub(super) use config::{Config, KEYS};
 pub(super) use rules::Rules;
 
 use crate::midi::Score;
+use crate::tokens::bpe_words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
-use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 use lengths::Lengths;

@@ -5,7 +5,7 @@ use crate::midi::Meter;
 use super::grid;
 use super::token::Token;
 use super::{MidiTok, Style};
-use crate::tokens::words::Split;
+use crate::tokens::bpe_words::Split;
 
 /// Where a sequence stands in time.
 #[derive(Debug, Clone)]

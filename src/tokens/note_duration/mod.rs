@@ -39,9 +39,9 @@ pub(super) use rules::Rules;
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
+use crate::tokens::bpe_words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::timed::{RATE, velocity};
-use crate::tokens::words::Words;
 use crate::tokens::{Options, Vocabulary};
 
 use event::{Event, Layout};

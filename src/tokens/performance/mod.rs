@@ -26,10 +26,10 @@ pub(super) use rules::Rules;
 
 use crate::harmony::{Chord, ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
+use crate::tokens::bpe_words::Words;
 use crate::tokens::chords;
 use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
-use crate::tokens::words::Words;
 use crate::tokens::{Kind, Vocabulary};
 
 /// Steps in a word.

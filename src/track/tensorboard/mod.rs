@@ -1,7 +1,7 @@
 //! TensorBoard's event files: `events.out.tfevents.SECONDS.HOST…`, a TFRecord of protocol-buffer `Event`s
 //! (tensorboard/compat/proto/event.proto and summary.proto).
 
-mod record;
+mod tfrecord;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -58,7 +58,7 @@ impl TensorBoard {
     }
 
     fn write(&mut self, event: &Message) -> Result<()> {
-        let written = self.file.write_all(&record::frame(event.as_bytes()));
+        let written = self.file.write_all(&tfrecord::frame(event.as_bytes()));
         written.map_err(|e| Error::io("cannot write", &self.path, e))
     }
 }
@@ -82,7 +82,7 @@ fn take_back(folder: &Path, step: u64) -> Result<bool> {
         let early = |event: &&[u8]| {
             fields(event).all(|(field, value)| field != 2 || matches!(value, Field::Int(at) if at <= step))
         };
-        let kept: Vec<u8> = record::frames(&bytes).filter(early).flat_map(record::frame).collect();
+        let kept: Vec<u8> = tfrecord::frames(&bytes).filter(early).flat_map(tfrecord::frame).collect();
         if kept != bytes {
             atomic::write(&path, &kept)?;
         }
@@ -157,7 +157,7 @@ mod tests {
         let mut steps = Vec::new();
         for path in paths {
             let bytes = std::fs::read(path).unwrap();
-            steps.extend(record::frames(&bytes).filter_map(|event| {
+            steps.extend(tfrecord::frames(&bytes).filter_map(|event| {
                 fields(event).find_map(|(field, value)| match value {
                     Field::Int(step) if field == 2 => Some(step),
                     _ => None,

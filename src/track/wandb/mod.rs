@@ -9,7 +9,7 @@
 //! ```
 
 mod log;
-mod record;
+mod run_record;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -63,8 +63,8 @@ impl Wandb {
         let file = File::create(&path).map_err(|e| Error::io("cannot write", &path, e))?;
         let log = Log::new(file).map_err(|e| Error::io("cannot write", &path, e))?;
         let mut wandb = Self { log, folder, path, records: 0, open: None, latest: Map::new() };
-        wandb.write(record::header())?;
-        wandb.write(record::run(run))?;
+        wandb.write(run_record::header())?;
+        wandb.write(run_record::run(run))?;
         let config: Map<String, Value> =
             run.config.iter().map(|(key, value)| (key.clone(), json!({ "value": value }))).collect();
         let yaml = serde_yaml::to_string(&config).map_err(Error::internal)?;
@@ -102,9 +102,9 @@ impl Wandb {
         let fail = |e| Error::io("cannot write", &path, e);
         let (mut log, mut records, mut latest) = (Log::new(Vec::new()).map_err(fail)?, 0, Map::new());
         for old in log::records(&bytes) {
-            let Some(record) = record::kept(&old, step) else { continue };
+            let Some(record) = run_record::kept(&old, step) else { continue };
             records += 1;
-            latest.extend(record::values(record.as_bytes()));
+            latest.extend(run_record::values(record.as_bytes()));
             log.record(record.int(1, records).as_bytes()).map_err(fail)?;
         }
         if records < 2 {
@@ -115,7 +115,7 @@ impl Wandb {
         let file = fs::OpenOptions::new().append(true).open(&path).map_err(fail)?;
         let log = Log::resume(file, kept.len());
         let mut wandb = Self { log, folder, path, records, open: None, latest };
-        wandb.write(record::config(&run.config))?;
+        wandb.write(run_record::config(&run.config))?;
         Ok(Some(wandb))
     }
 
@@ -141,7 +141,7 @@ impl Wandb {
         values.insert("_runtime".into(), json!(at.runtime));
         values.insert("_timestamp".into(), json!(at.time));
         self.latest.extend(values.clone());
-        self.write(record::history(at.step, &values))
+        self.write(run_record::history(at.step, &values))
     }
 
     /// Puts a sample where W&B looks for it and says what stands in the history for it.
@@ -159,7 +159,7 @@ impl Wandb {
             fs::create_dir_all(folder).map_err(|e| Error::io("cannot make", folder, e))?;
         }
         atomic::write(&target, media.bytes())?;
-        self.write(record::file(&path))?;
+        self.write(run_record::file(&path))?;
         let mut value = json!({ "_type": kind, "path": path, "sha256": sha256, "size": media.bytes().len() });
         if let Media::Image(png) = media
             && let Some((width, height)) = size(png)
@@ -178,7 +178,7 @@ impl Sink for Wandb {
     }
 
     fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
-        self.add(at, values.iter().map(|(name, value)| (name.clone(), record::number(*value))))
+        self.add(at, values.iter().map(|(name, value)| (name.clone(), run_record::number(*value))))
     }
 
     fn media(&mut self, at: Moment, name: &str, media: &Media, _: &Path) -> Result<()> {
@@ -192,10 +192,10 @@ impl Sink for Wandb {
     fn finish(&mut self, at: Moment, status: Status) -> Result<()> {
         self.close()?;
         let latest = std::mem::take(&mut self.latest);
-        self.write(record::summary(&latest))?;
+        self.write(run_record::summary(&latest))?;
         let summary = format!("{:#}\n", Value::Object(latest));
         atomic::write(&self.folder.join("files/wandb-summary.json"), summary.as_bytes())?;
-        self.write(record::exit(status.code(), at.runtime))?;
+        self.write(run_record::exit(status.code(), at.runtime))?;
         self.log.get_ref().sync_all().map_err(|e| Error::io("cannot write", &self.path, e))
     }
 }
@@ -235,7 +235,7 @@ mod tests {
         let [folder] = &folders(dir.path())[..] else { panic!("one run: {:?}", folders(dir.path())) };
         let path = folder.join("run-ab12cd34.wandb");
         let records = log::records(&fs::read(&path).unwrap());
-        let losses: Vec<Value> = records.iter().filter_map(|r| record::values(r).get("loss").cloned()).collect();
+        let losses: Vec<Value> = records.iter().filter_map(|r| run_record::values(r).get("loss").cloned()).collect();
         assert_eq!(losses, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(|x: f64| json!(x)));
         let summary = fs::read_to_string(folder.join("files/wandb-summary.json")).unwrap();
         assert!(summary.contains("\"loss\": 6.0"), "{summary}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use candle_core::{Device, Tensor};
 
 use super::control::{Control, SILENCE, Trouble};
-use super::meet::meet;
+use super::rendezvous::rendezvous;
 use super::ring::Ring;
 use super::{Collective, Single, World};
 use crate::error::{Error, Result};
@@ -220,7 +220,7 @@ fn engine(world: &World, interrupt: &Interrupt) -> Result<Engine> {
         let (engine, control) = super::mpi::Mpi::join(limit, silence()?, interrupt)?;
         return Ok((Box::new(engine), control, "mpi"));
     }
-    let met = meet(world, limit, interrupt)?;
+    let met = rendezvous(world, limit, interrupt)?;
     let control = Control::start(world.rank, met.links, silence()?)?;
     let ring = Ring::close(world.rank, &met.addresses, &met.listener, control.clone())?;
     Ok((Box::new(ring), control, "tcp"))

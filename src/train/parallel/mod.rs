@@ -110,11 +110,11 @@
 mod buckets;
 mod control;
 mod group;
-mod meet;
 #[cfg(feature = "mpi")]
 mod mpi;
 #[cfg(feature = "nccl")]
 mod nccl;
+mod rendezvous;
 mod ring;
 mod single;
 #[cfg(test)]

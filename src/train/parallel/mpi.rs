@@ -18,7 +18,7 @@ use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 
 use super::control::Control;
-use super::meet::meet;
+use super::rendezvous::rendezvous;
 use super::wire::TICK;
 use super::{Collective, World};
 use crate::error::{Error, Result};
@@ -97,7 +97,7 @@ impl Mpi {
             job: u64::from(meeting.1),
             meeting: Some(meeting),
         };
-        let met = meet(&place, limit, interrupt)?;
+        let met = rendezvous(&place, limit, interrupt)?;
         let control = Control::start(rank, met.links, silence)?;
         this.control = Some(control.clone());
         Ok((this, control))

@@ -312,15 +312,18 @@ fn ranks_that_do_not_come_are_named() {
         job: 1,
     };
     let wait = Duration::from_millis(100);
-    let error = super::meet::meet(&world, wait, &Interrupt::new()).expect_err("nobody comes");
+    let error = super::rendezvous::rendezvous(&world, wait, &Interrupt::new()).expect_err("nobody comes");
     assert!(error.message().contains("rank 1, 2 did not come"), "{error}");
     let stopped = Interrupt::new();
     stopped.trigger();
-    assert!(super::meet::meet(&world, wait, &stopped).is_err_and(|e| e.is_interrupted()));
+    assert!(super::rendezvous::rendezvous(&world, wait, &stopped).is_err_and(|e| e.is_interrupted()));
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("it has one").port();
-    let error =
-        super::meet::meet(&World { meeting: Some(("127.0.0.1".into(), port)), ..world }, wait, &Interrupt::new());
+    let error = super::rendezvous::rendezvous(
+        &World { meeting: Some(("127.0.0.1".into(), port)), ..world },
+        wait,
+        &Interrupt::new(),
+    );
     let error = error.expect_err("the port is taken");
     assert!(
         error.message().contains("rank 0 cannot wait at") && error.hint().is_some_and(|h| h.contains("MASTER_PORT"))

@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::cublas::{result, sys};
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DevicePtrMut};
 use half::bf16;
 
-use super::fault::fault;
+use super::gpu_error::fault;
 
 /// A factor: a row-major matrix on the device, or its transpose.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts, sys};
 use sha2::{Digest, Sha256};
 
-use super::fault::{Fault, fault};
+use super::gpu_error::{GpuError, fault};
 use super::source::Source;
 use crate::atomic;
 
@@ -32,7 +32,7 @@ pub(super) fn ptx(device: &CudaDevice, source: &Source) -> Candle<String> {
         ..CompileOptions::default()
     };
     let ptx = compile_ptx_with_opts(source.text, options).map_err(|error| match error {
-        CompileError::CompileError { log, .. } => Fault {
+        CompileError::CompileError { log, .. } => GpuError {
             message: format!(
                 "NVRTC {}.{} refuses the kernels of {}: {}",
                 version.0,
@@ -58,7 +58,7 @@ fn architecture(device: &CudaDevice) -> Candle<&'static str> {
     let capability = device.cuda_stream().context().compute_capability().map_err(fault)?;
     match ARCHITECTURES.iter().find(|(least, _)| capability >= *least) {
         Some((_, arch)) => Ok(arch),
-        None => Err(Fault {
+        None => Err(GpuError {
             message: format!(
                 "this GPU has compute capability {}.{}, at least 8.0 is needed",
                 capability.0, capability.1

@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaFunction, CudaModule, CudaSt
 use candle_core::cuda_backend::{CudaDevice, DeviceId};
 
 use super::compile;
-use super::fault::fault;
+use super::gpu_error::fault;
 use super::source::Source;
 
 /// A kernel that can be launched.

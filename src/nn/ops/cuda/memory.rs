@@ -5,7 +5,7 @@ use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{Result as Candle, Shape, Storage, StorageRef, Tensor};
 
-use super::fault::fault;
+use super::gpu_error::fault;
 
 /// The GPU a tensor lives on.
 ///

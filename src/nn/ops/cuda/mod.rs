@@ -7,7 +7,7 @@
 mod blas;
 mod compile;
 mod elementwise;
-mod fault;
+mod gpu_error;
 mod in_place;
 mod kernels;
 mod memory;
@@ -20,7 +20,7 @@ mod tests;
 
 pub(in crate::nn) use blas::{Mat, Product, product};
 pub(in crate::nn) use elementwise::Binary;
-pub(in crate::nn) use fault::{fault, remedy};
+pub(in crate::nn) use gpu_error::{fault, remedy};
 pub(in crate::nn) use in_place::in_place;
 pub(in crate::nn) use kernels::{Kernel, blocks, elements, kernel, launch};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};

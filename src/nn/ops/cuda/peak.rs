@@ -7,7 +7,7 @@ use candle_core::cuda_backend::CudaDevice;
 use half::bf16;
 
 use super::blas::{Mat, Product, product};
-use super::fault::fault;
+use super::gpu_error::fault;
 use super::memory::{alloc, upload};
 
 /// Rows and columns of the factors: large enough that nothing but arithmetic counts.

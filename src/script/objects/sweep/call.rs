@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{from_json, number};
 use crate::script::failure::Fallible;
-use crate::script::studio::Studio;
 use crate::sweep::{Standing, Sweep, Trial};
 
 type State = Rc<RefCell<Sweep>>;
@@ -18,22 +18,22 @@ type State = Rc<RefCell<Sweep>>;
 /// Runs up to `n` trials, one after the other.
 pub(super) fn run(
     context: &NativeCallContext,
-    studio: &Studio,
+    ctx: &ScriptContext,
     (state, f): (&State, &FnPtr),
     n: Option<u64>,
     watch: &mut dyn FnMut(&Sweep),
 ) -> Fallible<()> {
     let total = n.or_else(|| state.borrow().total());
     // The table that is displayed says what a bar would say.
-    let progress = if studio.live() { studio.progress().quiet() } else { studio.progress().clone() };
+    let progress = if ctx.live() { ctx.progress().quiet() } else { ctx.progress().clone() };
     let mut task = progress.task("sweeping", total, "trials");
     let mut done = 0;
     while n.is_none_or(|n| done < n) {
-        studio.progress().check()?;
+        ctx.progress().check()?;
         let next = state.try_borrow_mut().map_err(|_| super::busy())?.next_trial()?;
         let Some(trial) = next else { break };
         watch(&state.borrow());
-        one(context, studio, (state, f), &trial)?;
+        one(context, ctx, (state, f), &trial)?;
         done += 1;
         watch(&state.borrow());
         task.advance(1)?;
@@ -41,11 +41,11 @@ pub(super) fn run(
     Ok(())
 }
 
-fn one(context: &NativeCallContext, studio: &Studio, (state, f): (&State, &FnPtr), trial: &Trial) -> Fallible<()> {
+fn one(context: &NativeCallContext, ctx: &ScriptContext, (state, f): (&State, &FnPtr), trial: &Trial) -> Fallible<()> {
     let params = from_json(&Value::Object(trial.params.clone()));
-    let before = studio.set_trial(Some(listener(state, trial.number)));
+    let before = ctx.set_trial(Some(listener(state, trial.number)));
     let given = f.call_within_context::<Dynamic>(context, (params,)).and_then(|value| measured(&value));
-    studio.set_trial(before);
+    ctx.set_trial(before);
     let mut sweep = state.borrow_mut();
     match given.map_err(Failed::of) {
         Ok(value) => {
@@ -64,7 +64,7 @@ fn one(context: &NativeCallContext, studio: &Studio, (state, f): (&State, &FnPtr
         Err(Failed { error, .. }) => {
             let note = error.to_string();
             sweep.end(trial.number, Standing::Failed, &note)?;
-            studio.say(Output::Warning(format!("trial {} failed: {note}\n", trial.number)));
+            ctx.say(Output::Warning(format!("trial {} failed: {note}\n", trial.number)));
             Ok(())
         }
     }
@@ -101,9 +101,9 @@ fn listener(state: &State, number: u64) -> Rc<dyn Fn(f64) -> bool> {
 }
 
 /// `report(value)`
-pub(super) fn report(studio: &Studio, value: &Dynamic) -> Fallible<bool> {
+pub(super) fn report(ctx: &ScriptContext, value: &Dynamic) -> Fallible<bool> {
     let value = number("report", value)?;
-    match studio.trial() {
+    match ctx.trial() {
         Some(listener) => Ok(listener(value)),
         None => Err(Error::mistake("report: no trial is under way")
             .with_hint("it belongs in the function of a sweep: sweep(config, |p| { …; if !report(loss) { … } })")

@@ -16,12 +16,12 @@ use crate::files::locate;
 use crate::interrupt::Interrupt;
 use crate::plot::{self, Column, Mark, Parallel};
 use crate::progress::Progress;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, count, from_json, json_map, options, text};
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::{Figure, settings};
-use crate::script::studio::Studio;
+use crate::script::registry::{Object, Registry};
 use crate::script::{Bundle, Output};
 use crate::sweep::{self, Trial};
 
@@ -60,9 +60,9 @@ struct Options {
 }
 
 impl Sweep {
-    fn new(studio: &Studio, config: &Dynamic, trial: &Dynamic, map: &Map) -> Fallible<Self> {
+    fn new(ctx: &ScriptContext, config: &Dynamic, trial: &Dynamic, map: &Map) -> Fallible<Self> {
         let Options { dir, jobs, seed } = options("sweep", map)?;
-        let seed = seed.unwrap_or_else(|| studio.next_seed());
+        let seed = seed.unwrap_or_else(|| ctx.next_seed());
         let how = how(trial, jobs)?;
         if matches!(how, How::Program { .. }) && dir.is_empty() {
             return Err(Error::mistake("a sweep of programs needs a folder for them")
@@ -76,20 +76,18 @@ impl Sweep {
             sweep::Sweep::open(source, seed, &locate(&dir)?)?
         };
         for note in &state.config().notes {
-            studio.say(Output::Warning(format!("sweep: {note}\n")));
+            ctx.say(Output::Warning(format!("sweep: {note}\n")));
         }
         Ok(Self { state: Rc::new(RefCell::new(state)), how: Rc::new(how) })
     }
 
-    fn run(&self, context: &NativeCallContext, studio: &Studio, n: Option<u64>) -> Fallible<Self> {
-        let mut display = Live::new(studio);
+    fn run(&self, context: &NativeCallContext, ctx: &ScriptContext, n: Option<u64>) -> Fallible<Self> {
+        let mut display = Live::new(ctx);
         let done = match &*self.how {
-            How::Function(f) => {
-                call::run(context, studio, (&self.state, f), n, &mut |state| display.show(state, false))
-            }
+            How::Function(f) => call::run(context, ctx, (&self.state, f), n, &mut |state| display.show(state, false)),
             How::Program { words, jobs } => {
                 let mut state = self.state.try_borrow_mut().map_err(|_| busy())?;
-                process::run(&mut state, studio, (words, *jobs), n, &mut |state| display.show(state, false))
+                process::run(&mut state, ctx, (words, *jobs), n, &mut |state| display.show(state, false))
             }
         };
         if let Ok(state) = self.state.try_borrow() {
@@ -163,14 +161,14 @@ fn line(state: &sweep::Sweep) -> String {
 
 /// Shows a sweep that goes on, where displays can be updated.
 struct Live {
-    studio: Studio,
+    ctx: ScriptContext,
     id: Option<u64>,
     shown: Option<Instant>,
 }
 
 impl Live {
-    fn new(studio: &Studio) -> Self {
-        Self { studio: studio.clone(), id: studio.live().then(|| studio.display_id()), shown: None }
+    fn new(ctx: &ScriptContext) -> Self {
+        Self { ctx: ctx.clone(), id: ctx.live().then(|| ctx.display_id()), shown: None }
     }
 
     fn show(&mut self, state: &sweep::Sweep, over: bool) {
@@ -178,15 +176,15 @@ impl Live {
         if !over && self.shown.is_some_and(|at| at.elapsed() < UPDATE_EVERY) {
             return;
         }
-        let plain = Bundle::text(words(state, self.studio.width()));
-        let bundle = if self.studio.rich() {
-            let figure = Sweep::figure(state).svg(self.studio.progress().interrupt());
+        let plain = Bundle::text(words(state, self.ctx.width()));
+        let bundle = if self.ctx.rich() {
+            let figure = Sweep::figure(state).svg(self.ctx.progress().interrupt());
             let figure = figure.map_or_else(String::new, |svg| html::image(&svg));
             plain.with("text/html", Some(format!("{figure}{}", page(state))))
         } else {
             plain
         };
-        self.studio.say(match self.shown {
+        self.ctx.say(match self.shown {
             None => Output::Display { bundle, id: Some(id) },
             Some(_) => Output::Update { bundle, id },
         });
@@ -221,28 +219,28 @@ impl Object for Sweep {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "sweep(config: string | map, trial: function | array) -> Sweep",
         "A sweep in W&B's words: a YAML file, a YAML text or a map. trial is a function of a map of values that gives the metric (|p| …).",
-        move |config: Dynamic, trial: Dynamic| Sweep::new(&studio, &config, &trial, &Map::new()),
+        move |config: Dynamic, trial: Dynamic| Sweep::new(&ctx, &config, &trial, &Map::new()),
     );
-    let studio = kit.studio();
-    let member = kit.function(
+    let ctx = registry.ctx();
+    let member = registry.function(
         "sweep(config: string | map, trial: function | array, options: map) -> Sweep",
         "A sweep in W&B's words. trial is a function of a map of values that gives the metric, or the words of a program, to which the values are added as flags: [\"train\", \"--data_dir\", dir].\nOptions:",
-        move |config: Dynamic, trial: Dynamic, map: Map| Sweep::new(&studio, &config, &trial, &map),
+        move |config: Dynamic, trial: Dynamic, map: Map| Sweep::new(&ctx, &config, &trial, &map),
     );
     member.options = OPTIONS;
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "report(value: float) -> bool",
         "Says in the trial of a sweep what was measured on the way; false when the trial lags behind and should end: if !report(loss) { break }.",
-        move |value: Dynamic| -> Fallible<bool> { call::report(&studio, &value) },
+        move |value: Dynamic| -> Fallible<bool> { call::report(&ctx, &value) },
     );
-    let mut object = kit.object::<Sweep>();
-    let studio = object.studio();
+    let mut object = registry.object::<Sweep>();
+    let ctx = object.ctx();
     object.method(
         "run() -> Sweep",
         "Runs the trials that are left: all of a grid, else up to run_cap.",
@@ -253,15 +251,15 @@ pub(super) fn register(kit: &mut Kit) {
                     .with_hint("say how many trials: run(20), or run_cap: 20 in its configuration")
                     .into());
             }
-            s.run(&context, &studio, None)
+            s.run(&context, &ctx, None)
         },
     );
-    let studio = object.studio();
+    let ctx = object.ctx();
     object.method(
         "run(n: int) -> Sweep",
         "Runs so many trials more, or as many as there are left.",
         move |context: NativeCallContext, s: &mut Sweep, n: Dynamic| -> Fallible<Sweep> {
-            s.run(&context, &studio, Some(count("the number of trials", &n)?))
+            s.run(&context, &ctx, Some(count("the number of trials", &n)?))
         },
     );
     object.get(

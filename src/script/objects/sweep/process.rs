@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
-use crate::script::studio::Studio;
 use crate::sweep::{Standing, Sweep, Trial, Worker};
 use crate::track::Runs;
 
@@ -34,7 +34,7 @@ const INTERRUPTED: i32 = 130;
 /// Runs up to `n` trials, `jobs` at a time.
 pub(super) fn run(
     sweep: &mut Sweep,
-    studio: &Studio,
+    ctx: &ScriptContext,
     (words, jobs): (&[String], usize),
     n: Option<u64>,
     watch: &mut dyn FnMut(&Sweep),
@@ -43,7 +43,7 @@ pub(super) fn run(
         return Err(Error::mistake("a sweep of programs needs a folder for them").into());
     };
     for trial in sweep.trials().iter().filter(|trial| trial.standing == Standing::Interrupted) {
-        retire(&dir.join(trial.name()), studio.progress())?;
+        retire(&dir.join(trial.name()), ctx.progress())?;
     }
     let program = std::env::current_exe().map_err(|e| Error::io("cannot find", "this program", e))?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -57,10 +57,10 @@ pub(super) fn run(
         Ok(Box::new(Process::begin(command, folder, metric.clone())?))
     };
     // The table that is displayed says what a bar would say.
-    let progress = if studio.live() { studio.progress().quiet() } else { studio.progress().clone() };
+    let progress = if ctx.live() { ctx.progress().quiet() } else { ctx.progress().clone() };
     sweep.run(n, jobs, &mut launch, watch, &progress)?;
     for trial in sweep.trials().iter().filter(|trial| !trial.note.is_empty()) {
-        studio.say(Output::Warning(format!("{}: {}\n", trial.name(), trial.note)));
+        ctx.say(Output::Warning(format!("{}: {}\n", trial.name(), trial.note)));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) struct Low<'a> {
 type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
 
 /// What backward need not make again.
-pub(super) struct Kept {
+pub(super) struct Passthrough {
     /// `drop(x) Aᵀ`: (rows, r)
     u: Factor<'static>,
     /// A and B, rounded; `None` where they are used as they are.
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 
 impl Low<'_> {
     /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out).
-    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Kept> {
+    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Passthrough> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
         let mut u = alloc::<f32>(device, rows * rank)?;
         let a = Factor::of(self.a, self.precision)?;
@@ -44,7 +44,7 @@ impl Low<'_> {
         let (u, b) = (Factor::made(device, u, self.precision)?, Factor::of(self.b, self.precision)?);
         let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
         u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))?;
-        Ok(Kept { u, a: a.kept(), b: b.kept() })
+        Ok(Passthrough { u, a: a.kept(), b: b.kept() })
     }
 
     /// Calls `work` with `drop(x)`.
@@ -60,7 +60,7 @@ impl Low<'_> {
         &self,
         x: &Shared<'_>,
         dy: &Shared<'_>,
-        kept: &Kept,
+        kept: &Passthrough,
         mut dx: Option<CudaSlice<f32>>,
     ) -> Candle<Gradients> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);

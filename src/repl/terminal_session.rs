@@ -15,12 +15,12 @@ use crate::progress::{Progress, Sink, Snapshot};
 use crate::script::{Host, Output, Session};
 
 /// The terminal and the keys that stop.
-pub(super) struct Stage {
+pub(super) struct TerminalSession {
     pub(super) terminal: Arc<Terminal>,
     pub(super) stop: Arc<Stop>,
 }
 
-impl Stage {
+impl TerminalSession {
     /// The terminal of this process, its signals handled.
     pub(super) fn new() -> Self {
         let terminal = Arc::new(Terminal::new());

@@ -17,14 +17,14 @@ const STORAGE: [&str; 5] = ["quantization_config", "torch_dtype", "dtype", "_nam
 
 /// What is kept.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct Passthrough {
     /// The keys of `config.json`.
     config: Map<String, Value>,
     /// The text of `generation_config.json`.
     generation: Option<String>,
 }
 
-impl Kept {
+impl Passthrough {
     /// What the folder `dir` says, whose `config.json` has the text `config`.
     pub(super) fn read(dir: &Path, config: &str) -> Self {
         let mut kept = Self::of(config);
@@ -71,13 +71,13 @@ mod tests {
         let text = r#"{"eos_token_id": [2, 7], "pad_token_id": 0, "hidden_size": 9, "quantization_config": {"a": 1},
                        "torch_dtype": "float16"}"#;
         std::fs::write(dir.path().join(GENERATION), r#"{"temperature": 0.7}"#).unwrap();
-        let kept = Kept::read(dir.path(), text);
+        let kept = Passthrough::read(dir.path(), text);
         let written: Value = serde_json::from_str(&kept.laid_under(r#"{"hidden_size": 64}"#).unwrap()).unwrap();
         assert_eq!(written, serde_json::json!({ "hidden_size": 64, "eos_token_id": [2, 7], "pad_token_id": 0 }));
         let other = tempfile::tempdir().unwrap();
         kept.write(other.path()).unwrap();
         assert_eq!(std::fs::read(other.path().join(GENERATION)).unwrap(), br#"{"temperature": 0.7}"#);
-        Kept::default().write(other.path()).unwrap();
+        Passthrough::default().write(other.path()).unwrap();
         assert!(!other.path().join(GENERATION).exists(), "that of the model before is gone");
     }
 }

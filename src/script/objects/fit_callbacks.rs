@@ -7,24 +7,24 @@ use crate::generate::{self, GenerateOptions, Sampler, SamplerOptions};
 use crate::harmony::Chart;
 use crate::midi::Score;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::objects::tracking::Tracking;
-use crate::script::studio::Studio;
 use crate::train::{Event, TrainOptions, Trainer};
 
 /// The folder of the takes, in that of the run.
 const SAMPLES: &str = "samples";
 
 /// Hears the events of one `fit`.
-pub(super) struct Following {
-    studio: Studio,
+pub(super) struct FitCallbacks {
+    ctx: ScriptContext,
     /// The latest take, and the step after which it was played.
     pub(super) take: Option<(u64, Score)>,
     tracking: Option<Tracking>,
 }
 
-impl Following {
-    pub(super) fn new(studio: &Studio) -> Self {
-        Self { studio: studio.clone(), take: None, tracking: None }
+impl FitCallbacks {
+    pub(super) fn new(ctx: &ScriptContext) -> Self {
+        Self { ctx: ctx.clone(), take: None, tracking: None }
     }
 
     /// Refuses what a run could only stumble over later.
@@ -42,7 +42,7 @@ impl Following {
         match event {
             Event::Began => {
                 run.notes().iter().for_each(|note| self.say(note));
-                self.tracking = Tracking::start(&self.studio, run);
+                self.tracking = Tracking::start(&self.ctx, run);
             }
             Event::SampleDue(step) => self.play(run, step)?,
             Event::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
@@ -66,7 +66,7 @@ impl Following {
             ..GenerateOptions::default()
         };
         let tokenizer = &run.data().tokenizer;
-        let progress = self.studio.progress().quiet();
+        let progress = self.ctx.progress().quiet();
         let takes = generate::generate(run.model(), tokenizer, &Sampler::new(sampler)?, &wanted, &progress)?;
         let score = generate::finish(tokenizer, takes.first().map_or(&[], Vec::as_slice), &wanted);
         let path = take_path(out, step);
@@ -79,7 +79,7 @@ impl Following {
     /// How to go on, when there is more to do.
     fn farewell(&self, run: &Trainer) {
         let (done, all) = (run.steps(), run.options().max_steps);
-        let stopped = self.studio.progress().interrupt().is_set();
+        let stopped = self.ctx.progress().interrupt().is_set();
         let Some(out) = run.options().output_dir.as_deref().filter(|_| stopped && done < all) else { return };
         if let Some(checkpoint) = Trainer::latest_checkpoint(out) {
             let (folder, checkpoint) = (out.display(), checkpoint.display());
@@ -91,7 +91,7 @@ impl Following {
     }
 
     fn say(&self, text: &str) {
-        self.studio.say(Output::Warning(text.into()));
+        self.ctx.say(Output::Warning(text.into()));
     }
 }
 

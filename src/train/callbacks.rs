@@ -26,4 +26,4 @@ pub enum Event<'a> {
 
 /// Hears of the events of a run, between its steps. What it returns as an error ends the run like a stop: with its
 /// state kept.
-pub type Watch<'a> = dyn FnMut(&Trainer, Event<'_>) -> Result<()> + 'a;
+pub type Callback<'a> = dyn FnMut(&Trainer, Event<'_>) -> Result<()> + 'a;

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// Something wrong at a place of a map.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ValueError {
     /// The steps to the place, the last first.
     path: Vec<Step>,
     problem: Problem,
@@ -30,7 +30,7 @@ enum Problem {
     Other(String),
 }
 
-impl Fault {
+impl ValueError {
     /// A list of a length that is not wanted.
     pub(super) fn length(wanted: usize, got: usize) -> Self {
         Problem::Wrong { wanted: format!("an array of {wanted}"), got: format!("one of {got}") }.into()
@@ -85,13 +85,13 @@ impl Fault {
     }
 }
 
-impl From<Problem> for Fault {
+impl From<Problem> for ValueError {
     fn from(problem: Problem) -> Self {
         Self { path: Vec::new(), problem }
     }
 }
 
-impl de::Error for Fault {
+impl de::Error for ValueError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Problem::Other(message.to_string()).into()
     }
@@ -118,9 +118,9 @@ impl de::Error for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for ValueError {}
 
-impl fmt::Display for Fault {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?}", self.path(), self.problem)
     }

@@ -36,7 +36,7 @@ const STEP: &[(&str, &str)] =
 
 /// A value, described.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct ValueInfo {
     /// The type, as scripts name it.
     pub(crate) kind: String,
     /// The value in one line; empty when only the type is known.
@@ -47,7 +47,7 @@ pub(crate) struct Facts {
     pub(crate) items: Vec<Self>,
 }
 
-impl Facts {
+impl ValueInfo {
     /// Describes a value.
     pub(crate) fn of(catalog: &Catalog, value: &Dynamic) -> Self {
         Self::within(catalog, value, DEPTH)

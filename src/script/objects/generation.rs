@@ -12,13 +12,13 @@ use crate::generate::{self, GenerateOptions};
 use crate::midi;
 use crate::nn::CacheDtype;
 use crate::script::Output;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, count as number, from_ids, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::{Kit, Object};
 use crate::script::objects::ranking::{self, By};
 use crate::script::objects::refill::refill;
 use crate::script::objects::{Chords, Model, Sampler, Score};
-use crate::script::studio::Studio;
+use crate::script::registry::{Object, Registry};
 use crate::tokens;
 use crate::train::MixedPrecision;
 
@@ -122,33 +122,33 @@ impl Object for Stream {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let mut model = kit.members::<Model>();
-    let studio = model.studio();
+pub(super) fn register(registry: &mut Registry) {
+    let mut model = registry.members::<Model>();
+    let ctx = model.ctx();
     model.method(
         "generate(sampler: Sampler) -> Score",
         "Plays.",
-        move |context: NativeCallContext, m: &mut Model, s: Sampler| play(&context, &studio, m, &s, &Map::new()),
+        move |context: NativeCallContext, m: &mut Model, s: Sampler| play(&context, &ctx, m, &s, &Map::new()),
     );
-    let studio = model.studio();
+    let ctx = model.ctx();
     let member = model.method(
         "generate(sampler: Sampler, options: map) -> Score | array",
         "Plays, over chords or freely.\nOptions:",
-        move |context: NativeCallContext, m: &mut Model, s: Sampler, map: Map| play(&context, &studio, m, &s, &map),
+        move |context: NativeCallContext, m: &mut Model, s: Sampler, map: Map| play(&context, &ctx, m, &s, &map),
     );
     member.options = OPTIONS;
-    let studio = model.studio();
+    let ctx = model.ctx();
     model.method("stream(sampler: Sampler) -> Stream", "Plays, token by token.", move |m: &mut Model, s: Sampler| {
-        stream(&studio, m, &s, &Map::new())
+        stream(&ctx, m, &s, &Map::new())
     });
-    let studio = model.studio();
+    let ctx = model.ctx();
     let member = model.method(
         "stream(sampler: Sampler, options: map) -> Stream",
         "Plays, token by token: each is a map with take, id and token.\nOptions:",
-        move |m: &mut Model, s: Sampler, map: Map| stream(&studio, m, &s, &map),
+        move |m: &mut Model, s: Sampler, map: Map| stream(&ctx, m, &s, &map),
     );
     member.options = OPTIONS;
-    let mut stream = kit.object::<Stream>();
+    let mut stream = registry.object::<Stream>();
     stream.method(
         "next() -> map",
         "The next token: take, id, token; () at the end.",
@@ -165,7 +165,7 @@ pub(super) fn register(kit: &mut Kit) {
 
 fn play(
     context: &NativeCallContext,
-    studio: &Studio,
+    ctx: &ScriptContext,
     model: &Model,
     sampler: &Sampler,
     map: &Map,
@@ -173,12 +173,12 @@ fn play(
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
     let best = best(map, options.count)?;
     let by = map.get("by").filter(|by| !by.is_unit()).map(By::new).transpose()?.unwrap_or(By::Both);
-    let (sampler, progress) = (sampler.next_use()?, studio.progress());
+    let (sampler, progress) = (sampler.next_use()?, ctx.progress());
     let generated = generate::generate_takes(&model.model, &tokenizer, &sampler, &options, best.is_some(), progress)?;
     let mut takes: Vec<(midi::Score, f64)> =
         generated.iter().map(|take| (generate::finish(&tokenizer, &take.ids, &options), take.log_likelihood)).collect();
     if let Some(note) = cut_short(&generated, &takes, &options) {
-        studio.say(Output::Warning(note));
+        ctx.say(Output::Warning(note));
     }
     if let Some(best) = best {
         let order = ranking::ranked(context, &takes, &by)?;
@@ -226,10 +226,9 @@ fn best(map: &Map, count: usize) -> Fallible<Option<usize>> {
     Ok(Some(best))
 }
 
-fn stream(studio: &Studio, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Stream> {
+fn stream(ctx: &ScriptContext, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Stream> {
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
-    let generator =
-        generate::Generator::new(&model.model, &tokenizer, &sampler.next_use()?, &options, studio.progress())?;
+    let generator = generate::Generator::new(&model.model, &tokenizer, &sampler.next_use()?, &options, ctx.progress())?;
     let (generator, options) = (Rc::new(RefCell::new(generator)), Rc::new(options));
     Ok(Stream { generator, tokenizer, options, waiting: Rc::default() })
 }

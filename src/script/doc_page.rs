@@ -8,7 +8,7 @@ use crate::script::Bundle;
 
 /// A page: what is documented, one thing below the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Page(Vec<Block>);
+pub(crate) struct DocPage(Vec<Block>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Block {
@@ -20,7 +20,7 @@ enum Block {
     Text(String),
 }
 
-impl Page {
+impl DocPage {
     /// Adds code with its documentation.
     pub(crate) fn entry(&mut self, code: impl Into<String>, doc: &str, options: &[(&str, &str)]) -> &mut Self {
         let options = options.iter().map(|(key, doc)| ((*key).into(), (*doc).into())).collect();
@@ -165,8 +165,8 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn page() -> Page {
-        let mut page = Page::default();
+    fn page() -> DocPage {
+        let mut page = DocPage::default();
         page.entry("f(x: int) -> Score", "Makes a * b.\nMore.", &[("key", "what it means"), ("k", "x < 1")]);
         page.table("member", vec![vec!["a | b".into(), "both".into()]]);
         page

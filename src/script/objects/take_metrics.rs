@@ -6,14 +6,14 @@ use crate::error::Error;
 use crate::harmony::{chord_adherence, chord_markers};
 use crate::metrics::{Corpus, Defects, two_sample_test};
 use crate::midi;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{article, number, text};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
 use crate::script::objects::{Chords, Score, style};
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 
-pub(super) fn register(kit: &mut Kit) {
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    registry.function(
         "defects(score: Score) -> map",
         "What a listener hears at once as a fault: longest_note and longest_silence in seconds (more than 8 and 2 are a \
          defect), polyphony (the most pitches at once; 10), repeats (how often the same notes come in a row; 8); any is \
@@ -30,12 +30,12 @@ pub(super) fn register(kit: &mut Kit) {
             entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
         },
     );
-    kit.function(
+    registry.function(
         "adherence(score: Score) -> float",
         "The share of onsets whose pitch is a tone of the chord in force, by the score's own chord markers; NaN without.",
         |score: Score| chord_adherence(&score.0, &chord_markers(&score.0)),
     );
-    kit.function(
+    registry.function(
         "adherence(score: Score, chords: Chords, tempo: float, after: float) -> float",
         "The same by a chart that is repeated from the moment `after`, in seconds, at a tempo in beats a minute.",
         |score: Score, chords: Chords, tempo: Dynamic, after: Dynamic| -> Fallible<f64> {
@@ -55,22 +55,22 @@ pub(super) fn register(kit: &mut Kit) {
             Ok(chord_adherence(&score.0, &moved.collect::<Vec<_>>()))
         },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "originality(take: Score | array, corpus: string | array) -> map | array",
         "The longest run of notes that a take shares with a piece, in any key: longest (notes), piece (a path, or the \
          place in the array), bar, at (seconds into the take). The corpus is a folder, or an array of paths and scores.",
-        move |take: Dynamic, corpus: Dynamic| originality(&studio, &take, &corpus),
+        move |take: Dynamic, corpus: Dynamic| originality(&ctx, &take, &corpus),
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "two_sample_test(takes: array, pieces: array) -> map",
         "How well gradient-boosted trees tell takes from other pieces, by figures of both, on scores they were not trained \
          on (classifier two-sample test, Lopez-Paz & Oquab 2017): accuracy (0.5 is guessing), low and high (95 %), pieces \
          (of each set, ten or more).",
         move |takes: Array, pieces: Array| -> Fallible<Map> {
             let (takes, pieces) = (style::these("two_sample_test: takes", &takes)?, style::these("two_sample_test: pieces", &pieces)?);
-            let found = two_sample_test(&takes, &pieces, studio.progress())?;
+            let found = two_sample_test(&takes, &pieces, ctx.progress())?;
             let entries: [(&str, Dynamic); 4] = [
                 ("accuracy", found.accuracy.into()),
                 ("low", found.interval.low.into()),
@@ -82,8 +82,8 @@ pub(super) fn register(kit: &mut Kit) {
     );
 }
 
-fn originality(studio: &Studio, take: &Dynamic, corpus: &Dynamic) -> Fallible<Dynamic> {
-    let progress = studio.progress();
+fn originality(ctx: &ScriptContext, take: &Dynamic, corpus: &Dynamic) -> Fallible<Dynamic> {
+    let progress = ctx.progress();
     let (names, pieces) = pieces(corpus, progress)?;
     let index = Corpus::new(&pieces, progress)?;
     let about = |take: &midi::Score| -> Dynamic {

@@ -1,7 +1,7 @@
 //! Calls and properties that do not exist: what would fit, and what was probably meant.
 
 use crate::error::nearest;
-use crate::script::Fault;
+use crate::script::CellError;
 use crate::script::catalog::{Kind, Member};
 use crate::script::convert::article;
 use crate::script::diagnose::Scene;
@@ -12,7 +12,7 @@ use crate::script::{guide, remedy, standard};
 const LISTED: usize = 6;
 
 /// A call that nothing fits, from Rhai's `name (type, type)`.
-pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
+pub(crate) fn function(scene: &Scene, signature: &str) -> CellError {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
     let given: Vec<&str> = given.trim_end_matches(')').split(", ").filter(|t| !t.is_empty()).map(plain_type).collect();
     if !name.starts_with(|c: char| c == '_' || c.is_alphabetic()) {
@@ -23,7 +23,7 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
     let call = format!("{name}({})", given.join(", "));
     if let Some(first) = scripted.first() {
         let wants = if first.1 == 1 { "1 argument".into() } else { format!("{} arguments", first.1) };
-        return Fault::new("TypeError", format!("{name} takes {wants}, not {}", given.len()));
+        return CellError::new("TypeError", format!("{name} takes {wants}, not {}", given.len()));
     }
     if !known.is_empty() {
         // What belongs to the object at hand tells more than what others have under the same name.
@@ -31,23 +31,29 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
         let fitting = if own.is_empty() { &known } else { &own };
         let list: Vec<String> = fitting.iter().take(LISTED).map(|m| m.signature()).collect();
         let hint = format!("there is {}", list.join("\n        "));
-        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{call} does not fit")) };
+        return CellError { hint: Some(hint), ..CellError::new("TypeError", format!("{call} does not fit")) };
     }
     if let Some(property) = given.first().and_then(|owner| of(scene, owner, name)) {
         let hint = format!("write it without parentheses: .{name}");
         let message = format!("'{name}' of {} is a property, not a function", given[0]);
-        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{message} ({})", property.returns)) };
+        return CellError {
+            hint: Some(hint),
+            ..CellError::new("TypeError", format!("{message} ({})", property.returns))
+        };
     }
     if let Some((owner, method)) = given.first().and_then(|owner| Some((owner, remedy::method(owner, name)?))) {
         let message = format!("{owner} has no '{name}'");
-        return Fault { hint: Some(format!("here it is {method}")), ..Fault::new("NameError", message) };
+        return CellError { hint: Some(format!("here it is {method}")), ..CellError::new("NameError", message) };
     }
     if let Some(remedy) = remedy::call(name, &given) {
-        return Fault { hint: Some(remedy.hint()), ..Fault::new("NameError", remedy.message) };
+        return CellError { hint: Some(remedy.hint()), ..CellError::new("NameError", remedy.message) };
     }
     if scene.scope.contains(name) {
         let message = format!("'{name}' is {}, not a function", kind_of(scene, name));
-        return Fault { hint: Some("write let f = |x| x + 1; f(2)".into()), ..Fault::new("TypeError", message) };
+        return CellError {
+            hint: Some("write let f = |x| x + 1; f(2)".into()),
+            ..CellError::new("TypeError", message)
+        };
     }
     let mut names: Vec<&str> = scene.catalog.function_names().into_iter().collect();
     names.extend(scene.functions.iter().map(|f| f.0.as_str()));
@@ -59,14 +65,14 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> Fault {
         Some(near) => Some(format!("did you mean '{near}'?")),
         None => given.first().and_then(|owner| members_of(scene, owner)),
     };
-    Fault { hint, ..Fault::new("NameError", format!("there is no function {call}")) }
+    CellError { hint, ..CellError::new("NameError", format!("there is no function {call}")) }
 }
 
 /// A property that does not exist or cannot be set, from Rhai's sentence.
-pub(crate) fn property(scene: &Scene, text: &str) -> Fault {
+pub(crate) fn property(scene: &Scene, text: &str) -> CellError {
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     let (Some(&name), Some(owner)) = (quoted.first(), quoted.get(1).map(|t| plain_type(t))) else {
-        return Fault::new("TypeError", text);
+        return CellError::new("TypeError", text);
     };
     let setting = text.starts_with("No writable");
     let known = of(scene, owner, name);
@@ -74,24 +80,24 @@ pub(crate) fn property(scene: &Scene, text: &str) -> Fault {
         return match member.kind {
             Kind::Property { writable: true } => {
                 let given = quoted.get(2).map_or("this", |t| plain_type(t));
-                Fault::new("TypeError", format!("{owner}.{name} cannot be set to {given}"))
+                CellError::new("TypeError", format!("{owner}.{name} cannot be set to {given}"))
             }
-            _ => Fault::new("TypeError", format!("{owner}.{name} can be read but not set")),
+            _ => CellError::new("TypeError", format!("{owner}.{name} can be read but not set")),
         };
     }
     if let Some(member) = known {
         let hint = format!("call it: {}", member.signature());
-        return Fault { hint: Some(hint), ..Fault::new("TypeError", format!("{owner}.{name} is a method")) };
+        return CellError { hint: Some(hint), ..CellError::new("TypeError", format!("{owner}.{name} is a method")) };
     }
     let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().collect();
     let hint = match nearest(name, &names) {
         Some(near) => Some(format!("did you mean '{near}'?")),
         None => members_of(scene, owner),
     };
-    Fault { hint, ..Fault::new("NameError", format!("{owner} has no '{name}'")) }
+    CellError { hint, ..CellError::new("NameError", format!("{owner} has no '{name}'")) }
 }
 
-fn operator(scene: &Scene, name: &str, given: &[&str]) -> Fault {
+fn operator(scene: &Scene, name: &str, given: &[&str]) -> CellError {
     let message = match given {
         [one] => format!("{name} does not apply to {one}"),
         [left, right] => format!("{left} {name} {right} has no meaning"),
@@ -108,7 +114,7 @@ fn operator(scene: &Scene, name: &str, given: &[&str]) -> Fault {
         (_, _, ["function", _] | [_, "function"]) => Some("a function is called with parentheses: midi(path)".into()),
         _ => None,
     };
-    Fault { hint, ..Fault::new("TypeError", message) }
+    CellError { hint, ..CellError::new("TypeError", message) }
 }
 
 /// "an int"

@@ -18,7 +18,7 @@ use crate::train::parallel::{Group, World};
 
 /// A handle on the shared state of a session.
 #[derive(Clone)]
-pub(crate) struct Studio(Rc<State>);
+pub(crate) struct ScriptContext(Rc<State>);
 
 struct State {
     host: Host,
@@ -61,7 +61,7 @@ impl Default for Typed {
 /// Takes a measurement; false when the trial should end.
 pub(crate) type Listener = Rc<dyn Fn(f64) -> bool>;
 
-impl Studio {
+impl ScriptContext {
     pub(crate) fn new(host: Host) -> Self {
         Self(Rc::new(State {
             width: Cell::new(host.width),
@@ -257,7 +257,7 @@ impl Studio {
 
     /// Says what there is to look up; once, when all objects are registered.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
-        // A second catalog would be a second engine, and every engine has its own studio.
+        // A second catalog would be a second engine, and every engine has its own context.
         let _ = self.0.catalog.set(Arc::new(catalog));
     }
 
@@ -280,11 +280,11 @@ mod tests {
 
     #[test]
     fn one_seed_hands_out_the_same_seeds() {
-        let studio = Studio::new(Host::silent());
-        studio.set_seed(7);
-        let first = [studio.next_seed(), studio.next_seed()];
-        studio.set_seed(7);
-        assert_eq!(first, [studio.next_seed(), studio.next_seed()]);
+        let ctx = ScriptContext::new(Host::silent());
+        ctx.set_seed(7);
+        let first = [ctx.next_seed(), ctx.next_seed()];
+        ctx.set_seed(7);
+        assert_eq!(first, [ctx.next_seed(), ctx.next_seed()]);
         assert_ne!(first[0], first[1]);
         assert!(first.iter().all(|&s| s < 1 << 31));
     }

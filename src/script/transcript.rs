@@ -21,7 +21,7 @@ pub(crate) enum Shown {
 
 /// What the running cell has shown.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Record(Arc<Mutex<Inner>>);
+pub(crate) struct Transcript(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -30,7 +30,7 @@ struct Inner {
     bytes: usize,
 }
 
-impl Record {
+impl Transcript {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn text_is_gathered_and_displays_are_as_last_updated() {
-        let record = Record::default();
+        let record = Transcript::default();
         record.keep(&Output::Text("gone\n".into()));
         record.keep(&Output::Clear { wait: false });
         record.keep(&Output::Text("a\n".into()));
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_text_is_cut() {
-        let record = Record::default();
+        let record = Transcript::default();
         for _ in 0..3 {
             record.keep(&Output::Text("x".repeat(TEXT / 2 + 1)));
         }

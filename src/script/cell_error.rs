@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A failed cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct CellError {
     /// Its kind: "SyntaxError", "TypeError", "NameError", "Interrupted", "Error", "Panic".
     pub name: String,
     /// What went wrong, in a sentence.
@@ -26,7 +26,7 @@ pub struct Fault {
 /// A line of the source is cut to so many characters around the column.
 const SHOWN: usize = 100;
 
-impl Fault {
+impl CellError {
     /// A fault without a place.
     pub(crate) fn new(name: &str, message: impl Into<String>) -> Self {
         Self {
@@ -85,13 +85,13 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for CellError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for CellError {}
 
 /// The part of a long line around a column, and the column in it.
 fn window(code: &str, column: usize) -> (String, usize) {
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn the_caret_stands_under_the_column() {
-        let fault = Fault {
+        let fault = CellError {
             hint: Some("did you mean 'midi'?".into()),
             place: Some((2, 9, "let x = mdi(\"a\");".into())),
             source: Some("a.rhai".into()),
-            ..Fault::new("NameError", "there is no function 'mdi'")
+            ..CellError::new("NameError", "there is no function 'mdi'")
         };
         let expected = "NameError: there is no function 'mdi'\n  ┌ a.rhai:2:9\n2 │ let x = mdi(\"a\");\n  │         ^\n  hint: did you mean 'midi'?";
         assert_eq!(fault.render(false), expected);

@@ -7,11 +7,11 @@ use crate::bench::{self, flops};
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
 use crate::nn::CacheDtype;
+use crate::script::context::ScriptContext;
 use crate::script::convert::{ids, options};
 use crate::script::failure::Fallible;
-use crate::script::kit::Kit;
 use crate::script::objects::Model;
-use crate::script::studio::Studio;
+use crate::script::registry::Registry;
 use crate::train::{self, AdamWOptions, MixedPrecision};
 
 #[derive(Deserialize)]
@@ -47,48 +47,48 @@ impl Default for DecodingOptions {
     }
 }
 
-pub(super) fn register(kit: &mut Kit) {
-    let studio = kit.studio();
-    kit.function(
+pub(super) fn register(registry: &mut Registry) {
+    let ctx = registry.ctx();
+    registry.function(
         "training_speed(model: Model, rows: array, options: map) -> map",
         "Trains on one batch, an array of ids a row, and measures: options steps, warmup, lr, mixed_precision; gives tokens_per_second, seconds, losses, peak_memory, flops (of the mathematics, a second).",
-        move |model: Model, rows: Array, map: Map| -> Fallible<Map> { Ok(training(&studio, &model, &rows, &map)?) },
+        move |model: Model, rows: Array, map: Map| -> Fallible<Map> { Ok(training(&ctx, &model, &rows, &map)?) },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "decoding_speed(model: Model, options: map) -> map",
         "Decodes without end or grammar and measures: options rows, prompt, tokens, runs, mixed_precision, kv_cache_dtype; gives tokens_per_second, peak_memory, flops.",
-        move |model: Model, map: Map| -> Fallible<Map> { Ok(decoding(&studio, &model, &map)?) },
+        move |model: Model, map: Map| -> Fallible<Map> { Ok(decoding(&ctx, &model, &map)?) },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "nf4_speed(size: int, runs: int) -> map",
         "Quantises a matrix of size × size to NF4 and dequantises it, and measures: quantize, dequantize, bytes of the f32 matrix a second.",
         move |size: i64, runs: i64| -> Fallible<Map> {
             let count = |n: i64| usize::try_from(n).unwrap_or(0);
-            let done = bench::nf4(count(size), count(runs), studio.progress())?;
+            let done = bench::nf4(count(size), count(runs), ctx.progress())?;
             Ok(Map::from([("quantize".into(), done.quantize.into()), ("dequantize".into(), done.dequantize.into())]))
         },
     );
-    let studio = kit.studio();
-    kit.function(
+    let ctx = registry.ctx();
+    registry.function(
         "peak_flops(mixed_precision: string) -> float",
         "Floating-point operations a second that the device does in products, measured: on the CPU in the innermost loop alone, () without AVX-512; on a GPU in a large product.",
         move |precision: &str| -> Fallible<Dynamic> {
             let map = Map::from([("mixed_precision".into(), precision.into())]);
             let chosen: DecodingOptions = options("peak_flops", &map)?;
-            Ok(chosen.mixed_precision.precision().peak_flops(&studio.device()).map_or(Dynamic::UNIT, Dynamic::from))
+            Ok(chosen.mixed_precision.precision().peak_flops(&ctx.device()).map_or(Dynamic::UNIT, Dynamic::from))
         },
     );
 }
 
-fn training(studio: &Studio, model: &Model, rows: &Array, map: &Map) -> Result<Map> {
+fn training(ctx: &ScriptContext, model: &Model, rows: &Array, map: &Map) -> Result<Map> {
     let chosen: TrainingOptions = options("training_speed", map)?;
     let batch = batch(rows)?;
     let how =
         bench::Training { steps: chosen.steps, warmup: chosen.warmup, precision: chosen.mixed_precision.precision() };
     let adamw = AdamWOptions { lr: chosen.lr, ..AdamWOptions::default() };
-    let done = bench::training(&model.model, &batch, &adamw, &how, studio.progress())?;
+    let done = bench::training(&model.model, &batch, &adamw, &how, ctx.progress())?;
     let losses: Array = done.losses.iter().map(|&loss| loss.into()).collect();
     Ok(Map::from([
         ("tokens_per_second".into(), done.tokens_per_second.into()),
@@ -99,7 +99,7 @@ fn training(studio: &Studio, model: &Model, rows: &Array, map: &Map) -> Result<M
     ]))
 }
 
-fn decoding(studio: &Studio, model: &Model, map: &Map) -> Result<Map> {
+fn decoding(ctx: &ScriptContext, model: &Model, map: &Map) -> Result<Map> {
     let chosen: DecodingOptions = options("decoding_speed", map)?;
     let how = bench::Decoding {
         rows: chosen.rows,
@@ -111,7 +111,7 @@ fn decoding(studio: &Studio, model: &Model, map: &Map) -> Result<Map> {
     };
     let device = model.model.device();
     train::reset_peak_memory(device);
-    let speed = bench::decoding(&model.model, &how, studio.progress())?;
+    let speed = bench::decoding(&model.model, &how, ctx.progress())?;
     let middle = chosen.prompt + chosen.tokens / 2;
     Ok(Map::from([
         ("tokens_per_second".into(), speed.into()),

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use crate::script::catalog::Catalog;
-use crate::script::facts::Facts;
+use crate::script::value_info::ValueInfo;
 
 /// A snapshot of a session.
 #[derive(Clone)]
-pub struct Knowledge {
+pub struct Symbols {
     catalog: Arc<Catalog>,
-    variables: Vec<(String, Facts)>,
+    variables: Vec<(String, ValueInfo)>,
     functions: Vec<Function>,
-    last: Facts,
+    last: ValueInfo,
 }
 
 /// A function that a script defined.
@@ -31,13 +31,13 @@ impl Function {
     }
 }
 
-impl Knowledge {
+impl Symbols {
     /// A snapshot of these: variables in the order they were made, the value `_` stands for.
     pub(crate) fn new(
         catalog: Arc<Catalog>,
-        variables: Vec<(String, Facts)>,
+        variables: Vec<(String, ValueInfo)>,
         functions: Vec<Function>,
-        last: Facts,
+        last: ValueInfo,
     ) -> Self {
         Self { catalog, variables, functions, last }
     }
@@ -46,12 +46,12 @@ impl Knowledge {
         &self.catalog
     }
 
-    pub(crate) fn variables(&self) -> &[(String, Facts)] {
+    pub(crate) fn variables(&self) -> &[(String, ValueInfo)] {
         &self.variables
     }
 
     /// What is known of a variable.
-    pub(crate) fn variable(&self, name: &str) -> Option<&Facts> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&ValueInfo> {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, facts)| facts)
     }
 
@@ -60,14 +60,14 @@ impl Knowledge {
     }
 
     /// What is known of the last value.
-    pub(crate) fn last(&self) -> &Facts {
+    pub(crate) fn last(&self) -> &ValueInfo {
         &self.last
     }
 }
 
-impl std::fmt::Debug for Knowledge {
+impl std::fmt::Debug for Symbols {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&String> = self.variables.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Knowledge").field("variables", &names).finish_non_exhaustive()
+        f.debug_struct("Symbols").field("variables", &names).finish_non_exhaustive()
     }
 }

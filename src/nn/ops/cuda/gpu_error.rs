@@ -14,21 +14,21 @@ const WITHOUT_KERNEL: &str = "no cuda implementation for ";
 
 /// An error of ours on its way through candle, which keeps it whole.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct GpuError {
     pub(super) message: String,
     pub(super) hint: &'static str,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for GpuError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for GpuError {}
 
-impl From<Fault> for Candle {
-    fn from(fault: Fault) -> Self {
+impl From<GpuError> for Candle {
+    fn from(fault: GpuError) -> Self {
         Self::Cuda(Box::new(fault))
     }
 }
@@ -47,7 +47,7 @@ pub(in crate::nn) fn remedy(error: &Candle) -> Option<Error> {
         }
         _ => return None,
     };
-    if let Some(Fault { message, hint }) = inner.downcast_ref() {
+    if let Some(GpuError { message, hint }) = inner.downcast_ref() {
         return Some(Error::mistake(message.clone()).with_hint(*hint));
     }
     if let Some(CudaError::Cuda(driver)) = inner.downcast_ref() {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_ours_keeps_its_hint() {
-        let candle = Candle::from(Fault { message: "this".into(), hint: "that" });
+        let candle = Candle::from(GpuError { message: "this".into(), hint: "that" });
         let error = Error::from(candle.bt());
         assert_eq!((error.message(), error.hint()), ("this", Some("that")));
     }

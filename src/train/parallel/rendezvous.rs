@@ -33,7 +33,7 @@ struct Hello {
 
 /// The ranks, met.
 #[derive(Debug)]
-pub(super) struct Met {
+pub(super) struct Peers {
     /// On rank 0 the streams to ranks 1, 2, …; on the others the one to rank 0.
     pub(super) links: Vec<TcpStream>,
     /// Where each rank listens.
@@ -46,7 +46,7 @@ pub(super) struct Met {
 ///
 /// # Errors
 /// Ranks that do not come, a port that is taken, a rank of another program or twice the same one, or a stop.
-pub(super) fn meet(world: &World, limit: Duration, interrupt: &Interrupt) -> Result<Met> {
+pub(super) fn rendezvous(world: &World, limit: Duration, interrupt: &Interrupt) -> Result<Peers> {
     let Some((host, port)) = &world.meeting else {
         return Err(Error::mistake(format!("{} does not say where rank 0 is", world.launcher)).with_hint(
             "set MASTER_ADDR to its host and MASTER_PORT to a free port there; or build with --features mpi",
@@ -89,7 +89,7 @@ fn listen(towards: IpAddr, port: u16) -> io::Result<TcpListener> {
 }
 
 /// Rank 0: opens the door and waits for all.
-fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Met> {
+fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Peers> {
     let place = format!("{host}:{port}");
     let taken = |e: io::Error| {
         Error::io("rank 0 cannot wait at", &place, e).with_hint(
@@ -131,7 +131,7 @@ fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
         let sent = write(stream, &frame(WELCOME, &words), &mut patience(POLITE));
         sent.map_err(|e| Error::io("cannot answer", format!("rank {}", rank + 1), e))?;
     }
-    Ok(Met { links, addresses: places(&table, own.ip()), listener })
+    Ok(Peers { links, addresses: places(&table, own.ip()), listener })
 }
 
 /// Somebody is at the door: a rank is taken in, a stranger sent away, a mistake ends the wait.
@@ -174,7 +174,7 @@ fn receive(
 }
 
 /// The other ranks: knock until the door opens.
-fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Met> {
+fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Peers> {
     let place = format!("{host}:{port}");
     let failed = |e: io::Error| {
         Error::io(&format!("rank {} cannot reach rank 0 at", world.rank), &place, e)
@@ -198,7 +198,7 @@ fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
 }
 
 /// Says hello and waits until all are there; `None` when this is no door of ours.
-fn enter(world: &World, mut stream: TcpStream, deadline: &Deadline<'_>) -> Result<Option<Met>> {
+fn enter(world: &World, mut stream: TcpStream, deadline: &Deadline<'_>) -> Result<Option<Peers>> {
     let Ok(theirs) = stream.peer_addr() else { return Ok(None) };
     let there = theirs.ip().to_canonical();
     let listener = listen(there, 0).map_err(|e| Error::io("cannot listen on", "a free port", e))?;
@@ -215,7 +215,7 @@ fn enter(world: &World, mut stream: TcpStream, deadline: &Deadline<'_>) -> Resul
     match answer {
         Ok((WELCOME, words)) => {
             let table: Vec<(Option<IpAddr>, u16)> = serde_json::from_slice(&words).map_err(Error::internal)?;
-            Ok(Some(Met { links: vec![stream], addresses: places(&table, there), listener }))
+            Ok(Some(Peers { links: vec![stream], addresses: places(&table, there), listener }))
         }
         Ok((REFUSED, why)) if why.starts_with(b"rank 0 there") => Ok(None),
         Ok((REFUSED, why)) => Err(Error::mistake(String::from_utf8_lossy(&why).into_owned())

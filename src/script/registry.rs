@@ -11,9 +11,9 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::script::Bundle;
 use crate::script::catalog::{Catalog, Kind, Member, Shower};
+use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::studio::Studio;
 
 /// A type of values that scripts hold: a cheap handle whose clones are the same object.
 pub(crate) trait Object: Clone + 'static {
@@ -65,25 +65,25 @@ pub(crate) trait Object: Clone + 'static {
 }
 
 /// The tool that registers functions and types.
-pub(crate) struct Kit<'e> {
+pub(crate) struct Registry<'e> {
     engine: &'e mut Engine,
-    studio: Studio,
+    ctx: ScriptContext,
     catalog: Catalog,
 }
 
-impl<'e> Kit<'e> {
-    pub(crate) fn new(engine: &'e mut Engine, studio: Studio) -> Self {
-        Self { engine, studio, catalog: Catalog::default() }
+impl<'e> Registry<'e> {
+    pub(crate) fn new(engine: &'e mut Engine, ctx: ScriptContext) -> Self {
+        Self { engine, ctx, catalog: Catalog::default() }
     }
 
     /// The state that closures capture.
-    pub(crate) fn studio(&self) -> Studio {
-        self.studio.clone()
+    pub(crate) fn ctx(&self) -> ScriptContext {
+        self.ctx.clone()
     }
 
     /// Hands the catalog to the session.
     pub(crate) fn finish(self) {
-        self.studio.set_catalog(self.catalog);
+        self.ctx.set_catalog(self.catalog);
     }
 
     /// Registers a function: `"midi(path: string) -> Score"`.
@@ -173,10 +173,10 @@ impl<'e> Kit<'e> {
                 },
             },
         );
-        let studio = self.studio();
-        let mut members = Members { kit: self, object: PhantomData::<T> };
+        let ctx = self.ctx();
+        let mut members = Members { registry: self, object: PhantomData::<T> };
         members.method("to_string() -> string", "The object as text, on one screen.", move |object: &mut T| {
-            object.text(studio.width())
+            object.text(ctx.width())
         });
         members.method("to_debug() -> string", "The object in one line.", |object: &mut T| object.line());
         members
@@ -184,7 +184,7 @@ impl<'e> Kit<'e> {
 
     /// The tool for more members of a type that is registered.
     pub(crate) fn members<T: Object>(&mut self) -> Members<'_, 'e, T> {
-        Members { kit: self, object: PhantomData }
+        Members { registry: self, object: PhantomData }
     }
 
     fn add<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
@@ -216,7 +216,7 @@ impl<'e> Kit<'e> {
 
 /// The tool that registers the members of one type; every closure takes `&mut T` first.
 pub(crate) struct Members<'k, 'e, T> {
-    kit: &'k mut Kit<'e>,
+    registry: &'k mut Registry<'e>,
     object: PhantomData<T>,
 }
 
@@ -233,7 +233,7 @@ impl<T: Object> Members<'_, '_, T> {
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
         let member = parse(Some(T::NAME), Kind::Method, signature, doc);
-        self.kit.add(FuncRegistration::new(member.name), member, f)
+        self.registry.add(FuncRegistration::new(member.name), member, f)
     }
 
     /// Registers a property: `"duration -> float"`.
@@ -247,7 +247,7 @@ impl<T: Object> Members<'_, '_, T> {
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
         let member = parse(Some(T::NAME), Kind::Property { writable: false }, signature, doc);
-        self.kit.add(FuncRegistration::new_getter(member.name), member, f);
+        self.registry.add(FuncRegistration::new_getter(member.name), member, f);
     }
 
     /// Makes a property writable; the new value comes as a [`Dynamic`], so that an integer serves as a float.
@@ -259,11 +259,11 @@ impl<T: Object> Members<'_, '_, T> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let mut known = self.kit.catalog.members.iter_mut();
+        let mut known = self.registry.catalog.members.iter_mut();
         if let Some(member) = known.rfind(|m| m.owner == Some(T::NAME) && m.name == name) {
             member.kind = Kind::Property { writable: true };
         }
-        FuncRegistration::new_setter(name).with_purity(true).register_into_engine(self.kit.engine, f);
+        FuncRegistration::new_setter(name).with_purity(true).register_into_engine(self.registry.engine, f);
     }
 
     /// Registers an operator: `"+(other: Score) -> Score"`.
@@ -277,7 +277,7 @@ impl<T: Object> Members<'_, '_, T> {
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
         let member = parse(Some(T::NAME), Kind::Operator, signature, doc);
-        self.kit.add(FuncRegistration::new(member.name), member, f);
+        self.registry.add(FuncRegistration::new(member.name), member, f);
     }
 
     /// Registers `object[index]`: `"[](index: int) -> Chord"`.
@@ -291,7 +291,7 @@ impl<T: Object> Members<'_, '_, T> {
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
         let member = parse(Some(T::NAME), Kind::Index, signature, doc);
-        self.kit.add(FuncRegistration::new_index_getter(), member, f);
+        self.registry.add(FuncRegistration::new_index_getter(), member, f);
     }
 
     /// Makes `for item in object` work.
@@ -299,12 +299,12 @@ impl<T: Object> Members<'_, '_, T> {
     where
         T: IntoIterator<Item = Fallible<R>>,
     {
-        self.kit.engine.register_iterator_result::<T, R>();
+        self.registry.engine.register_iterator_result::<T, R>();
     }
 
     /// The state that closures capture.
-    pub(crate) fn studio(&self) -> Studio {
-        self.kit.studio()
+    pub(crate) fn ctx(&self) -> ScriptContext {
+        self.registry.ctx()
     }
 }
 
