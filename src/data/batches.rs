@@ -23,6 +23,19 @@ pub struct Batches {
     order: Option<(u64, Vec<usize>)>,
 }
 
+impl Split {
+    /// Batches of `rows` rows in an order drawn from `seed` anew each epoch, without end (`epochs: None`) or for so
+    /// many passes. A last batch that is short is filled from the next epoch, or given short in the last pass.
+    pub fn batches(&self, rows: usize, seed: u64, epochs: Option<u64>) -> Batches {
+        Batches::new(self.clone(), rows, Some(seed), epochs)
+    }
+
+    /// One pass in the order of the rows; for evaluation.
+    pub fn in_order(&self, rows: usize) -> Batches {
+        Batches::new(self.clone(), rows, None, Some(1))
+    }
+}
+
 impl Batches {
     /// Batches of `rows` rows, at least one.
     pub(super) fn new(split: Split, rows: usize, seed: Option<u64>, epochs: Option<u64>) -> Self {

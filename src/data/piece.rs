@@ -12,22 +12,13 @@ use rayon::prelude::*;
 
 use crate::data::random::{Draw, rng};
 use crate::data::scan;
-use crate::data::{ChordSource, DatasetOptions, Source};
+use crate::data::{ChordSource, DatasetOptions, SkippedFile, Source};
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, chord_markers, recognize_where_sure};
 use crate::interrupt::Interrupt;
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
-
-/// A file that was skipped.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SkippedFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Why it was skipped.
-    pub reason: String,
-}
 
 /// A piece that can be played.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::data::ids::Ids;
-use crate::data::{Batch, Batches, IGNORE};
+use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
 use crate::tokens::{Kind, Tokenizer};
 
@@ -112,17 +112,6 @@ impl Split {
     /// A row, whole.
     pub fn row(&self, index: usize) -> Option<Vec<u32>> {
         (index < self.len()).then(|| self.ids_of(index).collect())
-    }
-
-    /// Batches of `rows` rows in an order drawn from `seed` anew each epoch, without end (`epochs: None`) or for so
-    /// many passes. A last batch that is short is filled from the next epoch, or given short in the last pass.
-    pub fn batches(&self, rows: usize, seed: u64, epochs: Option<u64>) -> Batches {
-        Batches::new(self.clone(), rows, Some(seed), epochs)
-    }
-
-    /// One pass in the order of the rows; for evaluation.
-    pub fn in_order(&self, rows: usize) -> Batches {
-        Batches::new(self.clone(), rows, None, Some(1))
     }
 
     /// The batch of these rows, all of which exist.

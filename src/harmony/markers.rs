@@ -3,9 +3,6 @@
 use crate::harmony::Chord;
 use crate::midi::{Clock, Score};
 
-/// What the text of a chord marker begins with.
-pub(super) const PREFIX: &str = "chord:";
-
 /// A chord and the moment it begins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChordAt {
@@ -33,24 +30,13 @@ pub fn chord_markers(score: &Score) -> Vec<ChordAt> {
     let clock = Clock::new(score);
     let mut chords: Vec<ChordAt> = Vec::new();
     for marker in &score.markers {
-        let Some(chord) = marker_symbol(&marker.text).and_then(|symbol| symbol.parse().ok()) else { continue };
+        let Some(chord) = marker.chord_symbol().and_then(|symbol| symbol.parse().ok()) else { continue };
         if chords.last().is_some_and(|c| c.tick == marker.tick) {
             chords.pop();
         }
         chords.push(ChordAt::new(marker.tick, chord, &clock, score.ticks_per_quarter));
     }
     chords
-}
-
-/// The symbol in the text of a chord marker.
-pub fn marker_symbol(text: &str) -> Option<&str> {
-    text.strip_prefix(PREFIX).map(str::trim)
-}
-
-/// The text of a chord marker `semitones` higher; `None` when the text is no chord marker that can be read.
-pub fn transpose_marker(text: &str, semitones: i32) -> Option<String> {
-    let chord: Chord = marker_symbol(text)?.parse().ok()?;
-    Some(format!("{PREFIX}{}", chord.transpose(semitones)))
 }
 
 #[cfg(test)]
@@ -68,12 +54,5 @@ mod tests {
         let chords = chord_markers(&score);
         let seen: Vec<_> = chords.iter().map(|c| (c.tick, c.beat, c.seconds, c.chord.name())).collect();
         assert_eq!(seen, [(0, 0.0, 0.0, "Bbj7".to_owned()), (200, 2.0, 2.0, "N.C.".to_owned())]);
-    }
-
-    #[test]
-    fn a_marker_is_transposed_in_its_own_spelling() {
-        assert_eq!(transpose_marker("chord:C-7/Bb", 2).as_deref(), Some("chord:D-7/C"));
-        assert_eq!(transpose_marker("chord:NC", 2).as_deref(), Some("chord:N.C."));
-        assert_eq!(transpose_marker("form:A1", 2), None);
     }
 }

@@ -1,7 +1,6 @@
 //! Parts of a score.
 
 use crate::error::{Error, Result};
-use crate::harmony::marker_symbol;
 use crate::midi::{Clock, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track, state};
 
 impl Score {
@@ -74,7 +73,7 @@ impl Score {
         let (before, rest) = self.markers.split_at(self.markers.partition_point(|m| m.tick < from));
         let inside = rest.iter().take_while(|m| m.tick < to);
         let mut markers: Vec<Marker> = inside.map(|m| Marker { tick: m.tick - from, text: m.text.clone() }).collect();
-        let chord = |m: &&Marker| marker_symbol(&m.text).is_some();
+        let chord = |m: &&Marker| m.chord_symbol().is_some();
         let replaced = markers.iter().take_while(|m| m.tick == 0).any(|m| chord(&m));
         if let Some(held) = before.iter().rev().find(chord).filter(|_| !replaced) {
             markers.insert(0, Marker { tick: 0, text: held.text.clone() });

@@ -12,6 +12,7 @@ mod overlay;
 mod read;
 mod repair;
 mod score;
+mod sounds;
 mod state;
 mod write;
 

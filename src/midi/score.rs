@@ -1,6 +1,6 @@
 //! The score: plain sorted data in ticks, with the maps that give ticks a meaning.
 
-use crate::midi::{Clock, Event, Message, Repair};
+use crate::midi::{Event, Message, Repair};
 
 /// A piece of music. Ticks count from the start; `ticks_per_quarter` of them make a quarter note.
 ///
@@ -126,6 +126,16 @@ pub struct Marker {
     pub text: String,
 }
 
+impl Marker {
+    /// What the text of a chord marker begins with.
+    pub const CHORD: &'static str = "chord:";
+
+    /// The chord symbol of a chord marker; `None` for other markers.
+    pub fn chord_symbol(&self) -> Option<&str> {
+        self.text.strip_prefix(Self::CHORD).map(str::trim)
+    }
+}
+
 /// A note in seconds, as it sounds; what plots, metrics and scripts look at.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sound {
@@ -166,32 +176,9 @@ impl Score {
         }
     }
 
-    /// All notes in seconds, sorted by start, pitch, track. The pedal does not prolong them.
-    pub fn sounds(&self) -> Vec<Sound> {
-        let clock = Clock::new(self);
-        let numbered = self.tracks.iter().enumerate().flat_map(|(i, t)| t.notes.iter().map(move |n| (i, n)));
-        let mut notes: Vec<(usize, &Note)> = numbered.collect();
-        notes.sort_by_key(|&(track, note)| (note.start, note.pitch, track));
-        let sound = |&(track, note): &(usize, &Note)| Sound {
-            start: clock.seconds(note.start),
-            end: clock.seconds(note.end),
-            pitch: note.pitch,
-            velocity: note.velocity,
-            track,
-        };
-        notes.iter().map(sound).collect()
-    }
-
     /// The tracks whose notes have a pitch: all but drums.
     pub fn pitched(&self) -> impl Iterator<Item = &Track> + Clone {
         self.tracks.iter().filter(|track| !track.is_drums())
-    }
-
-    /// [`Score::sounds`] of the tracks whose notes have a pitch.
-    pub fn pitched_sounds(&self) -> Vec<Sound> {
-        let mut sounds = self.sounds();
-        sounds.retain(|sound| !self.tracks[sound.track].is_drums());
-        sounds
     }
 
     /// Number of notes in all tracks.
@@ -208,12 +195,6 @@ impl Score {
     pub fn end(&self) -> u32 {
         let ends = |t: &Track| t.notes.iter().map(|n| n.end).chain(t.pedals.iter().map(|p| p.end)).max();
         self.tracks.iter().filter_map(ends).max().unwrap_or(0)
-    }
-
-    /// Length in seconds, up to the end of the last note.
-    pub fn duration(&self) -> f64 {
-        let last = self.tracks.iter().flat_map(|t| &t.notes).map(|n| n.end).max();
-        last.map_or(0.0, |tick| Clock::new(self).seconds(tick))
     }
 
     /// The tempo at the start in beats (quarters) per minute: 120 until the first tempo event.

@@ -2,16 +2,11 @@
 
 use std::path::Path;
 
-use super::backend::{Backend, failed};
 use super::braille::Canvas;
 use super::number::short;
+use super::save;
 use super::series::{Series, Style, range};
-use super::svg::Svg;
-use super::{lines, save};
-use crate::error::{Error, Result};
-
-/// Width and height of the picture, in pixels.
-const SIZE: (f64, f64) = (720.0, 360.0);
+use crate::error::Result;
 
 /// Series of numbers over their index or over others, with a title and axis names.
 #[derive(Debug, Clone, Default)]
@@ -29,19 +24,6 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The picture as SVG, 720 × 360 pixels; the same input gives the same bytes. Values that are not finite are gaps.
-    ///
-    /// # Errors
-    /// When there is nothing to draw.
-    pub fn svg(&self) -> Result<String> {
-        if self.range().is_none() {
-            return Err(Error::mistake("there is nothing to plot").with_hint("give it at least one finite number"));
-        }
-        let mut svg = Svg::new(SIZE.0, SIZE.1);
-        lines::draw(&Backend::area(&mut svg, SIZE), self).map_err(failed)?;
-        Ok(svg.finish())
-    }
-
     /// The picture as text of at most `width` columns (20 at least): a curve of dots, the numbers of both axes, and the
     /// least and last value of each series.
     pub fn text(&self, width: usize) -> String {

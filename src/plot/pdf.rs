@@ -8,11 +8,21 @@ use crate::error::{Error, Result};
 /// Points of a page for each unit of a picture (CSS: 96 to an inch; PDF: 72).
 const POINTS: f64 = 0.75;
 
+impl Pixels {
+    /// A PDF with the picture as its page, which is so many units wide.
+    ///
+    /// # Errors
+    /// None that an input could cause.
+    pub fn pdf(&self, width: f64) -> Result<Vec<u8>> {
+        page(self, width)
+    }
+}
+
 /// A page as large as the picture, `width` units wide. What is clear is white.
 ///
 /// # Errors
 /// None that an input could cause.
-pub(super) fn page(pixels: &Pixels, width: f64) -> Result<Vec<u8>> {
+fn page(pixels: &Pixels, width: f64) -> Result<Vec<u8>> {
     let (columns, rows) = (pixels.width(), pixels.height());
     let data = compressed(pixels)?;
     let (w, h) = (width * POINTS, width * POINTS * f64::from(rows) / f64::from(columns));

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 
-use super::pdf;
 use crate::error::{Error, Result};
 
 static FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
@@ -55,14 +54,6 @@ impl Pixels {
     pub fn wide(svg: &str, pixels: u32, paper: Paper) -> Result<Self> {
         let width = parsed(svg)?.size().width();
         Self::draw(svg, pixels.max(1) as f32 / width, paper)
-    }
-
-    /// A PDF with the picture as its page, which is so many units wide.
-    ///
-    /// # Errors
-    /// None that an input could cause.
-    pub fn pdf(&self, width: f64) -> Result<Vec<u8>> {
-        pdf::page(self, width)
     }
 
     /// Pixels from left to right.

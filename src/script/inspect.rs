@@ -1,7 +1,7 @@
 //! The documentation of what stands at the cursor.
 
 use crate::script::catalog::{Kind as Of, Member};
-use crate::script::complete::Before;
+use crate::script::cursor::Before;
 use crate::script::doc_page::DocPage;
 use crate::script::scan::{Kind, Open};
 use crate::script::symbols::Symbols;

@@ -14,6 +14,7 @@ mod complete;
 mod context;
 mod convert;
 mod csv;
+mod cursor;
 mod diagnose;
 mod doc_page;
 mod engine;
@@ -52,7 +53,8 @@ mod value_info;
 
 pub use bundle::Bundle;
 pub use cell_error::CellError;
-pub use complete::{Completeness, Completion, Completions};
+pub use complete::Completeness;
+pub use cursor::{Completion, Completions};
 pub use host::{Host, InputHook, Output, OutputHook};
 pub use session::{Session, Variable};
 pub use stack::on_big_stack;

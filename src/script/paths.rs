@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::files::locate;
 use crate::script::catalog::Catalog;
-use crate::script::complete::{Before, Completion, Completions};
+use crate::script::cursor::{Before, Completion, Completions};
 use crate::script::scan::Kind;
 use crate::script::{guide, standard};
 use crate::tokens::Tokenizer;

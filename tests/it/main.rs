@@ -13,6 +13,7 @@ mod files;
 mod floors;
 mod folders;
 mod golden_nf4;
+mod imports;
 mod kill;
 mod llama;
 mod midi;

@@ -115,7 +115,7 @@ fn quoted(text: &[char], at: usize) -> Result<usize> {
 }
 
 fn unclosed(text: &[char], at: usize) -> Error {
-    let message = format!("'{}' ({}) is never closed", text[at], super::read::place(text, at));
+    let message = format!("'{}' ({}) is never closed", text[at], place(text, at));
     Error::mistake(message).with_hint("a section is written [A], an ending [1.")
 }
 
@@ -226,5 +226,16 @@ fn word(word: &[char], before: Option<&Sign>) -> SignKind {
             SignKind::Extension
         }
         _ => SignKind::Chord,
+    }
+}
+
+/// "column 7", or "line 2, column 3" in a chart of several lines; both count from one.
+pub(super) fn place(text: &[char], at: usize) -> String {
+    let before = &text[..at.min(text.len())];
+    let column = before.iter().rev().take_while(|c| **c != '\n').count() + 1;
+    if text.contains(&'\n') {
+        format!("line {}, column {column}", before.iter().filter(|c| **c == '\n').count() + 1)
+    } else {
+        format!("column {column}")
     }
 }

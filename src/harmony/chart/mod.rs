@@ -9,7 +9,7 @@ mod unroll;
 
 use std::fmt;
 
-use super::{markers, voicing};
+use super::voicing;
 use crate::error::{Error, Result};
 use crate::harmony::{Chord, ChordAt};
 use crate::midi::{Clock, Marker, Meter, Score, Tempo, Track};
@@ -265,7 +265,7 @@ impl Chart {
         let mut track = Track { name: "chords".into(), ..Track::default() };
         let mut voicing = voicing::Voicing::default();
         for (start, end, chord) in self.placed() {
-            score.markers.push(Marker { tick: start, text: format!("{}{chord}", markers::PREFIX) });
+            score.markers.push(Marker { tick: start, text: format!("{}{chord}", Marker::CHORD) });
             voicing.next(chord);
             track.notes.extend(voicing.notes(start, end));
         }

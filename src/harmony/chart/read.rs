@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::lex::{Direction, Sign, SignKind, signs};
+use super::lex::{Direction, Sign, SignKind, place, signs};
 use super::unroll::{Jump, WrittenBar, unroll};
 use super::{Chart, shortest};
 use crate::error::{Error, Result};
@@ -183,16 +183,5 @@ impl Reader<'_> {
     fn nothing_before(&self, sign: &Sign, to: &str) -> Error {
         let shown: String = self.text[sign.begin..sign.end].iter().collect();
         Error::mistake(format!("nothing stands before '{shown}' ({}) to {to}", place(self.text, sign.begin)))
-    }
-}
-
-/// "column 7", or "line 2, column 3" in a chart of several lines; both count from one.
-pub(super) fn place(text: &[char], at: usize) -> String {
-    let before = &text[..at.min(text.len())];
-    let column = before.iter().rev().take_while(|c| **c != '\n').count() + 1;
-    if text.contains(&'\n') {
-        format!("line {}, column {column}", before.iter().filter(|c| **c == '\n').count() + 1)
-    } else {
-        format!("column {column}")
     }
 }

@@ -156,7 +156,7 @@ fn repeats(registry: &mut Registry) {
         "array",
         "repeat(times: int) -> array",
         "A new array with its items so many times; also xs * 3.",
-        { |items: &mut Array, times: i64| repeated(items, times) },
+        |items: &mut Array, times: i64| repeated(items, times),
     );
     registry.method("string", "repeat(times: int) -> string", "The text so many times; also text * 3.", {
         |text: &mut ImmutableString, times: i64| text.repeat(usize::try_from(times).unwrap_or(0))
