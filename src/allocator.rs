@@ -1,9 +1,9 @@
-//! The program's allocator: mimalloc, and for large values blocks of their own, kept by size.
+//! The global allocator: mimalloc for small values, a free list by size class for values of 128 KiB and more.
 //!
-//! A training step frees the tensors that the next one asks for, of the same few sizes. A general allocator puts them where
-//! there is room, splits what it finds and has to ask the system for more in the end; here a block that is freed waits for
-//! a value of its size. So a step faults nothing in that the one before had, all takes an eighth more memory than values have
-//! taken at most, and blocks lie on huge pages where Linux has them to give.
+//! Each training step allocates tensors of the same few sizes that the step before freed. A freed block stays in the free
+//! list until a value of its size class needs it, so a step causes no page faults for memory that the step before already
+//! mapped. Blocks are mapped on huge pages where Linux has them. The overhead is at most one eighth of the peak of live
+//! bytes. A panic inside the allocator aborts the process.
 
 #[cfg(unix)]
 use std::alloc::{GlobalAlloc, Layout};
@@ -14,18 +14,18 @@ use mimalloc::MiMalloc;
 #[cfg(not(unix))]
 pub use mimalloc::MiMalloc as Allocator;
 
-/// Values from this size on have a block of their own, bytes.
+/// Values of this size and larger get a block of their own, in bytes.
 #[cfg(unix)]
 const LARGE: usize = 128 << 10;
 
-/// To be the program's `#[global_allocator]`.
+/// The allocator that `main.rs` installs as `#[global_allocator]`.
 #[cfg(unix)]
 #[derive(Debug)]
 pub struct Allocator;
 
-/// Gives freed memory back to the system now: before long work whose memory has nothing in common with what was freed, as
-/// training has not with the f32 weights that a 4-bit model was made of. Does nothing where [`Allocator`] is not the
-/// program's.
+/// Returns freed memory to the operating system. Called before long work that allocates other sizes than those just freed,
+/// for example before training, when the f32 weights of a model have been quantised to 4 bits. Does nothing where
+/// [`Allocator`] is not the global allocator.
 pub fn give_back_freed_memory() {
     #[cfg(unix)]
     blocks::release_all();
@@ -38,12 +38,27 @@ fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= blocks::PAGE
 }
 
+/// Runs `work`; a panic in it aborts the process, because unwinding out of a `GlobalAlloc` method is undefined behaviour.
+#[cfg(unix)]
+fn abort_on_panic<T>(work: impl FnOnce() -> T) -> T {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    let value = work();
+    std::mem::forget(abort);
+    value
+}
+
 // SAFETY: each value belongs to mimalloc or to the blocks, as its layout says; both keep the contract of the trait.
 #[cfg(unix)]
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout) {
-            return blocks::take(layout.size()).start;
+            return abort_on_panic(|| blocks::take(layout.size())).start;
         }
         // SAFETY: the caller's promise.
         unsafe { MiMalloc.alloc(layout) }
@@ -54,7 +69,7 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: the caller's promise.
             return unsafe { MiMalloc.alloc_zeroed(layout) };
         }
-        let block = blocks::take(layout.size());
+        let block = abort_on_panic(|| blocks::take(layout.size()));
         if block.used && !block.start.is_null() {
             // SAFETY: the block is that long.
             unsafe { block.start.write_bytes(0, layout.size()) };
@@ -64,7 +79,7 @@ unsafe impl GlobalAlloc for Allocator {
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         if is_large(layout) {
-            blocks::keep(start, layout.size());
+            abort_on_panic(|| blocks::keep(start, layout.size()));
         } else {
             // SAFETY: the caller's promise; it was mimalloc that gave it.
             unsafe { MiMalloc.dealloc(start, layout) }
@@ -92,7 +107,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Blocks of memory from the system, and those that wait for a value of their size.
+/// The free list: blocks mapped from the system, kept by size class.
 #[cfg(unix)]
 mod blocks {
     use std::ffi::c_void;
@@ -103,22 +118,22 @@ mod blocks {
 
     use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-    /// Blocks begin at multiples of this at least, bytes.
+    /// The alignment of every block, in bytes.
     pub(super) const PAGE: usize = 4096;
-    /// Of a huge page of Linux, bytes.
+    /// The size of a huge page on Linux, in bytes.
     const HUGE: usize = 2 << 20;
     /// Smaller blocks are cut from slabs of this size, bytes.
     const SLAB: usize = 32 << 20;
-    /// Blocks that nobody wanted for so long go back when another one is mapped.
+    /// Blocks unused for this long are unmapped when another one is mapped.
     const STALE: Duration = Duration::from_secs(10);
-    /// Blocks that can wait at the same time; beyond that the one that has waited longest goes back.
+    /// The capacity of the free list; when it is full, the oldest block is unmapped.
     const WAITING: usize = 2048;
 
     /// Memory for one value.
     pub(super) struct Block {
-        /// Null where the system has no more.
+        /// Null when the system is out of memory.
         pub(super) start: *mut u8,
-        /// Whether a value lay in it; if not, it is zero.
+        /// Whether the block held a value before; if not, its bytes are zero.
         pub(super) used: bool,
     }
 
@@ -129,13 +144,13 @@ mod blocks {
         since: Instant,
     }
 
-    /// Those that wait, the longest first. An array: a list that grows would ask its own allocator for room.
+    /// Free blocks, the oldest first. An array, because a growing list would call its own allocator.
     struct Shelf {
         blocks: [Option<Waiting>; WAITING],
         len: usize,
-        /// What is left of the last slab: where, and how much.
+        /// The unused rest of the last slab: address and length in bytes.
         slab: (usize, usize),
-        /// Bytes of blocks that hold values, and the most there have been.
+        /// Bytes of blocks that hold values, and the peak of that number.
         live: usize,
         most: usize,
     }
@@ -146,8 +161,8 @@ mod blocks {
         SHELF.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The size of the block for a value: one of eight steps between powers of two, so that rows that are a little longer
-    /// today find the blocks of yesterday.
+    /// The size class of a value: one of eight steps between powers of two, so that tensors of slightly different lengths
+    /// share blocks.
     pub(super) fn class(size: usize) -> usize {
         let step = (1 << size.ilog2()) >> 3;
         size.next_multiple_of(step)
@@ -188,18 +203,19 @@ mod blocks {
     }
 
     impl Shelf {
-        /// The place of the block of a size that was freed last: its memory may still be in the cache.
+        /// The index of the most recently freed block of a size class: its memory may still be in the cache.
         fn last(&self, size: usize) -> Option<usize> {
             self.blocks[..self.len].iter().rposition(|block| block.is_some_and(|block| block.size == size))
         }
 
-        /// Counts a value.
+        /// Adds a value to the live bytes.
         fn count(&mut self, size: usize) {
             self.live += size;
             self.most = self.most.max(self.live);
         }
 
-        /// Before a block is mapped: gives back what is stale, and what work of other sizes than before would come on top of.
+        /// Called before a block is mapped: unmaps stale blocks, and the oldest ones while live and free bytes together exceed
+        /// the peak by more than an eighth.
         fn make_room(&mut self, size: usize) {
             let live = self.live + size;
             let most = self.most.max(live);
@@ -212,7 +228,7 @@ mod blocks {
             }
         }
 
-        /// A fresh block that is smaller than a huge page, from a slab that has some; null where there is no memory.
+        /// A new block smaller than a huge page, cut from a slab; null when the system is out of memory.
         fn cut(&mut self, size: usize) -> *mut u8 {
             if self.slab.1 < size {
                 // What is left was never touched, so it takes no memory.
@@ -233,7 +249,7 @@ mod blocks {
         }
     }
 
-    /// Fresh memory on huge pages; null where there is none.
+    /// Maps new memory on huge pages; null when the system is out of memory.
     fn map(size: usize) -> *mut u8 {
         let Some(length) = NonZeroUsize::new(size + HUGE) else { return ptr::null_mut() };
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
@@ -289,7 +305,7 @@ mod tests {
     }
 
     /// # Safety
-    /// `start` has so many bytes.
+    /// `start` points to `size` bytes.
     unsafe fn is_all(start: *const u8, size: usize, byte: u8) -> bool {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts(start, size) }.iter().all(|&b| b == byte)

@@ -101,7 +101,7 @@ fn keep(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the path is a pipe or a device: something that takes bytes and is no file.
+/// Whether the path is a pipe or a device: something that takes bytes and is not a file.
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
 }
@@ -151,9 +151,9 @@ mod tests {
         let deep = folder.path().join("no/such/folder/a.txt");
         write(&deep, b"x").expect("written");
         assert_eq!(fs::read(&deep).expect("read"), b"x");
-        let error = write(&deep.join("b.txt"), b"").expect_err("a file is no folder");
+        let error = write(&deep.join("b.txt"), b"").expect_err("a file is not a folder");
         assert!(error.message().contains("a.txt") && !error.message().contains(FRESH), "{error}");
-        let error = write(folder.path(), b"").expect_err("a folder is no file");
+        let error = write(folder.path(), b"").expect_err("a folder is not a file");
         assert!(error.message().contains("is a folder"), "{error}");
     }
 

@@ -13,7 +13,7 @@ use etude::plot;
 use etude::repl;
 use etude::script::programs::{PROGRAMS, Program};
 
-use crate::launch;
+use crate::{launch, logging};
 
 /// The exit code of a call that cannot be understood.
 const USAGE: i32 = 2;
@@ -107,6 +107,10 @@ pub(crate) fn main() -> i32 {
         Ok(call) => call,
         Err(e) => e.exit(),
     };
+    match &call.what {
+        Some(What::Kernel { what: Kernel::Run { .. } }) => notebook::log_file().into_iter().for_each(logging::to_file),
+        _ => logging::to_stderr(),
+    }
     if let Some(threads) = call.threads.map(NonZeroUsize::get).or_else(launch::threads) {
         // It fails only when the pool is there already, and nothing has computed yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
@@ -226,7 +230,7 @@ fn piped(args: &[String]) -> i32 {
     }
 }
 
-/// Prints a text; a reader that has gone is no failure.
+/// Prints a text; a reader that has gone is not a failure.
 fn say(text: &str) -> i32 {
     let _ = writeln!(std::io::stdout(), "{text}");
     0
@@ -251,7 +255,8 @@ Examples:
   etude -e 'midi(\"song.mid\").tempo'       print a value
   echo 'print(1 + 1)' | etude             run what is piped in
 
-Environment: NO_COLOR (no colours), ETUDE_HISTORY (file of typed lines; empty for none).
+Environment: NO_COLOR (no colours), ETUDE_HISTORY (file of typed lines; empty for none),
+RUST_LOG (what is logged, as in debug: to standard error; of a kernel to ~/.local/state/etude/kernel.log).
 Exit codes: 0 done, 1 the script failed, 2 wrong usage, 130 interrupted, or what exit(n) says.",
     );
     text

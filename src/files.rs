@@ -88,7 +88,7 @@ pub fn read_text(path: &Path) -> Result<String> {
         check_is_file(path)?;
     }
     let long = || {
-        Error::mistake(format!("{} is longer than {} MiB: it is no text", path.display(), LONGEST_TEXT >> 20))
+        Error::mistake(format!("{} is longer than {} MiB: it is not text", path.display(), LONGEST_TEXT >> 20))
             .with_hint("is it another file that is meant?")
     };
     if kind.is_file() && kind.len() > LONGEST_TEXT {
@@ -108,10 +108,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 /// Says where they are not UTF-8.
 pub fn text(bytes: Vec<u8>) -> Result<String> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::broken("is no text in UTF-8 but in UTF-16").with_hint("save it as UTF-8"));
+        return Err(Error::broken("is not text in UTF-8 but in UTF-16").with_hint("save it as UTF-8"));
     }
     let text = String::from_utf8(bytes).map_err(|e| {
-        Error::broken(format!("is no text: byte {} is not UTF-8", e.utf8_error().valid_up_to()))
+        Error::broken(format!("is not text: byte {} is not UTF-8", e.utf8_error().valid_up_to()))
             .with_hint("save it as UTF-8, if it is a text")
     })?;
     Ok(match without_mark(&text) {
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(read(b"\xef\xbb\xbflr: 1").expect("a text"), "lr: 1");
         assert_eq!(read("f\u{fc}r".as_bytes()).expect("a text"), "f\u{fc}r");
         assert!(read(b"\xff\xfel\0").is_err_and(|e| e.message().contains("UTF-16")));
-        assert!(read(b"ab\xff").is_err_and(|e| e.message().contains("a.txt: is no text: byte 2")));
+        assert!(read(b"ab\xff").is_err_and(|e| e.message().contains("a.txt: is not text: byte 2")));
         assert!(read_text(dir.path()).is_err_and(|e| e.message().contains("is a folder")));
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo is there");
         assert!(made.success());
         for endless in [pipe.as_path(), Path::new("/dev/zero")] {
-            let error = read_text(endless).expect_err("it is no file");
+            let error = read_text(endless).expect_err("it is not a file");
             assert!(error.message().contains("pipe or a device") && error.hint().is_some(), "{error}");
         }
         let huge = dir.path().join("huge.yaml");

@@ -30,7 +30,7 @@ impl Interrupt {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Fails with [`Error::interrupted`] when a stop was asked for: `interrupt.check()?`.
+    /// Fails with [`Error::interrupted`] when the user has cancelled: `interrupt.check()?`.
     pub fn check(&self) -> Result<()> {
         if self.is_set() { Err(Error::interrupted()) } else { Ok(()) }
     }

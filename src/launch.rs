@@ -137,8 +137,12 @@ fn watch(mut children: Vec<Child>, stop: &AtomicBool) -> i32 {
 
 #[cfg(unix)]
 fn terminate(child: &mut Child) {
-    // The standard library only knows how to kill.
-    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).stdin(Stdio::null()).status();
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    // The standard library knows SIGKILL only. A rank that has ended needs no signal.
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
 }
 
 #[cfg(not(unix))]

@@ -4,11 +4,12 @@
 //! plays solos over a chord progression; all of it from a small script language, in a terminal or in a notebook.
 //!
 //! # The floors
-//! A module uses the floors below it only; `tests/it/floors.rs` holds the order.
+//! A module uses the floors below it only; `tests/it/floors.rs` enforces the order. `src/ARCHITECTURE.md` follows a MIDI file
+//! to a loss, a cell to a picture and a token through the decoder.
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | 10 | `cli.rs`, `launch.rs`, `main.rs` | the command line; ranks on one machine |
+//! | 10 | `cli.rs`, `launch.rs`, `logging.rs`, `main.rs` | the command line; ranks on one machine; logs |
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
@@ -18,7 +19,7 @@
 //! | 3 | [`data`] | folders of MIDI become batches |
 //! | 2 | [`tokens`] | a score becomes numbers and comes back |
 //! | 1 | [`midi`], [`harmony`] | scores and chords, plain data |
-//! | 0 | [`allocator`], [`atomic`], [`error`], [`files`], [`forms`], [`interrupt`], [`progress`] | what all of them need |
+//! | 0 | [`allocator`], [`atomic`], [`error`], [`files`], [`forms`], [`interrupt`], [`progress`], [`proto`] | what all of them need |
 
 pub mod allocator;
 pub mod atomic;
@@ -27,6 +28,7 @@ pub mod files;
 pub mod forms;
 pub mod interrupt;
 pub mod progress;
+pub mod proto;
 
 pub mod harmony;
 pub mod midi;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod launch;
+mod logging;
 
 use std::process::ExitCode;
 

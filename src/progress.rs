@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub elapsed: Duration,
     /// True in the last snapshot of a task.
     pub finished: bool,
-    /// True when a stop was asked for.
+    /// True when the user has cancelled.
     pub stopped: bool,
 }
 
@@ -83,7 +83,7 @@ impl Progress {
         &self.interrupt
     }
 
-    /// Fails when a stop was asked for.
+    /// Fails with `interrupted` when the user has cancelled.
     ///
     /// # Errors
     /// [`Error::is_interrupted`](crate::error::Error::is_interrupted) once the flag is set.
@@ -136,7 +136,7 @@ impl Task {
     /// Counts `n` more units as done.
     ///
     /// # Errors
-    /// Fails when a stop was asked for; the units are counted all the same.
+    /// `interrupted`, when the user cancels; the units are counted all the same.
     pub fn advance(&mut self, n: u64) -> Result<()> {
         self.state.done += n;
         self.show(false);

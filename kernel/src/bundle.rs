@@ -13,7 +13,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle with a text only.
+    /// A bundle with a `text/plain` form only.
     pub fn text(text: impl Into<String>) -> Self {
         Self::default().with("text/plain", text.into())
     }
@@ -32,12 +32,12 @@ impl Bundle {
         self
     }
 
-    /// What is said about the forms, by MIME type.
+    /// The metadata of the forms, by MIME type.
     pub fn metadata(&self) -> &BTreeMap<String, Value> {
         &self.metadata
     }
 
-    /// The text form, or nothing.
+    /// The text form, or an empty string.
     pub fn plain(&self) -> &str {
         self.forms.get("text/plain").and_then(Value::as_str).unwrap_or("")
     }

@@ -1,22 +1,22 @@
-//! What a language says about a text that is being typed.
+//! Completeness and completion of a text that is being typed.
 
 /// Whether a text can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
-    /// It can.
+    /// It can be run.
     Complete,
     /// More must follow; the next line begins with `indent`.
     Incomplete {
         /// White space to begin the next line with.
         indent: String,
     },
-    /// It never can.
+    /// It can never be run, whatever follows.
     Invalid,
     /// The language cannot tell.
     Unknown,
 }
 
-/// One possibility at the cursor.
+/// One completion at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     /// What to put in place of the replaced text.
@@ -27,19 +27,19 @@ pub struct Completion {
     pub signature: String,
 }
 
-/// The possibilities at a cursor. Offsets are bytes; the host turns the protocol's code points into them.
+/// The completions at a cursor. Offsets are bytes; the host converts the protocol's code points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completions {
     /// Where the replaced text begins.
     pub start: usize,
     /// Where it ends.
     pub end: usize,
-    /// The possibilities, best first.
+    /// The completions, best first.
     pub items: Vec<Completion>,
 }
 
 impl Completions {
-    /// No possibility at all.
+    /// No completions.
     pub fn none(cursor: usize) -> Self {
         Self { start: cursor, end: cursor, items: Vec::new() }
     }

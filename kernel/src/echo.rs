@@ -19,7 +19,7 @@ const COMMANDS: [(&str, &str); 10] = [
     ("page", "shows them in the pager"),
     ("clear", "clears the output"),
     ("ask", "asks with them and has the answer for its value"),
-    ("wait", "waits so many milliseconds"),
+    ("wait", "waits, in milliseconds"),
     ("count", "says the numbers below the one that follows"),
     ("fail", "fails with them"),
     ("panic", "panics with them"),
@@ -74,7 +74,7 @@ impl Echo {
 }
 
 impl Echo {
-    /// Waits so many milliseconds, or until it is stopped.
+    /// Waits up to a number of milliseconds, or until it is stopped.
     fn wait(&self, milliseconds: &str) -> Result<(), Fault> {
         for _ in 0..milliseconds.trim().parse().unwrap_or(0_u64) {
             if self.stop.load(Ordering::SeqCst) {

@@ -10,7 +10,7 @@ pub enum Error {
     ConnectionFile {
         /// The file.
         path: PathBuf,
-        /// What the file system or the parser said.
+        /// The error of the file system or the parser.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The connection file asks for something this host does not speak.
@@ -21,7 +21,7 @@ pub enum Error {
     Socket {
         /// "shell", "iopub", …
         channel: &'static str,
-        /// What the library said.
+        /// The message of the library.
         message: String,
     },
     /// The interpreter could not be made.
@@ -32,7 +32,7 @@ pub enum Error {
     Install {
         /// The file or folder.
         path: PathBuf,
-        /// What the file system said.
+        /// The error of the file system.
         source: std::io::Error,
     },
     /// The system refused a thread or an event loop.

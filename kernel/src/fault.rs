@@ -1,8 +1,8 @@
-//! What a cell did wrong.
+//! `Fault`: the error of a cell.
 
 use std::fmt;
 
-/// A failed cell, as front ends show it.
+/// The error of a cell, as front ends show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The kind of error: `ename`.
@@ -14,14 +14,14 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault whose traceback is its message.
+    /// An error whose traceback is its message.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
         let (name, message) = (name.into(), message.into());
         let traceback = vec![format!("{name}: {message}")];
         Self { name, message, traceback }
     }
 
-    /// The fault of a cell that was stopped.
+    /// The error of a cell that the user cancelled.
     pub fn interrupted() -> Self {
         Self::new("KeyboardInterrupt", "stopped; variables are as the cell left them")
     }

@@ -62,7 +62,9 @@ impl History {
         let entry = (self.session, number, cell.to_owned());
         if let Some(path) = self.file.as_deref().filter(|_| cell.len() <= LONGEST && !cell.trim().is_empty()) {
             // A history that cannot be kept is no reason not to run a cell.
-            let _ = append(path, &entry);
+            if let Err(error) = append(path, &entry) {
+                tracing::warn!(%error, path = %path.display(), "a cell was not added to the history");
+            }
         }
         self.cells.push(entry);
     }

@@ -39,11 +39,11 @@ pub enum Exit {
     Orphaned,
 }
 
-/// Asks the running cell to stop. Called from the host's thread on an interrupt request and on SIGINT.
+/// Cancels the running cell. Called from the host's thread on an interrupt request and on SIGINT.
 pub struct Stop(Box<dyn Fn() + Send + Sync>);
 
 impl Stop {
-    /// A stop over any function that returns at once.
+    /// Calls a function that returns at once.
     pub fn new(stop: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Box::new(stop))
     }
@@ -167,7 +167,10 @@ async fn listen<S: SocketRecv>(mut connection: zmq::Connection<S>, requests: mps
                     return;
                 }
             }
-            Err(_) => tokio::time::sleep(BREATH).await,
+            Err(error) => {
+                tracing::warn!(%error, "a request was dropped: it cannot be read, or its signature is wrong");
+                tokio::time::sleep(BREATH).await;
+            }
         }
     }
 }
@@ -175,7 +178,10 @@ async fn listen<S: SocketRecv>(mut connection: zmq::Connection<S>, requests: mps
 /// Sends replies in order; one whose client left is dropped.
 async fn post<S: SocketSend>(mut connection: zmq::Connection<S>, mut replies: mpsc::UnboundedReceiver<JupyterMessage>) {
     while let Some(message) = replies.recv().await {
-        let _ = connection.send(message).await;
+        let kind = message.header.msg_type.clone();
+        if let Err(error) = connection.send(message).await {
+            tracing::warn!(%error, kind, "a reply was dropped: its client is gone");
+        }
     }
 }
 
@@ -184,7 +190,8 @@ async fn controlled(mut control: zmq::KernelControlConnection, shared: Arc<Share
     loop {
         let request = match receive(&mut control).await {
             Ok(request) => Arc::new(request),
-            Err(_) => {
+            Err(error) => {
+                tracing::warn!(%error, "a control request was dropped: it cannot be read, or its signature is wrong");
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
@@ -204,7 +211,9 @@ async fn controlled(mut control: zmq::KernelControlConnection, shared: Arc<Share
             _ => shared.answer(&request),
         };
         if let Some(content) = content {
-            let _ = control.send(reply(&kind, content, &request)).await;
+            if let Err(error) = control.send(reply(&kind, content, &request)).await {
+                tracing::warn!(%error, kind, "a reply on the control channel was dropped");
+            }
         }
         if request.kind() == "shutdown_request" {
             shared.publish("shutdown_reply", json!({ "status": "ok", "restart": restart }), &request);
@@ -279,7 +288,9 @@ async fn ask(
                     let content = json!({ "prompt": question.prompt, "password": question.password });
                     // The identity of the cell's client routes the question to it.
                     let message = JupyterMessage::new(unknown("input_request", content), Some(&request.envelope));
-                    let _ = stdin.send(message).await;
+                    if let Err(error) = stdin.send(message).await {
+                        tracing::warn!(%error, "a question to the user was dropped");
+                    }
                 }
             }
             answer = receive(&mut stdin) => match answer {
@@ -287,8 +298,11 @@ async fn ask(
                     let value = answer.content.get("value").and_then(serde_json::Value::as_str).unwrap_or("");
                     let _ = answers.send(value.to_owned());
                 }
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(BREATH).await,
+                Ok(other) => tracing::warn!(kind = other.kind(), "a message on the stdin channel was dropped"),
+                Err(error) => {
+                    tracing::warn!(%error, "a message on the stdin channel was dropped");
+                    tokio::time::sleep(BREATH).await;
+                }
             }
         }
     }

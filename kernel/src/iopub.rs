@@ -12,16 +12,16 @@ use crate::Output;
 use crate::subscribers::Subscribers;
 use crate::wire::{Request, broadcast};
 
-/// Text waits no longer than this for company.
+/// Text is gathered for at most this long.
 const GATHER: Duration = Duration::from_millis(50);
 /// Text beyond this is sent at once, so that one message stays small.
 const GATHER_BYTES: usize = 256 * 1024;
 
-/// What goes into the queue.
+/// An item of the queue.
 pub(crate) enum Publish {
-    /// What follows is about this request.
+    /// The parent of what follows is this request.
     About(Arc<Request>),
-    /// A cell says something.
+    /// The output of a cell.
     Said(Output),
     /// A message of the host about any request.
     Message(&'static str, Value, Arc<Request>),
@@ -29,7 +29,7 @@ pub(crate) enum Publish {
     Flush(oneshot::Sender<()>),
 }
 
-/// Empties the queue for as long as anyone can write to it.
+/// Sends what is in the queue until all senders are gone.
 pub(crate) async fn run(mut all: Subscribers, mut queue: UnboundedReceiver<Publish>) {
     let mut writer = Writer { about: None, text: String::new(), stream: "stdout", due: None };
     loop {
@@ -46,7 +46,7 @@ pub(crate) async fn run(mut all: Subscribers, mut queue: UnboundedReceiver<Publi
     }
 }
 
-/// Puts into the queue what an [`Outbox`](crate::Outbox) gets.
+/// An [`Outbox`](crate::Outbox) that writes to the queue.
 pub(crate) fn outbox(queue: UnboundedSender<Publish>) -> crate::Outbox {
     // The queue is gone only when the kernel is on its way out.
     crate::Outbox::new(move |output| drop(queue.send(Publish::Said(output))))

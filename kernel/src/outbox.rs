@@ -1,11 +1,11 @@
-//! The one way out: all that a cell says goes through here, in order.
+//! `Outbox`: the output of a cell on its way to the host, in order.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Bundle;
 
-/// Something a running cell says.
+/// One output of a running cell.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Text for standard output.
@@ -37,24 +37,24 @@ pub enum Output {
     },
 }
 
-/// A clonable handle that takes [`Output`]; the host decides where it goes.
+/// A clonable handle that sends [`Output`] to the host.
 #[derive(Clone)]
 pub struct Outbox(Arc<dyn Fn(Output) + Send + Sync>);
 
 impl Outbox {
-    /// An outbox over any function.
+    /// An outbox that calls a function for each output.
     pub fn new(send: impl Fn(Output) + Send + Sync + 'static) -> Self {
         Self(Arc::new(send))
     }
 
-    /// An outbox that keeps what it gets; for tests.
+    /// An outbox that records its outputs; for tests.
     pub fn recorder() -> (Self, Recorder) {
         let recorder = Recorder::default();
         let inbox = recorder.clone();
         (Self::new(move |output| inbox.lock().push(output)), recorder)
     }
 
-    /// Says something.
+    /// Sends an output.
     pub fn send(&self, output: Output) {
         (self.0)(output);
     }
@@ -66,12 +66,12 @@ impl fmt::Debug for Outbox {
     }
 }
 
-/// What a recording outbox got.
+/// The outputs that [`Outbox::recorder`] kept.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Vec<Output>>>);
 
 impl Recorder {
-    /// All of it so far, taken out.
+    /// Takes all outputs so far out of the recorder.
     pub fn take(&self) -> Vec<Output> {
         std::mem::take(&mut *self.lock())
     }

@@ -85,7 +85,7 @@ impl Shared {
         Self { worker, iopub, replies, payload, running, stop, history, usage, count }
     }
 
-    /// Says that the kernel is at work on a request, or done with it.
+    /// Publishes the status `busy` or `idle` for a request.
     pub(crate) fn status(&self, state: &str, request: &Arc<Request>) {
         self.publish("status", json!({ "execution_state": state }), request);
     }
@@ -120,7 +120,10 @@ impl Shared {
             }
             "usage_request" => self.usage.lock().unwrap_or_else(PoisonError::into_inner).answer(),
             "comm_info_request" => json!({ "status": "ok", "comms": {} }),
-            _ => return None,
+            other => {
+                tracing::debug!(kind = other, "a request of an unknown kind is not answered");
+                return None;
+            }
         };
         Some(content)
     }
@@ -129,7 +132,7 @@ impl Shared {
         ask(&**self.worker.assistant.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Anything but a cell: answered between busy and idle. When a cell runs, its busy is said again after, since some
+    /// Anything but a cell: answered between busy and idle. When a cell runs, its busy status is sent again after, since some
     /// front ends show the last status they heard.
     fn at_once(&self, request: &Arc<Request>) {
         self.status("busy", request);
@@ -253,7 +256,7 @@ impl Shared {
         }
     }
 
-    /// Waits until all that was said has been sent.
+    /// Waits until all output queued so far has been sent.
     async fn flushed(&self) {
         let (done, sent) = oneshot::channel();
         if self.iopub.send(Publish::Flush(done)).is_ok() {

@@ -1,4 +1,4 @@
-//! Those who listen on IOPub: each is welcomed, each gets every message, and one that stops reading is cut off.
+//! Subscribers of IOPub: each gets a welcome and every message; one that stops reading is disconnected.
 //!
 //! The library's XPUB socket sends to one subscriber after the other and waits for each, so that nothing is lost, and
 //! so that one that takes nothing would hold up all. A pause of the whole machine, or of this process, is no stall.
@@ -13,16 +13,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zeromq::util::PeerIdentity;
 use zeromq::{Socket, SocketEvent};
 
-/// A subscriber that takes nothing for so long, while this process runs, is cut off.
+/// A subscriber that reads nothing for this long, while this process runs, is disconnected.
 pub(crate) const STALLED: Duration = Duration::from_secs(30);
-/// The wait is counted in so many parts: one is over when the process goes on, however long it stood still.
+/// The wait is counted in this many parts, so that a pause of the whole process counts as one part at most.
 const PARTS: u32 = 10;
-/// So many of the latest connections are remembered; those before are closed, as a rule.
+/// The number of latest connections that are remembered; older ones are closed, as a rule.
 const REMEMBERED: usize = 4;
 /// Sockets that were cut off though they listened are back within this time (libzmq tries after 100 ms).
 const RETURN: Duration = Duration::from_millis(500);
 
-/// The IOPub socket and those who are connected to it.
+/// The IOPub socket and its subscribers.
 pub(crate) struct Subscribers {
     connection: KernelIoPubXPubConnection,
     /// The next connection that was accepted, if any was since the last call.
@@ -40,7 +40,7 @@ impl fmt::Debug for Subscribers {
 }
 
 impl Subscribers {
-    /// Over a bound socket; one that takes nothing for the time of `patience` is cut off.
+    /// Over a bound socket; a subscriber that reads nothing for `patience` is disconnected.
     pub(crate) fn new(mut connection: KernelIoPubXPubConnection, patience: Duration) -> Self {
         let mut events = connection.socket.monitor();
         let arrival = move || {
@@ -53,7 +53,7 @@ impl Subscribers {
         Self { connection, arrival: Box::new(arrival), present: Vec::new(), newcomers: Vec::new(), patience }
     }
 
-    /// Waits for somebody to subscribe or to leave. Can be dropped while it waits.
+    /// Waits for a subscription or a disconnection. Cancel-safe.
     pub(crate) async fn change(&mut self) {
         // An error means that somebody left.
         if let Ok(SubscriptionEvent::Subscribe(topic)) = self.connection.recv_subscription().await {
@@ -67,7 +67,7 @@ impl Subscribers {
         self.present.drain(..self.present.len().saturating_sub(REMEMBERED));
     }
 
-    /// Says to newcomers that they are heard (JEP 65).
+    /// Sends `iopub_welcome` to new subscribers (JEP 65).
     pub(crate) async fn welcome(&mut self) {
         while let Some(topic) = self.newcomers.pop() {
             // A subscriber of some topic hears only what begins with it.
@@ -77,7 +77,7 @@ impl Subscribers {
         }
     }
 
-    /// Sends to all.
+    /// Sends a message to all subscribers.
     pub(crate) async fn send(&mut self, message: JupyterMessage) {
         self.deliver(message).await;
         self.welcome().await;
@@ -92,6 +92,7 @@ impl Subscribers {
         self.note_arrivals();
         // Not those who come back meanwhile.
         for peer in std::mem::take(&mut self.present).into_iter().rev() {
+            tracing::warn!("a subscriber of iopub that takes nothing is cut off");
             self.connection.socket.backend().peer_disconnected(&peer);
             let end = Instant::now() + RETURN;
             while timeout_at(end, self.change()).await.is_ok() {}
@@ -99,9 +100,10 @@ impl Subscribers {
                 return;
             }
         }
+        tracing::error!(kind = message.header.msg_type, "a message on iopub was dropped: nobody takes it");
     }
 
-    /// Sends, unless somebody takes nothing for too long.
+    /// Sends; false when a subscriber reads nothing for too long.
     async fn attempt(&mut self, message: JupyterMessage) -> bool {
         let part = self.patience / PARTS;
         let mut sending = pin!(self.connection.send(message));

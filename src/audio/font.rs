@@ -48,7 +48,7 @@ impl Font {
     /// Reads a SoundFont 2 file.
     ///
     /// # Errors
-    /// A file that cannot be read or is no SoundFont 2.
+    /// A file that cannot be read or is not a SoundFont 2.
     pub fn open(path: &Path) -> Result<Self> {
         crate::files::check_is_file(path)?;
         let bytes = std::fs::read(path).map_err(|e| Error::io("cannot read", path, e))?;

@@ -17,9 +17,9 @@ const PLAIN: u32 = 20;
 /// Packs a SoundFont.
 ///
 /// # Errors
-/// When the bytes are no SoundFont with samples.
+/// When the bytes are not a SoundFont with samples.
 pub fn pack(font: &[u8]) -> Result<Vec<u8>> {
-    let (begin, end) = samples(font).ok_or_else(|| Error::broken("this is no SoundFont: it has no samples"))?;
+    let (begin, end) = samples(font).ok_or_else(|| Error::broken("this is not a SoundFont: it has no samples"))?;
     let pcm: Vec<i32> = font[begin..end].chunks_exact(2).map(|b| i32::from(i16::from_le_bytes([b[0], b[1]]))).collect();
     let mut packed = MAGIC.to_vec();
     for length in [begin, pcm.len(), font.len() - end] {
@@ -27,7 +27,7 @@ pub fn pack(font: &[u8]) -> Result<Vec<u8>> {
     }
     packed.extend(&font[..begin]);
     packed.extend(&font[end..]);
-    let mut bits = Writer { bytes: packed, room: 0 };
+    let mut bits = BitWriter { bytes: packed, room: 0 };
     for (i, block) in pcm.chunks(BLOCK).enumerate() {
         let residuals =
             |order| residuals(&pcm[(i * BLOCK).saturating_sub(3)..], block.len(), (i * BLOCK).min(3), order);
@@ -66,7 +66,7 @@ fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
     }
     let mut font = Vec::with_capacity(packed.len() * 2);
     font.extend(head);
-    let mut bits = Reader { bytes: coded, at: 0, held: 0, have: 0, block: (0, 0) };
+    let mut bits = BitReader { bytes: coded, at: 0, held: 0, have: 0, block: (0, 0) };
     let mut last = [0; 3];
     for i in 0..count {
         if i % BLOCK == 0 {
@@ -126,13 +126,13 @@ fn cost(code: u32, k: u32) -> u64 {
     u64::from(if ones < LONGEST { ones + 1 + k } else { LONGEST + PLAIN })
 }
 
-struct Writer {
+struct BitWriter {
     bytes: Vec<u8>,
     /// Free bits of the last byte.
     room: u32,
 }
 
-impl Writer {
+impl BitWriter {
     fn put(&mut self, value: u32, count: u32) {
         for bit in (0..count).rev() {
             if self.room == 0 {
@@ -158,7 +158,7 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
+struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Bits that were read and not yet taken, from the top.
@@ -168,7 +168,7 @@ struct Reader<'a> {
     block: (u32, u32),
 }
 
-impl Reader<'_> {
+impl BitReader<'_> {
     fn fill(&mut self) {
         while self.have <= 56 {
             let Some(&byte) = self.bytes.get(self.at) else { return };

@@ -47,19 +47,19 @@ pub(super) struct Part {
 }
 
 /// Port and channel in the score.
-type Address = (u8, u8);
+type PortChannel = (u8, u8);
 
 /// Hands out channels.
 #[derive(Debug, Default)]
-struct Stage {
+struct ChannelAllocator {
     parts: Vec<Part>,
     /// Synthesizers of each font, and how many of their channels are taken: of pitched instruments, of drums.
     fonts: BTreeMap<usize, (Vec<usize>, usize, usize)>,
     /// The channels of each synthesizer that play an address of the score.
-    addresses: BTreeMap<(Address, usize), u16>,
+    addresses: BTreeMap<(PortChannel, usize), u16>,
 }
 
-impl Stage {
+impl ChannelAllocator {
     /// A channel that plays with these instruments: the synthesizer and the bit of the channel.
     fn channel(&mut self, font: usize, drums: bool) -> (usize, u16) {
         let (synthesizers, pitched, kits) = self.fonts.entry(font).or_default();
@@ -80,7 +80,7 @@ impl Stage {
 /// `interrupted`, when the user cancels.
 pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<Vec<Part>> {
     let clock = Clock::new(score);
-    let mut stage = Stage::default();
+    let mut stage = ChannelAllocator::default();
     for track in score.tracks.iter().filter(|t| !t.notes.is_empty()) {
         progress.check()?;
         let drums = track.channel == DRUM_CHANNEL;
@@ -111,7 +111,7 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
 }
 
 /// Controllers and pitch bends: what a track says of its channel counts for all tracks there.
-fn controllers(score: &Score, clock: &Clock, stage: &mut Stage, progress: &Progress) -> Result<()> {
+fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progress: &Progress) -> Result<()> {
     let own = |t: &Track, e: &Kept| ((t.port, t.channel), e.tick, bytes(&e.message));
     let loose = score.events.iter().map(|e| ((e.port, e.channel), e.tick, bytes(&e.message)));
     let all = loose.chain(score.tracks.iter().flat_map(|t| t.events.iter().map(move |e| own(t, e))));

@@ -32,7 +32,7 @@ pub struct Decoding {
 /// end. The median of the runs.
 ///
 /// # Errors
-/// More ids than the model has positions for, or a stop.
+/// More ids than the model has positions for; `interrupted`, when the user cancels.
 pub fn decoding(model: &Model, how: &Decoding, progress: &Progress) -> Result<f64> {
     let most = model.spec().max_positions;
     if how.rows == 0 || how.prompt == 0 || how.tokens == 0 || how.prompt + how.tokens > most + 1 {

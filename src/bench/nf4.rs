@@ -19,7 +19,7 @@ pub struct Quantized {
 /// Quantises a matrix (size, size) `runs` times, and dequantises it as often.
 ///
 /// # Errors
-/// A size or a number of runs of 0, or a stop.
+/// A size or a number of runs of 0; `interrupted`, when the user cancels.
 pub fn nf4(size: usize, runs: usize, progress: &Progress) -> Result<Quantized> {
     if size == 0 || runs == 0 {
         return Err(Error::mistake("size and runs must be at least 1"));

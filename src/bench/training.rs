@@ -37,7 +37,7 @@ pub struct Trained {
 /// Forward, loss, backward, clipping to a norm of 1 and AdamW, again and again on one batch; the model learns it.
 ///
 /// # Errors
-/// A model in which nothing trains, a batch that does not fit it, or a stop.
+/// A model in which nothing trains, a batch that does not fit it; `interrupted`, when the user cancels.
 pub fn training(
     model: &Model,
     batch: &Batch,

@@ -67,7 +67,7 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
             given[key] = Value::String(text);
             Ok(())
         }
-        // A regular expression is no list: --target_modules '.*\.(q|v)_proj'.
+        // A regular expression is not a list: --target_modules '.*\.(q|v)_proj'.
         Some(text) if default.is_array() && text.contains(['\\', '*', '(', '|', '?', '^']) => {
             given[key] = Value::String(text);
             Ok(())

@@ -4,13 +4,14 @@
 use crate::error::nearest;
 
 /// A name of theirs, ours (a key, where one means the same), and what to say beside it.
-type Answer = (&'static str, &'static str, &'static str);
+type ForeignKeyHint = (&'static str, &'static str, &'static str);
 
-/// What is said of epochs.
-const EPOCHS: &str = "a run is so many steps; an epoch has rows / (batch_size · gradient_accumulation_steps)";
+/// The hint for keys that count epochs.
+const EPOCHS: &str =
+    "the length of a run is given in steps; an epoch has rows / (batch_size · gradient_accumulation_steps)";
 
 /// Their names, sorted by what they are about.
-const ANSWERS: &[Answer] = &[
+const ANSWERS: &[ForeignKeyHint] = &[
     // --- how long, how fast
     ("learning_rate", "lr", ""),
     ("num_train_epochs", "max_steps", EPOCHS),

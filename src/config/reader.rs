@@ -75,7 +75,7 @@ impl<'de> Deserializer<'de> for Reader {
                 _ => Err(ValueError::custom(format!("{n} is too large"))),
             },
             Value::String(text) => visitor.visit_string(text),
-            Value::Array(items) => visitor.visit_seq(Items { rest: items.into_iter().enumerate() }),
+            Value::Array(items) => visitor.visit_seq(ListReader { rest: items.into_iter().enumerate() }),
             Value::Object(map) => visitor.visit_map(Entries { rest: map.into_iter(), value: None }),
         }
     }
@@ -124,7 +124,7 @@ impl<'de> Deserializer<'de> for Reader {
         visitor: V,
     ) -> Result<V::Value, ValueError> {
         let choice = match self.0 {
-            Value::String(name) => Choice { name, content: None },
+            Value::String(name) => EnumReader { name, content: None },
             Value::Object(map) if map.len() == 1 => one(map).ok_or_else(|| ValueError::custom("an empty map"))?,
             other => return Err(Self(other).refuse("a string")),
         };
@@ -136,8 +136,8 @@ impl<'de> Deserializer<'de> for Reader {
     }
 }
 
-fn one(map: Map<String, Value>) -> Option<Choice> {
-    map.into_iter().next().map(|(name, content)| Choice { name, content: Some(content) })
+fn one(map: Map<String, Value>) -> Option<EnumReader> {
+    map.into_iter().next().map(|(name, content)| EnumReader { name, content: Some(content) })
 }
 
 /// A visitor that takes nothing, for its refusals.
@@ -151,11 +151,11 @@ impl Visitor<'_> for Nothing {
     }
 }
 
-struct Items {
+struct ListReader {
     rest: std::iter::Enumerate<std::vec::IntoIter<Value>>,
 }
 
-impl<'de> SeqAccess<'de> for Items {
+impl<'de> SeqAccess<'de> for ListReader {
     type Error = ValueError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, ValueError> {
@@ -191,24 +191,24 @@ impl<'de> MapAccess<'de> for Entries {
     }
 }
 
-struct Choice {
+struct EnumReader {
     name: String,
     content: Option<Value>,
 }
 
-impl<'de> EnumAccess<'de> for Choice {
+impl<'de> EnumAccess<'de> for EnumReader {
     type Error = ValueError;
-    type Variant = Content;
+    type Variant = VariantContent;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Content), ValueError> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, VariantContent), ValueError> {
         let name: StrDeserializer<'_, ValueError> = self.name.as_str().into_deserializer();
-        Ok((seed.deserialize(name)?, Content(self.content)))
+        Ok((seed.deserialize(name)?, VariantContent(self.content)))
     }
 }
 
-struct Content(Option<Value>);
+struct VariantContent(Option<Value>);
 
-impl<'de> VariantAccess<'de> for Content {
+impl<'de> VariantAccess<'de> for VariantContent {
     type Error = ValueError;
 
     fn unit_variant(self) -> Result<(), ValueError> {

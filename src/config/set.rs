@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 /// back. Maps on the way are made.
 ///
 /// # Errors
-/// Names the key when a part of it is empty or stands for something that is no map, and the value that is no YAML.
+/// Names the key when a part of it is empty or stands for something that is not a map, and the value that is not YAML.
 pub fn set(map: &mut Value, key: &str, value: &str) -> Result<()> {
     if key.split('.').any(|part| part.trim().is_empty()) {
-        return Err(Error::mistake(format!("'{key}' is no key"))
+        return Err(Error::mistake(format!("'{key}' is not a key"))
             .with_hint("keys are words with dots between them: train.lr=1e-4"));
     }
     let value = parse(value).map_err(|e| e.context(format!("the value of {key}")))?;
@@ -24,7 +24,7 @@ pub fn set(map: &mut Value, key: &str, value: &str) -> Result<()> {
         let Value::Object(inner) = place else {
             let above: Vec<&str> = key.split('.').take(depth).collect();
             let above = if above.is_empty() { "what it is set in".into() } else { format!("'{}'", above.join(".")) };
-            return Err(Error::mistake(format!("cannot set {key}: {above} is no map, but {place}")));
+            return Err(Error::mistake(format!("cannot set {key}: {above} is not a map, but {place}")));
         };
         place = inner.entry(part.trim()).or_insert(Value::Null);
     }
@@ -67,7 +67,7 @@ mod tests {
             assert!(set(&mut map, key, "1").expect_err("no key").message().contains(&format!("'{key}'")));
         }
         let error = set(&mut map, "seed.deep.er", "1").expect_err("no map");
-        assert_eq!(error.message(), "cannot set seed.deep.er: 'seed' is no map, but 1");
+        assert_eq!(error.message(), "cannot set seed.deep.er: 'seed' is not a map, but 1");
         let error = set(&mut map, "lr", "[1, 2").expect_err("no YAML");
         assert!(error.message().starts_with("the value of lr: "), "{error}");
         assert_eq!(map, json!({ "seed": 1 }));

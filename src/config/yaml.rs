@@ -19,7 +19,7 @@ pub fn read_yaml(path: &Path) -> Result<Value> {
 /// Reads a YAML text into a map.
 ///
 /// # Errors
-/// Names the line and the column, or says that it is no map.
+/// Names the line and the column, or says that it is not a map.
 pub fn parse_yaml(text: &str) -> Result<Value> {
     match parse(text)? {
         Value::Null => Ok(Value::Object(Map::new())),
@@ -53,7 +53,7 @@ fn json(value: Yaml) -> Result<Value> {
             (Some(n), ..) => n.into(),
             (_, Some(n), _) => n.into(),
             (.., Some(x)) => Value::Number(x),
-            _ => return Err(Error::broken(format!("{n} is no number to reckon with"))),
+            _ => return Err(Error::broken(format!("{n} is not a number to reckon with"))),
         },
         Yaml::Sequence(items) => items.into_iter().map(json).collect::<Result<_>>()?,
         Yaml::Mapping(map) => {
@@ -68,7 +68,7 @@ fn json(value: Yaml) -> Result<Value> {
 fn text(key: Yaml) -> Result<String> {
     match json(key)? {
         Value::String(text) => Ok(text),
-        Value::Array(_) | Value::Object(_) | Value::Null => Err(Error::broken("a key that is no word")),
+        Value::Array(_) | Value::Object(_) | Value::Null => Err(Error::broken("a key that is not a word")),
         other => Ok(other.to_string()),
     }
 }

@@ -127,7 +127,7 @@ impl Chord {
         Ok(Self { root: Some(root), quality: written.iter().collect(), bass, intervals })
     }
 
-    /// Why a symbol cannot be read: `at` is what [`Chord::read`] said, `place` where that is.
+    /// Why a symbol cannot be read: `at` is the index from [`Chord::read`], `place` its place in the text.
     pub(super) fn refusal(symbol: &[char], at: usize, place: &str) -> Error {
         let shown: String = symbol.iter().collect();
         let what = match symbol.get(at) {

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_transposition_out_of_range_says_what_is_possible() {
-        let error = score().transpose(28).expect_err("128 is no note");
+        let error = score().transpose(28).expect_err("128 is not a note");
         assert!(error.hint().is_some_and(|h| h.contains("-21 to +27")), "{error}");
         assert!(score().transpose(i32::MIN).is_err());
     }

@@ -10,7 +10,7 @@ const LONGEST_SILENCE: f64 = 2.0;
 const MOST_PITCHES: usize = 10;
 /// A pattern that comes more often in a row is stuck.
 const MOST_REPEATS: usize = 8;
-/// A pattern has so many instants at most.
+/// Length of the longest pattern, in onsets.
 const LONGEST_PATTERN: usize = 8;
 /// Times that differ by less are the same, in seconds.
 const SAME: f64 = 0.03;

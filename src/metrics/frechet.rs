@@ -22,13 +22,13 @@ use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// Tokens taken at once; a longer piece is heard in windows of so many.
+/// Tokens taken at once; a longer piece is embedded in windows of this length.
 const WINDOW: usize = 512;
 
 /// The vectors of some pieces, each (hidden); a piece without notes has none.
 ///
 /// # Errors
-/// A tokenizer that is not the model's, or a stop.
+/// A tokenizer that is not the model's; `interrupted`, when the user cancels.
 pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &Progress) -> Result<Vec<Vec<f64>>> {
     let pass = ForwardCtx { interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
     let window = WINDOW.min(model.spec().max_positions);

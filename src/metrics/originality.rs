@@ -13,9 +13,9 @@ use crate::progress::Progress;
 
 /// Notes in a row by which runs are found; shorter runs are everywhere.
 const SEED: usize = 8;
-/// Of intervals that come more often in the corpus only so many places are looked at: scales and trills.
+/// Positions indexed for one run of intervals; scales and trills have more.
 const MOST_PLACES: usize = 64;
-/// Notes that begin within so many seconds are struck together.
+/// Notes whose onsets differ by less than this count as simultaneous, in seconds.
 const TOGETHER: f64 = 0.03;
 
 /// The longest run that a take shares with a corpus.
@@ -32,16 +32,16 @@ pub struct Shared {
 }
 
 /// One step from a note to the next: semitones, and whether both are struck together.
-type Interval = (i8, bool);
+type MelodicStep = (i8, bool);
 
 /// A piece as steps from note to note.
-struct Line {
-    intervals: Vec<Interval>,
+struct NoteLine {
+    intervals: Vec<MelodicStep>,
     /// Seconds of each note.
     onsets: Vec<f64>,
 }
 
-impl Line {
+impl NoteLine {
     fn of(score: &Score) -> Self {
         let notes: Vec<(f64, u8)> = score.pitched_sounds().iter().map(|s| (s.start, s.pitch)).collect();
         // Notes struck together are put in order of pitch, however unevenly they were struck.
@@ -61,7 +61,7 @@ impl Line {
         Self { intervals: ordered.windows(2).map(step).collect(), onsets: ordered.iter().map(|note| note.0).collect() }
     }
 
-    fn seeds(&self) -> impl Iterator<Item = (usize, &[Interval])> {
+    fn seeds(&self) -> impl Iterator<Item = (usize, &[MelodicStep])> {
         self.intervals.windows(SEED - 1).enumerate()
     }
 }
@@ -69,11 +69,11 @@ impl Line {
 /// Pieces made ready to be compared with takes.
 #[derive(Debug)]
 pub struct Corpus {
-    lines: Vec<Vec<Interval>>,
+    lines: Vec<Vec<MelodicStep>>,
     /// Bar of each note, piece by piece.
     bars: Vec<Vec<u32>>,
     /// Where each run of [`SEED`] notes begins: piece and note.
-    places: HashMap<Vec<Interval>, Vec<(u32, u32)>>,
+    places: HashMap<Vec<MelodicStep>, Vec<(u32, u32)>>,
 }
 
 impl Corpus {
@@ -85,7 +85,7 @@ impl Corpus {
         let mut task = progress.task("indexing", Some(pieces.len() as u64), "pieces");
         let mut corpus = Self { lines: Vec::new(), bars: Vec::new(), places: HashMap::new() };
         for (piece, score) in (0..).zip(pieces) {
-            let line = Line::of(score);
+            let line = NoteLine::of(score);
             for (note, seed) in line.seeds() {
                 let places = corpus.places.entry(seed.to_vec()).or_default();
                 if places.len() < MOST_PLACES {
@@ -104,7 +104,7 @@ impl Corpus {
 
     /// The longest run of notes that `take` shares with a piece; `without` is left out of the comparison.
     pub fn longest_shared(&self, take: &Score, without: Option<usize>) -> Shared {
-        let line = Line::of(take);
+        let line = NoteLine::of(take);
         let mut longest = Shared { notes: 0, piece: 0, bar: 0, at: 0.0 };
         for (note, seed) in line.seeds() {
             for &(piece, place) in self.places.get(seed).map_or(&[][..], Vec::as_slice) {

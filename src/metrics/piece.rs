@@ -10,7 +10,7 @@
 //! empty beat rate      = share of the beats in which nothing sounds
 //! ```
 //!
-//! Groove consistency compares bars of 4/4 at so many positions a quarter: at the hundreds of ticks of a file it is near
+//! Groove consistency compares bars of 4/4 at [`GRID`] positions a quarter: at the hundreds of ticks of a file it is near
 //! 1 for any music. What a piece without notes has no answer to is NaN.
 
 use crate::midi::{Note, Score};

@@ -16,7 +16,7 @@
 //! with it encodings compare that say more or less exactly when a note ends.
 //!
 //! `cᵢ` is the chord in force, that of the last chord token in the row up to place `i`, as the pitch classes of the
-//! plainest chord of its family; places where no chord has been said, or "N.C.", do not count. A share of nothing is
+//! plainest chord of its family; places before the first chord, or under "N.C.", do not count. A share of nothing is
 //! NaN.
 
 use std::fmt;
@@ -54,14 +54,14 @@ pub struct Report {
 }
 
 /// A figure with its name and how it is written.
-type Line = (&'static str, f64, fn(f64) -> String);
+type ReportLine = (&'static str, f64, fn(f64) -> String);
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nats = |x: f64| format!("{x:.4}");
         let plain = |x: f64| format!("{x:.2}");
         let share = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
-        let shown: [Line; 5] = [
+        let shown: [ReportLine; 5] = [
             ("loss", self.loss, nats),
             ("perplexity", self.perplexity, plain),
             ("note accuracy", self.note_accuracy, share),
@@ -85,7 +85,7 @@ impl fmt::Display for Report {
 /// Measures a model on a split.
 ///
 /// # Errors
-/// An empty split, or a stop.
+/// An empty split; `interrupted`, when the user cancels.
 pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &Progress) -> Result<Report> {
     let (knows, says) = (model.spec().vocab_size, tokenizer.vocab_size());
     if knows < says {
@@ -98,19 +98,20 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
     let pass = ForwardCtx { interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
-    let words = Words::new(tokenizer);
+    let words = VocabularyIndex::new(tokenizer);
     let mut of_all_rows = Vec::with_capacity(split.len());
     for batch in split.in_order(rows) {
         let logits = model.logits(&batch, &pass)?; // (rows, width, vocabulary)
         let vocabulary = logits.dim(2)?;
         let logits = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let of_rows = logits.par_chunks(batch.width * vocabulary).enumerate();
-        let parts: Vec<Sums> = of_rows.map(|(row, logits)| words.measure(&batch, row, logits, vocabulary)).collect();
+        let parts: Vec<ReportSums> =
+            of_rows.map(|(row, logits)| words.measure(&batch, row, logits, vocabulary)).collect();
         of_all_rows.extend(parts);
         task.advance(1)?;
     }
-    let mut report = Sums::of(&of_all_rows.iter().collect::<Vec<_>>()).report()?;
-    report.intervals = bootstrap(&of_all_rows, |rows| Sums::of(rows).figures());
+    let mut report = ReportSums::of(&of_all_rows.iter().collect::<Vec<_>>()).report()?;
+    report.intervals = bootstrap(&of_all_rows, |rows| ReportSums::of(rows).figures());
     Ok(report)
 }
 
@@ -122,7 +123,7 @@ fn rows_at_once(model: &Model, width: usize) -> usize {
 
 /// What is counted and summed.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sums {
+struct ReportSums {
     tokens: u64,
     loss: f64,
     /// Nats that rounded lengths leave open.
@@ -135,7 +136,7 @@ struct Sums {
     chords: (u64, u64),
 }
 
-impl Sums {
+impl ReportSums {
     fn add(&mut self, other: &Self) {
         self.tokens += other.tokens;
         self.loss += other.loss;
@@ -166,7 +167,7 @@ impl Sums {
                 .with_hint("hold pieces out when you build the dataset: val: 0.1"));
         }
         let [loss, perplexity, note_accuracy, rhythm_accuracy, harmonic_consistency] = self.figures();
-        let bits_per_note = (self.loss + self.rounded) / std::f64::consts::LN_2 / self.notes.1 as f64; // x / 0 is no number
+        let bits_per_note = (self.loss + self.rounded) / std::f64::consts::LN_2 / self.notes.1 as f64; // x / 0 is not a number
         let (tokens, intervals) = (self.tokens, [Interval::UNKNOWN; 5]);
         Ok(Report {
             loss,
@@ -182,22 +183,22 @@ impl Sums {
 }
 
 /// What the figures ask of a vocabulary, ready to look up.
-struct Words {
+struct VocabularyIndex {
     kinds: Vec<Kind>,
     tokenizer: Tokenizer,
 }
 
-impl Words {
+impl VocabularyIndex {
     fn new(tokenizer: &Tokenizer) -> Self {
         let ids = 0..tokenizer.vocab_size() as u32;
         Self { kinds: ids.map(|id| tokenizer.kind(id)).collect(), tokenizer: tokenizer.clone() }
     }
 
     /// One row: logits (width, vocabulary).
-    fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> Sums {
+    fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> ReportSums {
         let places = row * batch.width..(row + 1) * batch.width;
         let places = batch.tokens[places.clone()].iter().zip(&batch.labels[places]);
-        let mut sums = Sums::default();
+        let mut sums = ReportSums::default();
         let (mut chord, mut root) = (0, 0);
         for ((&token, &label), logits) in places.zip(logits.chunks(vocabulary)) {
             match self.kinds.get(token as usize) {

@@ -37,7 +37,7 @@ pub struct Likeness {
 /// Compares pieces with a corpus, a line a feature.
 ///
 /// # Errors
-/// Refuses fewer than three pieces in the corpus or none to compare; or a stop.
+/// Refuses fewer than three pieces in the corpus or none to compare; `interrupted`, when the user cancels.
 pub fn style(pieces: &[Score], corpus: &[Score], progress: &Progress) -> Result<Vec<Likeness>> {
     if corpus.len() < 3 || pieces.is_empty() {
         return Err(Error::mistake(format!(

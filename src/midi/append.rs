@@ -110,7 +110,7 @@ impl Joiner {
         }
     }
 
-    /// The last tick at which anything is said.
+    /// The last tick at which anything happens.
     pub(super) fn last_tick(&self) -> u32 {
         let score = &self.score;
         let lasts = [

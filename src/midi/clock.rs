@@ -11,7 +11,7 @@ impl Tempo {
         60e6 / f64::from(self.micros_per_quarter.max(1))
     }
 
-    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it; the default where it is no positive
+    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it; the default where it is not a positive
     /// number.
     pub fn from_bpm(bpm: f64) -> Self {
         if bpm.is_nan() || bpm <= 0.0 {

@@ -155,7 +155,7 @@ impl Track {
     /// The channel of General MIDI's drums, counted from 0.
     pub const DRUMS: u8 = 9;
 
-    /// Whether its notes are strokes on drums: their numbers are no pitches.
+    /// Whether its notes are strokes on drums: their numbers are not pitches.
     pub fn is_drums(&self) -> bool {
         self.channel == Self::DRUMS
     }

@@ -149,7 +149,7 @@ fn selection(port: u8, channel: u8, registered: bool, high: u8, low: u8, tick: u
 }
 
 /// The events from tick `from` up to `to`, moved to the start; before them what sets the state of `from`, and what is
-/// said once for a whole piece (copyright, names of instruments and devices, system exclusive and sequencer-specific
+/// given once for a whole piece (copyright, names of instruments and devices, system exclusive and sequencer-specific
 /// settings).
 pub(super) fn between(events: &[Event], from: u32, to: u32) -> Vec<Event> {
     let (before, rest) = events.split_at(events.partition_point(|e| e.tick < from));

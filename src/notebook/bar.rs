@@ -20,11 +20,11 @@ const LAST_ID: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Bar {
     outbox: Outbox,
-    state: Mutex<State>,
+    state: Mutex<BarState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BarState {
     /// The tasks that run, the outermost first.
     live: Vec<Snapshot>,
     /// The display they are in, once there is one.
@@ -39,11 +39,11 @@ impl Bar {
         Self { outbox, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BarState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin_or_update(&self, state: &mut State, task: &Snapshot) {
+    fn begin_or_update(&self, state: &mut BarState, task: &Snapshot) {
         match state.live.iter_mut().find(|known| known.title == task.title) {
             Some(known) => *known = task.clone(),
             None => state.live.push(task.clone()),
@@ -64,7 +64,7 @@ impl Bar {
         }
     }
 
-    fn end(&self, state: &mut State, task: &Snapshot) {
+    fn end(&self, state: &mut BarState, task: &Snapshot) {
         let Some(at) = state.live.iter().position(|known| known.title == task.title) else { return };
         // What ran inside of it is over, too.
         state.live.truncate(at);

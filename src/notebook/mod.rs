@@ -22,7 +22,7 @@ use crate::script::command::{self, Done};
 use crate::script::{Host, Session};
 use assistant::{Assistant, Running};
 pub use etude_kernel::Installed;
-pub use spec::{Choice, Support, install, list, uninstall};
+pub use spec::{Choice, Support, install, list, log_file, uninstall};
 
 /// Columns of text forms in a notebook.
 const WIDTH: usize = 100;

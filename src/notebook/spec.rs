@@ -139,7 +139,16 @@ pub(super) fn history() -> Option<PathBuf> {
     if std::env::var_os("ETUDE_HISTORY").is_some_and(|value| value.is_empty()) {
         return None;
     }
+    state_file("notebook_history.jsonl")
+}
+
+/// The file of the kernel's log, beside its history: `~/.local/state/etude/kernel.log`, or under `XDG_STATE_HOME`.
+pub fn log_file() -> Option<PathBuf> {
+    state_file("kernel.log")
+}
+
+fn state_file(name: &str) -> Option<PathBuf> {
     let set = std::env::var_os("XDG_STATE_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = set.or_else(|| Some(std::env::home_dir()?.join(".local/state")))?;
-    Some(state.join("etude/notebook_history.jsonl"))
+    Some(state.join("etude").join(name))
 }

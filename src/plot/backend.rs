@@ -59,7 +59,7 @@ pub(super) fn ink(opacity: f64) -> RGBAColor {
     color(INK, opacity)
 }
 
-/// Text so many pixels high, in the colour of text.
+/// Text of a height in pixels, in the text colour.
 pub(super) fn text(size: f64, bold: bool, at: (HPos, VPos)) -> TextStyle<'static> {
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     let font = FontDesc::new(FontFamily::SansSerif, size * UNITS, style);

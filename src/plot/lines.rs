@@ -24,7 +24,7 @@ const LARGE: f64 = 15.0;
 /// Dots drawn at most.
 const MOST_DOTS: usize = 20_000;
 
-type Chart<'c, 's> = ChartContext<'c, Backend<'s>, Cartesian2d<Axis, Axis>>;
+type LineChart<'c, 's> = ChartContext<'c, Backend<'s>, Cartesian2d<Axis, Axis>>;
 
 impl Figure {
     /// The picture as SVG, 720 × 360 pixels; the same input gives the same bytes. Values that are not finite are gaps.
@@ -74,7 +74,7 @@ pub(super) fn draw(area: &Area<'_>, figure: &Figure) -> Drawn {
     names(area, figure, (left, title, wide))
 }
 
-fn axes(chart: &mut Chart<'_, '_>, figure: &Figure) -> Drawn {
+fn axes(chart: &mut LineChart<'_, '_>, figure: &Figure) -> Drawn {
     let small = || text(SMALL, false, (HPos::Center, VPos::Center));
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh().bold_line_style(ink(0.22).stroke_width(10));
@@ -91,7 +91,7 @@ fn axes(chart: &mut Chart<'_, '_>, figure: &Figure) -> Drawn {
 }
 
 /// The unbroken parts of a series as lines; a part of one point is a dot.
-fn line(chart: &mut Chart<'_, '_>, series: &Series, wide: f64, style: ShapeStyle) -> Drawn {
+fn line(chart: &mut LineChart<'_, '_>, series: &Series, wide: f64, style: ShapeStyle) -> Drawn {
     for run in runs(series, 2 * wide.max(1.0) as usize) {
         if let [point] = run[..] {
             let radius = style.stroke_width + 10;
@@ -103,7 +103,7 @@ fn line(chart: &mut Chart<'_, '_>, series: &Series, wide: f64, style: ShapeStyle
     Ok(())
 }
 
-fn dots(chart: &mut Chart<'_, '_>, series: &Series, color: RGBAColor) -> Drawn {
+fn dots(chart: &mut LineChart<'_, '_>, series: &Series, color: RGBAColor) -> Drawn {
     let every = series.y.len().div_ceil(MOST_DOTS).max(1);
     let points = series.points().step_by(every).filter_map(|(x, y)| Some((x, y?)));
     let radius = units(if series.y.len() > 500 { 1.6 } else { 3.0 });

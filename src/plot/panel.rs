@@ -35,7 +35,7 @@ pub struct Panel {
     pub steps: (u64, u64),
     /// The training loss of each step.
     pub losses: Vec<f64>,
-    /// The held-out losses, each after so many steps.
+    /// The held-out losses, each with its step.
     pub held_out: Vec<(usize, f64)>,
     /// The learning rate of each step.
     pub rates: Vec<f64>,

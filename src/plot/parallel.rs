@@ -177,7 +177,7 @@ impl Parallel {
     }
 }
 
-/// A name that fits into so many pixels.
+/// A name cut to a width in pixels.
 fn shortened(name: &str, room: f64) -> String {
     if text_width(name, NAME, true) <= room {
         return name.into();

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const POINTS: f64 = 0.75;
 
 impl Pixels {
-    /// A PDF with the picture as its page, which is so many units wide.
+    /// A PDF with the picture as its page, `width` points wide.
     ///
     /// # Errors
     /// None that an input could cause.

@@ -32,7 +32,7 @@ impl Pixels {
     /// Draws an SVG, `scale` pixels for each of its units, fewer where it would be larger than 8192 × 8192.
     ///
     /// # Errors
-    /// What is no SVG.
+    /// What is not an SVG.
     pub fn draw(svg: &str, scale: f32, paper: Paper) -> Result<Self> {
         let tree = parsed(svg)?;
         let size = tree.size();
@@ -47,10 +47,10 @@ impl Pixels {
         Ok(Self { map })
     }
 
-    /// Draws an SVG so many pixels wide.
+    /// Draws an SVG at a width in pixels.
     ///
     /// # Errors
-    /// What is no SVG.
+    /// What is not an SVG.
     pub fn wide(svg: &str, pixels: u32, paper: Paper) -> Result<Self> {
         let width = parsed(svg)?.size().width();
         Self::draw(svg, pixels.max(1) as f32 / width, paper)
@@ -92,7 +92,7 @@ fn parsed(svg: &str) -> Result<Tree> {
         Arc::new(fonts)
     });
     let options = Options { fontdb: fonts.clone(), font_family: "DejaVu Sans".into(), ..Options::default() };
-    Tree::from_str(svg, &options).map_err(|e| Error::broken(format!("this is no SVG: {e}")))
+    Tree::from_str(svg, &options).map_err(|e| Error::broken(format!("this is not an SVG: {e}")))
 }
 
 #[cfg(test)]

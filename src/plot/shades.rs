@@ -29,7 +29,7 @@ pub fn shades(values: &[f32], rows: usize, columns: usize) -> Option<String> {
     let (high, wide) = (rows.min(MOST.1), columns.min(MOST.0));
     let means = cells(values, (rows, columns), (high, wide))?;
     let side = (SIDE / wide.max(high) as f64).clamp(3.0, CELL).floor();
-    let grid = Grid { means: &means, wide, side, most: most(&means), of: (rows, columns) };
+    let grid = ShadeGrid { means: &means, wide, side, most: most(&means), of: (rows, columns) };
     let size = ((LEFT + grid.width() + 12.0).max(300.0), TOP + grid.height() + 34.0);
     let mut svg = Svg::new(size.0, size.1);
     grid.draw(&Backend::area(&mut svg, size)).ok()?;
@@ -41,7 +41,7 @@ fn most(means: &[f64]) -> f64 {
 }
 
 /// The cells of a picture.
-struct Grid<'v> {
+struct ShadeGrid<'v> {
     means: &'v [f64],
     wide: usize,
     side: f64,
@@ -50,7 +50,7 @@ struct Grid<'v> {
     of: (usize, usize),
 }
 
-impl Grid<'_> {
+impl ShadeGrid<'_> {
     fn width(&self) -> f64 {
         self.wide as f64 * self.side
     }
@@ -87,13 +87,13 @@ impl Grid<'_> {
     }
 
     /// Neighbours of one colour; what is not finite stands alone.
-    fn runs(&self) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    fn runs(&self) -> Vec<ShadeRun> {
+        let mut runs: Vec<ShadeRun> = Vec::new();
         for (i, value) in self.means.iter().enumerate() {
             let (row, at, step) = (i / self.wide, i % self.wide, step(*value, self.most));
             match runs.last_mut() {
                 Some(last) if last.row == row && last.step == step && step.is_some() => last.to = at + 1,
-                _ => runs.push(Run { row, from: at, to: at + 1, step }),
+                _ => runs.push(ShadeRun { row, from: at, to: at + 1, step }),
             }
         }
         runs
@@ -130,7 +130,7 @@ impl Grid<'_> {
 }
 
 /// Cells of one colour in a row of the matrix.
-struct Run {
+struct ShadeRun {
     row: usize,
     from: usize,
     to: usize,

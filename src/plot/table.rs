@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A cell is cut to so many columns when the table may be as wide as it likes.
+/// Widest cell of a table without a width, in columns.
 const WIDEST_CELL: usize = 60;
 
 /// Between two columns.

@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 /// Columns and lines of the terminal.
 pub(super) type Size = (usize, usize);
 
-/// Up so many lines, to the first column; clear from here to the end of the line, of the screen.
+/// Moves up a number of lines, to the first column; clear from here to the end of the line, of the screen.
 fn up(lines: usize) -> String {
     if lines > 0 { format!("\x1b[{lines}A\r") } else { "\r".into() }
 }

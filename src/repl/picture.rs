@@ -61,7 +61,7 @@ impl Protocol {
         ["foot", "mlterm", "yaft", "contour"].iter().any(|name| term.starts_with(name)).then_some(Self::Sixel)
     }
 
-    /// What to write to show an SVG on a terminal so many columns wide, line end included.
+    /// The bytes that show an SVG on a terminal of a width in columns, line end included.
     pub(super) fn draw(self, svg: &str, columns: usize) -> Result<String> {
         let columns = columns.saturating_sub(1).clamp(10, COLUMNS);
         let wide = |each: usize| Pixels::wide(svg, (columns * each) as u32, Paper::Clear);
@@ -74,7 +74,7 @@ impl Protocol {
     }
 }
 
-/// `a=T`: show at once; `f=100`: PNG; `c`: so many columns; `q=2`: no answers; `m=1`: more chunks follow.
+/// `a=T`: show at once; `f=100`: PNG; `c`: width in columns; `q=2`: no answers; `m=1`: more chunks follow.
 fn kitty(png: &[u8], columns: usize) -> String {
     let text = STANDARD.encode(png);
     let chunks: Vec<&str> = text.as_bytes().chunks(CHUNK).filter_map(|c| std::str::from_utf8(c).ok()).collect();

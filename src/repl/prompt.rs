@@ -22,7 +22,7 @@ const PROMPT: &str = "♪ ";
 /// Lines the history keeps.
 const REMEMBERED: usize = 10_000;
 
-/// A result is shown up to so many lines and letters.
+/// Most lines and characters of a result that is shown.
 const SHOWN: (usize, usize) = (200, 40_000);
 
 type LineEditor = Editor<Assistant, DefaultHistory>;
@@ -68,14 +68,14 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Done::Said(bundle) | Done::Page(bundle) => Ok(Next::Show(Some(bundle))),
-                Done::Quit => Ok(Next::Leave),
-                Done::NotACommand => session.eval(text).map(Next::Show),
+                Done::Said(bundle) | Done::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
+                Done::Quit => Ok(AfterLine::Leave),
+                Done::NotACommand => session.eval(text).map(AfterLine::Show),
             }
         });
         let result = match outcome {
-            Ok(Next::Leave) => return 0,
-            Ok(Next::Show(bundle)) => Ok(bundle),
+            Ok(AfterLine::Leave) => return 0,
+            Ok(AfterLine::Show(bundle)) => Ok(bundle),
             Err(fault) => Err(fault),
         };
         if let Some(code) = show(stage, &session, result) {
@@ -84,7 +84,7 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
     }
 }
 
-enum Next {
+enum AfterLine {
     Show(Option<Bundle>),
     Leave,
 }

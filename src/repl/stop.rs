@@ -32,7 +32,7 @@ struct Presses {
 
 /// What a press leads to.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+enum PressAction {
     Nothing,
     Ask,
     Explain,
@@ -54,12 +54,12 @@ impl Stop {
     /// What a press leads to, done.
     fn answer(&self, terminal: &Terminal) {
         match self.press(Instant::now()) {
-            Answer::Nothing => {}
-            Answer::Ask => self.interrupt.trigger(),
-            Answer::Explain => terminal.warn(
+            PressAction::Nothing => {}
+            PressAction::Ask => self.interrupt.trigger(),
+            PressAction::Explain => terminal.warn(
                 "stopping at the next safe place; to leave at once and lose the variables, press Ctrl-C again within 2 s",
             ),
-            Answer::Leave => {
+            PressAction::Leave => {
                 terminal.warn("left without waiting");
                 std::process::exit(INTERRUPTED);
             }
@@ -80,17 +80,17 @@ impl Stop {
         result
     }
 
-    fn press(&self, now: Instant) -> Answer {
+    fn press(&self, now: Instant) -> PressAction {
         let mut presses = self.presses.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Presses { count, latest }) = &mut *presses else { return Answer::Nothing };
+        let Some(Presses { count, latest }) = &mut *presses else { return PressAction::Nothing };
         let soon = latest.is_some_and(|before| now - before <= SOON);
         *latest = Some(now);
         *count += 1;
         match *count {
-            1 => Answer::Ask,
-            2 => Answer::Explain,
-            _ if soon => Answer::Leave,
-            _ => Answer::Explain,
+            1 => PressAction::Ask,
+            2 => PressAction::Explain,
+            _ if soon => PressAction::Leave,
+            _ => PressAction::Explain,
         }
     }
 }
@@ -131,12 +131,12 @@ mod tests {
     fn presses_escalate_while_work_runs() {
         let stop = Stop::default();
         let now = Instant::now();
-        assert_eq!(stop.press(now), Answer::Nothing, "nothing runs");
+        assert_eq!(stop.press(now), PressAction::Nothing, "nothing runs");
         stop.during(|| {
-            let answers: Vec<Answer> = [0, 1, 9, 10].map(|s| stop.press(now + Duration::from_secs(s))).into();
-            assert_eq!(answers, [Answer::Ask, Answer::Explain, Answer::Explain, Answer::Leave]);
+            let answers: Vec<PressAction> = [0, 1, 9, 10].map(|s| stop.press(now + Duration::from_secs(s))).into();
+            assert_eq!(answers, [PressAction::Ask, PressAction::Explain, PressAction::Explain, PressAction::Leave]);
         });
-        assert_eq!(stop.press(now), Answer::Nothing, "the work is over");
-        stop.during(|| assert_eq!(stop.press(now), Answer::Ask, "new work, new presses"));
+        assert_eq!(stop.press(now), PressAction::Nothing, "the work is over");
+        stop.during(|| assert_eq!(stop.press(now), PressAction::Ask, "new work, new presses"));
     }
 }

@@ -72,7 +72,7 @@ impl Terminal {
         self.put(&text);
     }
 
-    /// Shows a value: as a picture where the terminal can, else as text, which is shortened to so many lines and
+    /// Shows a value: as a picture where the terminal can, else as text, which is shortened to a number of lines and
     /// letters.
     pub(super) fn show(&self, bundle: &Bundle, most: Option<(usize, usize)>) {
         let text = match (self.picture(bundle), most) {

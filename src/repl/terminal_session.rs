@@ -33,7 +33,7 @@ impl TerminalSession {
         session.set_live(self.terminal.out.terminal);
     }
 
-    /// A host for a session of a process that is one of many and not the first: what all of them would say is said once.
+    /// A host for a session of a process that is one of many and not the first: what all of them would print is printed once.
     pub(super) fn mute_host(&self) -> Host {
         Host {
             progress: Progress::new(Arc::new(Mute), self.stop.interrupt().clone()),

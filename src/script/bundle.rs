@@ -10,7 +10,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// A bundle with a text only.
+    /// A bundle with a `text/plain` form only.
     pub fn text(text: impl Into<String>) -> Self {
         Self { forms: BTreeMap::from([("text/plain", text.into())]) }
     }

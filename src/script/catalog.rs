@@ -83,7 +83,7 @@ impl Member {
 pub(crate) struct Shower {
     /// In one line.
     pub(crate) line: fn(&Dynamic) -> String,
-    /// In the forms that are made in no time, the text at most so many columns wide.
+    /// The forms that are cheap to make; the text at most `width` columns wide.
     pub(crate) bundle: fn(&Dynamic, usize, &Interrupt) -> Bundle,
     /// In all forms.
     pub(crate) rich: fn(&Dynamic, usize, &Progress) -> Bundle,

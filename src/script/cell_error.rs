@@ -23,7 +23,7 @@ pub struct CellError {
     pub usage: bool,
 }
 
-/// A line of the source is cut to so many characters around the column.
+/// A source line is cut to this many characters around the column.
 const SHOWN: usize = 100;
 
 impl CellError {

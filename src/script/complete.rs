@@ -15,11 +15,11 @@ use crate::script::{parser, paths, standard, syntax};
 /// Whether a text can be run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
-    /// It can.
+    /// It can be run.
     Complete,
-    /// More must follow; the next line is indented by so many spaces.
+    /// More must follow; the next line is indented by this many spaces.
     Incomplete(usize),
-    /// It never can.
+    /// It can never be run, whatever follows.
     Invalid,
 }
 
@@ -117,7 +117,7 @@ impl Symbols {
     }
 
     /// The options that the map at the cursor may hold, where a key belongs; also the token that opens the map.
-    fn map_of_options(&self, before: &Before) -> Option<(Options, usize)> {
+    fn map_of_options(&self, before: &Before) -> Option<(OptionDocs, usize)> {
         if !matches!(before.back(1), "#{" | ",") {
             return None;
         }
@@ -159,7 +159,7 @@ impl Symbols {
     }
 
     /// The options of the function or method whose name is token `name`.
-    fn options(&self, before: &Before, name: usize) -> Option<Options> {
+    fn options(&self, before: &Before, name: usize) -> Option<OptionDocs> {
         let catalog = self.catalog();
         let word = before.token(name);
         let owner = match name.checked_sub(1).map(|dot| before.token(dot)) {
@@ -199,15 +199,15 @@ impl Symbols {
     }
 }
 
-type Options = &'static [(&'static str, &'static str)];
+type OptionDocs = &'static [(&'static str, &'static str)];
 
 /// Options that are maps of options.
-const NESTED: [(&str, Options); 1] = [(
+const NESTED: [(&str, OptionDocs); 1] = [(
     "augment",
     &[
         ("transpose", "how many transpositions, the original among them: 12 means -5 to +6 semitones"),
         ("tempo", "tempo factors: [0.9, 1.0, 1.1]"),
-        ("sample", "draw only so many of the copies for each piece"),
+        ("sample", "number of copies drawn at random for each piece"),
     ],
 )];
 

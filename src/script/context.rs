@@ -18,9 +18,9 @@ use crate::train::parallel::{Group, World};
 
 /// A handle on the shared state of a session.
 #[derive(Clone)]
-pub(crate) struct ScriptContext(Rc<State>);
+pub(crate) struct ScriptContext(Rc<ContextState>);
 
-struct State {
+struct ContextState {
     host: Host,
     width: Cell<usize>,
     /// Whether the host shows HTML and plays sound.
@@ -63,7 +63,7 @@ pub(crate) type Listener = Rc<dyn Fn(f64) -> bool>;
 
 impl ScriptContext {
     pub(crate) fn new(host: Host) -> Self {
-        Self(Rc::new(State {
+        Self(Rc::new(ContextState {
             width: Cell::new(host.width),
             rich: Cell::new(true),
             live: Cell::new(true),

@@ -104,7 +104,9 @@ pub(crate) fn json(what: &str, value: &Dynamic) -> Result<Value> {
     }
     if let Ok(n) = value.as_float() {
         let number = serde_json::Number::from_f64(n);
-        return number.map(Value::Number).ok_or_else(|| Error::mistake(format!("{what} is {n}, which is no number")));
+        return number
+            .map(Value::Number)
+            .ok_or_else(|| Error::mistake(format!("{what} is {n}, which is not a number")));
     }
     if let Ok(text) = value.as_immutable_string_ref() {
         return Ok(text.as_str().into());
@@ -158,7 +160,7 @@ mod tests {
         assert_eq!(count("x", &Dynamic::from(3.0)).ok(), Some(3));
         assert!(count("x", &Dynamic::from(-1_i64)).is_err());
         assert!(whole("x", &Dynamic::from(0.5)).is_err());
-        let error = number("lr", &Dynamic::from("high")).expect_err("a string is no number");
+        let error = number("lr", &Dynamic::from("high")).expect_err("a string is not a number");
         assert_eq!(error.message(), "lr must be a number, not a string");
     }
 

@@ -8,10 +8,10 @@ use crate::script::Bundle;
 
 /// A page: what is documented, one thing below the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct DocPage(Vec<Block>);
+pub(crate) struct DocPage(Vec<DocBlock>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Block {
+enum DocBlock {
     /// A line of code, its documentation, and options with what they mean.
     Entry { code: String, doc: String, options: Vec<(String, String)> },
     /// Names with a line on each; the first is the head of the column.
@@ -24,19 +24,19 @@ impl DocPage {
     /// Adds code with its documentation.
     pub(crate) fn entry(&mut self, code: impl Into<String>, doc: &str, options: &[(&str, &str)]) -> &mut Self {
         let options = options.iter().map(|(key, doc)| ((*key).into(), (*doc).into())).collect();
-        self.0.push(Block::Entry { code: code.into(), doc: doc.into(), options });
+        self.0.push(DocBlock::Entry { code: code.into(), doc: doc.into(), options });
         self
     }
 
     /// Adds a table of two columns.
     pub(crate) fn table(&mut self, head: &'static str, rows: Vec<Vec<String>>) -> &mut Self {
-        self.0.push(Block::Table { head, rows });
+        self.0.push(DocBlock::Table { head, rows });
         self
     }
 
     /// Adds a paragraph.
     pub(crate) fn text(&mut self, text: impl Into<String>) -> &mut Self {
-        self.0.push(Block::Text(text.into()));
+        self.0.push(DocBlock::Text(text.into()));
         self
     }
 
@@ -55,10 +55,10 @@ impl DocPage {
     pub(crate) fn plain(&self) -> String {
         let mut text = String::new();
         for (i, block) in self.0.iter().enumerate() {
-            let airy = !matches!(block, Block::Entry { .. } | Block::Table { .. });
-            text.push_str(if i > 0 && (airy || matches!(self.0[i - 1], Block::Text(_))) { "\n" } else { "" });
+            let airy = !matches!(block, DocBlock::Entry { .. } | DocBlock::Table { .. });
+            text.push_str(if i > 0 && (airy || matches!(self.0[i - 1], DocBlock::Text(_))) { "\n" } else { "" });
             match block {
-                Block::Entry { code, doc, options } => {
+                DocBlock::Entry { code, doc, options } => {
                     let _ = writeln!(text, "{code}");
                     for line in doc.lines() {
                         let _ = writeln!(text, "    {line}");
@@ -68,10 +68,10 @@ impl DocPage {
                         let _ = writeln!(text, "      {key:<width$}  {doc}");
                     }
                 }
-                Block::Table { head, rows } => {
+                DocBlock::Table { head, rows } => {
                     let _ = writeln!(text, "{}", columns(head, rows).trim_end());
                 }
-                Block::Text(words) => {
+                DocBlock::Text(words) => {
                     let _ = writeln!(text, "{words}");
                 }
             }
@@ -97,7 +97,7 @@ impl DocPage {
 const WIDTH: usize = 100;
 const NAMES: usize = 44;
 
-/// Names and what is said of them beside each other, the words wrapped.
+/// Names and their descriptions in two columns, the words wrapped.
 pub(crate) fn columns(head: &str, rows: &[Vec<String>]) -> String {
     let cell = |row: &Vec<String>, i: usize| row.get(i).cloned().unwrap_or_default();
     let wide = rows.iter().map(|row| cell(row, 0).width()).filter(|w| *w <= NAMES).max().unwrap_or(0).max(head.width());
@@ -118,7 +118,7 @@ pub(crate) fn columns(head: &str, rows: &[Vec<String>]) -> String {
     text
 }
 
-/// Words in lines of at most so many columns.
+/// Wraps words into lines of at most `width` columns.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -134,9 +134,9 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn markdown(block: &Block) -> String {
+fn markdown(block: &DocBlock) -> String {
     match block {
-        Block::Entry { code, doc, options } => {
+        DocBlock::Entry { code, doc, options } => {
             let mut text = format!("```rust\n{code}\n```\n");
             let _ = write!(text, "{}", escaped(doc));
             for (i, (key, doc)) in options.iter().enumerate() {
@@ -144,7 +144,7 @@ fn markdown(block: &Block) -> String {
             }
             text.trim_end().into()
         }
-        Block::Table { head, rows } => {
+        DocBlock::Table { head, rows } => {
             let mut text = format!("| {head} | |\n|---|---|");
             for row in rows {
                 let cell = |i: usize| row.get(i).map_or("", String::as_str).replace('|', "\\|");
@@ -152,7 +152,7 @@ fn markdown(block: &Block) -> String {
             }
             text
         }
-        Block::Text(words) => escaped(words),
+        DocBlock::Text(words) => escaped(words),
     }
 }
 

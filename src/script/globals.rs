@@ -23,10 +23,10 @@ pub(crate) const LAST: &str = "_";
 
 /// The variables that functions name, as shared values.
 #[derive(Clone, Default)]
-pub(crate) struct Globals(Rc<RefCell<Inner>>);
+pub(crate) struct Globals(Rc<RefCell<GlobalsInner>>);
 
 #[derive(Default)]
-struct Inner {
+struct GlobalsInner {
     /// Names that occur free in a function.
     free: BTreeSet<String>,
     values: BTreeMap<String, Dynamic>,
@@ -90,7 +90,7 @@ impl Globals {
     }
 
     fn share(&self, scope: &mut Scope) {
-        let Inner { free, values, .. } = &mut *self.0.borrow_mut();
+        let GlobalsInner { free, values, .. } = &mut *self.0.borrow_mut();
         for name in free.iter() {
             match scope.get_mut(name) {
                 Some(value) => {

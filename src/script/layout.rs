@@ -124,7 +124,7 @@ fn exponent(x: f64, places: usize) -> String {
     }
 }
 
-/// So many digits that count, without zeros at the end.
+/// A number with a count of significant digits, without zeros at the end.
 fn general(x: f64, digits: usize) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");

@@ -13,7 +13,7 @@ thread_local! {
 /// A caught panic.
 #[derive(Debug)]
 pub(crate) struct Panic {
-    /// What it said.
+    /// The message of the panic.
     pub(crate) message: String,
     /// File and line of ours.
     pub(crate) place: String,

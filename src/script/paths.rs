@@ -10,7 +10,7 @@ use crate::script::{guide, standard};
 use crate::tokens::Tokenizer;
 use crate::train::ScheduleKind;
 
-/// At most so many files are offered.
+/// Most files that completion offers.
 const MOST: usize = 200;
 
 /// What could complete the string that began at byte `inside`.

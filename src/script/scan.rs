@@ -66,7 +66,7 @@ impl Scan {
     }
 }
 
-/// Lines and columns (from 1, in characters) of every `_` in a text that is no default case of a `switch`.
+/// Lines and columns (from 1, in characters) of every `_` in a text that is not a default case of a `switch`.
 pub(crate) fn last_marks(text: &str) -> Vec<(usize, usize)> {
     if !text.contains('_') {
         return Vec::new();

@@ -123,7 +123,7 @@ impl Session {
         self.run_text(&text, Some(path))
     }
 
-    /// Runs a script that is no file; `name` stands in faults.
+    /// Runs a script that is not a file; `name` stands in faults.
     ///
     /// # Errors
     /// What the script did wrong.

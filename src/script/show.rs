@@ -13,9 +13,9 @@ use crate::script::html::LARGEST;
 use crate::script::objects::Audio;
 use crate::script::tables;
 
-/// A result is cut after so many lines.
+/// A result is cut after this many lines.
 const LINES: usize = 24;
-/// A value in one line is cut after so many characters.
+/// A value in one line is cut after this many characters.
 const LINE: usize = 76;
 
 /// The type of a value, as scripts name it: "int", "string", "Score".

@@ -11,7 +11,7 @@ use crate::script::sugar::Places;
 /// A text that ran.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// The file, or the cell by its number; none for the text just run when it is no file.
+    /// The file, or the cell by its number; none for the text just run when it is not a file.
     pub(crate) name: Option<String>,
     pub(crate) text: Rc<str>,
     /// How places in its plain form are told in it.
@@ -36,7 +36,7 @@ impl Source {
     }
 }
 
-/// A calling line is cut after so many characters.
+/// A calling line is cut after this many characters.
 const LINE: usize = 60;
 
 /// Which text each function came from.

@@ -8,7 +8,7 @@ use crate::script::diagnose::Scene;
 use crate::script::show::plain_type;
 use crate::script::{guide, remedy, standard};
 
-/// At most so many signatures stand in a hint.
+/// Most signatures in a hint.
 const LISTED: usize = 6;
 
 /// A call that nothing fits, from Rhai's `name (type, type)`.

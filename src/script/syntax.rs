@@ -56,7 +56,7 @@ fn indent(text: &str, at: usize) -> usize {
     text[begin..].len() - text[begin..].trim_start_matches([' ', '\t']).len()
 }
 
-/// True when a place lies behind the last character that is no white space.
+/// True when a place lies behind the last character that is not white space.
 pub(crate) fn beyond(code: &str, place: rhai::Position) -> bool {
     let Some(line) = place.line() else { return true };
     let code = code.trim_end();
@@ -72,7 +72,7 @@ pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
     match error {
         E::UnexpectedEOF => ("the code ends too soon".into(), hint("a bracket, a string or an expression is open")),
         E::BadInput(error) => lexed(error),
-        E::UnknownOperator(op) => (format!("'{op}' is no operator"), None),
+        E::UnknownOperator(op) => (format!("'{op}' is not an operator"), None),
         E::MissingToken(token, what) => missing(token, what),
         E::MissingSymbol(what) if what.is_empty() => ("a symbol is missing here".into(), None),
         E::MissingSymbol(what) => (format!("a symbol is missing: {what}"), None),
@@ -117,9 +117,9 @@ fn lexed(error: &LexError) -> (String, Option<String>) {
         }
         LexError::UnexpectedInput(text) => (format!("'{text}' means nothing here"), None),
         LexError::MalformedEscapeSequence(text) => {
-            (format!("'{text}' is no escape"), Some(r"there are \n, \t, \\, \', \x41, \u00e9".into()))
+            (format!("'{text}' is not an escape"), Some(r"there are \n, \t, \\, \', \x41, \u00e9".into()))
         }
-        LexError::MalformedNumber(text) => (format!("'{text}' is no number"), None),
+        LexError::MalformedNumber(text) => (format!("'{text}' is not a number"), None),
         LexError::MalformedChar(text) => {
             (format!("'{text}' is not one character"), Some("strings stand in double quotes".into()))
         }

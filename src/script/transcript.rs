@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::script::{Bundle, Output};
 
-/// The text of one cell is kept up to so many bytes, everything in a session up to so many.
+/// Most bytes kept of the text of one cell, and of all cells of a session.
 const TEXT: usize = 1 << 20;
 const SESSION: usize = 64 << 20;
 
@@ -21,17 +21,17 @@ pub(crate) enum Shown {
 
 /// What the running cell has shown.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Transcript(Arc<Mutex<Inner>>);
+pub(crate) struct Transcript(Arc<Mutex<TranscriptInner>>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct TranscriptInner {
     shown: Vec<Shown>,
     /// Bytes kept since the session began.
     bytes: usize,
 }
 
 impl Transcript {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, TranscriptInner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,7 +59,7 @@ impl Transcript {
 
     /// Forgets all, also how much was kept.
     pub(crate) fn clear(&self) {
-        *self.inner() = Inner::default();
+        *self.inner() = TranscriptInner::default();
     }
 
     /// What was shown since this was last called.
@@ -68,7 +68,7 @@ impl Transcript {
     }
 }
 
-impl Inner {
+impl TranscriptInner {
     fn text(&mut self, stream: &'static str, text: &str) {
         if self.bytes + text.len() > SESSION {
             return;

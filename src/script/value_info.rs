@@ -5,16 +5,16 @@ use rhai::Dynamic;
 use crate::script::catalog::Catalog;
 use crate::script::show::{self, type_name};
 
-/// What is inside is described so deep, and so many entries of it.
+/// Depth to which contents are described, and entries described at each level.
 const DEPTH: usize = 4;
 const KEYS: usize = 200;
 const ITEMS: usize = 8;
 
 /// An owner, a member of it, and the keys of the map it gives with their types.
-type Shape = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+type MemberShape = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
 /// What the maps hold that members give, where it is always the same: owner, member, keys with their types.
-const SHAPES: [Shape; 5] = [
+const SHAPES: [MemberShape; 5] = [
     (
         "Score",
         "notes",

@@ -220,7 +220,7 @@ fn categorical(keys: &Keys<'_>) -> Result<Distribution> {
     };
     let shares: Vec<f64> = given.iter().filter_map(Value::as_f64).filter(|share| *share >= 0.0).collect();
     if shares.len() != given.len() {
-        return Err(keys.mistake("has probabilities that are no numbers from 0 up"));
+        return Err(keys.mistake("has probabilities that are not numbers from 0 up"));
     }
     if shares.len() != values.len() {
         let (shares, values) = (shares.len(), values.len());

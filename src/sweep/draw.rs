@@ -14,7 +14,7 @@ use tpe::{TpeOptimizerBuilder, categorical_range, histogram_estimator, parzen_es
 use super::space::Space;
 use crate::error::{Error, Result};
 
-/// So many trials are drawn at random before `bayes` has enough to go by.
+/// Trials drawn at random before `bayes` has enough to go by.
 const STARTUP: usize = 5;
 /// The share of the trials that did well.
 const GAMMA: f64 = 0.2;
@@ -45,7 +45,7 @@ pub(super) fn bayes(space: &Space, seed: u64, number: u64, past: &[Past<'_>]) ->
     if past.iter().filter(|(_, value)| value.is_finite()).count() < STARTUP {
         return Ok(random(space, seed, number));
     }
-    let mut rng = Adapter(generator(seed, number));
+    let mut rng = TpeRandom(generator(seed, number));
     let place = |(at, parameter): (usize, &super::Parameter)| -> Result<f64> {
         let choices = parameter.distribution.choices();
         let (estimator, range) = match choices {
@@ -74,9 +74,9 @@ fn internal(error: impl std::error::Error) -> Error {
 }
 
 /// Our generator under the trait that `tpe` knows, that of a later `rand`.
-struct Adapter(ChaCha8Rng);
+struct TpeRandom(ChaCha8Rng);
 
-impl rand_core::TryRng for Adapter {
+impl rand_core::TryRng for TpeRandom {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {

@@ -24,7 +24,7 @@ const BANDS: usize = 100;
 pub struct Hyperband {
     /// Counts of measurements, rising.
     pub bands: Vec<u64>,
-    /// Of so many trials one goes on.
+    /// One in `eta` trials goes on.
     pub eta: f64,
     /// Whether the value at the band counts, not the best so far.
     pub strict: bool,
@@ -103,7 +103,7 @@ fn at(values: &[f64], band: u64) -> Option<f64> {
     values.get(usize::try_from(band).ok()?.checked_sub(1)?).copied()
 }
 
-/// What is no number counts as no measurement.
+/// What is not a number counts as no measurement.
 fn finite(values: &[f64]) -> Vec<f64> {
     values.iter().copied().filter(|value| value.is_finite()).collect()
 }

@@ -13,7 +13,7 @@ pub(super) struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     /// # Errors
-    /// What is no map, and a key that is not among `known`, with the nearest.
+    /// What is not a map, and a key that is not among `known`, with the nearest.
     pub(super) fn new(place: impl Into<String>, value: &'a Value, known: &[&str]) -> Result<Self> {
         let place = place.into();
         let Value::Object(map) = value else {
@@ -45,7 +45,7 @@ impl<'a> Keys<'a> {
     }
 
     /// # Errors
-    /// A value that is no number.
+    /// A value that is not a number.
     pub(super) fn number(&self, key: &str) -> Result<Option<&'a Number>> {
         self.of(key, "a number", Value::as_number)
     }
@@ -53,7 +53,7 @@ impl<'a> Keys<'a> {
     /// A number, or what stands for it where there is none.
     ///
     /// # Errors
-    /// A value that is no number.
+    /// A value that is not a number.
     pub(super) fn real(&self, key: &str, usual: f64) -> Result<f64> {
         Ok(self.number(key)?.and_then(Number::as_f64).unwrap_or(usual))
     }
@@ -74,7 +74,7 @@ impl<'a> Keys<'a> {
     }
 
     /// # Errors
-    /// A value that is no text.
+    /// A value that is not text.
     pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>> {
         self.of(key, "a text", Value::as_str)
     }
@@ -86,7 +86,7 @@ impl<'a> Keys<'a> {
     }
 
     /// # Errors
-    /// A value that is no list, or an empty one.
+    /// A value that is not a list, or an empty one.
     pub(super) fn list(&self, key: &str) -> Result<Option<&'a [Value]>> {
         let some = |value: &'a Value| value.as_array().map(Vec::as_slice).filter(|items| !items.is_empty());
         self.of(key, "a list with at least one value", some)

@@ -10,7 +10,7 @@ use crate::progress::{Progress, Task};
 
 /// Between two looks at the trials.
 const LOOK: Duration = Duration::from_millis(100);
-/// So many that fail before one succeeds end the sweep: the fault is not in the values.
+/// Failed trials, before one succeeds, that end the sweep: the cause is not in the values.
 const FLOPS: usize = 3;
 
 /// A trial at work.

@@ -79,7 +79,7 @@ fn unfold(path: &[String], value: &Value, found: &mut Vec<Parameter>) -> Result<
     names.sort_unstable(); // by code points, as Python sorts
     for name in names {
         if !is_name(name) {
-            return Err(Error::mistake(format!("{place}: '{name}' is no name"))
+            return Err(Error::mistake(format!("{place}: '{name}' is not a name"))
                 .with_hint("names begin with a letter or _ and hold letters, digits, _ . and -"));
         }
         let inner: Vec<String> = path.iter().cloned().chain([name.clone()]).collect();

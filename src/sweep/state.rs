@@ -37,7 +37,7 @@ pub struct Sweep {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredSweep {
     format: u32,
     seed: u64,
     config: Value,
@@ -202,7 +202,7 @@ impl Sweep {
         self.trials.iter().filter_map(|trial| self.cost_of(trial)).any(|cost| cost <= target)
     }
 
-    /// What has been measured of a trial so far; what is no number is left out.
+    /// What has been measured of a trial so far; what is not a number is left out.
     pub fn report(&mut self, number: u64, values: &[f64]) {
         if let Some(trial) = self.at(number) {
             trial.values = values.iter().copied().filter(|value| value.is_finite()).collect();
@@ -242,16 +242,17 @@ impl Sweep {
     fn save(&self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let stored =
-            Stored { format: FORMAT, seed: self.seed, config: self.source.clone(), trials: self.trials.clone() };
+            StoredSweep { format: FORMAT, seed: self.seed, config: self.source.clone(), trials: self.trials.clone() };
         let text = serde_json::to_string_pretty(&stored).map_err(Error::internal)?;
         atomic::write(&folder.join(FILE), format!("{text}\n").as_bytes())
     }
 }
 
-fn read(path: &Path) -> Result<Stored> {
+fn read(path: &Path) -> Result<StoredSweep> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io("cannot read", path, e))?;
-    let stored: Stored = serde_json::from_str(&text)
-        .map_err(|e| Error::broken(format!("{} is no sweep: {e}", path.display())).with_hint("name another folder"))?;
+    let stored: StoredSweep = serde_json::from_str(&text).map_err(|e| {
+        Error::broken(format!("{} is not a sweep: {e}", path.display())).with_hint("name another folder")
+    })?;
     match stored.format {
         FORMAT => Ok(stored),
         other => Err(Error::broken(format!("{} has format {other}, this program reads {FORMAT}", path.display()))),

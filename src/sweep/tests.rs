@@ -218,7 +218,7 @@ fn a_sweep_goes_on_where_it_was_killed_and_refuses_another() {
     assert!(error.message().contains("other parameters"), "{error}");
     std::fs::write(dir.path().join("sweep.json"), "{").expect("written");
     let broken = json!({ "method": "random", "parameters": { "x": { "min": 0.0, "max": 1.0 } } });
-    assert!(Sweep::open(broken, 7, dir.path()).is_err_and(|e| e.message().contains("is no sweep")));
+    assert!(Sweep::open(broken, 7, dir.path()).is_err_and(|e| e.message().contains("is not a sweep")));
 }
 
 #[test]

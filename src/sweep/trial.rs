@@ -49,7 +49,7 @@ pub struct Trial {
     pub places: Vec<f64>,
     /// How it stands.
     pub standing: Standing,
-    /// What was measured of the metric, in order; what is no number is left out.
+    /// What was measured of the metric, in order; what is not a number is left out.
     #[serde(default)]
     pub values: Vec<f64>,
     /// Why it failed.

@@ -52,7 +52,7 @@ pub(super) fn transpose(place: u32, semitones: i32) -> u32 {
 }
 
 /// The changes of chord on a grid: (step, place) in order of time. Of several chords on one step the last counts, and
-/// a chord that is in force already is no change.
+/// a chord that is in force already is not a change.
 pub(super) fn changes(chords: &[ChordAt], step: impl Fn(&ChordAt) -> Option<u32>) -> Vec<(u32, u32)> {
     let mut placed: Vec<(u32, u32)> = chords.iter().filter_map(|c| Some((step(c)?, place(c.chord.class())))).collect();
     placed.sort_by_key(|&(step, _)| step);

@@ -51,7 +51,7 @@ impl Grammar {
         }
     }
 
-    /// Takes `id` as said. What the rules forbid is passed over.
+    /// Appends `id`. An id that the rules forbid is ignored.
     pub fn push(&mut self, id: u32) {
         match &mut self.rules {
             Rules::Base(rules) => rules.push(id),
@@ -60,7 +60,7 @@ impl Grammar {
     }
 
     /// Forbids time to run past this moment, so that a chord can be set exactly there; `None` lifts it, and so does a
-    /// chord that is pushed at it. A chord that is in force already is no change: do not stop time for it.
+    /// chord that is pushed at it. A chord that is in force already is not a change: do not stop time for it.
     pub fn set_horizon(&mut self, at: Option<&ChordAt>) {
         match &mut self.rules {
             Rules::Base(rules) => rules.set_horizon(at),
@@ -84,7 +84,7 @@ impl Grammar {
         }
     }
 
-    /// The chord in force, if one was said.
+    /// The chord in force, if there was a chord token.
     pub fn chord(&self) -> Option<ChordClass> {
         match &self.rules {
             Rules::Base(rules) => rules.chord(),

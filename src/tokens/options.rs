@@ -19,7 +19,7 @@ pub struct Options {
     /// Whether pitches are counted from the root of the chord in force (true where there are chords).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chord_relative: Option<bool>,
-    /// Whether bars and beats are said where a file keeps to its metre (true).
+    /// Whether bars and beats have tokens where a file keeps to its metre (true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beats: Option<bool>,
     /// The names of the styles that a sequence can begin with (those of the bundled base).
@@ -35,16 +35,16 @@ pub struct Options {
     /// Velocity bins, 1 to 127 (32).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub num_velocities: Option<u8>,
-    /// Whether a note says how loud it is (true).
+    /// Whether notes have velocity tokens (true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_velocities: Option<bool>,
-    /// Whether the metre is said (true); without, all is 4/4.
+    /// Whether the metre has tokens (true); without, all is 4/4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_time_signatures: Option<bool>,
     /// Numerators by denominator; other metres are left out (#{ "8": [3, 12, 6], "4": [5, 6, 3, 2, 1, 4] }).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_signature_range: Option<Map<String, Value>>,
-    /// Whether the tempo is said (false); without, a decoded score has 120 beats per minute.
+    /// Whether the tempo has tokens (false); without, a decoded score has 120 beats per minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_tempos: Option<bool>,
     /// Tempo bins (32).
@@ -56,7 +56,7 @@ pub struct Options {
     /// Whether tempo bins grow by a factor rather than by a step (false).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_tempos: Option<bool>,
-    /// Whether every note says its instrument (false): REMI with it is REMI+.
+    /// Whether every note has a program token (false): REMI with it is REMI+.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub use_programs: Option<bool>,
     /// Whether drums have tokens of their own (true); without them and without programs, drums are left out.

@@ -1,4 +1,4 @@
-//! The encodings there are: the one place that lists them.
+//! `Scheme`: dispatch over all encodings. This is the only place that lists them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::tokens::bpe_words::{Split, Words};
 use crate::tokens::miditok::{self, MidiTok, Style};
 use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
-use crate::tokens::{Options, Tokenizer, Vocabulary};
+use crate::tokens::{Options, Vocabulary};
 
 /// An encoding with its options.
 #[derive(Debug, Clone)]
@@ -21,6 +21,9 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
+    /// The names that [`Scheme::new`] accepts.
+    pub(super) const NAMES: [&'static str; 5] = ["performance", "note_duration", "remi", "tsd", "midi_like"];
+
     pub(super) fn new(name: &str, options: &Options) -> Result<Self> {
         if name == "performance" {
             options.only(name, &["chords"])?;
@@ -35,7 +38,7 @@ impl Scheme {
                 options.only(name, &miditok::KEYS)?;
                 Ok(Self::MidiTok(Arc::new(MidiTok::new(style, miditok::Config::new(options)?))))
             }
-            None => Err(Error::unknown("tokenizer", name, &Tokenizer::SCHEMES)),
+            None => Err(Error::unknown("tokenizer", name, &Self::NAMES)),
         }
     }
 

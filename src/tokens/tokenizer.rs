@@ -24,8 +24,8 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The names [`Tokenizer::new`] knows.
-    pub const SCHEMES: [&'static str; 5] = ["performance", "note_duration", "remi", "tsd", "midi_like"];
+    /// The names of the encodings that [`Tokenizer::new`] accepts.
+    pub const SCHEMES: [&'static str; 5] = Scheme::NAMES;
 
     /// A tokenizer by name.
     ///
@@ -49,7 +49,7 @@ impl Tokenizer {
     /// learned before is forgotten.
     ///
     /// # Errors
-    /// Names the file that cannot be read, or a size that leaves nothing to learn; fails when stopped.
+    /// Names the file that cannot be read, or a size that leaves nothing to learn; `interrupted`, when the user cancels.
     pub fn train_bpe(&self, files: &[PathBuf], size: usize, progress: &Progress) -> Result<Self> {
         let bpe = bpe::train(&self.scheme, &self.scheme.vocabulary(), files, size, progress)?;
         Ok(Self::of(self.scheme.clone(), Some(bpe)))
@@ -235,7 +235,7 @@ impl Tokenizer {
         2
     }
 
-    /// The grammar in its first state: nothing has been said but BOS.
+    /// The grammar in its first state: after BOS.
     pub fn grammar(&self) -> Grammar {
         let base = self.scheme.automaton();
         Grammar::new(match &self.bpe {

@@ -94,13 +94,13 @@ impl Vocabulary {
     }
 
     /// Runs of tokens whose names have one prefix; the specials, which share a suffix, are one block.
-    fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
+    fn blocks(&self) -> impl Iterator<Item = NameBlock<'_>> {
         let mut first = 0;
         std::iter::from_fn(move || {
             let prefix = self.prefix(first)?;
             let count =
                 self.names[first..].iter().enumerate().take_while(|(i, _)| self.prefix(first + i) == Some(prefix));
-            let block = Block { prefix, first: first as u32, count: count.count() as u32 };
+            let block = NameBlock { prefix, first: first as u32, count: count.count() as u32 };
             first += block.count as usize;
             Some(block)
         })
@@ -115,7 +115,7 @@ impl Vocabulary {
     }
 }
 
-struct Block<'a> {
+struct NameBlock<'a> {
     prefix: &'a str,
     first: u32,
     count: u32,

@@ -8,11 +8,11 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(5);
 const QUERY: [&str; 2] = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"];
 
-type Values = Vec<(String, f64)>;
+type GpuValues = Vec<(String, f64)>;
 
 /// Asks until it is dropped; where there is no `nvidia-smi` it never has anything to say.
 #[derive(Debug, Clone)]
-pub(super) struct Gpus(Arc<Mutex<Values>>);
+pub(super) struct Gpus(Arc<Mutex<GpuValues>>);
 
 impl Gpus {
     pub(super) fn new() -> Self {
@@ -24,12 +24,12 @@ impl Gpus {
     }
 
     /// What was measured last.
-    pub(super) fn read(&self) -> Values {
+    pub(super) fn read(&self) -> GpuValues {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn watch(latest: &Weak<Mutex<Values>>) {
+fn watch(latest: &Weak<Mutex<GpuValues>>) {
     while latest.strong_count() > 0 {
         let asked = Command::new("nvidia-smi").args(QUERY).stdin(Stdio::null()).stderr(Stdio::null()).output();
         let Ok(answer) = asked else { return };
@@ -44,11 +44,11 @@ fn watch(latest: &Weak<Mutex<Values>>) {
 }
 
 /// A line a GPU: percent, MiB. What a GPU does not tell is `[N/A]`.
-fn values(text: &str) -> Values {
+fn values(text: &str) -> GpuValues {
     let line = |(gpu, line): (usize, &str)| {
         let names = ["use", "memory_mb"].into_iter();
         let values = names.zip(line.split(',')).filter_map(|(name, value)| Some((name, value.trim().parse().ok()?)));
-        values.map(|(name, value)| (format!("system/gpu.{gpu}/{name}"), value)).collect::<Values>()
+        values.map(|(name, value)| (format!("system/gpu.{gpu}/{name}"), value)).collect::<GpuValues>()
     };
     text.lines().enumerate().flat_map(line).collect()
 }
@@ -61,7 +61,7 @@ mod tests {
     fn a_line_is_a_gpu() {
         let expected =
             [("system/gpu.0/use", 37.0), ("system/gpu.0/memory_mb", 1024.0), ("system/gpu.1/memory_mb", 3.0)];
-        let expected: Values = expected.map(|(name, value)| (name.to_string(), value)).into();
+        let expected: GpuValues = expected.map(|(name, value)| (name.to_string(), value)).into();
         assert_eq!(values("37, 1024\n[N/A], 3\n"), expected);
         assert_eq!(values("no devices were found"), []);
     }

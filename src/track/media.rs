@@ -42,7 +42,7 @@ impl Media {
         }
     }
 
-    /// Refuses bytes that are no file of their kind.
+    /// Refuses bytes that are not a file of their kind.
     pub(super) fn check(&self) -> Result<()> {
         let fits = match self {
             Self::Image(bytes) => size(bytes).is_some(),

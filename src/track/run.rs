@@ -10,41 +10,9 @@ use super::mlflow::Mlflow;
 use super::sink::{Beginning, Moment, Sink};
 use super::tensorboard::TensorBoard;
 use super::wandb::Wandb;
-use super::{Clock, Media, RunOptions, jsonl};
+use super::{Clock, Media, RunOptions, Status, jsonl};
 use crate::atomic;
 use crate::error::{Error, Result};
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// It did all it was to do.
-    Finished,
-    /// It broke off with an error.
-    Failed,
-    /// Somebody stopped it.
-    Stopped,
-}
-
-impl Status {
-    /// The exit code of a program that ends so.
-    pub(super) fn code(self) -> i64 {
-        match self {
-            Self::Finished => 0,
-            Self::Failed => 1,
-            Self::Stopped => 255,
-        }
-    }
-
-    /// Its name in files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
 
 /// What `run.json` holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,7 +62,7 @@ impl Run {
     /// Begins a run in `options.dir`; `entropy` makes its id.
     ///
     /// # Errors
-    /// A name that is no folder, an unknown sink, or a folder that cannot be written. A sink beside the JSON lines that
+    /// A name that is not a folder, an unknown sink, or a folder that cannot be written. A sink beside the JSON lines that
     /// cannot begin is only warned of.
     pub fn start(name: &str, options: &RunOptions, clock: Clock, entropy: u64) -> Result<Self> {
         options.validate()?;
@@ -189,7 +157,7 @@ impl Run {
     /// Takes a sample: it becomes a file under `media`, and every sink shows it as it can.
     ///
     /// # Errors
-    /// Bytes that are no file of their kind. A file that cannot be written is only warned of.
+    /// Bytes that are not a file of their kind. A file that cannot be written is only warned of.
     pub fn log_media(&mut self, step: u64, name: &str, media: &Media) -> Result<()> {
         media.check()?;
         let at = self.at(step);
@@ -268,7 +236,7 @@ fn free(dir: &Path, name: &str) -> PathBuf {
 pub(super) fn read_record(folder: &Path) -> Result<Record> {
     let path = folder.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::broken(format!("{} is no run: {e}", path.display())))
+    serde_json::from_str(&text).map_err(|e| Error::broken(format!("{} is not a run: {e}", path.display())))
 }
 
 /// Eight letters and digits.

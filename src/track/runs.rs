@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::run::{FILE, Record, read_record};
+use super::sink::flatten_config;
 use super::{Status, jsonl};
 use crate::error::{Error, Result};
 
@@ -105,20 +106,6 @@ fn read(folder: &Path) -> Result<Summary> {
             }
         }
     }
-    let config = flat("", &config).into_iter().collect();
+    let config = flatten_config("", &config).into_iter().collect();
     Ok(Summary { name, id, folder: folder.to_path_buf(), began, status, config, values })
-}
-
-/// A configuration with dots for its depths.
-pub(super) fn flat(prefix: &str, config: &Map<String, Value>) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    for (key, value) in config {
-        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Object(inner) => all.extend(flat(&key, inner)),
-            Value::String(text) => all.push((key, text.clone())),
-            other => all.push((key, other.to_string())),
-        }
-    }
-    all
 }

@@ -46,3 +46,17 @@ pub(super) trait Sink: Send {
 
     fn finish(&mut self, at: Moment, status: Status) -> Result<()>;
 }
+
+/// A nested configuration as `(key, text)` pairs; the keys of nested maps are joined by dots.
+pub(super) fn flatten_config(prefix: &str, config: &Map<String, Value>) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (key, value) in config {
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Object(inner) => all.extend(flatten_config(&key, inner)),
+            Value::String(text) => all.push((key, text.clone())),
+            other => all.push((key, other.to_string())),
+        }
+    }
+    all
+}

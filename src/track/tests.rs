@@ -133,7 +133,7 @@ fn mlflow() -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     dying_mlflow(usize::MAX)
 }
 
-/// Answers as an MLflow server does, so many times.
+/// Answers as an MLflow server does, a number of times.
 fn dying_mlflow(calls: usize) -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("it has one"));
@@ -242,7 +242,7 @@ fn an_mlflow_server_that_is_not_there_stops_nothing() {
     assert_eq!(lines(&run).len(), 1);
 }
 
-/// A server that hears the beginning of a run and is gone after so many calls.
+/// A server that hears the beginning of a run and is gone after a number of calls.
 #[test]
 fn an_mlflow_server_that_goes_in_the_middle_stops_nothing() {
     let dir = TempDir::new().expect("a folder");

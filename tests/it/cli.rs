@@ -4,6 +4,9 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use nix::sys::signal::Signal;
+
 fn etude(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_etude"));
     command.args(args).stdin(Stdio::null());
@@ -101,13 +104,12 @@ fn a_program_called_wrongly_ends_with_2_and_shows_none_of_its_lines() {
 
 /// Sends a signal to a script that has begun.
 #[cfg(unix)]
-fn signalled(mut command: Command, signal: &str) -> Output {
+fn signalled(mut command: Command, signal: Signal) -> Output {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     let mut line = [0; 6];
     std::io::Read::read_exact(child.stdout.as_mut().expect("a pipe"), &mut line).expect("it begins");
-    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
+    assert!(crate::practice::send_signal(child.id(), signal));
     child.wait_with_output().expect("it ends")
 }
 
@@ -120,7 +122,11 @@ fn an_interrupt_ends_a_script_with_130() {
         .lines()
         .find_map(|line| line.strip_prefix("SigIgn:\t"))
         .is_some_and(|m| m.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']));
-    let signals = if ignored { vec!["-INT", "-TERM"] } else { vec!["-INT", "-TERM", "-HUP"] };
+    let signals = if ignored {
+        vec![Signal::SIGINT, Signal::SIGTERM]
+    } else {
+        vec![Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]
+    };
     for signal in signals {
         let begun = Instant::now();
         let (code, _, err) = said(&signalled(etude(&["-e", "print(\"begun\"); loop {}"]), signal));
@@ -136,7 +142,7 @@ fn a_script_under_nohup_outlives_its_terminal() {
     let mut shell = Command::new("sh");
     let script = "trap '' HUP; exec \"$0\" -e 'print(\"begun\"); sleep(0.5); print(\"done\")'";
     shell.args(["-c", script, env!("CARGO_BIN_EXE_etude")]);
-    let (code, out, err) = said(&signalled(shell, "-HUP"));
+    let (code, out, err) = said(&signalled(shell, Signal::SIGHUP));
     assert_eq!((code, out.as_str()), (Some(0), "done\n"), "{err}");
 }
 

@@ -1,4 +1,4 @@
-//! Datasets from folders as users have them: good files, broken ones, empty ones, copies, and what is no MIDI at all.
+//! Datasets from folders as users have them: good files, broken ones, empty ones, copies, and what is not MIDI at all.
 
 use std::collections::HashSet;
 use std::fs;
@@ -72,7 +72,7 @@ fn broken_files_are_told_and_passed_over() {
     for (name, bytes) in [
         ("deep/cut.mid", &good[..good.len() / 2]),
         ("deep/empty.MID", b"".as_slice()),
-        ("deep/letter.midi", b"Dear all, this is no MIDI file.".as_slice()),
+        ("deep/letter.midi", b"Dear all, this is not a MIDI file.".as_slice()),
         ("deep/notes.txt", b"not called like one".as_slice()),
         ("silent.mid", &Score::new(480).to_bytes()[..]),
     ] {
@@ -293,7 +293,7 @@ fn a_stop_is_heard_soon() {
 fn options_that_make_no_sense_are_refused_before_any_work() {
     let options = DatasetOptions { max_seq_len: 1, ..plain() };
     let refused = Dataset::build(&["no/such/folder".into()], performance(), &options, &Progress::silent());
-    assert!(refused.expect_err("one id is no row").message().contains("max_seq_len"));
+    assert!(refused.expect_err("one id is not a row").message().contains("max_seq_len"));
 }
 
 #[test]

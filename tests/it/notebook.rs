@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Seen, free_ports, kinds};
 use jupyter_protocol::ConnectionInfo;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// What an interrupt may take, and a bound for figures on a crowded machine: the best of some tries counts.
@@ -72,7 +73,7 @@ impl Kernel {
 
     async fn stop_by(&mut self, signal: bool) {
         if signal {
-            kill("-INT", self.child.id());
+            kill(Some(Signal::SIGINT), self.child.id());
         } else {
             assert_eq!(self.client.control("interrupt_request", json!({})).await.content["status"], "ok");
         }
@@ -103,8 +104,9 @@ fn command(info: &ConnectionInfo, folder: &std::path::Path) -> Command {
     command
 }
 
-fn kill(signal: &str, process: u32) -> bool {
-    Command::new("kill").args([signal, &process.to_string()]).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+/// Sends a signal; without one, asks whether the process exists.
+fn kill(signal: Option<Signal>, process: u32) -> bool {
+    i32::try_from(process).is_ok_and(|pid| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).is_ok())
 }
 
 #[tokio::test]
@@ -338,7 +340,7 @@ async fn no_kernel_outlives_the_process_that_started_it() {
     client.reply().await;
     server.kill().and_then(|()| server.wait()).expect("it is gone");
     let begun = Instant::now();
-    while kill("-0", process) {
+    while kill(None, process) {
         assert!(begun.elapsed() < Duration::from_secs(20), "process {process} still runs");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

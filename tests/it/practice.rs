@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+#[cfg(unix)]
+use nix::sys::signal::{Signal, kill};
+
 /// The folder; it goes when this does.
 pub(crate) struct Practice(tempfile::TempDir);
 
 impl Practice {
-    /// Five pieces in `midi`, a shape of so many layers, and `recipe.yaml`: the shape, adapters of rank 2, rows of 24
+    /// Five pieces in `midi`, a shape of `layers` layers, and `recipe.yaml`: the shape, adapters of rank 2, rows of 24
     /// tokens, and what `more` says.
     pub(crate) fn new(layers: usize, more: &str) -> Self {
         let practice = Self(tempfile::tempdir().expect("a folder"));
@@ -52,7 +55,13 @@ pub(crate) fn pieces(folder: &Path) {
     assert!(made.status.success(), "{}", err(&made));
 }
 
-/// What was said beside the answer.
+/// Sends a signal to a process; whether it could be sent.
+#[cfg(unix)]
+pub(crate) fn send_signal(process: u32, signal: Signal) -> bool {
+    i32::try_from(process).is_ok_and(|pid| kill(nix::unistd::Pid::from_raw(pid), signal).is_ok())
+}
+
+/// The standard error of a process, as text.
 pub(crate) fn err(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::practice::{Practice, err, steps};
+use crate::practice::{Practice, err, send_signal, steps};
 
 struct Bench(Practice);
 
@@ -129,8 +130,7 @@ fn a_rank_that_is_asked_to_stop_stops_all() {
     let bench = Bench::new();
     let children = bench.ranks(2, &[&LONG[..], &["--output_dir", "run"]].concat());
     bench.under_way("run");
-    let kill = Command::new("kill").args(["-TERM", &children[1].id().to_string()]).status().expect("kill");
-    assert!(kill.success());
+    assert!(send_signal(children[1].id(), Signal::SIGTERM));
     let all = ended(children);
     for output in &all {
         assert_eq!(output.status.code(), Some(130), "{}", err(output));

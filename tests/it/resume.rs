@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::practice::{Practice, err, out, pieces, steps};
 
-/// A run of so many steps in `run`, with a checkpoint after each second one.
+/// A run of a number of steps in `run`, with a checkpoint after each second one.
 fn begun(steps: u64) -> Practice {
     let bench = Practice::new(2, "batch_size: 2\nmethod: lora\ncheckpoint_every: 2\nwarmup_steps: 100\n");
     let done = train(&bench, &["--data_dir", "midi", "--output_dir", "run", "--max_steps", &steps.to_string()]);
@@ -94,7 +94,7 @@ fn an_earlier_checkpoint_is_gone_on_from_and_none_is_written_over() {
     let left = bytes_of(&bench.path("run/left-6"));
     assert!(left.iter().zip(&late).all(|(left, late)| left.1 == late.1), "the one that was left is as it was");
     assert_eq!(losses(&bench.path("run")).len(), 6, "each step stands once");
-    // A checkpoint is no folder for a new run.
+    // A checkpoint is not a folder for a new run.
     for more in [&[][..], &["--overwrite"]] {
         let new = ["--data_dir", "midi", "--output_dir", "run/checkpoint-2"];
         refused(&bench, &[&new[..], more].concat(), &["is a checkpoint of a run"]);

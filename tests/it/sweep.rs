@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::practice::pieces;
+use crate::practice::{pieces, send_signal};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -17,7 +18,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Pieces, a small shape, a recipe of so many steps, and a sweep over it.
+    /// Pieces, a small shape, a recipe of `steps` steps, and a sweep over it.
     fn new(steps: usize, sweep: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let at = |name: &str| dir.path().join(name);
@@ -114,7 +115,7 @@ fn a_sweep_that_is_stopped_and_killed_goes_on_and_does_nothing_twice() {
     // Stopped: it waits for its trials, which keep checkpoints.
     let child = bench.begin(&["--jobs", "2"]);
     bench.wait_until("a checkpoint", |bench| checkpoints(&bench.out().join("trial-1")) > 0);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
+    assert!(send_signal(child.id(), Signal::SIGINT));
     let stopped = child.wait_with_output().expect("it ends");
     assert_eq!(stopped.status.code(), Some(130), "{}", String::from_utf8_lossy(&stopped.stderr));
     assert!(!bench.standings().contains(&"running".to_string()), "{:?}", bench.standings());

@@ -112,6 +112,7 @@ fn a_slip_is_named_with_its_remedy_and_another_run_is_not_overwritten() {
 }
 
 #[cfg(unix)]
+#[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
     let bench = Bench::new();
@@ -124,8 +125,7 @@ fn ctrl_c_keeps_a_checkpoint_and_says_how_to_go_on() {
         assert!(begun.elapsed() < Duration::from_secs(300), "no checkpoint yet");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
+    assert!(crate::practice::send_signal(child.id(), nix::sys::signal::Signal::SIGINT));
     let stopped = child.wait_with_output().expect("it ends");
     assert_eq!(stopped.status.code(), Some(130), "{}", err(&stopped));
     let done = steps(&bench.path("run")).expect("a checkpoint");

@@ -78,7 +78,7 @@ def theirs_grid(config, most):
 
 
 def same(a, b):
-    """Equal, and of one kind: 1 is no True, but 1.0 is 1."""
+    """Equal, and of one kind: 1 is not True, but 1.0 is 1."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):

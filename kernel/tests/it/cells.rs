@@ -54,7 +54,7 @@ async fn a_cell_that_is_not_stored_has_no_number_of_its_own() {
     let mut client = Client::start().await;
     client.run("stored").await;
     let id = client.send("execute_request", json!({ "code": "print passing", "store_history": false })).await;
-    assert_eq!(kinds(&client.trace(&id).await), ["execute_input", "stream"], "it is no silent cell");
+    assert_eq!(kinds(&client.trace(&id).await), ["execute_input", "stream"], "it is not a silent cell");
     assert_eq!(client.reply().await.content["execution_count"], 1);
     client.send("history_request", json!({ "hist_access_type": "tail", "n": 5 })).await;
     assert_eq!(client.reply().await.content["history"], json!([[0, 1, "stored"]]));

@@ -145,7 +145,7 @@ struct Player {
     frames: u64,
     /// Frames rendered.
     at: u64,
-    stages: Vec<Stage>,
+    stages: Vec<SynthesizerQueue>,
     block: Vec<f32>,
     left: Vec<f32>,
     right: Vec<f32>,
@@ -154,7 +154,7 @@ struct Player {
 }
 
 /// A synthesizer and what it has still to play.
-struct Stage {
+struct SynthesizerQueue {
     synthesizer: Synthesizer,
     events: Vec<Event>,
     next: usize,
@@ -171,7 +171,7 @@ impl Player {
             synthesizer.maximum_polyphony = VOICES;
             let synthesizer = Synthesizer::new(&font.parts[part.font].sounds, &synthesizer)
                 .map_err(|e| Error::mistake(format!("{} samples a second: {e}", settings.rate)))?;
-            stages.push(Stage { synthesizer, events: part.events, next: 0, programs: [None; 16] });
+            stages.push(SynthesizerQueue { synthesizer, events: part.events, next: 0, programs: [None; 16] });
         }
         Ok(Self {
             rate: settings.rate,
@@ -238,7 +238,7 @@ impl Player {
     }
 }
 
-impl Stage {
+impl SynthesizerQueue {
     fn send(&mut self, event: &Event) {
         let [command, a, b] = event.message.map(i32::from);
         for channel in (0..16).filter(|c| event.channels >> c & 1 == 1) {

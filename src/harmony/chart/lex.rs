@@ -23,7 +23,7 @@ pub(super) enum SignKind {
     Extension,
     /// `%`: the bar before.
     Again,
-    /// `/`: the chord goes on for so many beats.
+    /// `/`: the number of further beats of the chord.
     Beats(usize),
     /// `[A]`
     Section(String),

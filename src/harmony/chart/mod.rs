@@ -220,7 +220,7 @@ impl Chart {
         whole.settled()
     }
 
-    /// The chart so many times.
+    /// The chart repeated `times` times.
     ///
     /// # Errors
     /// When it is no times, or more than a chart may be long.

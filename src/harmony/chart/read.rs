@@ -18,7 +18,7 @@ impl FromStr for Chart {
         let signs = signs(&text)?;
         let lined = signs.iter().any(|s| matches!(s.kind, SignKind::Line { .. }));
         let mut reader =
-            Reader { text: &text, lined, bars: Vec::new(), next: WrittenBar::default(), last: None, word: None };
+            ChartReader { text: &text, lined, bars: Vec::new(), next: WrittenBar::default(), last: None, word: None };
         for sign in &signs {
             reader.sign(sign)?;
         }
@@ -31,7 +31,7 @@ impl FromStr for Chart {
 }
 
 /// Reads sign by sign.
-struct Reader<'a> {
+struct ChartReader<'a> {
     text: &'a [char],
     /// The text has bar lines.
     lined: bool,
@@ -44,7 +44,7 @@ struct Reader<'a> {
     word: Option<Direction>,
 }
 
-impl Reader<'_> {
+impl ChartReader<'_> {
     fn sign(&mut self, sign: &Sign) -> Result<()> {
         match &sign.kind {
             SignKind::Line { ends, begins } => {
@@ -111,7 +111,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Ends the bar, if there is something in it; what is said of it stays for the next one otherwise.
+    /// Ends the bar, if there is something in it; otherwise its metre and marks go to the next one.
     fn end_bar(&mut self) {
         if !self.next.bar.is_empty() {
             let mut bar = std::mem::take(&mut self.next);

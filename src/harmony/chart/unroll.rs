@@ -11,7 +11,7 @@ pub(super) struct WrittenBar {
     pub(super) section: Option<String>,
     /// A repeat begins before it.
     pub(super) begins: bool,
-    /// A repeat ends behind it, which is played so many times if that is said.
+    /// A repeat ends behind it; how often it is played, if the chart says so.
     pub(super) ends: Option<Option<usize>>,
     /// The passes of a repeat for which an ending begins here.
     pub(super) endings: Vec<usize>,

@@ -17,7 +17,7 @@ type Vector = [f32; SIZE];
 const SHORTEST: usize = 8;
 const LONGEST: usize = 160;
 
-/// A lag counts when its bars are so many standard errors more alike than those at all lags.
+/// A lag counts when its bars are this many standard errors more alike than those at all lags.
 const SIGNIFICANT: f32 = 3.5;
 
 /// More bars are not compared.

@@ -71,7 +71,7 @@ const FREE: f64 = 0.5;
 const SHORTEST: f64 = 0.3;
 const LONGEST: f64 = 1.3;
 
-/// Notes that begin within this many seconds begin together, and so many of them are a block chord.
+/// Notes that begin within this many seconds begin together, and this many of them are a block chord.
 const TOGETHER: f64 = 0.03;
 const BLOCK: usize = 3;
 

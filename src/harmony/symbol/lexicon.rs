@@ -50,7 +50,7 @@ pub(super) enum Word {
     Diminished,
     HalfDiminished,
     Augmented,
-    /// Nothing: the seventh is minor unless said otherwise.
+    /// Nothing: the seventh is minor unless a major one is written.
     Dominant,
     /// The third gives way to a fourth, or to what the numbers behind it say.
     Suspended,

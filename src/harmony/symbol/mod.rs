@@ -21,7 +21,7 @@ pub(super) fn intervals(symbol: &[char]) -> Result<Vec<u8>, usize> {
     let symbol: Vec<char> = symbol.iter().map(|sign| plain(*sign)).collect();
     let symbol = symbol.as_slice();
     let behind = numbers_stand_together(symbol);
-    let mut reader = Reader { symbol, at: 0, quality: Quality::default(), behind, open: 0 };
+    let mut reader = SymbolReader { symbol, at: 0, quality: Quality::default(), behind, open: 0 };
     while reader.at < symbol.len() {
         reader.step()?;
     }
@@ -37,7 +37,7 @@ fn numbers_stand_together(symbol: &[char]) -> bool {
     ["79", "711", "713", "6911", "6913"].iter().any(|run| text.contains(run))
 }
 
-struct Reader<'a> {
+struct SymbolReader<'a> {
     symbol: &'a [char],
     at: usize,
     quality: Quality,
@@ -47,7 +47,7 @@ struct Reader<'a> {
     open: usize,
 }
 
-impl Reader<'_> {
+impl SymbolReader<'_> {
     fn step(&mut self) -> Result<(), usize> {
         let next = self.symbol[self.at];
         match next {
@@ -188,7 +188,7 @@ impl Reader<'_> {
     fn sign(&mut self, alter: i8) -> Result<(), usize> {
         let begin = self.at;
         let mut ahead =
-            Reader { symbol: self.symbol, at: begin + 1, quality: Quality::default(), behind: false, open: 0 };
+            SymbolReader { symbol: self.symbol, at: begin + 1, quality: Quality::default(), behind: false, open: 0 };
         let number = ahead.number();
         let five = number == Some(5) && !self.quality.extended;
         if five || (self.quality.extended && number.is_some_and(|n| tension(n, alter).is_some() || n == 5)) {
@@ -197,7 +197,7 @@ impl Reader<'_> {
         self.at += 1;
         match alter {
             1 => self.quality.augmented = true,
-            // Minor is said first.
+            // Minor is written first.
             _ if self.symbol[..begin].iter().any(|c| !matches!(c, '(' | '[' | ' ')) => return Err(begin),
             _ => self.quality.minor = true,
         }

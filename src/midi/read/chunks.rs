@@ -163,7 +163,9 @@ fn timing(high: u8, low: u8, at: usize) -> Result<Timing> {
         (0..=127, _) => Ok(Timing::Metrical(u16::from_be_bytes([high, low]))),
         _ => match high.wrapping_neg() {
             fps @ (24 | 25 | 29 | 30) if low > 0 => Ok(Timing::Timecode(fps, low)),
-            fps => Err(Error::broken(format!("offset {at}: {fps} frames of {low} ticks a second is no SMPTE timing"))),
+            fps => {
+                Err(Error::broken(format!("offset {at}: {fps} frames of {low} ticks a second is not an SMPTE timing")))
+            }
         },
     }
 }

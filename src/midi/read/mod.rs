@@ -2,7 +2,7 @@
 //!
 //! What players put up with is put up with, and told in [`Score::repairs`](crate::midi::Score): files that are cut off,
 //! wrong lengths and numbers of tracks, running status after meta events, real-time bytes, data bytes above 127, notes
-//! without an end, text that is no UTF-8, junk before and after. Bytes that are no events are an error that names their
+//! without an end, text that is not UTF-8, junk before and after. Bytes that are not events are an error that names their
 //! offset.
 
 mod chunks;

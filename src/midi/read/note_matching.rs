@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use crate::midi::{Note, Track};
 
 /// A note in the tracks: the index of its track, and its own there.
-type Place = (u32, u32);
+type NoteIndex = (u32, u32);
 
 /// A key that is up; one that is down once has its note here.
-const UP: Place = (u32::MAX, 0);
+const UP: NoteIndex = (u32::MAX, 0);
 /// A key that is down more than once: [`NoteMatching::overlaps`] knows more.
-const MANY: Place = (u32::MAX, 1);
+const MANY: NoteIndex = (u32::MAX, 1);
 
 /// Notes of one key that overlap.
 #[derive(Debug, Default)]
 struct Overlap {
     /// The notes that began, oldest first.
-    begun: Vec<Place>,
+    begun: Vec<NoteIndex>,
     /// Ticks of the note-offs.
     ended: Vec<u32>,
 }
@@ -28,7 +28,7 @@ struct Overlap {
 /// The keys of the sixteen channels of a port while a track chunk is read.
 #[derive(Debug)]
 pub(super) struct NoteMatching {
-    keys: Vec<Place>,
+    keys: Vec<NoteIndex>,
     /// A bit for each key that was pressed since all were up.
     used: [u64; 32],
     overlaps: HashMap<u16, Overlap>,
@@ -123,7 +123,7 @@ fn key(channel: u8, pitch: u8) -> u16 {
 }
 
 /// A note lasts a tick at least.
-fn end(tracks: &mut [Track], (track, note): Place, tick: u32) {
+fn end(tracks: &mut [Track], (track, note): NoteIndex, tick: u32) {
     let note = &mut tracks[track as usize].notes[note as usize];
     note.end = tick.max(note.start + 1);
 }
@@ -132,7 +132,7 @@ fn end(tracks: &mut [Track], (track, note): Place, tick: u32) {
 fn cut_at_next(overlap: &Overlap, last: u32, tracks: &mut [Track]) {
     let mut next = last;
     let mut offs = &overlap.ended[..];
-    let start = |tracks: &[Track], (track, note): Place| tracks[track as usize].notes[note as usize].start;
+    let start = |tracks: &[Track], (track, note): NoteIndex| tracks[track as usize].notes[note as usize].start;
     for (i, &place) in overlap.begun.iter().enumerate().rev() {
         let begun = start(tracks, place);
         let later = overlap.begun.get(i + 1).map(|&n| start(tracks, n)).filter(|&s| s > begun);

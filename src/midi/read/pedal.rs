@@ -22,7 +22,7 @@ pub(super) enum Move {
 const NOBODY: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
-struct Event {
+struct PedalEvent {
     tick: u32,
     /// The track that says so; [`NOBODY`] where the channel has no notes in its chunk.
     track: u32,
@@ -32,13 +32,17 @@ struct Event {
 /// The pedal events of a file, by port and channel.
 #[derive(Debug, Default)]
 pub(super) struct Pedals {
-    channels: BTreeMap<(u8, u8), Vec<Event>>,
+    channels: BTreeMap<(u8, u8), Vec<PedalEvent>>,
 }
 
 impl Pedals {
     /// The pedal of a port and channel moves at `tick`, as track `track` says.
     pub(super) fn set(&mut self, address: (u8, u8), track: Option<usize>, tick: u32, what: Move) {
-        self.channels.entry(address).or_default().push(Event { tick, track: track.map_or(NOBODY, |t| t as u32), what });
+        self.channels.entry(address).or_default().push(PedalEvent {
+            tick,
+            track: track.map_or(NOBODY, |t| t as u32),
+            what,
+        });
     }
 
     /// Gives the tracks their spans. Their notes are sorted by start.
@@ -87,7 +91,7 @@ fn prolonging(spans: &[Pedal], notes: &[Note], wanted: &mut [u64]) {
 ///
 /// Tracks may write the same pedal side by side, so what happens at one tick is taken together: it goes up if any track
 /// lifts it, and is down after that if any track left it so.
-fn spans(events: &[Event], last: u32) -> (Vec<Pedal>, Vec<(u32, usize)>) {
+fn spans(events: &[PedalEvent], last: u32) -> (Vec<Pedal>, Vec<(u32, usize)>) {
     let (mut spans, mut pressed) = (Vec::new(), Vec::new());
     let (mut begun, mut holder): (Option<u32>, u32) = (None, NOBODY);
     for moment in events.chunk_by(|a, b| a.tick == b.tick) {

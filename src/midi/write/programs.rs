@@ -85,7 +85,7 @@ impl InForce {
 
 /// Plays the tracks of a channel in the order of time, and has each say its program wherever another is in force.
 fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Part], channel: u8) {
-    // Tick, chunk (the conductor is the first), rank, port, and the program that is said or, for notes, needed.
+    // Tick, chunk (the conductor is the first), rank, port, and the program that is set or, for notes, needed.
     let mut moments: Vec<(u32, usize, u8, u8, u8)> = Vec::new();
     let said = |e: &Event, chunk, port| program(e).map(|p| (e.tick, chunk, rank::EVENT, port, p));
     moments.extend(events.iter().filter(|e| e.channel == channel).filter_map(|e| said(e, 0, e.port)));

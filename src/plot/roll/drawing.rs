@@ -13,9 +13,9 @@ use crate::harmony::ChordAt;
 use crate::interrupt::Interrupt;
 use crate::midi::{Score, Sound};
 
-/// Up to so many notes have round corners; more would make the picture heavy.
+/// Pictures of up to this many notes have round corners; more would make the SVG large.
 const ROUND: usize = 1500;
-/// From so many notes on they are drawn to the pixel, each pixel once.
+/// From this many notes on they are snapped to pixels, each pixel drawn once.
 const CROWD: usize = 12_000;
 /// Classes of velocity, and the opacity of the softest.
 const CLASSES_OF_VELOCITY: usize = 6;

@@ -144,7 +144,7 @@ fn documented(cell: &str, scan: &Scan, start: usize) -> usize {
     docs.last().map_or(start, |t| t.start)
 }
 
-/// The tokens that are no comments, with the number of brackets open at each; a bracket counts as inside.
+/// The tokens that are not comments, with the number of brackets open at each; a bracket counts as inside.
 fn with_depth<'s>(cell: &'s str, scan: &'s Scan) -> impl Iterator<Item = (&'s Token, usize)> {
     let mut depth = 0_usize;
     scan.code().map(move |token| {

@@ -4,7 +4,7 @@
 use super::parts::{Part, parts};
 use crate::script::parser;
 
-/// The cells of a text that is no program as a whole, but each of whose paragraphs is, commands apart: the line on which
+/// The cells of a text that is not a program as a whole, but each of whose paragraphs is, commands apart: the line on which
 /// each begins, from 0, and its text. `None` for any other.
 pub(super) fn cells(text: &str) -> Option<Vec<(usize, String)>> {
     if parser::parse(text).is_ok() {

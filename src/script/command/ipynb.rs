@@ -13,23 +13,23 @@ const LANGUAGE: &str = "rhai";
 const SAVED: &str = "saved_by_etude";
 
 #[derive(Debug, Deserialize)]
-struct File {
+struct IpynbFile {
     nbformat: u64,
     #[serde(default)]
     metadata: Map<String, Value>,
-    cells: Vec<Cell>,
+    cells: Vec<IpynbCell>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Cell {
+struct IpynbCell {
     cell_type: String,
-    source: Source,
+    source: IpynbSource,
 }
 
 /// A text, whole or by lines.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Source {
+enum IpynbSource {
     Whole(String),
     Lines(Vec<String>),
 }
@@ -37,7 +37,7 @@ enum Source {
 /// The code cells of a notebook with their numbers among all cells, from 1.
 ///
 /// # Errors
-/// A text that is no notebook of version 4; a notebook of another language.
+/// A text that is not a notebook of version 4; a notebook of another language.
 pub(super) fn code_cells(text: &str) -> Result<Vec<(usize, String)>> {
     let value: Value = serde_json::from_str(text).map_err(|e| Error::broken(format!("no notebook: {e}")))?;
     let version = value["nbformat"].as_u64();
@@ -46,7 +46,7 @@ pub(super) fn code_cells(text: &str) -> Result<Vec<(usize, String)>> {
         return Err(Error::broken(format!("a notebook of format version 4 is needed, this has {found}"))
             .with_hint("convert it: jupyter nbconvert --to notebook --nbformat 4 FILE"));
     }
-    let file: File = serde_json::from_value(value).map_err(|e| Error::broken(format!("no notebook: {e}")))?;
+    let file: IpynbFile = serde_json::from_value(value).map_err(|e| Error::broken(format!("no notebook: {e}")))?;
     let language = |key: &str, field: &str| file.metadata.get(key).and_then(|v| v[field].as_str()).map(str::to_owned);
     let language = language("language_info", "name").or_else(|| language("kernelspec", "language"));
     if let Some(other) = language.filter(|name| name != LANGUAGE) {
@@ -55,8 +55,8 @@ pub(super) fn code_cells(text: &str) -> Result<Vec<(usize, String)>> {
     debug_assert_eq!(file.nbformat, 4);
     let numbered = file.cells.into_iter().enumerate().filter(|(_, cell)| cell.cell_type == "code");
     let text = |source| match source {
-        Source::Whole(text) => text,
-        Source::Lines(lines) => lines.concat(),
+        IpynbSource::Whole(text) => text,
+        IpynbSource::Lines(lines) => lines.concat(),
     };
     Ok(numbered.map(|(i, cell)| (i + 1, text(cell.source))).collect())
 }

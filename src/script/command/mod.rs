@@ -19,13 +19,13 @@ use crate::script::{Bundle, CellError, Session};
 /// What a command did.
 #[derive(Debug)]
 pub enum Done {
-    /// It said this; empty when there is nothing to say.
+    /// The command's output; empty when there is none.
     Said(Bundle),
     /// It found this documentation; a notebook shows it in its pager.
     Page(Bundle),
     /// It asks to leave.
     Quit,
-    /// It was no command: run the text as code.
+    /// It was not a command: run the text as code.
     NotACommand,
 }
 

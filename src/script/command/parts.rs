@@ -64,7 +64,7 @@ fn ended(code: &str, line: &str) -> bool {
     whole && (!line.trim_start().starts_with(['!', '%']) || matches!(last, "" | ";" | "}"))
 }
 
-/// Runs a cell of code and commands; what the commands say goes to `said` as they run. The value is that of the code
+/// Runs a cell of code and commands; the output of commands goes to `said` as they run. The value is that of the code
 /// at its end. `name` stands in faults.
 ///
 /// # Errors

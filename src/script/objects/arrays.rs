@@ -155,19 +155,22 @@ fn repeats(registry: &mut Registry) {
     registry.method(
         "array",
         "repeat(times: int) -> array",
-        "A new array with its items so many times; also xs * 3.",
+        "A new array that repeats the items `times` times; also xs * 3.",
         |items: &mut Array, times: i64| repeated(items, times),
     );
-    registry.method("string", "repeat(times: int) -> string", "The text so many times; also text * 3.", {
+    registry.method("string", "repeat(times: int) -> string", "The text repeated `times` times; also text * 3.", {
         |text: &mut ImmutableString, times: i64| text.repeat(usize::try_from(times).unwrap_or(0))
     });
-    registry.operator("array", "*(times: int) -> array", "Its items so many times.", |items: Array, times: i64| {
-        repeated(&items, times)
-    });
+    registry.operator(
+        "array",
+        "*(times: int) -> array",
+        "A new array that repeats the items.",
+        |items: Array, times: i64| repeated(&items, times),
+    );
     registry.operator(
         "string",
         "*(times: int) -> string",
-        "The text so many times.",
+        "The text repeated.",
         |text: ImmutableString, times: i64| text.repeat(usize::try_from(times).unwrap_or(0)),
     );
 }

@@ -23,7 +23,7 @@ pub(crate) struct Chords(pub(crate) Rc<Chart>, Option<Rc<Vec<ChordAt>>>);
 #[derive(Debug, Clone)]
 pub(crate) struct Chord(Rc<harmony::Chord>);
 
-/// Beats a minute when nothing else is said.
+/// Default tempo, in beats a minute.
 const TEMPO: f64 = 120.0;
 
 /// What `chords` can be told beside the symbols.
@@ -162,7 +162,7 @@ pub(super) fn register(registry: &mut Registry) {
     });
     chord.method(
         "transpose(semitones: int) -> Chord",
-        "The same chord, so many semitones higher.",
+        "The same chord, transposed by a number of semitones.",
         |c: &mut Chord, semitones: Dynamic| -> Fallible<Chord> {
             Ok(Chord(Rc::new(c.0.transpose((whole("transpose: semitones", &semitones)? % 12) as i32))))
         },
@@ -192,7 +192,7 @@ fn progression(registry: &mut Registry) {
     );
     chords.operator(
         "*(times: int) -> Chords",
-        "The progression so many times.",
+        "The progression repeated `times` times.",
         |c: &mut Chords, times: i64| -> Fallible<Chords> {
             Ok(Chords::new(c.0.repeat(usize::try_from(times).unwrap_or(0))?))
         },
@@ -208,7 +208,7 @@ fn progression(registry: &mut Registry) {
     );
     chords.method(
         "transpose(semitones: int) -> Chords",
-        "The same progression, so many semitones higher, sanely spelled.",
+        "The same progression, transposed by a number of semitones, in the usual spelling.",
         |c: &mut Chords, semitones: Dynamic| -> Fallible<Chords> {
             let semitones = (whole("transpose: semitones", &semitones)? % 12) as i32;
             let moved = |at: &ChordAt| ChordAt { chord: at.chord.transpose(semitones), ..at.clone() };
@@ -223,7 +223,7 @@ fn progression(registry: &mut Registry) {
     );
     chords.method(
         "score(tempo: float) -> Score",
-        "The chords voiced on a piano, so many beats a minute.",
+        "The chords voiced on a piano, at a tempo in beats a minute.",
         |c: &mut Chords, tempo: Dynamic| -> Fallible<Score> {
             let tempo = number("score: tempo", &tempo)?;
             if !(10.0..=1000.0).contains(&tempo) {

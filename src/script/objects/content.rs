@@ -51,7 +51,7 @@ impl Content {
         let about = std::fs::metadata(path).map_err(|e| Error::io("cannot read", path, e))?;
         // A pipe may never end.
         if !about.is_file() {
-            return Err(Error::mistake(format!("{} is no file", path.display())).into());
+            return Err(Error::mistake(format!("{} is not a file", path.display())).into());
         }
         if about.len() > LARGEST {
             let size = about.len() >> 20;
@@ -61,7 +61,7 @@ impl Content {
         }
         let bytes = std::fs::read(path).map_err(|e| Error::io("cannot read", path, e))?;
         let form = if kind == "image/svg+xml" {
-            String::from_utf8(bytes).map_err(|_| Error::broken(format!("{} is no SVG", path.display())))?
+            String::from_utf8(bytes).map_err(|_| Error::broken(format!("{} is not an SVG", path.display())))?
         } else {
             html::base64(&bytes)
         };

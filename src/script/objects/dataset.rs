@@ -222,13 +222,13 @@ fn split(registry: &mut Registry) {
     let ctx = split.ctx();
     split.method(
         "batches(rows: int) -> Batches",
-        "Batches of so many rows in an order drawn from the session's seed, anew each epoch, without end: leave the loop with break.",
+        "Batches of `rows` rows, shuffled by the session's seed, anew each epoch, without end: leave the loop with break.",
         move |s: &mut Split, rows: Dynamic| batches(&ctx, s, &rows, &Map::new()),
     );
     let ctx = split.ctx();
     let member = split.method(
         "batches(rows: int, options: map) -> Batches",
-        "Batches of so many rows.\nOptions:",
+        "Batches of `rows` rows.\nOptions:",
         move |s: &mut Split, rows: Dynamic, options: Map| batches(&ctx, s, &rows, &options),
     );
     member.options = BATCH_OPTIONS;
@@ -236,7 +236,7 @@ fn split(registry: &mut Registry) {
 
 /// The options of `split.batches`.
 pub(super) const BATCH_OPTIONS: &[(&str, &str)] = &[
-    ("epochs", "end after so many passes over the rows (without end when absent)"),
+    ("epochs", "number of passes over the rows (without end when absent)"),
     ("seed", "decides the order (the session's when absent)"),
     ("shuffle", "false hands the rows out in order, once"),
 ];

@@ -5,7 +5,7 @@ use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::objects::Dataset;
 
-/// So many rows are looked at; of more, some all over the dataset.
+/// Most rows that are read for a histogram, spread over the dataset.
 const ROWS: usize = 2000;
 /// Files that are listed as skipped.
 const SKIPPED: usize = 20;

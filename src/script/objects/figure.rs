@@ -17,11 +17,11 @@ use crate::script::show::thousands;
 
 /// A handle on a figure.
 #[derive(Debug, Clone)]
-pub(crate) struct Figure(Rc<Drawn>);
+pub(crate) struct Figure(Rc<PlotContent>);
 
 /// What there is to see.
 #[derive(Debug)]
-enum Drawn {
+enum PlotContent {
     Lines(plot::Figure),
     Parallel(plot::Parallel),
     Xy(plot::Xy),
@@ -46,23 +46,23 @@ pub(super) struct Labels {
 
 impl Figure {
     pub(crate) fn new(figure: plot::Figure) -> Self {
-        Self(Rc::new(Drawn::Lines(figure)))
+        Self(Rc::new(PlotContent::Lines(figure)))
     }
 
     /// Lines across upright axes.
     pub(crate) fn parallel(figure: plot::Parallel) -> Self {
-        Self(Rc::new(Drawn::Parallel(figure)))
+        Self(Rc::new(PlotContent::Parallel(figure)))
     }
 
     /// The piano roll of a score.
     pub(crate) fn roll(score: Score) -> Self {
-        Self(Rc::new(Drawn::Roll(score)))
+        Self(Rc::new(PlotContent::Roll(score)))
     }
 
     /// Its lines, to draw them anew.
     fn lines(&self) -> plot::Figure {
         match &*self.0 {
-            Drawn::Lines(figure) => figure.clone(),
+            PlotContent::Lines(figure) => figure.clone(),
             _ => plot::Figure::default(),
         }
     }
@@ -74,11 +74,11 @@ impl Figure {
 
     fn drawn(&self, interrupt: &Interrupt) -> Result<String> {
         match &*self.0 {
-            Drawn::Lines(figure) => figure.svg(),
-            Drawn::Parallel(figure) => figure.svg(),
-            Drawn::Xy(figure) => figure.svg(),
-            Drawn::Bars(figure) => figure.svg(),
-            Drawn::Roll(score) => score
+            PlotContent::Lines(figure) => figure.svg(),
+            PlotContent::Parallel(figure) => figure.svg(),
+            PlotContent::Xy(figure) => figure.svg(),
+            PlotContent::Bars(figure) => figure.svg(),
+            PlotContent::Roll(score) => score
                 .roll(interrupt)?
                 .map(|roll| roll.svg)
                 .ok_or_else(|| Error::mistake("there is nothing to draw: the score has no notes")),
@@ -93,14 +93,14 @@ impl Object for Figure {
 
     fn line(&self) -> String {
         match &*self.0 {
-            Drawn::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
-            Drawn::Xy(figure) => format!("Figure: {} points", thousands(figure.points.len())),
-            Drawn::Bars(figure) => format!("Figure: {} bars", thousands(figure.bars.len())),
-            Drawn::Parallel(figure) => {
+            PlotContent::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
+            PlotContent::Xy(figure) => format!("Figure: {} points", thousands(figure.points.len())),
+            PlotContent::Bars(figure) => format!("Figure: {} bars", thousands(figure.bars.len())),
+            PlotContent::Parallel(figure) => {
                 let names: Vec<&str> = figure.columns.iter().map(|column| column.name.as_str()).collect();
                 format!("Figure: {}", names.join(", "))
             }
-            Drawn::Lines(figure) => {
+            PlotContent::Lines(figure) => {
                 let names: Vec<&str> =
                     figure.series.iter().map(|series| series.name.as_str()).filter(|n| !n.is_empty()).collect();
                 if names.is_empty() {
@@ -114,11 +114,11 @@ impl Object for Figure {
 
     fn text(&self, width: usize) -> String {
         match &*self.0 {
-            Drawn::Lines(figure) => figure.text(width),
-            Drawn::Parallel(figure) => figure.text(width),
-            Drawn::Xy(figure) => figure.text(width),
-            Drawn::Bars(figure) => figure.text(width),
-            Drawn::Roll(score) => score.roll_text(width),
+            PlotContent::Lines(figure) => figure.text(width),
+            PlotContent::Parallel(figure) => figure.text(width),
+            PlotContent::Xy(figure) => figure.text(width),
+            PlotContent::Bars(figure) => figure.text(width),
+            PlotContent::Roll(score) => score.roll_text(width),
         }
     }
 
@@ -199,7 +199,7 @@ fn counts(registry: &mut Registry) {
                 return Err(unlike("bars", names.len(), values.len()).into());
             }
             let bars = names.iter().map(ToString::to_string).zip(values).collect();
-            Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: String::new(), bars }))))
+            Ok(Figure(Rc::new(PlotContent::Bars(plot::Bars { title: String::new(), bars }))))
         },
     );
     registry.function(
@@ -232,7 +232,7 @@ fn xy(marks: plot::Marks, x: &Array, y: &Array, map: &Map) -> Fallible<Figure> {
     if points.is_empty() {
         return Err(Error::mistake("there is nothing to plot").into());
     }
-    Ok(Figure(Rc::new(Drawn::Xy(plot::Xy {
+    Ok(Figure(Rc::new(PlotContent::Xy(plot::Xy {
         title: labels.title.unwrap_or_default(),
         x_label: labels.x_label.unwrap_or_default(),
         y_label: labels.y_label.unwrap_or_default(),
@@ -257,7 +257,7 @@ fn bars(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     if bars.is_empty() {
         return Err(Error::mistake("there is nothing to plot").into());
     }
-    Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
+    Ok(Figure(Rc::new(PlotContent::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
 }
 
 /// Classes of a histogram at most.
@@ -270,7 +270,7 @@ fn histogram(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     if bars.is_empty() {
         return Err(Error::mistake("there is nothing to plot").into());
     }
-    Ok(Figure(Rc::new(Drawn::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
+    Ok(Figure(Rc::new(PlotContent::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
 }
 
 fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {

@@ -33,7 +33,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("max_new_tokens", "tokens to add at most (512; with chords or bars as many as those need)"),
     ("bars", "bars to play; chords are repeated in them"),
     ("count", "takes (1); more than one gives an array"),
-    ("best", "of the takes only so many, the best first; one is no array"),
+    ("best", "number of samples kept, the best first; one is a Score, not an array"),
     ("by", "what is best: \"both\" (default), \"adherence\" to the chords, \"likelihood\", or |take| a number"),
     ("use_cache", "false computes every token from the beginning (true)"),
     ("kv_cache_dtype", "\"int8\" keeps keys and values in a quarter of the memory (\"auto\")"),
@@ -192,7 +192,7 @@ fn play(
     Ok(scores.into())
 }
 
-/// What is said where takes that last a number of bars ran out of tokens before.
+/// The warning for samples that reached `max_new_tokens` before their last bar.
 fn cut_short(
     generated: &[generate::Generated],
     takes: &[(midi::Score, f64)],

@@ -84,7 +84,7 @@ fn settable(ctx: &ScriptContext, args: &mut [&mut Dynamic]) -> Fallible<()> {
         .into())
 }
 
-/// So many values of an array, for as many names.
+/// The values of an array, one for each name.
 fn unpack(values: &Dynamic, count: i64) -> Fallible<Array> {
     let Ok(items) = values.as_array_ref() else {
         return Err(
@@ -101,7 +101,7 @@ fn unpack(values: &Dynamic, count: i64) -> Fallible<Array> {
 
 /// A key and a value, or what else a loop with two names takes apart.
 #[derive(Debug, Clone)]
-struct Pair(Dynamic, Dynamic);
+struct ZippedPair(Dynamic, Dynamic);
 
 /// What a loop with two names goes through: the entries of a map; anything else as it is, the second name counts.
 fn pairs(values: Dynamic) -> Dynamic {
@@ -122,13 +122,13 @@ fn items(values: Dynamic) -> Dynamic {
 }
 
 fn pair(first: Dynamic, second: Dynamic) -> Dynamic {
-    Dynamic::from(Pair(first, second))
+    Dynamic::from(ZippedPair(first, second))
 }
 
 fn first(item: Dynamic) -> Dynamic {
-    item.read_lock::<Pair>().map(|pair| pair.0.clone()).unwrap_or(item)
+    item.read_lock::<ZippedPair>().map(|pair| pair.0.clone()).unwrap_or(item)
 }
 
 fn second(item: &Dynamic, number: Dynamic) -> Dynamic {
-    item.read_lock::<Pair>().map_or(number, |pair| pair.1.clone())
+    item.read_lock::<ZippedPair>().map_or(number, |pair| pair.1.clone())
 }

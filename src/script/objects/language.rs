@@ -100,10 +100,11 @@ fn control(registry: &mut Registry) {
         },
     );
     let ctx = registry.ctx();
-    registry
-        .function("sleep(seconds: float)", "Waits; a stop ends the wait.", move |seconds: f64| sleep(&ctx, seconds));
+    registry.function("sleep(seconds: float)", "Waits; cancelling ends the wait.", move |seconds: f64| {
+        sleep(&ctx, seconds)
+    });
     let ctx = registry.ctx();
-    registry.function("sleep(seconds: int)", "Waits; a stop ends the wait.", move |seconds: i64| {
+    registry.function("sleep(seconds: int)", "Waits; cancelling ends the wait.", move |seconds: i64| {
         sleep(&ctx, seconds as f64)
     });
     let ctx = registry.ctx();

@@ -30,7 +30,7 @@ pub(crate) struct Model {
     tokenizer: Rc<RefCell<Option<Arc<tokens::Tokenizer>>>>,
 }
 
-/// A model may know so many ids more than its tokenizer has.
+/// A model may have this many ids more than its tokenizer.
 const MOST_PADDING: usize = 256;
 
 /// The tokenizer of a model's folder.

@@ -10,7 +10,7 @@ pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for entry in entries(layers) {
         rows.push(match entry {
-            Entry::Layer(layer) => vec![
+            LayerRow::Layer(layer) => vec![
                 layer.name.clone(),
                 layer.kind.clone(),
                 shape(layer),
@@ -18,7 +18,7 @@ pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
                 thousands(layer.trainable),
                 bytes(layer.bytes),
             ],
-            Entry::More(blocks) => vec![format!("… {blocks} more blocks like this")],
+            LayerRow::More(blocks) => vec![format!("… {blocks} more blocks like this")],
         });
     }
     plot::table_within(&["layer", "kind", "shape", "weights", "train", "memory"], &rows, width)
@@ -27,8 +27,8 @@ pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
 /// The same as a page, with the share that trains, and memory as bars.
 pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
     let most = layers.iter().map(|l| l.bytes).max().unwrap_or(0).max(1) as f64;
-    let row = |entry: &Entry| match entry {
-        Entry::Layer(layer) => {
+    let row = |entry: &LayerRow| match entry {
+        LayerRow::Layer(layer) => {
             let share = 100.0 * layer.trainable as f64 / layer.params.max(1) as f64;
             let trains = if layer.trainable == 0 { "–".into() } else { format!("{share:.1} %") };
             vec![
@@ -41,7 +41,7 @@ pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
                 Cell::Bar(layer.bytes as f64 / most),
             ]
         }
-        Entry::More(blocks) => vec![Cell::Word(format!("… {blocks} more blocks like this"))],
+        LayerRow::More(blocks) => vec![Cell::Word(format!("… {blocks} more blocks like this"))],
     };
     let rows: Vec<Vec<Cell>> = entries(layers).iter().map(row).collect();
     let (all, trains) =
@@ -58,26 +58,26 @@ pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
 }
 
 /// A line of the table.
-enum Entry<'a> {
+enum LayerRow<'a> {
     Layer(&'a nn::Layer),
-    /// So many blocks that are like the one before.
+    /// A number of blocks that are like the one before.
     More(usize),
 }
 
-fn entries(layers: &[nn::Layer]) -> Vec<Entry<'_>> {
+fn entries(layers: &[nn::Layer]) -> Vec<LayerRow<'_>> {
     let mut entries = Vec::new();
     let mut likes = 0;
     for layer in layers {
         match block(&layer.name) {
             Some(n) if n > 0 => likes = likes.max(n),
             _ => {
-                entries.extend((likes > 0).then_some(Entry::More(likes)));
+                entries.extend((likes > 0).then_some(LayerRow::More(likes)));
                 likes = 0;
-                entries.push(Entry::Layer(layer));
+                entries.push(LayerRow::Layer(layer));
             }
         }
     }
-    entries.extend((likes > 0).then_some(Entry::More(likes)));
+    entries.extend((likes > 0).then_some(LayerRow::More(likes)));
     entries
 }
 

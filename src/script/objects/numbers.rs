@@ -53,7 +53,7 @@ pub(super) fn register(registry: &mut Registry) {
 fn rounding(registry: &mut Registry) {
     registry.function(
         "round(x: float, places: int) -> float",
-        "A number with so many places behind the point: round(3.14159, 2) is 3.14.",
+        "A number rounded to decimal places: round(3.14159, 2) is 3.14.",
         |x: Dynamic, places: i64| -> Fallible<f64> { Ok(rounded(number("round: x", &x)?, places)) },
     );
     registry.function(
@@ -98,7 +98,7 @@ fn texts(registry: &mut Registry) {
         "A value as text, laid out as Python does it: \".2f\" two places, \",\" commas between thousands, \".1%\" percent, \">8\" to the right of 8 columns, \"05\" zeros in front, \".3g\" three digits, \"e\" powers of ten, \"x\" hexadecimal.",
         |x: Dynamic, how: &str| -> Fallible<String> { Ok(formatted(&x, how)?) },
     );
-    const DOC: &str = "The number as text with so many places behind the point.";
+    const DOC: &str = "The number as text with a number of decimal places.";
     registry.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
     registry
         .method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
@@ -122,7 +122,7 @@ fn fixed(x: f64, places: i64) -> String {
     format!("{x:.*}", places.clamp(0, 300) as usize)
 }
 
-/// A number with so many decimal places; below 0, that many zeros before the point.
+/// A number rounded to decimal places; below 0, to tens, hundreds and so on.
 fn rounded(x: f64, places: i64) -> f64 {
     if places >= 0 {
         return fixed(x, places).parse().unwrap_or(x);

@@ -16,7 +16,7 @@ use crate::train::{Event, Step, Trainer};
 const UPDATE_EVERY: Duration = Duration::from_millis(400);
 /// Between two readings of the machine.
 const LOAD_EVERY: Duration = Duration::from_secs(2);
-/// The speed is that of so many steps.
+/// Steps over which the speed is averaged.
 const LATELY: usize = 10;
 
 /// One panel.

@@ -17,15 +17,15 @@ use crate::script::registry::{Object, Registry};
 /// A handle on items under a bar; clones go on where the others are. The bar is there from the first item on and goes
 /// with the last, or when the loop is left.
 #[derive(Clone)]
-pub(crate) struct Counted(Rc<RefCell<State>>);
+pub(crate) struct Counted(Rc<RefCell<LoopState>>);
 
 /// What is handed out.
-type Items = Box<dyn Iterator<Item = Fallible<Dynamic>>>;
+type LoopItems = Box<dyn Iterator<Item = Fallible<Dynamic>>>;
 
-struct State {
+struct LoopState {
     ctx: ScriptContext,
     title: String,
-    items: Items,
+    items: LoopItems,
     total: Option<u64>,
     given: u64,
     task: Option<Task>,
@@ -33,7 +33,7 @@ struct State {
 
 impl Counted {
     fn new(ctx: &ScriptContext, items: Dynamic, title: &str) -> Fallible<Self> {
-        let (items, total): (Items, _) = match () {
+        let (items, total): (LoopItems, _) = match () {
             () if items.is_array() => {
                 let items = items.into_array().unwrap_or_default();
                 let total = items.len() as u64;
@@ -64,12 +64,12 @@ impl Counted {
                 .into());
             }
         };
-        let state = State { ctx: ctx.clone(), title: title.into(), items, total, given: 0, task: None };
+        let state = LoopState { ctx: ctx.clone(), title: title.into(), items, total, given: 0, task: None };
         Ok(Self(Rc::new(RefCell::new(state))))
     }
 }
 
-fn counting(range: Range<i64>) -> (Items, Option<u64>) {
+fn counting(range: Range<i64>) -> (LoopItems, Option<u64>) {
     let total = u64::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
     (Box::new(range.map(|i| Ok(i.into()))), Some(total))
 }

@@ -72,7 +72,7 @@ pub(super) fn ranked(context: &NativeCallContext, takes: &[(midi::Score, f64)], 
     Ok(order)
 }
 
-/// The higher first, what is no number last.
+/// The higher first, what is not a number last.
 fn better(a: f64, b: f64) -> std::cmp::Ordering {
     a.is_nan().cmp(&b.is_nan()).then(b.total_cmp(&a))
 }

@@ -82,7 +82,7 @@ fn resume(ctx: &ScriptContext, dir: &str, recipe: &Map) -> Fallible<Trainer> {
         _ => None,
     };
     // Looked at first: building data may take long.
-    let before = Before::read(&stored)?;
+    let before = StoredRunInfo::read(&stored)?;
     for key in settings.keys().filter(|key| !known.contains_key(*key)) {
         before.check(key, &wanted, &stored)?;
     }
@@ -108,7 +108,7 @@ fn read_data(ctx: &ScriptContext, path: &Path, stored: &train::StoredRun) -> Res
 }
 
 /// What a run began with.
-struct Before {
+struct StoredRunInfo {
     /// Its settings, where they were written down.
     settings: Option<Recipe>,
     model: Option<nn::LoraConfig>,
@@ -116,7 +116,7 @@ struct Before {
     tokenizer: Tokenizer,
 }
 
-impl Before {
+impl StoredRunInfo {
     fn read(stored: &train::StoredRun) -> Result<Self> {
         let path = stored.checkpoint.parent().unwrap_or(Path::new(".")).join(SETTINGS);
         let settings = match path.is_file() {

@@ -58,7 +58,7 @@ impl Run {
         if run.is_finished() {
             return Err(Error::mistake(format!("the run {} is finished", run.name())).into());
         }
-        let step = u64::try_from(step).map_err(|_| Error::mistake(format!("{step} is no step: they begin at 0")))?;
+        let step = u64::try_from(step).map_err(|_| Error::mistake(format!("{step} is not a step: they begin at 0")))?;
         let (mut numbers, mut samples) = (Vec::new(), Vec::new());
         for (name, value) in values {
             match sample(value, ctx.progress())? {
@@ -88,7 +88,7 @@ fn warn(run: &mut track::Run, ctx: &ScriptContext) {
     }
 }
 
-/// A value that is no number as a sample.
+/// A value that is not a number as a sample.
 fn sample(value: &Dynamic, progress: &Progress) -> Fallible<Option<Media>> {
     if let Some(score) = value.read_lock::<Score>() {
         return Ok(Some(Media::Midi(score.0.to_bytes())));

@@ -15,10 +15,10 @@ use crate::script::registry::{Members, Object, Registry};
 
 /// A handle on a sampler.
 #[derive(Debug, Clone)]
-pub(crate) struct Sampler(Rc<RefCell<State>>);
+pub(crate) struct Sampler(Rc<RefCell<SamplerState>>);
 
 #[derive(Debug)]
-struct State {
+struct SamplerState {
     sampler: generate::Sampler,
     /// How often it was given to `generate`: each time it draws from another stream.
     uses: u64,
@@ -27,7 +27,7 @@ struct State {
 /// The options of `sampler`, in the words of [`SamplerOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("temperature", "logits are divided by it (1); 0 takes the likeliest"),
-    ("top_k", "keep the likeliest so many (0: all)"),
+    ("top_k", "keep the k most likely tokens (0: all)"),
     ("top_p", "keep the likeliest whose probabilities sum to this (1)"),
     ("min_p", "keep what has at least this share of the likeliest (0)"),
     ("repetition_penalty", "makes what was said less likely (1: no)"),
@@ -93,7 +93,7 @@ pub(super) fn register(registry: &mut Registry) {
             chosen.seed = ctx.next_seed();
         }
         let sampler = generate::Sampler::new(chosen)?;
-        Ok(Sampler(Rc::new(RefCell::new(State { sampler, uses: 0 }))))
+        Ok(Sampler(Rc::new(RefCell::new(SamplerState { sampler, uses: 0 }))))
     };
     let plain = make.clone();
     registry.function("sampler() -> Sampler", "A sampler that draws as the model expects.", move || plain(&Map::new()));
@@ -122,7 +122,7 @@ fn settings(sampler: &mut Members<Sampler>) {
         let v = number("temperature", &v)?;
         s.change(|o| o.temperature = v)
     });
-    sampler.get("top_k -> int", "The likeliest so many are kept; 0 keeps all.", |s: &mut Sampler| {
+    sampler.get("top_k -> int", "The number of most likely tokens that are kept; 0 keeps all.", |s: &mut Sampler| {
         s.options().top_k as i64
     });
     sampler.set("top_k", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
@@ -162,7 +162,7 @@ fn settings(sampler: &mut Members<Sampler>) {
         s.change(|o| o.seed = v)?;
         // Also when it is the seed it had.
         let options = s.options();
-        *s.0.borrow_mut() = State { sampler: generate::Sampler::new(options)?, uses: 0 };
+        *s.0.borrow_mut() = SamplerState { sampler: generate::Sampler::new(options)?, uses: 0 };
         Ok(())
     });
     sampler

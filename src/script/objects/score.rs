@@ -217,7 +217,7 @@ fn facts(score: &mut Members<Score>) {
 fn edits(score: &mut Members<Score>) {
     score.method(
         "transpose(semitones: int) -> Score",
-        "The same, so many semitones higher; drums stay.",
+        "The same, transposed by a number of semitones; drums stay.",
         |s: &mut Score, semitones: Dynamic| -> Fallible<Score> {
             let semitones = whole("transpose: semitones", &semitones)?;
             Ok(Score::new(s.0.transpose(semitones.clamp(-1000, 1000) as i32)?))
@@ -225,7 +225,7 @@ fn edits(score: &mut Members<Score>) {
     );
     score.method(
         "stretch(factor: float) -> Score",
-        "The same, lasting so many times as long: 2 is half the tempo.",
+        "The same, longer by a factor: 2 is half the tempo.",
         |s: &mut Score, factor: Dynamic| -> Fallible<Score> {
             Ok(Score::new(s.0.stretch(number("stretch: factor", &factor)?)?))
         },

@@ -1,4 +1,4 @@
-//! What can be said of a take without a model: its defects, how it keeps to chords, and what it has copied.
+//! Measures of a sample that need no model: its defects, its share of chord tones, and what it has copied.
 
 use rhai::{Array, Dynamic, Map};
 

@@ -19,7 +19,7 @@ pub(crate) struct Tensor(pub(crate) Raw);
 
 /// Lines of the heat map.
 const MAP_HEIGHT: usize = 16;
-/// An array of a script has at most so many numbers.
+/// Most numbers of an array that a script gets.
 const MOST: usize = 50_000_000;
 
 /// The four figures that describe a tensor.
@@ -46,7 +46,7 @@ impl Tensor {
         // The sample's deviation, as torch's std: over n − 1.
         let squares = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
         let std = if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { f64::NAN };
-        // A value that is no number shows in all of them.
+        // A value that is not a number shows in all of them.
         let broken = values.iter().any(|v| v.is_nan());
         let fold = |f: fn(f32, f32) -> f32| {
             if broken { f32::NAN } else { values.iter().copied().reduce(f).unwrap_or(f32::NAN) }

@@ -184,7 +184,7 @@ pub(super) fn register(registry: &mut Registry) {
         "The name of an id: \"NoteOn_60\".",
         |t: &mut Tokenizer, id: i64| -> Fallible<String> {
             let id = u32::try_from(id).map_err(|_| {
-                Error::mistake(format!("{id} is no id: they run from 0 to {}", t.get().vocab_size() - 1))
+                Error::mistake(format!("{id} is not an id: they run from 0 to {}", t.get().vocab_size() - 1))
             })?;
             Ok(t.get().token(id)?.to_string())
         },

@@ -316,7 +316,7 @@ fn work(trainer: &mut Members<Trainer>) {
     let ctx = trainer.ctx();
     trainer.method(
         "fit()",
-        "Steps until max_steps, measuring and saving on the way. After a stop it goes on from there.",
+        "Steps until max_steps, measuring and saving on the way. When it was cancelled it goes on from there.",
         move |t: &mut Trainer| -> Fallible<()> {
             let mut following = FitCallbacks::new(&ctx);
             let mut run = t.run.borrow_mut();

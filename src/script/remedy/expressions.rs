@@ -97,7 +97,7 @@ fn comprehension(line: &Line) -> Option<Remedy> {
     let within = line.find(each + 1, close, "in")?;
     let when = line.find(within + 1, close, "if");
     let (name, list) = (line.part(each + 1, within), ours(line.part(within + 1, when.unwrap_or(close))));
-    // A range is no array yet.
+    // A range is not an array yet.
     let list = match list.strip_prefix("0..") {
         Some(end) => format!("range({})", end.trim_start_matches('=')),
         None => list,
@@ -196,7 +196,7 @@ fn counter(line: &Line) -> Option<Remedy> {
 fn entry(line: &Line) -> Option<Remedy> {
     let i = (1..line.len()).find(|&i| line.kind(i) == Some(Kind::Number) && line.word(i - 1) == ".")?;
     Remedy::new(
-        "a key that is no name stands in brackets",
+        "a key that is not a name stands in brackets",
         replaced(line, i - 1, i, &format!("[\"{}\"]", line.word(i))),
     )
 }

@@ -1,4 +1,4 @@
-//! Whole lines that are no code here: magics, the shell, imports, comments, declarations.
+//! Whole lines that are not code here: magics, the shell, imports, comments, declarations.
 
 use super::{Line, Remedy, ours};
 use crate::script::scan::Kind;

@@ -72,7 +72,7 @@ fn keys_of_options_are_completed() {
     assert!(offers(&session, "dataset(\"a\", tok, #{ augment: #{ tr", "transpose"));
     assert!(offers(&session, "load_model(\"base\").qlora(#{ lora_a", "lora_alpha"));
     assert!(offers(&session, "net.generate(s, #{ ch", "chords"));
-    assert!(!offers(&session, "sampler(#{ seed: te", "temperature"), "a value is no key");
+    assert!(!offers(&session, "sampler(#{ seed: te", "temperature"), "a value is not a key");
     assert!(offers(&session, "sampler(#{ seed: ch", "chords"), "but any expression");
 }
 

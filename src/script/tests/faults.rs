@@ -1,4 +1,4 @@
-//! What is said when something goes wrong: the message, the place, the calls, the remedy.
+//! Error messages: the text, the place, the calls, the remedy.
 
 use super::{fault, printing, run, session, value};
 use crate::interrupt::Interrupt;
@@ -51,7 +51,7 @@ fn the_bracket_that_is_open_is_pointed_at() {
 fn each_call_is_told_with_its_line() {
     let mut session = session();
     value(&mut session, &["fn inner(x) {\n  x + nothing\n}", "fn outer(x) {\n  let y = 1;\n  inner(x + y)\n}"]);
-    let fault = session.eval("let z = 1;\nouter(z)").expect_err("nothing is no variable");
+    let fault = session.eval("let z = 1;\nouter(z)").expect_err("nothing is not a variable");
     assert_eq!((fault.source.as_deref(), fault.place.as_ref().map(|p| p.0)), (Some("cell 1"), Some(2)), "{fault}");
     assert_eq!(
         fault.calls,

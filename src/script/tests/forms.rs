@@ -69,7 +69,7 @@ fn every_object_has_forms_for_notebooks() {
         }
         let page = bundle.forms.get(html).map_or("", String::as_str);
         assert!(!page.contains("<script"), "{cell} lets markup through");
-        // What is no picture of its own is lost where a notebook is not trusted.
+        // What is not a picture of its own is lost where a notebook is not trusted.
         assert!(!page.contains("<svg") && (page.is_empty() || !bundle.forms.contains_key(svg)), "{cell}");
     }
 }
@@ -254,7 +254,7 @@ fn without_live_displays_there_is_no_panel() {
 fn a_display_is_updated_and_output_cleared() {
     let (mut session, said) = displaying();
     let last = session.eval("let d = display(1); d.update([2]); clear_output(true); clear_output(); display(3)");
-    assert_eq!(last.expect("it runs"), None, "the handle is no result");
+    assert_eq!(last.expect("it runs"), None, "the handle is not a result");
     let said = said.lock().expect("no panic holds it");
     let [
         Output::Display { bundle: first, id: Some(id) },

@@ -136,7 +136,7 @@ fn imports_and_constants_outlive_the_cell() {
 #[test]
 fn what_stood_before_a_fault_stays() {
     let mut session = session();
-    let fault = session.eval("let a = 1;\nlet b = a + nothing;\nlet c = 2;").expect_err("nothing is no variable");
+    let fault = session.eval("let a = 1;\nlet b = a + nothing;\nlet c = 2;").expect_err("nothing is not a variable");
     assert_eq!(fault.place, Some((2, 13, "let b = a + nothing;".into())));
     assert_eq!(fault.name, "NameError");
     assert_eq!(value(&mut session, &["a"]), "1");

@@ -46,7 +46,7 @@ fn everything_is_documented() {
         );
         assert!(doc.ends_with(['.', ':', '…']) || doc.ends_with("})."), "{}: {doc}", member.signature());
         if let Some(owner) = member.owner {
-            assert!(types.contains(&owner) || RHAIS.contains(&owner), "{owner} is no type");
+            assert!(types.contains(&owner) || RHAIS.contains(&owner), "{owner} is not a type");
         }
         for kind in member.returns.split(" | ").chain(member.params.iter().flat_map(|p| p.1.split(" | "))) {
             assert!(RHAIS.contains(&kind) || types.contains(&kind), "{}: {kind}", member.signature());

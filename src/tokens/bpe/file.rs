@@ -31,10 +31,10 @@ pub(super) fn to_json(model: &BPE, base: &Vocabulary, marks: bool) -> Result<Str
 /// Reads a model over a base vocabulary.
 ///
 /// # Errors
-/// When it is no BPE model, cuts words in another way, or is over another vocabulary.
+/// When it is not a BPE model, cuts words in another way, or is over another vocabulary.
 pub(crate) fn from_json(json: &str, base: &Vocabulary, marks: bool) -> Result<Bpe> {
     let tokenizer: Tokenizer =
-        json.parse().map_err(|e| Error::broken(format!("the model is no Hugging Face tokenizer: {e}")))?;
+        json.parse().map_err(|e| Error::broken(format!("the model is not a Hugging Face tokenizer: {e}")))?;
     let ModelWrapper::BPE(model) = tokenizer.get_model() else {
         return Err(Error::broken("the model is not BPE").with_hint("Unigram and WordPiece are not supported here"));
     };

@@ -85,8 +85,9 @@ impl Bpe {
         let mut pieces = Vec::with_capacity(model.get_vocab_size());
         for id in 0..model.get_vocab_size() as u32 {
             let text = model.id_to_token(id).ok_or_else(|| Error::broken(format!("the model has no token {id}")))?;
-            let piece = piece(&text, size, marks)
-                .ok_or_else(|| Error::broken(format!("token {id} of the model, '{text}', is no run of base tokens")))?;
+            let piece = piece(&text, size, marks).ok_or_else(|| {
+                Error::broken(format!("token {id} of the model, '{text}', is not a run of base tokens"))
+            })?;
             if id < size && piece != (Piece { marked: false, ids: [id].into() }) {
                 let name = base.name(id).unwrap_or_default();
                 return Err(Error::broken(format!("token {id} of the model, '{text}', is not {name}")));

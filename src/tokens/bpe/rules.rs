@@ -18,14 +18,14 @@ type May = fn(&Automaton, u32) -> bool;
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     bpe: Arc<Bpe>,
-    state: State,
+    state: BpeState,
     /// The last id of this word.
     last: Option<u32>,
 }
 
 /// The state of the base tokens.
 #[derive(Debug, Clone)]
-struct State {
+struct BpeState {
     base: Automaton,
     /// Where this word began; `None` where one must begin.
     word: Option<u64>,
@@ -37,7 +37,7 @@ struct State {
     tail: bool,
 }
 
-impl State {
+impl BpeState {
     /// The state after a base token, if words may be cut so; whether the base grammar takes it is not asked.
     fn after(&self, id: u32, marked: bool, bpe: &Bpe) -> Option<Self> {
         let marked = marked || self.marked;
@@ -75,7 +75,7 @@ impl State {
 
 impl Rules {
     pub(crate) fn new(base: Automaton, bpe: &Arc<Bpe>) -> Self {
-        let state = State { base, word: None, marked: false, owes: false, tail: false };
+        let state = BpeState { base, word: None, marked: false, owes: false, tail: false };
         Self { bpe: Arc::clone(bpe), state, last: None }
     }
 
@@ -219,7 +219,7 @@ impl Rules {
 }
 
 /// Calls `paint` with the token of a node and those below it that the grammar leads to.
-fn descend(node: &Node, state: &State, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
+fn descend(node: &Node, state: &BpeState, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
     if let Some(token) = node.token {
         paint(token);
     }

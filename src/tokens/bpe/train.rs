@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// nothing is left to join.
 ///
 /// # Errors
-/// Names the file that cannot be read, or the size that leaves nothing to learn; fails when stopped.
+/// Names the file that cannot be read, or the size that leaves nothing to learn; `interrupted`, when the user cancels.
 pub(crate) fn train(
     scheme: &Scheme,
     base: &Vocabulary,

@@ -19,7 +19,7 @@ const MICROS_PER_QUARTER: u32 = 500_000;
 /// last token, after a position at least.
 pub(super) fn decode(miditok: &MidiTok, ids: &[u32]) -> Score {
     let tokens: Vec<Token> = ids.iter().filter_map(|&id| miditok.layout.token(id)).collect();
-    let mut decoder = Decoder {
+    let mut decoder = MidiTokDecoder {
         miditok,
         score: Score::new(miditok.config.ticks_per_quarter()),
         walk: Walk::new(miditok),
@@ -33,7 +33,7 @@ pub(super) fn decode(miditok: &MidiTok, ids: &[u32]) -> Score {
     decoder.finish()
 }
 
-struct Decoder<'a> {
+struct MidiTokDecoder<'a> {
     miditok: &'a MidiTok,
     score: Score,
     walk: Walk,
@@ -44,7 +44,7 @@ struct Decoder<'a> {
     open: VecDeque<(u8, Note)>,
 }
 
-impl Decoder<'_> {
+impl MidiTokDecoder<'_> {
     fn take(&mut self, token: Token, rest: &[Token]) {
         if self.walk.take(self.miditok, token) {
             self.meter();
@@ -103,7 +103,7 @@ impl Decoder<'_> {
         while let Some((voice, note)) = self.open.pop_front() {
             self.end(voice, note);
         }
-        // Positions may go back in a bar; of tempi at one tick the last that was said counts.
+        // Positions may go back in a bar; of tempi at one tick the last counts.
         self.score.tempos.reverse();
         self.score.tempos.sort_by_key(|tempo| tempo.tick);
         self.score.tempos.dedup_by_key(|tempo| tempo.tick);

@@ -9,7 +9,7 @@ use super::{Encoded, MidiTok, Style};
 
 /// What happens at a tick; numbers are indices into the grid.
 #[derive(Debug, Clone, Copy)]
-enum Event {
+enum EncodedEvent {
     Meter(usize),
     Tempo(usize),
     On(usize),
@@ -18,19 +18,19 @@ enum Event {
 
 pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
     let grid = Grid::new(miditok, score);
-    let mut writer = Writer::new(miditok, &grid);
+    let mut writer = TokenWriter::new(miditok, &grid);
     for (tick, event) in events(miditok, &grid) {
         match event {
-            Event::Meter(i) => writer.meter(grid.meters[i]),
-            Event::Tempo(i) => {
+            EncodedEvent::Meter(i) => writer.meter(grid.meters[i]),
+            EncodedEvent::Tempo(i) => {
                 writer.advance(tick);
                 writer.say(Token::Tempo(grid.tempos[i].1));
             }
-            Event::On(i) => {
+            EncodedEvent::On(i) => {
                 writer.advance(tick);
                 writer.on(&grid.notes[i]);
             }
-            Event::Off(i) => {
+            EncodedEvent::Off(i) => {
                 writer.advance(tick);
                 writer.off(&grid.notes[i]);
             }
@@ -40,17 +40,17 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
 }
 
 /// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.
-fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, Event)> {
-    let mut events: Vec<(u32, Event)> =
+fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, EncodedEvent)> {
+    let mut events: Vec<(u32, EncodedEvent)> =
         Vec::with_capacity(grid.meters.len() + grid.tempos.len() + 2 * grid.notes.len());
     if miditok.config.use_time_signatures {
-        events.extend(grid.meters.iter().enumerate().map(|(i, meter)| (meter.tick, Event::Meter(i))));
+        events.extend(grid.meters.iter().enumerate().map(|(i, meter)| (meter.tick, EncodedEvent::Meter(i))));
     }
-    events.extend(grid.tempos.iter().enumerate().map(|(i, tempo)| (tempo.0, Event::Tempo(i))));
+    events.extend(grid.tempos.iter().enumerate().map(|(i, tempo)| (tempo.0, EncodedEvent::Tempo(i))));
     for (i, note) in grid.notes.iter().enumerate() {
-        events.push((note.start, Event::On(i)));
+        events.push((note.start, EncodedEvent::On(i)));
         if miditok.style == Style::MidiLike {
-            events.push((note.end, Event::Off(i)));
+            events.push((note.end, EncodedEvent::Off(i)));
         }
     }
     // Stable: a note that ends has a lower number than one that begins at that tick.
@@ -77,20 +77,20 @@ fn lines(split: Split, grid: &Grid) -> Vec<u32> {
     lines
 }
 
-struct Writer<'a> {
+struct TokenWriter<'a> {
     miditok: &'a MidiTok,
     ticks_per_quarter: u32,
     meter: Meter,
     now: u32,
     /// Where the bar began (REMI).
     bar: Option<u32>,
-    /// Whether the position of `now` has been said (REMI).
+    /// Whether the position token of `now` was written (REMI).
     positioned: bool,
     ids: Vec<u32>,
     ticks: Vec<u32>,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> TokenWriter<'a> {
     fn new(miditok: &'a MidiTok, grid: &Grid) -> Self {
         let size = 6 * grid.notes.len() + 16;
         Self {

@@ -12,7 +12,7 @@ use crate::midi::{Meter, Note, Score, Track};
 use super::token::DRUMS;
 use super::{MidiTok, Style};
 
-/// A piece that begins nothing after so many quarters is long enough (a day at 120 beats per minute); what comes
+/// A piece is cut after this many quarters without an onset (a day at 120 beats per minute); what comes
 /// after them in a broken file is left out, so that it cannot make endless silence.
 const LONGEST: u32 = 24 * 60 * 120;
 

@@ -49,12 +49,12 @@ impl Lengths {
         self.0[usize::from(index)].ticks(ticks_per_beat)
     }
 
-    /// The longest length that fits into so many ticks.
+    /// The longest length of at most `ticks` ticks.
     pub(super) fn floor(&self, ticks: u32, ticks_per_beat: u32) -> Option<u16> {
         self.0.partition_point(|length| length.ticks(ticks_per_beat) <= ticks).checked_sub(1).map(|i| i as u16)
     }
 
-    /// The length nearest to so many ticks; of two that are as near, the longer.
+    /// The length nearest to `ticks` ticks; of two that are as near, the longer.
     pub(super) fn nearest(&self, ticks: u32, ticks_per_beat: u32) -> u16 {
         let above = self.0.partition_point(|length| length.ticks(ticks_per_beat) < ticks);
         let distance = |i: usize| self.0.get(i).map_or(u32::MAX, |l| l.ticks(ticks_per_beat).abs_diff(ticks));

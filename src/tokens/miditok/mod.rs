@@ -127,7 +127,7 @@ impl MidiTok {
     }
 
     /// The ids of the same piece `semitones` higher; `None` when a pitch would leave the piano or the vocabulary, or
-    /// when drums are said with the same tokens as pitches.
+    /// when drums have the same tokens as pitches.
     pub(super) fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
         if self.config.use_programs && !self.config.use_pitchdrum_tokens && semitones != 0 {
             return None;
@@ -199,7 +199,7 @@ impl MidiTok {
         nearest(&self.velocities, |&bin| f64::from(bin), f64::from(velocity)) as u8
     }
 
-    /// The bin whose quarter lasts nearest to so many microseconds; of two that are as near, the slower.
+    /// The tempo bin whose quarter is nearest to a number of microseconds; of two that are as near, the slower.
     fn tempo_bin(&self, micros: f64) -> u16 {
         let rising: Vec<f64> = self.tempos.iter().rev().map(|tempo| 60e6 / tempo).collect();
         (rising.len() - 1 - nearest(&rising, |&x| x, micros)) as u16

@@ -20,19 +20,19 @@ const EOS: Token = Token::Special(2);
 pub(crate) struct Rules {
     miditok: Arc<MidiTok>,
     walk: Walk,
-    next: Next,
-    /// What was said last at this instant, as far as it decides the order.
-    order: Order,
+    next: PendingToken,
+    /// The last token at this instant, as far as it decides the order.
+    order: InstantOrder,
     /// Whether something happened since time passed; a sequence ends with something that happens.
     eventful: bool,
-    /// Whether a position was said in this bar (REMI).
+    /// Whether there was a position token in this bar (REMI).
     positioned: bool,
     /// The longest shift that may still follow the last without being one with it (TSD, MIDILike).
     slack: Option<u32>,
     metre_said: bool,
     tempo_said: bool,
     /// Notes that sound by voice and pitch, each in the order they began (MIDILike).
-    open: BTreeMap<(u8, u8), VecDeque<Open>>,
+    open: BTreeMap<(u8, u8), VecDeque<OpenNote>>,
     /// Notes that have begun.
     begun: u32,
     /// Ticks that time may not pass.
@@ -41,7 +41,7 @@ pub(crate) struct Rules {
 
 /// What a token left unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
+enum PendingToken {
     Any,
     /// A bar says its metre.
     Metre,
@@ -63,7 +63,7 @@ struct Onset {
 
 /// The order of events at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum InstantOrder {
     Time,
     Metre,
     Tempo,
@@ -74,7 +74,7 @@ enum Order {
 
 /// A note that sounds.
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenNote {
     start: u32,
     number: u32,
 }
@@ -93,8 +93,8 @@ impl Rules {
         Self {
             walk: Walk::new(miditok),
             miditok: Arc::clone(miditok),
-            next: Next::Any,
-            order: Order::Time,
+            next: PendingToken::Any,
+            order: InstantOrder::Time,
             eventful: true,
             positioned: false,
             slack: None,
@@ -140,21 +140,29 @@ impl Rules {
     fn permits(&self, token: Token, taste: Taste, horizon: Option<u32>) -> bool {
         match (self.next, token) {
             (_, EOS) => self.ends(),
-            (Next::Nothing, _) | (_, Token::Special(_)) => false,
-            (Next::Metre, Token::TimeSig(_)) => true,
-            (Next::Velocity(onset), Token::Velocity(velocity)) => {
+            (PendingToken::Nothing, _) | (_, Token::Special(_)) => false,
+            (PendingToken::Metre, Token::TimeSig(_)) => true,
+            (PendingToken::Velocity(onset), Token::Velocity(velocity)) => {
                 let last = self.last_onset(onset);
                 last.is_none_or(|last| velocity >= last.velocity)
             }
-            (Next::Duration(onset), Token::Duration(length)) => {
+            (PendingToken::Duration(onset), Token::Duration(length)) => {
                 let last = self.last_onset(onset).filter(|last| last.velocity == onset.velocity);
                 last.is_none_or(|last| length >= last.length)
             }
-            (Next::OfVoice(voice), Token::Pitch(pitch)) => self.says(voice, false) && self.begins(voice, pitch, taste),
-            (Next::OfVoice(DRUMS), Token::Drum(pitch)) => self.says(DRUMS, true) && self.begins(DRUMS, pitch, taste),
-            (Next::OfVoice(voice), Token::NoteOff(pitch)) => self.says(voice, false) && self.closes(voice, pitch),
-            (Next::OfVoice(DRUMS), Token::DrumOff(pitch)) => self.says(DRUMS, true) && self.closes(DRUMS, pitch),
-            (Next::Any, _) => self.permits_any(token, taste, horizon),
+            (PendingToken::OfVoice(voice), Token::Pitch(pitch)) => {
+                self.says(voice, false) && self.begins(voice, pitch, taste)
+            }
+            (PendingToken::OfVoice(DRUMS), Token::Drum(pitch)) => {
+                self.says(DRUMS, true) && self.begins(DRUMS, pitch, taste)
+            }
+            (PendingToken::OfVoice(voice), Token::NoteOff(pitch)) => {
+                self.says(voice, false) && self.closes(voice, pitch)
+            }
+            (PendingToken::OfVoice(DRUMS), Token::DrumOff(pitch)) => {
+                self.says(DRUMS, true) && self.closes(DRUMS, pitch)
+            }
+            (PendingToken::Any, _) => self.permits_any(token, taste, horizon),
             _ => false,
         }
     }
@@ -181,7 +189,9 @@ impl Rules {
                 self.begun_well() && fits && within(self.walk.now.saturating_add(ticks))
             }
             Token::TimeSig(index) => self.changes_metre(index),
-            Token::Tempo(_) => matches!(self.order, Order::Time | Order::Metre) && self.placed() && self.metre_known(),
+            Token::Tempo(_) => {
+                matches!(self.order, InstantOrder::Time | InstantOrder::Metre) && self.placed() && self.metre_known()
+            }
             Token::Program(voice) => programs && self.placed() && self.begun_well() && self.serves(voice, taste),
             Token::Pitch(pitch) => !programs && self.happens() && self.begins(0, pitch, taste),
             Token::Drum(pitch) => !programs && self.happens() && self.begins(DRUMS, pitch, taste),
@@ -192,8 +202,8 @@ impl Rules {
     }
 
     fn ends(&self) -> bool {
-        let done = self.next == Next::Any && self.eventful && self.open.is_empty() && self.begun_well();
-        done || self.next == Next::Nothing
+        let done = self.next == PendingToken::Any && self.eventful && self.open.is_empty() && self.begun_well();
+        done || self.next == PendingToken::Nothing
     }
 
     /// Whether events may stand here: in REMI only after a position.
@@ -209,14 +219,14 @@ impl Rules {
         self.metre_said || !self.miditok.config.use_time_signatures
     }
 
-    /// Whether what every sequence begins with has been said.
+    /// Whether the tokens that begin every sequence have come.
     fn begun_well(&self) -> bool {
         self.metre_known() && (self.tempo_said || !self.miditok.config.use_tempos)
     }
 
     /// A metre by itself (TSD, MIDILike): the first, or a change at a bar line.
     fn changes_metre(&self, index: u8) -> bool {
-        if self.miditok.style == Style::Remi || self.order != Order::Time {
+        if self.miditok.style == Style::Remi || self.order != InstantOrder::Time {
             return false;
         }
         let metre = self.miditok.config.time_signatures[usize::from(index)];
@@ -240,18 +250,18 @@ impl Rules {
     /// The note before at this instant, if it has the voice and pitch of `onset`.
     fn last_onset(&self, onset: Onset) -> Option<Onset> {
         match self.order {
-            Order::On(last) if (last.voice, last.pitch) == (onset.voice, onset.pitch) => Some(last),
+            InstantOrder::On(last) if (last.voice, last.pitch) == (onset.voice, onset.pitch) => Some(last),
             _ => None,
         }
     }
 
     fn begins(&self, voice: u8, pitch: u8, taste: Taste) -> bool {
         let in_order = match self.order {
-            Order::On(last) if taste == Taste::Judge && !self.miditok.config.remove_duplicated_notes => {
+            InstantOrder::On(last) if taste == Taste::Judge && !self.miditok.config.remove_duplicated_notes => {
                 (voice, pitch) >= (last.voice, last.pitch)
             }
-            Order::On(last) => (voice, pitch) > (last.voice, last.pitch),
-            Order::Off(last, _) => voice >= last,
+            InstantOrder::On(last) => (voice, pitch) > (last.voice, last.pitch),
+            InstantOrder::Off(last, _) => voice >= last,
             _ => true,
         };
         in_order && (taste == Taste::Judge || !self.open.contains_key(&(voice, pitch)))
@@ -261,8 +271,8 @@ impl Rules {
         let first = self.open.get(&(voice, pitch)).and_then(VecDeque::front);
         first.is_some_and(|open| {
             let in_order = match self.order {
-                Order::Off(last, number) => voice > last || (voice == last && open.number > number),
-                Order::On(last) => voice > last.voice,
+                InstantOrder::Off(last, number) => voice > last || (voice == last && open.number > number),
+                InstantOrder::On(last) => voice > last.voice,
                 _ => true,
             };
             in_order && open.start < self.walk.now
@@ -275,9 +285,10 @@ impl Rules {
         let from = self.walk.clone();
         self.walk.take(&self.miditok, token);
         match token {
-            Token::Special(_) => self.next = Next::Nothing,
+            Token::Special(_) => self.next = PendingToken::Nothing,
             Token::Bar => {
-                self.next = if self.miditok.config.use_time_signatures { Next::Metre } else { Next::Any };
+                self.next =
+                    if self.miditok.config.use_time_signatures { PendingToken::Metre } else { PendingToken::Any };
                 self.passed();
                 self.positioned = false;
             }
@@ -291,26 +302,26 @@ impl Rules {
             }
             Token::TimeSig(_) => {
                 let changed = !self.metre_said || self.walk.meter != from.meter;
-                self.next = Next::Any;
+                self.next = PendingToken::Any;
                 self.metre_said = true;
-                self.happened(if changed { Order::Metre } else { Order::Time }, changed);
+                self.happened(if changed { InstantOrder::Metre } else { InstantOrder::Time }, changed);
             }
             Token::Tempo(_) => {
                 self.tempo_said = true;
-                self.happened(Order::Tempo, true);
+                self.happened(InstantOrder::Tempo, true);
             }
-            Token::Program(voice) => self.next = Next::OfVoice(voice),
+            Token::Program(voice) => self.next = PendingToken::OfVoice(voice),
             Token::Pitch(pitch) => self.on(self.voice(0), pitch),
             Token::Drum(pitch) => self.on(DRUMS, pitch),
             Token::NoteOff(pitch) => self.off(self.voice(0), pitch),
             Token::DrumOff(pitch) => self.off(DRUMS, pitch),
             Token::Velocity(velocity) => {
-                if let Next::Velocity(onset) = self.next {
+                if let PendingToken::Velocity(onset) = self.next {
                     self.after_velocity(Onset { velocity, ..onset });
                 }
             }
             Token::Duration(length) => {
-                if let Next::Duration(onset) = self.next {
+                if let PendingToken::Duration(onset) = self.next {
                     self.note(Onset { length, ..onset });
                 }
             }
@@ -321,11 +332,11 @@ impl Rules {
     }
 
     fn passed(&mut self) {
-        self.order = Order::Time;
+        self.order = InstantOrder::Time;
         self.eventful = false;
     }
 
-    fn happened(&mut self, order: Order, eventful: bool) {
+    fn happened(&mut self, order: InstantOrder, eventful: bool) {
         self.order = order;
         self.eventful = eventful;
     }
@@ -346,7 +357,7 @@ impl Rules {
     /// The voice of a note: the program before it, or the only one.
     fn voice(&self, only: u8) -> u8 {
         match self.next {
-            Next::OfVoice(voice) => voice,
+            PendingToken::OfVoice(voice) => voice,
             _ => only,
         }
     }
@@ -354,7 +365,7 @@ impl Rules {
     fn on(&mut self, voice: u8, pitch: u8) {
         let onset = Onset { voice, pitch, velocity: 0, length: 0 };
         if self.miditok.config.use_velocities {
-            self.next = Next::Velocity(onset);
+            self.next = PendingToken::Velocity(onset);
         } else {
             self.after_velocity(onset);
         }
@@ -363,18 +374,18 @@ impl Rules {
     fn after_velocity(&mut self, onset: Onset) {
         if self.miditok.style == Style::MidiLike {
             let Onset { voice, pitch, .. } = onset;
-            let open = Open { start: self.walk.now, number: self.begun };
+            let open = OpenNote { start: self.walk.now, number: self.begun };
             self.open.entry((voice, pitch)).or_default().push_back(open);
             self.note(onset);
         } else {
-            self.next = Next::Duration(onset);
+            self.next = PendingToken::Duration(onset);
         }
     }
 
     fn note(&mut self, onset: Onset) {
         self.begun += 1;
-        self.next = Next::Any;
-        self.happened(Order::On(onset), true);
+        self.next = PendingToken::Any;
+        self.happened(InstantOrder::On(onset), true);
     }
 
     fn off(&mut self, voice: u8, pitch: u8) {
@@ -383,8 +394,8 @@ impl Rules {
             if queue.is_empty() {
                 self.open.remove(&(voice, pitch));
             }
-            self.next = Next::Any;
-            self.happened(Order::Off(voice, open.number), true);
+            self.next = PendingToken::Any;
+            self.happened(InstantOrder::Off(voice, open.number), true);
         }
     }
 

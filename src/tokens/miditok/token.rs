@@ -30,12 +30,12 @@ pub(super) const DRUMS: u8 = 128;
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     tokens: Vec<Token>,
-    blocks: [Block; BLOCKS],
+    blocks: [TokenBlock; BLOCKS],
 }
 
 /// Ids `first .. first + count` hold the values from `low` on.
 #[derive(Debug, Clone, Copy, Default)]
-struct Block {
+struct TokenBlock {
     first: u32,
     count: u32,
     low: u32,
@@ -67,7 +67,7 @@ impl Token {
 impl Layout {
     /// The order is MidiTok's.
     pub(super) fn new(style: Style, config: &Config, lengths: &Lengths) -> Self {
-        let mut layout = Self { tokens: Vec::new(), blocks: [Block::default(); BLOCKS] };
+        let mut layout = Self { tokens: Vec::new(), blocks: [TokenBlock::default(); BLOCKS] };
         let lengths = lengths.len() as u16;
         let pitches = config.pitch_range.0..=config.pitch_range.1;
         let drums = config.drums_pitch_range.0..=config.drums_pitch_range.1;
@@ -115,7 +115,7 @@ impl Layout {
         if let Some(token) = self.tokens.get(first) {
             let (block, low) = token.place();
             let count = (self.tokens.len() - first) as u32;
-            self.blocks[block] = Block { first: first as u32, count, low };
+            self.blocks[block] = TokenBlock { first: first as u32, count, low };
         }
     }
 
@@ -131,7 +131,7 @@ impl Layout {
     /// The id of a token, if the vocabulary has it.
     pub(super) fn id(&self, token: Token) -> Option<u32> {
         let (block, value) = token.place();
-        let Block { first, count, low } = self.blocks[block];
+        let TokenBlock { first, count, low } = self.blocks[block];
         let index = value.checked_sub(low)?;
         (index < count).then_some(first + index)
     }

@@ -33,7 +33,7 @@ struct Heard {
 /// key that is struck while it sounds ends the note before.
 pub(super) fn decode(scheme: &NoteDuration, ids: &[u32]) -> Score {
     let heard = hear(scheme, ids);
-    let grid = Grid::new(&heard.beats);
+    let grid = BeatGrid::new(&heard.beats);
     let mut score = Score::new(grid.ticks_per_quarter);
     score.tempos = grid.tempos();
     score.meters = grid.meters(&heard.beats);
@@ -104,13 +104,13 @@ struct Stretch {
 }
 
 /// Steps to ticks.
-struct Grid {
+struct BeatGrid {
     ticks_per_quarter: u32,
     /// By step, the first at step 0; the last goes on without end.
     stretches: Vec<Stretch>,
 }
 
-impl Grid {
+impl BeatGrid {
     /// A quarter for every beat; 120 beats per minute where there are none.
     fn new(beats: &[(u32, bool)]) -> Self {
         let lengths: Vec<u32> = beats.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();

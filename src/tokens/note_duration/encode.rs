@@ -16,11 +16,11 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
     let chords = if scheme.chords { chords::changes(chords, |chord| step(chord.seconds)) } else { Vec::new() };
     let mut beats = if scheme.beats { beats(score, last) } else { Vec::new() }.into_iter().peekable();
     let mut chords = chords.into_iter().peekable();
-    let mut line = Line { layout: scheme.layout, ids: Vec::with_capacity(4 * notes.len()), now: 0 };
+    let mut line = EncodedLine { layout: scheme.layout, ids: Vec::with_capacity(4 * notes.len()), now: 0 };
     let mut tonality = Tonality::new(scheme.chord_relative);
     let mut loudness = None;
     // The beats and chords up to a step.
-    let mut given = |line: &mut Line, tonality: &mut Tonality, until: u32| loop {
+    let mut given = |line: &mut EncodedLine, tonality: &mut Tonality, until: u32| loop {
         let beat = beats.peek().map(|beat| beat.0);
         let chord = chords.peek().map(|chord| chord.0);
         let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
@@ -46,12 +46,12 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         let most = next.map_or(u32::MAX, |next| next - note.start);
         line.say(Event::Duration(lengths::nearest(note.end - note.start, most)));
     }
-    // Chords after the last onset are said, too: they are in force while it sounds.
+    // Chords after the last onset are written, too: they are in force while it sounds.
     given(&mut line, &mut tonality, u32::MAX);
     line.ids
 }
 
-fn set(line: &mut Line, tonality: &mut Tonality, class: ChordClass) {
+fn set(line: &mut EncodedLine, tonality: &mut Tonality, class: ChordClass) {
     for event in tonality.events(class) {
         line.say(event);
         tonality.push(event);
@@ -81,14 +81,14 @@ fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
 }
 
 /// Ids being written.
-struct Line {
+struct EncodedLine {
     layout: Layout,
     ids: Vec<u32>,
     /// Steps since the start.
     now: u32,
 }
 
-impl Line {
+impl EncodedLine {
     fn say(&mut self, event: Event) {
         self.ids.push(self.layout.id(event));
     }

@@ -58,7 +58,7 @@ pub(super) struct Layout {
 const PITCH: u32 = 4;
 
 impl Layout {
-    /// The layout with or without beats, with or without chords, pitches relative or not, and with so many styles.
+    /// The layout with or without beats, with or without chords, pitches relative or not, and with a number of styles.
     pub(super) fn new(relative: bool, beats: bool, chords: bool, styles: usize) -> Self {
         let pitches = if relative { 128 + (ANCHORS.end() - ANCHORS.start()) as u32 } else { 128 };
         let roots = if relative { 2 * FARTHEST as u32 + 1 } else { 12 };

@@ -5,7 +5,7 @@
 //! | `PAD_None BOS_None EOS_None MASK_None` | special |
 //! | `Pitch_-6 … Pitch_132` | a note: semitones above the anchor, which is the root of the chord in force as the key nearest to C (−5 to 6); with `chord_relative: false` the key number, `Pitch_0 … Pitch_127` |
 //! | `Duration_1 … Duration_2000` | how long it sounds, in steps of 10 ms: 128 lengths, each step up to 0.4 s, then 4.5 % apart up to 20 s |
-//! | `TimeShift_1 … TimeShift_100` | so many steps of 10 ms pass |
+//! | `TimeShift_1 … TimeShift_100` | 1 to 100 steps of 10 ms pass |
 //! | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
 //! | `Bar_None Beat_None` | a bar or another beat begins (option `beats`) |
 //! | `Chord_N.C.` | no chord from here on (option `chords`) |

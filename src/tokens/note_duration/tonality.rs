@@ -13,7 +13,7 @@ pub(super) struct Tonality {
     relative: bool,
     pub(super) anchor: i32,
     pub(super) chord: Option<ChordClass>,
-    /// The root that was said, while its quality is still due.
+    /// The root, while the token of its quality is still due.
     pub(super) root: Option<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Tonality {
         !self.relative || ANCHORS.contains(&(self.anchor + to))
     }
 
-    /// Takes an event as said; what is no chord changes nothing. A root that leads to no anchor is taken modulo 12.
+    /// Takes an event; what is not a chord changes nothing. A root that leads to no anchor is taken modulo 12.
     pub(super) fn push(&mut self, event: Event) {
         match event {
             Event::NoChord => (self.chord, self.root) = (Some(ChordClass::None), None),

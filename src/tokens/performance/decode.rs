@@ -21,7 +21,7 @@ pub(super) fn decode(ids: impl Iterator<Item = u32>) -> Score {
     let mut score = Score::new(TICKS_PER_QUARTER);
     score.tempos.push(Tempo { tick: 0, micros_per_quarter: MICROS_PER_QUARTER });
     let mut track = Track { name: "Piano".to_string(), ..Track::default() };
-    let mut keys = Keys::default();
+    let mut keys = HeldKeys::default();
     let mut now = 0_u32;
     let mut loudness = UNSAID;
     for event in ids.filter_map(Event::of) {
@@ -46,18 +46,18 @@ pub(super) fn decode(ids: impl Iterator<Item = u32>) -> Score {
 }
 
 /// The keyboard: which keys are held since when and how loud, and when each was struck last.
-struct Keys {
+struct HeldKeys {
     held: [Option<(u32, u8)>; 128],
     struck: [Option<u32>; 128],
 }
 
-impl Default for Keys {
+impl Default for HeldKeys {
     fn default() -> Self {
         Self { held: [None; 128], struck: [None; 128] }
     }
 }
 
-impl Keys {
+impl HeldKeys {
     fn down(&mut self, pitch: u8, now: u32, bin: u8, notes: &mut Vec<Note>) {
         if self.struck[usize::from(pitch)] == Some(now) {
             return;

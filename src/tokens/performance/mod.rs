@@ -6,7 +6,7 @@
 //! | 0–3 | `PAD_None BOS_None EOS_None MASK_None` | special |
 //! | 4–131 | `NoteOn_0 … NoteOn_127` | a key goes down |
 //! | 132–259 | `NoteOff_0 … NoteOff_127` | a key goes up |
-//! | 260–359 | `TimeShift_1 … TimeShift_100` | so many steps of 10 ms pass |
+//! | 260–359 | `TimeShift_1 … TimeShift_100` | 1 to 100 steps of 10 ms pass |
 //! | 360–391 | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
 //! | 392–560 | `Chord_N.C.`, `Chord_C:maj … Chord_B:aug` | the chord from here on (option `chords`) |
 //!

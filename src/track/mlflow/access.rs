@@ -94,7 +94,7 @@ fn tls(variable: Lookup<'_>) -> Result<Option<TlsConfig>> {
     Ok(careless.then(|| TlsConfig::builder().disable_verification(true).build()))
 }
 
-/// Why an address that is no server's is refused.
+/// Why an address that is not a server's is refused.
 fn other_kind(given: &str) -> Error {
     let served = |store: &str| {
         format!(
@@ -118,7 +118,7 @@ fn other_kind(given: &str) -> Error {
             Error::mistake(format!("{given} is a folder, whose files MLflow alone writes")).with_hint(served(given))
         }
         _ if given.contains("://") => Error::mistake(format!(
-            "{scheme}:// is no address of an MLflow server: they begin with http:// or https://"
+            "{scheme}:// is not an address of an MLflow server: they begin with http:// or https://"
         )),
         _ if given.contains(':') && !given.starts_with(['/', '.']) => {
             Error::mistake(format!("the address of an MLflow server begins with http:// or https://, not '{given}'"))

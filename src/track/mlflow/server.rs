@@ -10,8 +10,7 @@ use super::access::Access;
 use crate::atomic;
 use crate::error::{Error, Result};
 use crate::track::Status;
-use crate::track::runs::flat;
-use crate::track::sink::Beginning;
+use crate::track::sink::{Beginning, flatten_config};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,7 +69,7 @@ impl Server {
         let made = server.post("runs/create", &body)?;
         server.take(&made["run"]["info"])?;
         let params: Vec<Value> =
-            flat("", &run.config).into_iter().map(|(key, value)| parameter(&key, &value)).collect();
+            flatten_config("", &run.config).into_iter().map(|(key, value)| parameter(&key, &value)).collect();
         for params in params.chunks(PARAMETERS) {
             server.post("runs/log-batch", &json!({ "run_id": server.run, "params": params }))?;
         }

@@ -8,11 +8,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::media::{size, sound};
-use super::proto::{Field, Message, fields};
 use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::proto::{Field, Message, fields};
 
 /// The first event says which version of the format this is.
 const VERSION: &str = "brain.Event:2";

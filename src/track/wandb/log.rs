@@ -30,7 +30,7 @@ impl<W: Write> Log<W> {
         Ok(Self { to, used: BEGINNING.len() })
     }
 
-    /// Goes on with a log of so many bytes, whose records are whole.
+    /// Appends to a log of `length` bytes, whose records are whole.
     pub(super) fn resume(to: W, bytes: usize) -> Self {
         Self { to, used: bytes % BLOCK }
     }

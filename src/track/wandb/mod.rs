@@ -19,11 +19,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::clock::stamp;
 use super::media::size;
-use super::proto::Message;
 use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
 use crate::atomic;
 use crate::error::{Error, Result};
+use crate::proto::Message;
 
 use log::Log;
 

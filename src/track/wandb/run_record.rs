@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::track::proto::{Field, Message, fields};
+use crate::proto::{Field, Message, fields};
 use crate::track::sink::Beginning;
 
 /// The release whose records these are, and the oldest that reads them.
@@ -14,7 +14,7 @@ const MEDIA: i64 = 2;
 const NOW: i64 = 0;
 
 /// Keys and their values in JSON: a config, a history, a summary.
-fn items(of: Message, field: u64, values: &Map<String, Value>) -> Message {
+fn items(of: Message, field: u32, values: &Map<String, Value>) -> Message {
     values.iter().fold(of, |message, (key, value)| {
         // A field of its own makes a key with dots one key; `nested_key` would take it apart.
         message.message(field, &Message::new().bytes(1, key).bytes(16, value.to_string()))
@@ -55,7 +55,7 @@ pub(super) fn config(config: &Map<String, Value>) -> Message {
 /// What of a record is kept when a run goes on from a step, without its number: what was there at the beginning, files,
 /// and the history up to the step. What ended the run before is over.
 pub(super) fn kept(record: &[u8], step: u64) -> Option<Message> {
-    const KEPT: [u64; 5] = [HISTORY, 5, 6, 17, 21];
+    const KEPT: [u32; 5] = [HISTORY, 5, 6, 17, 21];
     let (kind, body) = body(record)?;
     let late = kind == HISTORY && step_of(body).is_none_or(|at| at > step);
     (KEPT.contains(&kind) && !late).then(|| Message::new().bytes(kind, body))
@@ -68,7 +68,7 @@ pub(super) fn values(record: &[u8]) -> Map<String, Value> {
         (1, Field::Bytes(item)) => Some(item),
         _ => None,
     });
-    let text = |item: &[u8], wanted: u64| {
+    let text = |item: &[u8], wanted: u32| {
         fields(item).find_map(|(field, value)| match value {
             Field::Bytes(bytes) if field == wanted => String::from_utf8(bytes.to_vec()).ok(),
             _ => None,
@@ -78,10 +78,10 @@ pub(super) fn values(record: &[u8]) -> Map<String, Value> {
 }
 
 /// The field of a history.
-const HISTORY: u64 = 2;
+const HISTORY: u32 = 2;
 
 /// The kind of a record and what it holds: its one field that is a message.
-fn body(record: &[u8]) -> Option<(u64, &[u8])> {
+fn body(record: &[u8]) -> Option<(u32, &[u8])> {
     fields(record).find_map(|(field, value)| match value {
         Field::Bytes(body) if field != 1 => Some((field, body)),
         _ => None,

@@ -13,13 +13,13 @@ use crate::script::convert::{from_json, number};
 use crate::script::failure::Fallible;
 use crate::sweep::{Standing, Sweep, Trial};
 
-type State = Rc<RefCell<Sweep>>;
+type SharedSweep = Rc<RefCell<Sweep>>;
 
 /// Runs up to `n` trials, one after the other.
 pub(super) fn run(
     context: &NativeCallContext,
     ctx: &ScriptContext,
-    (state, f): (&State, &FnPtr),
+    (state, f): (&SharedSweep, &FnPtr),
     n: Option<u64>,
     watch: &mut dyn FnMut(&Sweep),
 ) -> Fallible<()> {
@@ -41,7 +41,12 @@ pub(super) fn run(
     Ok(())
 }
 
-fn one(context: &NativeCallContext, ctx: &ScriptContext, (state, f): (&State, &FnPtr), trial: &Trial) -> Fallible<()> {
+fn one(
+    context: &NativeCallContext,
+    ctx: &ScriptContext,
+    (state, f): (&SharedSweep, &FnPtr),
+    trial: &Trial,
+) -> Fallible<()> {
     let params = from_json(&Value::Object(trial.params.clone()));
     let before = ctx.set_trial(Some(listener(state, trial.number)));
     let given = f.call_within_context::<Dynamic>(context, (params,)).and_then(|value| measured(&value));
@@ -89,7 +94,7 @@ impl Failed {
 }
 
 /// Takes the measurements of a trial and says whether it should go on.
-fn listener(state: &State, number: u64) -> Rc<dyn Fn(f64) -> bool> {
+fn listener(state: &SharedSweep, number: u64) -> Rc<dyn Fn(f64) -> bool> {
     let state = state.clone();
     Rc::new(move |value| {
         let mut sweep = state.borrow_mut();

@@ -53,7 +53,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Options {
+struct SweepOptions {
     dir: String,
     jobs: Option<usize>,
     seed: Option<u64>,
@@ -61,7 +61,7 @@ struct Options {
 
 impl Sweep {
     fn new(ctx: &ScriptContext, config: &Dynamic, trial: &Dynamic, map: &Map) -> Fallible<Self> {
-        let Options { dir, jobs, seed } = options("sweep", map)?;
+        let SweepOptions { dir, jobs, seed } = options("sweep", map)?;
         let seed = seed.unwrap_or_else(|| ctx.next_seed());
         let how = how(trial, jobs)?;
         if matches!(how, How::Program { .. }) && dir.is_empty() {
@@ -82,7 +82,7 @@ impl Sweep {
     }
 
     fn run(&self, context: &NativeCallContext, ctx: &ScriptContext, n: Option<u64>) -> Fallible<Self> {
-        let mut display = Live::new(ctx);
+        let mut display = LiveTable::new(ctx);
         let done = match &*self.how {
             How::Function(f) => call::run(context, ctx, (&self.state, f), n, &mut |state| display.show(state, false)),
             How::Program { words, jobs } => {
@@ -160,13 +160,13 @@ fn line(state: &sweep::Sweep) -> String {
 }
 
 /// Shows a sweep that goes on, where displays can be updated.
-struct Live {
+struct LiveTable {
     ctx: ScriptContext,
     id: Option<u64>,
     shown: Option<Instant>,
 }
 
-impl Live {
+impl LiveTable {
     fn new(ctx: &ScriptContext) -> Self {
         Self { ctx: ctx.clone(), id: ctx.live().then(|| ctx.display_id()), shown: None }
     }
@@ -257,7 +257,7 @@ pub(super) fn register(registry: &mut Registry) {
     let ctx = object.ctx();
     object.method(
         "run(n: int) -> Sweep",
-        "Runs so many trials more, or as many as there are left.",
+        "Runs up to `n` more trials.",
         move |context: NativeCallContext, s: &mut Sweep, n: Dynamic| -> Fallible<Sweep> {
             s.run(&context, &ctx, Some(count("the number of trials", &n)?))
         },
