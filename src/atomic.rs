@@ -19,6 +19,14 @@ const MOST_LINKS: usize = 40;
 ///
 /// # Errors
 /// Names the path when the file system refuses, when a folder stands there, and when nobody reads from the pipe.
+///
+/// ```
+/// # let folder = tempfile::tempdir().expect("a folder");
+/// let path = folder.path().join("settings.yaml");
+/// etude::atomic::write(&path, b"lr: 1e-3")?;
+/// assert_eq!(std::fs::read(&path).expect("written"), b"lr: 1e-3");
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let refused = |source| Error::io("cannot write", path, source);
     let target = place(path)?;

@@ -70,6 +70,11 @@ impl Error {
     }
 
     /// An unknown name, with the nearest of `known` offered: `what` is the kind of thing ("tokenizer", "option").
+    ///
+    /// ```
+    /// let error = etude::Error::unknown("option", "top_q", &["top_k", "top_p"]);
+    /// assert!(error.is_mistake() && error.to_string().contains("top_q"));
+    /// ```
     pub fn unknown(what: &str, name: &str, known: &[&str]) -> Self {
         let error = Self::mistake(format!("no {what} is called '{name}'"));
         match nearest(name, known) {
@@ -79,6 +84,11 @@ impl Error {
     }
 
     /// Adds what to do about it.
+    ///
+    /// ```
+    /// let error = etude::Error::mistake("val is 2").with_hint("it is a share");
+    /// assert_eq!((error.message(), error.hint()), ("val is 2", Some("it is a share")));
+    /// ```
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -156,6 +166,10 @@ impl fmt::Debug for Error {
 }
 
 /// The member of `known` that `name` was probably meant to be.
+///
+/// ```
+/// assert_eq!(etude::error::nearest("temprature", &["temperature", "top_p"]), Some("temperature"));
+/// ```
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()

@@ -31,6 +31,15 @@ impl Interrupt {
     }
 
     /// Fails with [`Error::interrupted`] when the user has cancelled: `interrupt.check()?`.
+    ///
+    /// ```
+    /// use etude::interrupt::Interrupt;
+    ///
+    /// let interrupt = Interrupt::new();
+    /// assert!(interrupt.check().is_ok());
+    /// interrupt.trigger();
+    /// assert!(interrupt.check().is_err_and(|error| error.is_interrupted()));
+    /// ```
     pub fn check(&self) -> Result<()> {
         if self.is_set() { Err(Error::interrupted()) } else { Ok(()) }
     }

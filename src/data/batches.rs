@@ -26,6 +26,17 @@ pub struct Batches {
 impl Split {
     /// Batches of `rows` rows in an order drawn from `seed` anew each epoch, without end (`epochs: None`) or for so
     /// many passes. A last batch that is short is filled from the next epoch, or given short in the last pass.
+    ///
+    /// ```
+    /// # use etude::data::Split;
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let split = Split::from_rows(&[vec![1, 5], vec![1, 6], vec![1, 7]], &tokenizer)?;
+    /// // One pass of two rows at a time: the last batch is short.
+    /// let rows: Vec<usize> = split.batches(2, 7, Some(1)).map(|batch| batch.rows).collect();
+    /// assert_eq!(rows, [2, 1]);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn batches(&self, rows: usize, seed: u64, epochs: Option<u64>) -> Batches {
         Batches::new(self.clone(), rows, Some(seed), epochs)
     }

@@ -48,6 +48,13 @@ impl DatasetOptions {
     ///
     /// # Errors
     /// Names the option, its value and what it may be.
+    ///
+    /// ```
+    /// use etude::data::DatasetOptions;
+    ///
+    /// assert!(DatasetOptions::default().validate().is_ok());
+    /// assert!(DatasetOptions { val: 1.0, ..DatasetOptions::default() }.validate().is_err());
+    /// ```
     pub fn validate(&self) -> Result<()> {
         if !(2..=LONGEST_ROW).contains(&self.max_seq_len) {
             return Err(Error::mistake(format!(

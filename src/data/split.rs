@@ -44,6 +44,15 @@ impl Split {
     ///
     /// # Errors
     /// Names the row and the id that is not in the vocabulary.
+    ///
+    /// ```
+    /// # use etude::data::Split;
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let split = Split::from_rows(&[vec![1, 2], vec![1]], &tokenizer)?;
+    /// assert_eq!((split.len(), split.width(), split.tokens()), (2, 2, 3));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn from_rows(rows: &[Vec<u32>], tokenizer: &Tokenizer) -> Result<Self> {
         let rules = Rules::new(tokenizer);
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);

@@ -111,6 +111,18 @@ impl GenerateOptions {
 
     /// The quarters that a take lasts: those of `bars`, else one chorus of the chords; `None` where neither is given, and
     /// where a part is played anew, which lasts as long as it is.
+    ///
+    /// ```
+    /// use etude::generate::GenerateOptions;
+    ///
+    /// let over = |chart: &str, bars| -> etude::Result<GenerateOptions> {
+    ///     Ok(GenerateOptions { chords: Some(chart.parse()?), bars, ..GenerateOptions::default() })
+    /// };
+    /// assert_eq!(over("3/4: Dm7 | G7", None)?.beats(), Some(6.0)); // one chorus
+    /// assert_eq!(over("Dm7 | G7", Some(8))?.beats(), Some(32.0));
+    /// assert_eq!(GenerateOptions::default().beats(), None);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn beats(&self) -> Option<f64> {
         match (self.bars, &self.chords) {
             (Some(bars), Some(chart)) if !chart.bars.is_empty() => {
@@ -149,6 +161,12 @@ impl GenerateOptions {
     }
 
     /// The tempo that holds: the one asked for, else the first of the prompt, else 120.
+    ///
+    /// ```
+    /// use etude::generate::GenerateOptions;
+    ///
+    /// assert_eq!(GenerateOptions::default().tempo(), 120.0);
+    /// ```
     pub fn tempo(&self) -> f64 {
         let before = self.prompt.as_ref().or(self.refill.as_ref().map(|refill| &refill.score));
         let of_prompt = || before.map(Score::tempo).filter(|tempo| TEMPI.contains(tempo));

@@ -10,6 +10,14 @@ const ANTICIPATION: f64 = 0.06;
 /// them; 0 to 1. Onsets before the first chord and over "N.C." do not count; NaN where none counts.
 ///
 /// A scale played at random over chords of four tones has about 0.5, notes drawn from all twelve 0.33.
+///
+/// ```
+/// # use etude::harmony::{Chart, chord_adherence, chord_markers};
+/// let chart: Chart = "Dm7 | G7".parse()?;
+/// let voiced = chart.score(120.0);
+/// assert_eq!(chord_adherence(&voiced, &chord_markers(&voiced)), 1.0);
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn chord_adherence(score: &Score, chords: &[ChordAt]) -> f64 {
     let (mut inside, mut all) = (0_u32, 0_u32);
     for sound in score.pitched_sounds() {

@@ -28,11 +28,24 @@ pub struct Chord {
 
 impl Chord {
     /// "N.C.": no chord.
+    ///
+    /// ```
+    /// # use etude::harmony::Chord;
+    /// assert!(Chord::none().pitches().is_empty());
+    /// ```
     pub fn none() -> Self {
         Self { root: None, quality: String::new(), bass: None, intervals: Vec::new() }
     }
 
     /// The symbol: "F#m7b5", "B7b9/D#", "N.C.".
+    ///
+    /// ```
+    /// use etude::harmony::Chord;
+    ///
+    /// let chord: Chord = "F#m7b5/E".parse()?;
+    /// assert_eq!(chord.name(), "F#m7b5/E");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn name(&self) -> String {
         match (self.root, self.bass) {
             (None, _) => "N.C.".into(),
@@ -47,6 +60,13 @@ impl Chord {
     }
 
     /// What follows the root, as it was written: "m7b5".
+    ///
+    /// ```
+    /// # use etude::harmony::Chord;
+    /// let chord: Chord = "Dm7".parse()?;
+    /// assert_eq!(chord.quality(), "m7");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn quality(&self) -> &str {
         &self.quality
     }
@@ -58,12 +78,28 @@ impl Chord {
 
     /// Semitones above the root, tensions above the octave: a ninth is 14. In the order root, third, fifth, seventh,
     /// tensions.
+    ///
+    /// ```
+    /// # use etude::harmony::Chord;
+    /// let chord: Chord = "Dm7".parse()?;
+    /// assert_eq!(chord.intervals(), [0, 3, 7, 10]);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn intervals(&self) -> &[u8] {
         &self.intervals
     }
 
     /// Pitch classes (0–11, C is 0) from the root up, in the order third, fifth, seventh, tensions; a slash bass that
     /// is no chord tone comes last.
+    ///
+    /// ```
+    /// use etude::harmony::Chord;
+    ///
+    /// let chord: Chord = "Cmaj7".parse()?;
+    /// let classes: Vec<u8> = chord.pitches().iter().map(|pitch| pitch % 12).collect();
+    /// assert_eq!(classes, [0, 4, 7, 11]);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn pitches(&self) -> Vec<u8> {
         let Some(root) = self.root else { return Vec::new() };
         let mut pitches: Vec<u8> = self.intervals.iter().map(|i| (root.pitch_class() + i) % 12).collect();
@@ -73,6 +109,13 @@ impl Chord {
     }
 
     /// The same chord `semitones` higher, with a sane spelling of the root (Db, Eb, Ab, Bb; F# for the sharp side).
+    ///
+    /// ```
+    /// # use etude::harmony::Chord;
+    /// let chord: Chord = "Dm7".parse()?;
+    /// assert_eq!(chord.transpose(2).name(), "Em7");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     #[must_use]
     pub fn transpose(&self, semitones: i32) -> Self {
         let Some(root) = self.root else { return self.clone() };

@@ -26,6 +26,13 @@ impl ChordAt {
 
 /// The chords in the markers of a score, in order; a symbol that cannot be read is left out, and of several at one
 /// tick the last counts.
+///
+/// ```
+/// # use etude::harmony::{Chart, chord_markers};
+/// let chart: Chart = "Dm7 | G7".parse()?;
+/// assert_eq!(chord_markers(&chart.score(120.0)).len(), 2);
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn chord_markers(score: &Score) -> Vec<ChordAt> {
     let clock = Clock::new(score);
     let mut chords: Vec<ChordAt> = Vec::new();

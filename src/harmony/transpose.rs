@@ -9,6 +9,19 @@ impl Score {
     ///
     /// # Errors
     /// Fails when a note would leave 0–127.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let higher = score.transpose(12)?;
+    /// assert_eq!(higher.sounds()[0].pitch, 72);
+    /// assert!(score.transpose(100).is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn transpose(&self, semitones: i32) -> Result<Self> {
         let pitches = || self.pitched().flat_map(|t| &t.notes).map(|n| n.pitch);
         if let (Some(low), Some(high)) = (pitches().min(), pitches().max()) {

@@ -41,6 +41,16 @@ impl Defects {
     }
 
     /// True when there is any.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert!(!etude::metrics::Defects::of(&score).any());
+    /// ```
     pub fn any(&self) -> bool {
         self.longest_note > LONGEST_NOTE
             || self.longest_silence > LONGEST_SILENCE

@@ -57,6 +57,14 @@ pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &
 ///
 /// # Errors
 /// Fewer than two vectors on a side, or vectors of different lengths.
+///
+/// ```
+/// use etude::metrics::frechet_distance;
+///
+/// let points = [vec![0.0, 0.0], vec![1.0, 1.0], vec![0.0, 1.0]];
+/// assert!(frechet_distance(&points, &points)? < 1e-9);
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn frechet_distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> Result<f64> {
     let wide = a.first().map_or(0, Vec::len);
     if a.len() < 2 || b.len() < 2 {

@@ -103,6 +103,18 @@ impl Corpus {
     }
 
     /// The longest run of notes that `take` shares with a piece; `without` is left out of the comparison.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// # use etude::metrics::Corpus;
+    /// # use etude::progress::Progress;
+    /// let chart: Chart = "Dm7 G7 | Cmaj7 A7 | Fm7 Bb7 | Ebmaj7".parse()?;
+    /// let piece = chart.score(120.0);
+    /// let corpus = Corpus::new(&[piece.clone()], &Progress::silent())?;
+    /// // A copy in another key is a copy.
+    /// assert_eq!(corpus.longest_shared(&piece.transpose(3)?, None).notes, piece.len());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn longest_shared(&self, take: &Score, without: Option<usize>) -> Shared {
         let line = NoteLine::of(take);
         let mut longest = Shared { notes: 0, piece: 0, bar: 0, at: 0.0 };

@@ -59,6 +59,17 @@ impl PieceFigures {
     ];
 
     /// Measures a piece.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let figures = etude::metrics::PieceFigures::of(&score);
+    /// assert_eq!((figures.notes, figures.pitch_range, figures.pitch_class_entropy), (2, 4, 1.0));
+    /// ```
     pub fn of(score: &Score) -> Self {
         let notes: Vec<&Note> = score.pitched().flat_map(|t| &t.notes).collect();
         let mut used = [false; 128];

@@ -12,6 +12,16 @@ impl Score {
     /// This score and then the other, with its own tempi and metres. The other begins where the last note or pedal of
     /// this one ends; tracks of the same name, port, channel and program go on, others are added. Controllers, pitch bends
     /// and the like that this one leaves behind are set back.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert_eq!(score.append(&score).duration(), 2.0);
+    /// ```
     #[must_use]
     pub fn append(&self, other: &Self) -> Self {
         let ticks = common_division(self.ticks_per_quarter, other.ticks_per_quarter);

@@ -19,6 +19,17 @@ impl Meter {
 impl Score {
     /// The ticks of all bar lines before the end, the first at 0: as many as there are bars. A metre change begins a
     /// bar. There are a million or so at most.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// // One bar of 4/4 has 1920 ticks.
+    /// assert_eq!(score.bars(), [0]);
+    /// ```
     pub fn bars(&self) -> Vec<u32> {
         let end = self.end();
         let mut bars = vec![0];

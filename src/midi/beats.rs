@@ -31,6 +31,17 @@ impl Meter {
 
 impl Score {
     /// The beats of all bars up to the end, the first at 0.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let beats = score.beats();
+    /// assert_eq!((beats[0].bar, beats[1].bar, beats[1].tick), (true, false, 480));
+    /// ```
     pub fn beats(&self) -> Vec<Beat> {
         let (bars, end) = (self.bars(), self.end());
         let mut beats = Vec::with_capacity(4 * bars.len());
@@ -47,6 +58,17 @@ impl Score {
     }
 
     /// True when the score names its metre and its onsets keep to the beats.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// // It names no metre.
+    /// assert!(!score.keeps_time());
+    /// ```
     pub fn keeps_time(&self) -> bool {
         if self.meters.is_empty() {
             return false;

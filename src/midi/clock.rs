@@ -30,6 +30,16 @@ pub struct Clock {
 
 impl Clock {
     /// The clock of a score.
+    ///
+    /// ```
+    /// use etude::midi::{Clock, Score, Tempo};
+    ///
+    /// let mut score = Score::new(480);
+    /// score.tempos = vec![Tempo::from_bpm(60.0)];
+    /// let clock = Clock::new(&score);
+    /// assert_eq!(clock.seconds(960), 2.0);
+    /// assert_eq!(clock.tick(1.0), 480);
+    /// ```
     pub fn new(score: &Score) -> Self {
         let per_tick = |t: &Tempo| f64::from(t.micros_per_quarter) / 1e6 / f64::from(score.ticks_per_quarter.max(1));
         let mut segments = vec![(0, 0.0, per_tick(&Tempo::DEFAULT))];

@@ -9,6 +9,19 @@ impl Score {
     ///
     /// # Errors
     /// Fails unless `0 <= from < to`.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let second = score.slice(0.5, 1.0)?;
+    /// assert_eq!(second.sounds()[0].pitch, 64);
+    /// assert!(score.slice(1.0, 0.5).is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn slice(&self, from: f64, to: f64) -> Result<Self> {
         if !(from >= 0.0 && from < to) {
             return Err(Error::mistake(format!("cannot slice from {from} to {to} seconds"))

@@ -11,6 +11,18 @@ impl Score {
     ///
     /// # Errors
     /// Fails unless `factor` is positive, finite and leaves tempi a MIDI file can say.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert_eq!(score.duration(), 1.0); // two quarters at 120
+    /// assert_eq!(score.stretch(2.0)?.duration(), 2.0);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn stretch(&self, factor: f64) -> Result<Self> {
         if !(factor.is_finite() && factor > 0.0) {
             return Err(Error::mistake(format!("cannot stretch by {factor}: the factor must be positive"))
@@ -34,6 +46,16 @@ impl Score {
     }
 
     /// The same music in other ticks: positions are rounded to the nearest, notes last one at least.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert_eq!(score.resample(96).end(), 192);
+    /// ```
     #[must_use]
     pub fn resample(&self, ticks_per_quarter: u32) -> Self {
         let (from, to) = (u64::from(self.ticks_per_quarter.max(1)), u64::from(ticks_per_quarter.max(1)));

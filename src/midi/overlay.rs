@@ -6,6 +6,18 @@ impl Score {
     /// This score with the tracks of the other beside its own, moment for moment: what sounds at two seconds in the other
     /// sounds at two seconds here. Tempi, metres, keys and markers are those of this one, and of the other where this one
     /// has none.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let both = score.overlay(&score.transpose(7)?);
+    /// assert_eq!((both.tracks.len(), both.duration()), (2, 1.0));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     #[must_use]
     pub fn overlay(&self, other: &Self) -> Self {
         let (from, to) = (Clock::new(other), Clock::new(self));

@@ -131,6 +131,13 @@ impl Marker {
     pub const CHORD: &'static str = "chord:";
 
     /// The chord symbol of a chord marker; `None` for other markers.
+    ///
+    /// ```
+    /// use etude::midi::Marker;
+    ///
+    /// let marker = Marker { tick: 0, text: "chord:Dm7".into() };
+    /// assert_eq!(marker.chord_symbol(), Some("Dm7"));
+    /// ```
     pub fn chord_symbol(&self) -> Option<&str> {
         self.text.strip_prefix(Self::CHORD).map(str::trim)
     }
@@ -177,6 +184,17 @@ impl Score {
     }
 
     /// The tracks whose notes have a pitch: all but drums.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// score.tracks.push(Track { channel: Track::DRUMS, ..Track::default() });
+    /// assert_eq!((score.tracks.len(), score.pitched().count()), (2, 1));
+    /// ```
     pub fn pitched(&self) -> impl Iterator<Item = &Track> + Clone {
         self.tracks.iter().filter(|track| !track.is_drums())
     }
@@ -192,12 +210,26 @@ impl Score {
     }
 
     /// The last tick at which a note or a pedal ends.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert_eq!(score.end(), 960);
+    /// ```
     pub fn end(&self) -> u32 {
         let ends = |t: &Track| t.notes.iter().map(|n| n.end).chain(t.pedals.iter().map(|p| p.end)).max();
         self.tracks.iter().filter_map(ends).max().unwrap_or(0)
     }
 
     /// The tempo at the start in beats (quarters) per minute: 120 until the first tempo event.
+    ///
+    /// ```
+    /// assert_eq!(etude::midi::Score::new(480).tempo(), 120.0);
+    /// ```
     pub fn tempo(&self) -> f64 {
         self.tempos.iter().take_while(|t| t.tick == 0).last().unwrap_or(&Tempo::DEFAULT).bpm()
     }

@@ -4,6 +4,17 @@ use crate::midi::{Clock, Note, Score, Sound};
 
 impl Score {
     /// All notes in seconds, sorted by start, pitch, track. The pedal does not prolong them.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let sounds = score.sounds();
+    /// assert_eq!((sounds[1].start, sounds[1].end, sounds[1].pitch), (0.5, 1.0, 64));
+    /// ```
     pub fn sounds(&self) -> Vec<Sound> {
         let clock = Clock::new(self);
         let numbered = self.tracks.iter().enumerate().flat_map(|(i, t)| t.notes.iter().map(move |n| (i, n)));
@@ -27,6 +38,16 @@ impl Score {
     }
 
     /// Length in seconds, up to the end of the last note.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// assert_eq!(score.duration(), 1.0);
+    /// ```
     pub fn duration(&self) -> f64 {
         let last = self.tracks.iter().flat_map(|t| &t.notes).map(|n| n.end).max();
         last.map_or(0.0, |tick| Clock::new(self).seconds(tick))

@@ -31,6 +31,15 @@ impl Figure {
     ///
     /// # Errors
     /// When there is nothing to draw.
+    ///
+    /// ```
+    /// use etude::plot::{Figure, Series};
+    ///
+    /// let figure = Figure { series: vec![Series::line("loss", vec![3.0, 2.0, 1.5])], ..Figure::default() };
+    /// assert!(figure.svg()?.starts_with("<svg"));
+    /// assert!(Figure::default().svg().is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn svg(&self) -> Result<String> {
         if self.range().is_none() {
             return Err(Error::mistake("there is nothing to plot").with_hint("give it at least one finite number"));

@@ -4,6 +4,10 @@ const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 
 /// At most `width` blocks ▁▂▃▄▅▆▇█; values that are not finite are gaps. More values than `width` are averaged in
 /// groups; the lowest of what is drawn is ▁, the highest █, and a flat row stays in the middle.
+///
+/// ```
+/// assert_eq!(etude::plot::sparkline(&[1.0, 2.0, 3.0], 10).chars().count(), 3);
+/// ```
 pub fn sparkline(values: &[f64], width: usize) -> String {
     let columns = means(values, width);
     let (low, high) =

@@ -10,6 +10,11 @@ const GAP: &str = "  ";
 
 /// Columns as wide as their widest cell (in terminal columns, a cell at most 60); columns of numbers to the right,
 /// words to the left. Rows may be shorter than the headings.
+///
+/// ```
+/// let text = etude::plot::table(&["step", "loss"], &[vec!["1".into(), "2.5".into()]]);
+/// assert_eq!(text.lines().count(), 3);
+/// ```
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let widths = widths(headings, rows).into_iter().map(|w| w.min(WIDEST_CELL)).collect::<Vec<_>>();
     draw(headings, rows, &widths)

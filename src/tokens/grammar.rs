@@ -106,6 +106,15 @@ impl Grammar {
 
     /// The ids that a sequence begins with, in place of BOS, that goes on from here: its style and the chord in force.
     /// `None` for encodings that repeat nothing: all but `note_duration`.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let mut grammar = tokenizer.grammar();
+    /// grammar.push(tokenizer.style_id("rag")?);
+    /// assert_eq!(grammar.opening(), Some(vec![tokenizer.style_id("rag")?]));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn opening(&self) -> Option<Vec<u32>> {
         match &self.rules {
             Rules::Base(rules) => rules.opening(),
@@ -114,6 +123,15 @@ impl Grammar {
     }
 
     /// Seconds since the start (for encodings in beats: at 120 beats per minute).
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let mut grammar = tokenizer.grammar();
+    /// grammar.push(tokenizer.id("TimeShift_50")?);
+    /// assert_eq!(grammar.seconds(), 0.5);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn seconds(&self) -> f64 {
         match &self.rules {
             Rules::Base(rules) => rules.seconds(),

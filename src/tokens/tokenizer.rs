@@ -31,6 +31,16 @@ impl Tokenizer {
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
+    ///
+    /// ```
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// assert_eq!(tokenizer.scheme(), "note_duration");
+    /// let error = Tokenizer::new("note_durations", &Options::default()).expect_err("there is none");
+    /// assert!(error.hint().is_some());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn new(scheme: &str, options: &Options) -> Result<Self> {
         Ok(Self::of(Scheme::new(scheme, options)?, None))
     }
@@ -92,6 +102,14 @@ impl Tokenizer {
     }
 
     /// The same as [`Tokenizer::save`] without a file.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let read = Tokenizer::from_json(&tokenizer.to_json())?;
+    /// assert_eq!(read.vocab_size(), tokenizer.vocab_size());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn to_json(&self) -> String {
         match &self.bpe {
             Some(bpe) => file::to_json(&self.scheme, Some((bpe, &self.scheme.vocabulary()))),
@@ -124,6 +142,20 @@ impl Tokenizer {
     }
 
     /// The ids of a score, without BOS and EOS; chord markers in the score become chord tokens.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let ids = tokenizer.encode(&score);
+    /// assert_eq!(tokenizer.decode(&ids).sounds().len(), 2);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn encode(&self, score: &Score) -> Vec<u32> {
         match &self.bpe {
             Some(bpe) => bpe.encode(&self.scheme.words(score, None)),
@@ -160,6 +192,15 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Names the id and the size of the vocabulary.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let id = tokenizer.id("TimeShift_10")?;
+    /// assert_eq!(tokenizer.token(id)?, "TimeShift_10");
+    /// assert!(tokenizer.token(1_000_000).is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn token(&self, id: u32) -> Result<&str> {
         self.vocabulary.name(id).ok_or_else(|| {
             Error::mistake(format!("there is no token {id}"))
@@ -211,6 +252,13 @@ impl Tokenizer {
     ///
     /// # Errors
     /// An unknown style is refused with the nearest known one, and any for an encoding without styles.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// assert_eq!(tokenizer.token(tokenizer.style_id("rag")?)?, "Style_rag");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn style_id(&self, name: &str) -> Result<u32> {
         self.scheme.style_id(name)
     }
@@ -236,6 +284,14 @@ impl Tokenizer {
     }
 
     /// The grammar in its first state: after BOS.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// // A duration has no place before its pitch.
+    /// assert!(!tokenizer.grammar().accepts(tokenizer.id("Duration_10")?));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn grammar(&self) -> Grammar {
         let base = self.scheme.automaton();
         Grammar::new(match &self.bpe {

@@ -313,7 +313,7 @@ fn sources_have_their_own_style_copies_and_side() {
         source(5..6, "rag", None, true),
     ];
     let augment = Augment { transpose: 12, ..Augment::default() };
-    let options = DatasetOptions { augment, max_seq_len: 64, ..DatasetOptions::default() };
+    let options = DatasetOptions { augment, max_seq_len: 65_536, ..DatasetOptions::default() };
     let build = |sources: &[Source], options: &DatasetOptions| {
         Dataset::build_from(sources, Arc::clone(&tokenizer), options, &Progress::silent())
     };

@@ -24,6 +24,7 @@ mod peers;
 mod pictures;
 mod practice;
 mod ranks;
+mod readme;
 mod repl;
 mod resume;
 mod scripts;

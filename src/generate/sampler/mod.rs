@@ -79,6 +79,17 @@ impl Sampler {
     ///
     /// NaN counts as impossible. Where no allowed id has a logit above −∞, one of the allowed is drawn, all alike (the
     /// first of them at temperature 0); where nothing is allowed, as if there were no mask; without logits, 0.
+    ///
+    /// ```
+    /// use etude::generate::{Sampler, SamplerOptions};
+    ///
+    /// // At temperature 0 the likeliest that is allowed is drawn.
+    /// let mut sampler = Sampler::new(SamplerOptions { temperature: 0.0, ..SamplerOptions::default() })?;
+    /// let logits = [0.1, 3.0, 2.0];
+    /// assert_eq!(sampler.sample(&logits, &[], None), 1);
+    /// assert_eq!(sampler.sample(&logits, &[], Some(&[true, false, true])), 2);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn sample(&mut self, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> u32 {
         let mut field = std::mem::take(&mut self.field);
         let id = self.draw(&mut field, logits, said, mask);

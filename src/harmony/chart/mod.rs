@@ -118,6 +118,13 @@ impl Chart {
     }
 
     /// The metre of a bar.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let waltz: Chart = "3/4: Dm7 | G7".parse()?;
+    /// assert_eq!((waltz.meter(0).to_string(), waltz.beats()), ("3/4".into(), 6.0));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn meter(&self, bar: usize) -> BarMeter {
         let at = self.meters.partition_point(|m| m.bar <= bar).checked_sub(1);
         at.map_or(BarMeter { bar: 0, numerator: 4, denominator: 4 }, |at| self.meters[at])
@@ -139,11 +146,25 @@ impl Chart {
     }
 
     /// Its length in beats (quarters).
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let chart: Chart = "Dm7 G7 | Cmaj7".parse()?;
+    /// assert_eq!(chart.beats(), 8.0);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn beats(&self) -> f64 {
         (0..self.bars.len()).map(|bar| self.beats_of_bar(bar)).sum()
     }
 
     /// The names of its sections in order: "AABA". Names of several letters stand apart: "Intro A B".
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let song: Chart = "[A] C | F [B] G | C".parse()?;
+    /// assert_eq!(song.with_form("AABA")?.bars.len(), 8);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn form(&self) -> String {
         let names: Vec<&str> = self.sections.iter().map(|s| s.name.as_str()).collect();
         names.join(if names.iter().all(|n| n.chars().count() == 1) { "" } else { " " })
@@ -209,6 +230,13 @@ impl Chart {
     }
 
     /// This chart and then another.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let verse: Chart = "C | F".parse()?;
+    /// assert_eq!(verse.append(&verse).bars.len(), 4);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     #[must_use]
     pub fn append(&self, other: &Self) -> Self {
         let (mut whole, length) = (self.clone(), self.bars.len());
@@ -224,6 +252,13 @@ impl Chart {
     ///
     /// # Errors
     /// When it is no times, or more than a chart may be long.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let vamp: Chart = "Dm7 | G7".parse()?;
+    /// assert_eq!(vamp.repeat(4)?.bars.len(), 8);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn repeat(&self, times: usize) -> Result<Self> {
         if times == 0 {
             return Err(Error::mistake("a chart cannot be repeated 0 times").with_hint("once is 1"));
@@ -235,6 +270,14 @@ impl Chart {
     }
 
     /// When each chord begins: beat and seconds at `tempo` beats per minute, ticks as in [`Chart::score`].
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let chart: Chart = "Dm7 G7 | Cmaj7".parse()?;
+    /// let seconds: Vec<f64> = chart.onsets(120.0).iter().map(|at| at.seconds).collect();
+    /// assert_eq!(seconds, [0.0, 1.0, 2.0]);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn onsets(&self, tempo: f64) -> Vec<ChordAt> {
         let mut score = Score::new(TICKS);
         score.tempos.push(Tempo::from_bpm(tempo));
@@ -243,6 +286,13 @@ impl Chart {
     }
 
     /// The chart `semitones` higher.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let chart: Chart = "C | F".parse()?;
+    /// assert_eq!(chart.transpose(2).to_string(), "D | G".parse::<Chart>()?.to_string());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     #[must_use]
     pub fn transpose(&self, semitones: i32) -> Self {
         let bar = |bar: &Bar| bar.iter().map(|c| c.transpose(semitones)).collect();
@@ -250,6 +300,14 @@ impl Chart {
     }
 
     /// Voiced on a piano in close position over its bass, in its metre at `tempo`, with `chord:` markers.
+    ///
+    /// ```
+    /// # use etude::harmony::Chart;
+    /// let chart: Chart = "Dm7 | G7".parse()?;
+    /// let score = chart.score(60.0);
+    /// assert_eq!((score.tempo(), score.duration()), (60.0, 8.0));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn score(&self, tempo: f64) -> Score {
         let mut score = Score::new(TICKS);
         score.tempos.push(Tempo::from_bpm(tempo));

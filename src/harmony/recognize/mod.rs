@@ -37,6 +37,16 @@ pub struct RecognizedChord {
 }
 
 /// The chords that sound, one wherever the harmony changes. Markers are not looked at; drums are not heard.
+///
+/// ```
+/// # use etude::harmony::{Chart, recognize};
+/// let chart: Chart = "Dm7 | G7 | Cmaj7 | Cmaj7".parse()?;
+/// let mut played = chart.score(120.0);
+/// played.markers.clear();
+/// let names: Vec<String> = recognize(&played).iter().map(|at| at.chord.name()).collect();
+/// assert_eq!(names, ["Dm7", "G7", "Cmaj7"]);
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn recognize(score: &Score) -> Vec<ChordAt> {
     // Nobody holds this interrupt, so nothing cancels.
     recognize_until(score, &Interrupt::new()).unwrap_or_default()

@@ -50,6 +50,13 @@ impl Score {
     ///
     /// # Errors
     /// Names the offset of the first byte that makes no sense. Any input ends in bounded time and memory.
+    ///
+    /// ```
+    /// use etude::midi::Score;
+    ///
+    /// let error = Score::from_bytes(b"no MIDI").expect_err("it is something else");
+    /// assert!(!error.message().is_empty());
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut repairs = Vec::new();
         let (header, mut chunks) = Chunks::open(bytes, &mut repairs)?;

@@ -23,6 +23,20 @@ impl Score {
     ///
     /// # Errors
     /// Names the path when the file system refuses.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// # let folder = tempfile::tempdir().expect("a folder");
+    /// let path = folder.path().join("two_notes.mid");
+    /// score.write(&path)?;
+    /// assert_eq!(Score::read(&path)?.len(), 2);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         atomic::write(path.as_ref(), &self.to_bytes())
     }
@@ -36,6 +50,18 @@ impl Score {
     /// its program again before it goes on, also for players that know nothing of ports. Tracks of several programs that
     /// hold the same key of a channel at the same time cannot share it: the later one is given a free channel, on
     /// another port when all sixteen are taken.
+    ///
+    /// ```
+    /// # use etude::midi::{Note, Score, Track};
+    /// # let mut score = Score::new(480);
+    /// # score.tracks.push(Track { notes: vec![
+    /// #     Note { start: 0, end: 480, pitch: 60, velocity: 80 },
+    /// #     Note { start: 480, end: 960, pitch: 64, velocity: 80 },
+    /// # ], ..Track::default() });
+    /// let read = Score::from_bytes(&score.to_bytes())?;
+    /// assert_eq!(read.sounds(), score.sounds());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         if !(1..=FINEST).contains(&self.ticks_per_quarter) {
             return self.resample(FINEST.min(self.ticks_per_quarter.max(1))).to_bytes();
