@@ -65,7 +65,7 @@ mod tests {
         let tokens: Vec<u32> = (0..64).map(|i| i % 8).collect();
         let mut labels: Vec<u32> = tokens.iter().map(|id| (id + 1) % 8).collect();
         (labels[31], labels[63]) = (IGNORE, IGNORE);
-        let batch = Batch { rows: 2, width: 32, tokens, labels };
+        let batch = Batch { rows: 2, width: 32, input_ids: tokens, labels, position_ids: None };
         let how = Training { steps: 6, warmup: 2, precision: Precision::F32 };
         let adamw = AdamWOptions { lr: 1e-2, ..AdamWOptions::default() };
         let done = training(&model, &batch, &adamw, &how, &Progress::silent()).unwrap();

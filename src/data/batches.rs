@@ -142,7 +142,7 @@ mod tests {
     }
 
     fn rows(batch: &Batch) -> Vec<u32> {
-        batch.tokens.chunks(2).map(|row| row[0]).collect()
+        batch.input_ids.chunks(2).map(|row| row[0]).collect()
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Dataset {
             ids
         });
         let val = openings::repeat(val.collect(), options.max_seq_len, &tokenizer);
-        let val = Split::pack(val, options.max_seq_len, Arc::clone(&rules));
+        let val = Split::pack(val, options.max_seq_len, Arc::clone(&rules)).with_packing(options.packing);
         let val_files = side(true).map(|piece| piece.path.clone()).collect();
         let (copies, lost) = encode::copies(&side(false).collect::<Vec<_>>(), &tokenizer, options, progress)?;
         let files: Vec<PathBuf> =
@@ -93,7 +93,7 @@ impl Dataset {
             return Err(piece::nothing_left(&broken));
         }
         let copies = openings::repeat(copies, options.max_seq_len, &tokenizer);
-        let train = Split::pack(copies, options.max_seq_len, rules);
+        let train = Split::pack(copies, options.max_seq_len, rules).with_packing(options.packing);
         let described = sources.iter().any(|source| !source.is_plain());
         let sources = if described { sources.to_vec() } else { Vec::new() };
         Ok(Self { train, val, files, val_files, sources, broken, tokenizer, options: options.clone(), source: None })

@@ -1,6 +1,7 @@
 //! What a caller may choose about a dataset.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::Augment;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct DatasetOptions {
     pub chord_dropout: f64,
     /// Share of the training copies that are encoded without their style.
     pub style_dropout: f64,
+    /// Whether pieces that share a row attend to each other.
+    pub packing: Packing,
     /// Decides the split, the order and the draws.
     pub seed: u64,
 }
@@ -35,6 +38,7 @@ impl Default for DatasetOptions {
             chords: ChordSource::Auto,
             chord_dropout: 0.0,
             style_dropout: 0.0,
+            packing: Packing::Masked,
             seed: 0,
         }
     }
@@ -75,6 +79,27 @@ impl DatasetOptions {
     }
 }
 
+/// Whether pieces that share a row attend to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    /// Each piece attends to itself only, and its positions begin at 0.
+    #[default]
+    Masked,
+    /// All ids of a row before an id are seen, whatever piece they belong to.
+    Joined,
+}
+
+/// Reads options that were stored: those from before [`Packing`] had a name mean [`Packing::Joined`].
+///
+/// # Errors
+/// Those of the format.
+pub(crate) fn stored<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<DatasetOptions, D::Error> {
+    let mut options = serde_json::Map::deserialize(from)?;
+    options.entry("packing").or_insert_with(|| "joined".into());
+    DatasetOptions::deserialize(serde_json::Value::Object(options)).map_err(D::Error::custom)
+}
+
 /// Where the chord tokens of a piece come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +118,18 @@ pub enum ChordSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stored_options_without_packing_are_joined() {
+        #[derive(Deserialize)]
+        struct About(#[serde(deserialize_with = "stored")] DatasetOptions);
+        let read = |text: &str| serde_json::from_str::<About>(text).expect("options").0;
+        let old = read(r#"{ "max_seq_len": 64, "seed": 3 }"#);
+        assert_eq!((old.packing, old.max_seq_len, old.seed), (Packing::Joined, 64, 3));
+        let new = DatasetOptions { packing: Packing::Masked, ..old };
+        assert_eq!(read(&serde_json::to_string(&new).expect("plain")), new);
+        assert_eq!(DatasetOptions::default().packing, Packing::Masked);
+    }
 
     #[test]
     fn what_makes_no_sense_is_named() {

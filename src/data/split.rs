@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::data::ids::Ids;
-use crate::data::{Batch, IGNORE};
+use crate::data::{Batch, IGNORE, Packing};
 use crate::error::{Error, Result};
 use crate::tokens::{Kind, Tokenizer};
 
@@ -15,6 +15,7 @@ pub struct Split {
     width: usize,
     tokens: u64,
     rules: Arc<Rules>,
+    packing: Packing,
 }
 
 /// What a split knows of its vocabulary.
@@ -24,6 +25,8 @@ pub(super) struct Rules {
     pub(super) vocab_size: usize,
     /// The id of padding.
     pub(super) pad: u32,
+    /// The id that every piece begins with.
+    pub(super) bos: u32,
     /// For every id, whether it is given rather than predicted: padding, chords, beats, styles.
     given: Vec<bool>,
 }
@@ -35,7 +38,7 @@ impl Rules {
         let given = (0..vocab_size as u32)
             .map(|id| id == pad || matches!(tokenizer.kind(id), Kind::Chord | Kind::Given))
             .collect();
-        Self { vocab_size, pad, given }
+        Self { vocab_size, pad, bos: tokenizer.bos(), given }
     }
 }
 
@@ -72,7 +75,18 @@ impl Split {
     pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
         debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
         let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
-        Self { ids: Arc::new(ids), width, tokens, rules }
+        Self { ids: Arc::new(ids), width, tokens, rules, packing: Packing::Joined }
+    }
+
+    /// The same rows, whose pieces attend to each other or do not.
+    #[must_use]
+    pub fn with_packing(self, packing: Packing) -> Self {
+        Self { packing, ..self }
+    }
+
+    /// Whether pieces in one row attend to each other.
+    pub fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// Lays `parts` end to end, cuts them into rows of `width` and fills the last one.
@@ -128,11 +142,30 @@ impl Split {
         let mut tokens = Vec::with_capacity(rows.len() * self.width);
         rows.iter().for_each(|&row| tokens.extend(self.ids_of(row)));
         let mut labels = Vec::with_capacity(tokens.len());
+        let separate = self.packing == Packing::Masked;
+        // Nothing says at the end of one piece that another begins.
+        let ignored = |id: u32| self.rules.given[id as usize] || (separate && id == self.rules.bos);
         for row in tokens.chunks_exact(self.width.max(1)) {
-            labels.extend(row[1..].iter().map(|&id| if self.rules.given[id as usize] { IGNORE } else { id }));
+            labels.extend(row[1..].iter().map(|&id| if ignored(id) { IGNORE } else { id }));
             labels.push(IGNORE);
         }
-        Batch { tokens, labels, rows: rows.len(), width: self.width }
+        let position_ids = if separate { self.position_ids(&tokens) } else { None };
+        Batch { input_ids: tokens, labels, position_ids, rows: rows.len(), width: self.width }
+    }
+
+    /// The place of each id in the piece, or part of one, that its row holds; `None` where every row is one.
+    fn position_ids(&self, tokens: &[u32]) -> Option<Vec<u32>> {
+        let begins = |row: &[u32]| row[1..].contains(&self.rules.bos);
+        let rows = || tokens.chunks_exact(self.width.max(1));
+        rows().any(begins).then(|| {
+            let counted = rows().flat_map(|row| {
+                row.iter().scan(None, |last: &mut Option<u32>, &id| {
+                    *last = Some(last.filter(|_| id != self.rules.bos).map_or(0, |last| last + 1));
+                    *last
+                })
+            });
+            counted.collect()
+        })
     }
 
     /// All ids, padding among them.
@@ -162,7 +195,7 @@ pub(super) mod tests {
 
     /// Rows of one length over the ids 0 to 99, none of which is padding or a chord.
     pub(in crate::data) fn split(rows: &[Vec<u32>]) -> Split {
-        let rules = Rules { vocab_size: 100, pad: 100, given: vec![false; 100] };
+        let rules = Rules { vocab_size: 100, pad: 100, bos: 101, given: vec![false; 100] };
         let mut all = Ids::with_capacity(100, 0);
         rows.iter().for_each(|row| all.extend(row.iter().copied()));
         Split::new(all, rows.first().map_or(2, Vec::len), Arc::new(rules))
@@ -170,7 +203,7 @@ pub(super) mod tests {
 
     /// Ids 0 (padding) to 9; 3 is a chord.
     fn rules() -> Arc<Rules> {
-        Arc::new(Rules { vocab_size: 10, pad: 0, given: (0..10).map(|id| id == 0 || id == 3).collect() })
+        Arc::new(Rules { vocab_size: 10, pad: 0, bos: 1, given: (0..10).map(|id| id == 0 || id == 3).collect() })
     }
 
     fn ids(list: &[u32]) -> Ids {
@@ -201,8 +234,22 @@ pub(super) mod tests {
         let split = Split::pack(vec![ids(&[1, 3, 5, 6, 3, 7, 2])], 4, rules());
         let batch = split.batch(&[1, 0]);
         assert_eq!((batch.rows, batch.width), (2, 4));
-        assert_eq!(batch.tokens, [3, 7, 2, 0, 1, 3, 5, 6]);
+        assert_eq!(batch.input_ids, [3, 7, 2, 0, 1, 3, 5, 6]);
         assert_eq!(batch.labels, [7, 2, IGNORE, IGNORE, IGNORE, 5, 6, IGNORE]);
+    }
+
+    #[test]
+    fn masked_rows_count_positions_anew_in_each_piece() {
+        let joined = Split::pack(vec![ids(&[1, 5, 6, 2]), ids(&[1, 7, 2]), ids(&[1, 5, 7, 6, 2])], 6, rules());
+        let masked = joined.clone().with_packing(Packing::Masked);
+        let batch = masked.batch(&[0, 1]);
+        assert_eq!(batch.input_ids, [1, 5, 6, 2, 1, 7, 2, 1, 5, 7, 6, 2]);
+        assert_eq!(batch.position_ids, Some(vec![0, 1, 2, 3, 0, 1, 0, 0, 1, 2, 3, 4]));
+        assert_eq!(batch.labels, [5, 6, 2, IGNORE, 7, IGNORE, IGNORE, 5, 7, 6, 2, IGNORE]);
+        assert_eq!(joined.batch(&[0, 1]).position_ids, None);
+        assert_eq!(joined.batch(&[0]).labels, [5, 6, 2, 1, 7, IGNORE]);
+        let whole = Split::pack(vec![ids(&[1, 5, 6, 2, 1, 7])], 4, rules()).with_packing(Packing::Masked);
+        assert_eq!(whole.batch(&[0]).position_ids, None, "a row that is one piece has no boundaries");
     }
 
     #[test]

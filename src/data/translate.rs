@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::data::ids::Ids;
 use crate::data::split::Rules;
-use crate::data::{Batch, Dataset, Source, Split};
+use crate::data::{Batch, Dataset, Packing, Source, Split};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -16,7 +16,7 @@ impl Split {
     /// The same pieces in the ids of `to`, in rows as wide.
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let ids: Vec<u32> = self.ids().collect();
-        Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to)))
+        Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to))).with_packing(self.packing())
     }
 }
 
@@ -25,14 +25,15 @@ impl Batch {
     #[must_use]
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let rules = Arc::new(Rules::new(to));
-        let rows = self.tokens.chunks_exact(self.width.max(1)).map(|row| {
+        let rows = self.input_ids.chunks_exact(self.width.max(1)).map(|row| {
             let mut ids = translate(row, from, to);
             ids.resize(self.width, rules.pad);
             ids
         });
-        let mut all = Ids::with_capacity(rules.vocab_size, self.tokens.len());
+        let mut all = Ids::with_capacity(rules.vocab_size, self.input_ids.len());
         rows.for_each(|row| all.append(&row));
-        Split::new(all, self.width, rules).batch(&(0..self.rows).collect::<Vec<_>>())
+        let packing = if self.position_ids.is_some() { Packing::Masked } else { Packing::Joined };
+        Split::new(all, self.width, rules).with_packing(packing).batch(&(0..self.rows).collect::<Vec<_>>())
     }
 }
 
@@ -106,7 +107,7 @@ mod tests {
         let batch = whole.batch(&[0, 1]);
         let translated = batch.translated(&from, &to);
         assert_eq!((translated.rows, translated.width, translated.labels.len()), (2, batch.width, batch.labels.len()));
-        for (row, score) in translated.tokens.chunks(batch.width).zip(&pieces) {
+        for (row, score) in translated.input_ids.chunks(batch.width).zip(&pieces) {
             let said: Vec<u32> = row.iter().copied().take_while(|&id| id != to.pad()).collect();
             assert_eq!(said, frame(&to, score));
         }

@@ -197,7 +197,7 @@ impl VocabularyIndex {
     /// One row: logits (width, vocabulary).
     fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> ReportSums {
         let places = row * batch.width..(row + 1) * batch.width;
-        let places = batch.tokens[places.clone()].iter().zip(&batch.labels[places]);
+        let places = batch.input_ids[places.clone()].iter().zip(&batch.labels[places]);
         let mut sums = ReportSums::default();
         let (mut chord, mut root) = (0, 0);
         for ((&token, &label), logits) in places.zip(logits.chunks(vocabulary)) {

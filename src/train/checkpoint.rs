@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, DatasetOptions, Source};
+use crate::data::{Dataset, DatasetOptions, Source, stored};
 use crate::error::{Error, Result};
 use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
 
@@ -72,6 +72,7 @@ pub(super) struct Origin {
     pub(super) sources: Vec<Source>,
     #[serde(with = "crate::forms::paths")]
     pub(super) files: Vec<PathBuf>,
+    #[serde(deserialize_with = "stored")]
     pub(super) options: DatasetOptions,
     pub(super) rows: usize,
     pub(super) fingerprint: String,

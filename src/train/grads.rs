@@ -19,7 +19,7 @@ impl Grads {
     /// Goes back by candle's graph from a scalar loss to the parameters; one the loss does not reach has zeros.
     ///
     /// # Errors
-    /// When an op has no gradient, or on a stop.
+    /// When an op has no gradient, when the loss reaches no parameter at all, or on a stop.
     pub fn backward(loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
         let mut store = loss.backward()?;
         Self::whole(parameters, |_, var| store.remove(var))
@@ -69,14 +69,24 @@ impl Grads {
 
     /// One gradient for each parameter, zeros for what is not there.
     fn whole(parameters: &[Parameter], mut of: impl FnMut(usize, &Var) -> Option<Tensor>) -> Result<Self> {
+        let mut reached = parameters.is_empty();
         let entries = parameters.iter().enumerate().map(|(place, Parameter { name, var })| {
             let gradient = match of(place, var) {
-                Some(gradient) => gradient.contiguous()?,
+                Some(gradient) => {
+                    reached = true;
+                    gradient.contiguous()?
+                }
                 None => var.zeros_like()?,
             };
             Ok((name.clone(), gradient))
         });
-        Ok(Self { entries: entries.collect::<Result<_>>()? })
+        let entries = entries.collect::<Result<_>>()?;
+        if !reached {
+            return Err(Error::mistake("the loss reaches no parameter: it was computed without recording").with_hint(
+                "take it with ForwardCtx::recording() or Model::taped_loss, of the model whose parameters these are",
+            ));
+        }
+        Ok(Self { entries })
     }
 
     /// Gradients in the order of the parameters.

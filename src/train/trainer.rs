@@ -231,7 +231,7 @@ impl Trainer {
             ema.take(&self.parameters, number)?;
         }
         let pad = self.data.tokenizer.pad();
-        let tokens = batches.iter().flat_map(|batch| &batch.tokens).filter(|&&id| id != pad).count();
+        let tokens = batches.iter().flat_map(|batch| &batch.input_ids).filter(|&&id| id != pad).count();
         let tokens_per_second = tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         Ok(Step { step: number, loss, lr, grad_norm, tokens_per_second, val_loss: None })
     }

@@ -192,7 +192,7 @@ fn chords_are_said_given_and_dropped_by_their_share() {
     for batch in data.train.in_order(3) {
         for (place, &label) in batch.labels.iter().enumerate() {
             let last = (place + 1) % batch.width == 0;
-            let next = batch.tokens.get(place + 1).copied().filter(|_| !last);
+            let next = batch.input_ids.get(place + 1).copied().filter(|_| !last);
             let predicted = next.filter(|&id| data.tokenizer.kind(id) != Kind::Chord && id != data.tokenizer.pad());
             assert_eq!(label, predicted.unwrap_or(IGNORE));
         }

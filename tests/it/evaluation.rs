@@ -31,13 +31,13 @@ fn models() -> [Model; 2] {
 
 fn batch() -> Batch {
     let tokens: Vec<u32> = (0..32).map(|i| i * 7 % 50).collect();
-    Batch { labels: tokens.clone(), tokens, rows: 2, width: 16 }
+    Batch { labels: tokens.clone(), input_ids: tokens, rows: 2, width: 16, position_ids: None }
 }
 
 #[test]
 fn no_graph_is_kept_unless_it_is_asked_for() {
     let (batch, quiet) = (batch(), ForwardCtx::default());
-    let tokens = Tensor::from_vec(batch.tokens.clone(), (2, 16), &Device::Cpu).unwrap();
+    let tokens = Tensor::from_vec(batch.input_ids.clone(), (2, 16), &Device::Cpu).unwrap();
     for model in models() {
         assert!(!model.logits(&batch, &quiet).unwrap().track_op());
         assert!(!model.loss(&batch, &quiet).unwrap().track_op());

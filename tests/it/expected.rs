@@ -31,7 +31,7 @@ impl Expected {
         let (rows, width) = self.0["tokens"].dims2().unwrap();
         let tokens = self.ids("tokens").iter().map(|&id| id as u32).collect();
         let labels = self.ids("labels").iter().map(|&id| if id < 0 { IGNORE } else { id as u32 }).collect();
-        Batch { tokens, labels, rows, width }
+        Batch { input_ids: tokens, labels, rows, width, position_ids: None }
     }
 
     /// Compares everything there is; gives the number of gradients compared.

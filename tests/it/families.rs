@@ -50,6 +50,24 @@ fn a_gpt2_adapter_of_peft_answers_as_it_does_there() {
 }
 
 #[test]
+fn an_adapter_that_contradicts_the_order_of_the_weights_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let copy = |name: &str| std::fs::copy(golden("adapter").join(name), path(name)).unwrap();
+    copy("adapter_model.safetensors");
+    copy("adapter_config.json");
+    let text = std::fs::read_to_string(path("adapter_config.json")).unwrap();
+    assert!(text.contains("\"fan_in_fan_out\": true"));
+    let with = |to: &str| {
+        std::fs::write(path("adapter_config.json"), text.replace("\"fan_in_fan_out\": true,", to)).unwrap();
+        load("plain").load_adapter(folder.path())
+    };
+    assert!(with("").is_ok(), "PEFT finds out by itself where nothing is said");
+    let error = with("\"fan_in_fan_out\": false,").unwrap_err();
+    assert!(error.message().contains("fan_in_fan_out is false") && error.hint().is_some(), "{error}");
+}
+
+#[test]
 fn the_further_options_of_llama_answer_as_they_do_there() {
     for name in OPTIONS {
         expected(name).check(&load(name));
@@ -107,7 +125,7 @@ fn the_cache_answers_as_the_whole_sequence_does() {
     for name in ["plain", "erf", "llama_bias", "llama_relu", "llama_linear", "llama_llama3", "llama_yarn"] {
         for model in [load(name), load(name).quantize("nf4").unwrap()] {
             let batch = expected(name).batch();
-            let tokens = Tensor::from_vec(batch.tokens, (batch.rows, batch.width), &Device::Cpu).unwrap();
+            let tokens = Tensor::from_vec(batch.input_ids, (batch.rows, batch.width), &Device::Cpu).unwrap();
             let ctx = ForwardCtx::default();
             let whole = model.forward(&tokens, &ctx).unwrap().narrow(1, 2, batch.width - 2).unwrap();
             let off = largest_difference(&steps(&model, &tokens, &ctx), &whole);
@@ -198,7 +216,7 @@ fn the_description_counts_the_weights_of_every_family() {
 #[test]
 fn half_precision_comes_close() {
     let (model, batch) = (load("plain").quantize("nf4").unwrap(), expected("plain").batch());
-    let tokens = Tensor::from_vec(batch.tokens.clone(), (batch.rows, batch.width), &Device::Cpu).unwrap();
+    let tokens = Tensor::from_vec(batch.input_ids.clone(), (batch.rows, batch.width), &Device::Cpu).unwrap();
     let exact = steps(&model, &tokens, &ForwardCtx::default());
     let rounded = steps(&model, &tokens, &ForwardCtx { precision: Precision::Bf16, ..ForwardCtx::default() });
     assert!(largest_difference(&exact, &rounded) < 0.2);

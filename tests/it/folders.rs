@@ -36,7 +36,13 @@ fn adapted(model: &Model) -> Model {
 }
 
 fn logits(model: &Model) -> Vec<f32> {
-    let batch = Batch { tokens: (0..10).map(|i| i * 7 % 29).collect(), labels: vec![1; 10], rows: 2, width: 5 };
+    let batch = Batch {
+        input_ids: (0..10).map(|i| i * 7 % 29).collect(),
+        labels: vec![1; 10],
+        position_ids: None,
+        rows: 2,
+        width: 5,
+    };
     model.logits(&batch, &ForwardCtx::default()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

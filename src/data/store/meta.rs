@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::data::{Dataset, DatasetOptions, SkippedFile, Split};
+use crate::data::{Dataset, DatasetOptions, Packing, SkippedFile, Split, stored};
 use crate::error::{Error, Result};
 use crate::tokens::Tokenizer;
 
@@ -66,7 +66,7 @@ pub(super) fn info() -> Value {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct About {
     /// What was asked for.
-    options: Option<DatasetOptions>,
+    options: Option<StoredOptions>,
     /// Rows of the two splits, so that a file cut short is noticed.
     rows: Option<[usize; 2]>,
     #[serde(default)]
@@ -76,6 +76,10 @@ pub(super) struct About {
     #[serde(default)]
     broken: Vec<Skipped>,
 }
+
+/// Options of a dataset that was saved.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredOptions(#[serde(deserialize_with = "stored")] DatasetOptions);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Skipped {
@@ -88,7 +92,7 @@ impl About {
     pub(super) fn of(data: &Dataset) -> Self {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         Self {
-            options: Some(data.options.clone()),
+            options: Some(StoredOptions(data.options.clone())),
             rows: Some([data.train.len(), data.val.len()]),
             files: data.files.iter().map(text).collect(),
             val_files: data.val_files.iter().map(text).collect(),
@@ -116,11 +120,13 @@ impl About {
     pub(super) fn dataset(self, train: Split, val: Split, tokenizer: Arc<Tokenizer>) -> Dataset {
         let paths = |list: Vec<String>| list.into_iter().map(PathBuf::from).collect();
         let broken = self.broken.into_iter().map(|b| SkippedFile { path: b.path.into(), reason: b.reason });
-        let options =
-            self.options.unwrap_or_else(|| DatasetOptions { max_seq_len: train.width(), ..DatasetOptions::default() });
+        let options = self.options.map_or_else(
+            || DatasetOptions { max_seq_len: train.width(), packing: Packing::Joined, ..DatasetOptions::default() },
+            |stored| stored.0,
+        );
         Dataset {
-            train,
-            val,
+            train: train.with_packing(options.packing),
+            val: val.with_packing(options.packing),
             files: paths(self.files),
             val_files: paths(self.val_files),
             broken: broken.collect(),

@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::{Linear, MapWeights};
+use super::{Linear, MapWeights, Places};
 use crate::error::Result;
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
-use crate::nn::ops::{self, AttentionOptions, AttentionShape, Rotary};
+use crate::nn::ops::{self, AttentionOptions, AttentionShape, PackedSequences, Rotary};
 
 /// Causal self-attention of one block.
 #[derive(Debug, Clone)]
@@ -41,22 +41,25 @@ pub(crate) enum Projections {
 }
 
 impl Attention {
-    /// x (batch, time, hidden) at positions from `offset` on -> the same shape.
+    /// x (batch, time, hidden) -> the same shape.
+    ///
+    /// Rotary scores depend on differences of positions only, so that packed sequences need not be rotated from 0 on.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        offset: usize,
+        places: Places<'_>,
         cache: Option<&mut LayerCache>,
         ctx: &ForwardCtx,
     ) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
-        let [q, k, v] = self.project(x, offset, ctx)?;
+        let [q, k, v] = self.project(x, places.offset, ctx)?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?,
             None => (k, v),
         };
         let shape = AttentionShape { causal: true, scale: self.scale };
-        let options = AttentionOptions { precision: ctx.precision, ..AttentionOptions::default() };
+        let (sequences, precision) = (places.sequences, ctx.precision);
+        let options = AttentionOptions { sequences, precision, ..AttentionOptions::default() };
         let y = ops::attention_with(&q, &k, &v, shape, options, &ctx.interrupt)?; // (batch, time, heads, dim)
         self.output.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, ctx)
     }
@@ -92,7 +95,7 @@ impl Attention {
     }
 
     /// The attention weights, which the forward pass never holds: x (batch, time, hidden) -> (batch, heads, time, time).
-    pub(super) fn probabilities(&self, x: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
+    pub(super) fn probabilities(&self, x: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
         let group = self.heads / self.kv_heads;
         let [q, k, _] = self.project(x, 0, ctx)?;
@@ -103,9 +106,13 @@ impl Attention {
             .reshape((batch, time, self.heads, self.head_dim))?
             .permute((0, 2, 3, 1))?
             .contiguous()?; // (batch, heads, dim, time)
-        let future: Vec<f32> =
-            (0..time * time).map(|i| if i % time > i / time { f32::NEG_INFINITY } else { 0.0 }).collect();
-        let mask = Tensor::from_vec(future, (time, time), x.device())?;
+        let whole = vec![0; time];
+        let rows = places.sequences.map_or(&whole[..], PackedSequences::starts);
+        let seen = |start: u32, t: usize, key: usize| key >= start as usize && key <= t;
+        let mask = rows.iter().enumerate().flat_map(|(place, &start)| {
+            (0..time).map(move |key| if seen(start, place % time, key) { 0.0 } else { f32::NEG_INFINITY })
+        });
+        let mask = Tensor::from_vec(mask.collect(), (rows.len() / time, 1, time, time), x.device())?;
         let scores = q.matmul(&k)?.broadcast_add(&mask)?; // (batch, heads, time, time)
         Ok(candle_nn::ops::softmax_last_dim(&scores)?)
     }

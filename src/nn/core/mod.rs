@@ -11,6 +11,7 @@ mod linear;
 mod map;
 mod mlp;
 mod norm;
+mod places;
 mod recompute;
 mod stack;
 mod visit;
@@ -24,6 +25,7 @@ pub(crate) use self::linear::{Linear, Lora, Matrix};
 pub(crate) use self::map::MapWeights;
 pub(crate) use self::mlp::Mlp;
 pub(crate) use self::norm::Norm;
+pub(crate) use self::places::Places;
 pub(crate) use self::stack::{Block, Stack};
 pub(crate) use self::visit::Part;
 pub(crate) use self::weight::Weight;
@@ -54,14 +56,15 @@ pub(crate) enum Head {
 
 impl Transformer {
     /// Logits of tokens (batch, time) -> (batch, time, vocabulary).
-    pub(crate) fn forward(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
-        let x = self.through(tokens, self.decoder.blocks.len(), ctx)?;
+    pub(crate) fn forward(&self, tokens: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+        let x = self.through(tokens, places, self.decoder.blocks.len(), ctx)?;
         self.logits(&x, ctx)
     }
 
     /// What the head reads: tokens (batch, time) -> (batch, time, hidden).
     pub(crate) fn hidden(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
-        self.decoder.norm.forward(&self.through(tokens, self.decoder.blocks.len(), ctx)?, ctx)
+        let x = self.through(tokens, Places::default(), self.decoder.blocks.len(), ctx)?;
+        self.decoder.norm.forward(&x, ctx)
     }
 
     /// Takes new ids (batch, new) into the cache; logits of the last: (batch, vocabulary).
@@ -75,11 +78,11 @@ impl Transformer {
 
     /// All new ids at once, op by op.
     fn step_together(&self, tokens: &Tensor, cache: &mut Cache, ctx: &ForwardCtx) -> Result<Tensor> {
-        let (offset, new) = (cache.len(), tokens.dim(1)?);
-        let mut x = self.embed(tokens, offset, ctx)?; // (batch, new, hidden)
+        let (places, new) = (Places::from(cache.len()), tokens.dim(1)?);
+        let mut x = self.embed(tokens, places, ctx)?; // (batch, new, hidden)
         let blocks = &self.decoder.blocks;
         for (block, layer) in blocks.iter().zip(cache.layers(blocks.len(), ctx.precision)?) {
-            x = block.forward(&x, offset, Some(layer), ctx)?;
+            x = block.forward(&x, places, Some(layer), ctx)?;
         }
         cache.advance(new);
         let last = x.narrow(1, new - 1, 1)?.squeeze(1)?.contiguous()?; // (batch, hidden)
@@ -87,21 +90,28 @@ impl Transformer {
     }
 
     /// Attention weights of block `layer`: (batch, heads, time, time).
-    pub(crate) fn attention(&self, tokens: &Tensor, layer: usize, ctx: &ForwardCtx) -> Result<Tensor> {
-        self.decoder.blocks[layer].probabilities(&self.through(tokens, layer, ctx)?, ctx)
+    pub(crate) fn attention(
+        &self,
+        tokens: &Tensor,
+        places: Places<'_>,
+        layer: usize,
+        ctx: &ForwardCtx,
+    ) -> Result<Tensor> {
+        let x = self.through(tokens, places, layer, ctx)?;
+        self.decoder.blocks[layer].probabilities(&x, places, ctx)
     }
 
-    /// Ids (batch, time) at positions from `offset` on -> (batch, time, hidden).
-    fn embed(&self, tokens: &Tensor, offset: usize, ctx: &ForwardCtx) -> Result<Tensor> {
+    /// Ids (batch, time) -> (batch, time, hidden), with what tells their positions apart.
+    fn embed(&self, tokens: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let x = ops::embedding(tokens, &self.embedding.tensor(ctx.grad), &ctx.interrupt)?;
-        self.decoder.add_positions(x, offset, ctx)
+        self.decoder.add_positions(x, places, ctx)
     }
 
     /// The residual stream after the first `blocks` blocks: (batch, time, hidden).
-    fn through(&self, tokens: &Tensor, blocks: usize, ctx: &ForwardCtx) -> Result<Tensor> {
-        let mut x = self.embed(tokens, 0, ctx)?;
+    fn through(&self, tokens: &Tensor, places: Places<'_>, blocks: usize, ctx: &ForwardCtx) -> Result<Tensor> {
+        let mut x = self.embed(tokens, places, ctx)?;
         for block in &self.decoder.blocks[..blocks] {
-            x = block.forward(&x, 0, None, ctx)?;
+            x = block.forward(&x, places, None, ctx)?;
         }
         Ok(x)
     }

@@ -6,7 +6,7 @@
 
 use candle_core::{Tensor, TensorId};
 
-use super::Transformer;
+use super::{Places, Transformer};
 use crate::error::Result;
 use crate::nn::{ForwardCtx, Tape, ops};
 
@@ -62,6 +62,7 @@ impl Transformer {
     pub(crate) fn recomputed<'a>(
         &self,
         tokens: &Tensor,
+        places: Places<'_>,
         ctx: &ForwardCtx,
         leaves: &'a [&'a Tensor],
         take: &'a mut Take<'a>,
@@ -70,9 +71,9 @@ impl Transformer {
         let (still, recording) = (ctx.with_grad(false), ctx.with_grad(true));
         let blocks = &self.decoder.blocks;
         let mut inputs = Vec::with_capacity(blocks.len());
-        let mut x = self.embed(tokens, 0, &still)?; // (batch, time, hidden)
+        let mut x = self.embed(tokens, places, &still)?; // (batch, time, hidden)
         for block in blocks {
-            let y = block.forward(&x, 0, None, &still)?;
+            let y = block.forward(&x, places, None, &still)?;
             inputs.push(std::mem::replace(&mut x, y));
         }
         let embedding = self.embedding.var().map(|var| var.id());
@@ -82,11 +83,11 @@ impl Transformer {
         drop(x);
         for (block, input) in blocks.iter().zip(inputs).rev() {
             let Some(gradient) = dy.take() else { break };
-            let (y, tape) = sums.record(&input, || block.forward(&input, 0, None, &recording))?;
+            let (y, tape) = sums.record(&input, || block.forward(&input, places, None, &recording))?;
             dy = sums.backward(tape, &y, gradient, &input)?;
         }
         if let Some(gradient) = dy.filter(|_| embedding.is_some()) {
-            let (y, tape) = sums.record(tokens, || self.embed(tokens, 0, &recording))?;
+            let (y, tape) = sums.record(tokens, || self.embed(tokens, places, &recording))?;
             sums.backward(tape, &y, gradient, tokens)?;
         }
         sums.end()?;

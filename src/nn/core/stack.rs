@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Attention, MapWeights, Mlp, Norm, Part, Weight};
+use super::{Attention, MapWeights, Mlp, Norm, Part, Places, Weight};
 use crate::error::Result;
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
@@ -18,13 +18,11 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// x (batch, time, hidden) at positions from `offset` on, with what tells them apart.
-    pub(super) fn add_positions(&self, x: Tensor, offset: usize, ctx: &ForwardCtx) -> Result<Tensor> {
+    /// x (batch, time, hidden) with what tells its positions apart.
+    pub(super) fn add_positions(&self, x: Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let Some(table) = &self.positions else { return Ok(x) };
         let (batch, time, _) = x.dims3()?;
-        let row = offset as u32..(offset + time) as u32;
-        let ids: Vec<u32> = std::iter::repeat_n(row, batch).flatten().collect();
-        let ids = Tensor::from_vec(ids, (batch, time), x.device())?;
+        let ids = Tensor::from_vec(places.positions(batch, time), (batch, time), x.device())?;
         ops::add(&x, &ops::embedding(&ids, &table.tensor(ctx.grad), &ctx.interrupt)?)
     }
 
@@ -56,21 +54,21 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// x (batch, time, hidden) at positions from `offset` on -> the same shape.
+    /// x (batch, time, hidden) -> the same shape.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        offset: usize,
+        places: Places<'_>,
         cache: Option<&mut LayerCache>,
         ctx: &ForwardCtx,
     ) -> Result<Tensor> {
-        let x = ops::add(x, &self.attention.forward(&self.attention_norm.forward(x, ctx)?, offset, cache, ctx)?)?;
+        let x = ops::add(x, &self.attention.forward(&self.attention_norm.forward(x, ctx)?, places, cache, ctx)?)?;
         ops::add(&x, &self.mlp.forward(&self.mlp_norm.forward(&x, ctx)?, ctx)?)
     }
 
     /// Attention weights of this block for the stream that enters it: (batch, heads, time, time).
-    pub(super) fn probabilities(&self, x: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
-        self.attention.probabilities(&self.attention_norm.forward(x, ctx)?, ctx)
+    pub(super) fn probabilities(&self, x: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+        self.attention.probabilities(&self.attention_norm.forward(x, ctx)?, places, ctx)
     }
 
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {

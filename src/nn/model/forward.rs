@@ -7,7 +7,9 @@ use candle_core::{DType, Tensor, TensorId};
 use super::Model;
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
+use crate::nn::core::Places;
 use crate::nn::kv_cache::Cache;
+use crate::nn::ops::PackedSequences;
 use crate::nn::{ForwardCtx, Tape, ops};
 
 impl Model {
@@ -17,7 +19,7 @@ impl Model {
     /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or `interrupted`, when the user cancels.
     pub fn forward(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
-        self.core.forward(&tokens, ctx)
+        self.core.forward(&tokens, Places::default(), ctx)
     }
 
     /// The hidden states behind the logits, after the last block and the final norm: ids (batch, time) ->
@@ -35,7 +37,8 @@ impl Model {
     /// # Errors
     /// See [`Model::forward`].
     pub fn logits(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<Tensor> {
-        self.core.forward(&self.tokens(batch)?, ctx)
+        let sequences = sequences(batch)?;
+        self.core.forward(&self.tokens(batch)?, Places::packed(sequences.as_ref()), ctx)
     }
 
     /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that candle's `backward` can start from
@@ -65,7 +68,7 @@ impl Model {
     /// See [`Model::loss`].
     pub fn loss_value(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<f64> {
         self.check_labels(batch)?;
-        let logits = self.core.forward(&self.tokens(batch)?, &ctx.with_grad(false))?;
+        let logits = self.logits(batch, &ctx.with_grad(false))?;
         Ok(f64::from(self.mean_loss(&logits, batch, ctx)?.to_scalar::<f32>()?))
     }
 
@@ -105,7 +108,9 @@ impl Model {
         let mut by_place = |id, gradient| take(places[&id], gradient);
         if again {
             let loss = |logits: &Tensor| self.mean_loss(logits, batch, ctx);
-            return self.core.recomputed(&self.tokens(batch)?, ctx, &leaves, &mut by_place, loss);
+            let sequences = sequences(batch)?;
+            let places = Places::packed(sequences.as_ref());
+            return self.core.recomputed(&self.tokens(batch)?, places, ctx, &leaves, &mut by_place, loss);
         }
         let ctx = ctx.with_grad(true);
         let (loss, tape) = Tape::record(&leaves, || self.loss(batch, &ctx))?;
@@ -121,8 +126,8 @@ impl Model {
 
     fn check_labels(&self, batch: &Batch) -> Result<()> {
         let vocabulary = self.core.spec.vocab_size;
-        if batch.labels.len() != batch.tokens.len() {
-            let (labels, tokens) = (batch.labels.len(), batch.tokens.len());
+        if batch.labels.len() != batch.input_ids.len() {
+            let (labels, tokens) = (batch.labels.len(), batch.input_ids.len());
             return Err(Error::mistake(format!("the batch has {labels} labels for {tokens} ids")));
         }
         if batch.labels.iter().all(|&label| label == IGNORE) {
@@ -154,18 +159,20 @@ impl Model {
             return Err(Error::mistake(format!("there is no layer {layer}"))
                 .with_hint(format!("the model has {layers}, from 0 to {}", layers - 1)));
         }
-        self.core.attention(&self.tokens(batch)?, layer, &ForwardCtx::default())
+        let sequences = sequences(batch)?;
+        let places = Places::packed(sequences.as_ref());
+        self.core.attention(&self.tokens(batch)?, places, layer, &ForwardCtx::default())
     }
 
     /// The ids of a batch as a tensor: (rows, width).
     fn tokens(&self, batch: &Batch) -> Result<Tensor> {
         let (rows, width) = (batch.rows, batch.width);
-        if rows * width != batch.tokens.len() {
-            return Err(Error::mistake(format!("{} ids are no batch of {rows} × {width}", batch.tokens.len())));
+        if rows * width != batch.input_ids.len() {
+            return Err(Error::mistake(format!("{} ids are no batch of {rows} × {width}", batch.input_ids.len())));
         }
-        self.check_ids(&batch.tokens)?;
+        self.check_ids(&batch.input_ids)?;
         self.check_length(rows, 0, width)?;
-        Ok(Tensor::from_slice(&batch.tokens, (rows, width), self.device())?)
+        Ok(Tensor::from_slice(&batch.input_ids, (rows, width), self.device())?)
     }
 
     /// Ids fit for the embedding: (batch, new), u32.
@@ -205,5 +212,17 @@ impl Model {
             .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings"));
         }
         Ok(())
+    }
+}
+
+/// The sequences that the rows of a batch are packed of; `None` where each row is one.
+fn sequences(batch: &Batch) -> Result<Option<PackedSequences>> {
+    match &batch.position_ids {
+        Some(ids) if ids.len() != batch.input_ids.len() => {
+            let (positions, tokens) = (ids.len(), batch.input_ids.len());
+            Err(Error::mistake(format!("the batch has {positions} position ids for {tokens} ids")))
+        }
+        Some(ids) => PackedSequences::from_position_ids(ids, batch.width),
+        None => Ok(None),
     }
 }

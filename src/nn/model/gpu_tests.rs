@@ -39,7 +39,7 @@ fn batch() -> Batch {
     for i in [3, 6, 12, 25] {
         labels[i] = IGNORE;
     }
-    Batch { tokens, labels, rows: 2, width: 13 }
+    Batch { input_ids: tokens, labels, rows: 2, width: 13, position_ids: None }
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn close_to_the_bit(a: &Tensor, b: &Tensor) -> Result<(), ()> {
 #[ignore = "needs a GPU"]
 fn the_cache_answers_as_the_whole_sequence_does_on_a_gpu() {
     let (here, there) = (model(&Device::Cpu, true), model(&gpu(), true));
-    let tokens = Tensor::from_vec(batch().tokens, (2, 13), &Device::Cpu).unwrap();
+    let tokens = Tensor::from_vec(batch().input_ids, (2, 13), &Device::Cpu).unwrap();
     let whole = here.forward(&tokens, &ForwardCtx::default()).unwrap();
     let mut cache = Cache::new();
     // Four at once, then one by one.

@@ -10,6 +10,8 @@ mod gpu_decode_tests;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
 mod gpu_tests;
+#[cfg(test)]
+mod packed_tests;
 mod random;
 mod table;
 #[cfg(test)]

@@ -34,7 +34,9 @@ pub use adamw::{
     square_norm, square_norms,
 };
 pub use add::add;
-pub use attention::{AttentionOptions, AttentionShape, RelativeBuckets, attention, attention_with, relative_bias};
+pub use attention::{
+    AttentionOptions, AttentionShape, PackedSequences, RelativeBuckets, attention, attention_with, relative_bias,
+};
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;
 pub(in crate::nn) use decode::{Block, Decoder, Format, KvBuffer, LinearRef, Matrix, Norm, Update, decode_step};

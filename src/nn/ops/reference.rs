@@ -22,7 +22,7 @@ pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-pub(super) fn values(x: &Tensor) -> Vec<f32> {
+pub(in crate::nn) fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 

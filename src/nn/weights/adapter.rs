@@ -46,6 +46,7 @@ impl Model {
         })?;
         let file: Foreign =
             serde_json::from_str(&text).map_err(|e| Error::broken(format!("{}: {e}", path.display())))?;
+        let transposed = file.fan_in_fan_out;
         let (config, targets) = file.check(self.config().model_type()).map_err(|e| e.context(path.display()))?;
         let mut tensors = Checkpoint::open(&dir.join(WEIGHTS))?;
         let mut names: BTreeSet<String> = tensors.names().into_iter().map(String::from).collect();
@@ -81,6 +82,7 @@ impl Model {
                 dropout: config.lora_dropout,
             }))
         })?;
+        check_transposed(&model, transposed).map_err(|e| e.context(path.display()))?;
         if let Some(name) = left.into_inner().first() {
             return Err(Error::broken(format!("{}: the model has no place for '{name}'", tensors.borrow().label()))
                 .with_hint("the adapter is for another model"));
@@ -113,6 +115,21 @@ impl Model {
             names.remove(&name);
         }
         Ok(())
+    }
+}
+
+/// Refuses a `fan_in_fan_out` that is not what the adapted layers are.
+fn check_transposed(model: &Model, said: Option<bool>) -> Result<()> {
+    let adapted = || model.core.linears().filter(|linear| linear.adapter.is_some());
+    let Some(said) = said else { return Ok(()) };
+    match adapted().find(|linear| linear.transposed != said) {
+        Some(linear) => {
+            let held = if linear.transposed { "(in, out), as Conv1D" } else { "(out, in)" };
+            let error = format!("fan_in_fan_out is {said}, but the base holds {} as {held}", linear.name);
+            let hint = format!("set it to {}; or the adapter is for another model", linear.transposed);
+            Err(Error::mistake(error).with_hint(hint))
+        }
+        None => Ok(()),
     }
 }
 

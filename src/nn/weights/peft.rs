@@ -53,6 +53,9 @@ pub(super) struct Foreign {
     layers_to_transform: Value,
     #[serde(default)]
     layers_pattern: Value,
+    /// Whether files of the base hold the adapted layers as (in, out).
+    #[serde(default)]
+    pub(super) fan_in_fan_out: Option<bool>,
     #[serde(default)]
     init_lora_weights: Value,
     #[serde(flatten)]

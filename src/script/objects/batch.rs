@@ -70,7 +70,7 @@ impl Object for Batch {
 
     fn text(&self, width: usize) -> String {
         let mut text = self.line();
-        for row in self.batch.tokens.chunks(self.batch.width.max(1)).take(16) {
+        for row in self.batch.input_ids.chunks(self.batch.width.max(1)).take(16) {
             let names = row.iter().filter_map(|&id| self.tokenizer.token(id).ok());
             let line: String = names.collect::<Vec<_>>().join(" ").chars().take(width.saturating_sub(4)).collect();
             text += &format!("\n  {line} …");
@@ -95,7 +95,7 @@ pub(super) fn register(registry: &mut Registry) {
         vec![(b.batch.rows as i64).into(), (b.batch.width as i64).into()]
     });
     batch.get("tokens -> array", "The ids, an array a row.", |b: &mut Batch| -> Array {
-        b.batch.tokens.chunks(b.batch.width.max(1)).map(|row| from_ids(row).into()).collect()
+        b.batch.input_ids.chunks(b.batch.width.max(1)).map(|row| from_ids(row).into()).collect()
     });
     batch.get(
         "labels -> array",
@@ -114,7 +114,7 @@ pub(super) fn register(registry: &mut Registry) {
         "The ids of a row, the first being 0.",
         |b: &mut Batch, index: i64| -> Fallible<Array> {
             let at = place("row", index, b.batch.rows)?;
-            Ok(from_ids(&b.batch.tokens[at * b.batch.width..(at + 1) * b.batch.width]))
+            Ok(from_ids(&b.batch.input_ids[at * b.batch.width..(at + 1) * b.batch.width]))
         },
     );
 }

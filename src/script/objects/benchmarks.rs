@@ -134,5 +134,5 @@ fn batch(rows: &Array) -> Result<Batch> {
         tokens.extend(row);
     }
     let width = width.ok_or_else(|| Error::mistake("training_speed: there are no rows"))?;
-    Ok(Batch { rows: rows.len(), width, tokens, labels })
+    Ok(Batch { rows: rows.len(), width, input_ids: tokens, labels, position_ids: None })
 }

@@ -40,6 +40,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("chords", "where chord tokens come from: \"auto\", \"markers\", \"detect\", \"none\""),
     ("chord_dropout", "share of the training copies that are encoded without chords (0)"),
     ("style_dropout", "share of the training copies that are encoded without their style (0)"),
+    ("packing", "whether pieces that share a row attend to each other: \"masked\", \"joined\" (masked)"),
     ("seed", "decides split, order and draws (0)"),
 ];
 

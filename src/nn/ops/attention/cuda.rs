@@ -87,6 +87,8 @@ static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!
 pub(super) struct Extra {
     /// The keys of each row of the batch that are no padding, from and to.
     visible: Option<CudaSlice<i32>>,
+    /// The first key of the sequence of each query, (batch, time), where rows are packed.
+    starts: Option<CudaSlice<i32>>,
     pub(super) bias: Option<Tensor>,
     pub(super) vectors: Option<Tensor>,
     /// Products of bfloat16 are wanted.
@@ -97,9 +99,12 @@ impl Extra {
     fn new(device: &CudaDevice, visible: Option<&[Range<usize>]>, options: &AttentionOptions<'_>) -> Result<Self> {
         let visible: Option<Vec<i32>> =
             visible.map(|rows| rows.iter().flat_map(|row| [row.start as i32, row.end as i32]).collect());
+        let starts: Option<Vec<i32>> =
+            options.sequences.map(|packed| packed.starts().iter().map(|&start| start as i32).collect());
         let contiguous = |x: &Tensor| Ok::<_, Error>(autograd::apply_contiguous(&input(x, "attention")?)?);
         Ok(Self {
             visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
+            starts: starts.filter(|starts| !starts.is_empty()).map(|starts| upload(device, &starts)).transpose()?,
             bias: options.bias.map(contiguous).transpose()?,
             vectors: options.relative.map(contiguous).transpose()?,
             half: options.precision != Precision::F32 && options.relative.is_none(),
@@ -138,6 +143,7 @@ pub(super) struct Axes {
     visible: u64,
     bias: u64,
     vectors: u64,
+    starts: u64,
     own: i32,
 }
 
@@ -165,6 +171,7 @@ impl Axes {
             visible: extra.visible.as_ref().map_or(0, |rows| rows.device_ptr(&stream).0),
             bias: if extra.bias.is_some() { address(queries) } else { 0 },
             vectors: if extra.vectors.is_some() { address(queries + extra.biases()) } else { 0 },
+            starts: extra.starts.as_ref().map_or(0, |starts| starts.device_ptr(&stream).0),
             own: int(extra.own()),
         }
     }

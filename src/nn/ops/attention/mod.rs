@@ -19,6 +19,9 @@ mod cpu;
 mod cuda;
 #[cfg(feature = "cuda")]
 mod distance;
+mod packed;
+#[cfg(test)]
+mod packed_tests;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +33,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor
 pub use self::buckets::{RelativeBuckets, relative_bias};
 pub(super) use self::cpu::cached_attention;
 use self::cpu::{Gradients, Known, Sizes, Values};
+pub use self::packed::PackedSequences;
 use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
@@ -52,6 +56,8 @@ pub struct AttentionShape {
 pub struct AttentionOptions<'a> {
     /// The keys of each row of the batch that are no padding. A query that sees none of them gets 0.
     pub visible: Option<&'a [Range<usize>]>,
+    /// The sequences that rows are packed of, each of which attends to itself only; causal, and without `visible`.
+    pub sequences: Option<&'a PackedSequences>,
     /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j and
     /// query t, both counted from 0; see [`relative_bias`] for that of T5.
     pub bias: Option<&'a Tensor>,
@@ -89,12 +95,14 @@ pub fn attention_with(
     let sizes = Sizes::new(q.dims4()?, k.dims4()?, shape);
     check_sizes(&sizes, &q, &k, &v)?;
     let visible = options.visible.map(|ranges| check_visible(&sizes, ranges)).transpose()?;
+    check_sequences(&sizes, &options)?;
     biased::check_extras(&sizes, (options.bias, options.relative))?;
     #[cfg(feature = "cuda")]
     if q.device().is_cuda() {
         return cuda::attention([&q, &k, &v], &sizes, visible.as_deref(), &options, i);
     }
-    let op = Attention { sizes, visible, sums: OnceLock::new(), interrupt: i.clone() };
+    let sequences = options.sequences.cloned();
+    let op = Attention { sizes, visible, sequences, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {
         (None, None) => Ok(autograd::apply3(&q, &k, &v, op, Saves::ALL)?),
         (bias, relative) => biased::attention(&q, &k, &v, (bias, relative), op),
@@ -130,25 +138,45 @@ fn check_visible(sizes: &Sizes, ranges: &[Range<usize>]) -> Result<Arc<[Range<us
     }
 }
 
+fn check_sequences(sizes: &Sizes, options: &AttentionOptions<'_>) -> Result<()> {
+    let Some(sequences) = options.sequences else { return Ok(()) };
+    let (batch, time, keys) = (sizes.batch, sizes.time, sizes.keys);
+    if !sequences.fit(batch, time) || keys != time || !sizes.causal || options.visible.is_some() {
+        return Err(Error::mistake(format!(
+            "packed sequences do not fit {batch} rows of {time} queries and {keys} keys"
+        ))
+        .with_hint("they go with causal attention of rows to themselves, without padding"));
+    }
+    Ok(())
+}
+
 struct Attention {
     sizes: Sizes,
     /// The keys of each row that are no padding.
     visible: Option<Arc<[Range<usize>]>>,
-    /// The log-sum-exp of the scores of each query: (batch, heads, time).
+    sequences: Option<PackedSequences>,
+    /// The log-sum-exp of the scores of each query: (batch, heads, time), or so for each run of packed sequences.
     sums: OnceLock<Vec<f32>>,
     interrupt: Interrupt,
 }
 
 impl Attention {
     fn forward(&self, values: &Values<'_>) -> Vec<f32> {
-        let (out, sums) = cpu::forward(&self.sizes, values);
+        let (out, sums) = match &self.sequences {
+            Some(sequences) => cpu::packed::forward(sequences, &self.sizes, values),
+            None => cpu::forward(&self.sizes, values),
+        };
         let _ = self.sums.set(sums);
         out
     }
 
     fn backward(&self, values: &Values<'_>, out: &[f32], dy: &[f32]) -> Candle<Gradients> {
         let sums = self.sums.get().ok_or_else(|| candle_core::Error::msg("attention: backward before forward"))?;
-        Ok(cpu::backward(&self.sizes, values, &Known { out, sums, dy }))
+        let known = Known { out, sums, dy };
+        Ok(match &self.sequences {
+            Some(sequences) => cpu::packed::backward(sequences, &self.sizes, values, &known),
+            None => cpu::backward(&self.sizes, values, &known),
+        })
     }
 }
 

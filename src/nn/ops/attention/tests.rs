@@ -13,7 +13,13 @@ fn naive(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape) -> Candle<Te
     naive_with(q, k, v, shape, AttentionOptions::default())
 }
 
-fn naive_with(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, o: AttentionOptions<'_>) -> Candle<Tensor> {
+pub(super) fn naive_with(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    shape: AttentionShape,
+    o: AttentionOptions<'_>,
+) -> Candle<Tensor> {
     let (batch, time, heads, dim) = q.dims4()?;
     let (_, keys, kv_heads, _) = k.dims4()?;
     let spread = |x: &Tensor| {

@@ -18,16 +18,19 @@ struct Sizes {
     const int *visible;    // (batch, 2): the keys of a row that are no padding, from and to; or null
     const float *bias;     // (time + keys − 1, heads), or null
     const float *vectors;  // (time + keys − 1, own, dim), or null
+    const int *starts;     // (batch, time): the first key of a query's sequence in a packed row; or null
     int own;               // heads with vectors of their own
 };
 
-// The keys of a row of the batch that are no padding.
+// The keys of a row of the batch that are no padding, and where its sequences begin, or null.
 struct Range {
     int from, to;
+    const int *starts;
 };
 
 __device__ __forceinline__ Range visible(const Sizes &s, int b) {
-    return s.visible ? Range{s.visible[2 * b], s.visible[2 * b + 1]} : Range{0, s.keys};
+    const int *starts = s.starts ? s.starts + (u64)b * s.time : nullptr;
+    return s.visible ? Range{s.visible[2 * b], s.visible[2 * b + 1], starts} : Range{0, s.keys, starts};
 }
 
 // The first key that query t does not see any more.
@@ -35,9 +38,12 @@ __device__ __forceinline__ int seen(const Sizes &s, const Range &row, int t) {
     return s.causal ? min(t + 1 + s.keys - s.time, row.to) : row.to;
 }
 
+// The first key that query t sees; later queries see none before it.
+__device__ __forceinline__ int first_seen(const Range &row, int t) { return row.starts ? max(row.from, row.starts[t]) : row.from; }
+
 // Whether query t sees key j.
 __device__ __forceinline__ bool sees(const Sizes &s, const Range &row, int t, int j) {
-    return t < s.time && j >= row.from && j < seen(s, row, t);
+    return t < s.time && j >= first_seen(row, t) && j < seen(s, row, t);
 }
 
 // The score of a query and a key that it sees, from their product.
@@ -145,7 +151,7 @@ __device__ __forceinline__ void forward(const float *q, const float *k, const fl
         total[i] = 0.0f;
     }
     int reach = seen(s, row, min(at.begin + ROWS, s.time) - 1);
-    for (int first_key = row.from / TILE * TILE; first_key < reach; first_key += TILE) {
+    for (int first_key = first_seen(row, at.begin) / TILE * TILE; first_key < reach; first_key += TILE) {
         __syncthreads();
         load<D, true>(ks, kb, k_step, first_key, s.keys, TILE, s.dim);
         if (E) load_vectors<D, true>(vs, s, at.h, first_key - at.begin - ROWS + s.time, BAND);
@@ -210,7 +216,7 @@ template <int D, int R, bool E> __device__ __forceinline__ void query_gradient(c
         delta[i] = there ? x.delta[row + mine + i] : 0.0f;
     }
     int reach = seen(s, range, min(at.begin + ROWS, s.time) - 1);
-    for (int first_key = range.from / TILE * TILE; first_key < reach; first_key += TILE) {
+    for (int first_key = first_seen(range, at.begin) / TILE * TILE; first_key < reach; first_key += TILE) {
         __syncthreads();
         load<D, true>(ks, kb, k_step, first_key, s.keys, TILE, s.dim);
         load<D, true>(vs, vb, k_step, first_key, s.keys, TILE, s.dim);

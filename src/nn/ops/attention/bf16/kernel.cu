@@ -133,7 +133,8 @@ __device__ __forceinline__ Place last_first(int total, int heads) {
 
 // Whether all of a block's queries see all N keys from `key` on, and their scores have nothing added.
 template <int N> __device__ __forceinline__ bool plain(const Sizes &s, const Range &row, int first_query, int key) {
-    return !s.bias && first_query + HALF_ROWS <= s.time && key >= row.from && key + N <= seen(s, row, first_query);
+    return !s.bias && first_query + HALF_ROWS <= s.time && key >= first_seen(row, first_query + HALF_ROWS - 1) &&
+           key + N <= seen(s, row, first_query);
 }
 
 template <int D>
@@ -149,7 +150,7 @@ __device__ __forceinline__ void bf16_forward(const u16 *q, const u16 *k, const u
     load_left<D>(left, q + ((u64)at.b * s.time * s.heads + at.h) * D, s.heads * D, mine, s.time);
     Sum o[D / 8] = {};
     float top[2] = {NONE, NONE}, total[2] = {0.0f, 0.0f};
-    int reach = seen(s, row, min(at.begin + HALF_ROWS, s.time) - 1), begin = row.from / N * N, turn = 0;
+    int reach = seen(s, row, min(at.begin + HALF_ROWS, s.time) - 1), begin = first_seen(row, at.begin) / N * N, turn = 0;
     fetch_both<D, N>(ks[0], vs[0], k + keys, v + keys, k_step, begin, reach, s.keys);
     for (int key = begin; key < reach; key += N, turn ^= 1) {
         fetch_both<D, N>(ks[turn ^ 1], vs[turn ^ 1], k + keys, v + keys, k_step, key + N, reach, s.keys);
@@ -224,7 +225,7 @@ template <int D> __device__ __forceinline__ void bf16_query_gradient(const Round
         delta[i] = t < s.time ? x.delta[row + t] : 0.0f;
     }
     Sum out[D / 8] = {};
-    int reach = seen(s, range, min(at.begin + HALF_ROWS, s.time) - 1), begin = range.from / N * N, turn = 0;
+    int reach = seen(s, range, min(at.begin + HALF_ROWS, s.time) - 1), begin = first_seen(range, at.begin) / N * N, turn = 0;
     fetch_both<D, N>(ks[0], vs[0], x.k + keys, x.v + keys, k_step, begin, reach, s.keys);
     for (int key = begin; key < reach; key += N, turn ^= 1) {
         fetch_both<D, N>(ks[turn ^ 1], vs[turn ^ 1], x.k + keys, x.v + keys, k_step, key + N, reach, s.keys);
@@ -286,7 +287,8 @@ template <int D> __device__ __forceinline__ void bf16_key_gradient(const Rounded
             products<D, N>(p, ks, qs[turn]);
             products<D, N>(slopes, vs, gs[turn]);
             // Whether the first query of the tile, and so all of them, sees all keys of the block.
-            bool all = inside && begin + N <= s.time && at.begin + HALF_ROWS <= seen(s, range, begin);
+            bool all = inside && begin + N <= s.time && at.begin + HALF_ROWS <= seen(s, range, begin) &&
+                       at.begin >= first_seen(range, begin + N - 1);
 #pragma unroll
             for (int j = 0; j < N / 8; j++)
 #pragma unroll

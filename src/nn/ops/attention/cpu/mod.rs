@@ -11,6 +11,7 @@ mod cached_attention;
 mod forward;
 mod kernels;
 mod pack;
+pub(super) mod packed;
 mod relative;
 mod single_query;
 
