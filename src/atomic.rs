@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Atomic writes: a file is replaced as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// How a file is called, at first, while it is written.
+/// The prefix of temporary files.
 pub(crate) const FRESH: &str = ".etude-";
 
 /// Links that lead to one another are followed this far, as Linux does.
@@ -18,7 +18,7 @@ const MOST_LINKS: usize = 40;
 /// A link stays a link: what it points to is replaced. A pipe or a device is written into, never replaced.
 ///
 /// # Errors
-/// Names the path when the file system refuses, when a folder stands there, and when nobody reads from the pipe.
+/// Names the path when the file system refuses, when a folder is there, and when nobody reads from the pipe.
 ///
 /// ```
 /// # let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The one error type of the library: what went wrong, where, and what to do about it.
+//! The error type of the library: what went wrong, where, and what to do about it.
 //!
 //! It is opaque: callers ask it questions ([`Error::is_interrupted`], [`Error::is_mistake`]) and print it. The
 //! message names the place and the value; the hint, printed on a line of its own, says the remedy.
@@ -10,7 +10,7 @@ use std::path::Path;
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, with a hint that says the remedy.
+/// An error: a message, and a hint that says the remedy.
 #[derive(thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Inner>);
@@ -33,12 +33,12 @@ enum Kind {
 }
 
 impl Error {
-    /// The caller asked for something that cannot be: a bad value, an unknown name.
+    /// An invalid argument of the caller: a bad value, an unknown name.
     pub fn mistake(message: impl Into<String>) -> Self {
         Self::new(Kind::Mistake, message)
     }
 
-    /// A file or a byte string is not what it claims to be.
+    /// A file or a byte string is malformed.
     pub fn broken(message: impl Into<String>) -> Self {
         Self::new(Kind::SkippedFile, message)
     }
@@ -56,7 +56,7 @@ impl Error {
         error
     }
 
-    /// The user asked to stop; nothing is wrong.
+    /// The user cancelled; nothing is wrong.
     pub fn interrupted() -> Self {
         Self::new(Kind::Interrupted, "interrupted")
     }
@@ -112,7 +112,7 @@ impl Error {
         self
     }
 
-    /// True when the user asked to stop.
+    /// True when the user cancelled.
     pub fn is_interrupted(&self) -> bool {
         self.0.kind == Kind::Interrupted
     }

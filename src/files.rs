@@ -14,7 +14,7 @@ const LONGEST_TEXT: u64 = 256 << 20;
 /// The folder of the notebook that is run as a script, if one is.
 static NOTEBOOK: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Sets the folder in which [`locate`] looks for what is not where the process stands, and gives the one before: Jupyter
+/// Sets the folder in which [`locate`] looks for what is not where the process is, and gives the one before: Jupyter
 /// runs a notebook in its own folder, a command line in that of the caller.
 pub fn set_notebook_folder(folder: Option<PathBuf>) -> Option<PathBuf> {
     std::mem::replace(&mut *NOTEBOOK.lock().unwrap_or_else(PoisonError::into_inner), folder)
@@ -38,7 +38,7 @@ pub fn locate(text: &str) -> Result<PathBuf> {
     let path = match text.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty()).ok_or_else(|| {
-                Error::mistake(format!("{text} stands in the home folder, and none is known"))
+                Error::mistake(format!("{text} is in the home folder, and none is known"))
                     .with_hint("set HOME, or write the folder out")
             })?;
             home.join(rest.trim_start_matches('/'))

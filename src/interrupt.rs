@@ -15,12 +15,12 @@ impl Interrupt {
         Self::default()
     }
 
-    /// Asks the running work to stop. Safe in a signal handler.
+    /// Requests cancellation of the running work. Safe in a signal handler.
     pub fn trigger(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Takes the request back, before new work begins.
+    /// Clears the request, before new work begins.
     pub fn clear(&self) {
         self.0.store(false, Ordering::SeqCst);
     }

@@ -127,7 +127,7 @@ fn watch(mut children: Vec<Child>, stop: &AtomicBool) -> i32 {
             asked = Some(Instant::now());
             left.iter().for_each(|&rank| terminate(&mut children[rank]));
         }
-        // A long step is no reason to lose it: only after a failure, or a stop, are ranks made to end.
+        // A long step is no reason to lose it: only after a failure, or a cancellation, are ranks killed.
         if failed.is_some() && asked.is_some_and(|at| at.elapsed() > STOPPING + KEEPING) {
             left.iter().for_each(|&rank| drop(children[rank].kill()));
         }

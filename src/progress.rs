@@ -1,4 +1,4 @@
-//! Where long work says how far it is, and where it learns that it should stop.
+//! Progress reports of long work, and its cancellation.
 //!
 //! Nothing below the terminal prints. A [`Progress`] carries a sink (a terminal line, a notebook display, nothing)
 //! and the [`Interrupt`]; work opens a [`Task`], advances it, and asks [`Task::advance`] to fail when it should stop.
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub done: u64,
     /// How many there are, if that is known.
     pub total: Option<u64>,
-    /// The latest word of the work itself: "loss 2.31".
+    /// A note of the work itself: "loss 2.31".
     pub note: String,
     /// Time since the task began.
     pub elapsed: Duration,
@@ -48,7 +48,7 @@ impl Snapshot {
     }
 }
 
-/// Something that can show a [`Snapshot`]: a terminal line, a notebook display.
+/// A display of [`Snapshot`]s: a terminal line, a notebook display.
 pub trait Sink: Send + Sync {
     /// Shows the state of a task; called at most ten times a second, and once when the task ends.
     fn show(&self, snapshot: &Snapshot);
@@ -67,7 +67,7 @@ impl Progress {
         Self { sink, interrupt }
     }
 
-    /// Reports to nobody and never stops; for tests and for library users who do not care.
+    /// Reports nothing and is never cancelled; for tests and simple uses of the library.
     pub fn silent() -> Self {
         Self::new(Arc::new(Silent), Interrupt::new())
     }
@@ -91,7 +91,17 @@ impl Progress {
         self.interrupt.check()
     }
 
-    /// Opens a task of `total` units (`None`: nobody knows).
+    /// Opens a task of `total` units (`None`: unknown).
+    ///
+    /// ```
+    /// use etude::progress::Progress;
+    ///
+    /// let progress = Progress::silent();
+    /// let mut task = progress.task("reading", Some(2), "files");
+    /// assert!(task.advance(1).is_ok());
+    /// progress.interrupt().trigger();
+    /// assert!(task.advance(1).is_err_and(|error| error.is_interrupted()));
+    /// ```
     pub fn task(&self, title: impl Into<String>, total: Option<u64>, unit: &'static str) -> Task {
         let begun = Instant::now();
         let state = Snapshot {
@@ -120,7 +130,7 @@ impl Sink for Silent {
     fn show(&self, _: &Snapshot) {}
 }
 
-/// One piece of long work; it ends when it is dropped.
+/// A task that reports its progress; it ends when it is dropped.
 #[derive(Debug)]
 pub struct Task {
     progress: Progress,

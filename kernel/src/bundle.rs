@@ -14,6 +14,13 @@ pub struct Bundle {
 
 impl Bundle {
     /// A bundle with a `text/plain` form only.
+    ///
+    /// ```
+    /// use etude_kernel::Bundle;
+    ///
+    /// let bundle = Bundle::text("a note").with("text/html", "<b>a note</b>");
+    /// assert_eq!((bundle.plain(), bundle.forms().len()), ("a note", 2));
+    /// ```
     pub fn text(text: impl Into<String>) -> Self {
         Self::default().with("text/plain", text.into())
     }

@@ -1,6 +1,6 @@
 //! Completeness and completion of a text that is being typed.
 
-/// Whether a text can be run as it stands.
+/// Whether a text can be run as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It can be run.

@@ -25,6 +25,13 @@ pub fn read_connection(path: &Path) -> Result<ConnectionInfo> {
 ///
 /// # Errors
 /// See [`read_connection`].
+///
+/// ```
+/// let file = r#"{"transport": "tcp", "ip": "127.0.0.1", "shell_port": 1, "iopub_port": 2, "stdin_port": 3,
+///     "control_port": 4, "hb_port": 5, "key": "secret", "signature_scheme": "hmac-sha256"}"#;
+/// assert_eq!(etude_kernel::parse_connection(file).expect("a connection file").hb_port, 5);
+/// assert!(etude_kernel::parse_connection("{").is_err());
+/// ```
 pub fn parse_connection(text: &str) -> Result<ConnectionInfo> {
     let value: Value = serde_json::from_str(text).map_err(|e| Error::Unsupported(format!("no JSON: {e}")))?;
     if value.as_object().is_some_and(|keys| keys.keys().any(|key| key.starts_with("curve_"))) {

@@ -15,6 +15,12 @@ pub struct Fault {
 
 impl Fault {
     /// An error whose traceback is its message.
+    ///
+    /// ```
+    /// use etude_kernel::Fault;
+    ///
+    /// assert_eq!(Fault::new("NameError", "no x").traceback, ["NameError: no x"]);
+    /// ```
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
         let (name, message) = (name.into(), message.into());
         let traceback = vec![format!("{name}: {message}")];

@@ -62,7 +62,7 @@ pub trait Interpreter {
 
 /// Help with a text that is being typed; never runs any of it. All cursors are byte offsets.
 pub trait Assistant: Send {
-    /// Says whether `code` can be run as it stands.
+    /// Says whether `code` can be run as it is.
     fn completeness(&self, _code: &str) -> Completeness {
         Completeness::Unknown
     }
@@ -72,7 +72,7 @@ pub trait Assistant: Send {
         Completions::none(cursor)
     }
 
-    /// Documents what stands at `cursor`.
+    /// Documents what is at `cursor`.
     fn inspect(&self, _code: &str, _cursor: usize) -> Option<Bundle> {
         None
     }

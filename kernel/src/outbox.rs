@@ -48,6 +48,14 @@ impl Outbox {
     }
 
     /// An outbox that records its outputs; for tests.
+    ///
+    /// ```
+    /// use etude_kernel::{Outbox, Output};
+    ///
+    /// let (outbox, recorder) = Outbox::recorder();
+    /// outbox.send(Output::Stdout("hello".into()));
+    /// assert_eq!(recorder.take(), [Output::Stdout("hello".into())]);
+    /// ```
     pub fn recorder() -> (Self, Recorder) {
         let recorder = Recorder::default();
         let inbox = recorder.clone();

@@ -26,6 +26,13 @@ struct Inner {
 
 impl Stdin {
     /// A handle that refuses every question.
+    ///
+    /// ```
+    /// use etude_kernel::Stdin;
+    ///
+    /// let refused = Stdin::closed().ask("name? ", false).expect_err("there is no front end");
+    /// assert_eq!(refused.name, "StdinNotImplementedError");
+    /// ```
     pub fn closed() -> Self {
         Self::new(|_| false, std::sync::mpsc::channel().1, Arc::default())
     }

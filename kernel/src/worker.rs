@@ -38,7 +38,7 @@ pub(crate) struct Worker {
     pub(crate) history: Option<PathBuf>,
 }
 
-/// Starts the thread and waits until the interpreter stands.
+/// Starts the thread and waits until the interpreter is.
 pub(crate) async fn start<I: Interpreter>(make: impl FnOnce() -> Result<I, Fault> + Send + 'static) -> Result<Worker> {
     let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
     let (ready, standing) = oneshot::channel();

@@ -1,4 +1,4 @@
-//! Sound: a score played with a SoundFont, as samples, as WAV, as MP3.
+//! Audio: scores rendered with a SoundFont, as samples, WAV or MP3.
 //!
 //! A grand piano and a small jazz band come with the binary, so that a score sounds with no download; any SoundFont 2
 //! can take their place. MP3 is the compact form because every browser plays it, whatever its age.

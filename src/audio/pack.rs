@@ -1,10 +1,10 @@
 //! SoundFonts made smaller without loss: everything but the samples as it is, the samples predicted and Rice-coded.
 //!
-//! Little-endian: `ETSF`, the length of what stands before the samples, how many samples there are, the length of what
-//! stands behind them; the two pieces; then blocks of 4096 samples as bits, highest bit first. A block has 2 bits for
+//! Little-endian: `ETSF`, the length of what is before the samples, how many samples there are, the length of what
+//! is behind them; the two pieces; then blocks of 4096 samples as bits, highest bit first. A block has 2 bits for
 //! the order of the predictor (0 to 3: the differences of Robinson, "SHORTEN", 1994), 4 bits for the parameter `k`, and
 //! the residuals, zigzag, as Rice codes: quotient by `2^k` in ones and a zero, `k` bits of rest. A quotient of 24 ones
-//! without a zero stands before a residual in 20 plain bits.
+//! without a zero is before a residual in 20 plain bits.
 
 use crate::error::{Error, Result};
 

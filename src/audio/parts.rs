@@ -128,7 +128,7 @@ fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progr
     Ok(())
 }
 
-/// What a synthesizer is told of an event. The program stands with each note, and so do bank and pedal with the track;
+/// What a synthesizer is told of an event. The program comes with each note, bank and pedal with the track;
 /// notes have their ends.
 fn bytes(message: &Message) -> Option<[u8; 3]> {
     match *message {

@@ -27,6 +27,13 @@ impl Wave {
     }
 
     /// The bytes of a WAV file.
+    ///
+    /// ```
+    /// use etude::audio::Wave;
+    ///
+    /// let wave = Wave { rate: 8000, channels: 1, samples: vec![0.0; 8000] };
+    /// assert_eq!((wave.duration(), wave.wav().len()), (1.0, 44 + 16_000));
+    /// ```
     pub fn wav(&self) -> Vec<u8> {
         let mut bytes = header(self.rate, self.channels, 2 * self.samples.len() as u32);
         bytes.reserve(2 * self.samples.len());
@@ -35,7 +42,7 @@ impl Wave {
     }
 }
 
-/// What stands before the samples of a WAV file; `size` bytes of them follow.
+/// What is before the samples of a WAV file; `size` bytes of them follow.
 pub(super) fn header(rate: u32, channels: u16, size: u32) -> Vec<u8> {
     let frame = 2 * channels;
     let mut bytes = Vec::with_capacity(HEADER as usize);

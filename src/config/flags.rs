@@ -9,7 +9,7 @@ use crate::error::{Error, Result, nearest};
 /// Reads the words of a command line into a map of flags and a list of the other words.
 ///
 /// `known` says which flags there are and what they are when absent: where that is a text, what is given is taken as it
-/// stands; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
+/// is; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
 /// true, a switch takes no word but `true` and `false`, `a.b` reaches into the map `a`, and `--` ends the flags.
 ///
 /// # Errors

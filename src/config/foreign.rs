@@ -81,7 +81,7 @@ const ANSWERS: &[ForeignKeyHint] = &[
         "",
         "--resume goes on from the last checkpoint of --output_dir, or from the one it names",
     ),
-    ("overwrite", "", "--overwrite begins anew where another run stands"),
+    ("overwrite", "", "--overwrite begins anew where another run is"),
     ("push_to_hub", "", "nothing is sent anywhere; output_dir is a folder that the hub takes"),
     // --- adapters
     ("lora_r", "r", ""),
@@ -155,7 +155,7 @@ mod tests {
         let all = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), all, "each stands once");
+        assert_eq!(names.len(), all, "each is there once");
     }
 
     #[test]

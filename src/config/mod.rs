@@ -1,4 +1,4 @@
-//! Settings: YAML files and overrides of the command line become typed options, all through one deserialiser.
+//! Configuration: YAML files and command-line overrides become typed options, all through one deserialiser.
 //!
 //! [`read_yaml`] makes a map, [`set`] changes a key of it (`train.lr=1e-4`), [`flags()`] reads a command line into one,
 //! [`from_map`] fills an option struct, [`Recipe`] those of a whole fine-tuning run.

@@ -10,6 +10,13 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Names the key when a part of it is empty or stands for something that is not a map, and the value that is not YAML.
+///
+/// ```
+/// let mut map = serde_json::json!({ "train": { "lr": 0.1 } });
+/// etude::config::set(&mut map, "train.lr", "1e-4")?;
+/// assert_eq!(map["train"]["lr"], 1e-4);
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn set(map: &mut Value, key: &str, value: &str) -> Result<()> {
     if key.split('.').any(|part| part.trim().is_empty()) {
         return Err(Error::mistake(format!("'{key}' is not a key"))

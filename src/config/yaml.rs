@@ -20,6 +20,13 @@ pub fn read_yaml(path: &Path) -> Result<Value> {
 ///
 /// # Errors
 /// Names the line and the column, or says that it is not a map.
+///
+/// ```
+/// let map = etude::config::parse_yaml("lr: 0.001\naugment: {transpose: 12}\n")?;
+/// assert_eq!(map["augment"]["transpose"], 12);
+/// assert!(etude::config::parse_yaml("- a list").is_err());
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn parse_yaml(text: &str) -> Result<Value> {
     match parse(text)? {
         Value::Null => Ok(Value::Object(Map::new())),

@@ -15,7 +15,7 @@ pub struct Augment {
     pub transpose: usize,
     /// Tempo factors: 1.1 plays a tenth faster.
     pub tempo: Vec<f64>,
-    /// Draw only so many of the copies for each piece (all when absent).
+    /// Number of copies drawn at random for each piece (all when absent).
     pub sample: Option<usize>,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct Copy {
     pub(super) tempo: f64,
     /// Semitones up.
     pub(super) semitones: i32,
-    /// Whether its chords are said.
+    /// Whether it has chord tokens.
     pub(super) chords: bool,
-    /// Whether its style is said.
+    /// Whether it has its style token.
     pub(super) style: bool,
 }
 
@@ -50,6 +50,13 @@ impl Augment {
     ///
     /// # Errors
     /// Names the option, its value and what it may be.
+    ///
+    /// ```
+    /// use etude::data::Augment;
+    ///
+    /// assert!(Augment { transpose: 12, tempo: vec![0.9, 1.0, 1.1], sample: None }.validate().is_ok());
+    /// assert!(Augment { transpose: 0, ..Augment::default() }.validate().is_err());
+    /// ```
     pub fn validate(&self) -> Result<()> {
         if !(1..=MOST_TRANSPOSITIONS).contains(&self.transpose) {
             return Err(Error::mistake(format!(

@@ -42,6 +42,18 @@ impl Split {
     }
 
     /// One pass in the order of the rows; for evaluation.
+    ///
+    /// ```
+    /// use etude::data::{IGNORE, Split};
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let split = Split::from_rows(&[vec![1, 64, 65]], &tokenizer)?;
+    /// let batch = split.in_order(1).next().expect("one batch");
+    /// assert_eq!(batch.tokens, [1, 64, 65]);
+    /// assert_eq!(batch.labels, [64, 65, IGNORE]); // the last position has no next token
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn in_order(&self, rows: usize) -> Batches {
         Batches::new(self.clone(), rows, None, Some(1))
     }
@@ -58,7 +70,20 @@ impl Batches {
         self.position
     }
 
-    /// Goes to a position, as if so many batches had been taken.
+    /// Goes to a position: the number of batches taken before.
+    ///
+    /// ```
+    /// use etude::data::Split;
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let rows: Vec<Vec<u32>> = (64..70).map(|id| vec![1, id]).collect();
+    /// let mut batches = Split::from_rows(&rows, &tokenizer)?.batches(2, 7, None);
+    /// let fifth = batches.nth(4);
+    /// batches.seek(4);
+    /// assert_eq!(batches.next(), fifth);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn seek(&mut self, position: u64) {
         self.position = position;
     }

@@ -21,7 +21,7 @@ pub struct Dataset {
     pub files: Vec<PathBuf>,
     /// Those of the files that are held out.
     pub val_files: Vec<PathBuf>,
-    /// What it was built from, where more was said than paths: styles, numbers of copies, sides.
+    /// What it was built from, where there was more than paths: styles, numbers of copies, sides.
     pub sources: Vec<Source>,
     /// The files that were skipped, and why.
     pub broken: Vec<SkippedFile>,

@@ -1,7 +1,7 @@
 //! Folders of MIDI become rows of ids: found, split by piece, augmented, encoded, packed, shuffled, saved.
 //!
 //! The way of a piece: [`scan()`] finds it, `piece` reads it, trims it, hears its chords and encodes it once;
-//! `partition` says which side it stands on; `encode` makes its augmented copies; `openings` repeats style and chord where a
+//! `partition` says which side it is on; `encode` makes its augmented copies; `openings` repeats style and chord where a
 //! row begins inside a piece; [`Split`] packs them into rows;
 //! [`Batches`] hands the rows out. Every draw comes from the seed and a place, never from the order in which threads
 //! finish: two builds with the same seed are the same bytes.

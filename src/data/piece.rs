@@ -43,7 +43,7 @@ pub(super) struct Piece {
 
 /// No MIDI file is so large; what is, is something else.
 const LARGEST: u64 = 64 << 20;
-/// Chords whose root is right with less than this probability are no labels: wrong ones teach that chords mean nothing.
+/// Chords whose root is right with less than this probability are not labels: wrong ones teach that chords mean nothing.
 const SURE: f32 = 0.35;
 
 impl Piece {
@@ -98,7 +98,7 @@ pub(super) fn read(
 /// A file and the place of its source.
 type Sourced = (PathBuf, usize);
 
-/// The files of all sources, each once; of a source with less than one copy of a piece so many as that share, drawn from
+/// The files of all sources, each once; of a source with less than one copy of a piece that share of them, drawn from
 /// the seed.
 fn find(sources: &[Source], seed: u64, progress: &Progress) -> Result<(Vec<Sourced>, Vec<SkippedFile>)> {
     if sources.iter().all(|source| source.paths.is_empty()) {

@@ -27,6 +27,14 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// Names a path that does not exist, a folder without MIDI, and the folder inside that cannot be read.
+///
+/// ```
+/// use std::path::Path;
+///
+/// let files = etude::data::scan(Path::new("examples/midi"))?;
+/// assert!(files.len() > 10 && files.is_sorted());
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn scan(path: &Path) -> Result<Vec<PathBuf>> {
     let found = find(path, &Progress::silent())?;
     match found.broken.first() {
@@ -35,7 +43,7 @@ pub fn scan(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The same as [`scan`], but what cannot be read inside is reported beside the rest, and a stop is heard.
+/// The same as [`scan`], but what cannot be read inside is reported beside the rest, and cancelling stops it.
 pub(super) fn find(path: &Path, progress: &Progress) -> Result<Found> {
     let kind = std::fs::metadata(path).map_err(|e| missing(path, e))?.file_type();
     if kind.is_file() {

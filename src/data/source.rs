@@ -26,12 +26,12 @@ pub struct Source {
 const MOST_COPIES: f64 = 10_000.0;
 
 impl Source {
-    /// These paths, with nothing said about them.
+    /// These paths, with default settings.
     pub fn of(paths: &[PathBuf]) -> Self {
         Self { paths: paths.to_vec(), ..Self::default() }
     }
 
-    /// Whether anything is said about the paths.
+    /// Whether all settings are the defaults.
     pub(super) fn is_plain(&self) -> bool {
         self.style.is_none() && self.copies.is_none() && self.val.is_none()
     }

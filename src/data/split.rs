@@ -124,6 +124,17 @@ impl Split {
 
     /// The same ids in rows of at most `longest`: each row is cut into equal parts. `None` when no such parts are nearly
     /// that long.
+    ///
+    /// ```
+    /// use etude::data::Split;
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let split = Split::from_rows(&[vec![64; 8]], &tokenizer)?;
+    /// let halves = split.within(5).expect("two rows of 4");
+    /// assert_eq!((halves.len(), halves.width()), (2, 4));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn within(&self, longest: usize) -> Option<Self> {
         let parts =
             (1..=self.width.max(1)).find(|parts| self.width.is_multiple_of(*parts) && self.width / parts <= longest);

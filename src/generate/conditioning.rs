@@ -18,14 +18,14 @@ const BAR: f64 = 4.0;
 pub(super) struct Plan {
     /// The cues of one pass of the chart.
     cues: Vec<Cue>,
-    /// Whether a cue stands on every beat.
+    /// Whether a cue is on every beat.
     clicks: bool,
     /// Whether there are chords.
     chords: bool,
     /// Beats of one pass.
     length: f64,
     tempo: f64,
-    /// Where the first beat stands.
+    /// Where the first beat is.
     origin: Origin,
     /// Beats to play at most.
     limit: Option<f64>,
@@ -61,7 +61,7 @@ struct Origin {
 }
 
 impl Plan {
-    /// The plan of the options, for music that begins `after` so many seconds of prompt: on the beat nearest to it.
+    /// The plan of the options, for music that begins `after` seconds of prompt, on the beat nearest to it.
     ///
     /// # Errors
     /// Chords for an encoding that has no chord tokens, and a chart without chords.
@@ -89,7 +89,7 @@ impl Plan {
             None => (0, index),
             Some(_) if n < 2 => return None,
             Some(further) => {
-                // Where a chart ends on the chord it begins with, its beginning is no change from the second pass on.
+                // Where a chart ends on the chord it begins with, its beginning is not a change from the second pass on.
                 let class = |cue: &Cue| cue.chord.as_ref().map(Chord::class);
                 let same = usize::from(!self.clicks && class(&self.cues[0]) == class(&self.cues[n - 1]));
                 (1 + further / (n - same), same + further % (n - same))

@@ -10,11 +10,12 @@ use crate::tokens::Tokenizer;
 /// The division of a score that is laid on a tempo of its own.
 const TICKS_PER_QUARTER: u32 = 480;
 
-/// The score of the ids of a take.
+/// The score of the ids of a generated sequence.
 ///
-/// A part that was played anew stands in its score, and all else of that as it was. A prompt stands in front as it is, with all its tracks, tempi and metres; what was played behind it is added to its
-/// first track with notes. Without a prompt the score has the tempo of the options and the metre of the chords, where
-/// bars or chords were played to; else that of the ids. Notes end where the bars of the options do.
+/// A part that was played anew is in its score, and all else of that as it was. A prompt is in front, unchanged, with all
+/// its tracks, tempi and metres; the new notes are added to its first track with notes. Without a prompt the score has the
+/// tempo of the options and the metre of the chords, where bars or chords were given; else that of the ids. Notes end where
+/// the bars of the options do.
 pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> Score {
     let played = tokenizer.decode(ids);
     let counted = options.chords.is_some() || options.bars.is_some();

@@ -2,11 +2,11 @@
 //!
 //! # What the model sees
 //! BOS, the prompt, and what was added, until that is longer than `max_position_embeddings`; then it is cut to its last
-//! half (with the chord in force in front), which is read anew, and so on: takes and prompts may be longer than the
+//! half (with the chord in force in front), which is read anew, and so on: sequences and prompts may be longer than the
 //! model. With and without the cache the model sees the same, so the ids are the same.
 //!
 //! # Streams
-//! Take `i` draws from a stream that depends on the sampler's seed and on `i` alone: asking for more takes does not
+//! Sequence `i` draws from a stream that depends on the sampler's seed and on `i` alone: asking for more sequences does not
 //! change the first.
 
 use candle_core::{DType, Device, Tensor};
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::generate::conditioning::Plan;
-use crate::generate::take::{Take, Words};
+use crate::generate::sequence::{Sequence, TokenTable};
 use crate::generate::{GenerateOptions, Refill, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
@@ -22,18 +22,18 @@ use crate::nn::{Cache, ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// What was generated for one take.
+/// What was generated for one sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
     /// The ids, prompt included, without BOS and EOS.
     pub ids: Vec<u32>,
     /// Nats a note that the model gives to what it drew: 0 or less, nearer to 0 is likelier; 0 where it was not measured.
     pub log_likelihood: f64,
-    /// Whether the take came to its end; false where the tokens were used up before.
+    /// Whether the sequence came to its end; false where the tokens were used up before.
     pub complete: bool,
 }
 
-/// The ids of each take, without BOS and EOS, all takes as one batch.
+/// The ids of each sequence, without BOS and EOS, all takes as one batch.
 ///
 /// # Errors
 /// Options out of range; `interrupted`, when the user cancels.
@@ -45,10 +45,10 @@ pub fn generate(
     progress: &Progress,
 ) -> Result<Vec<Vec<u32>>> {
     let generator = Generator::new(model, tokenizer, sampler, options, progress)?;
-    Ok(generator.play(options, progress)?.into_iter().map(|take| take.ids).collect())
+    Ok(generator.play(options, progress)?.into_iter().map(|sequence| sequence.ids).collect())
 }
 
-/// The same as [`generate`] with what is known of each take; `measure` says whether its likelihood is.
+/// The same as [`generate`] with what is known of each sequence; `measure` says whether its likelihood is.
 ///
 /// # Errors
 /// Those of [`generate`].
@@ -62,21 +62,24 @@ pub fn generate_takes(
 ) -> Result<Vec<Generated>> {
     let mut generator = Generator::new(model, tokenizer, sampler, options, progress)?;
     if measure {
-        generator.takes.iter_mut().for_each(Take::measure);
+        generator.sequences.iter_mut().for_each(Sequence::measure);
     }
-    let generated =
-        |take: Take| Generated { log_likelihood: take.log_likelihood(), complete: take.over, ids: take.ids };
+    let generated = |sequence: Sequence| Generated {
+        log_likelihood: sequence.log_likelihood(),
+        complete: sequence.over,
+        ids: sequence.ids,
+    };
     Ok(generator.play(options, progress)?.into_iter().map(generated).collect())
 }
 
-/// The same, a step at a time: each item has one id for each take that still plays.
+/// The same, a step at a time: each item has one id for each sequence that still plays.
 #[derive(Debug)]
 pub struct Generator {
     model: Model,
-    words: Words,
+    table: TokenTable,
     plan: Plan,
-    takes: Vec<Take>,
-    /// Ids that may still be added to each take.
+    sequences: Vec<Sequence>,
+    /// Ids that may still be added to each sequence.
     left: usize,
     cache: Cache,
     use_cache: bool,
@@ -103,14 +106,15 @@ impl Generator {
             return Err(Error::mistake(message).with_hint("use the tokenizer the model was trained with"));
         }
         let (prompt, plan) = set_up(tokenizer, options)?;
-        let words = Words::new(tokenizer);
-        let takes =
-            (0..options.count).map(|take| Take::new(&prompt, tokenizer, &plan, sampler.for_take(take))).collect();
+        let table = TokenTable::new(tokenizer);
+        let sequences = (0..options.count)
+            .map(|sequence| Sequence::new(&prompt, tokenizer, &plan, sampler.for_take(sequence)))
+            .collect();
         Ok(Self {
             model: model.clone(),
-            words,
+            table,
             plan,
-            takes,
+            sequences,
             left: options.max_new_tokens,
             cache: Cache::of(options.kv_cache_dtype),
             use_cache: options.use_cache,
@@ -124,65 +128,65 @@ impl Generator {
     }
 
     /// Plays to the end.
-    fn play(mut self, options: &GenerateOptions, progress: &Progress) -> Result<Vec<Take>> {
+    fn play(mut self, options: &GenerateOptions, progress: &Progress) -> Result<Vec<Sequence>> {
         let total = (options.max_new_tokens * options.count) as u64;
         let mut task = progress.task("generating", Some(total), "tokens");
-        for said in self.by_ref() {
-            task.advance(said?.iter().flatten().count() as u64)?;
+        for new_ids in self.by_ref() {
+            task.advance(new_ids?.iter().flatten().count() as u64)?;
         }
-        Ok(self.takes)
+        Ok(self.sequences)
     }
 
-    /// The ids of a take so far, prompt included, without BOS; none for a take that there is not.
-    pub fn ids(&self, take: usize) -> &[u32] {
-        self.takes.get(take).map_or(&[], |take| &take.ids)
+    /// The ids of a sequence so far, prompt included, without BOS; none for a sequence that there is not.
+    pub fn ids(&self, sequence: usize) -> &[u32] {
+        self.sequences.get(sequence).map_or(&[], |sequence| &sequence.ids)
     }
 
     fn advance(&mut self) -> Result<Vec<Option<u32>>> {
         self.progress.check()?;
-        let Self { plan, takes, .. } = self;
-        let due: Vec<Option<u32>> = takes.iter_mut().map(|t| if t.over { None } else { t.due(plan) }).collect();
-        let draws = |take: &Take, due: Option<u32>| !take.over && due.is_none();
-        let logits = if self.takes.iter().zip(&due).any(|(take, &due)| draws(take, due)) {
+        let Self { plan, sequences, .. } = self;
+        let due: Vec<Option<u32>> = sequences.iter_mut().map(|t| if t.over { None } else { t.due(plan) }).collect();
+        let draws = |sequence: &Sequence, due: Option<u32>| !sequence.over && due.is_none();
+        let logits = if self.sequences.iter().zip(&due).any(|(sequence, &due)| draws(sequence, due)) {
             self.logits()?
         } else {
             vec![Vec::new(); due.len()] // chords only: the model reads them with what follows
         };
-        let Self { plan, takes, words, .. } = self;
-        let say = |((take, due), logits): ((&mut Take, Option<u32>), &Vec<f32>)| match due {
-            _ if take.over => {
-                take.wait(words);
+        let Self { plan, sequences, table, .. } = self;
+        let append = |((sequence, due), logits): ((&mut Sequence, Option<u32>), &Vec<f32>)| match due {
+            _ if sequence.over => {
+                sequence.wait(table);
                 Ok(None)
             }
-            Some(chord) => Ok(take.say(chord, plan, words)),
+            Some(chord) => Ok(sequence.append(chord, plan, table)),
             None if logits.iter().any(|logit| logit.is_nan()) => Err(not_a_number()),
             None => {
-                let id = take.draw(logits, plan, words);
-                Ok(take.say(id, plan, words))
+                let id = sequence.draw(logits, plan, table);
+                Ok(sequence.append(id, plan, table))
             }
         };
-        // Each take has its own sampler and grammar: they do not wait for each other.
-        let said = takes.par_iter_mut().zip(due).zip(&logits).map(say).collect::<Result<_>>()?;
+        // Each sequence has its own sampler and grammar: they do not wait for each other.
+        let new_ids = sequences.par_iter_mut().zip(due).zip(&logits).map(append).collect::<Result<_>>()?;
         self.left -= 1;
-        Ok(said)
+        Ok(new_ids)
     }
 
-    /// The logits of what comes next, one row a take.
+    /// The logits of what comes next, one row a sequence.
     fn logits(&mut self) -> Result<Vec<Vec<f32>>> {
         let longest = self.model.spec().max_positions;
-        if self.takes[0].context.len() > longest {
-            self.takes.iter_mut().for_each(|take| take.forget((longest / 2).max(1), &self.words));
+        if self.sequences[0].context.len() > longest {
+            self.sequences.iter_mut().for_each(|sequence| sequence.forget((longest / 2).max(1), &self.table));
             self.cache.forget(0);
         }
         let from = if self.use_cache { self.cache.len() } else { 0 };
-        let fresh: Vec<u32> = self.takes.iter().flat_map(|take| &take.context[from..]).copied().collect();
-        let shape = (self.takes.len(), self.takes[0].context.len() - from);
-        let fresh = Tensor::from_vec(fresh, shape, &Device::Cpu)?; // (takes, new)
+        let fresh: Vec<u32> = self.sequences.iter().flat_map(|sequence| &sequence.context[from..]).copied().collect();
+        let shape = (self.sequences.len(), self.sequences[0].context.len() - from);
+        let fresh = Tensor::from_vec(fresh, shape, &Device::Cpu)?; // (sequences, new)
         let logits = if self.use_cache {
-            self.model.step(&fresh, &mut self.cache, &self.pass)? // (takes, vocabulary)
+            self.model.step(&fresh, &mut self.cache, &self.pass)? // (sequences, vocabulary)
         } else {
-            let logits = self.model.forward(&fresh, &self.pass)?; // (takes, time, vocabulary)
-            logits.narrow(1, shape.1 - 1, 1)?.squeeze(1)? // (takes, vocabulary)
+            let logits = self.model.forward(&fresh, &self.pass)?; // (sequences, time, vocabulary)
+            logits.narrow(1, shape.1 - 1, 1)?.squeeze(1)? // (sequences, vocabulary)
         };
         Ok(logits.to_dtype(DType::F32)?.to_vec2()?)
     }
@@ -193,14 +197,14 @@ impl Iterator for Generator {
 
     /// The next step; after a failure there is none.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 || self.takes.iter().all(|take| take.over) {
+        if self.left == 0 || self.sequences.iter().all(|sequence| sequence.over) {
             return None;
         }
-        let said = self.advance();
-        if said.is_err() {
+        let new_ids = self.advance();
+        if new_ids.is_err() {
             self.left = 0;
         }
-        Some(said)
+        Some(new_ids)
     }
 }
 

@@ -5,7 +5,7 @@ mod finish;
 mod generator;
 mod options;
 mod sampler;
-mod take;
+mod sequence;
 #[cfg(test)]
 mod tests;
 

@@ -1,11 +1,11 @@
-//! What to play.
+//! The options of generation.
 
 use crate::error::{Error, Result};
 use crate::harmony::{BarMeter, Chart};
 use crate::midi::{Meter, Score};
 use crate::nn::{CacheDtype, Precision};
 
-/// What to play.
+/// The options of generation.
 #[derive(Debug, Clone)]
 pub struct GenerateOptions {
     /// Chords to play over, one chart or none: once, unless `bars` says otherwise.
@@ -44,7 +44,7 @@ pub struct Refill {
 }
 
 impl Refill {
-    /// What stands before the part, as a prompt; none where it begins at the beginning.
+    /// What is before the part, as a prompt; none where it begins at the beginning.
     pub(super) fn prompt(&self) -> Option<Score> {
         self.score.slice(0.0, self.from).ok().filter(|before| !before.is_empty())
     }

@@ -1,4 +1,4 @@
-//! How well notes keep to chords.
+//! `chord_adherence`: the share of notes that are tones of the chord in force.
 
 use crate::harmony::ChordAt;
 use crate::midi::Score;

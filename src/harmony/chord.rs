@@ -125,6 +125,13 @@ impl Chord {
     }
 
     /// The same chord over another bass; `None` or the root itself leave the plain chord.
+    ///
+    /// ```
+    /// use etude::harmony::Chord;
+    ///
+    /// assert_eq!("C".parse::<Chord>()?.over(Some(4)).name(), "C/E");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     #[must_use]
     pub fn over(&self, bass: Option<u8>) -> Self {
         let root = self.root.map(|r| r.pitch_class());
@@ -133,6 +140,15 @@ impl Chord {
     }
 
     /// The family it belongs to.
+    ///
+    /// ```
+    /// use etude::harmony::{Chord, ChordClass, Quality};
+    ///
+    /// let class = "Dm9".parse::<Chord>()?.class();
+    /// assert_eq!(class, ChordClass::Some { root: 2, quality: Quality::MinorSeven });
+    /// assert_eq!(Chord::of_class(class).name(), "Dm7");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn class(&self) -> ChordClass {
         match self.root {
             None => ChordClass::None,
@@ -187,7 +203,7 @@ impl Chord {
     }
 }
 
-/// The bass behind the last slash and where that slash stands; `C6/9` has none.
+/// The bass after the last slash and the index of that slash; `C6/9` has none.
 fn slash_bass(symbol: &[char]) -> (Option<Spelling>, usize) {
     let slash = symbol.iter().rposition(|c| matches!(symbol::plain(*c), '/' | '\\'));
     let bass = slash.and_then(|at| {

@@ -73,6 +73,13 @@ impl Quality {
     }
 
     /// The family of a chord, from its intervals in semitones above the root.
+    ///
+    /// ```
+    /// use etude::harmony::Quality;
+    ///
+    /// assert_eq!(Quality::of_intervals(&[0, 3, 6, 10]), Quality::HalfDiminished);
+    /// assert_eq!(Quality::HalfDiminished.suffix(), "m7b5");
+    /// ```
     pub fn of_intervals(intervals: &[u8]) -> Self {
         let tones = intervals.iter().fold(0u16, |set, i| set | 1 << (i % 12));
         let has = |tone: u8| tones & 1 << tone != 0;

@@ -1,4 +1,4 @@
-//! Chords: symbols read and written, transposed, voiced, and recognised in a score.
+//! Chords: symbols parsed and printed, transposed, voiced, and recognised in a score.
 
 mod adherence;
 mod chart;

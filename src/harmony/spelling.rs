@@ -32,6 +32,13 @@ const USUAL: [(char, i8); 12] = [
 
 impl Spelling {
     /// The usual name of a pitch class: Db, Eb, F#, Ab, Bb.
+    ///
+    /// ```
+    /// use etude::harmony::Spelling;
+    ///
+    /// let note = Spelling::of_pitch_class(10);
+    /// assert_eq!((note.to_string(), note.transpose(8).to_string()), ("Bb".to_string(), "F#".to_string()));
+    /// ```
     pub fn of_pitch_class(pitch_class: u8) -> Self {
         let (letter, alter) = USUAL[usize::from(pitch_class % 12)];
         Self { letter, alter }

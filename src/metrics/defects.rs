@@ -30,6 +30,16 @@ pub struct Defects {
 
 impl Defects {
     /// Measures a piece; drums do not count.
+    ///
+    /// ```
+    /// use etude::metrics::Defects;
+    /// use etude::midi::{Note, Score, Track};
+    ///
+    /// let mut score = Score::new(480);
+    /// score.tracks.push(Track { notes: vec![Note { start: 0, pitch: 60, end: 480 * 20, velocity: 80 }], ..Track::default() });
+    /// let defects = Defects::of(&score);
+    /// assert_eq!((defects.longest_note, defects.any()), (10.0, true));
+    /// ```
     pub fn of(score: &Score) -> Self {
         let sounds = score.pitched_sounds();
         Self {

@@ -1,4 +1,4 @@
-//! How good a model is, and how its music compares, in figures with formulas.
+//! Metrics: the loss and accuracies of a model, and statistics of its music, each with its formula.
 
 mod defects;
 mod features;

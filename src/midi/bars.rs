@@ -1,4 +1,4 @@
-//! Bar lines, along the metre changes.
+//! Bar lines of a score with metre changes.
 
 use crate::midi::{Meter, Score};
 
@@ -48,6 +48,13 @@ impl Score {
     }
 
     /// The first bar line at or after a tick.
+    ///
+    /// ```
+    /// use etude::midi::Score;
+    ///
+    /// let score = Score::new(480); // 4/4 unless a metre event says otherwise
+    /// assert_eq!((score.bar_line_from(1), score.bar_line_from(1920)), (1920, 1920));
+    /// ```
     pub fn bar_line_from(&self, tick: u32) -> u32 {
         let spans = self.meter_spans();
         let (meter, next) = spans.iter().rfind(|(m, _)| m.tick <= tick).copied().unwrap_or((Meter::DEFAULT, u64::MAX));

@@ -1,11 +1,11 @@
-//! The beats of a score, and whether its notes keep to them.
+//! The beats of a score, and whether its onsets are aligned with them.
 
 use crate::midi::{Meter, Score};
 
 /// A beat of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beat {
-    /// Where it stands.
+    /// Its position.
     pub tick: u32,
     /// True on a bar line.
     pub bar: bool,

@@ -1,4 +1,4 @@
-//! Ticks to seconds and back, along a tempo map.
+//! `Clock`: converts ticks to seconds and back along a tempo map.
 
 use crate::midi::{Score, Tempo};
 
@@ -13,6 +13,13 @@ impl Tempo {
 
     /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it; the default where it is not a positive
     /// number.
+    ///
+    /// ```
+    /// use etude::midi::Tempo;
+    ///
+    /// assert_eq!(Tempo::from_bpm(60.0).micros_per_quarter, 1_000_000);
+    /// assert_eq!(Tempo::from_bpm(f64::NAN), Tempo::DEFAULT);
+    /// ```
     pub fn from_bpm(bpm: f64) -> Self {
         if bpm.is_nan() || bpm <= 0.0 {
             return Self::DEFAULT;

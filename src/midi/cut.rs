@@ -69,7 +69,7 @@ impl Score {
         }
     }
 
-    /// The metres, with bar lines where they were: a cut bar stands first.
+    /// The metres, with bar lines where they were: a cut bar is first.
     fn meters_between(&self, from: u32, to: u32) -> Vec<Meter> {
         let mut meters = in_force(&self.meters, from, to, |m| m.tick, |m, tick| Meter { tick, ..*m });
         if let Some(&first) = meters.first().filter(|m| m.tick == 0) {

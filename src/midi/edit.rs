@@ -1,4 +1,4 @@
-//! Scores from scores: transposed, stretched, resampled.
+//! Edits that give a new score: stretched, resampled.
 
 use crate::error::{Error, Result};
 use crate::midi::{Event, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};

@@ -1,8 +1,8 @@
-//! What was mended while a file was read.
+//! `Repair`: what was repaired while a file was read.
 
 use std::fmt;
 
-/// Something in a file that is against the standard and was read all the same.
+/// A violation of the standard in a file that was read all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repair {
     /// What is wrong.

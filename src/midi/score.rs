@@ -120,7 +120,7 @@ pub struct Key {
 /// A text at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {
-    /// Where it stands.
+    /// Its position.
     pub tick: u32,
     /// What it says.
     pub text: String,
@@ -170,6 +170,15 @@ impl Track {
 
 impl Score {
     /// A score without notes; see [`Score::ticks_per_quarter`].
+    ///
+    /// ```
+    /// use etude::midi::{Note, Score, Track};
+    ///
+    /// let mut score = Score::new(480);
+    /// score.tracks.push(Track { notes: vec![Note { start: 0, pitch: 60, end: 480, velocity: 80 }], ..Track::default() });
+    /// assert_eq!((score.len(), score.end()), (1, 480));
+    /// assert_eq!(score.duration(), 0.5); // 120 beats per minute unless a tempo event says otherwise
+    /// ```
     pub fn new(ticks_per_quarter: u32) -> Self {
         Self {
             ticks_per_quarter,

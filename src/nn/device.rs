@@ -8,6 +8,12 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// An unknown name, or a GPU that is not there; a build without the feature `cuda` answers with the build command.
+///
+/// ```
+/// assert!(etude::nn::device("cpu")?.is_cpu());
+/// assert!(etude::nn::device("tpu").is_err_and(|error| error.hint().is_some()));
+/// # Ok::<(), etude::Error>(())
+/// ```
 pub fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => Ok(Device::Cpu),

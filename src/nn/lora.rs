@@ -46,6 +46,14 @@ const HIGHEST_RANK: usize = 1 << 14;
 
 impl LoraConfig {
     /// The factor of the update.
+    ///
+    /// ```
+    /// use etude::nn::LoraConfig;
+    ///
+    /// let config = LoraConfig { r: 16, lora_alpha: 32.0, ..LoraConfig::default() };
+    /// assert_eq!(config.scale(), 2.0);
+    /// assert_eq!(LoraConfig { use_rslora: true, ..config }.scale(), 8.0);
+    /// ```
     pub fn scale(&self) -> f64 {
         let r = self.r as f64;
         if self.use_rslora { self.lora_alpha / r.sqrt() } else { self.lora_alpha / r }

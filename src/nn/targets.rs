@@ -116,7 +116,7 @@ fn block_of(layer: &str, patterns: &[String]) -> Option<usize> {
     })
 }
 
-/// Whether an entry has a character that stands in no name of a layer.
+/// Whether an entry has a character that no name of a layer has.
 pub(crate) fn is_expression(text: &str) -> bool {
     text.contains(['*', '+', '?', '(', ')', '[', ']', '{', '}', '|', '\\', '^', '$'])
 }

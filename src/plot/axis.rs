@@ -7,7 +7,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use super::number::short;
 
 /// A straight axis from `low` to `high` (which may be the lesser of them), with marks at some values. What lies outside
-/// stands at its ends, what is not finite at `low`.
+/// is at its ends, what is not finite at `low`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     pub(super) low: f64,
@@ -38,7 +38,7 @@ impl Axis {
         Self { low, high, marks: Vec::new() }
     }
 
-    /// Where a value stands, from 0 at `low` to 1 at `high`.
+    /// The relative position of a value, from 0 at `low` to 1 at `high`.
     pub(super) fn share(&self, value: f64) -> f64 {
         // Halved first, because the difference of two huge numbers is infinite.
         let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);

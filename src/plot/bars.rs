@@ -71,6 +71,11 @@ fn names(area: &Area<'_>, counts: &[(String, f64)], left: f64) -> Drawn {
 }
 
 /// Values in at most `most` equal classes with round borders: the lower border and the count of each.
+///
+/// ```
+/// let classes = etude::plot::histogram(&[0.5, 1.5, 1.7, 9.5], 10);
+/// assert_eq!(classes.iter().map(|(_, count)| count).sum::<f64>(), 4.0);
+/// ```
 pub fn histogram(values: &[f64], most: usize) -> Vec<(String, f64)> {
     let finite = || values.iter().copied().filter(|v| v.is_finite());
     let (Some(low), Some(high)) = (finite().reduce(f64::min), finite().reduce(f64::max)) else { return Vec::new() };
@@ -86,6 +91,11 @@ pub fn histogram(values: &[f64], most: usize) -> Vec<(String, f64)> {
 }
 
 /// The bars as text of at most `width` columns: a line for each name, its bar and its number.
+///
+/// ```
+/// let text = etude::plot::bars_text("notes", &[("C".into(), 4.0), ("D".into(), 2.0)], 40);
+/// assert!(text.starts_with("notes") && text.lines().count() == 3);
+/// ```
 pub fn bars_text(title: &str, counts: &[(String, f64)], width: usize) -> String {
     let numbers: Vec<String> = counts.iter().map(|(_, n)| short(*n)).collect();
     let chars = |text: &str| text.chars().count();

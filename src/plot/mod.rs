@@ -67,6 +67,10 @@ pub fn save(svg: &str, path: &Path) -> Result<()> {
 }
 
 /// The name of a key: 60 is "C4".
+///
+/// ```
+/// assert_eq!((etude::plot::pitch_name(60), etude::plot::pitch_name(70)), ("C4".to_string(), "A#4".to_string()));
+/// ```
 pub fn pitch_name(pitch: u8) -> String {
     const NAMES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
     format!("{}{}", NAMES[usize::from(pitch % 12)], i32::from(pitch / 12) - 1)

@@ -189,13 +189,13 @@ pub fn smoothing(steps: usize) -> usize {
     (steps / 40).clamp(if steps < 40 { 1 } else { 5 }, 200)
 }
 
-/// Values from the first step on, so that the one of step `n` stands at `n`: before the first there is a gap.
+/// Values from the first step on, so that the one of step `n` is at `n`: before the first there is a gap.
 pub fn by_step(values: &[f64]) -> Vec<f64> {
     std::iter::once(f64::NAN).chain(values.iter().copied()).collect()
 }
 
 /// A value for every step from values after some: straight lines between them, gaps outside. The value after step `n`
-/// stands at index `n − 1`.
+/// is at index `n − 1`.
 fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
     let mut values = vec![f64::NAN; len];
     let mut set = |step: usize, value: f64| {

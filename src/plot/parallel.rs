@@ -26,7 +26,7 @@ const SMALL: f64 = 11.0;
 /// Numbers above zero that span as many times themselves stand on a logarithmic axis.
 const LOGARITHMIC: f64 = 50.0;
 
-/// What stands on an axis.
+/// What is on an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mark {
     /// A number.

@@ -84,7 +84,7 @@ fn compressed(pixels: &Pixels) -> Result<Vec<u8>> {
     Ok(image_data(&file))
 }
 
-/// What stands in the IDAT chunks of a PNG: length, kind, data, checksum after eight bytes of signature.
+/// What is in the IDAT chunks of a PNG: length, kind, data, checksum after eight bytes of signature.
 fn image_data(mut file: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     file = file.get(8..).unwrap_or_default();

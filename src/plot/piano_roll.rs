@@ -9,7 +9,7 @@
 //! ```
 //!
 //! When the pitches fit, a line is one pitch and the shade is the velocity (`░▒▓█`); otherwise a line is two pitches,
-//! drawn in half blocks (`▀▄█`), or two groups of neighbours when even that is too tall. `┴` stands at bar lines.
+//! drawn in half blocks (`▀▄█`), or two groups of neighbours when even that is too tall. `┴` is at bar lines.
 
 use super::pitch_name;
 use crate::harmony::chord_markers;
@@ -61,7 +61,7 @@ struct Time {
 impl Time {
     /// The column that holds a moment.
     fn column(&self, seconds: f64) -> usize {
-        // The nudge keeps a moment that stands on a boundary from falling into the column before it.
+        // The nudge keeps a moment that is on a boundary from falling into the column before it.
         let at = seconds / self.seconds * self.columns as f64 + 1e-9;
         (at.max(0.0) as usize).min(self.columns - 1)
     }

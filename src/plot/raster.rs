@@ -33,6 +33,15 @@ impl Pixels {
     ///
     /// # Errors
     /// What is not an SVG.
+    ///
+    /// ```
+    /// use etude::plot::{Paper, Pixels};
+    ///
+    /// let svg = r#"<svg xmlns="http://www.w3.org/2000/svg" width="4" height="2"><rect width="4" height="2" fill="red"/></svg>"#;
+    /// let pixels = Pixels::draw(svg, 2.0, Paper::White)?;
+    /// assert_eq!((pixels.width(), pixels.height(), pixels.at(3, 1)), (8, 4, [255, 0, 0, 255]));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn draw(svg: &str, scale: f32, paper: Paper) -> Result<Self> {
         let tree = parsed(svg)?;
         let size = tree.size();

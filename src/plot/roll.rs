@@ -37,7 +37,7 @@ pub struct System {
     pub pixels: (f64, f64),
 }
 
-/// The picture, and where in it a moment stands.
+/// The picture, and the position of a moment in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Roll {
     /// The picture as SVG; the same score gives the same bytes.

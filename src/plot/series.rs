@@ -17,7 +17,7 @@ pub enum Style {
 pub struct Series {
     /// What the legend calls it; "" for nothing.
     pub name: String,
-    /// Where each value stands on the horizontal axis; at its index if `None`.
+    /// The x of each value; its index if `None`.
     pub x: Option<Vec<f64>>,
     /// The values; what is not finite is a gap.
     pub y: Vec<f64>,

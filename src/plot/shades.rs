@@ -86,7 +86,7 @@ impl ShadeGrid<'_> {
         self.legend(area)
     }
 
-    /// Neighbours of one colour; what is not finite stands alone.
+    /// Neighbours of one colour; a cell that is not finite is a run of its own.
     fn runs(&self) -> Vec<ShadeRun> {
         let mut runs: Vec<ShadeRun> = Vec::new();
         for (i, value) in self.means.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! A canvas that becomes SVG 1.1, as few bytes as will do, the same for the same drawing.
 //!
 //! Text and rules are drawn in a grey that reads on white and on black; the background stays clear, so that a picture
-//! stands on any page.
+//! fits on any page.
 
 use std::fmt::{Display, Write as _};
 
@@ -12,7 +12,7 @@ pub(super) const INK: &str = "#7a7d85";
 /// The font of the picture, by the names that systems have for one.
 const FONT: &str = "system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif";
 
-/// Where a text stands relative to its point.
+/// The alignment of a text relative to its point.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Anchor {
     Start,
@@ -114,6 +114,11 @@ impl Svg {
 }
 
 /// Width and height of an SVG of ours, in whole pixels.
+///
+/// ```
+/// let svg = etude::plot::chart(&[vec!["C6".to_string()]]);
+/// assert_eq!(etude::plot::size(&svg), Some((684, 66)));
+/// ```
 pub fn size(svg: &str) -> Option<(u64, u64)> {
     let head = svg.split('>').next()?;
     let side = |name: &str| head.split_once(&format!(" {name}=\""))?.1.split('"').next()?.parse::<f64>().ok();
@@ -136,6 +141,10 @@ pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
 }
 
 /// Text that is safe in markup and between quotation marks; what XML cannot hold is left out.
+///
+/// ```
+/// assert_eq!(etude::plot::escape("a < b & c"), "a &lt; b &amp; c");
+/// ```
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

@@ -42,7 +42,7 @@ pub fn program(program: &Program, args: &[String]) -> i32 {
     reported(args, false, run, |fault, _| (fault.told(), if fault.usage { USAGE } else { 1 }))
 }
 
-/// Runs code that has no file; `name` stands in faults, and the value is printed if `show`.
+/// Runs code that has no file; `name` is named in errors, and the value is printed if `show`.
 pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
     script(args, show, |session| session.run_source(name, code))
 }

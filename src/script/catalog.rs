@@ -42,7 +42,7 @@ pub(crate) struct Member {
     pub(crate) params: Vec<(&'static str, &'static str)>,
     /// The type of what it gives, "" for nothing, several with ` | ` between.
     pub(crate) returns: &'static str,
-    /// The documentation; its first line stands alone.
+    /// The documentation; its first line is a summary.
     pub(crate) doc: &'static str,
     /// Keys of its map of options, with what they mean.
     pub(crate) options: &'static [(&'static str, &'static str)],

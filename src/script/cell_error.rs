@@ -17,7 +17,7 @@ pub struct CellError {
     pub source: Option<String>,
     /// The functions it happened in, innermost first.
     pub calls: Vec<String>,
-    /// True when the user asked to stop.
+    /// True when the user cancelled.
     pub interrupted: bool,
     /// True when it was thrown by the script itself, or by what reads its arguments: for a program, a wrong call.
     pub usage: bool,

@@ -12,7 +12,7 @@ use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 use crate::script::{parser, paths, standard, syntax};
 
-/// Whether a text can be run as it stands.
+/// Whether a text can be run as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It can be run.
@@ -27,7 +27,7 @@ pub enum Completeness {
 const INDENT: usize = 4;
 
 impl Symbols {
-    /// Whether a text can be run as it stands.
+    /// Whether a text can be run as it is.
     pub fn completeness(&self, code: &str) -> Completeness {
         let scan = scan(code);
         let depth = scan.open.iter().filter(|o| matches!(o, Open::Bracket(..) | Open::Code)).count();
@@ -76,7 +76,7 @@ impl Symbols {
         Resolver { text: before.text, tokens: &before.tokens, symbols: self }
     }
 
-    /// What stands before the dot before the word.
+    /// The expression before the dot.
     pub(crate) fn owner(&self, before: &Before) -> Option<ValueInfo> {
         self.resolver(before).before(before.tokens.len().checked_sub(1)?)
     }

@@ -1,4 +1,4 @@
-//! What stands before the cursor, and what could stand at it.
+//! The text before the cursor, and the completions there.
 
 use crate::script::scan::{Kind, Scan, Token, scan};
 

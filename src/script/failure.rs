@@ -1,4 +1,4 @@
-//! Our error as a script meets it: thrown with its hint, caught as an object, or not catchable when it is a stop.
+//! Our error as a script meets it: thrown with its hint, caught as an object, or not catchable when it is `interrupted`.
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
@@ -37,7 +37,7 @@ pub(crate) fn stop() -> Box<EvalAltResult> {
 }
 
 impl From<Error> for Box<EvalAltResult> {
-    /// Rhai fills the position of the call in; a stop becomes the error that `catch` cannot hold.
+    /// Rhai fills the position of the call in; `interrupted` becomes the error that `catch` cannot hold.
     fn from(error: Error) -> Self {
         if error.is_interrupted() {
             return stop();

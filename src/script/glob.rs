@@ -76,7 +76,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last `*` stands, and how much of the name it has taken.
+    // Where the last `*` is, and how much of the name it has taken.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         let taken = match pattern.get(p) {

@@ -14,7 +14,7 @@ pub enum Output {
     Text(String),
     /// Text of `debug` and of warnings.
     Warning(String),
-    /// A value shown by `display(x)`; with an `id`, later updates replace it where it stands.
+    /// A value shown by `display(x)`; with an `id`, later updates replace it where it is.
     Display {
         /// Its forms.
         bundle: Bundle,

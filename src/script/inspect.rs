@@ -1,4 +1,4 @@
-//! The documentation of what stands at the cursor.
+//! The documentation of what is at the cursor.
 
 use crate::script::catalog::{Kind as Of, Member};
 use crate::script::cursor::Before;
@@ -9,13 +9,13 @@ use crate::script::value_info::ValueInfo;
 use crate::script::{Bundle, help, standard};
 
 impl Symbols {
-    /// The documentation of what stands at `cursor`: the word there, or the function whose parentheses it is in.
+    /// The documentation of what is at `cursor`: the word there, or the function whose parentheses it is in.
     pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
         let mut end = cursor.min(code.len());
         while !code.is_char_boundary(end) {
             end -= 1;
         }
-        // The whole word, also when the cursor stands in it.
+        // The whole word, also when the cursor is in it.
         let rest = &code[end..];
         let tail = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
         let before = Before::new(code, end + tail);

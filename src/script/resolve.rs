@@ -1,4 +1,4 @@
-//! What stands before a dot, without running it: what is known of a variable, then from type to type by what the
+//! The type of the expression before a dot, without running it: what is known of a variable, then from type to type by what the
 //! catalog says its members give.
 
 use crate::script::catalog::Kind as Of;

@@ -114,7 +114,7 @@ impl Session {
         self.run_text(code, None)
     }
 
-    /// Runs a script file (its name stands in faults).
+    /// Runs a script file (its name is named in errors).
     ///
     /// # Errors
     /// What the script did wrong; a file that cannot be read.
@@ -123,7 +123,7 @@ impl Session {
         self.run_text(&text, Some(path))
     }
 
-    /// Runs a script that is not a file; `name` stands in faults.
+    /// Runs a script that is not a file; `name` is named in errors.
     ///
     /// # Errors
     /// What the script did wrong.

@@ -88,7 +88,7 @@ impl Sources {
     }
 
     /// A call, as the list of calls tells it: the function, its home when that is another text, and the line of the call,
-    /// which stands in the text of function `caller`, or in the running one.
+    /// which is in the text of function `caller`, or in the running one.
     pub(crate) fn call(&self, function: &str, caller: Option<&str>, position: Position) -> String {
         let name = if function.starts_with("anon$") { "a closure" } else { function };
         let mut told = match self.of(Some(function)) {

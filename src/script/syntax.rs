@@ -50,7 +50,7 @@ pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'s
     Some(suspect.unwrap_or(last))
 }
 
-/// Spaces before the first character of the line that a byte stands in.
+/// Spaces before the first character of the line that a byte is in.
 fn indent(text: &str, at: usize) -> usize {
     let begin = text[..at].rfind('\n').map_or(0, |i| i + 1);
     text[begin..].len() - text[begin..].trim_start_matches([' ', '\t']).len()

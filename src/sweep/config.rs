@@ -69,10 +69,19 @@ pub struct SweepConfig {
 }
 
 impl SweepConfig {
-    /// Reads a map as it stands in the YAML file.
+    /// Reads the map of a YAML file.
     ///
     /// # Errors
     /// A key that there is not, with the nearest; a value of the wrong kind; a method without what it needs.
+    ///
+    /// ```
+    /// use etude::sweep::{Grid, SweepConfig};
+    ///
+    /// let yaml = "method: grid\nparameters:\n  lr: {values: [0.1, 0.01]}\n  batch_size: {values: [2, 4, 8]}\n";
+    /// let sweep = SweepConfig::parse(&etude::config::parse_yaml(yaml)?)?;
+    /// assert_eq!(Grid::new(&sweep.space)?.size(), 6);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn parse(value: &Value) -> Result<Self> {
         refuse(value)?;
         let known: Vec<&str> = KEYS.iter().chain(&PASSED_OVER).copied().collect();

@@ -42,7 +42,7 @@ impl Sweep {
     /// changed. Gives how many came to an end.
     ///
     /// # Errors
-    /// What `launch` fails with, and trials that all fail. A stop asks the trials to stop, waits for them, and leaves
+    /// What `launch` fails with, and trials that all fail. Cancelling asks the trials to stop, waits for them, and leaves
     /// them for the next time.
     pub fn run(
         &mut self,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// How a trial stands.
+/// The state of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
@@ -47,7 +47,7 @@ pub struct Trial {
     /// Where they lie between 0 and 1, one for each parameter that is searched; none on a grid.
     #[serde(default)]
     pub places: Vec<f64>,
-    /// How it stands.
+    /// its state.
     pub standing: Standing,
     /// What was measured of the metric, in order; what is not a number is left out.
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! The automata of the encodings, and what byte-pair encoding asks of them.
+//! `Automaton`: dispatch over the grammars of the encodings.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,4 @@
-//! Which token may follow: the same automaton serves sampling (as a mask) and tests (as a judge).
+//! `Grammar`: which token may follow. The same automaton masks logits in sampling and checks sequences in tests.
 
 use std::ops::RangeInclusive;
 
@@ -36,6 +36,17 @@ impl Grammar {
     /// Writes for every id whether it may come next. `mask` has one place an id; it is never left all false.
     ///
     /// PAD, BOS, MASK and chords are not allowed. After EOS only EOS is, which changes nothing.
+    ///
+    /// ```
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let mut mask = vec![false; tokenizer.vocab_size()];
+    /// tokenizer.grammar().allow(&mut mask);
+    /// assert!(mask.iter().any(|&allowed| allowed));
+    /// assert!(!mask[tokenizer.pad() as usize] && !mask[tokenizer.id("Chord_C:maj")? as usize]);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn allow(&self, mask: &mut [bool]) {
         match &self.rules {
             Rules::Base(rules) => rules.allow(mask),
@@ -68,7 +79,7 @@ impl Grammar {
         }
     }
 
-    /// True when time stands at this moment or past it.
+    /// True when time has reached this moment.
     pub fn reached(&self, at: &ChordAt) -> bool {
         match &self.rules {
             Rules::Base(rules) => rules.reached(at),
@@ -77,6 +88,18 @@ impl Grammar {
     }
 
     /// The ids that set a chord from here, in order; none where the encoding has no chords.
+    ///
+    /// ```
+    /// use etude::harmony::Chord;
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let class = "C".parse::<Chord>()?.class();
+    /// let performance = Tokenizer::new("performance", &Options::default())?;
+    /// assert_eq!(performance.grammar().chord_ids(class), [performance.id("Chord_C:maj")?]);
+    /// let remi = Tokenizer::new("remi", &Options::default())?;
+    /// assert!(remi.grammar().chord_ids(class).is_empty());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
         match &self.rules {
             Rules::Base(rules) => rules.chord_ids(class),

@@ -1,11 +1,11 @@
-//! What a caller may choose about an encoding.
+//! `Options` of an encoding.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// What a caller may choose about an encoding; what is absent keeps its default.
+/// The options of an encoding; what is absent keeps its default.
 ///
 /// `chords` is of the encodings `performance` and `note_duration`, `chord_relative`, `beats` and `styles` are of
 /// `note_duration`; all others are of `remi`, `tsd` and `midi_like`, with the names, meanings

@@ -1,4 +1,4 @@
-//! The tokenizer: one of several encodings behind one face.
+//! `Tokenizer`: one interface to all encodings, with or without byte-pair encoding.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -121,6 +121,15 @@ impl Tokenizer {
     ///
     /// # Errors
     /// Names the key that is missing or wrong.
+    ///
+    /// ```
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("tsd", &Options::default())?;
+    /// assert_eq!(Tokenizer::from_json(&tokenizer.to_json())?.vocab_size(), tokenizer.vocab_size());
+    /// assert!(Tokenizer::from_json("{}").is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn from_json(json: &str) -> Result<Self> {
         let (scheme, bpe) = file::from_json(json)?;
         Ok(Self::of(scheme, bpe))
@@ -181,6 +190,17 @@ impl Tokenizer {
 
     /// The ids of the same piece `semitones` higher, without a detour through a score: keys move, chord roots turn.
     /// `None` when a pitch would leave the piano (21–108), or when ids cannot be moved one by one.
+    ///
+    /// ```
+    /// use etude::harmony::Chart;
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let score = "C7 | F7".parse::<Chart>()?.score(120.0);
+    /// let moved = tokenizer.transpose(&tokenizer.encode(&score), 2);
+    /// assert_eq!(moved, Some(tokenizer.encode(&score.transpose(2)?)));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn transpose(&self, ids: &[u32], semitones: i32) -> Option<Vec<u32>> {
         let Some(bpe) = &self.bpe else { return self.scheme.transpose(ids, semitones) };
         let mut words = bpe.words(ids);
@@ -216,7 +236,17 @@ impl Tokenizer {
         self.vocabulary.id(token)
     }
 
-    /// What an id is about; [`Kind::Other`] for ids beyond the vocabulary.
+    /// The kind of an id; [`Kind::Other`] for ids beyond the vocabulary.
+    ///
+    /// ```
+    /// use etude::tokens::{Kind, Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let note = tokenizer.id("NoteOn_60")?;
+    /// assert_eq!((tokenizer.kind(note), tokenizer.pitch(note)), (Kind::Note, Some(60)));
+    /// assert_eq!(tokenizer.kind(tokenizer.eos()), Kind::Special);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn kind(&self, id: u32) -> Kind {
         self.vocabulary.kind(id).unwrap_or(Kind::Other)
     }
@@ -248,7 +278,7 @@ impl Tokenizer {
         self.scheme.has_chords()
     }
 
-    /// The token of a style, which stands right behind BOS.
+    /// The token of a style, which is right behind BOS.
     ///
     /// # Errors
     /// An unknown style is refused with the nearest known one, and any for an encoding without styles.
@@ -314,6 +344,15 @@ impl Tokenizer {
     }
 
     /// The ids in words, one event a line, with the time each happens.
+    ///
+    /// ```
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let text = tokenizer.show(&[tokenizer.id("NoteOn_60")?, tokenizer.id("TimeShift_100")?]);
+    /// assert!(text.lines().count() == 2 && text.contains("NoteOn_60"));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn show(&self, ids: &[u32]) -> String {
         let mut text = String::new();
         for (i, (&id, now)) in ids.iter().zip(self.moments(ids)).enumerate() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::error::{Error, Result, nearest};
 
-/// What a token is about; metrics and masks ask this.
+/// The kind of a token, for metrics and masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// PAD, BOS, EOS, MASK.
@@ -57,7 +57,7 @@ impl Vocabulary {
         self.names.get(id as usize).map(String::as_str)
     }
 
-    /// What an id is about.
+    /// The kind of an id.
     pub fn kind(&self, id: u32) -> Option<Kind> {
         self.kinds.get(id as usize).copied()
     }
@@ -66,6 +66,15 @@ impl Vocabulary {
     ///
     /// # Errors
     /// An unknown name is refused with the nearest known one.
+    ///
+    /// ```
+    /// use etude::tokens::{Options, Tokenizer};
+    ///
+    /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
+    /// let error = tokenizer.vocabulary().id("NotOn_60").expect_err("a letter is missing");
+    /// assert_eq!(error.hint(), Some("did you mean 'NoteOn_60'?"));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn id(&self, name: &str) -> Result<u32> {
         if let Some(&id) = self.ids.get(name) {
             return Ok(id);

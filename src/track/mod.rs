@@ -1,4 +1,4 @@
-//! Runs: what a training says about itself while it goes, kept in the forms that people use.
+//! Experiment tracking: the metrics and samples of a run, written as JSON lines and for TensorBoard, W&B and MLflow.
 //!
 //! A [`Run`] is a folder under `experiments`, always with
 //!

@@ -1,4 +1,4 @@
-//! What a tracker does.
+//! `Sink`: what a tracker implements.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Media, Status};
 use crate::error::Result;
 
-/// What is known of a run when it begins.
+/// The description of a run that begins.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
     pub(super) name: String,
@@ -25,7 +25,7 @@ pub(super) struct Beginning {
     pub(super) from_step: Option<u64>,
 }
 
-/// Where a run stands.
+/// The step and time of a log call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) step: u64,
@@ -35,7 +35,7 @@ pub(super) struct Moment {
     pub(super) runtime: f64,
 }
 
-/// A place that values go to. After an error it is not called again.
+/// A destination of logged values. After an error it is not called again.
 pub(super) trait Sink: Send {
     fn name(&self) -> &'static str;
 

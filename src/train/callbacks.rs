@@ -12,9 +12,9 @@ pub enum Event<'a> {
     Began,
     /// A step was taken.
     Stepped(&'a Step),
-    /// The held-out loss was measured; it stands in the step.
+    /// The held-out loss was measured; it is in the step.
     Measured(&'a Step),
-    /// A take of the model is due after so many steps.
+    /// A sample of the model is due; the number of steps done.
     SampleDue(u64),
     /// A checkpoint was written.
     Saved(&'a Path),
@@ -24,6 +24,6 @@ pub enum Event<'a> {
     Ended,
 }
 
-/// Hears of the events of a run, between its steps. What it returns as an error ends the run like a stop: with its
+/// Called with the events of a run, between its steps. An error that it returns ends the run like a cancellation: with its
 /// state kept.
 pub type Callback<'a> = dyn FnMut(&Trainer, Event<'_>) -> Result<()> + 'a;

@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Dataset, DatasetOptions, Source, stored};
+use crate::data::{DatasetOptions, Source, stored};
 use crate::error::{Error, Result};
+use crate::train::fingerprint::fingerprint;
 use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
 
 pub(super) const STATE: &str = "trainer_state.json";
@@ -32,12 +33,12 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const PREFIX: &str = "checkpoint-";
 const DIVERGED: &str = "diverged";
 
-/// The version of [`State`]; a file with a higher one is of a later program.
+/// The version of [`TrainerState`]; a file with a higher one is of a later program.
 pub(super) const FORMAT: u32 = 1;
 
 /// What a trainer is beside model and optimizer.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct TrainerState {
     /// Version of the format.
     pub(super) format: u32,
     /// Version of the program that wrote it.
@@ -102,7 +103,7 @@ impl Trainer {
     pub(super) fn checkpoint(&mut self) -> Result<PathBuf> {
         let out = self.out()?;
         let earlier = checkpoints(out);
-        let state = State {
+        let state = TrainerState {
             format: FORMAT,
             code_version: env!("CARGO_PKG_VERSION").into(),
             step: self.steps(),
@@ -206,15 +207,4 @@ pub(super) fn is_checkpoint(dir: &Path) -> bool {
 /// Gives a checkpoint from which the run no longer learned another name, so that nothing goes on from it.
 pub(super) fn set_aside(checkpoint: &Path) -> Result<()> {
     files::rename_aside(checkpoint, DIVERGED).map(drop)
-}
-
-/// A number that other rows would hardly have (FNV-1a over the rows of both splits and their place).
-pub(super) fn fingerprint(data: &Dataset) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut take = |value: u64| hash = (hash ^ value).wrapping_mul(0x0100_0000_01b3);
-    for split in [&data.train, &data.val] {
-        take(split.width() as u64);
-        (0..split.len()).filter_map(|row| split.row(row)).flatten().for_each(|id| take(u64::from(id)));
-    }
-    format!("{hash:016x}")
 }

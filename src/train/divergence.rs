@@ -1,14 +1,14 @@
-//! Whether a run is still learning: losses that leap, weights that are no numbers.
+//! Whether a run is still learning: losses that leap, weights that are not numbers.
 
 use crate::error::Result;
 use crate::nn::Parameter;
 use crate::train::Step;
 
-/// So many losses are taken together, so that one hard batch is no leap.
+/// Losses that are averaged, so that one hard batch does not count as divergence.
 pub(super) const RECENT: usize = 5;
-/// So many losses in a row, each of them high, are no accident either.
+/// This many high losses in a row count as divergence, too.
 const IN_A_ROW: usize = 2;
-/// They are held against so many before them.
+/// They are compared with the mean of this many before them.
 const BEFORE: usize = 50;
 /// With fewer than these the highest of them counts, not their median: early losses are far apart.
 const LEAST: usize = 15;

@@ -1,4 +1,4 @@
-//! A run from where it stands to its last step, measured and saved on the way.
+//! A run from where it is to its last step, measured and saved on the way.
 
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Tells whoever follows the run; of many ranks the first one speaks. There a stop is no error: all ranks end after
+    /// Calls the callback; of many ranks only the first does. There cancelling is not an error: all ranks end after
     /// the same step, which the next one finds out.
     fn tell(&self, watch: &mut Callback<'_>, event: Event<'_>) -> Result<()> {
         if self.group.is_first() { self.unless_stopped(watch(self, event)) } else { Ok(()) }
@@ -211,7 +211,7 @@ impl Trainer {
         })
     }
 
-    /// Saves what was done before a stop or a failure.
+    /// Saves what was done before a cancellation or a failure.
     fn keep(&mut self, reason: Error) -> Error {
         self.look_after_first();
         let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved < Some(self.steps());

@@ -19,7 +19,7 @@ impl Grads {
     /// Goes back by candle's graph from a scalar loss to the parameters; one the loss does not reach has zeros.
     ///
     /// # Errors
-    /// When an op has no gradient, when the loss reaches no parameter at all, or on a stop.
+    /// When an op has no gradient, when the loss reaches no parameter at all; `interrupted`, when the user cancels.
     pub fn backward(loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
         let mut store = loss.backward()?;
         Self::whole(parameters, |_, var| store.remove(var))
@@ -28,7 +28,7 @@ impl Grads {
     /// Goes back along a tape from a scalar loss to the parameters; the tape can be read again.
     ///
     /// # Errors
-    /// On a stop.
+    /// `interrupted`, when the user cancels.
     pub fn along(tape: &Tape, loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
         let dy = loss.ones_like()?;
         Self::found(parameters, |take| tape.backward(loss, dy, take))
@@ -37,7 +37,7 @@ impl Grads {
     /// The same for `share` times the loss, giving the memory of the tape back on the way.
     ///
     /// # Errors
-    /// On a stop.
+    /// `interrupted`, when the user cancels.
     pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
         let dy = loss.ones_like()?.affine(share, 0.0)?;
         Self::found(parameters, |take| tape.backward_consuming(loss, dy, take))

@@ -60,7 +60,7 @@ fn lock(dir: &Path) -> Result<LockFile> {
             // Its last holder may have removed it meanwhile: then it is nobody's.
             Ok(()) if !is_at(&file, &path) => {}
             Ok(()) => {
-                // Who holds it is said for people; the lock holds without.
+                // The holder's name is for people; the lock works without it.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 return Ok(LockFile(Some((file, path))));
             }

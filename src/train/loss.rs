@@ -9,7 +9,7 @@ use crate::train::parallel::Group;
 /// Mean loss (nats a token) over a split, each token counting once; at most `batches` batches of `rows` rows.
 ///
 /// # Errors
-/// An empty split, or a stop.
+/// An empty split; `interrupted`, when the user cancels.
 pub fn held_out_loss(
     model: &Model,
     split: &Split,

@@ -1,11 +1,13 @@
 //! Training: gradients, AdamW, the learning-rate schedule, and the loop that puts them together.
 
 mod adamw;
+mod agreement;
 mod callbacks;
 mod checkpoint;
 mod divergence;
 mod ema;
 mod files;
+mod fingerprint;
 mod fit;
 mod grads;
 mod lock;
@@ -16,6 +18,7 @@ pub mod parallel;
 mod ranks;
 mod resume;
 mod schedule;
+mod step;
 #[cfg(test)]
 mod tests;
 mod trainer;
@@ -29,4 +32,5 @@ pub use memory_estimate::{peak_memory, reset_peak_memory};
 pub use options::{BatchSize, MixedPrecision, TrainOptions};
 pub use resume::StoredRun;
 pub use schedule::{Schedule, ScheduleKind};
-pub use trainer::{Step, Trainer};
+pub use step::Step;
+pub use trainer::Trainer;

@@ -1,74 +1,20 @@
-//! A step that many ranks take together (data parallel), and what they agree on before the first.
+//! A step that many ranks take together (data parallel).
 //!
 //! The batches of a step stand in one line, whatever the number of ranks, and rank `r` takes the `r`-th stretch of it. Each
 //! knows how many labels count in all of them and weighs its own by that, so that the sum over the ranks is the step that
 //! one rank would take over all batches. Weights, moments and schedule are the same everywhere and stay so, since every
 //! rank has the same sum.
 
-use std::sync::OnceLock;
-
 use candle_core::Tensor;
-use sha2::{Digest, Sha256};
 
-use crate::data::{Batch, Dataset};
+use crate::data::Batch;
 use crate::error::{Error, Result};
-use crate::nn::{ForwardCtx, Parameter};
+use crate::nn::ForwardCtx;
 use crate::progress::Progress;
-use crate::train::checkpoint::fingerprint;
 use crate::train::loss::counts;
-use crate::train::parallel::{Group, Outbox, Part, summed};
+use crate::train::parallel::{Outbox, Part, summed};
 use crate::train::trainer::{dropout_seed, nothing_to_learn};
-use crate::train::{Grads, TrainOptions, Trainer};
-
-/// Makes sure that all ranks begin with the same: data and options are compared, the weights are those of rank 0. Sentences
-/// that say so.
-pub(super) fn meet(
-    group: &Group,
-    parameters: &[Parameter],
-    data: &Dataset,
-    options: &TrainOptions,
-    print: &OnceLock<String>,
-) -> Result<Vec<String>> {
-    if group.is_single() {
-        return Ok(Vec::new());
-    }
-    group.agree("data", &hash([print.get_or_init(|| fingerprint(data)).as_bytes()]))?;
-    // The folder may have another name on each machine.
-    let mut said = serde_json::to_value(options).map_err(Error::internal)?;
-    said["output_dir"].take();
-    group.agree("options", &hash([said.to_string().as_bytes()]))?;
-    let shapes = parameters.iter().map(|parameter| format!("{} {:?}", parameter.name, parameter.var.dims()));
-    group.agree("weights to train", &hash([shapes.collect::<String>().as_bytes()]))?;
-    let values = parameters.iter().map(|parameter| {
-        let values = parameter.var.flatten_all()?.to_vec1::<f32>()?;
-        Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-    });
-    let values = values.collect::<Result<Vec<_>>>()?;
-    let same = group.agree("weights", &hash(values.iter().map(Vec::as_slice))).is_ok();
-    if let Some(error) = group.trouble() {
-        return Err(error);
-    }
-    if !same {
-        for Parameter { var, .. } in parameters {
-            var.set(&group.of_first(var.as_detached_tensor().copy()?)?)?;
-        }
-    }
-    let (ranks, rows) = (group.world_size(), group.world_size() * options.gradient_accumulation_steps);
-    let rows = match options.batch_size {
-        crate::train::BatchSize::Rows(batch) => rows * batch,
-        crate::train::BatchSize::Auto => options.global_batch_size,
-    };
-    Ok(vec![format!("{ranks} ranks ({}) take a step of {rows} rows together", group.engine())])
-}
-
-fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 8] {
-    let mut hasher = Sha256::new();
-    parts.into_iter().for_each(|part| hasher.update(part));
-    let digest = hasher.finalize();
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest[..8]);
-    first
-}
+use crate::train::{Grads, Trainer};
 
 impl Trainer {
     /// The loss of a step and its gradients, the batches of all ranks given.

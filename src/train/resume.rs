@@ -6,12 +6,13 @@ use std::sync::Arc;
 use candle_core::Device;
 use serde_json::Value;
 
-use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, State, TOKENIZER, fingerprint, is_checkpoint, numbered};
+use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, TOKENIZER, TrainerState, is_checkpoint, numbered};
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::{Error, Result};
 use crate::nn::Model;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
+use crate::train::fingerprint::fingerprint;
 use crate::train::parallel::Group;
 use crate::train::trainer::within;
 use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, files};
@@ -41,7 +42,7 @@ impl StoredRun {
     /// Names a folder without one, and a state that cannot be read.
     pub fn read(dir: &Path) -> Result<Self> {
         let (checkpoint, _) = newest(dir)?;
-        let State { options, data, .. } = read(&checkpoint)?;
+        let TrainerState { options, data, .. } = read(&checkpoint)?;
         Ok(Self { checkpoint, options, data: data.options, source: data.source, files: data.files })
     }
 }
@@ -137,7 +138,7 @@ impl Trainer {
         self.take_state(checkpoint, state)
     }
 
-    fn take_state(&mut self, checkpoint: &Path, state: State) -> Result<()> {
+    fn take_state(&mut self, checkpoint: &Path, state: TrainerState) -> Result<()> {
         self.optimizer.load(checkpoint)?;
         if let Some(ema) = self.ema.as_mut().filter(|_| state.options.ema > 0.0) {
             ema.load(checkpoint, &self.parameters)?;
@@ -150,7 +151,7 @@ impl Trainer {
 }
 
 /// Lets `ranks` ranks take the rows of a step that those of the checkpoint took.
-fn share_again(state: &State, ranks: usize, options: &mut TrainOptions) -> Result<()> {
+fn share_again(state: &TrainerState, ranks: usize, options: &mut TrainOptions) -> Result<()> {
     let BatchSize::Rows(rows) = options.batch_size else { return Ok(()) };
     let before = state.world_size * options.gradient_accumulation_steps;
     if !before.is_multiple_of(ranks) {
@@ -207,7 +208,7 @@ fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
     Err(Error::mistake(none).with_hint(format!("name the `out` folder of a run, or one of its {PREFIX}N")))
 }
 
-fn read(checkpoint: &Path) -> Result<State> {
+fn read(checkpoint: &Path) -> Result<TrainerState> {
     let path = checkpoint.join(STATE);
     let state: Value = files::read_json(&path)?;
     let format = state.get("format").and_then(Value::as_u64).unwrap_or(0);

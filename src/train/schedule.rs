@@ -65,6 +65,14 @@ impl Default for Schedule {
 
 impl Schedule {
     /// The learning rate of a step, the first being 0.
+    ///
+    /// ```
+    /// use etude::train::Schedule;
+    ///
+    /// let schedule = Schedule { peak: 1.0, warmup: 3, total: 13, ..Schedule::default() };
+    /// assert_eq!((schedule.at(0), schedule.at(3), schedule.at(13)), (0.25, 1.0, 0.0));
+    /// assert!((schedule.at(8) - 0.5).abs() < 1e-12); // half of the cosine
+    /// ```
     pub fn at(&self, step: u64) -> f64 {
         let (warmup, span) = (self.warmup, self.total.saturating_sub(self.warmup));
         if step < warmup {

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
 
 use crate::allocator::give_back_freed_memory;
 use crate::data::{Batch, Batches, Dataset};
@@ -20,24 +19,7 @@ use crate::progress::Progress;
 use crate::train::ema::Ema;
 use crate::train::loss::{counts, held_out_loss_of};
 use crate::train::parallel::Group;
-use crate::train::{AdamW, BatchSize, Grads, Schedule, TrainOptions, divergence, memory_estimate, ranks};
-
-/// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Step {
-    /// The step, the first being 1.
-    pub step: u64,
-    /// Mean training loss over its micro-batches, nats a token.
-    pub loss: f64,
-    /// Learning rate it used.
-    pub lr: f64,
-    /// Norm of the gradients before clipping.
-    pub grad_norm: f64,
-    /// Training speed, padding left out.
-    pub tokens_per_second: f64,
-    /// Held-out loss, when it was measured after this step.
-    pub val_loss: Option<f64>,
-}
+use crate::train::{AdamW, BatchSize, Grads, Schedule, Step, TrainOptions, agreement, divergence, memory_estimate};
 
 /// A model, data, an optimizer and a schedule, and how far they have come.
 #[derive(Debug)]
@@ -93,7 +75,7 @@ impl Trainer {
         let parameters = model.parameters();
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
         let fingerprint = OnceLock::new();
-        let mut notes = ranks::meet(&group, &parameters, &data, &options, &fingerprint)?;
+        let mut notes = agreement::agree(&group, &parameters, &data, &options, &fingerprint)?;
         notes.extend(cut);
         if options.batch_size == BatchSize::Auto {
             notes.push(divide(&group, &model, &mut options, optimizer.memory(), data.train.width())?);
@@ -132,10 +114,10 @@ impl Trainer {
         &self.notes
     }
 
-    /// One step: micro-batches, backward, clip, update. A stop in the middle leaves everything as it was before.
+    /// One step: micro-batches, backward, clip, update. Cancelling in the middle leaves everything as it was before.
     ///
     /// # Errors
-    /// A loss that is not finite, or a stop.
+    /// A loss that is not finite; `interrupted`, when the user cancels.
     pub fn step(&mut self, progress: &Progress) -> Result<Step> {
         let position = self.order.position();
         let step = self.attempt(progress).inspect_err(|_| self.order.seek(position));

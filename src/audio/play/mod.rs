@@ -19,7 +19,7 @@ const MOST_GAIN: f32 = 8.0;
 const LONGEST: f64 = 3600.0;
 /// Longer pieces are played twice, to find their peak and to write them, in seconds.
 const AT_ONCE: f64 = if cfg!(test) { 30.0 } else { 600.0 };
-/// Blocks a second: a stop is noticed after one of them.
+/// Blocks a second; cancellation is checked after each.
 const BLOCKS: u32 = 20;
 /// Voices of a synthesizer: a piano takes two for each string that sounds.
 const VOICES: usize = 128;

@@ -79,7 +79,7 @@ pub(super) fn read(dir: &Path, rules: &Arc<Rules>) -> Result<Split> {
     for file in state.files() {
         let path = dir.join(file);
         let file = File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-        // arrow-ipc 60 checks what stands in a stream, but asserts where a record batch speaks of buffers that do not
+        // arrow-ipc 60 checks what is in a stream, but asserts where a record batch speaks of buffers that do not
         // lie in it or have an odd length.
         let read = catch_unwind(AssertUnwindSafe(|| rows.read(BufReader::new(file), &path)));
         read.unwrap_or_else(|_| Err(Error::broken(format!("{}: no good Arrow stream", path.display()))))?;

@@ -38,10 +38,10 @@ const STATE: &str = "state.json";
 
 impl Dataset {
     /// Writes the dataset in the layout of Hugging Face `save_to_disk`, with the tokenizer beside it. A dataset that
-    /// stands there is replaced, all at once; anything else is left alone.
+    /// is there is replaced, all at once; anything else is left alone.
     ///
     /// # Errors
-    /// Names the path when the file system refuses, or when something other than a dataset stands there.
+    /// Names the path when the file system refuses, or when something other than a dataset is there.
     pub fn save(&self, dir: &Path) -> Result<()> {
         folder::replace(dir, |new| {
             folder::write_json(&new.join(SPLITS), &Sides { splits: vec!["train".into(), HELD_OUT[0].into()] })?;

@@ -3,7 +3,7 @@
 //! What is not allowed is taken out first; then, in the order of `transformers`' processors, come the repetition
 //! penalty, the temperature, top-k, top-p and min-p, and one draw from what is left. With logits `z`:
 //!
-//! - penalty θ: `z/θ` where `z > 0`, else `z·θ`, for every id that was said, once;
+//! - penalty θ: `z/θ` where `z > 0`, else `z·θ`, for every previous id, once;
 //! - top-k: what is at least the k-th largest (equal ones all stay);
 //! - top-p: the shortest run of the likeliest whose probabilities reach `p`;
 //! - min-p: what has at least `min_p` times the probability of the likeliest.
@@ -44,6 +44,18 @@ impl Sampler {
     ///
     /// # Errors
     /// See [`SamplerOptions::validate`].
+    ///
+    /// ```
+    /// use etude::generate::{Sampler, SamplerOptions};
+    ///
+    /// let draws = |seed| -> etude::Result<Vec<u32>> {
+    ///     let mut sampler = Sampler::new(SamplerOptions { seed, ..SamplerOptions::default() })?;
+    ///     Ok((0..32).map(|_| sampler.sample(&[0.0; 100], &[], None)).collect())
+    /// };
+    /// assert_eq!(draws(7)?, draws(7)?);
+    /// assert_ne!(draws(7)?, draws(8)?);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn new(options: SamplerOptions) -> Result<Self> {
         options.validate()?;
         let random = ChaCha8Rng::seed_from_u64(options.seed);
@@ -75,7 +87,7 @@ impl Sampler {
         Self { options: self.options.clone(), random, field: Vec::new(), ranks: Vec::new() }
     }
 
-    /// Draws an id from logits (vocabulary). `said` are the ids so far (for the penalty), `mask` what is allowed.
+    /// Draws an id from logits (vocabulary). `previous` are the ids so far (for the penalty), `mask` what is allowed.
     ///
     /// NaN counts as impossible. Where no allowed id has a logit above −∞, one of the allowed is drawn, all alike (the
     /// first of them at temperature 0); where nothing is allowed, as if there were no mask; without logits, 0.
@@ -90,22 +102,22 @@ impl Sampler {
     /// assert_eq!(sampler.sample(&logits, &[], Some(&[true, false, true])), 2);
     /// # Ok::<(), etude::Error>(())
     /// ```
-    pub fn sample(&mut self, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> u32 {
+    pub fn sample(&mut self, logits: &[f32], previous: &[u32], mask: Option<&[bool]>) -> u32 {
         let mut field = std::mem::take(&mut self.field);
-        let id = self.draw(&mut field, logits, said, mask);
+        let id = self.draw(&mut field, logits, previous, mask);
         self.field = field;
         id
     }
 
-    fn draw(&mut self, field: &mut Vec<Candidate>, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> u32 {
+    fn draw(&mut self, field: &mut Vec<Candidate>, logits: &[f32], previous: &[u32], mask: Option<&[bool]>) -> u32 {
         let allowed = |id: usize| mask.is_none_or(|mask| mask.get(id).copied().unwrap_or(false));
         field.clear();
         let ids = logits.iter().enumerate().filter(|&(id, _)| allowed(id));
         field.extend(ids.map(|(id, &logit)| Candidate { id: id as u32, logit }));
         if field.is_empty() {
-            return if mask.is_some() { self.draw(field, logits, said, None) } else { 0 };
+            return if mask.is_some() { self.draw(field, logits, previous, None) } else { 0 };
         }
-        self.penalise(field, said);
+        self.penalise(field, previous);
         if field.iter().all(|c| c.logit.is_nan() || c.logit == f32::NEG_INFINITY) {
             let place = if self.options.temperature == 0.0 { 0 } else { self.random.random_range(0..field.len()) };
             return field[place].id;
@@ -118,14 +130,14 @@ impl Sampler {
         self.pick(field)
     }
 
-    /// Each id that was said is penalised once, however often it was said.
-    fn penalise(&self, field: &mut [Candidate], said: &[u32]) {
+    /// Each previous id is penalised once, however often it came.
+    fn penalise(&self, field: &mut [Candidate], previous: &[u32]) {
         let penalty = self.options.repetition_penalty as f32;
-        if penalty == 1.0 || said.is_empty() {
+        if penalty == 1.0 || previous.is_empty() {
             return;
         }
         let mut heard = vec![false; field.last().map_or(0, |c| c.id as usize + 1)];
-        for &id in said {
+        for &id in previous {
             if let Some(heard) = heard.get_mut(id as usize) {
                 *heard = true;
             }

@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 pub struct SamplerOptions {
     /// Logits are divided by it; 0 takes the likeliest.
     pub temperature: f64,
-    /// Keep the likeliest so many; 0 keeps all.
+    /// Keep the `k` most likely; 0 keeps all.
     pub top_k: usize,
     /// Keep the likeliest whose probabilities sum to this, 0 < top_p ≤ 1.
     pub top_p: f64,
     /// Keep what is at least this share of the likeliest, 0 ≤ min_p < 1.
     pub min_p: f64,
-    /// Divides positive and multiplies negative logits of what was said (Keskar et al. 2019); 1 does nothing.
+    /// Divides positive and multiplies negative logits of previous ids (Keskar et al. 2019); 1 does nothing.
     pub repetition_penalty: f64,
     /// Two samplers with one seed draw the same.
     pub seed: u64,
@@ -35,6 +35,13 @@ impl SamplerOptions {
     ///
     /// # Errors
     /// Names the option and its value.
+    ///
+    /// ```
+    /// use etude::generate::SamplerOptions;
+    ///
+    /// let error = SamplerOptions { top_p: 1.5, ..SamplerOptions::default() }.validate().expect_err("out of range");
+    /// assert_eq!(error.message(), "top_p must lie in (0, 1], not 1.5");
+    /// ```
     pub fn validate(&self) -> Result<()> {
         let Self { temperature, top_p, min_p, repetition_penalty, .. } = *self;
         if !(temperature.is_finite() && temperature >= 0.0) {

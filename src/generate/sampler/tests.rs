@@ -21,10 +21,10 @@ fn logits(n: usize) -> Vec<f32> {
 }
 
 /// The rules written out, with a full sort: the probability of every id.
-fn naive(options: &SamplerOptions, logits: &[f32], said: &[u32], mask: Option<&[bool]>) -> Vec<f64> {
+fn naive(options: &SamplerOptions, logits: &[f32], previous: &[u32], mask: Option<&[bool]>) -> Vec<f64> {
     let mut z: Vec<f64> = logits.iter().map(|&z| f64::from(z)).collect();
     for (id, z) in z.iter_mut().enumerate() {
-        if said.contains(&(id as u32)) {
+        if previous.contains(&(id as u32)) {
             *z = if *z > 0.0 { *z / options.repetition_penalty } else { *z * options.repetition_penalty };
         }
         *z /= options.temperature;
@@ -68,7 +68,7 @@ fn naive(options: &SamplerOptions, logits: &[f32], said: &[u32], mask: Option<&[
 #[test]
 fn draws_follow_the_rules_written_out() {
     let logits = logits(200);
-    let said = [3, 3, 17, 150, 9_999];
+    let previous = [3, 3, 17, 150, 9_999];
     let mask: Vec<bool> = (0..200).map(|id| id % 7 != 2).collect();
     let base = SamplerOptions { seed: 5, ..SamplerOptions::default() };
     for options in [
@@ -81,11 +81,11 @@ fn draws_follow_the_rules_written_out() {
         SamplerOptions { repetition_penalty: 3.0, temperature: 0.5, ..base.clone() },
         SamplerOptions { temperature: 0.8, top_k: 40, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.2, ..base },
     ] {
-        let expected = naive(&options, &logits, &said, Some(&mask));
+        let expected = naive(&options, &logits, &previous, Some(&mask));
         let mut counts = vec![0.0; 200];
         let (mut sampler, draws) = (sampler(options.clone()), 40_000);
         for _ in 0..draws {
-            counts[sampler.sample(&logits, &said, Some(&mask)) as usize] += 1.0 / f64::from(draws);
+            counts[sampler.sample(&logits, &previous, Some(&mask)) as usize] += 1.0 / f64::from(draws);
         }
         for (id, (&count, &p)) in counts.iter().zip(&expected).enumerate() {
             // Five standard deviations of a binomial and a few chance hits; nothing at all where the rules leave nothing.

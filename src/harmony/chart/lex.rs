@@ -3,7 +3,7 @@
 use super::BarMeter;
 use crate::error::{Error, Result};
 
-/// A sign and where it stands in the text.
+/// A sign and its position in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sign {
     pub(super) begin: usize,

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::harmony::{Chord, ChordAt};
 use crate::midi::{Clock, Marker, Meter, Score, Tempo, Track};
 
-/// The chords of one bar, which share it equally; a chord that lasts longer than others stands several times.
+/// The chords of one bar, which share it equally; a chord that lasts longer than others is repeated.
 pub type Bar = Vec<Chord>;
 
 /// Chords in bars: `Cmaj7 Am7 | Dm7 G7`. Without bar lines every chord fills a bar; a line's end ends the bar.
@@ -84,6 +84,13 @@ const MOST_BARS: usize = 1 << 16;
 
 impl BarMeter {
     /// Reads `3/4`: 1 to 32 beats of a whole note to a thirty-second.
+    ///
+    /// ```
+    /// use etude::harmony::BarMeter;
+    ///
+    /// assert_eq!(BarMeter::read("6/8").map(|meter| meter.numerator), Some(6));
+    /// assert_eq!(BarMeter::read("5/3"), None);
+    /// ```
     pub fn read(text: &str) -> Option<Self> {
         let (beats, unit) = text.split_once('/')?;
         let (numerator, denominator) = (beats.trim().parse().ok()?, unit.trim().parse().ok()?);
@@ -141,6 +148,14 @@ impl Chart {
     }
 
     /// The length of a bar in beats (quarters).
+    ///
+    /// ```
+    /// use etude::harmony::Chart;
+    ///
+    /// let chart: Chart = "6/8: C | 3/4: G7".parse()?;
+    /// assert_eq!((chart.beats_of_bar(0), chart.beats_of_bar(1), chart.beats()), (3.0, 3.0, 6.0));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn beats_of_bar(&self, bar: usize) -> f64 {
         f64::from(self.meter(bar).ticks()) / f64::from(TICKS)
     }
@@ -174,6 +189,16 @@ impl Chart {
     ///
     /// # Errors
     /// Names a section that the chart does not have.
+    ///
+    /// ```
+    /// use etude::harmony::Chart;
+    ///
+    /// let chart: Chart = "[A] C6 | F6 [B] Dm7 | G7".parse()?;
+    /// let song = chart.with_form("AABA")?;
+    /// assert_eq!((song.bars.len(), song.form().as_str()), (8, "AABA"));
+    /// assert!(chart.with_form("ABC").is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn with_form(&self, form: &str) -> Result<Self> {
         let mut played = Self::default();
         for name in self.names(form)? {

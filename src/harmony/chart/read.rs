@@ -182,6 +182,6 @@ impl ChartReader<'_> {
 
     fn nothing_before(&self, sign: &Sign, to: &str) -> Error {
         let shown: String = self.text[sign.begin..sign.end].iter().collect();
-        Error::mistake(format!("nothing stands before '{shown}' ({}) to {to}", place(self.text, sign.begin)))
+        Error::mistake(format!("nothing comes before '{shown}' ({}) to {to}", place(self.text, sign.begin)))
     }
 }

@@ -139,7 +139,7 @@ fn a_wrong_sign_is_named_with_its_place() {
     assert!(refusal(":| C").contains("':|' (column 1)"));
     assert!(refusal("C | [A F").contains("'[' (column 5) is never closed"));
     assert!(refusal(" | ").contains("no chords"));
-    assert!(refusal("|: |: :| ").contains("nothing stands before"));
+    assert!(refusal("|: |: :| ").contains("nothing comes before"));
 }
 
 #[test]

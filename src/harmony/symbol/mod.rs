@@ -15,7 +15,7 @@ mod quality;
 use lexicon::{WORDS, Word};
 use quality::Quality;
 
-/// Reads what stands behind a root: intervals in semitones above it, in the order root, third, fifth, seventh,
+/// Reads what is behind a root: intervals in semitones above it, in the order root, third, fifth, seventh,
 /// tensions. The error is the index of the character that makes no sense.
 pub(super) fn intervals(symbol: &[char]) -> Result<Vec<u8>, usize> {
     let symbol: Vec<char> = symbol.iter().map(|sign| plain(*sign)).collect();

@@ -34,6 +34,15 @@ impl Score {
     ///
     /// # Errors
     /// Names the file and the offset of the first byte that makes no sense.
+    ///
+    /// ```
+    /// use etude::midi::Score;
+    ///
+    /// let rag = Score::read("examples/midi/joplin_maple_leaf_rag.mid")?;
+    /// assert!(rag.len() > 1000 && rag.repairs.is_empty());
+    /// assert!(Score::read("no/such/file.mid").is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Which note-off ends which note.
+//! Matches note-offs to note-ons.
 //!
 //! Notes of one key and channel that overlap end in the order in which they began, so that two voices on one channel
 //! keep their notes. That only works while every note has an end: in a run of overlapping notes with fewer ends than

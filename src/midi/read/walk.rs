@@ -28,7 +28,7 @@ pub(super) enum Stop {
     End,
     /// The bytes end inside of an event.
     Cut,
-    /// A data byte stands where no status is in force.
+    /// A data byte where no status is in force.
     NoStatus,
 }
 

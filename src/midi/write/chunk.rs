@@ -55,7 +55,7 @@ impl<'a> Chunk<'a> {
         self.events.push((tick, rank::EVENT, Body::Meta(kind, data)));
     }
 
-    /// A text that stands before everything else.
+    /// A text at the beginning of a chunk.
     pub(super) fn head(&mut self, kind: u8, data: &'a [u8]) {
         self.events.push((0, rank::HEAD, Body::Meta(kind, data)));
     }

@@ -66,6 +66,16 @@ impl ModelConfig {
     ///
     /// # Errors
     /// Names the key whose value is missing, of the wrong kind, or asks for what the family cannot do.
+    ///
+    /// ```
+    /// use etude::nn::ModelConfig;
+    ///
+    /// let text = r#"{ "model_type": "llama", "vocab_size": 100, "hidden_size": 64, "intermediate_size": 128,
+    ///     "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 32 }"#;
+    /// let config = ModelConfig::from_hf_json(text)?;
+    /// assert_eq!((config.model_type(), config.lower()?.decoder.layers), ("llama", 2));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn from_hf_json(text: &str) -> Result<Self> {
         let mut file: Map<String, Value> =
             serde_json::from_str(text).map_err(|e| Error::broken(format!("config.json is not a JSON object: {e}")))?;

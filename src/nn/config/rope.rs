@@ -59,7 +59,7 @@ impl RopeParameters {
         matches!(self.rope_type.as_str(), "" | "default") && self.partial_rotary_factor.is_none_or(|share| share == 1.0)
     }
 
-    /// The rotary positions of a model with this base and so many positions.
+    /// The rotary positions of a model with this base and number of positions.
     ///
     /// # Errors
     /// Names the type that is unknown, and the key that is missing or out of range.
@@ -73,7 +73,7 @@ impl RopeParameters {
         let scaling = match self.rope_type.as_str() {
             "" | "default" => RopeScaling::None,
             "linear" => RopeScaling::Linear { factor: self.factor()? },
-            // transformers counts from max_position_embeddings here, whatever else is said.
+            // transformers counts from max_position_embeddings here, whatever else the file has.
             "dynamic" => RopeScaling::Dynamic { factor: self.factor()?, original: max_positions },
             "llama3" => self.llama3(original)?,
             "yarn" => self.yarn(original, max_positions)?,

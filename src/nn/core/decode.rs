@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::Cache;
 
-/// Up to so many new ids are taken sooner one after the other than together; a chord and what follows it are two.
+/// Up to this many new ids are faster one after the other than together; a chord and what follows it are two.
 const FEW: usize = 4;
 
 /// The step of a fused decoder, if one knows this model and the ids are few.

@@ -15,7 +15,7 @@ pub(crate) trait FusedDecode {
     fn supports(spec: &ArchSpec) -> bool;
 
     /// Takes new ids (batch, new) into the cache, one after the other; logits of the last, (batch, vocabulary). `None` when
-    /// it cannot take so many rows or weights that are held so.
+    /// it cannot take that number of rows or weights in that format.
     ///
     /// # Errors
     /// `interrupted`, when the user cancels; the cache is then as it was.

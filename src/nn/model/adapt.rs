@@ -18,6 +18,26 @@ impl Model {
     ///
     /// # Errors
     /// `scheme` other than "nf4" is refused.
+    ///
+    /// ```
+    /// use candle_core::Device;
+    /// use etude::nn::{LlamaConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?;
+    /// let frozen = model.quantize("nf4")?;
+    /// assert!(frozen.memory() < model.memory());
+    /// assert!(model.quantize("int3").is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn quantize(&self, scheme: &str) -> Result<Self> {
         if scheme != "nf4" {
             return Err(Error::unknown("quantization", scheme, &["nf4"]));
@@ -31,6 +51,25 @@ impl Model {
     ///
     /// # Errors
     /// Names a target module that the model has not; a model that has adapters already is refused.
+    ///
+    /// ```
+    /// use candle_core::Device;
+    /// use etude::nn::{LlamaConfig, LoraConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?.quantize("nf4")?;
+    /// let adapted = model.lora(&LoraConfig { r: 4, target_modules: vec!["q_proj".into()], ..LoraConfig::default() }, 1)?;
+    /// assert_eq!(adapted.trainable(), 4 * (64 + 64)); // A (r, in) and B (out, r) of one layer
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
         config.validate()?;
         if self.lora.is_some() {

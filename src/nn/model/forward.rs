@@ -17,6 +17,26 @@ impl Model {
     ///
     /// # Errors
     /// Ids beyond the vocabulary, sequences beyond `max_position_embeddings`, or `interrupted`, when the user cancels.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use etude::nn::{ForwardCtx, LlamaConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?;
+    /// let tokens = Tensor::new(&[[1u32, 64, 65]], &Device::Cpu)?;
+    /// let logits = model.forward(&tokens, &ForwardCtx::default())?;
+    /// assert_eq!(logits.dims(), [1, 3, 100]); // (batch, time, vocabulary)
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn forward(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
         self.core.forward(&tokens, Places::default(), ctx)
@@ -66,6 +86,27 @@ impl Model {
     ///
     /// # Errors
     /// See [`Model::loss`].
+    ///
+    /// ```
+    /// use candle_core::Device;
+    /// use etude::data::{Batch, IGNORE};
+    /// use etude::nn::{ForwardCtx, LlamaConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?;
+    /// let batch = Batch { tokens: vec![1, 64, 65], labels: vec![64, 65, IGNORE], rows: 1, width: 3 };
+    /// let loss = model.loss_value(&batch, &ForwardCtx::default())?;
+    /// assert!((loss - 100_f64.ln()).abs() < 0.5, "random weights are near the uniform distribution");
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn loss_value(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<f64> {
         self.check_labels(batch)?;
         let logits = self.logits(batch, &ctx.with_grad(false))?;
@@ -143,7 +184,28 @@ impl Model {
     /// Takes new ids (batch, new) into the cache and gives the logits of the last of them: (batch, vocabulary).
     ///
     /// # Errors
-    /// See [`Model::forward`]; a stop leaves the cache as it was.
+    /// See [`Model::forward`]; cancelling leaves the cache as it was.
+    ///
+    /// ```
+    /// use candle_core::{Device, Tensor};
+    /// use etude::nn::{Cache, ForwardCtx, LlamaConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?;
+    /// let (mut cache, ctx) = (Cache::new(), ForwardCtx::default());
+    /// model.step(&Tensor::new(&[[1u32, 64]], &Device::Cpu)?, &mut cache, &ctx)?;
+    /// model.step(&Tensor::new(&[[65u32]], &Device::Cpu)?, &mut cache, &ctx)?;
+    /// assert_eq!(cache.len(), 3);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn step(&self, tokens: &Tensor, cache: &mut Cache, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, cache.len())?;
         self.core.step(&tokens, cache, &ctx.with_grad(false))

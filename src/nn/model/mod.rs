@@ -38,7 +38,7 @@ pub struct Model {
     pub(crate) lora: Option<LoraConfig>,
     /// Where the weights were read from; an adapter's file says which base it is for.
     pub(crate) origin: Option<String>,
-    /// What its folder said that is written again.
+    /// Keys of its folder's `config.json` that are written back.
     pub(crate) kept: Arc<Passthrough>,
     device: Device,
 }
@@ -56,6 +56,26 @@ impl Model {
     ///
     /// # Errors
     /// See [`ModelConfig::validate`].
+    ///
+    /// ```
+    /// use candle_core::Device;
+    /// use etude::nn::{LlamaConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(&config, &Device::Cpu, 1)?;
+    /// assert_eq!(model.params() as u128, model.spec().weights());
+    /// assert_eq!(model.trainable(), model.params());
+    /// assert!(Model::new(LlamaConfig { hidden_size: 63, ..config }, &Device::Cpu, 1).is_err());
+    /// # Ok::<(), etude::Error>(())
+    /// ```
     pub fn new(config: impl Into<ModelConfig>, device: &Device, seed: u64) -> Result<Self> {
         Self::build(&config.into(), device, &mut random::Random { seed, device })
     }

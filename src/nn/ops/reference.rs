@@ -149,7 +149,7 @@ pub(super) fn hold_on(
     stops(what, &inputs, &fast);
 }
 
-/// What stands at place `i` of a result of [`run`].
+/// The quantity at index `i` of a result of [`run`].
 fn part(i: usize) -> String {
     if i == 0 { "output".into() } else { format!("gradient of input {}", i - 1) }
 }
@@ -216,7 +216,7 @@ fn finite_differences(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor]) -> R
     }
 }
 
-/// A stop before forward, and one between forward and backward.
+/// Cancels before forward, and between forward and backward.
 fn stops(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor], &Interrupt) -> Result<Tensor>) {
     let interrupt = Interrupt::new();
     let vars: Vec<Tensor> = inputs.iter().map(|x| Var::from_tensor(x).unwrap().into_inner()).collect();

@@ -55,7 +55,7 @@ impl Nf4 {
     /// whose order of summation is part of the format.
     ///
     /// # Errors
-    /// A tensor that is no f32 matrix.
+    /// A tensor that is not an f32 matrix.
     pub(in crate::nn) fn quantize_cuda(weights: &Tensor) -> Candle<Self> {
         let (shape, weights) = (weights.dims2()?, weights.contiguous()?);
         let (device, n) = (gpu(&weights)?, shape.0 * shape.1);

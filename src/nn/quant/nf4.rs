@@ -45,6 +45,16 @@ impl Nf4 {
     ///
     /// # Panics
     /// When the number of weights is not that of the shape.
+    ///
+    /// ```
+    /// use etude::nn::quant::Nf4;
+    ///
+    /// let weights: Vec<f32> = (0..128).map(|i| (i as f32 / 64.0) - 1.0).collect();
+    /// let matrix = Nf4::quantize(&weights, (2, 64));
+    /// let back = matrix.dequantize();
+    /// assert!(weights.iter().zip(&back).all(|(a, b)| (a - b).abs() < 0.2));
+    /// assert_eq!(matrix.codes.len(), 64); // two weights a byte
+    /// ```
     pub fn quantize(weights: &[f32], shape: (usize, usize)) -> Self {
         assert_eq!(weights.len(), shape.0 * shape.1, "weights of a {shape:?} matrix");
         quantize::quantize(weights, shape)
@@ -53,7 +63,7 @@ impl Nf4 {
     /// Quantises a matrix, where it is.
     ///
     /// # Errors
-    /// A tensor that is no f32 matrix.
+    /// A tensor that is not an f32 matrix.
     pub fn of(weights: &Tensor) -> Result<Self> {
         #[cfg(feature = "cuda")]
         if weights.device().is_cuda() {

@@ -133,7 +133,7 @@ fn check_transposed(model: &Model, said: Option<bool>) -> Result<()> {
     }
 }
 
-/// What stands before the names of PEFT's tensors.
+/// The prefix of the names of PEFT's tensors.
 const PREFIX: &str = "base_model.model.";
 
 /// Writes the two files; `base` is what they say the adapter is for.

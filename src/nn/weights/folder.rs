@@ -115,7 +115,7 @@ fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Devi
     Model::build(config, device, &mut Stored { file, frozen, device })
 }
 
-/// Refuses a head beside an embedding that it is said to be tied to, and is not.
+/// Refuses a head that differs from the embedding although the config ties them.
 fn check_tied(file: &mut Checkpoint<'_>, names: &Names) -> Result<()> {
     let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
     let embedding = stored_name(file, &embedding).to_owned();

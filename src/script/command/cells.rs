@@ -10,7 +10,7 @@ use crate::script::scan::{Kind, Scan, Token, scan};
 /// The first words of a script written by `:save`; a file that begins so may be written over.
 pub(super) const HEADER: &str = "// Saved from a session of Étude.";
 
-/// One script of all cells, in order. `whole` tells whether a text can be run as it stands.
+/// One script of all cells, in order. `whole` tells whether a text can be run as it is.
 pub(super) fn script(cells: &[String], whole: impl Fn(&str) -> bool) -> String {
     let mut cells: Vec<String> = cells.to_vec();
     name_last_values(&mut cells, &whole);

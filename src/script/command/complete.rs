@@ -65,7 +65,7 @@ fn shifted(mut completions: Completions, by: usize) -> Completions {
     completions
 }
 
-/// Whether a cell of code and commands can be run as it stands.
+/// Whether a cell of code and commands can be run as it is.
 pub fn completeness(symbols: &Symbols, cell: &str) -> Completeness {
     match parts(cell).last() {
         Some(Part::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {

@@ -85,7 +85,7 @@ pub fn run(session: &mut Session, line: &str) -> Result<Done, CellError> {
             CellError::from(&Error::unknown("command", name, &names))
         })?;
         if args.trim().contains('\n') && !matches!(command.name, "time" | "type") {
-            return mistake(format!(":{name} stands on a line of its own"), "run it first, then the code below it");
+            return mistake(format!(":{name} needs a line of its own"), "run it first, then the code below it");
         }
         return (command.run)(session, args.trim());
     }

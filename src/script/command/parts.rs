@@ -65,7 +65,7 @@ fn ended(code: &str, line: &str) -> bool {
 }
 
 /// Runs a cell of code and commands; the output of commands goes to `said` as they run. The value is that of the code
-/// at its end. `name` stands in faults.
+/// at its end. `name` is named in errors.
 ///
 /// # Errors
 /// What the first part that failed did wrong; the parts behind it do not run.

@@ -179,7 +179,7 @@ fn maps(registry: &mut Registry) {
     registry.method(
         "map",
         "get(key: string, default: any) -> any",
-        "What stands under a key; the default where nothing does.",
+        "The value of a key; the default where there is none.",
         |map: &mut Map, key: &str, default: Dynamic| map.get(key).map_or(default, Dynamic::flatten_clone),
     );
     registry.method(

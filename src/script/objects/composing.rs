@@ -72,7 +72,7 @@ fn compose(notes: &[Dynamic], options: &Plain) -> Result<Midi> {
     Ok(score)
 }
 
-/// The note of a map, which stands at this place of the array.
+/// The note of a map; `place` is its index in the array.
 fn note(place: usize, value: &Dynamic, clock: &Clock) -> Result<Note> {
     let wrong = |message: String| Error::mistake(format!("score: notes[{place}] {message}"));
     let Some(map) = value.read_lock::<Map>() else {

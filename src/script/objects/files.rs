@@ -1,4 +1,4 @@
-//! Files: what lies in a folder, what stands in a text.
+//! Files: listing folders, reading and writing texts.
 
 use rhai::{Array, Dynamic};
 

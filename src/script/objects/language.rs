@@ -13,7 +13,7 @@ use crate::script::help;
 use crate::script::objects::Text;
 use crate::script::registry::Registry;
 
-/// A sleeper looks for a stop so often.
+/// Time between two checks for cancellation in `sleep`.
 const NAP: Duration = Duration::from_millis(20);
 
 /// The options of `input`.

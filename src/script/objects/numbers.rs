@@ -79,7 +79,7 @@ fn rounding(registry: &mut Registry) {
 fn conversions(registry: &mut Registry) {
     registry.function(
         "int(x: any) -> int",
-        "A whole number: of a float what stands before the point, of a text the number it spells.",
+        "A whole number: of a float the part before the point, of a text the number it spells.",
         |x: Dynamic| -> Fallible<i64> { Ok(to_int(&x)?) },
     );
     registry.function(

@@ -1,5 +1,5 @@
 //! The panel of a run: shown when `fit` begins, updated in place while it goes on, left as it is at the end. The latest
-//! take stands below it in a display of its own, and its player, which is heavy, is shown once, at the end.
+//! take is below it in a display of its own, and its player, which is heavy, is shown once, at the end.
 
 use std::time::{Duration, Instant};
 

@@ -43,7 +43,7 @@ fn sort(context: &NativeCallContext, items: &mut Array, order: &FnPtr) -> Fallib
     Ok(())
 }
 
-/// The numbers below `count` in an order in which none stands behind its successor: merge sort from runs of one up, which
+/// The numbers below `count` in an order in which none is behind its successor: merge sort from runs of one up, which
 /// any answer of `behind` leaves whole and the first failure ends.
 fn merged<E>(count: usize, mut behind: impl FnMut(usize, usize) -> Result<bool, E>) -> Result<Vec<usize>, E> {
     let mut from: Vec<usize> = (0..count).collect();

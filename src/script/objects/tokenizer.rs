@@ -110,7 +110,7 @@ impl Object for Tokenizer {
 /// Kinds of tokens that are listed.
 const KINDS: usize = 24;
 
-/// The vocabulary in runs of names that share what stands before the `_`.
+/// The vocabulary in runs of names that share what is before the `_`.
 fn blocks(names: &[&str]) -> Vec<String> {
     let blocks = runs(names);
     let block = |(stem, from, to): &(String, usize, usize)| {

@@ -13,7 +13,7 @@ pub(super) fn remedy(line: &Line) -> Option<Remedy> {
         let body = ours(line.part(colon + 1, line.len()).trim_end_matches(';'));
         if body.is_empty() || body == "pass" { "{ }".into() } else { format!("{{ {body} }}") }
     };
-    let message = "a block stands in braces";
+    let message = "a block is written in braces";
     match (first, colon) {
         ("if" | "while", Some(colon)) => {
             Remedy::new(message, format!("{first} {} {}", ours(line.part(1, colon)), body(colon)))

@@ -43,7 +43,7 @@ fn unclosed(line: &Line) -> Option<Remedy> {
     let kept = (inside.len() - text.len()).saturating_sub(open);
     let text = &inside[..text.len() + kept];
     let code = format!("{}\"{text}\"{}", &line.text[..line.start(last)], ")".repeat(open));
-    Remedy::new("a string has no end; one over several lines stands in backticks", code)
+    Remedy::new("a string has no end; one over several lines is written in backticks", code)
 }
 
 /// f"…{x:.2f}…"
@@ -196,7 +196,7 @@ fn counter(line: &Line) -> Option<Remedy> {
 fn entry(line: &Line) -> Option<Remedy> {
     let i = (1..line.len()).find(|&i| line.kind(i) == Some(Kind::Number) && line.word(i - 1) == ".")?;
     Remedy::new(
-        "a key that is not a name stands in brackets",
+        "a key that is not a name is written in brackets",
         replaced(line, i - 1, i, &format!("[\"{}\"]", line.word(i))),
     )
 }

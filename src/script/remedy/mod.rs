@@ -89,7 +89,7 @@ impl<'t> Line<'t> {
         None
     }
 
-    /// The first token of this text from `from` up to `to` that stands in no bracket.
+    /// The first token of this text from `from` up to `to` that is in no bracket.
     fn find(&self, from: usize, to: usize, wanted: &str) -> Option<usize> {
         let mut i = from;
         while i < to.min(self.len()) {
@@ -168,7 +168,7 @@ fn ours(text: &str) -> String {
     code + &text[end..]
 }
 
-/// A string in double quotes, if it stands in single ones and is none of Rhai's characters.
+/// A string in double quotes, if it is in single ones and is none of Rhai's characters.
 fn quoted(text: &str) -> String {
     match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         Some(inside) => format!("\"{}\"", inside.replace("\\'", "'").replace('"', "\\\"")),

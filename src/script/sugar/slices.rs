@@ -16,7 +16,7 @@ pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     }
 }
 
-/// True when a range stands in the brackets, and not in brackets inside.
+/// True when there is a range directly in the brackets, not in brackets inside.
 fn ranges(tokens: &Tokens, open: usize, close: usize) -> bool {
     let mut i = open + 1;
     while i < close {

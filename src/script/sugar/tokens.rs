@@ -82,7 +82,7 @@ impl<'t> Tokens<'t> {
         self.end(i) == self.start(i + 1) && i + 1 < self.len()
     }
 
-    /// True when token `i` begins a bracket that indexes what stands before it.
+    /// True when token `i` begins a bracket that indexes what is before it.
     pub(super) fn indexes(&self, i: usize) -> bool {
         if !self.is_symbol(i, "[") || i == 0 {
             return false;

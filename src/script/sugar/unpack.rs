@@ -74,7 +74,7 @@ fn wrap(tokens: &Tokens, from: usize, names: usize, edits: &mut Edits) -> Option
     Some(close)
 }
 
-/// True when a comma stands between tokens, outside of brackets.
+/// True when a comma is between tokens, outside of brackets.
 fn has_comma(tokens: &Tokens, from: usize, to: usize) -> bool {
     let (mut i, mut bars) = (from, 0);
     while i < to {

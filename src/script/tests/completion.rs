@@ -1,4 +1,4 @@
-//! What is offered at the cursor, what is known about what stands there, and when a text is whole.
+//! Completion, documentation at the cursor, and whether a text is complete.
 
 use proptest::prelude::*;
 

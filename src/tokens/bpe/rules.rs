@@ -29,7 +29,7 @@ struct BpeState {
     base: Automaton,
     /// Where this word began; `None` where one must begin.
     word: Option<u64>,
-    /// The mark of a word stands here by itself, without a base token yet.
+    /// The mark of a word came, without a base token yet.
     marked: bool,
     /// A word that was begun after the first promises that something more begins.
     owes: bool,
@@ -200,7 +200,7 @@ impl Rules {
         self.state.base.reached(at)
     }
 
-    /// Chords are never joined with what stands beside them: their ids are those of the base.
+    /// Chords are never joined with what is beside them: their ids are those of the base.
     pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
         self.state.base.chord_ids(class)
     }

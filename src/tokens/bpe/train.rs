@@ -1,4 +1,4 @@
-//! Learning which tokens to join.
+//! Training of byte-pair encoding.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
@@ -87,7 +87,7 @@ pub(super) fn alone(base: &Vocabulary, id: u32) -> bool {
     matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))
 }
 
-/// Trains beside the caller, who can stop waiting; the library itself cannot be stopped, and what it makes after a stop
+/// Trains beside the caller, who can stop waiting; the library itself cannot be stopped, and what it makes after cancelling
 /// is thrown away.
 fn run(mut trainer: BpeTrainer, words: Vec<String>, progress: &Progress) -> Result<BPE> {
     let mut task = progress.task("joining tokens", None, "merges");
@@ -99,7 +99,7 @@ fn run(mut trainer: BpeTrainer, words: Vec<String>, progress: &Progress) -> Resu
             .and_then(|()| trainer.train(&mut model))
             .map(|_| model)
             .map_err(|e| Error::internal(e.to_string()));
-        // Nobody waits any more after a stop.
+        // Nobody waits any more after cancelling.
         let _ = sender.send(made);
     };
     std::thread::Builder::new()

@@ -150,7 +150,7 @@ impl Config {
         self.positions() * u32::from(shortest.max(4)) / 4
     }
 
-    /// What stands under `config` in a `tokenizer.json`. Keys that MidiTok knows and that are not here keep its
+    /// What is under `config` in a `tokenizer.json`. Keys that MidiTok knows and that are not here keep its
     /// defaults when it reads the file.
     pub(crate) fn to_json(&self) -> Value {
         let beat_res: Map<String, Value> =
@@ -184,7 +184,7 @@ impl Config {
         })
     }
 
-    /// Reads what stands under `config` in a `tokenizer.json`.
+    /// Reads what is under `config` in a `tokenizer.json`.
     ///
     /// # Errors
     /// Names the key whose value is wrong or asks for what we do not have.

@@ -45,7 +45,7 @@ pub(super) struct Placed {
 #[derive(Debug, Clone)]
 pub(super) struct Grid {
     pub(super) ticks_per_quarter: u32,
-    /// The first stands at 0.
+    /// The first is at 0.
     pub(super) meters: Vec<Meter>,
     /// (tick, bin)
     pub(super) tempos: Vec<(u32, u16)>,

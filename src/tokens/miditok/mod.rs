@@ -221,7 +221,7 @@ struct Encoded {
 }
 
 impl Encoded {
-    /// A word ends before the first id that stands at the next line or later.
+    /// A word ends before the first id that is at the next line or later.
     fn words(self) -> Words {
         let mut words = Words::default();
         let mut lines = self.lines.into_iter().peekable();

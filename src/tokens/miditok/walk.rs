@@ -7,7 +7,7 @@ use super::token::Token;
 use super::{MidiTok, Style};
 use crate::tokens::bpe_words::Split;
 
-/// Where a sequence stands in time.
+/// The time of a sequence: bar, position, tick.
 #[derive(Debug, Clone)]
 pub(super) struct Walk {
     /// Ticks since the start, [`Config::ticks_per_quarter`](super::Config::ticks_per_quarter) a quarter.
@@ -32,7 +32,7 @@ impl Walk {
         }
     }
 
-    /// Takes a token; true when it is a metre that stands where one can.
+    /// Takes a token; true when it is a metre at a place where a metre may be.
     pub(super) fn take(&mut self, miditok: &MidiTok, token: Token) -> bool {
         let bar_said = std::mem::replace(&mut self.bar_said, token == Token::Bar);
         match token {

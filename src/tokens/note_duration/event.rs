@@ -13,7 +13,7 @@ pub(super) const FARTHEST: i32 = 11;
 /// The lowest and the highest anchor.
 pub(super) const ANCHORS: std::ops::RangeInclusive<i32> = -5..=6;
 
-/// What an id says.
+/// A decoded token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     Pad,

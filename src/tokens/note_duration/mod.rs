@@ -13,7 +13,7 @@
 //! | `Quality_maj … Quality_aug` | its quality, always behind the root |
 //! | `Style_rag …` | what kind of music it is, in front (option `styles`) |
 //!
-//! What happens at one instant stands in one order: the beat, the chord, then the notes by pitch, each as an optional
+//! Events at one instant have one order: the beat, the chord, then the notes by pitch, each as an optional
 //! velocity, a pitch and a duration. Time between instants is `TimeShift_100` as often as it fits and then the rest.
 //! Beats stand where a file names its metre and its notes keep to it ([`Score::keeps_time`]); a decoded score has a
 //! quarter for every beat. Beats, chords and the style are given to a model, not predicted by it.

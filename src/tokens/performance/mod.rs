@@ -10,7 +10,7 @@
 //! | 360–391 | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
 //! | 392–560 | `Chord_N.C.`, `Chord_C:maj … Chord_B:aug` | the chord from here on (option `chords`) |
 //!
-//! What happens at one instant stands in one order: the chord, the keys that go up by pitch, the keys that go down by
+//! Events at one instant have one order: the chord, the keys that go up by pitch, the keys that go down by
 //! pitch, each with a velocity before it when that changes. Time between instants is `TimeShift_100` as often as it
 //! fits and then the rest. So a score has one spelling, and the grammar accepts no other.
 //!
@@ -35,7 +35,7 @@ use crate::tokens::{Kind, Vocabulary};
 /// Steps in a word.
 const WORD: u64 = 200;
 
-/// What an id says.
+/// A decoded token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     Pad,

@@ -144,7 +144,7 @@ impl Wandb {
         self.write(run_record::history(at.step, &values))
     }
 
-    /// Puts a sample where W&B looks for it and says what stands in the history for it.
+    /// Puts a sample where W&B looks for it and says what is in the history for it.
     fn place(&mut self, at: Moment, name: &str, media: &Media) -> Result<Value> {
         let sha256: String = Sha256::digest(media.bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, folder) = match media {

@@ -31,6 +31,13 @@ impl AdamWOptions {
     ///
     /// # Errors
     /// Names the option and its value.
+    ///
+    /// ```
+    /// use etude::train::AdamWOptions;
+    ///
+    /// assert!(AdamWOptions::default().validate().is_ok());
+    /// assert!(AdamWOptions { bits: 16, ..AdamWOptions::default() }.validate().is_err());
+    /// ```
     pub fn validate(&self) -> Result<()> {
         let Self { lr, betas, eps, weight_decay, bits } = *self;
         for (name, value) in [("lr", lr), ("eps", eps), ("weight_decay", weight_decay)] {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Rows of a micro-batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchSize {
-    /// So many.
+    /// A fixed number.
     Rows(usize),
     /// The largest part of `global_batch_size` that fits the memory.
     Auto,

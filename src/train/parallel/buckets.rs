@@ -13,7 +13,7 @@ use super::Group;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 
-/// A bucket is full with so many values: enough to be worth the way, and several to a model.
+/// A bucket is full with this many values: enough to be worth the way, and several to a model.
 const FULL: usize = 1 << 16;
 
 /// Which parameters go together, in the order in which their gradients become known: from the last to the first.

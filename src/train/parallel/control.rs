@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 pub(super) const SILENCE: u32 = 60;
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// A write of a few bytes may take so many ticks.
+/// Ticks that a write of a few bytes may take.
 const POLITE: u32 = 50;
 
 const BEAT: u8 = b'b';
@@ -35,7 +35,7 @@ const BYE: u8 = b'e';
 pub(super) enum Trouble {
     /// Its process ended without a word (`closed`), or nothing is heard of it.
     Lost { rank: usize, closed: bool },
-    /// It could not go on, and said why.
+    /// It failed, with the reason.
     Failed { rank: usize, why: String },
 }
 
@@ -62,14 +62,14 @@ struct Shared {
     rank: usize,
     stop: AtomicBool,
     broken: AtomicBool,
-    /// This rank has said goodbye.
+    /// This rank has ended its connection.
     over: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
-    /// Ranks that have said goodbye.
+    /// Ranks that have ended their connections.
     left: Mutex<BTreeSet<usize>>,
     /// Ranks of which nothing more will be heard, for whatever reason.
     gone: Mutex<BTreeSet<usize>>,
-    /// The work of a step asks it; a stop or trouble anywhere pulls it.
+    /// The work of a step asks it; a cancellation or failure of any rank sets it.
     brake: Interrupt,
     /// What this process is asked to stop by.
     follows: Mutex<Option<Interrupt>>,
@@ -126,7 +126,7 @@ impl Control {
         &self.0.brake
     }
 
-    /// From now on a stop of this process is one of all ranks, and the other way round.
+    /// From now on cancelling this process cancels all ranks, and the other way round.
     pub(super) fn follow(&self, interrupt: &Interrupt) {
         *held(&self.0.follows) = Some(interrupt.clone());
     }

@@ -41,7 +41,7 @@ pub(crate) enum Part {
     Done(f64),
     /// It was asked to stop.
     Stopped,
-    /// Its loss is no number but this.
+    /// Its loss is not a number but this.
     NoNumber(f64),
 }
 
@@ -58,7 +58,7 @@ impl Group {
     /// TCP streams; `ETUDE_BACKEND` names another. With the feature `nccl`, gradients on GPUs are summed by NCCL.
     ///
     /// # Errors
-    /// Ranks that do not come in time, a port that is taken, or a stop.
+    /// Ranks that do not come in time, a port that is taken; `interrupted`, when the user cancels.
     pub fn join(world: Option<World>, device: &Device, interrupt: &Interrupt) -> Result<Arc<Self>> {
         let Some(world) = world else { return Ok(Self::single()) };
         let (engine, control, name) = engine(&world, interrupt)?;
@@ -110,7 +110,7 @@ impl Group {
         }
     }
 
-    /// What the work of a step asks whether to stop: `own` of a process alone; else a flag that a stop of any rank sets.
+    /// What the work of a step asks whether to stop: `own` of a process alone; else a flag that cancelling any rank sets.
     pub(crate) fn brake<'a>(&'a self, own: &'a Interrupt) -> &'a Interrupt {
         self.control.as_ref().map_or(own, |control| control.brake())
     }

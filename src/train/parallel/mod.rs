@@ -45,7 +45,7 @@
 //! `mpirun` kills all ranks a second after one has died, and a large model takes longer to write. It waits as long as it is
 //! told, whether all have ended or not: `mpirun --mca odls_base_sigkill_timeout 10 -n 4 …`.
 //!
-//! # Where things are said
+//! # Where output goes
 //! | variable | what |
 //! |---|---|
 //! | `MASTER_ADDR`, `MASTER_PORT` | where rank 0 waits; under torchrun the next port, since it listens there itself |

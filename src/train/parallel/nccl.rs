@@ -1,6 +1,6 @@
 //! Sums of gradients that lie on GPUs, by NCCL: straight from one GPU's memory to another's.
 //!
-//! The ranks meet by another engine, which carries NCCL's id and all that is no gradient. All calls of NCCL are made by one
+//! The ranks meet by another engine, which carries NCCL's id and all that is not a gradient. All calls of NCCL are made by one
 //! thread, which others wait for with an eye on the control line, since NCCL waits for ever for a rank that is lost. The
 //! sum is queued on the stream that the gradients were computed on, behind them.
 

@@ -1,4 +1,4 @@
-//! How ranks find each other: rank 0 waits at a known place, the others come there, and all learn where all are.
+//! Rendezvous of ranks: rank 0 listens at a known address, the others connect, and all learn the addresses of all.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A stranger at the door has so many ticks to say who it is.
+/// Ticks within which a new connection must identify itself.
 const POLITE: u32 = 50;
 
 const HELLO: u8 = b'h';
@@ -45,7 +45,7 @@ pub(super) struct Peers {
 /// Meets the other ranks, `limit` at most from now.
 ///
 /// # Errors
-/// Ranks that do not come, a port that is taken, a rank of another program or twice the same one, or a stop.
+/// Ranks that do not come, a port that is taken, a rank of another program or twice the same one; `interrupted`, when the user cancels.
 pub(super) fn rendezvous(world: &World, limit: Duration, interrupt: &Interrupt) -> Result<Peers> {
     let Some((host, port)) = &world.meeting else {
         return Err(Error::mistake(format!("{} does not say where rank 0 is", world.launcher)).with_hint(
@@ -197,7 +197,7 @@ fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
     }
 }
 
-/// Says hello and waits until all are there; `None` when this is no door of ours.
+/// Identifies this rank and waits until all are connected; `None` when the port belongs to another program.
 fn enter(world: &World, mut stream: TcpStream, deadline: &Deadline<'_>) -> Result<Option<Peers>> {
     let Ok(theirs) = stream.peer_addr() else { return Ok(None) };
     let there = theirs.ip().to_canonical();

@@ -206,7 +206,7 @@ fn accept(listener: &TcpListener, before: usize, control: &Control) -> io::Resul
     }
 }
 
-/// Writes what is to be said to the next rank.
+/// Writes to the next rank what is due.
 fn speak(mut next: TcpStream, messages: &Receiver<Vec<u8>>, written: &Sender<()>, control: &Control) {
     for message in messages {
         // When it fails, the reading side finds out why.

@@ -91,7 +91,7 @@ fn words_and_weights_go_round() {
     }
 }
 
-/// A run of `size` ranks with so many rows and micro-batches each: the losses, norms, held-out losses and weights.
+/// A run of `size` ranks with a number of rows and micro-batches each: the losses, norms, held-out losses and weights.
 fn trained(size: usize, rows: usize, micros: usize, plain: bool, again: bool) -> Vec<(Vec<f64>, Vec<f64>, Vec<f32>)> {
     let options = TrainOptions {
         batch_size: BatchSize::Rows(rows),

@@ -88,7 +88,7 @@ pub(super) fn read_frame(stream: &mut impl Read, pulse: &mut dyn FnMut(u32) -> i
     Ok((head[0], payload))
 }
 
-/// Gives up after so many pulses.
+/// Gives up after this many pulses.
 pub(super) fn patience(ticks: u32) -> impl FnMut(u32) -> io::Result<()> {
     move |silent| if silent > ticks { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
 }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// Ports that are derived from the number of a job lie from here on.
 const FIRST_PORT: u64 = 15_000;
-/// So many of them.
+/// The number of ranks.
 const PORTS: u64 = 10_000;
 
 /// A process among others that train together.
@@ -94,7 +94,7 @@ const ALL: [Names; 4] = [
         local_rank: "OMPI_COMM_WORLD_LOCAL_RANK",
         local_size: "OMPI_COMM_WORLD_LOCAL_SIZE",
     },
-    // A batch script has SLURM_PROCID, too, though it is no rank: only a step of srun has the number of its tasks.
+    // A batch script has SLURM_PROCID, too, though it is not a rank: only a step of srun has the number of its tasks.
     Names {
         launcher: "srun",
         rank: "SLURM_PROCID",

@@ -200,7 +200,7 @@ fn a_checkpoint_that_finds_no_room_loses_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");
     let mut run = blocked(out.clone());
-    // What cannot be moved away stands in the place of the second checkpoint: writing it fails at the last moment.
+    // What cannot be moved away is in the place of the second checkpoint: writing it fails at the last moment.
     let block = |out: &Path| std::fs::write(out.join("checkpoint-4"), b"in the way").expect("written");
     let error = run.fit_with(&Progress::silent(), &mut |_, event| {
         if let Event::Saved(_) = event {

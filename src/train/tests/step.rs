@@ -72,7 +72,7 @@ fn a_stop_in_the_middle_of_a_step_leaves_everything_as_it_was() {
     for trainer in [&mut stopped, &mut whole] {
         trainer.step(&Progress::silent()).expect("a step");
     }
-    // So many micro-batches that the flag surely falls among them.
+    // Enough micro-batches that the flag is set among them.
     stopped.options.gradient_accumulation_steps = 20_000;
     let before = values(stopped.model());
     let progress = Progress::silent();

@@ -51,7 +51,7 @@ impl RelativeBuckets {
 }
 
 /// The bias of [`AttentionOptions`](super::AttentionOptions) from a table (buckets, heads), for `time` queries whose first
-/// one stands at position `offset` of the `keys` keys: (time + keys − 1, heads). Gradient for the table.
+/// one is at position `offset` of the `keys` keys: (time + keys − 1, heads). Gradient for the table.
 ///
 /// # Errors
 /// A table of another number of buckets, buckets that are none, or `interrupted`, when the user cancels.

@@ -85,7 +85,7 @@ static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!
 
 /// What else decides how much a key counts.
 pub(super) struct Extra {
-    /// The keys of each row of the batch that are no padding, from and to.
+    /// The keys of each row of the batch that are not padding, from and to.
     visible: Option<CudaSlice<i32>>,
     /// The first key of the sequence of each query, (batch, time), where rows are packed.
     starts: Option<CudaSlice<i32>>,

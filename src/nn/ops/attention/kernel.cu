@@ -1,4 +1,4 @@
-// Attention without vectors by distance: see tiles.cuh, which stands in front.
+// Attention without vectors by distance: see tiles.cuh, which is included in front.
 
 // One query: a block a head, each warp every eighth tile of keys; what the warps found is put together at the end.
 template <int D>

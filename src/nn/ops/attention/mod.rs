@@ -54,7 +54,7 @@ pub struct AttentionShape {
 /// What else decides how much a key counts, and how it is computed; the default is nothing, in f32.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttentionOptions<'a> {
-    /// The keys of each row of the batch that are no padding. A query that sees none of them gets 0.
+    /// The keys of each row of the batch that are not padding. A query that sees none of them gets 0.
     pub visible: Option<&'a [Range<usize>]>,
     /// The sequences that rows are packed of, each of which attends to itself only; causal, and without `visible`.
     pub sequences: Option<&'a PackedSequences>,
@@ -152,7 +152,7 @@ fn check_sequences(sizes: &Sizes, options: &AttentionOptions<'_>) -> Result<()> 
 
 struct Attention {
     sizes: Sizes,
-    /// The keys of each row that are no padding.
+    /// The keys of each row that are not padding.
     visible: Option<Arc<[Range<usize>]>>,
     sequences: Option<PackedSequences>,
     /// The log-sum-exp of the scores of each query: (batch, heads, time), or so for each run of packed sequences.

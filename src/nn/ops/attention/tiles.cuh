@@ -15,14 +15,14 @@ struct Sizes {
     int batch, time, keys, heads, kv_heads, dim, causal;
     float scale;
     u64 k_batch, v_batch;
-    const int *visible;    // (batch, 2): the keys of a row that are no padding, from and to; or null
+    const int *visible;    // (batch, 2): the keys of a row that are not padding, from and to; or null
     const float *bias;     // (time + keys − 1, heads), or null
     const float *vectors;  // (time + keys − 1, own, dim), or null
     const int *starts;     // (batch, time): the first key of a query's sequence in a packed row; or null
     int own;               // heads with vectors of their own
 };
 
-// The keys of a row of the batch that are no padding, and where its sequences begin, or null.
+// The keys of a row of the batch that are not padding, and where its sequences begin, or null.
 struct Range {
     int from, to;
     const int *starts;

@@ -35,7 +35,7 @@ impl<'a> Prefetch<'a> {
         Self { start: values.as_ptr().cast(), lines, stride: stride * size, runs, memory: PhantomData }
     }
 
-    /// What one of `parts` parts of some work fetches, with so many `steps` to do it in.
+    /// What one of `parts` parts of some work fetches, spread over `steps` steps.
     pub(in crate::nn::ops) fn share(&self, part: usize, parts: usize, steps: usize) -> Fetch<'a> {
         let total = self.lines * self.runs;
         let (first, end) = (total * part / parts, total * (part + 1) / parts);

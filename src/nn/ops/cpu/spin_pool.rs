@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const STAY: Duration = Duration::from_micros(300);
 /// More threads than memory can feed are no use.
 const MOST: usize = 16;
-/// After so many looks a waiting thread lets others run.
+/// After this many polls a waiting thread yields.
 const PATIENCE: u32 = 1 << 14;
 
 /// What leader and helpers look at; there is one, and one leader at a time.

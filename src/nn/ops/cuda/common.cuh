@@ -1,4 +1,4 @@
-// What stands in front of every kernel: sums over a block, bfloat16 by hand (NVRTC alone has no cuda_bf16.h), the values
+// Included in front of every kernel: sums over a block, bfloat16 by hand (NVRTC alone has no cuda_bf16.h), the values
 // of NF4. Kernels use static shared memory only, and 256 threads a block unless they say otherwise.
 
 typedef unsigned char u8;

@@ -60,7 +60,7 @@ pub(in crate::nn) fn elements(n: usize) -> LaunchConfig {
     blocks(n.div_ceil(THREADS as usize).min(MOST), 1)
 }
 
-/// So many blocks along x and y.
+/// The grid: blocks along x and y.
 pub(in crate::nn) fn blocks(x: usize, y: usize) -> LaunchConfig {
     LaunchConfig { grid_dim: (x as u32, y as u32, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
 }

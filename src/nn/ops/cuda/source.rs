@@ -1,6 +1,6 @@
 //! The texts of kernels.
 
-/// The text of a file of kernels, what stands in front of all of them included.
+/// The text of a file of kernels, the common header included.
 #[derive(Debug)]
 pub(in crate::nn) struct Source {
     /// "rms_norm"
@@ -9,7 +9,7 @@ pub(in crate::nn) struct Source {
 }
 
 /// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, those
-/// behind it the ways to what else stands in front.
+/// after it the paths of the other headers.
 macro_rules! source {
     ($name:literal, $common:literal $(, $header:literal)*) => {
         $crate::nn::ops::cuda::Source {

@@ -93,7 +93,7 @@ impl<'a> Input<'a> {
 }
 
 impl LinearRef<'_> {
-    /// How many steps of fetching so many outputs take.
+    /// The number of prefetch steps for a number of outputs.
     pub(super) fn steps(&self, outputs: usize) -> usize {
         match &self.weight {
             Matrix::Nf4(_) => steps(outputs, self.shape.1),

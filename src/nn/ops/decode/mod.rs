@@ -56,7 +56,7 @@ pub(in crate::nn) struct Block<'a> {
     pub(in crate::nn) down: LinearRef<'a>,
 }
 
-/// Logits (rows, vocabulary) after one more id a row, which stands at `position`; `memory` holds keys and values of each
+/// Logits (rows, vocabulary) after one more id a row, which is at `position`; `memory` holds keys and values of each
 /// block, with room for one more.
 ///
 /// # Errors

@@ -61,7 +61,7 @@ fn one(
             sweep.end(trial.number, if lags { Standing::Stopped } else { Standing::Finished }, "")?;
             Ok(())
         }
-        // A stop, or a fault of the function itself: the trial comes again.
+        // Cancelled, or an error of the function itself: the trial is run again.
         Err(Failed { error, stop }) if stop || sweep.best().is_none() => {
             sweep.end(trial.number, Standing::Interrupted, "")?;
             Err(error)

@@ -124,7 +124,7 @@ impl Sweep {
     }
 }
 
-/// The forms of a sweep as it stands.
+/// The forms of a sweep as it is.
 fn bundle(state: &sweep::Sweep, width: usize, interrupt: &Interrupt) -> Bundle {
     let mut bundle = Sweep::figure(state).bundle(width, interrupt);
     bundle.forms.insert("text/plain", words(state, width));

@@ -20,7 +20,7 @@ use crate::script::failure::Fallible;
 use crate::sweep::{Standing, Sweep, Trial, Worker};
 use crate::track::Runs;
 
-/// Held by a trial at work; its process id stands in it.
+/// Held by a trial at work; its process id is in it.
 const LOCK: &str = ".trial.lock";
 /// What a trial says.
 const LOG: &str = "log.txt";
@@ -99,7 +99,7 @@ fn retire(folder: &Path, progress: &Progress) -> Result<()> {
     if !folder.exists() || lock(folder)?.is_some() {
         return Ok(());
     }
-    // Whoever holds the lock is the process that stands in the file.
+    // The lock is held by the process whose id is in the file.
     let pid = std::fs::read_to_string(folder.join(LOCK)).ok().and_then(|text| text.trim().parse().ok());
     if let Some(pid) = pid {
         ask_to_stop(pid);

@@ -1,5 +1,5 @@
 // Attention whose products have bfloat16 factors and f32 sums, made by the tensor cores 16 × 8 × 16 at a time (PTX ISA,
-// mma.m16n8k16); see tiles.cuh, which stands in front. Softmax, its gradient and all sums are f32. Queries, keys, values and
+// mma.m16n8k16); see tiles.cuh, which is included in front. Softmax, its gradient and all sums are f32. Queries, keys, values and
 // the gradient of the output come rounded, without gaps and with D values a head, zeros behind those there are.
 //
 // Four warps a block, 16 rows each: queries, or in the gradient of keys and values, keys. A lane has two rows, `lane / 4`

@@ -38,7 +38,7 @@ pub(super) struct Values<'a> {
     pub(super) bias: Option<&'a [f32]>,
     /// Vectors whose products with the queries are added before scaling, by distance: (time + keys − 1, 1 or heads, dim).
     pub(super) relative: Option<&'a [f32]>,
-    /// The keys of each row that are no padding; all where it is `None`.
+    /// The keys of each row that are not padding; all where it is `None`.
     pub(super) visible: Option<&'a [Range<usize>]>,
 }
 

@@ -1,4 +1,4 @@
-// Attention with vectors by distance, and the gradients of what depends on the distance: see tiles.cuh, which stands in
+// Attention with vectors by distance, and the gradients of what depends on the distance: see tiles.cuh, which is included in
 // front.
 
 // Gradients by distance, for the biases and, if E, for the vectors. A block has some places of one head and goes over all

@@ -57,7 +57,7 @@ impl Format {
         }
     }
 
-    /// Lanes of a group of a panel of so many rows of the left operand.
+    /// Lanes of a group of a panel of a number of rows of the left operand.
     pub(super) fn left_lanes(self, order: Order, rows: usize) -> usize {
         match (self, order) {
             (Self::F32 | Self::Bf16, _) => group_lanes(order, rows),

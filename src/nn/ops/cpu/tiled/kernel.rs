@@ -118,7 +118,7 @@ pub(super) fn tile_rows(rows: usize) -> usize {
     }
 }
 
-/// Lanes of a group of a left panel of so many rows.
+/// Lanes of a group of a left panel of a number of rows.
 pub(super) fn group_lanes(order: Order, rows: usize) -> usize {
     match order {
         Order::Rows => GROUP * tile_rows(rows),

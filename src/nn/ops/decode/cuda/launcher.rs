@@ -126,7 +126,7 @@ impl<'a> Launcher<'a> {
         x.device_ptr(&self.of.device.cuda_stream()).0
     }
 
-    /// Launches one kernel of so many blocks.
+    /// Launches one kernel of a number of blocks.
     fn put(&mut self, name: &'static str, grid: (usize, usize), arguments: &mut [*mut c_void]) -> Candle<()> {
         let kernel = kernel(&self.of.device, self.of.source(), name)?;
         let order = std::mem::replace(&mut self.order, self.later);

@@ -21,7 +21,7 @@ pub(in crate::nn) use self::plan::{Block, Cuda, Heads, Layer, Norm, Plan};
 use crate::nn::ops::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
 use crate::nn::ops::rope::{Angles, angles_on};
 
-/// The kernels for so many rows.
+/// The kernels for a number of rows.
 macro_rules! source_for {
     ($rows:literal) => {
         Source {

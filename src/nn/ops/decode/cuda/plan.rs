@@ -113,7 +113,7 @@ pub(in crate::nn) struct Heads {
     pub(in crate::nn) rotary: Rotary,
 }
 
-/// A decoder for so many rows.
+/// A decoder for a number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::nn) struct Plan {
     pub(in crate::nn) rows: usize,

@@ -39,7 +39,7 @@ pub(super) struct Low<'a> {
 
 /// Values of a dequantised panel: 1 MiB, which stays in a core's cache.
 const PANEL: usize = 1 << 18;
-/// Up to so many rows each weight is used while it is still in a register.
+/// Up to this many rows each weight is used while it is still in a register.
 const FEW: usize = 8;
 
 /// Output rows of a panel: all panels about the same, for a narrow last one would cost as much as a whole one.

@@ -6,7 +6,7 @@
 use super::lanes::Lanes;
 use super::{Adjust, Dots, GROUP, Groups, Number, Product, Row, WIDE};
 
-/// Rows of a block that hold `groups`; panics where the slice is no whole number of rows.
+/// Rows of a block that hold `groups`; panics when the slice is not a whole number of rows.
 #[inline(always)]
 fn rows(s: &[f32], groups: Groups) -> usize {
     assert!(s.len().is_multiple_of(WIDE) && groups.end <= WIDE / GROUP, "rows of {WIDE} lanes");

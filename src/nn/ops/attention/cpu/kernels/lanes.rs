@@ -168,7 +168,7 @@ pub(super) use x86::{Pair, Register};
 // SAFETY of every block below that names no other reason: a value of the type exists only where the processor has the
 // instructions, and memory is promised by the caller.
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::undocumented_unsafe_blocks)] // the reason stands above, once for all
+#[allow(clippy::undocumented_unsafe_blocks)] // the reason is above, once for all
 mod x86 {
     use std::arch::x86_64::*;
 

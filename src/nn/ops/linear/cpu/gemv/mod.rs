@@ -36,7 +36,7 @@ impl<'a> GemvInput<'a> {
     }
 }
 
-/// How many steps of fetching so many outputs of a width take: one for two outputs and each block.
+/// The number of prefetch steps for a number of outputs of a width: one for two outputs and each block.
 pub(in crate::nn::ops) fn steps(outputs: usize, wide: usize) -> usize {
     outputs.div_ceil(2) * (wide / Nf4::BLOCK)
 }

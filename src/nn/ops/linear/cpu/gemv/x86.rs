@@ -1,7 +1,7 @@
 //! With AVX-512: 64 weights at a time, one or two outputs at a time, up to 8 rows.
 //!
 //! A register holds the table of values; one permutation looks 16 codes up. The rows of x are laid out so that what belongs
-//! to the high nibbles of some bytes stands before what belongs to the low ones.
+//! to the high nibbles of some bytes comes before what belongs to the low ones.
 
 use std::arch::x86_64::*;
 
@@ -85,7 +85,7 @@ const AHEAD: usize = 4096;
 const LANES: usize = 16;
 
 /// All outputs for R rows, into y (outputs, rows) from row `at` on, in groups of 16 sums, O outputs at a time as far as there
-/// are so many, else one; gives R.
+/// are that many, else one; gives R.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn outputs<const O: usize, const R: usize, const N: usize>(
     x: &[f32],

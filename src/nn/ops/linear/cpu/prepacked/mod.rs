@@ -77,7 +77,7 @@ impl Prepacked {
         Arc::ptr_eq(&self.source, w)
     }
 
-    /// How many steps of fetching so many outputs take: one for each line.
+    /// The number of prefetch steps for a number of outputs: one for each line.
     pub(in crate::nn::ops) fn steps(&self, outputs: usize) -> usize {
         outputs.div_ceil(PANEL) * (self.shape.1 / BLOCK) * LINES
     }
@@ -118,7 +118,7 @@ pub(in crate::nn::ops) struct PrepackedInput {
     scales: Vec<f32>,
 }
 
-/// How many rows are a group when so many are left.
+/// The number of rows in a group when `left` rows are left.
 fn group(left: usize) -> usize {
     match left {
         8.. => 8,

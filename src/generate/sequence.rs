@@ -1,4 +1,4 @@
-//! One take: what it has said, what it may say next, and which chord is due.
+//! `Sequence`: one generated sequence: its ids, its grammar, and the chord that is due.
 
 use std::collections::VecDeque;
 
@@ -6,9 +6,9 @@ use crate::generate::Sampler;
 use crate::generate::conditioning::{Cue, Plan};
 use crate::tokens::{Grammar, Kind, Tokenizer};
 
-/// What all takes know of the vocabulary.
+/// The vocabulary as all sequences look it up.
 #[derive(Debug)]
-pub(super) struct Words {
+pub(super) struct TokenTable {
     /// Whether an id can be drawn at all: chords and special tokens but EOS are given, not drawn.
     drawable: Vec<bool>,
     kinds: Vec<Kind>,
@@ -18,7 +18,7 @@ pub(super) struct Words {
     eos: u32,
 }
 
-impl Words {
+impl TokenTable {
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (pad, eos) = (tokenizer.pad(), tokenizer.eos());
         let kinds: Vec<Kind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
@@ -38,12 +38,12 @@ impl Words {
     }
 }
 
-/// One take.
+/// A sequence that is being generated.
 #[derive(Debug)]
-pub(super) struct Take {
-    /// What was said, prompt included, without BOS and EOS.
+pub(super) struct Sequence {
+    /// The ids, prompt included, without BOS and EOS.
     pub(super) ids: Vec<u32>,
-    /// What the model sees: BOS and the ids, or the end of them; as long in all takes.
+    /// What the model sees: BOS and the ids, or the end of them; as long in all sequences.
     pub(super) context: Vec<u32>,
     /// True when it says no more.
     pub(super) over: bool,
@@ -51,7 +51,7 @@ pub(super) struct Take {
     sampler: Sampler,
     /// The next cue.
     next: usize,
-    /// Ids of the last cue that are still to be said.
+    /// Ids of the last cue that are still to come.
     pending: VecDeque<u32>,
     /// Notes that were added.
     notes: usize,
@@ -60,8 +60,8 @@ pub(super) struct Take {
     log_likelihood: Option<f64>,
 }
 
-impl Take {
-    /// A take that has said the prompt.
+impl Sequence {
+    /// A sequence that begins with the prompt.
     pub(super) fn new(prompt: &[u32], tokenizer: &Tokenizer, plan: &Plan, sampler: Sampler) -> Self {
         let mut grammar = tokenizer.grammar();
         for &id in prompt {
@@ -69,20 +69,20 @@ impl Take {
         }
         let context = std::iter::once(tokenizer.bos()).chain(prompt.iter().copied()).collect();
         let (ids, pending) = (prompt.to_vec(), VecDeque::new());
-        let mut take =
+        let mut sequence =
             Self { ids, context, over: false, grammar, sampler, next: 0, pending, notes: 0, log_likelihood: None };
-        // What the prompt itself has said, or left no place for.
-        while let Some((at, cue)) = plan.cue(take.next)
-            && take.grammar.reached(&at)
-            && cue.ids(&take.grammar).first().is_none_or(|&id| !take.grammar.accepts(id))
+        // What the prompt contains already, or leaves no place for.
+        while let Some((at, cue)) = plan.cue(sequence.next)
+            && sequence.grammar.reached(&at)
+            && cue.ids(&sequence.grammar).first().is_none_or(|&id| !sequence.grammar.accepts(id))
         {
-            take.next += 1;
+            sequence.next += 1;
         }
-        take.aim(plan);
-        take
+        sequence.aim(plan);
+        sequence
     }
 
-    /// The id that must be said now: of a chord, a bar or a beat.
+    /// The id that is forced now: of a chord, a bar or a beat.
     pub(super) fn due(&mut self, plan: &Plan) -> Option<u32> {
         if let Some(id) = self.pending.pop_front() {
             return Some(id);
@@ -106,7 +106,7 @@ impl Take {
                 None
             }
             Some(&id) if !self.grammar.accepts(id) => {
-                // Something was said at this instant already: the cue comes as soon as time has passed.
+                // There is an event at this instant already: the cue comes as soon as time has passed.
                 self.grammar.set_horizon(None);
                 None
             }
@@ -123,13 +123,13 @@ impl Take {
     ///
     /// Where time must stop at the horizon, the shift that ends there has the probability of all that would pass it: left
     /// out, they would make the shorter ones likelier, and notes would crowd before every beat.
-    pub(super) fn draw(&mut self, logits: &[f32], plan: &Plan, words: &Words) -> u32 {
-        let mut mask = words.drawable.clone();
+    pub(super) fn draw(&mut self, logits: &[f32], plan: &Plan, table: &TokenTable) -> u32 {
+        let mut mask = table.drawable.clone();
         if self.sampler.options().grammar {
             self.grammar.allow(&mut mask);
-            mask.iter_mut().zip(&words.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
+            mask.iter_mut().zip(&table.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
         }
-        let mut logits = logits[..words.len()].to_vec();
+        let mut logits = logits[..table.len()].to_vec();
         if self.sampler.options().grammar
             && let Some((reaching, longer)) = self.grammar.cut_shifts()
             && mask[reaching as usize]
@@ -138,9 +138,9 @@ impl Take {
             logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize]));
         }
         let may_end = self.notes > 0 && plan.until.is_none() && plan.played_through(&self.grammar);
-        mask[words.eos as usize] &= may_end;
+        mask[table.eos as usize] &= may_end;
         if !mask.contains(&true) {
-            return words.eos;
+            return table.eos;
         }
         let id = self.sampler.sample(&logits, &self.ids, Some(&mask));
         if let Some(sum) = &mut self.log_likelihood {
@@ -159,34 +159,34 @@ impl Take {
         self.log_likelihood.unwrap_or(0.0) / self.notes.max(1) as f64
     }
 
-    /// Takes an id as said, drawn or due; `None` when it ends the take.
-    pub(super) fn say(&mut self, id: u32, plan: &Plan, words: &Words) -> Option<u32> {
-        if id == words.eos {
+    /// Appends an id, sampled or forced; `None` when it ends the sequence.
+    pub(super) fn append(&mut self, id: u32, plan: &Plan, table: &TokenTable) -> Option<u32> {
+        if id == table.eos {
             self.over = true;
-            self.context.push(words.pad);
+            self.context.push(table.pad);
             return None;
         }
         self.grammar.push(id);
         self.ids.push(id);
         self.context.push(id);
-        if (words.is(id, Kind::Chord) || words.is(id, Kind::Given)) && self.pending.is_empty() {
+        if (table.is(id, Kind::Chord) || table.is(id, Kind::Given)) && self.pending.is_empty() {
             self.aim(plan);
         }
-        self.notes += usize::from(words.is(id, Kind::Note));
+        self.notes += usize::from(table.is(id, Kind::Note));
         self.over = plan.end().is_some_and(|end| self.grammar.reached(&end));
         Some(id)
     }
 
     /// Keeps in step with the others once it is over.
-    pub(super) fn wait(&mut self, words: &Words) {
-        self.context.push(words.pad);
+    pub(super) fn wait(&mut self, table: &TokenTable) {
+        self.context.push(table.pad);
     }
 
     /// Cuts what the model sees to the last `keep` ids, in front what a row of training data begins with that goes on
     /// from there; where the encoding has no such opening the chord in force, if its tokens were cut off.
-    pub(super) fn forget(&mut self, keep: usize, words: &Words) {
+    pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
         self.context.drain(..self.context.len() - keep);
-        let mut before = words.grammar.clone();
+        let mut before = table.grammar.clone();
         self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
         if let Some(opening) = before.opening() {
             let len = opening.len().min(keep / 2);
@@ -194,7 +194,7 @@ impl Take {
             return;
         }
         let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
-        if keep > chord.len() && !self.context.iter().any(|&id| words.is(id, Kind::Chord)) {
+        if keep > chord.len() && !self.context.iter().any(|&id| table.is(id, Kind::Chord)) {
             self.context[..chord.len()].copy_from_slice(&chord);
         }
     }
