@@ -5,7 +5,7 @@
 
 mod format;
 
-pub(crate) use format::thousands;
+pub(crate) use format::{four_digits, thousands};
 
 use std::fmt;
 use std::sync::Arc;

@@ -87,6 +87,9 @@ impl Corpus {
         for (piece, score) in (0..).zip(pieces) {
             let line = NoteLine::of(score);
             for (note, seed) in line.seeds() {
+                if note % 4096 == 0 {
+                    progress.check()?;
+                }
                 let places = corpus.places.entry(seed.to_vec()).or_default();
                 if places.len() < MOST_PLACES {
                     places.push((piece, note as u32));

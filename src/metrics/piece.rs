@@ -58,6 +58,9 @@ impl PieceFigures {
         "empty_beat_rate",
     ];
 
+    /// How many of the names, those in front, are counts.
+    pub const COUNTS: usize = 4;
+
     /// Measures a piece.
     ///
     /// ```

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Interval;
 use crate::metrics::intervals::bootstrap;
 use crate::nn::{ForwardCtx, Model};
-use crate::progress::Progress;
+use crate::progress::{Progress, four_digits, thousands};
 use crate::tokens::{Kind, Tokenizer};
 
 /// Teacher-forced figures over a split. Accuracies are shares of top-1 predictions that are right.
@@ -58,12 +58,10 @@ type ReportLine = (&'static str, f64, fn(f64) -> String);
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nats = |x: f64| format!("{x:.4}");
-        let plain = |x: f64| format!("{x:.2}");
         let share = |x: f64| if x.is_nan() { "–".to_string() } else { format!("{:.1} %", 100.0 * x) };
         let shown: [ReportLine; 5] = [
-            ("loss", self.loss, nats),
-            ("perplexity", self.perplexity, plain),
+            ("loss", self.loss, four_digits),
+            ("perplexity", self.perplexity, four_digits),
             ("note accuracy", self.note_accuracy, share),
             ("rhythm accuracy", self.rhythm_accuracy, share),
             ("harmonic consistency", self.harmonic_consistency, share),
@@ -74,8 +72,8 @@ impl fmt::Display for Report {
                 if known { format!("  {} to {}", form(interval.low), form(interval.high)) } else { String::new() };
             (*name, form(*value), interval)
         });
-        let bits = ("bits a note", plain(self.bits_per_note), String::new());
-        let rows: Vec<_> = rows.chain([bits, ("tokens", self.tokens.to_string(), String::new())]).collect();
+        let bits = ("bits a note", four_digits(self.bits_per_note), String::new());
+        let rows: Vec<_> = rows.chain([bits, ("tokens", thousands(self.tokens), String::new())]).collect();
         let width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or(0);
         let line = |(name, value, interval): &(&str, String, String)| format!("{name:<20}  {value:>width$}{interval}");
         f.write_str(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))

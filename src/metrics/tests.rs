@@ -137,13 +137,13 @@ fn the_table_is_aligned() {
         ],
     };
     let expected = "\
-loss                   1.5000  1.4000 to 1.6250
-perplexity               4.48  4.06 to 5.08
+loss                    1.500  1.400 to 1.625
+perplexity              4.482  4.055 to 5.078
 note accuracy          25.0 %  20.0 % to 30.0 %
 rhythm accuracy       100.0 %
 harmonic consistency   66.7 %  50.0 % to 80.0 %
-bits a note              7.89
-tokens                 123456";
+bits a note             7.891
+tokens                123,456";
     assert_eq!(report.to_string(), expected);
 }
 

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use crate::midi::state::State;
-use crate::midi::{Event, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
+use crate::midi::{Event, Key, Marker, Message, Meter, Note, Pedal, Score, Tempo, Track};
 
 /// The finest division a MIDI file can say, in ticks a quarter.
 const FINEST: u32 = 32_767;
 
 impl Score {
     /// This score and then the other, with its own tempi and metres. The other begins where the last note or pedal of
-    /// this one ends; tracks of the same name, port, channel and program go on, others are added. Controllers, pitch bends
+    /// this one ends, after the rest that follows it if it says one; tracks of the same name, port, channel and program go on, others are added. Controllers, pitch bends
     /// and the like that this one leaves behind are set back.
     ///
     /// ```
@@ -66,7 +66,7 @@ impl Joiner {
             tails: Vec::new(),
         };
         joiner.append_tracks(&score);
-        joiner.end = score.end();
+        joiner.end = score.close();
         joiner.score = Score { tracks: joiner.score.tracks, ..score };
         joiner
     }
@@ -77,12 +77,19 @@ impl Joiner {
         // What comes after the last note of this score would be heard in the other.
         for (track, begin) in std::mem::take(&mut self.tails) {
             let events = track.map_or(&mut self.score.events, |t| &mut self.score.tracks[t].events);
-            events[begin..].iter_mut().rev().take_while(|e| e.tick > at).for_each(|e| e.tick = at);
+            events[begin..].iter_mut().rev().take_while(|e| e.tick > at).for_each(|e| {
+                e.tick = at;
+                // A pedal that was touched after the last note does not hold the notes of the other.
+                if let Message::Controller { number: 64, value } = &mut e.message {
+                    *value = 0;
+                }
+            });
         }
         self.reset_channels(other);
         self.append_tracks(other);
         self.score.repairs.extend(&other.repairs);
-        self.end = later(other.end(), at);
+        self.end = later(other.close(), at);
+        self.score.length = if other.length > 0 { self.end } else { 0 };
     }
 
     /// The channels of the other begin as they would if nothing had been before.

@@ -66,6 +66,7 @@ impl Score {
             markers: self.markers_between(from, to),
             events: state::between(&self.events, from, to),
             repairs: self.repairs.clone(),
+            length: self.length.min(to).saturating_sub(from),
         }
     }
 

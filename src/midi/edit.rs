@@ -84,6 +84,7 @@ impl Score {
             markers: self.markers.iter().map(|m| Marker { tick: scale(m.tick), text: m.text.clone() }).collect(),
             events: events(&self.events),
             repairs: self.repairs.clone(),
+            length: scale(self.length),
         };
         for track in &mut score.tracks {
             track.notes.sort_unstable();

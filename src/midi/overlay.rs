@@ -43,6 +43,9 @@ impl Score {
             score.markers.iter_mut().for_each(|marker| marker.tick = tick(marker.tick));
         }
         score.repairs.extend(&other.repairs);
+        if other.length > 0 {
+            score.length = score.length.max(tick(other.length));
+        }
         score
     }
 }

@@ -41,6 +41,8 @@ pub struct Score {
     pub events: Vec<Event>,
     /// What was mended while it was read.
     pub repairs: Vec<Repair>,
+    /// The tick at which it ends, where that is after all it holds: a rest at the end. Else 0.
+    pub length: u32,
 }
 
 /// One part: an instrument and its notes, sorted by start, then pitch.
@@ -189,6 +191,7 @@ impl Score {
             markers: Vec::new(),
             events: Vec::new(),
             repairs: Vec::new(),
+            length: 0,
         }
     }
 
@@ -234,6 +237,19 @@ impl Score {
         self.tracks.iter().filter_map(ends).max().unwrap_or(0)
     }
 
+    /// The tick at which another score would go on: [`Score::end`], or after the rest that follows it.
+    pub fn close(&self) -> u32 {
+        self.end().max(self.length)
+    }
+
+    /// The tick of the last thing it holds, whatever that is.
+    pub(super) fn last_event(&self) -> u32 {
+        let events = self.tracks.iter().flat_map(|t| &t.events).chain(&self.events).map(|e| e.tick);
+        let maps = self.tempos.iter().map(|t| t.tick).chain(self.meters.iter().map(|m| m.tick));
+        let texts = self.keys.iter().map(|k| k.tick).chain(self.markers.iter().map(|m| m.tick));
+        events.chain(maps).chain(texts).max().unwrap_or(0).max(self.end())
+    }
+
     /// The tempo at the start in beats (quarters) per minute: 120 until the first tempo event.
     ///
     /// ```
@@ -256,7 +272,7 @@ impl Score {
 
 impl PartialEq for Score {
     fn eq(&self, other: &Self) -> bool {
-        let Self { ticks_per_quarter, tracks, tempos, meters, keys, markers, events, repairs: _ } = self;
+        let Self { ticks_per_quarter, tracks, tempos, meters, keys, markers, events, repairs: _, length } = self;
         *ticks_per_quarter == other.ticks_per_quarter
             && *tracks == other.tracks
             && *tempos == other.tempos
@@ -264,6 +280,7 @@ impl PartialEq for Score {
             && *keys == other.keys
             && *markers == other.markers
             && *events == other.events
+            && *length == other.length
     }
 }
 

@@ -40,7 +40,8 @@ impl State {
         let (port, channel) = (event.port, event.channel);
         let (item, value) = match event.message {
             Message::Controller { number: 121, .. } => return self.reset(port, channel),
-            Message::Controller { number: 120.., .. } => return,
+            // The spans of the pedal say where it is down.
+            Message::Controller { number: 64 | 120.., .. } => return,
             Message::Controller { number: number @ 98..=101, value } => {
                 let selected = self.selected.entry((port, channel)).or_insert((true, 127, 127));
                 let registered = number >= 100;

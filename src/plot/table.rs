@@ -2,35 +2,60 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Widest cell of a table without a width, in columns.
+/// Widest cell of a table without a width, in columns; longer texts are wrapped.
 const WIDEST_CELL: usize = 60;
+
+/// Words are not wrapped at fewer columns while there is another way.
+const NARROWEST: usize = 12;
+
+/// Lines of a cell at most; of what is longer the end is left out.
+const DEEPEST_CELL: usize = 12;
 
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// Columns as wide as their widest cell (in terminal columns, a cell at most 60); columns of numbers to the right,
-/// words to the left. Rows may be shorter than the headings.
+/// Columns as wide as their widest cell (in terminal columns, a cell at most 60, then it is wrapped); columns of numbers
+/// to the right, words to the left. Rows may be shorter than the headings.
 ///
 /// ```
 /// let text = etude::plot::table(&["step", "loss"], &[vec!["1".into(), "2.5".into()]]);
 /// assert_eq!(text.lines().count(), 3);
 /// ```
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let widths = widths(headings, rows).into_iter().map(|w| w.min(WIDEST_CELL)).collect::<Vec<_>>();
-    draw(headings, rows, &widths)
+    let widths: Vec<usize> = widths(headings, rows).into_iter().map(|w| w.min(WIDEST_CELL)).collect();
+    draw(headings, rows, &(0..widths.len()).zip(widths).collect::<Vec<_>>())
 }
 
-/// A [`table`] of at most `width` columns: the widest columns are cut until it fits, none below 4.
+/// A [`table`] of at most `width` columns. Numbers stay whole; words are wrapped, those of the widest columns first. Columns
+/// that find no room stand in tables of their own below, each with the first column in front.
 pub fn table_within(headings: &[&str], rows: &[Vec<String>], width: usize) -> String {
-    let mut widths = widths(headings, rows);
-    let gaps = GAP.len() * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > width {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > 4 => *widest -= 1,
-            _ => break,
+    let natural = widths(headings, rows);
+    let least: Vec<usize> =
+        natural.iter().enumerate().map(|(c, w)| if is_numeric(rows, c) { *w } else { *w.min(&NARROWEST) }).collect();
+    let mut blocks: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut used = 0;
+    for column in 0..natural.len() {
+        let mut block = blocks.pop().unwrap_or_default();
+        if block.len() > 1 && used + GAP.len() + least[column] > width {
+            blocks.push(std::mem::replace(&mut block, vec![0]));
+            used = least[0];
         }
+        used += least[column] + if block.is_empty() { 0 } else { GAP.len() };
+        block.push(column);
+        blocks.push(block);
     }
-    draw(headings, rows, &widths)
+    let shrunk = |block: &Vec<usize>| -> Vec<(usize, usize)> {
+        let mut columns: Vec<(usize, usize)> = block.iter().map(|&c| (c, natural[c])).collect();
+        let gaps = GAP.len() * columns.len().saturating_sub(1);
+        while columns.iter().map(|(_, w)| w).sum::<usize>() + gaps > width {
+            match columns.iter_mut().filter(|(c, w)| *w > least[*c]).max_by_key(|(_, w)| *w) {
+                Some((_, widest)) => *widest -= 1,
+                None => break,
+            }
+        }
+        columns
+    };
+    blocks.iter().map(|block| draw(headings, rows, &shrunk(block))).collect::<Vec<_>>().join("\n\n")
 }
 
 fn cell(row: &[String], column: usize) -> &str {
@@ -43,21 +68,85 @@ fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
         .collect()
 }
 
-fn draw(headings: &[&str], rows: &[Vec<String>], widths: &[usize]) -> String {
-    let numeric: Vec<bool> = (0..headings.len())
-        .map(|c| {
-            let mut filled = rows.iter().map(|r| cell(r, c)).filter(|t| !t.is_empty()).peekable();
-            filled.peek().is_some() && filled.all(is_number)
-        })
-        .collect();
-    let line = |text: &dyn Fn(usize) -> String| {
-        let cells: Vec<String> = (0..widths.len()).map(|c| fit(&text(c), widths[c], numeric[c])).collect();
-        cells.join(GAP).trim_end().to_owned()
+/// A column with numbers and nothing else.
+fn is_numeric(rows: &[Vec<String>], column: usize) -> bool {
+    let mut filled = rows.iter().map(|r| cell(r, column)).filter(|t| !t.is_empty()).peekable();
+    filled.peek().is_some() && filled.all(is_number)
+}
+
+/// The columns (which, how wide) of a table.
+fn draw(headings: &[&str], rows: &[Vec<String>], columns: &[(usize, usize)]) -> String {
+    let numeric: Vec<bool> = columns.iter().map(|(c, _)| is_numeric(rows, *c)).collect();
+    let lines = |text: &dyn Fn(usize) -> String| -> Vec<String> {
+        let cells: Vec<Vec<String>> = columns.iter().map(|&(c, wide)| wrapped(&text(c), wide)).collect();
+        let deep = cells.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let line = |i: usize| {
+            let cell = |(k, lines): (usize, &Vec<String>)| {
+                fit(lines.get(i).map_or("", String::as_str), columns[k].1, numeric[k])
+            };
+            cells.iter().enumerate().map(cell).collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+        };
+        (0..deep).map(line).collect()
     };
-    let mut lines =
-        vec![line(&|c| headings[c].to_owned()), widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join(GAP)];
-    lines.extend(rows.iter().map(|row| line(&|c| one_line(cell(row, c)))));
-    lines.join("\n")
+    let mut all = lines(&|c| headings[c].to_owned());
+    all.push(columns.iter().map(|(_, wide)| "─".repeat(*wide)).collect::<Vec<_>>().join(GAP));
+    all.extend(rows.iter().flat_map(|row| lines(&|c| one_line(cell(row, c)))));
+    all.join("\n")
+}
+
+/// A text in lines of at most `width` columns, cut between words; a word that is longer is cut behind a mark like `/` or
+/// `.`, or anywhere.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    if text.width() <= width {
+        return vec![text.to_owned()];
+    }
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for mut word in text.split(' ').filter(|word| !word.is_empty()) {
+        loop {
+            let gap = usize::from(!line.is_empty());
+            if line.width() + gap + word.width() <= width {
+                line.push_str(if gap > 0 { " " } else { "" });
+                line.push_str(word);
+                break;
+            }
+            if gap > 0 {
+                lines.push(std::mem::take(&mut line));
+                continue;
+            }
+            let at = break_at(word, width);
+            lines.push(word[..at].to_owned());
+            word = &word[at..];
+            if word.is_empty() {
+                break;
+            }
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    if lines.len() > DEEPEST_CELL {
+        lines.truncate(DEEPEST_CELL);
+        if let Some(last) = lines.last_mut() {
+            *last = cut(last, width);
+        }
+    }
+    lines
+}
+
+/// The byte at which a word that is wider than `width` is cut: at least one letter stands before it.
+fn break_at(word: &str, width: usize) -> usize {
+    let (mut used, mut at, mut mark) = (0, 0, 0);
+    for (start, c) in word.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > width && at > 0 {
+            break;
+        }
+        at = start + c.len_utf8();
+        if "/._-:,".contains(c) {
+            mark = at;
+        }
+    }
+    if 2 * mark >= at { mark } else { at }
 }
 
 /// Line ends and tabs would tear the table apart.
@@ -74,13 +163,9 @@ fn is_number(text: &str) -> bool {
     number.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && number.parse::<f64>().is_ok()
 }
 
-/// Pads or cuts to `width` terminal columns; what is cut ends with `…`.
+/// Pads to `width` terminal columns.
 fn fit(text: &str, width: usize, right: bool) -> String {
-    let have = text.width();
-    if have > width {
-        return cut(text, width);
-    }
-    let pad = " ".repeat(width - have);
+    let pad = " ".repeat(width.saturating_sub(text.width()));
     if right { pad + text } else { text.to_owned() + pad.as_str() }
 }
 
@@ -96,8 +181,7 @@ fn cut(text: &str, width: usize) -> String {
         kept.push(c);
     }
     kept.push('…');
-    let missing = width.saturating_sub(kept.width());
-    kept + " ".repeat(missing).as_str()
+    kept
 }
 
 #[cfg(test)]
@@ -128,14 +212,35 @@ x.mid               7"
     }
 
     #[test]
-    fn a_narrow_table_cuts_its_widest_column() {
-        let long = rows(&[&["a very long name of a file.mid", "12"]]);
+    fn a_narrow_table_wraps_its_words_and_keeps_its_numbers() {
+        let long = rows(&[&["a very long name of a file.mid", "1,234,567"], &["b", "2"]]);
         assert_eq!(
-            table_within(&["file", "notes"], &long, 20),
-            "file           notes\n─────────────  ─────\na very long …     12"
+            table_within(&["file", "notes"], &long, 26),
+            "\
+file                 notes
+───────────────  ─────────
+a very long      1,234,567
+name of a
+file.mid
+b                        2"
         );
-        let wide = rows(&[&["夜想曲夜想曲"]]);
-        assert_eq!(table_within(&["t"], &wide, 6), "t\n──────\n夜想…");
+        let path = rows(&[&["some/long/path/of_a_file.mid"]]);
+        assert_eq!(table_within(&["t"], &path, 12), "t\n────────────\nsome/long/\npath/of_a_\nfile.mid");
+        assert_eq!(wrapped("夜想曲夜想曲", 7), ["夜想曲", "夜想曲"]);
+        assert_eq!(wrapped(&"x ".repeat(500), 5).len(), DEEPEST_CELL);
+        assert_eq!(wrapped("夜", 1), ["夜"]);
+    }
+
+    #[test]
+    fn columns_without_room_stand_below() {
+        let headings = ["run", "began", "loss", "perplexity", "gradient norm"];
+        let row = rows(&[&["first", "2026-12-01", "2.345", "10.43", "0.1234"]]);
+        let text = table_within(&headings, &row, 30);
+        assert!(text.lines().all(|line| line.width() <= 30), "{text}");
+        assert_eq!(text.matches("first").count(), 3, "{text}");
+        for part in ["2026-12-01", "perplexity", "0.1234"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]

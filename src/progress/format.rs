@@ -31,7 +31,7 @@ impl Snapshot {
         // Work that ends before its time, since there is no more to do, was not stopped.
         let mut words = match self.total.filter(|total| self.done < *total && self.stopped) {
             Some(_) => vec![format!("stopped at {} after {}", self.count(), clock(self.elapsed))],
-            None => vec![format!("{} {} in {}", thousands(self.done), self.unit, clock(self.elapsed))],
+            None => vec![format!("{} {} in {}", thousands(self.done), unit(self.done, self.unit), clock(self.elapsed))],
         };
         words.extend(self.speed());
         words.extend(self.said());
@@ -45,7 +45,7 @@ impl Snapshot {
     fn count(&self) -> String {
         match self.total {
             Some(total) => format!("{}/{} {}", thousands(self.done), thousands(total), self.unit),
-            None => format!("{} {}", thousands(self.done), self.unit),
+            None => format!("{} {}", thousands(self.done), unit(self.done, self.unit)),
         }
     }
 
@@ -60,11 +60,36 @@ impl Snapshot {
     }
 }
 
+/// A unit, which is named in the plural: one batch, two batches.
+fn unit(count: u64, plural: &str) -> &str {
+    match plural.strip_suffix("ches") {
+        _ if count != 1 => plural,
+        Some(stem) => &plural[..stem.len() + 2],
+        None => plural.strip_suffix('s').unwrap_or(plural),
+    }
+}
+
 /// Minutes and seconds, with hours when there are any.
 fn clock(d: Duration) -> String {
     let seconds = d.as_secs();
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
+}
+
+/// A number in four digits that count: `2.345`, `0.01234`, `12,345`.
+pub(crate) fn four_digits(x: f64) -> String {
+    let size = x.abs();
+    if !x.is_finite() || size == 0.0 {
+        return x.to_string();
+    }
+    if !(1e-4..1e9).contains(&size) {
+        return format!("{x:.3e}");
+    }
+    let decimals = (3 - size.log10().floor() as i32).max(0) as usize;
+    if decimals == 0 {
+        return format!("{}{}", if x < 0.0 { "-" } else { "" }, thousands(size.round() as u64));
+    }
+    format!("{x:.decimals$}")
 }
 
 /// A count with a comma between thousands.
@@ -104,8 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_four_digits() {
+        let cases = [
+            (2.345_67, "2.346"),
+            (-0.012_345_6, "-0.01235"),
+            (72.123_4, "72.12"),
+            (503.96, "504.0"),
+            (12_345.6, "12,346"),
+            (-1_234.0, "-1,234"),
+            (4.9e-6, "4.900e-6"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+        ];
+        for (x, text) in cases {
+            assert_eq!(four_digits(x), text);
+        }
+    }
+
+    #[test]
     fn the_end_is_summed_up() {
         assert_eq!(task(500, Some(500), 3725).summary(), "training: 500 steps in 1:02:05, 7.5 s each, loss 2.31");
+        assert_eq!(task(1, Some(1), 2).summary(), "training: 1 step in 0:02, 2.0 s each, loss 2.31");
+        assert_eq!(unit(1, "batches"), "batch");
         let early = task(120, Some(500), 40);
         assert_eq!(early.summary(), "training: 120 steps in 0:40, 3.0/s, loss 2.31", "there was no more to do");
         assert_eq!(

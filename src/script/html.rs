@@ -36,8 +36,19 @@ fn pdf(svg: &str) -> Option<String> {
 /// A bundle with a picture in SVG in all forms of a picture that notebooks need; one without as it is.
 pub(crate) fn with_picture(bundle: Bundle) -> Bundle {
     let Some(svg) = bundle.forms.get("image/svg+xml") else { return bundle };
-    let (png, pdf) = (png(svg), pdf(svg));
-    bundle.with("image/png", png).with("application/pdf", pdf)
+    let (png, pdf, fluid) = (png(svg), pdf(svg), fluid(svg));
+    bundle.with("image/svg+xml", Some(fluid)).with("image/png", png).with("application/pdf", pdf)
+}
+
+/// A picture that is meant for the whole width of a page without a size of its own, so that it takes the width there is:
+/// JupyterLab and nbconvert show an SVG as large as it says, and cut off what is beyond the page.
+fn fluid(svg: &str) -> String {
+    match plot::size(svg) {
+        Some((width, height)) if width >= u64::from(PNG_WIDTH) => {
+            svg.replacen(&format!(" width=\"{width}\" height=\"{height}\""), "", 1)
+        }
+        _ => svg.to_owned(),
+    }
 }
 
 /// A picture in the forms of a notebook, without a text.
@@ -50,11 +61,20 @@ pub(crate) fn image(svg: &str) -> String {
     format!("<img style=\"max-width:100%\" src=\"data:image/svg+xml;base64,{}\"/>", base64(svg.as_bytes()))
 }
 
-/// An audio player that holds its sound itself (base64); `more` are more attributes.
-pub(crate) fn player(base64: &str, more: &str) -> String {
+/// A player that holds its sound itself (base64), as a word that becomes an audio element once it is pointed at or
+/// clicked; `line` is what moves a line along while it plays. What cleans a page of scripts and sounds
+/// (`nbconvert --sanitize-html`, a notebook that is not trusted, GitHub) leaves the word: of an `<audio>` it would show the
+/// tag as text, with the sound in it.
+pub(crate) fn player(base64: &str, label: &str, line: &str) -> String {
+    const SWAP: &str = "var a=document.createElement('audio'),d=this.dataset;a.controls=true;\
+        a.style.cssText='width:100%;max-width:1200px;height:36px';\
+        if(d.line){a.setAttribute('onplay',d.line);a.setAttribute('onseeked',d.line)}\
+        a.src=d.sound;this.replaceWith(a);if(event.type=='click')a.play()";
+    let line = if line.is_empty() { String::new() } else { format!(" data-line=\"{line}\"") };
     format!(
-        "<audio controls=\"\" preload=\"metadata\" style=\"width:100%;max-width:1200px;height:36px\" \
-         src=\"data:audio/mpeg;base64,{base64}\"{more}></audio>"
+        "<div role=\"button\" tabindex=\"0\" style=\"cursor:pointer;line-height:36px\" onmouseenter=\"{SWAP}\" onclick=\"{SWAP}\" \
+         onkeydown=\"if(event.key=='Enter')this.click()\" data-sound=\"data:audio/mpeg;base64,{base64}\"{line}>▶ {}</div>",
+        escape(label)
     )
 }
 
@@ -73,9 +93,10 @@ pub(crate) enum Cell {
     Bar(f64),
 }
 
-/// Rows under headings.
+/// Rows under headings, in the tags that `nbconvert --sanitize-html` leaves: no heads, no bodies.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
-    let head: String = headings.iter().map(|h| format!("<th style=\"text-align:left\">{}</th>", escape(h))).collect();
+    let head: String =
+        headings.iter().map(|h| format!("<td style=\"text-align:left\"><b>{}</b></td>", escape(h))).collect();
     let cell = |cell: &Cell| match cell {
         Cell::Word(text) => format!("<td style=\"text-align:left\">{}</td>", escape(text)),
         Cell::Number(text) => format!("<td style=\"text-align:right;white-space:nowrap\">{}</td>", escape(text)),
@@ -87,13 +108,16 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     };
     let rows: String =
         rows.iter().map(|row| format!("<tr>{}</tr>", row.iter().map(cell).collect::<String>())).collect();
-    format!("<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>")
+    format!("<table><tr>{head}</tr>{rows}</table>")
 }
 
-/// Something that opens at a click.
+/// Something that opens at a click; what is open from the start stands below its title, since pages that are cleaned of
+/// scripts lose the fold and keep its tags as text.
 pub(crate) fn folded(summary: &str, body: &str, open: bool) -> String {
-    let open = if open { " open=\"\"" } else { "" };
-    format!("<details{open}><summary>{}</summary>{body}</details>", escape(summary))
+    if open {
+        return format!("<div>{}{body}</div>", note(summary));
+    }
+    format!("<details><summary>{}</summary>{body}</details>", escape(summary))
 }
 
 /// A word below a picture.
@@ -103,7 +127,7 @@ pub(crate) fn note(text: &str) -> String {
 
 /// A player for the roll that is the output after it, or before: a line moves along on it while it plays, where the page
 /// lets it. The roll is known by its shape, so that no other picture gets a line.
-pub(crate) fn roll_player(roll: &Roll, base64: &str) -> String {
+pub(crate) fn roll_player(roll: &Roll, base64: &str, label: &str) -> String {
     let (wide, high) = roll.size;
     let systems: Vec<String> = roll
         .systems
@@ -116,7 +140,7 @@ pub(crate) fn roll_player(roll: &Roll, base64: &str) -> String {
     let begin = roll.systems.first().map_or(0.0, |s| s.seconds.0);
     let script = format!(
         "var a=this,e=a,h=a.h,i,f=function(x){{var g=x&amp;&amp;x.querySelector('img');\
-         return g&amp;&amp;Math.abs(g.naturalWidth/g.naturalHeight-{:.5})&lt;.02?g:0}};\
+         return g&amp;&amp;Math.abs(g.naturalWidth/g.naturalHeight-{:.5})&lt;.05?g:0}};\
          while(!i&amp;&amp;(e=e.parentElement))i=f(e.nextElementSibling)||f(e.previousElementSibling);\
          if(i){{if(!h){{h=a.h=document.createElement('div');\
          h.style.cssText='position:absolute;width:2px;background:#e0701a;pointer-events:none';\
@@ -129,7 +153,7 @@ pub(crate) fn roll_player(roll: &Roll, base64: &str) -> String {
         roll.left / wide,
         roll.scale / wide,
     );
-    player(base64, &format!(" onplay=\"{script}\" onseeked=\"{script}\""))
+    player(base64, label, &script)
 }
 
 #[cfg(test)]
@@ -147,6 +171,28 @@ mod tests {
         assert!(pdf.starts_with(b"%PDF"));
         assert_eq!(bundle.forms.len(), 3);
         assert!(!image(&svg).contains("<svg"));
+        let wide =
+            "<svg viewBox=\"0 0 1200 400\" width=\"1200\" height=\"400\"><rect width=\"1200\" height=\"400\"/></svg>";
+        let shown = picture(wide.into());
+        assert_eq!(
+            shown.forms["image/svg+xml"],
+            "<svg viewBox=\"0 0 1200 400\"><rect width=\"1200\" height=\"400\"/></svg>"
+        );
+        assert!(shown.forms.contains_key("image/png"));
+    }
+
+    /// The tags of nbconvert's `clean_html` (7.16): all others are shown as text, all attributes but class and id go.
+    #[test]
+    fn a_player_and_a_table_survive_a_cleaning() {
+        let player = player("c291bmQ=", "12.0 s of <sound>", "p()");
+        let table = table(&["a"], &[vec![Cell::Number("1".into())]]);
+        let page = format!("{player}{table}{}", folded("2 items", "", true));
+        let tags =
+            page.split('<').skip(1).map(|tag| tag.trim_start_matches('/').split([' ', '>']).next().unwrap_or(""));
+        let left = ["a", "b", "code", "div", "em", "i", "pre", "span", "strong", "table", "td", "tr"];
+        assert!(tags.clone().count() > 8 && tags.clone().all(|tag| left.contains(&tag)), "{page}");
+        assert!(page.contains(">▶ 12.0 s of &lt;sound&gt;</div>"), "{page}");
+        assert_eq!(page.matches("c291bmQ=").count(), 1, "the sound stands there once");
     }
 
     #[test]

@@ -263,7 +263,8 @@ impl Session {
             {
                 session.ctx.say(Output::Warning(format!("{note}\n")));
             }
-            let outcome = session.evaluate(&ast, &code).and_then(|value| session.show(value, &code));
+            let outcome =
+                session.evaluate(&ast, &code).and_then(|value| session.show(value, &code, names_a_value(&ast)));
             session.settle();
             outcome.map_err(|error| session.scene().fault(*error))
         })?;
@@ -338,8 +339,12 @@ impl Session {
         self.engine.eval_statements_raw(&mut self.runtime, &mut Caches::new(), &mut self.scope, &program)
     }
 
-    /// The value of a cell in its forms, and kept as `_`.
-    fn show(&self, value: Dynamic, code: &str) -> Fallible<Option<Bundle>> {
+    /// The value of a cell in its forms, and kept as `_`. `()` is shown where the cell names a value (`named`): what a call
+    /// gives when it gives nothing is not.
+    fn show(&self, value: Dynamic, code: &str, named: bool) -> Fallible<Option<Bundle>> {
+        if value.is_unit() && named && self.ctx.exit().is_none() && !hidden(code) {
+            return Ok(Some(show::all(&self.ctx, &value)));
+        }
         if value.is_unit() || value.is::<Displayed>() || self.ctx.exit().is_some() {
             return Ok(None);
         }
@@ -381,6 +386,19 @@ impl fmt::Debug for Session {
 fn checkpoint() -> Stmt {
     let variable = Box::new((None, CHECKPOINT.into(), Namespace::NONE, 0));
     Stmt::Expr(Box::new(Expr::Variable(variable, None, Position::NONE)))
+}
+
+/// True when the last statement is a variable, a member, an item or `()`: something that has a value, and no call.
+fn names_a_value(ast: &AST) -> bool {
+    fn named(expression: &Expr) -> bool {
+        match expression {
+            Expr::Variable(..) | Expr::Property(..) | Expr::Unit(..) => true,
+            Expr::Dot(pair, ..) => named(&pair.rhs),
+            Expr::Index(pair, ..) => !matches!(&pair.rhs, Expr::Dot(pair, ..) if !named(&pair.rhs)),
+            _ => false,
+        }
+    }
+    matches!(ast.statements().last(), Some(Stmt::Expr(expression)) if named(expression))
 }
 
 /// A line of a `///` comment without its leader.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::clock::date;
 use super::{Runs, Summary};
+use crate::progress::{four_digits, thousands};
 
 /// The most points of a curve.
 const POINTS: u64 = 1000;
@@ -16,7 +17,7 @@ impl Runs {
         headings.extend(names.iter().map(|name| (*name).to_string()));
         let row = |run: &Summary| {
             let status = run.status.map_or("open", |status| status.name());
-            let mut row = vec![run.name.clone(), date(run.began), status.into(), run.step().to_string()];
+            let mut row = vec![run.name.clone(), date(run.began), status.into(), thousands(run.step())];
             row.extend(names.iter().map(|name| run.last(name).map_or(String::new(), short)));
             row
         };
@@ -73,14 +74,8 @@ fn value_at(run: &Summary, name: &str, step: u64) -> f64 {
     }
 }
 
-/// Four digits that count.
+/// A count whole, any other value in four digits.
 fn short(value: f64) -> String {
-    let size = value.abs();
-    match value {
-        v if !v.is_finite() => format!("{v}"),
-        v if size >= 1e5 || (size > 0.0 && size < 1e-3) => format!("{v:.3e}"),
-        v if size >= 1000.0 => format!("{v:.0}"),
-        v if v.fract() == 0.0 => format!("{v}"),
-        v => format!("{v:.4}"),
-    }
+    let count = value.fract() == 0.0 && (0.0..1e15).contains(&value);
+    if count { thousands(value as u64) } else { four_digits(value) }
 }

@@ -54,7 +54,7 @@ pub(super) fn rows_that_fit(
 }
 
 /// Bytes that this process may still take; `None` where the system does not say.
-pub(super) fn free_memory() -> Option<u64> {
+pub fn free_memory() -> Option<u64> {
     let text = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
     let of_machine = available(&text("/proc/meminfo")?)?;
     let number = |path: &str| text(path)?.trim().parse::<u64>().ok(); // "max" where there is no limit

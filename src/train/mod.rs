@@ -28,7 +28,7 @@ pub use callbacks::{Callback, Event};
 pub use grads::Grads;
 pub use lock::FolderLock;
 pub use loss::held_out_loss;
-pub use memory_estimate::{peak_memory, reset_peak_memory};
+pub use memory_estimate::{free_memory, peak_memory, reset_peak_memory};
 pub use options::{BatchSize, MixedPrecision, TrainOptions};
 pub use resume::StoredRun;
 pub use schedule::{Schedule, ScheduleKind};

@@ -50,6 +50,25 @@ fn a_notebook_runs_as_a_script() {
     assert!(text(&ran.stderr).contains("c.ipynb: no notebook"), "{}", text(&ran.stderr));
 }
 
+/// What the process holds of memory, in MiB, printed (proc(5): the second number is pages of 4 KiB).
+#[cfg(target_os = "linux")]
+const HELD: &str = "print(read(\"/proc/self/statm\").split(\" \")[1].parse_int() * 4 / 1024);";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reset_gives_memory_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shape = "vocab_size: 451, hidden_size: 512, num_hidden_layers: 8, num_attention_heads: 8";
+    let fill = format!("let net = model(#{{ {shape} }});\nlet q = net.quantize(\"nf4\");\n{HELD}");
+    notebook(&folder.path().join("a.ipynb"), &[HELD, &fill, ":reset", HELD]);
+    let ran = etude(&["run", "a.ipynb"], folder.path());
+    let out = text(&ran.stdout);
+    let held: Vec<i64> = out.lines().filter_map(|line| line.parse().ok()).collect();
+    let [before, full, after] = held[..] else { panic!("{out}{}", text(&ran.stderr)) };
+    assert!(full > before + 90, "25 million weights are 100 MB: {held:?}");
+    assert!(after < before + 30, "{held:?}");
+}
+
 #[test]
 fn a_notebook_finds_what_lies_beside_it_and_beside_the_caller() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -180,7 +199,7 @@ fn the_second_notebook_trains() {
     assert_eq!(steps["source"], json!(["let steps = 40;"]));
     steps["source"] = json!(["let steps = 4;"]);
     let said = run(&file, folder.path());
-    let losses = said.lines().find_map(|line| line.strip_prefix("loss ")).expect("a line of losses");
+    let losses = said.lines().find_map(|line| line.strip_prefix("bits a note ")).expect("a line of bits");
     let (before, after) = losses.split_once(" -> ").expect("two losses");
     let loss = |text: &str| text.parse::<f64>().expect("a number");
     assert!(loss(after) < loss(before), "{losses}");

@@ -167,6 +167,7 @@ fn a_run_begins_with_the_adapters_of_another_or_with_those_of_peft() {
     };
     assert!(new("run", "a", &[]).contains("adapters of rank 2 that the model has train on"));
     assert!(new("run", "b", &["--r", "4"]).contains("merged into it"));
+    assert!(new("run", "f", &["--target_modules", "k_proj"]).contains("merged into it"), "other layers");
     new("run", "c", &["--method", "full"]);
     new("run/checkpoint-2", "d", &["--method", "qlora"]);
     // An adapter alone, beside the base it is for.

@@ -14,6 +14,8 @@ pub(super) struct Part {
     pub(super) tick: u32,
     /// The present port.
     pub(super) port: u8,
+    /// It has named its port by number: a device name changes it no more.
+    pub(super) numbered: bool,
     /// The name, where it has one.
     pub(super) name: Option<String>,
     /// The first channel and program that it chooses: what a track without notes is for.

@@ -367,3 +367,49 @@ fn what_was_written_is_read() {
     assert_eq!(Score::read(&path).expect("read"), score);
     assert_eq!(score.tracks[0].notes, [Note { start: 0, pitch: 60, end: 10, velocity: 80 }]);
 }
+
+#[test]
+fn a_rest_at_the_end_is_kept() {
+    let score = read(&file(1, PPQ, &[&[0, 0x90, 60, 80, 96, 60, 0, 0x82, 0x20, 0xff, 0x2f, 0]]));
+    assert_eq!((score.end(), score.length, score.close()), (96, 384, 384));
+    assert_eq!(read(&score.to_bytes()), score);
+    let twice = score.append(&score);
+    assert_eq!((twice.tracks[0].notes[1].start, twice.length), (384, 768));
+    assert_eq!((score.slice_ticks(48, 200).length, score.resample(48).length), (152, 192));
+    assert_eq!(read(&one_track(&[0, 0x90, 60, 80, 96, 60, 0])).length, 0);
+}
+
+#[test]
+fn half_pedals_are_kept() {
+    let pedal = [0, 0xb0, 64, 80, 10, 64, 30, 10, 64, 127, 10, 64, 0, 10, 0x90, 60, 0];
+    let score = read(&one_track(&[&[0, 0x90, 60, 80][..], &pedal].concat()));
+    let track = &score.tracks[0];
+    assert_eq!(track.pedals, [Pedal { start: 0, end: 10 }, Pedal { start: 20, end: 30 }]);
+    let values: Vec<(u32, Message)> = track.events.iter().map(|e| (e.tick, e.message.clone())).collect();
+    let value = |value| Message::Controller { number: 64, value };
+    assert_eq!(values, [(0, value(80)), (10, value(30))]);
+    let bytes = score.to_bytes();
+    assert_eq!(read(&bytes), score);
+    let said = |value: u8| bytes.windows(2).filter(|pair| *pair == [64, value]).count();
+    assert_eq!([80, 30, 127, 0].map(said), [1, 1, 1, 1], "each is said once");
+    // A pedal that was touched does not hold what comes later.
+    assert_eq!(score.slice_ticks(12, 40).tracks[0].pedals, [Pedal { start: 8, end: 18 }]);
+    assert!(score.slice_ticks(12, 40).tracks[0].events.is_empty());
+}
+
+#[test]
+fn a_device_name_is_a_port() {
+    let track = |name: u8, port: &[u8], key: u8| {
+        [&[0, 0xff, 9, 1, name][..], port, &[0, 0x90, key, 80, 96, key, 0], &END].concat()
+    };
+    let tracks = [track(b'A', &[], 60), track(b'B', &[], 62), track(b'A', &[], 64)];
+    let score = read(&file(1, PPQ, &tracks.each_ref().map(Vec::as_slice)));
+    let ports = |score: &Score| score.tracks.iter().map(|t| t.port).collect::<Vec<_>>();
+    assert_eq!(ports(&score), [0, 1, 0]);
+    assert_eq!(read(&score.to_bytes()), score);
+    // What says its number is believed.
+    let tracks = [track(b'A', &[0, 0xff, 0x21, 1, 0], 60), track(b'B', &[0, 0xff, 0x21, 1, 0], 62)];
+    let score = read(&file(1, PPQ, &tracks.each_ref().map(Vec::as_slice)));
+    assert_eq!(ports(&score), [0, 0]);
+    assert_eq!(ports(&read(&score.to_bytes())), [0, 0]);
+}

@@ -30,6 +30,8 @@ pub(super) struct Reader {
     pedals: Pedals,
     /// Programs that chunks set on a channel before they played on it, by tick: chunks that set none take these.
     programs: HashMap<Address, Vec<(u32, u8)>>,
+    /// The devices that chunks name, in order: each is a port of its own.
+    devices: Vec<Box<[u8]>>,
     /// Where a chunk ends what sounds on a channel.
     silences: Vec<(Address, u32)>,
     /// What was mended.
@@ -45,6 +47,7 @@ impl Reader {
             ports: vec![(0, NoteMatching::new())],
             pedals: Pedals::default(),
             programs: HashMap::new(),
+            devices: Vec::new(),
             silences: Vec::new(),
             repairs,
         }
@@ -91,17 +94,29 @@ impl Reader {
                 Raw::Meta(0x2f, _) => {
                     // Some writers end a track at once and go on: what follows counts as long as it makes sense.
                     ended = true;
+                    self.score.length = self.score.length.max(part.tick);
                     walker.forget_status();
                     if chunk.unbounded {
                         repair::note(&mut self.repairs, Fault::Length, offset);
                         break;
                     }
                 }
-                Raw::Meta(0x21, &[number]) if number != part.port => {
-                    part.change_port(number);
-                    port = self.port(number);
+                Raw::Meta(0x21, &[number]) => {
+                    part.numbered = true;
+                    if number != part.port {
+                        part.change_port(number);
+                        port = self.port(number);
+                    }
                 }
-                Raw::Meta(0x21, &[_]) | Raw::System => {}
+                Raw::System => {}
+                Raw::Meta(0x09, name) => {
+                    let number = self.device(name);
+                    if !part.numbered && number != part.port {
+                        part.change_port(number);
+                        port = self.port(number);
+                    }
+                    self.meta(&mut part, 0x09, name, offset);
+                }
                 Raw::Meta(kind, data) => self.meta(&mut part, kind, data, offset),
                 Raw::SysEx(data) => keep(&mut part, Message::SysEx(data.into())),
                 Raw::Escape(data) => keep(&mut part, Message::Escape(data.into())),
@@ -118,6 +133,18 @@ impl Reader {
             self.ports.push((number, NoteMatching::new()));
             self.ports.len() - 1
         })
+    }
+
+    /// The port that a device name stands for (meta event 09, RP-019): the first is port 0.
+    fn device(&mut self, name: &[u8]) -> u8 {
+        let known = self.devices.iter().position(|device| **device == *name);
+        let place = known.unwrap_or_else(|| {
+            if self.devices.len() < 256 {
+                self.devices.push(name.into());
+            }
+            self.devices.len() - 1
+        });
+        place as u8
     }
 
     fn meta(&mut self, part: &mut Part, kind: u8, data: &[u8], offset: usize) {
@@ -163,7 +190,13 @@ impl Reader {
                 self.ports[port].1.press(&mut self.score.tracks, channel, track, note);
             }
             0x80 | 0x90 => self.ports[port].1.release(&mut self.score.tracks, channel, a, tick),
-            0xb0 if a == 64 => self.pedal(part.slot(channel), tick, if b >= 64 { Move::Down } else { Move::Up }),
+            0xb0 if a == 64 => {
+                self.pedal(part.slot(channel), tick, if b >= 64 { Move::Down } else { Move::Up });
+                // Half pedals: the spans say down or up alone.
+                if !matches!(b, 0 | 127) {
+                    self.other(part, port, status, a, b);
+                }
+            }
             _ => self.other(part, port, status, a, b),
         }
     }
@@ -321,6 +354,9 @@ impl Reader {
         last_at_each_tick(&mut score.meters, |m| m.tick);
         last_at_each_tick(&mut score.keys, |k| k.tick);
         score.markers.sort_by_key(|m| m.tick);
+        if score.length <= score.last_event() {
+            score.length = 0;
+        }
         score.events.sort_by_key(|e| (e.tick, e.message.is_channel(), e.port, e.channel));
         self.programs.clear();
         score

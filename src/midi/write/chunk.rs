@@ -32,11 +32,13 @@ enum Body<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Chunk<'a> {
     events: Vec<(u32, u8, Body<'a>)>,
+    /// The tick at which the track ends, if that is after its last event.
+    end: u32,
 }
 
 impl<'a> Chunk<'a> {
     pub(super) fn with_room(events: usize) -> Self {
-        Self { events: Vec::with_capacity(events) }
+        Self { events: Vec::with_capacity(events), end: 0 }
     }
 
     pub(super) fn channel(&mut self, tick: u32, rank: u8, bytes: [u8; 3]) {
@@ -58,6 +60,11 @@ impl<'a> Chunk<'a> {
     /// A text at the beginning of a chunk.
     pub(super) fn head(&mut self, kind: u8, data: &'a [u8]) {
         self.events.push((0, rank::HEAD, Body::Meta(kind, data)));
+    }
+
+    /// The track lasts up to this tick.
+    pub(super) fn until(&mut self, tick: u32) {
+        self.end = tick;
     }
 
     /// The port of all that follows.
@@ -85,13 +92,9 @@ impl<'a> Chunk<'a> {
         let begin = bytes.len();
         let (mut now, mut running) = (0, 0);
         for (tick, _, body) in self.events {
-            while tick - now > LONGEST_WAIT {
-                now += LONGEST_WAIT;
-                number(bytes, LONGEST_WAIT);
-                bytes.extend([0xff, 0x01, 0]);
+            if wait(bytes, tick - now) {
                 running = 0;
             }
-            number(bytes, tick - now);
             now = tick;
             match body {
                 Body::Channel([status, a, b]) => {
@@ -121,10 +124,23 @@ impl<'a> Chunk<'a> {
             // Running status ends with a meta event or a system exclusive message.
             running = 0;
         }
-        bytes.extend([0, 0xff, 0x2f, 0]);
+        wait(bytes, self.end.saturating_sub(now));
+        bytes.extend([0xff, 0x2f, 0]);
         let length = (bytes.len() - begin) as u32;
         bytes[begin - 4..begin].copy_from_slice(&length.to_be_bytes());
     }
+}
+
+/// A wait; true where it is too long for one event, so that empty texts stand in it.
+fn wait(bytes: &mut Vec<u8>, mut ticks: u32) -> bool {
+    let long = ticks > LONGEST_WAIT;
+    while ticks > LONGEST_WAIT {
+        ticks -= LONGEST_WAIT;
+        number(bytes, LONGEST_WAIT);
+        bytes.extend([0xff, 0x01, 0]);
+    }
+    number(bytes, ticks);
+    long
 }
 
 fn sized(bytes: &mut Vec<u8>, data: &[u8]) {

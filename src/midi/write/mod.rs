@@ -73,7 +73,9 @@ impl Score {
         bytes.reserve(8 * self.len() + 256);
         bytes.extend((tracks.len() as u16 + 1).to_be_bytes());
         bytes.extend((self.ticks_per_quarter as u16).to_be_bytes());
-        self.conductor().write(&mut bytes);
+        let mut conductor = self.conductor();
+        conductor.until(self.length);
+        conductor.write(&mut bytes);
         for (index, track) in tracks.iter().enumerate() {
             let mut chunk = part(track, programs.of(index));
             self.settings_of_channel(index, programs.of(index), &mut chunk);
@@ -137,7 +139,9 @@ fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
     if !track.name.is_empty() {
         chunk.head(0x03, short(&track.name));
     }
-    if programs.port > 0 {
+    // A device name stands for a port where none is said.
+    let named = track.events.iter().any(|e| matches!(e.message, Message::Meta { kind: 0x09, .. }));
+    if programs.port > 0 || named {
         chunk.port(programs.port);
     }
     for event in &track.events {
@@ -153,10 +157,23 @@ fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
         chunk.channel(note.end.max(note.start.saturating_add(1)), rank::NOTE_OFF, [0x90 | channel, key, 0]);
     }
     for span in &track.pedals {
-        chunk.channel(span.start, rank::PEDAL_DOWN, [0xb0 | channel, 64, 127]);
-        chunk.channel(span.end, rank::PEDAL_UP, [0xb0 | channel, 64, 0]);
+        if !pedal_value(&track.events, span.start, true) {
+            chunk.channel(span.start, rank::PEDAL_DOWN, [0xb0 | channel, 64, 127]);
+        }
+        if !pedal_value(&track.events, span.end, false) {
+            chunk.channel(span.end, rank::PEDAL_UP, [0xb0 | channel, 64, 0]);
+        }
     }
     chunk
+}
+
+/// Whether the events, sorted by tick, say at a tick how far the pedal goes down (or up) there: half pedals are kept.
+fn pedal_value(events: &[Event], tick: u32, down: bool) -> bool {
+    let mut there = events[events.partition_point(|e| e.tick < tick)..].iter().take_while(|e| e.tick == tick);
+    there.any(|e| match e.message {
+        Message::Controller { number: 64, value } => (value >= 64) == down,
+        _ => false,
+    })
 }
 
 /// True of what would read back as a program change of a channel.

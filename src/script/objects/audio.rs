@@ -130,8 +130,10 @@ impl Object for Audio {
         match self.sound(&progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |text| html::note(&text));
-                // The sound is in the page only: a second copy would double the file.
-                bundle.forms.insert("text/html", format!("<div>{}{note}</div>", html::player(&sound, "")));
+                // The sound stands in the page alone: twice would be twice as heavy.
+                bundle
+                    .forms
+                    .insert("text/html", format!("<div>{}{note}</div>", html::player(&sound, &self.line(), "")));
             }
             Err(error) => drop(bundle.forms.insert("text/html", html::note(&error.to_string()))),
         }

@@ -19,6 +19,7 @@ use crate::script::html;
 use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
 use crate::script::registry::{Members, Object, Registry};
+use crate::script::show::thousands;
 use crate::tokens;
 
 /// A handle on a dataset.
@@ -51,13 +52,20 @@ impl Object for Dataset {
 
     fn line(&self) -> String {
         let stats = self.0.stats();
-        format!("Dataset: {} files, {} + {} rows of {} ids", stats.files, stats.rows[0], stats.rows[1], stats.width)
+        format!(
+            "Dataset: {} file{}, {} + {} rows of {} ids",
+            thousands(stats.files),
+            if stats.files == 1 { "" } else { "s" },
+            thousands(stats.rows[0]),
+            thousands(stats.rows[1]),
+            thousands(stats.width)
+        )
     }
 
     fn text(&self, width: usize) -> String {
         let stats = self.0.stats();
         let row = |name: &str, i: usize, files: usize| {
-            vec![name.to_string(), files.to_string(), stats.rows[i].to_string(), stats.tokens[i].to_string()]
+            vec![name.to_string(), thousands(files), thousands(stats.rows[i]), thousands(stats.tokens[i] as usize)]
         };
         let val_files = self.0.val_files.len();
         let rows = [row("train", 0, stats.files.saturating_sub(val_files)), row("val", 1, val_files)];

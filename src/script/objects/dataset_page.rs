@@ -4,6 +4,7 @@ use crate::data;
 use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::objects::Dataset;
+use crate::script::show::thousands;
 
 /// Most rows that are read for a histogram, spread over the dataset.
 const ROWS: usize = 2000;
@@ -15,7 +16,7 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
     let data = &*dataset.0;
     let stats = data.stats();
     let row = |name: &str, i: usize, files: usize| {
-        let number = |n: u64| Cell::Number(n.to_string());
+        let number = |n: u64| Cell::Number(thousands(n as usize));
         vec![Cell::Word(name.into()), number(files as u64), number(stats.rows[i] as u64), number(stats.tokens[i])]
     };
     let held = data.val_files.len();
@@ -25,7 +26,7 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
         let row = |b: &data::SkippedFile| vec![Cell::Word(b.path.display().to_string()), Cell::Word(b.reason.clone())];
         let rows: Vec<Vec<Cell>> = data.broken.iter().take(SKIPPED).map(row).collect();
         page += &html::folded(
-            &format!("{} files skipped", data.broken.len()),
+            &format!("{} file{} skipped", data.broken.len(), if data.broken.len() == 1 { "" } else { "s" }),
             &html::table(&["file", "why"], &rows),
             false,
         );

@@ -20,7 +20,7 @@ use crate::script::objects::model_page::{self, bytes, table};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
 use crate::script::registry::{Members, Object, Registry};
 use crate::script::show::thousands;
-use crate::{atomic, config, tokens};
+use crate::{atomic, config, tokens, train};
 
 /// A handle on a model and the tokenizer it was made with.
 #[derive(Debug, Clone)]
@@ -210,7 +210,24 @@ impl ReadOptions for Strict {
 
 fn fresh(ctx: &ScriptContext, map: crate::error::Result<Value>) -> Fallible<Model> {
     let config = ModelConfig::read(map?, &Strict)?;
+    if ctx.device().is_cpu() {
+        check_room(config.lower()?.weights(), train::free_memory())?;
+    }
     Ok(Model::new(nn::Model::new(&config, &ctx.device(), ctx.next_seed())?, None))
+}
+
+/// Refuses a shape whose weights do not fit into the memory that is free (bytes), before any of it is asked for.
+fn check_room(weights: u128, free: Option<u64>) -> crate::error::Result<()> {
+    let need = 4 * weights;
+    let Some(free) = free.filter(|free| need > u128::from(*free)) else { return Ok(()) };
+    let gib = |bytes: f64| format!("{:.1} GiB", bytes / f64::from(1 << 30));
+    let message = format!(
+        "a model of {} weights takes {} in f32, and {} of memory are free",
+        thousands(weights as usize),
+        gib(need as f64),
+        gib(free as f64)
+    );
+    Err(Error::mistake(message).with_hint("configs/model has shapes from 4 to 155 million weights"))
 }
 
 fn load(ctx: &ScriptContext, source: &str) -> Fallible<Model> {
@@ -378,6 +395,17 @@ fn pass(ctx: &ScriptContext, dropout_seed: Option<u64>) -> ForwardCtx {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shape_without_room_is_refused_with_its_size() {
+        assert!(check_room(1 << 20, Some(4 << 20)).is_ok() && check_room(1 << 40, None).is_ok());
+        let error = check_room(3 << 28, Some(1 << 30)).expect_err("three in one");
+        assert_eq!(
+            error.message(),
+            "a model of 805,306,368 weights takes 3.0 GiB in f32, and 1.0 GiB of memory are free"
+        );
+        assert!(error.hint().is_some());
+    }
 
     #[test]
     fn numbers_are_readable() {

@@ -1,6 +1,7 @@
 //! What `etude train` does with a folder that is there already: who may write in it, what a run in it goes on with, and
 //! which of the settings that were given fit that run.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rhai::Map;
@@ -219,7 +220,7 @@ fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Mode
     let say = |text: String| ctx.say(Output::Warning(format!("{text}\n")));
     let base = match plain.lora_config() {
         None => plain.clone(),
-        Some(has) if fits(has, lora, &settings) => {
+        Some(has) if fits(has, lora, &settings) && same_layers(plain, lora, &settings)? => {
             say(format!("the adapters of rank {} that the model has train on", has.r));
             return Ok(model.with(in_four_bits(plain.clone())?));
         }
@@ -238,6 +239,15 @@ fn fits(has: &nn::LoraConfig, wanted: &nn::LoraConfig, settings: &Json<String, V
     (!given("r") || has.r == wanted.r)
         && (!given("lora_alpha") || has.lora_alpha == wanted.lora_alpha)
         && (!given("use_rslora") || has.use_rslora == wanted.use_rslora)
+}
+
+/// Whether the layers with adapters are those that a recipe asks for, if it asks for any.
+fn same_layers(model: &nn::Model, wanted: &nn::LoraConfig, settings: &Json<String, Value>) -> Fallible<bool> {
+    if !["target_modules", "layers_to_transform"].iter().any(|key| settings.contains_key(*key)) {
+        return Ok(true);
+    }
+    let names = |model: &nn::Model| -> BTreeSet<String> { model.parameters().into_iter().map(|p| p.name).collect() };
+    Ok(names(model) == names(&model.merge()?.lora(wanted, 0)?))
 }
 
 #[cfg(test)]

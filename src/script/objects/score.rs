@@ -49,9 +49,10 @@ impl Score {
         let head = self.summary();
         let page = match Audio::of(self, &progress.quiet()) {
             Ok((sound, note)) => {
+                let label = format!("{:.1} s of sound", self.0.duration());
                 let note = note.map_or_else(String::new, |n| html::note(&n));
                 let mended: String = mended(&self.0).iter().map(|line| html::note(line)).collect();
-                format!("<div>{}{mended}{}{note}</div>", html::note(&head), html::roll_player(roll, &sound))
+                format!("<div>{}{mended}{}{note}</div>", html::note(&head), html::roll_player(roll, &sound, &label))
             }
             Err(error) => html::note(&error.to_string()),
         };
@@ -136,7 +137,10 @@ fn track_line(track: &midi::Track) -> String {
     let range = |f: fn(_) -> Option<u8>| f(track.notes.iter().map(|n| n.pitch).collect::<Vec<_>>()).unwrap_or(0);
     let low = range(|p: Vec<u8>| p.into_iter().min());
     let high = range(|p: Vec<u8>| p.into_iter().max());
-    format!("{name}: {} notes, pitches {low} to {high}", track.notes.len())
+    match track.notes.len() {
+        1 => format!("{name}: 1 note, pitch {low}"),
+        notes => format!("{name}: {notes} notes, pitches {low} to {high}"),
+    }
 }
 
 pub(super) fn register(registry: &mut Registry) {

@@ -70,7 +70,11 @@ pub(super) fn register(registry: &mut Registry) {
         "What can be counted in a score, as muspy does: pitch_class_entropy, scale_consistency, groove_consistency, polyphony, polyphony_rate, empty_beat_rate, notes, pitches, pitch_classes, pitch_range.",
         |score: Score| -> Map {
             let figures = PieceFigures::of(&score.0);
-            PieceFigures::NAMES.iter().zip(figures.values()).map(|(name, value)| ((*name).into(), value.into())).collect()
+            let shown = |place: usize, value: f64| -> Dynamic {
+                if place < PieceFigures::COUNTS { (value as i64).into() } else { value.into() }
+            };
+            let values = PieceFigures::NAMES.iter().zip(figures.values()).enumerate();
+            values.map(|(place, (name, value))| ((*name).into(), shown(place, value))).collect()
         },
     );
     let ctx = registry.ctx();

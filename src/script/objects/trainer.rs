@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::files::locate;
 use crate::interrupt::Interrupt;
 use crate::plot;
+use crate::progress::four_digits;
 use crate::script::context::ScriptContext;
 use crate::script::convert::{article, json_map, options, place};
 use crate::script::failure::Fallible;
@@ -74,8 +75,12 @@ impl Object for Trainer {
 
     fn line(&self) -> String {
         let run = self.run.borrow();
-        let last = run.history().last().map_or_else(String::new, |s| format!(", loss {:.4}", s.loss));
-        format!("Trainer: step {} of {}{last}", run.steps(), run.options().max_steps)
+        let last = run.history().last().map_or_else(String::new, |s| format!(", loss {}", four_digits(s.loss)));
+        format!(
+            "Trainer: step {} of {}{last}",
+            thousands(run.steps() as usize),
+            thousands(run.options().max_steps as usize)
+        )
     }
 
     fn text(&self, width: usize) -> String {
@@ -94,7 +99,7 @@ impl History {
     fn means(&self) -> String {
         let losses = self.losses();
         let part = losses.len().div_ceil(10);
-        let mean = |losses: &[f64]| four(losses.iter().sum::<f64>() / losses.len().max(1) as f64);
+        let mean = |losses: &[f64]| four_digits(losses.iter().sum::<f64>() / losses.len().max(1) as f64);
         match losses.len() {
             0 | 1 => mean(&losses),
             2..=10 => format!("{} -> {}", mean(&losses[..1]), mean(&losses[losses.len() - 1..])),
@@ -128,15 +133,6 @@ impl History {
     }
 }
 
-/// A number in four digits that count.
-fn four(x: f64) -> String {
-    if !x.is_finite() || x == 0.0 {
-        return x.to_string();
-    }
-    let decimals = (3 - x.abs().log10().floor() as i32).clamp(0, 12) as usize;
-    format!("{x:.decimals$}")
-}
-
 /// A value for every place from values at some: straight lines between them, gaps outside.
 fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
     let mut values = vec![f64::NAN; len];
@@ -161,8 +157,10 @@ impl Object for History {
         };
         let held: Vec<f64> = self.0.iter().filter_map(|s| s.val_loss).collect();
         let held = match (held.first(), held.last()) {
-            (Some(first), Some(last)) if held.len() > 1 => format!(", held out {} -> {}", four(*first), four(*last)),
-            (Some(only), _) => format!(", held out {}", four(*only)),
+            (Some(first), Some(last)) if held.len() > 1 => {
+                format!(", held out {} -> {}", four_digits(*first), four_digits(*last))
+            }
+            (Some(only), _) => format!(", held out {}", four_digits(*only)),
             _ => String::new(),
         };
         format!("History: {steps}, loss {}{held}", self.means())
@@ -175,11 +173,13 @@ impl Object for History {
         let held: Vec<f64> = self.0.iter().filter_map(|s| s.val_loss).collect();
         if let (Some(first), Some(end)) = (held.first(), held.last()) {
             let curve = plot::sparkline(&held, width.saturating_sub(40));
-            text += &format!("\n  held out  {curve} {} -> {}", four(*first), four(*end));
+            text += &format!("\n  held out  {curve} {} -> {}", four_digits(*first), four_digits(*end));
         }
         text += &format!(
-            "\n  lr {:.2e}, gradient norm {:.2}, {:.0} tokens/s",
-            last.lr, last.grad_norm, last.tokens_per_second
+            "\n  lr {:.2e}, gradient norm {:.2}, {} tokens/s",
+            last.lr,
+            last.grad_norm,
+            thousands(last.tokens_per_second.round() as usize)
         );
         text
     }

@@ -74,6 +74,8 @@ def first_notes(page, shots):
         time.sleep(0.3)
         cell.screenshot(path=f"{shots}/first-{i:02}.png")
     duration = page.evaluate("""async () => {
+        // A player is a word until it is clicked.
+        document.querySelector('[data-sound]')?.click();
         const audio = document.querySelector('audio');
         if (!audio) return 'no audio element';
         for (let i = 0; i < 100 && !(audio.duration > 0); i++) await new Promise(done => setTimeout(done, 100));

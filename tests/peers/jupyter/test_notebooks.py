@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+import refresh
 from test_tools import ETUDE, call
 
 HERE = Path(__file__).parent
@@ -20,6 +21,8 @@ FIRST = EXAMPLES / "01_first_notes.ipynb"
 SECOND = EXAMPLES / "02_fine_tune.ipynb"
 KERNEL = os.environ.get("ETUDE_KERNEL", "etude")
 LARGEST = 2_000_000
+# Of a notebook with its outputs, as it is shipped.
+HEAVIEST = 1_500_000
 
 # What the value of a cell is shown as, by the last line of the cell: a picture is SVG and PNG, a player a page.
 PICTURE, PLAYER, PAGE = "image/svg+xml", "text/html", "text/html"
@@ -99,6 +102,15 @@ class Notebooks(unittest.TestCase):
                      if PICTURE in o.get("data", {})] for n in (notebook, again)]
         self.assertEqual(*pictures)
 
+    def test_the_first_comes_with_the_outputs_of_a_run(self):
+        self.assertLess(FIRST.stat().st_size, HEAVIEST)
+        notebook = nbformat.read(FIRST, as_version=4)
+        for output in (o for c in notebook.cells if c.cell_type == "code" for o in c.outputs):
+            self.assertNotIn("application/pdf", output.get("data", {}), "refresh.py leaves it out")
+        self.check(notebook, FIRST_SHOWS)
+        self.assertEqual(refresh.kinds(nbformat.read(FIRST, as_version=4)), refresh.kinds(self.executed(FIRST)),
+                         "python tests/peers/jupyter/refresh.py makes them anew")
+
     def test_nbconvert_executes_the_first_into_a_page(self):
         page = self.folder / "page.html"
         copy = self.folder / "first.ipynb"
@@ -107,12 +119,17 @@ class Notebooks(unittest.TestCase):
              "--output", str(page), str(copy))
         text = page.read_text()
         self.assertGreaterEqual(text.count("data:image/svg+xml;base64,"), 6)
-        self.assertGreaterEqual(text.count("<audio"), 5)
+        self.assertGreaterEqual(text.count("data-sound="), 5)
 
     def test_pictures_survive_where_html_does_not(self):
         self.executed(FIRST, self.folder / "first.ipynb")
         call("jupyter", "nbconvert", "--to", "html", "--sanitize-html", "first.ipynb", cwd=self.folder)
-        self.assertGreaterEqual((self.folder / "first.html").read_text().count('src="data:image/'), 6)
+        page = (self.folder / "first.html").read_text()
+        self.assertGreaterEqual(page.count('src="data:image/'), 6)
+        # No tag and no sound is left as text: a player is a word, a table a table.
+        for torn in ("&lt;audio", "&lt;div", "&lt;table", "&lt;th", "&lt;tbody", "data:audio"):
+            self.assertNotIn(torn, page)
+        self.assertIn("s of sound</div>", page)
         # What LaTeX makes a PDF of; nbconvert asks pandoc for the text.
         if shutil.which("pandoc") is None:
             self.skipTest("the part with LaTeX needs pandoc")
