@@ -210,10 +210,10 @@ async fn controlled(mut control: zmq::KernelControlConnection, shared: Arc<Share
             }
             _ => shared.answer(&request),
         };
-        if let Some(content) = content {
-            if let Err(error) = control.send(reply(&kind, content, &request)).await {
-                tracing::warn!(%error, kind, "a reply on the control channel was dropped");
-            }
+        if let Some(content) = content
+            && let Err(error) = control.send(reply(&kind, content, &request)).await
+        {
+            tracing::warn!(%error, kind, "a reply on the control channel was dropped");
         }
         if request.kind() == "shutdown_request" {
             shared.publish("shutdown_reply", json!({ "status": "ok", "restart": restart }), &request);

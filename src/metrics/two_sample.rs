@@ -36,7 +36,7 @@ pub struct TwoSample {
 /// Measures how well `first` and `second` are told apart.
 ///
 /// # Errors
-/// A set of fewer than ten pieces; [`Error::Interrupted`] when the user cancels.
+/// A set of fewer than ten pieces; `interrupted`, when the user cancels.
 pub fn two_sample_test(first: &[Score], second: &[Score], progress: &Progress) -> Result<TwoSample> {
     let pieces = first.len().min(second.len());
     if pieces < FEWEST {

@@ -61,8 +61,7 @@ impl Transformer {
     /// `loss` makes a scalar of the logits (batch, time, vocabulary).
     pub(crate) fn recomputed<'a>(
         &self,
-        tokens: &Tensor,
-        places: Places<'_>,
+        (tokens, places): (&Tensor, Places<'_>),
         ctx: &ForwardCtx,
         leaves: &'a [&'a Tensor],
         take: &'a mut Take<'a>,

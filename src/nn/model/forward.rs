@@ -151,7 +151,7 @@ impl Model {
             let loss = |logits: &Tensor| self.mean_loss(logits, batch, ctx);
             let sequences = sequences(batch)?;
             let places = Places::packed(sequences.as_ref());
-            return self.core.recomputed(&self.tokens(batch)?, places, ctx, &leaves, &mut by_place, loss);
+            return self.core.recomputed((&self.tokens(batch)?, places), ctx, &leaves, &mut by_place, loss);
         }
         let ctx = ctx.with_grad(true);
         let (loss, tape) = Tape::record(&leaves, || self.loss(batch, &ctx))?;
