@@ -111,7 +111,6 @@ const ANSWERS: &[ForeignKeyHint] = &[
     ("data_seed", "seed", ""),
     ("dataloader_num_workers", "", "pieces are read on all cores, once; --threads N takes fewer"),
     ("group_by_length", "", "rows are packed to one length"),
-    ("packing", "", "rows are always packed"),
     ("ddp_backend", "", "ranks are started by --nproc_per_node N, torchrun, mpirun or srun"),
     ("deepspeed", "", "ranks are started by --nproc_per_node N, torchrun, mpirun or srun; each holds the whole model"),
     ("fsdp", "", "ranks are started by --nproc_per_node N, torchrun, mpirun or srun; each holds the whole model"),

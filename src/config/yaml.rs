@@ -118,8 +118,8 @@ mod tests {
     #[test]
     fn what_is_no_map_is_refused() {
         assert!(read(b"- 1\n- 2\n").expect_err("a list").message().contains("no map"));
-        assert!(read(b"\xff\xfe\x00").expect_err("no text").message().contains("no text"));
-        assert!(read(b"\x80").expect_err("no text").message().contains("no text"));
+        assert!(read(b"\xff\xfe\x00").expect_err("no text").message().contains("not text"));
+        assert!(read(b"\x80").expect_err("no text").message().contains("not text"));
         assert!(read(b"x: .nan\n").is_err() && read(b"x: !tag 1\n").is_err() && read(b"? [1]\n: 2\n").is_err());
         assert!(read_yaml(Path::new("no/such.yaml")).expect_err("missing").message().contains("no/such.yaml"));
     }

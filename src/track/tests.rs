@@ -295,7 +295,7 @@ fn runs_are_compared() {
     assert_eq!((runs.broken.len(), runs.names()), (1, vec!["loss", "only_fast", "only_slow"]));
     let (headings, rows) = runs.table();
     assert_eq!(headings, ["run", "began", "status", "step", "loss", "only_fast", "only_slow"]);
-    assert_eq!(rows[0], ["slow", "2025-01-01 00:00", "open", "3", "3.000e-4", "", "1"]);
+    assert_eq!(rows[0], ["slow", "2025-01-01 00:00", "open", "3", "0.0003000", "", "1"]);
     let (headings, rows) = runs.differences();
     assert_eq!(
         (headings, rows),
