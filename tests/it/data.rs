@@ -193,7 +193,9 @@ fn chords_are_said_given_and_dropped_by_their_share() {
         for (place, &label) in batch.labels.iter().enumerate() {
             let last = (place + 1) % batch.width == 0;
             let next = batch.input_ids.get(place + 1).copied().filter(|_| !last);
-            let predicted = next.filter(|&id| data.tokenizer.kind(id) != Kind::Chord && id != data.tokenizer.pad());
+            let given =
+                |id| data.tokenizer.kind(id) == Kind::Chord || id == data.tokenizer.pad() || id == data.tokenizer.bos();
+            let predicted = next.filter(|&id| !given(id));
             assert_eq!(label, predicted.unwrap_or(IGNORE));
         }
     }
