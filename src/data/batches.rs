@@ -50,7 +50,7 @@ impl Split {
     /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
     /// let split = Split::from_rows(&[vec![1, 64, 65]], &tokenizer)?;
     /// let batch = split.in_order(1).next().expect("one batch");
-    /// assert_eq!(batch.tokens, [1, 64, 65]);
+    /// assert_eq!(batch.input_ids, [1, 64, 65]);
     /// assert_eq!(batch.labels, [64, 65, IGNORE]); // the last position has no next token
     /// # Ok::<(), etude::Error>(())
     /// ```
