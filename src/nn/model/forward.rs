@@ -102,7 +102,8 @@ impl Model {
     ///     ..LlamaConfig::default()
     /// };
     /// let model = Model::new(config, &Device::Cpu, 1)?;
-    /// let batch = Batch { tokens: vec![1, 64, 65], labels: vec![64, 65, IGNORE], rows: 1, width: 3 };
+    /// let (input_ids, labels) = (vec![1, 64, 65], vec![64, 65, IGNORE]);
+    /// let batch = Batch { input_ids, labels, rows: 1, width: 3, ..Batch::default() };
     /// let loss = model.loss_value(&batch, &ForwardCtx::default())?;
     /// assert!((loss - 100_f64.ln()).abs() < 0.5, "random weights are near the uniform distribution");
     /// # Ok::<(), etude::Error>(())
