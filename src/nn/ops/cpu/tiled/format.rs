@@ -1,7 +1,7 @@
 //! How factors are laid out for each number format, and what packs and multiplies them.
 
-use super::kernel::{self, COLUMNS, GROUP, Order, Target, group_lanes, tile_rows};
-use super::{f16, pack};
+use super::kernel::{self, COLUMNS, GROUP, Order, ROWS, Target, group_lanes, tile_rows};
+use super::{amx, f16, pack};
 use crate::nn::Precision;
 use crate::nn::ops::cpu::operand::{Run, View};
 
@@ -12,6 +12,8 @@ pub(super) enum Format {
     F32,
     /// Two values that follow each other in depth.
     Bf16,
+    /// The same, in the tile registers of AMX.
+    Bf16Amx,
     /// Of the right operand, two columns; of the left one, a value twice. Scales stand behind each group.
     F16,
 }
@@ -20,15 +22,33 @@ impl Format {
     pub(super) fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::F32,
+            Precision::Bf16 if amx::available() => Self::Bf16Amx,
             Precision::Bf16 => Self::Bf16,
             Precision::F16 => Self::F16,
+        }
+    }
+
+    /// Rows of a panel of the left operand.
+    pub(super) const fn rows(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 | Self::F16 => ROWS,
+            Self::Bf16Amx => amx::ROWS,
+        }
+    }
+
+    /// Lanes of depth in a block: a left panel of 28 KiB (32 with AMX) stays in the first cache, a right one of 64 KiB (32)
+    /// in the second.
+    pub(super) const fn block(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 | Self::F16 => 512,
+            Self::Bf16Amx => 256,
         }
     }
 
     /// Lanes of depth in a group.
     pub(super) const fn lanes(self) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => GROUP,
+            Self::F32 | Self::Bf16 | Self::Bf16Amx => GROUP,
             Self::F16 => 4 * GROUP,
         }
     }
@@ -37,14 +57,14 @@ impl Format {
     pub(super) const fn depth(self) -> usize {
         match self {
             Self::F32 | Self::F16 => self.lanes(),
-            Self::Bf16 => 2 * self.lanes(),
+            Self::Bf16 | Self::Bf16Amx => 2 * self.lanes(),
         }
     }
 
     /// Columns of a panel of the right operand.
     pub(super) const fn columns(self) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => COLUMNS,
+            Self::F32 | Self::Bf16 | Self::Bf16Amx => COLUMNS,
             Self::F16 => 2 * COLUMNS,
         }
     }
@@ -52,7 +72,7 @@ impl Format {
     /// Lanes of a group of a panel of the right operand.
     pub(super) const fn right_lanes(self) -> usize {
         match self {
-            Self::F32 | Self::Bf16 => self.lanes() * COLUMNS,
+            Self::F32 | Self::Bf16 | Self::Bf16Amx => self.lanes() * COLUMNS,
             Self::F16 => self.lanes() * COLUMNS + self.columns(),
         }
     }
@@ -61,6 +81,7 @@ impl Format {
     pub(super) fn left_lanes(self, order: Order, rows: usize) -> usize {
         match (self, order) {
             (Self::F32 | Self::Bf16, _) => group_lanes(order, rows),
+            (Self::Bf16Amx, _) => amx::group_lanes(rows),
             (Self::F16, Order::Rows) => self.lanes() * tile_rows(rows) + GROUP,
             (Self::F16, Order::Lanes) => self.lanes() * GROUP + GROUP,
         }
@@ -85,6 +106,7 @@ impl Format {
         unsafe {
             match self {
                 Self::F32 | Self::Bf16 => pack::left(runs, order, rows, self == Self::Bf16, out),
+                Self::Bf16Amx => amx::left(runs, order, rows, out),
                 Self::F16 => f16::left(runs, order, rows, out),
             }
         }
@@ -98,21 +120,32 @@ impl Format {
         // SAFETY: promised by the caller.
         unsafe {
             match self {
-                Self::F32 | Self::Bf16 => pack::right(b, columns, depth, self == Self::Bf16, out),
+                Self::F32 => pack::right(b, columns, depth, false, out),
+                Self::Bf16 | Self::Bf16Amx => pack::right(b, columns, depth, true, out),
                 Self::F16 => f16::right(b, columns, depth, out),
             }
         }
     }
 
+    /// Readies this thread for [`Format::tile`], until what it gives is dropped.
+    ///
+    /// # Safety
+    /// As [`Format::pack_left`].
+    pub(super) unsafe fn configure(self) -> Option<amx::Configured> {
+        // SAFETY: promised by the caller.
+        (self == Self::Bf16Amx).then(|| unsafe { amx::Configured::new() })
+    }
+
     /// Fills one tile from a panel of each operand; their groups have these `depths`.
     ///
     /// # Safety
-    /// As [`Format::pack_left`], and the caller may write `target`.
+    /// As [`Format::pack_left`], this thread is ready ([`Format::configure`]), and the caller may write `target`.
     pub(super) unsafe fn tile(self, order: Order, depths: &[usize], (left, right): (&[u32], &[u32]), target: &Target) {
         // SAFETY: promised by the caller.
         unsafe {
             match self {
                 Self::F32 | Self::Bf16 => kernel::tile(self == Self::Bf16, order, left, right, target),
+                Self::Bf16Amx => amx::tile(left, right, target),
                 Self::F16 => f16::tile(order, depths, left, right, target),
             }
         }

@@ -85,7 +85,7 @@ pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth:
 /// As [`left`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
+pub(super) unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
     if !bf16 {
         return _mm512_castps_si512(some(values));
     }
@@ -100,7 +100,7 @@ unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
 /// As [`left`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn across(
+pub(super) unsafe fn across(
     x: View<'_>,
     (k, n): (usize, usize),
     lane: usize,

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::format::Format;
-use super::kernel::{Order, ROWS, Target};
+use super::kernel::{Order, Target};
 
-/// Lanes of depth: 14 KiB and 32 KiB of operands.
+/// Lanes of depth: 14 KiB (32 with AMX) and 32 KiB of operands.
 const LANES: usize = 256;
 /// Tiles between two looks at the clock, and looks.
 const TILES: usize = 2_000;
@@ -13,17 +13,19 @@ const LOOKS: usize = 8;
 
 /// Floating-point operations a second of one thread; the best of some measurements.
 pub(super) fn one_thread(format: Format) -> f64 {
-    let (groups, wide) = (LANES / format.lanes(), format.columns());
-    let left = vec![0u32; groups * format.left_lanes(Order::Rows, ROWS)];
+    let (groups, high, wide) = (LANES / format.lanes(), format.rows(), format.columns());
+    let left = vec![0u32; groups * format.left_lanes(Order::Rows, high)];
     let right = vec![0u32; groups * format.right_lanes()];
     let depths = vec![format.depth(); groups];
-    let mut sums = vec![0.0f32; ROWS * wide];
-    let products = (groups * format.depth() * ROWS * wide) as f64;
+    let mut sums = vec![0.0f32; high * wide];
+    let products = (groups * format.depth() * high * wide) as f64;
+    // SAFETY: the caller asked what the machine can.
+    let _configured = unsafe { format.configure() };
     let mut best = f64::INFINITY;
     for _ in 0..LOOKS {
         let begun = Instant::now();
         for _ in 0..TILES {
-            let target = Target { start: sums.as_mut_ptr(), stride: wide, size: (ROWS, wide), add: true };
+            let target = Target { start: sums.as_mut_ptr(), stride: wide, size: (high, wide), add: true };
             // SAFETY: the caller asked what the machine can; the target is the whole of `sums`.
             unsafe { format.tile(Order::Rows, &depths, (&left, &right), &target) };
         }

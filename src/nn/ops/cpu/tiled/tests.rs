@@ -25,7 +25,7 @@ fn close(what: &str, fast: &[f32], slow: &[f64], depth: usize, slack: f64) {
     }
 }
 
-const SIZES: [(usize, usize, usize); 9] = [
+const SIZES: [(usize, usize, usize); 10] = [
     (1, 1, 1),
     (2, 70, 33),
     (14, 16, 32),
@@ -35,6 +35,7 @@ const SIZES: [(usize, usize, usize); 9] = [
     (113, 64, 200),
     (9, 33, 700),
     (3, 5, 16),
+    (64, 600, 96),
 ];
 
 #[test]
