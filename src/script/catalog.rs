@@ -89,6 +89,8 @@ pub(crate) struct Shower {
     pub(crate) rich: fn(&Dynamic, usize, &Progress) -> Bundle,
     /// What a notebook shows before it, as outputs of their own.
     pub(crate) besides: fn(&Dynamic, &Progress) -> Vec<Bundle>,
+    /// Whether its forms are kept to the size that the output of a cell may have.
+    pub(crate) bounded: bool,
 }
 
 /// Everything that is registered.

@@ -3,7 +3,7 @@
 use rhai::{Dynamic, EvalAltResult, Position, Scope};
 
 use crate::script::context::{ScriptContext, Typed};
-use crate::script::diagnose::{At, Scene};
+use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::parser;
 use crate::script::sources::Sources;
@@ -28,16 +28,16 @@ pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
     let fault = if said.what.starts_with("Syntax error: ")
         && let Err(error) = parser::parse(&text)
     {
-        Scene::syntax_of(&error, &text)
+        ErrorContext::syntax_of(&error, &text)
     } else {
         let (scope, sources) = (Scope::new(), Sources::default());
         let evaluated = Typed::default();
-        let scene =
-            Scene { catalog: ctx.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };
+        let context =
+            ErrorContext { catalog: ctx.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };
         let number = said.place.line().unwrap_or(0);
         let line = number.checked_sub(1).map_or("", |i| text.lines().nth(i).unwrap_or_default());
         let column = places.column(number, said.place.position().unwrap_or(1));
-        scene.words(rebuilt(said.what), At { line, column })
+        context.words(rebuilt(said.what), ErrorPlace { line, column })
     };
     Dynamic::from(Failure { message: fault.message, hint: fault.hint, usage: false })
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::config;
 use crate::error::{Error, Result};
-use crate::script::show::type_name;
+use crate::script::type_names::type_name;
 
 /// A number, whole or not: `what` names it in the error.
 pub(crate) fn number(what: &str, value: &Dynamic) -> Result<f64> {

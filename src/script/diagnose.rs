@@ -2,36 +2,18 @@
 
 use std::path::Path;
 
-use rhai::{Dynamic, EvalAltResult, Position, Scope};
+use rhai::{Dynamic, EvalAltResult, Position};
 
 use crate::error::nearest;
 use crate::script::CellError;
-use crate::script::catalog::Catalog;
 use crate::script::context::Typed;
+use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::scan::place;
-use crate::script::sources::{Source, Sources};
-use crate::script::{modules, remedy, show, suggestions, syntax};
+use crate::script::sources::Source;
+use crate::script::{modules, one_line, remedy, suggestions, syntax, type_names};
 
-/// What a diagnosis may look at.
-pub(crate) struct Scene<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) sources: &'a Sources,
-    pub(crate) scope: &'a Scope<'static>,
-    /// Functions that scripts defined: name and number of parameters.
-    pub(crate) functions: Vec<(String, usize)>,
-    /// What `eval` was last given.
-    pub(crate) evaluated: Typed,
-}
-
-/// The line in which something went wrong, and the column (from 1, in characters).
-#[derive(Clone, Copy, Default)]
-pub(crate) struct At<'t> {
-    pub(crate) line: &'t str,
-    pub(crate) column: usize,
-}
-
-impl Scene<'_> {
+impl ErrorContext<'_> {
     /// The fault of a failed evaluation.
     pub(crate) fn fault(&self, error: EvalAltResult) -> CellError {
         // From the outermost call to the error itself: which function, and where it was called.
@@ -63,7 +45,7 @@ impl Scene<'_> {
         };
         let place = source.as_ref().and_then(|source| source.place(position));
         let line = place.map_or("", |(line, _)| source.as_ref().map_or("", |source| source.line(line)));
-        let mut fault = self.words(error, At { line, column: place.map_or(0, |(_, column)| column) });
+        let mut fault = self.words(error, ErrorPlace { line, column: place.map_or(0, |(_, column)| column) });
         if let (Some((number, column)), Some(source)) = (place, &source) {
             fault.place = Some((number, column, line.into()));
             fault.source.clone_from(&source.name);
@@ -121,7 +103,7 @@ impl Scene<'_> {
     }
 
     /// What went wrong, in words; the place is not set.
-    pub(crate) fn words(&self, error: EvalAltResult, at: At) -> CellError {
+    pub(crate) fn words(&self, error: EvalAltResult, at: ErrorPlace) -> CellError {
         use EvalAltResult as E;
         match error {
             E::ErrorRuntime(thrown, _) => self.thrown(&thrown),
@@ -155,10 +137,10 @@ impl Scene<'_> {
         }
         // What Rhai's own errors look like once they were caught and thrown again.
         let message = value.as_map_ref().ok().and_then(|map| map.get("message").map(ToString::to_string));
-        CellError::new("Error", message.unwrap_or_else(|| show::line(self.catalog, value)))
+        CellError::new("Error", message.unwrap_or_else(|| one_line::line(self.catalog, value)))
     }
 
-    fn variable(&self, name: &str, at: At) -> CellError {
+    fn variable(&self, name: &str, at: ErrorPlace) -> CellError {
         let mut fault = CellError::new("NameError", format!("there is no variable '{name}'"));
         if let Some(remedy) = remedy::word(name, at.line, at.column) {
             fault.hint = Some(remedy.hint());
@@ -202,7 +184,7 @@ fn folded(calls: impl Iterator<Item = String>) -> Vec<String> {
 /// The errors whose words need nothing but themselves.
 fn plain(error: EvalAltResult) -> CellError {
     use EvalAltResult as E;
-    let kind = show::plain_type;
+    let kind = type_names::plain_type;
     let fault = |name: &str, message: String| CellError::new(name, message);
     let hinted = |name: &str, message: String, hint: &str| CellError {
         hint: Some(hint.into()),

@@ -1,26 +1,19 @@
 //! The engine: Rhai with our limits, hooks and objects.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
-use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, FnPtr, OptimizationLevel, Position, Token};
+use rhai::{Dynamic, Engine, FnPtr};
 
 use crate::script::context::ScriptContext;
 use crate::script::failure::STOPPED;
 use crate::script::globals::Globals;
 use crate::script::modules::Modules;
+use crate::script::parser::{LastMarks, syntax};
 use crate::script::registry::Registry;
 use crate::script::{Output, objects};
 
 /// Calls within calls; [`on_big_stack`](crate::script::on_big_stack) has room for them.
 const CALL_LEVELS: usize = 200;
-/// Expressions within expressions, outside and inside functions.
-const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
-
-/// Places of `_` in the text being parsed that mean the last value, not the default case of a `switch`.
-pub(crate) type LastMarks = Rc<RefCell<BTreeSet<(usize, usize)>>>;
 
 /// An engine whose functions work on the context and whose scripts see `globals`.
 pub(crate) fn engine(ctx: &ScriptContext, globals: &Globals, marks: &LastMarks) -> Engine {
@@ -47,24 +40,6 @@ fn name_types(engine: &mut Engine) {
     engine.register_type_with_name::<Range<i64>>("range").register_type_with_name::<RangeInclusive<i64>>("range");
 }
 
-/// Sets what a text must be to be a program; `marks` are the places of `_` in the text being parsed.
-// Rhai calls this hook volatile, not obsolete.
-#[allow(deprecated)]
-pub(crate) fn syntax(engine: &mut Engine, marks: &LastMarks) {
-    engine
-        .set_max_expr_depths(EXPRESSION_DEPTHS.0, EXPRESSION_DEPTHS.1)
-        .set_max_variables(100_000)
-        .set_max_functions(100_000)
-        .set_max_modules(1000)
-        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
-        .set_optimization_level(OptimizationLevel::None);
-    let marks = marks.clone();
-    engine.on_parse_token(move |token, position, _| match token {
-        Token::Underscore if marks.borrow().contains(&place(position)) => Token::Identifier(Box::new("_".into())),
-        token => token,
-    });
-}
-
 // Rhai calls these hooks volatile, not obsolete.
 #[allow(deprecated)]
 fn hooks(engine: &mut Engine, ctx: &ScriptContext, globals: &Globals) {
@@ -79,8 +54,4 @@ fn hooks(engine: &mut Engine, ctx: &ScriptContext, globals: &Globals) {
     engine.on_progress(move |_| interrupt.is_set().then(|| Dynamic::from(STOPPED)));
     let (host, globals) = (ctx.clone(), globals.clone());
     engine.on_var(move |name, place, context| globals.resolve(&host, name, place, context));
-}
-
-fn place(position: Position) -> (usize, usize) {
-    (position.line().unwrap_or(0), position.position().unwrap_or(0))
 }

@@ -14,7 +14,7 @@ use rhai::{AST, ASTNode, Dynamic, EvalContext, Expr, FnPtr, Scope};
 use crate::error::Error;
 use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
-use crate::script::{Variable, show, standard};
+use crate::script::{Variable, one_line, standard, type_names};
 
 /// The variable that no script can name.
 pub(crate) const CHECKPOINT: &str = "checkpoint\u{2063}";
@@ -197,8 +197,8 @@ pub(crate) fn variables(ctx: &ScriptContext, scope: &Scope) -> Vec<Variable> {
         let value = value.flatten_clone();
         Variable {
             name: name.into(),
-            type_name: show::type_name(&value).into_owned(),
-            summary: show::line(ctx.catalog(), &value),
+            type_name: type_names::type_name(&value).into_owned(),
+            summary: one_line::line(ctx.catalog(), &value),
         }
     };
     entries.map(variable).collect()

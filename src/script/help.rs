@@ -5,7 +5,7 @@ use rhai::{Dynamic, FnPtr};
 use crate::error::{Error, Result};
 use crate::script::catalog::{Catalog, Kind, Member};
 use crate::script::doc_page::{DocPage, columns};
-use crate::script::show::type_name;
+use crate::script::type_names::type_name;
 use crate::script::{guide, standard};
 
 /// Everything there is, a line each.

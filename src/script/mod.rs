@@ -18,6 +18,7 @@ mod cursor;
 mod diagnose;
 mod doc_page;
 mod engine;
+mod error_context;
 mod failure;
 mod glob;
 mod globals;
@@ -29,6 +30,7 @@ mod inspect;
 mod layout;
 mod modules;
 mod objects;
+mod one_line;
 mod panics;
 mod parser;
 mod paths;
@@ -49,16 +51,19 @@ mod symbols;
 mod syntax;
 mod tables;
 mod transcript;
+mod type_names;
 mod value_info;
+mod variable;
 
 pub use bundle::Bundle;
 pub use cell_error::CellError;
 pub use complete::Completeness;
 pub use cursor::{Completion, Completions};
 pub use host::{Host, InputHook, Output, OutputHook};
-pub use session::{Session, Variable};
+pub use session::Session;
 pub use stack::on_big_stack;
 pub use symbols::Symbols;
+pub use variable::Variable;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,20 @@
 //! The parser alone: whether a text is a program. Rhai's engine stays on the thread that made it, so every thread that
 //! asks has one of its own; a session parses with the engine that also runs the program.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use rhai::{AST, Engine, ParseError, Position};
+use rhai::{AST, Engine, OptimizationLevel, ParseError, Position, Token};
 
-use crate::script::engine::{LastMarks, syntax};
 use crate::script::scan;
 use crate::script::sugar::{self, Names, Places};
+
+/// Expressions within expressions, outside and inside functions.
+const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
+
+/// Places of `_` in the text being parsed that mean the last value, not the default case of a `switch`.
+pub(crate) type LastMarks = Rc<RefCell<BTreeSet<(usize, usize)>>>;
 
 /// An engine that knows the language's words and none of its objects.
 struct Parser {
@@ -53,4 +60,26 @@ pub(crate) fn with_marks(
             Err(ParseError(kind, place))
         }
     }
+}
+
+/// Sets what a text must be to be a program; `marks` are the places of `_` in the text being parsed.
+// Rhai calls this hook volatile, not obsolete.
+#[allow(deprecated)]
+pub(crate) fn syntax(engine: &mut Engine, marks: &LastMarks) {
+    engine
+        .set_max_expr_depths(EXPRESSION_DEPTHS.0, EXPRESSION_DEPTHS.1)
+        .set_max_variables(100_000)
+        .set_max_functions(100_000)
+        .set_max_modules(1000)
+        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
+        .set_optimization_level(OptimizationLevel::None);
+    let marks = marks.clone();
+    engine.on_parse_token(move |token, position, _| match token {
+        Token::Underscore if marks.borrow().contains(&place(position)) => Token::Identifier(Box::new("_".into())),
+        token => token,
+    });
+}
+
+fn place(position: Position) -> (usize, usize) {
+    (position.line().unwrap_or(0), position.position().unwrap_or(0))
 }

@@ -21,6 +21,8 @@ pub(crate) trait Object: Clone + 'static {
     const NAME: &'static str;
     /// What it is, in a few sentences.
     const DOC: &'static str;
+    /// Whether its forms are kept to the size that the output of a cell may have.
+    const BOUNDED: bool = true;
 
     /// The object in one line.
     fn line(&self) -> String;
@@ -171,6 +173,7 @@ impl<'e> Registry<'e> {
                 besides: |value, progress| {
                     value.read_lock::<T>().map_or_else(Vec::new, |object| object.besides(progress))
                 },
+                bounded: T::BOUNDED,
             },
         );
         let ctx = self.ctx();

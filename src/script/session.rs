@@ -16,28 +16,20 @@ use crate::allocator::give_back_freed_memory;
 use crate::error::Error;
 use crate::files::read_text;
 use crate::script::context::ScriptContext;
-use crate::script::diagnose::Scene;
-use crate::script::engine::{LastMarks, engine};
+use crate::script::engine::engine;
+use crate::script::error_context::ErrorContext;
 use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::objects::Displayed;
+use crate::script::parser::LastMarks;
 use crate::script::sources::Sources;
 use crate::script::sugar::Names;
 use crate::script::symbols::{Function, Symbols};
 use crate::script::transcript::{Shown, Transcript};
 use crate::script::value_info::ValueInfo;
-use crate::script::{Bundle, CellError, Host, Output, panics, parser, remedy, scan, show, standard};
-
-/// A variable of the session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// The type of its value, as scripts name it.
-    pub type_name: String,
-    /// The value in one line.
-    pub summary: String,
-}
+use crate::script::{
+    Bundle, CellError, Host, Output, Variable, panics, parser, remedy, scan, show, standard, type_names,
+};
 
 /// Variables, functions and the engine that runs cells.
 pub struct Session {
@@ -136,7 +128,7 @@ impl Session {
     /// # Errors
     /// What the code did wrong.
     pub fn type_of(&mut self, code: &str) -> Result<String, CellError> {
-        Ok(show::type_name(&self.value_of(code)?).into_owned())
+        Ok(type_names::type_name(&self.value_of(code)?).into_owned())
     }
 
     fn value_of(&mut self, code: &str) -> Result<Dynamic, CellError> {
@@ -145,7 +137,7 @@ impl Session {
             let ast = session.compile(code, None)?;
             let value = session.evaluate(&ast, code);
             session.settle();
-            value.map(Dynamic::flatten).map_err(|error| session.scene().fault(*error))
+            value.map(Dynamic::flatten).map_err(|error| session.error_context().fault(*error))
         })
     }
 
@@ -266,7 +258,7 @@ impl Session {
             let outcome =
                 session.evaluate(&ast, &code).and_then(|value| session.show(value, &code, names_a_value(&ast)));
             session.settle();
-            outcome.map_err(|error| session.scene().fault(*error))
+            outcome.map_err(|error| session.error_context().fault(*error))
         })?;
         if let Some(value) = &shown {
             self.record.value(value);
@@ -307,7 +299,7 @@ impl Session {
     fn compile(&mut self, code: &str, file: Option<&Path>) -> Result<AST, CellError> {
         let names = self.names();
         let compiled = parser::with_marks(&self.engine, &self.marks, code, &names);
-        let (mut ast, places) = compiled.map_err(|error| self.scene().syntax(&error))?;
+        let (mut ast, places) = compiled.map_err(|error| self.error_context().syntax(&error))?;
         self.sources.set_places(places.clone());
         self.ctx.set_text(code, places, names);
         if let Some(file) = file {
@@ -369,10 +361,10 @@ impl Session {
         self.runtime.always_search_scope = false;
     }
 
-    pub(crate) fn scene(&self) -> Scene<'_> {
+    pub(crate) fn error_context(&self) -> ErrorContext<'_> {
         let functions = self.functions.iter_functions().map(|f| (f.name.to_string(), f.params.len())).collect();
         let evaluated = self.ctx.evaluated();
-        Scene { catalog: self.ctx.catalog(), sources: &self.sources, scope: &self.scope, functions, evaluated }
+        ErrorContext { catalog: self.ctx.catalog(), sources: &self.sources, scope: &self.scope, functions, evaluated }
     }
 }
 

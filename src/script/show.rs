@@ -1,8 +1,6 @@
-//! Values as a user sees them: the type's name, one line, one screen, all forms.
+//! Display forms of a value: plain text for one screen, and the rich forms (HTML, SVG, audio) that a notebook shows.
 
-use std::borrow::Cow;
-
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::{Array, Dynamic, Map};
 
 use crate::interrupt::Interrupt;
 use crate::plot::table_within;
@@ -10,53 +8,16 @@ use crate::script::Bundle;
 use crate::script::catalog::Catalog;
 use crate::script::context::ScriptContext;
 use crate::script::html::LARGEST;
-use crate::script::objects::Audio;
+use crate::script::one_line::{line, shorten, thousands, write};
 use crate::script::tables;
 
 /// A result is cut after this many lines.
 const LINES: usize = 24;
-/// A value in one line is cut after this many characters.
-const LINE: usize = 76;
-
-/// The type of a value, as scripts name it: "int", "string", "Score".
-pub(crate) fn type_name(value: &Dynamic) -> Cow<'static, str> {
-    if value.is_fnptr() {
-        return "function".into();
-    }
-    plain_type(value.type_name()).to_string().into()
-}
-
-/// A type as scripts name it, from the name Rust or Rhai has for it.
-pub(crate) fn plain_type(name: &str) -> &str {
-    let name = name.trim();
-    match name.strip_prefix("&mut ").unwrap_or(name) {
-        "i64" | "INT" => "int",
-        "f64" | "FLOAT" => "float",
-        "&str" | "ImmutableString" | "String" | "alloc::string::String" => "string",
-        "Dynamic" | "rhai::types::dynamic::Dynamic" | "?" => "any",
-        "Array" => "array",
-        "Map" => "map",
-        "Fn" | "FnPtr" | "rhai::types::fn_ptr::FnPtr" => "function",
-        "Failure" | "etude::script::failure::Failure" => "Error",
-        path if path.contains("ImmutableString") => "string",
-        path if path.contains("ops::range") => "range",
-        path => path.rsplit("::").next().unwrap_or(path),
-    }
-}
-
-/// A value in one line.
-pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
-    let mut text = String::new();
-    write(catalog, value, &mut text, LINE);
-    shorten(text, LINE)
-}
-
 /// A value in all the forms that the host of the session shows.
 pub(crate) fn all(ctx: &ScriptContext, value: &Dynamic) -> Bundle {
     let interrupt = ctx.progress().interrupt();
     match ctx.catalog().showers.get(&value.type_id()).filter(|_| ctx.rich()) {
-        // A player is as long as its options ask.
-        Some(shower) if value.is::<Audio>() => (shower.rich)(value, ctx.width(), ctx.progress()),
+        Some(shower) if !shower.bounded => (shower.rich)(value, ctx.width(), ctx.progress()),
         Some(shower) => bounded((shower.rich)(value, ctx.width(), ctx.progress())),
         None if ctx.rich() => bounded(
             bundle(ctx.catalog(), value, ctx.width(), interrupt).with("text/html", tables::page(ctx.catalog(), value)),
@@ -111,74 +72,6 @@ pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt
     let mut text = String::new();
     write(catalog, value, &mut text, 2000);
     Bundle::text(shorten(text, 2000))
-}
-
-/// A float among others, or in a line: at most four digits that count, and all before the point.
-pub(crate) fn brief(n: f64) -> String {
-    let size = n.abs();
-    if !n.is_finite() || size == 0.0 || (n.fract() == 0.0 && size < 1e15) {
-        return format!("{n:?}");
-    }
-    let trimmed = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
-        false => text.to_string(),
-    };
-    if !(1e-4..1e15).contains(&size) {
-        let text = format!("{n:.3e}");
-        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{power}", trimmed(digits));
-    }
-    let places = (3 - size.log10().floor() as i32).max(0) as usize;
-    trimmed(&format!("{n:.places$}"))
-}
-
-/// A count with commas between thousands.
-pub(crate) fn thousands(n: usize) -> String {
-    crate::progress::thousands(n as u64)
-}
-
-/// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
-fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
-    if let Some(shower) = catalog.showers.get(&value.type_id()) {
-        out.push_str(&(shower.line)(value));
-    } else if let Ok(items) = value.as_array_ref() {
-        out.push('[');
-        for (i, item) in items.iter().enumerate() {
-            if out.len() > limit {
-                break;
-            }
-            out.push_str(if i > 0 { ", " } else { "" });
-            write(catalog, item, out, limit);
-        }
-        out.push(']');
-    } else if let Ok(entries) = value.as_map_ref() {
-        out.push_str("#{");
-        for (i, (key, item)) in entries.iter().enumerate() {
-            if out.len() > limit {
-                break;
-            }
-            out.push_str(if i > 0 { ", " } else { " " });
-            out.push_str(&format!("{key}: "));
-            write(catalog, item, out, limit);
-        }
-        out.push_str(if entries.is_empty() { "}" } else { " }" });
-    } else if let Some(f) = value.read_lock::<FnPtr>() {
-        let known = catalog.functions(f.fn_name()).next();
-        out.push_str(&match (f.is_anonymous(), known) {
-            (true, _) => "closure".to_string(),
-            (_, Some(function)) => format!("fn {}", function.signature()),
-            _ => format!("fn {}", f.fn_name()),
-        });
-    } else if let Ok(text) = value.as_immutable_string_ref() {
-        let head: String = text.chars().take(limit + 1).collect();
-        out.push_str(&format!("{head:?}"));
-    } else if let Ok(n) = value.as_float() {
-        out.push_str(&brief(n));
-    } else if value.is_unit() {
-        out.push_str("()");
-    } else {
-        out.push_str(&value.to_string());
-    }
 }
 
 /// An array: in one line when it fits, else as many columns of a grid as fit.
@@ -283,14 +176,6 @@ fn map(catalog: &Catalog, entries: &Map, width: usize) -> String {
     text
 }
 
-fn shorten(text: String, limit: usize) -> String {
-    let text = if limit == LINE { text.replace('\n', " ") } else { text };
-    if text.chars().count() <= limit {
-        return text;
-    }
-    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,19 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_among_others_are_brief() {
-        for (n, text) in [
-            (2.823_456_7, "2.823"),
-            (0.000_1, "0.0001"),
-            (1234.567, "1235"),
-            (2.0, "2.0"),
-            (1.234_56e-7, "1.235e-7"),
-            (-0.5, "-0.5"),
-            (f64::NAN, "NaN"),
-            (1e300, "1e300"),
-        ] {
-            assert_eq!(brief(n), text);
-        }
+    fn a_float_is_brief_only_among_others() {
         assert_eq!(shown(2.823_456_7.into()), "2.8234567", "a number on its own is shown whole");
         assert_eq!(shown(vec![Dynamic::from(2.823_456_7), Dynamic::UNIT].into()), "[2.823, ()]");
     }
@@ -365,11 +238,5 @@ mod tests {
             rows.iter().map(|row| Dynamic::from(row.map(Dynamic::from).to_vec())).collect::<Array>().into()
         };
         assert_eq!(shown(grid(&[[1, 20], [300, 4]])), "[[  1, 20],\n [300,  4]]");
-    }
-
-    #[test]
-    fn types_have_the_names_of_the_language() {
-        assert_eq!(type_name(&1_i64.into()), "int");
-        assert_eq!(plain_type("etude::script::objects::score::Score"), "Score");
     }
 }

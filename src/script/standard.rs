@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use rhai::Engine;
 
 use crate::script::doc_page::DocPage;
-use crate::script::show::plain_type;
+use crate::script::type_names::plain_type;
 
 /// A function of Rhai's standard library.
 #[derive(Debug, Clone)]

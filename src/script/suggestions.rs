@@ -4,22 +4,22 @@ use crate::error::nearest;
 use crate::script::CellError;
 use crate::script::catalog::{Kind, Member};
 use crate::script::convert::article;
-use crate::script::diagnose::Scene;
-use crate::script::show::plain_type;
+use crate::script::error_context::ErrorContext;
+use crate::script::type_names::plain_type;
 use crate::script::{guide, remedy, standard};
 
 /// Most signatures in a hint.
 const LISTED: usize = 6;
 
 /// A call that nothing fits, from Rhai's `name (type, type)`.
-pub(crate) fn function(scene: &Scene, signature: &str) -> CellError {
+pub(crate) fn function(context: &ErrorContext, signature: &str) -> CellError {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
     let given: Vec<&str> = given.trim_end_matches(')').split(", ").filter(|t| !t.is_empty()).map(plain_type).collect();
     if !name.starts_with(|c: char| c == '_' || c.is_alphabetic()) {
-        return operator(scene, name, &given);
+        return operator(context, name, &given);
     }
-    let scripted: Vec<&(String, usize)> = scene.functions.iter().filter(|f| f.0 == name).collect();
-    let known: Vec<&Member> = scene.catalog.members.iter().filter(|m| m.name == name && callable(m)).collect();
+    let scripted: Vec<&(String, usize)> = context.functions.iter().filter(|f| f.0 == name).collect();
+    let known: Vec<&Member> = context.catalog.members.iter().filter(|m| m.name == name && callable(m)).collect();
     let call = format!("{name}({})", given.join(", "));
     if let Some(first) = scripted.first() {
         let wants = if first.1 == 1 { "1 argument".into() } else { format!("{} arguments", first.1) };
@@ -33,7 +33,7 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> CellError {
         let hint = format!("there is {}", list.join("\n        "));
         return CellError { hint: Some(hint), ..CellError::new("TypeError", format!("{call} does not fit")) };
     }
-    if let Some(property) = given.first().and_then(|owner| of(scene, owner, name)) {
+    if let Some(property) = given.first().and_then(|owner| of(context, owner, name)) {
         let hint = format!("write it without parentheses: .{name}");
         let message = format!("'{name}' of {} is a property, not a function", given[0]);
         return CellError {
@@ -48,34 +48,34 @@ pub(crate) fn function(scene: &Scene, signature: &str) -> CellError {
     if let Some(remedy) = remedy::call(name, &given) {
         return CellError { hint: Some(remedy.hint()), ..CellError::new("NameError", remedy.message) };
     }
-    if scene.scope.contains(name) {
-        let message = format!("'{name}' is {}, not a function", kind_of(scene, name));
+    if context.scope.contains(name) {
+        let message = format!("'{name}' is {}, not a function", kind_of(context, name));
         return CellError {
             hint: Some("write let f = |x| x + 1; f(2)".into()),
             ..CellError::new("TypeError", message)
         };
     }
-    let mut names: Vec<&str> = scene.catalog.function_names().into_iter().collect();
-    names.extend(scene.functions.iter().map(|f| f.0.as_str()));
+    let mut names: Vec<&str> = context.catalog.function_names().into_iter().collect();
+    names.extend(context.functions.iter().map(|f| f.0.as_str()));
     if let Some(owner) = given.first() {
-        names.extend(scene.catalog.member_names(owner));
+        names.extend(context.catalog.member_names(owner));
         names.extend(standard::methods(owner).iter().map(|f| f.name.as_str()));
     }
     let hint = match nearest(name, &names) {
         Some(near) => Some(format!("did you mean '{near}'?")),
-        None => given.first().and_then(|owner| members_of(scene, owner)),
+        None => given.first().and_then(|owner| members_of(context, owner)),
     };
     CellError { hint, ..CellError::new("NameError", format!("there is no function {call}")) }
 }
 
 /// A property that does not exist or cannot be set, from Rhai's sentence.
-pub(crate) fn property(scene: &Scene, text: &str) -> CellError {
+pub(crate) fn property(context: &ErrorContext, text: &str) -> CellError {
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     let (Some(&name), Some(owner)) = (quoted.first(), quoted.get(1).map(|t| plain_type(t))) else {
         return CellError::new("TypeError", text);
     };
     let setting = text.starts_with("No writable");
-    let known = of(scene, owner, name);
+    let known = of(context, owner, name);
     if setting && let Some(member) = known {
         return match member.kind {
             Kind::Property { writable: true } => {
@@ -89,22 +89,22 @@ pub(crate) fn property(scene: &Scene, text: &str) -> CellError {
         let hint = format!("call it: {}", member.signature());
         return CellError { hint: Some(hint), ..CellError::new("TypeError", format!("{owner}.{name} is a method")) };
     }
-    let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().collect();
+    let names: Vec<&str> = context.catalog.member_names(owner).into_iter().collect();
     let hint = match nearest(name, &names) {
         Some(near) => Some(format!("did you mean '{near}'?")),
-        None => members_of(scene, owner),
+        None => members_of(context, owner),
     };
     CellError { hint, ..CellError::new("NameError", format!("{owner} has no '{name}'")) }
 }
 
-fn operator(scene: &Scene, name: &str, given: &[&str]) -> CellError {
+fn operator(context: &ErrorContext, name: &str, given: &[&str]) -> CellError {
     let message = match given {
         [one] => format!("{name} does not apply to {one}"),
         [left, right] => format!("{left} {name} {right} has no meaning"),
         _ => format!("{name} does not apply here"),
     };
     let fitting =
-        scene.catalog.members.iter().filter(|m| {
+        context.catalog.members.iter().filter(|m| {
             m.kind == Kind::Operator && m.name == name && m.owner.is_some_and(|owner| given.contains(&owner))
         });
     let list: Vec<String> = fitting.take(LISTED).map(Member::signature).collect();
@@ -118,24 +118,24 @@ fn operator(scene: &Scene, name: &str, given: &[&str]) -> CellError {
 }
 
 /// "an int"
-fn kind_of(scene: &Scene, name: &str) -> String {
-    scene.scope.get(name).map_or_else(String::new, |value| article(&value.flatten_clone()))
+fn kind_of(context: &ErrorContext, name: &str) -> String {
+    context.scope.get(name).map_or_else(String::new, |value| article(&value.flatten_clone()))
 }
 
 fn callable(member: &Member) -> bool {
     matches!(member.kind, Kind::Function | Kind::Method)
 }
 
-fn of<'s>(scene: &'s Scene, owner: &str, name: &str) -> Option<&'s Member> {
-    scene.catalog.members(owner).find(|m| m.name == name)
+fn of<'s>(context: &'s ErrorContext, owner: &str, name: &str) -> Option<&'s Member> {
+    context.catalog.members(owner).find(|m| m.name == name)
 }
 
-fn members_of(scene: &Scene, owner: &str) -> Option<String> {
+fn members_of(context: &ErrorContext, owner: &str) -> Option<String> {
     if !owner.starts_with(char::is_uppercase) {
         return (!owner.is_empty())
             .then(|| format!("write help(\"{owner}\")"))
             .filter(|_| guide::page(owner).is_some());
     }
-    let names: Vec<&str> = scene.catalog.member_names(owner).into_iter().filter(|n| !n.starts_with("to_")).collect();
+    let names: Vec<&str> = context.catalog.member_names(owner).into_iter().filter(|n| !n.starts_with("to_")).collect();
     (!names.is_empty()).then(|| format!("{owner} has {}", names.join(", ")))
 }

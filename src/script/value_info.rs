@@ -3,7 +3,8 @@
 use rhai::Dynamic;
 
 use crate::script::catalog::Catalog;
-use crate::script::show::{self, type_name};
+use crate::script::one_line;
+use crate::script::type_names::type_name;
 
 /// Depth to which contents are described, and entries described at each level.
 const DEPTH: usize = 4;
@@ -73,7 +74,7 @@ impl ValueInfo {
 
     fn within(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {
         let mut facts = Self::of_type(type_name(value));
-        facts.line = show::line(catalog, value);
+        facts.line = one_line::line(catalog, value);
         let Some(depth) = depth.checked_sub(1) else { return facts };
         if let Ok(map) = value.as_map_ref() {
             let entries = map.iter().take(KEYS);

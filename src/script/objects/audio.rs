@@ -114,6 +114,8 @@ impl Object for Audio {
     const NAME: &'static str = "Audio";
     const DOC: &'static str = "A score as sound: a player in a notebook.\n\
         score.audio() makes one, save(\"x.wav\") or save(\"x.mp3\") writes it.";
+    /// A player is as long as its options ask.
+    const BOUNDED: bool = false;
 
     fn line(&self) -> String {
         let (all, notes) = (self.part().span, self.score.len());

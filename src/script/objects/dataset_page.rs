@@ -4,7 +4,7 @@ use crate::data;
 use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::objects::Dataset;
-use crate::script::show::thousands;
+use crate::script::one_line::thousands;
 
 /// Most rows that are read for a histogram, spread over the dataset.
 const ROWS: usize = 2000;

@@ -10,8 +10,8 @@ use crate::script::context::ScriptContext;
 use crate::script::convert::number;
 use crate::script::failure::Fallible;
 use crate::script::objects::Tensor;
+use crate::script::one_line::brief;
 use crate::script::registry::{Object, Registry};
-use crate::script::show::brief;
 use crate::train;
 
 /// A handle on a loss and the tape behind it.

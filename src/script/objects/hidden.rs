@@ -11,7 +11,7 @@ use crate::script::context::ScriptContext;
 use crate::script::convert::article;
 use crate::script::failure::Fallible;
 use crate::script::registry::Registry;
-use crate::script::show::type_name;
+use crate::script::type_names::type_name;
 
 pub(super) fn register(registry: &mut Registry) {
     let ctx = registry.ctx();

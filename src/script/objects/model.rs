@@ -18,8 +18,8 @@ use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
 use crate::script::objects::model_page::{self, bytes, table};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
+use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
-use crate::script::show::thousands;
 use crate::{atomic, config, tokens, train};
 
 /// A handle on a model and the tokenizer it was made with.

@@ -3,7 +3,7 @@
 use crate::nn;
 use crate::plot;
 use crate::script::html::{self, Cell};
-use crate::script::show::thousands;
+use crate::script::one_line::thousands;
 
 /// The layers, blocks that are like the first named once.
 pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {

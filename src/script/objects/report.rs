@@ -7,8 +7,8 @@ use crate::metrics;
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
 use crate::script::objects::{Model, Split};
+use crate::script::one_line::{brief, thousands};
 use crate::script::registry::{Object, Registry};
-use crate::script::show::{brief, thousands};
 use crate::tokens::Tokenizer;
 
 /// The figures of one measurement.

@@ -18,8 +18,8 @@ use crate::script::failure::Fallible;
 use crate::script::objects::fit_callbacks::FitCallbacks;
 use crate::script::objects::panel::Panel;
 use crate::script::objects::{Dataset, Figure, Model};
+use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
-use crate::script::show::thousands;
 use crate::train::{self, Step, TrainOptions};
 
 /// A handle on a run.

@@ -1,0 +1,25 @@
+//! The state of a session that the diagnosis of an error reads.
+
+use rhai::Scope;
+
+use crate::script::catalog::Catalog;
+use crate::script::context::Typed;
+use crate::script::sources::Sources;
+
+/// What is known where an error happened: the session's names, its texts and what `eval` was given.
+pub(crate) struct ErrorContext<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) sources: &'a Sources,
+    pub(crate) scope: &'a Scope<'static>,
+    /// Functions that scripts defined: name and number of parameters.
+    pub(crate) functions: Vec<(String, usize)>,
+    /// What `eval` was last given.
+    pub(crate) evaluated: Typed,
+}
+
+/// The line in which an error happened, and the column (from 1, in characters).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ErrorPlace<'t> {
+    pub(crate) line: &'t str,
+    pub(crate) column: usize,
+}
