@@ -3,18 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rhai::Map;
-
 use crate::audio::{self, Font, Part, Settings};
 use crate::error::{Error, Result};
 use crate::files::locate;
 use crate::midi;
 use crate::progress::Progress;
 use crate::script::Bundle;
-use crate::script::convert::options;
 use crate::script::failure::Fallible;
 use crate::script::html;
-use crate::script::objects::Score;
 use crate::script::registry::{Object, Registry};
 
 /// A SoundFont that takes the place of the built-in one.
@@ -50,7 +46,7 @@ pub(crate) struct Audio {
 
 impl Audio {
     /// A score with the font that was asked for, the environment's, or the built-in one.
-    fn new(score: &Score, chosen: &Chosen) -> Result<Self> {
+    pub(super) fn new(score: &Rc<midi::Score>, chosen: &Chosen) -> Result<Self> {
         if chosen.seconds.is_nan() || chosen.seconds <= 0.0 {
             return Err(Error::mistake(format!("audio: seconds must be more than 0, not {}", chosen.seconds)));
         }
@@ -61,16 +57,16 @@ impl Audio {
             None => Font::built_in()?,
         };
         let settings = Settings { most_seconds: chosen.seconds, ..Settings::NOTEBOOK };
-        Ok(Self { score: score.0.clone(), font, settings })
+        Ok(Self { score: score.clone(), font, settings })
     }
 
     /// A score as it sounds when nothing else was asked for.
-    pub(crate) fn plain(score: &Score) -> Result<Self> {
+    pub(crate) fn plain(score: &Rc<midi::Score>) -> Result<Self> {
         Self::new(score, &Chosen::default())
     }
 
     /// What a notebook plays of a score: the sound as MP3 in base64, and a word on what is missing.
-    pub(crate) fn of(score: &Score, progress: &Progress) -> Result<(String, Option<String>)> {
+    pub(crate) fn of(score: &Rc<midi::Score>, progress: &Progress) -> Result<(String, Option<String>)> {
         Self::new(score, &Chosen::default())?.sound(progress)
     }
 
@@ -144,18 +140,6 @@ impl Object for Audio {
 }
 
 pub(super) fn register(registry: &mut Registry) {
-    let mut score = registry.members::<Score>();
-    score.method(
-        "audio() -> Audio",
-        "Its sound: a player in a notebook, a file by save.",
-        |s: &mut Score| -> Fallible<Audio> { Ok(Audio::new(s, &Chosen::default())?) },
-    );
-    let member = score.method(
-        "audio(options: map) -> Audio",
-        "Its sound: a player in a notebook, a file by save.\nOptions:",
-        |s: &mut Score, map: Map| -> Fallible<Audio> { Ok(Audio::new(s, &options("audio", &map)?)?) },
-    );
-    member.options = OPTIONS;
     let mut audio = registry.object::<Audio>();
     audio.get(
         "duration -> float",

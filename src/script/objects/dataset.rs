@@ -80,11 +80,11 @@ impl Object for Dataset {
     }
 
     fn html(&self) -> Option<String> {
-        Some(dataset_page::page(self, &self.line()))
+        Some(dataset_page::page(&self.0, &self.line()))
     }
 
     fn besides(&self, _progress: &Progress) -> Vec<Bundle> {
-        dataset_page::histograms(self).into_iter().map(html::picture).collect()
+        dataset_page::histograms(&self.0).into_iter().map(html::picture).collect()
     }
 }
 

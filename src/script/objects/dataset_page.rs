@@ -3,7 +3,6 @@
 use crate::data;
 use crate::plot;
 use crate::script::html::{self, Cell};
-use crate::script::objects::Dataset;
 use crate::script::one_line::thousands;
 
 /// Most rows that are read for a histogram, spread over the dataset.
@@ -12,8 +11,7 @@ const ROWS: usize = 2000;
 const SKIPPED: usize = 20;
 
 /// The whole page.
-pub(super) fn page(dataset: &Dataset, line: &str) -> String {
-    let data = &*dataset.0;
+pub(super) fn page(data: &data::Dataset, line: &str) -> String {
     let stats = data.stats();
     let row = |name: &str, i: usize, files: usize| {
         let number = |n: u64| Cell::Number(thousands(n as usize));
@@ -35,8 +33,8 @@ pub(super) fn page(dataset: &Dataset, line: &str) -> String {
 }
 
 /// Kinds of tokens, lengths of pieces, pitches.
-pub(super) fn histograms(dataset: &Dataset) -> Vec<String> {
-    let (split, tokenizer, stats) = (&dataset.0.train, &dataset.0.tokenizer, dataset.0.stats());
+pub(super) fn histograms(data: &data::Dataset) -> Vec<String> {
+    let (split, tokenizer, stats) = (&data.train, &data.tokenizer, data.stats());
     let every = split.len().div_ceil(ROWS).max(1);
     let of = if every > 1 { format!(" (every {every}. row)") } else { String::new() };
     let mut pitches = vec![0.0; 128];

@@ -59,14 +59,6 @@ impl Figure {
         Self(Rc::new(PlotContent::Roll(score)))
     }
 
-    /// Its lines, to draw them anew.
-    fn lines(&self) -> plot::Figure {
-        match &*self.0 {
-            PlotContent::Lines(figure) => figure.clone(),
-            _ => plot::Figure::default(),
-        }
-    }
-
     /// Writes it, by the ending of the path.
     pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
         plot::save(&self.drawn(interrupt)?, path)
@@ -276,7 +268,7 @@ fn histogram(values: &Dynamic, map: &Map) -> Fallible<Figure> {
 fn draw(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     let labels: Labels = options("plot", map)?;
     let mut figure = match values.read_lock::<History>() {
-        Some(history) => history.figure().lines(),
+        Some(history) => history.curves(),
         None => {
             plot::Figure { series: series(values)?.into_iter().map(Into::into).collect(), ..plot::Figure::default() }
         }

@@ -16,6 +16,7 @@ mod fit_callbacks;
 mod generation;
 mod gradients;
 mod hidden;
+mod history;
 mod language;
 mod memory;
 mod model;
@@ -34,6 +35,7 @@ mod run;
 mod runs;
 mod sampler;
 mod score;
+mod score_members;
 mod settings;
 mod sorting;
 mod style;
@@ -55,13 +57,13 @@ pub(crate) use dataset::{Dataset, Split};
 pub(crate) use displayed::Displayed;
 pub(crate) use figure::Figure;
 pub(crate) use gradients::{Grads, Loss};
+pub(crate) use history::History;
 pub(crate) use model::Model;
 pub(crate) use sampler::Sampler;
 pub(crate) use score::Score;
 pub(crate) use tensor::Tensor;
 pub(crate) use text::Text;
 pub(crate) use tokenizer::Tokenizer;
-pub(crate) use trainer::History;
 
 /// Registers everything.
 pub(crate) fn register(registry: &mut Registry) {
@@ -80,7 +82,7 @@ pub(crate) fn register(registry: &mut Registry) {
     memory::register(registry);
     benchmarks::register(registry);
     text::register(registry);
-    score::register(registry);
+    score_members::register(registry);
     audio::register(registry);
     chords::register(registry);
     tokenizer::register(registry);
@@ -92,6 +94,7 @@ pub(crate) fn register(registry: &mut Registry) {
     tensor::register(registry);
     optimizer::register(registry);
     trainer::register(registry);
+    history::register(registry);
     sampler::register(registry);
     generation::register(registry);
     ranks::register(registry);

@@ -106,7 +106,7 @@ impl Tracking {
                 "sample_roll",
                 Pixels::draw(&roll.svg, 1.0, Paper::White).and_then(|p| p.png()).map(Media::Image),
             ));
-            let sound = Audio::plain(&handle).and_then(|audio| audio.wav(&self.ctx.progress().quiet()));
+            let sound = Audio::plain(&handle.0).and_then(|audio| audio.wav(&self.ctx.progress().quiet()));
             all.push(("sample_audio", sound.map(Media::Audio)));
         }
         for (name, media) in all {
