@@ -18,6 +18,7 @@ pub(in crate::nn) mod cuda;
 pub(in crate::nn) mod decode;
 mod embedding;
 mod input;
+mod kv_buffer;
 mod layer_norm;
 mod linear;
 mod precision;
@@ -39,8 +40,9 @@ pub use attention::{
 };
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;
-pub(in crate::nn) use decode::{Block, Decoder, Format, KvBuffer, LinearRef, Matrix, Norm, Update, decode_step};
+pub(in crate::nn) use decode::{Block, Decoder, LinearRef, Matrix, Norm, Update, decode_step};
 pub use embedding::embedding;
+pub(in crate::nn) use kv_buffer::{Format, KvBuffer};
 pub use layer_norm::layer_norm;
 pub(in crate::nn) use linear::Prepacked;
 pub use linear::{Adapter, Frozen, linear, lora_linear};

@@ -10,14 +10,13 @@
 
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
-mod kv_buffer;
 mod linear_ref;
 
-pub(in crate::nn) use self::kv_buffer::{Format, Head, KvBuffer};
 use self::linear_ref::{Input, parts};
 pub(in crate::nn) use self::linear_ref::{LinearRef, Matrix, Update};
 use super::attention::cached_attention;
 use super::cpu::{Disjoint, Floats, MANY, Prefetch, SpinPool};
+use super::kv_buffer::KvBuffer;
 use super::rms_norm::forward_rows;
 use super::rope::{Angles, Rotary};
 use super::swiglu::forward_part;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::kernels::{Number, kernels};
 use super::pack::Scratch;
 use super::single_query::{mix, softmax, weigh};
-use crate::nn::ops::decode::Head;
+use crate::nn::ops::kv_buffer::Head;
 
 thread_local! {
     /// Scores.

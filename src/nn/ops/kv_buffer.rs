@@ -125,7 +125,7 @@ impl KvBuffer {
     }
 
     /// The first `len` positions of all heads, for fetching.
-    pub(super) fn ahead(&self, len: usize) -> Prefetch<'_> {
+    pub(in crate::nn::ops) fn ahead(&self, len: usize) -> Prefetch<'_> {
         let (used, stride) = (len * self.dim, self.capacity * self.dim);
         match &self.numbers {
             Numbers::F32(x) => Prefetch::new(x, used, stride),
