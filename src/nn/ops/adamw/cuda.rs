@@ -2,42 +2,18 @@
 
 use std::collections::HashSet;
 
-use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
+use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::{Result as Candle, Tensor, Var};
 
+use super::AdamWStep;
 use super::cpu::Factors;
-use super::{AdamWStep, DeviceUpdate};
+use super::cuda_moments::CudaMoments;
 use crate::nn::ops::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, upload};
 
 pub(super) static SOURCE: Source = source!("adamw", "../cuda");
 
 /// Values of a piece at most.
 const PIECE: usize = 1 << 14;
-
-/// The two moments of a parameter.
-#[derive(Debug, Clone)]
-pub(super) struct Moments {
-    device: CudaDevice,
-    m: CudaSlice<f32>,
-    v: CudaSlice<f32>,
-}
-
-impl Moments {
-    pub(super) fn new(parameter: &Var, m: &[f32], v: &[f32]) -> Candle<Self> {
-        let (device, n) = (gpu(parameter)?, parameter.elem_count());
-        let copy = |moment: &[f32]| match moment.len() {
-            0 => device.alloc_zeros::<f32>(n.max(1)),
-            len if len == n => upload(device, moment),
-            len => Err(candle_core::Error::msg(format!("{len} moments for {n} values"))),
-        };
-        Ok(Self { device: device.clone(), m: copy(m)?, v: copy(v)? })
-    }
-
-    pub(super) fn to_host(&self) -> Candle<(Vec<f32>, Vec<f32>)> {
-        Ok((host(&self.device, &self.m)?, host(&self.device, &self.v)?))
-    }
-}
 
 /// `Piece` of the kernels: addresses on the device, and numbers.
 #[derive(Clone, Copy)]
@@ -76,15 +52,23 @@ fn address(x: &Tensor) -> Candle<u64> {
     Ok(held(x)?.view::<f32>()?.device_ptr(&stream).0)
 }
 
+/// The update of one parameter, of its shape.
+pub(super) struct CudaUpdate<'a> {
+    pub(super) moments: &'a CudaMoments,
+    pub(super) parameter: &'a Var,
+    pub(super) gradient: &'a Tensor,
+    pub(super) hyper: AdamWStep,
+}
+
 /// Updates parameters in place, and their moments.
-pub(super) fn update(updates: &mut [DeviceUpdate<'_>]) -> Candle<()> {
+pub(super) fn update(updates: &[CudaUpdate<'_>]) -> Candle<()> {
     let Some(first) = updates.first() else { return Ok(()) };
     let device = gpu(first.parameter)?.clone();
     let (mut all, mut gradients) = (Vec::new(), Vec::with_capacity(updates.len()));
-    for DeviceUpdate { moments, parameter, gradient, hyper } in updates {
+    for CudaUpdate { moments, parameter, gradient, hyper } in updates {
         let (stream, gradient) = (device.cuda_stream(), gradient.contiguous()?);
         let (p, g) = (address(parameter)?, address(&gradient)?);
-        let (m, v) = (moments.0.m.device_ptr(&stream).0, moments.0.v.device_ptr(&stream).0);
+        let (m, v) = (moments.m.device_ptr(&stream).0, moments.v.device_ptr(&stream).0);
         let factors = numbers(hyper);
         let piece = |(at, n)| Piece { p: p + at, g: g + at, m: m + at, v: v + at, n, factors };
         all.extend(pieces(parameter.elem_count()).map(piece));

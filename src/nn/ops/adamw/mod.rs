@@ -11,6 +11,8 @@ mod cpu;
 mod cuda;
 #[cfg(feature = "cuda")]
 mod cuda_eight;
+#[cfg(feature = "cuda")]
+mod cuda_moments;
 mod eight;
 mod moments;
 

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// The moments of a parameter on a GPU: those of a parameter on the CPU are vectors, see
 /// [`adamw_step`](super::adamw_step).
 #[derive(Debug, Clone)]
-pub struct DeviceMoments(pub(super) Moments);
+pub struct DeviceMoments(Moments);
 
 /// One of the updates of [`DeviceMoments::step`].
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct DeviceUpdate<'a> {
 type Moments = std::convert::Infallible;
 
 #[cfg(feature = "cuda")]
-type Moments = super::cuda::Moments;
+type Moments = super::cuda_moments::CudaMoments;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments {
@@ -86,7 +86,13 @@ impl DeviceMoments {
                 )));
             }
         }
-        Ok(super::cuda::update(updates)?)
+        let update = |update: &'_ DeviceUpdate<'_>| super::cuda::CudaUpdate {
+            moments: &update.moments.0,
+            parameter: update.parameter,
+            gradient: update.gradient,
+            hyper: update.hyper,
+        };
+        Ok(super::cuda::update(&updates.iter().map(update).collect::<Vec<_>>())?)
     }
 
     /// Copies of both, the first moment and the second.
