@@ -5,7 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor, Var};
 
 use super::cuda::SOURCE;
-use super::eight::{Codes, EightBitMaps, EightBitStep};
+use super::eight_codes::{Codes, EightBitMaps, EightBitStep};
 use crate::nn::ops::cuda::{blocks, gpu, host, in_place, launch, upload};
 
 /// Values that share a scale.

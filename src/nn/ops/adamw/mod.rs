@@ -14,13 +14,15 @@ mod cuda_eight;
 #[cfg(feature = "cuda")]
 mod cuda_moments;
 mod eight;
+mod eight_codes;
 mod moments;
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
 
-pub use self::eight::{DeviceMoments8, EightBitMaps, EightBitStep};
+pub use self::eight::DeviceMoments8;
+pub use self::eight_codes::{EightBitMaps, EightBitStep};
 pub use self::moments::{DeviceMoments, DeviceUpdate};
 use super::cpu::{floats, floats_of};
 use super::input::input;

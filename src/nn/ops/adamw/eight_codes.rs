@@ -1,0 +1,26 @@
+//! What AdamW with moments in 8 bits reads: codes, the maps of their values, and the numbers of a step.
+
+/// A moment in 8 bits: a code a value, and the scale of each block of 256.
+pub(super) type Codes = (Vec<u8>, Vec<f32>);
+
+/// The maps of the two moments: the values of their 256 codes in rising order, and the code of 0.
+#[derive(Debug, Clone, Copy)]
+pub struct EightBitMaps<'a> {
+    /// Of the first moment, signed, and of the second.
+    pub values: [&'a [f32; 256]; 2],
+    /// Their codes of 0.
+    pub zeros: [u8; 2],
+}
+
+/// The numbers of one step, as the optimizer in 8 bits rounds them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EightBitStep {
+    /// β₁ and β₂.
+    pub betas: (f32, f32),
+    /// `−lr √(1 − β₂ᵗ) / (1 − β₁ᵗ)`.
+    pub step: f32,
+    /// `ε √(1 − β₂ᵗ)`.
+    pub eps: f32,
+    /// `1 − lr λ`.
+    pub shrink: f32,
+}
