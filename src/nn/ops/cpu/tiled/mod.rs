@@ -8,6 +8,7 @@
 mod amx;
 mod f16;
 mod format;
+mod format_kernels;
 mod kernel;
 mod pack;
 mod peak;

@@ -1,0 +1,62 @@
+//! The kernels of each number format: what packs the operands, and what multiplies a tile.
+
+use super::format::Format;
+use super::kernel::{self, Order, Target};
+use super::{amx, f16, pack};
+use crate::nn::ops::cpu::operand::{Run, View};
+
+impl Format {
+    /// Packs `rows` rows from `first` on of the left operand into a panel.
+    ///
+    /// # Safety
+    /// The machine can multiply in this format.
+    pub(super) unsafe fn pack_left(self, runs: &[Run<'_>], order: Order, rows: (usize, usize), out: &mut [u32]) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self {
+                Self::F32 | Self::Bf16 => pack::left(runs, order, rows, self == Self::Bf16, out),
+                Self::Bf16Amx => amx::left(runs, order, rows, out),
+                Self::F16 => f16::left(runs, order, rows, out),
+            }
+        }
+    }
+
+    /// Packs `columns` columns from `first` on of the right operand into a panel.
+    ///
+    /// # Safety
+    /// As [`Format::pack_left`].
+    pub(super) unsafe fn pack_right(self, b: View<'_>, columns: (usize, usize), depth: usize, out: &mut [u32]) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self {
+                Self::F32 => pack::right(b, columns, depth, false, out),
+                Self::Bf16 | Self::Bf16Amx => pack::right(b, columns, depth, true, out),
+                Self::F16 => f16::right(b, columns, depth, out),
+            }
+        }
+    }
+
+    /// Readies this thread for [`Format::tile`], until what it gives is dropped.
+    ///
+    /// # Safety
+    /// As [`Format::pack_left`].
+    pub(super) unsafe fn configure(self) -> Option<amx::Configured> {
+        // SAFETY: promised by the caller.
+        (self == Self::Bf16Amx).then(|| unsafe { amx::Configured::new() })
+    }
+
+    /// Fills one tile from a panel of each operand; their groups have these `depths`.
+    ///
+    /// # Safety
+    /// As [`Format::pack_left`], this thread is ready ([`Format::configure`]), and the caller may write `target`.
+    pub(super) unsafe fn tile(self, order: Order, depths: &[usize], (left, right): (&[u32], &[u32]), target: &Target) {
+        // SAFETY: promised by the caller.
+        unsafe {
+            match self {
+                Self::F32 | Self::Bf16 => kernel::tile(self == Self::Bf16, order, left, right, target),
+                Self::Bf16Amx => amx::tile(left, right, target),
+                Self::F16 => f16::tile(order, depths, left, right, target),
+            }
+        }
+    }
+}
