@@ -199,7 +199,6 @@ fn files_stay_readable() {
 const KNOWN_CIRCLES: [&str; 4] = [
     "nn::autograd ↔ nn::device ↔ nn::error ↔ nn::ops ↔ nn::quant",
     "nn::model ↔ nn::weights",
-    "nn::ops::attention::bf16 ↔ nn::ops::attention::cuda ↔ nn::ops::attention::distance",
     "nn::quant::codes ↔ nn::quant::cpu ↔ nn::quant::cuda ↔ nn::quant::mirror ↔ nn::quant::nf4 ↔ nn::quant::quantize",
 ];
 

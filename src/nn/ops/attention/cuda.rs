@@ -7,23 +7,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DevicePtr, DeviceRepr};
+use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor};
 
 use super::cpu::Sizes;
+use super::cuda_inputs::{Axes, Extra, WARPS};
 use super::{AttentionOptions, bf16, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor, upload};
-use crate::nn::ops::input::input;
+use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor};
 
 static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
-
-/// Warps of a block.
-pub(super) const WARPS: usize = 8;
 
 /// Kernels with or without vectors by distance, and how many rows a block has in them.
 struct Way {
@@ -36,15 +31,19 @@ struct Way {
 }
 
 /// The kernels for heads of up to some width; see the ends of the two `kernel.cu`.
-pub(super) struct Kernels {
+struct Kernels {
     widest: usize,
     plain: Way,
     half: bf16::Kernels,
     single_query: &'static str,
     distant: Way,
-    pub(super) bias_gradient: &'static str,
-    pub(super) vector_gradient: &'static str,
-    pub(super) distance_rows: usize,
+    distance: distance::Kernels,
+}
+
+impl Kernels {
+    fn way(&self, extra: &Extra) -> &Way {
+        if extra.vectors.is_some() { &self.distant } else { &self.plain }
+    }
 }
 
 macro_rules! kernels {
@@ -74,108 +73,16 @@ macro_rules! kernels {
                 forward_rows: WARPS * $rows,
                 backward_rows: WARPS * $rows,
             },
-            bias_gradient: concat!("bias_gradient_", $widest),
-            vector_gradient: concat!("vector_gradient_", $widest),
-            distance_rows: $rows,
+            distance: distance::Kernels {
+                bias_gradient: concat!("bias_gradient_", $widest),
+                vector_gradient: concat!("vector_gradient_", $widest),
+                rows: $rows,
+            },
         }
     };
 }
 
 static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!(128, 2, 1)];
-
-/// What else decides how much a key counts.
-pub(super) struct Extra {
-    /// The keys of each row of the batch that are not padding, from and to.
-    visible: Option<CudaSlice<i32>>,
-    /// The first key of the sequence of each query, (batch, time), where rows are packed.
-    starts: Option<CudaSlice<i32>>,
-    pub(super) bias: Option<Tensor>,
-    pub(super) vectors: Option<Tensor>,
-    /// Products of bfloat16 are wanted.
-    half: bool,
-}
-
-impl Extra {
-    fn new(device: &CudaDevice, visible: Option<&[Range<usize>]>, options: &AttentionOptions<'_>) -> Result<Self> {
-        let visible: Option<Vec<i32>> =
-            visible.map(|rows| rows.iter().flat_map(|row| [row.start as i32, row.end as i32]).collect());
-        let starts: Option<Vec<i32>> =
-            options.sequences.map(|packed| packed.starts().iter().map(|&start| start as i32).collect());
-        let contiguous = |x: &Tensor| Ok::<_, Error>(autograd::apply_contiguous(&input(x, "attention")?)?);
-        Ok(Self {
-            visible: visible.filter(|rows| !rows.is_empty()).map(|rows| upload(device, &rows)).transpose()?,
-            starts: starts.filter(|starts| !starts.is_empty()).map(|starts| upload(device, &starts)).transpose()?,
-            bias: options.bias.map(contiguous).transpose()?,
-            vectors: options.relative.map(contiguous).transpose()?,
-            half: options.precision != Precision::F32 && options.relative.is_none(),
-        })
-    }
-
-    /// How many biases there are.
-    pub(super) fn biases(&self) -> usize {
-        self.bias.as_ref().map_or(0, Tensor::elem_count)
-    }
-
-    /// How many heads have vectors of their own; 0 without vectors.
-    pub(super) fn own(&self) -> usize {
-        self.vectors.as_ref().map_or(0, |vectors| vectors.dims()[1])
-    }
-
-    fn way<'a>(&self, kernels: &'a Kernels) -> &'a Way {
-        if self.vectors.is_some() { &kernels.distant } else { &kernels.plain }
-    }
-}
-
-/// `Sizes` of `tiles.cuh`, which holds addresses on the device.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Axes {
-    batch: i32,
-    time: i32,
-    keys: i32,
-    heads: i32,
-    kv_heads: i32,
-    dim: i32,
-    causal: i32,
-    scale: f32,
-    pub(super) k_batch: u64,
-    pub(super) v_batch: u64,
-    visible: u64,
-    bias: u64,
-    vectors: u64,
-    starts: u64,
-    own: i32,
-}
-
-// SAFETY: plain numbers, laid out as C has them.
-unsafe impl DeviceRepr for Axes {}
-
-impl Axes {
-    /// `all` holds queries, biases and vectors.
-    fn new(device: &CudaDevice, s: &Sizes, [k, v]: [&Tensor; 2], all: &CudaView<'_, f32>, extra: &Extra) -> Self {
-        let (int, stream) = (|n: usize| n as i32, device.cuda_stream());
-        // No guards are needed: the memory is that of arguments of the op, and the device has one stream.
-        let address = |at: usize| all.slice(at..).device_ptr(&stream).0;
-        let queries = s.batch * s.time * s.heads * s.dim;
-        Self {
-            batch: int(s.batch),
-            time: int(s.time),
-            keys: int(s.keys),
-            heads: int(s.heads),
-            kv_heads: int(s.kv_heads),
-            dim: int(s.dim),
-            causal: i32::from(s.causal),
-            scale: s.scale,
-            k_batch: k.stride()[0] as u64,
-            v_batch: v.stride()[0] as u64,
-            visible: extra.visible.as_ref().map_or(0, |rows| rows.device_ptr(&stream).0),
-            bias: if extra.bias.is_some() { address(queries) } else { 0 },
-            vectors: if extra.vectors.is_some() { address(queries + extra.biases()) } else { 0 },
-            starts: extra.starts.as_ref().map_or(0, |starts| starts.device_ptr(&stream).0),
-            own: int(extra.own()),
-        }
-    }
-}
 
 /// As [`super::attention_with`], of shapes that fit.
 pub(super) fn attention(
@@ -229,7 +136,7 @@ fn forward(
     }
     let (all, k_held, v_held) = (held(all)?, held_from(k), held_from(v));
     let (all, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
-    let (axes, way) = (Axes::new(device, s, [k, v], &all, extra), extra.way(kernels));
+    let (axes, way) = (Axes::new(device, s, [k, v], &all, extra), kernels.way(extra));
     if s.time == 1 {
         let config = blocks(heads, 1);
         launch!(device, SOURCE, kernels.single_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
@@ -262,7 +169,7 @@ fn backward(
     let (all, k_held, v_held, out, dy) = (held(all)?, held_from(k), held_from(v), held(&out)?, held(dy)?);
     let (q, k_all, v_all) = (all.view::<f32>()?, k_held.view::<f32>()?, v_held.view::<f32>()?);
     let (out, dy) = (out.view::<f32>()?, dy.view::<f32>()?);
-    let (axes, way) = (Axes::new(device, s, [k, v], &q, extra), extra.way(kernels));
+    let (axes, way) = (Axes::new(device, s, [k, v], &q, extra), kernels.way(extra));
     if count > 0 {
         let (config, n) = (blocks(rows.div_ceil(WARPS), 1), rows as u64);
         launch!(device, SOURCE, "attention_delta", config, &out, &dy, &mut delta, &n, &axes);
@@ -286,7 +193,7 @@ fn backward(
         }
     }
     let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };
-    distance::gradients(device, &given, s, kernels, extra, &mut dall.slice_mut(count..))?;
+    distance::gradients(device, &given, s, &kernels.distance, extra, &mut dall.slice_mut(count..))?;
     let [all_shape, k_shape, v_shape] = shapes;
     Ok([tensor(dall, all_shape, device), tensor(dk, k_shape, device), tensor(dv, v_shape, device)])
 }

@@ -18,6 +18,8 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
+mod cuda_inputs;
+#[cfg(feature = "cuda")]
 mod distance;
 mod packed;
 #[cfg(test)]

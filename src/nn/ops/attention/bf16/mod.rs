@@ -6,7 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, CudaViewMut
 use half::bf16;
 
 use super::cpu::Sizes;
-use super::cuda::Axes;
+use super::cuda_inputs::Axes;
 use crate::nn::ops::cuda::{Source, alloc, blocks, elements, launch, source};
 
 static SOURCE: Source = source!("attention_bf16", "../../cuda", "../tiles.cuh");

@@ -6,7 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, CudaViewMut
 use candle_core::{Result as Candle, Shape, Tensor};
 
 use super::cpu::Sizes;
-use super::cuda::{Axes, Extra, Kernels, WARPS};
+use super::cuda_inputs::{Axes, Extra, WARPS};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
@@ -42,6 +42,14 @@ fn copy(device: &CudaDevice, x: &Tensor, to: &mut CudaViewMut<'_, f32>) -> Candl
     Ok(())
 }
 
+/// The kernels for heads of up to some width.
+pub(super) struct Kernels {
+    pub(super) bias_gradient: &'static str,
+    pub(super) vector_gradient: &'static str,
+    /// Distances of a warp.
+    pub(super) rows: usize,
+}
+
 /// What backward reads, on the device.
 pub(super) struct Given<'a> {
     pub(super) q: &'a CudaView<'a, f32>,
@@ -66,7 +74,7 @@ pub(super) fn gradients(
     let (bias, vectors) = (wanted(&extra.bias), wanted(&extra.vectors));
     let Given { q, k, v, dy, sums, delta, axes } = *given;
     let (heads, places) = (s.heads, s.distances());
-    let config = blocks(heads * places.div_ceil(WARPS * kernels.distance_rows), 1);
+    let config = blocks(heads * places.div_ceil(WARPS * kernels.rows), 1);
     let (mut dbias, mut dvectors) = out.split_at_mut(extra.biases());
     if !bias && !vectors {
         return Ok(());
