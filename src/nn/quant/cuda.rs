@@ -1,36 +1,15 @@
-//! NF4 on a GPU: the weight's copy there, dequantised a panel at a time or on its way through a product of few rows;
-//! and quantising.
+//! NF4 on a GPU: the copy of a weight there, and quantising.
 
 use std::sync::{Arc, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr, DeviceRepr};
-use candle_core::cuda_backend::{CudaDevice, DeviceId};
+use candle_core::cuda_backend::CudaDevice;
 use candle_core::{Result as Candle, Tensor};
-use half::bf16;
 
 use super::codes::THRESHOLDS;
+use super::nested::nested;
 use super::nf4::Nf4;
-use super::quantize::nested;
-use super::tables::{NESTED_MAP, NF4_MAP};
-use crate::nn::ops::cuda::{Source, alloc, blocks, elements, gpu, held, host, launch, source, upload};
-
-static SOURCE: Source = source!("nf4", "../ops/cuda", "nf4.cuh");
-
-/// A 4-bit weight in the memory of a GPU.
-pub(in crate::nn) struct OnDevice {
-    device: DeviceId,
-    codes: CudaSlice<u8>,
-    absmax: CudaSlice<u8>,
-    nested_absmax: CudaSlice<f32>,
-    /// The values of the scales' codes, and behind them those of NF4.
-    map: CudaSlice<f32>,
-    offset: f32,
-}
-
-/// The most rows that [`OnDevice::few_rows`] takes.
-pub(in crate::nn) const FEW: usize = 8;
-/// Outputs of a block there.
-const OUTPUTS: usize = 8;
+use super::on_device::{OnDevice, SOURCE};
+use crate::nn::ops::cuda::{alloc, elements, gpu, held, host, launch, upload};
 
 impl Nf4 {
     /// The copy on a device, made if there is none.
@@ -40,9 +19,15 @@ impl Nf4 {
     pub(in crate::nn) fn on(&self, device: &CudaDevice) -> Candle<Arc<OnDevice>> {
         let mut copy = self.mirror.copy.lock().unwrap_or_else(PoisonError::into_inner);
         match &*copy {
-            Some(there) if there.device == device.id() => Ok(there.clone()),
+            Some(there) if there.is_on(device) => Ok(there.clone()),
             _ => {
-                let made = Arc::new(OnDevice::new(self, device)?);
+                let made = Arc::new(OnDevice::new(
+                    device,
+                    &self.codes,
+                    &self.absmax,
+                    &self.nested_absmax,
+                    self.nested_offset,
+                )?);
                 *copy = Some(made.clone());
                 Ok(made)
             }
@@ -72,115 +57,5 @@ impl Nf4 {
         codes.truncate(n.div_ceil(2));
         scales.truncate(blocks_of_64);
         Ok(nested(codes, &scales, shape))
-    }
-}
-
-impl OnDevice {
-    fn new(w: &Nf4, device: &CudaDevice) -> Candle<Self> {
-        let bytes = |values: &[u8]| if values.is_empty() { upload(device, &[0]) } else { upload(device, values) };
-        let nested = if w.nested_absmax.is_empty() { &[0.0][..] } else { &w.nested_absmax };
-        let map: Vec<f32> = NESTED_MAP.iter().chain(&NF4_MAP).copied().collect();
-        Ok(Self {
-            device: device.id(),
-            codes: bytes(&w.codes)?,
-            absmax: bytes(&w.absmax)?,
-            nested_absmax: upload(device, nested)?,
-            map: upload(device, &map)?,
-            offset: w.nested_offset,
-        })
-    }
-
-    /// Where codes, scales, their scales and the map of values are, and the offset: what the kernels of others take.
-    pub(in crate::nn) fn addresses(&self, stream: &CudaStream) -> ([u64; 4], f32) {
-        // No guards are needed: the device has one stream.
-        let bytes = |x: &CudaSlice<u8>| x.device_ptr(stream).0;
-        let floats = |x: &CudaSlice<f32>| x.device_ptr(stream).0;
-        let all = [bytes(&self.codes), bytes(&self.absmax), floats(&self.nested_absmax), floats(&self.map)];
-        (all, self.offset)
-    }
-
-    /// The n values from index `at` on, to the front of `out`.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub(in crate::nn) fn dequantize(
-        &self,
-        device: &CudaDevice,
-        at: usize,
-        n: usize,
-        out: &mut CudaSlice<f32>,
-    ) -> Candle<()> {
-        self.dequantize_by("nf4_dequantize_f32", device, (at, n), out)
-    }
-
-    /// As [`OnDevice::dequantize`], rounded to bfloat16.
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub(in crate::nn) fn dequantize_bf16(
-        &self,
-        device: &CudaDevice,
-        at: usize,
-        n: usize,
-        out: &mut CudaSlice<bf16>,
-    ) -> Candle<()> {
-        self.dequantize_by("nf4_dequantize_bf16", device, (at, n), out)
-    }
-
-    fn dequantize_by<T: DeviceRepr>(
-        &self,
-        name: &'static str,
-        device: &CudaDevice,
-        (at, n): (usize, usize),
-        out: &mut CudaSlice<T>,
-    ) -> Candle<()> {
-        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
-        let (first, count, config) = (at as u64, n as u64, elements(n.div_ceil(8)));
-        if n > 0 {
-            launch!(device, SOURCE, name, config, codes, absmax, nested_absmax, map, offset, &first, &count, out);
-        }
-        Ok(())
-    }
-
-    /// `x Wᵀ` for at most [`FEW`] rows: x (rows, in) -> (rows, out), where `shape` is (out, in).
-    ///
-    /// # Errors
-    /// What the driver says.
-    pub(in crate::nn) fn few_rows(
-        &self,
-        device: &CudaDevice,
-        x: &CudaView<'_, f32>,
-        rows: usize,
-        (out, wide): (usize, usize),
-    ) -> Candle<CudaSlice<f32>> {
-        let mut y = alloc::<f32>(device, rows * out)?;
-        let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
-        let name = match rows {
-            1 => "nf4_few_rows_1",
-            2 => "nf4_few_rows_2",
-            3..=4 => "nf4_few_rows_4",
-            _ => "nf4_few_rows_8",
-        };
-        let (config, rows_count, out_count, wide) =
-            (blocks(out.div_ceil(OUTPUTS), 1), rows as i32, out as i32, wide as i32);
-        if rows * out > 0 {
-            launch!(
-                device,
-                SOURCE,
-                name,
-                config,
-                codes,
-                absmax,
-                nested_absmax,
-                map,
-                offset,
-                x,
-                &mut y,
-                &rows_count,
-                &out_count,
-                &wide
-            );
-        }
-        Ok(y)
     }
 }

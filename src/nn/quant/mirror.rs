@@ -4,7 +4,7 @@
 #[derive(Default)]
 pub(in crate::nn) struct Mirror {
     #[cfg(feature = "cuda")]
-    pub(super) copy: std::sync::Mutex<Option<std::sync::Arc<super::cuda::OnDevice>>>,
+    pub(super) copy: std::sync::Mutex<Option<std::sync::Arc<super::on_device::OnDevice>>>,
 }
 
 impl std::fmt::Debug for Mirror {

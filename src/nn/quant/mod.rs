@@ -4,10 +4,14 @@
 mod codes;
 mod cpu;
 #[cfg(feature = "cuda")]
-pub(in crate::nn) mod cuda;
+mod cuda;
+mod dequantize;
 mod mean;
 mod mirror;
+mod nested;
 mod nf4;
+#[cfg(feature = "cuda")]
+pub(in crate::nn) mod on_device;
 mod quantize;
 mod scales;
 mod tables;

@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
 use crate::nn::ops::cuda::{Made, Mat, Product, Source, alloc, gpu, held, op1, op2, op3, product, source, tensor};
-use crate::nn::quant::cuda::FEW;
+use crate::nn::quant::on_device::FEW;
 
 static SOURCE: Source = source!("linear", "../cuda");
 
