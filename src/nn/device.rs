@@ -44,7 +44,7 @@ pub fn free_memory(device: &Device) -> Option<u64> {
 pub(crate) fn peak_memory(device: &Device) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(gpu) = device {
-        return crate::nn::ops::cuda::peak_memory(gpu);
+        return crate::nn::cuda::peak_memory(gpu);
     }
     let _ = device;
     None
@@ -54,7 +54,7 @@ pub(crate) fn peak_memory(device: &Device) -> Option<u64> {
 pub(crate) fn reset_peak_memory(device: &Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(gpu) = device {
-        crate::nn::ops::cuda::reset_peak_memory(gpu);
+        crate::nn::cuda::reset_peak_memory(gpu);
     }
     let _ = device;
 }
@@ -69,7 +69,7 @@ fn gpu(_number: usize) -> Result<Device> {
 
 #[cfg(feature = "cuda")]
 fn gpu(number: usize) -> Result<Device> {
-    crate::nn::ops::cuda::open(number)
+    crate::nn::cuda::open(number)
 }
 
 #[cfg(test)]

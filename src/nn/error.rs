@@ -29,7 +29,7 @@ impl From<Candle> for Error {
             return Self::interrupted();
         }
         #[cfg(feature = "cuda")]
-        if let Some(known) = crate::nn::ops::cuda::remedy(&error) {
+        if let Some(known) = crate::nn::cuda::remedy(&error) {
             return known;
         }
         Self::internal(error)

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::Precision;
-use crate::nn::ops::cpu::floats;
+use crate::nn::cpu::floats;
 #[cfg(feature = "cuda")]
 use crate::nn::ops::decode::cuda::Decoding;
 use crate::nn::ops::{Format, KvBuffer, Prepacked};

@@ -4,6 +4,9 @@ mod autograd;
 mod base;
 mod config;
 mod core;
+mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod dtype;
 mod error;

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 
 use candle_core::{Tensor, TensorId};
 
+use super::accumulate;
 use super::donation::LastReaders;
 use super::node::{Node, Op};
 use super::saved_tensors::{SavedTensors, TensorMeta};
 use crate::error::Result;
-use crate::nn::ops::accumulate;
 
 thread_local! {
     /// Whether a tape is being read: ops then go back only to what it needs_grad.

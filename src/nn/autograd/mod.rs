@@ -8,6 +8,7 @@
 //! There is one tape a thread: ops are applied by [`apply1`] and its kin, which record what reaches a tensor that needs a
 //! gradient while [`Tape::record`] runs, and leave it to candle otherwise.
 
+mod accumulate;
 mod backward;
 mod donation;
 mod node;
@@ -21,6 +22,9 @@ use std::sync::Arc;
 
 use candle_core::{CustomOp1, CustomOp2, CustomOp3, Tensor, TensorId};
 
+#[cfg(test)]
+pub(in crate::nn) use self::accumulate::add_to;
+pub(in crate::nn) use self::accumulate::plain_sum;
 pub(in crate::nn) use self::backward::needs_grad;
 use self::backward::{Backward, BackwardScope};
 use self::donation::LastReaders;
@@ -29,7 +33,6 @@ use self::node::{Node, Op};
 pub(in crate::nn) use self::saved_tensors::Saves;
 use self::saved_tensors::{SavedTensors, TensorMeta};
 use crate::error::Result;
-use crate::nn::ops::accumulate;
 
 /// The ops that lead to a loss.
 pub struct Tape {
@@ -194,7 +197,7 @@ pub(in crate::nn) fn apply_add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if !recording() {
         return Ok((x + y)?);
     }
-    let sum = accumulate::plain_sum(x, y)?;
+    let sum = plain_sum(x, y)?;
     record_node(|| Op::Add, Saves::NOTHING, &[x, y], &sum);
     Ok(sum)
 }

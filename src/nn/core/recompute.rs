@@ -8,7 +8,7 @@ use candle_core::{Tensor, TensorId};
 
 use super::{Places, Transformer};
 use crate::error::Result;
-use crate::nn::{ForwardCtx, Tape, ops};
+use crate::nn::{ForwardCtx, Tape, autograd};
 
 /// Takes the gradient of a leaf, by its id, once it is final.
 pub(crate) type Take<'a> = dyn FnMut(TensorId, Tensor) -> Result<()> + 'a;
@@ -37,7 +37,7 @@ impl Sums<'_> {
                 below = Some(gradient);
             } else if self.embedding == Some(id) {
                 self.held = Some(match self.held.take() {
-                    Some(sum) => ops::plain_sum(&sum, &gradient)?,
+                    Some(sum) => autograd::plain_sum(&sum, &gradient)?,
                     None => gradient,
                 });
             } else {

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use crate::error::Result;
-use crate::nn::ops::cpu::{Floats, floats};
+use crate::nn::cpu::{Floats, floats};
 
 /// An f32 tensor under its Hugging Face name. Clones share the memory.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::Model;
-use crate::nn::ops::cpu::{Isa, on_isa};
+use crate::nn::cpu::{Isa, on_isa};
 use crate::nn::{Cache, CacheDtype, ForwardCtx, LlamaConfig, LoraConfig, Precision};
 
 /// Widths that are whole blocks of 4-bit weights and heads of whole registers, or neither.

@@ -16,7 +16,7 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::accumulate::{add_to, plain_sum};
+    use crate::nn::autograd::{add_to, plain_sum};
     use crate::nn::ops::reference::{hold_on, on_both_devices, random, to_cpu, values};
 
     on_both_devices! {

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::autograd;
-use crate::nn::ops::cpu::floats;
+use crate::nn::cpu::floats;
 
 /// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
 /// left as it is, for the op's path there to judge.

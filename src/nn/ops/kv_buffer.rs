@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::nn::ops::cpu::{Prefetch, for_each_isa};
+use crate::nn::cpu::{Prefetch, for_each_isa};
 
 /// The number format of what is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

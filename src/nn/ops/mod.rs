@@ -5,13 +5,11 @@
 //! [`Interrupt`](crate::interrupt::Interrupt) that is asked once a call, forward and backward. Results do not depend on
 //! the number of threads.
 
-pub(in crate::nn) mod accumulate;
 mod activation;
 mod adamw;
 mod add;
 mod attention;
 mod columns;
-pub(in crate::nn) mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
@@ -27,8 +25,8 @@ pub(in crate::nn) mod reference;
 mod rms_norm;
 mod rope;
 mod swiglu;
+mod tiled;
 
-pub(in crate::nn) use accumulate::plain_sum;
 pub use activation::{Activation, activate, gated};
 pub use adamw::{
     AdamWStep, DeviceMoments, DeviceMoments8, DeviceUpdate, EightBitMaps, EightBitStep, adamw_step, scale_in_place,

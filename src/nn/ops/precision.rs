@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use super::cpu::{pays, peak};
+use super::tiled::{pays, peak};
 use crate::nn::Precision;
 
 impl Precision {
@@ -19,7 +19,7 @@ impl Precision {
     pub fn peak_flops(self, device: &Device) -> Option<f64> {
         #[cfg(feature = "cuda")]
         if let Device::Cuda(gpu) = device {
-            return crate::nn::ops::cuda::peak(gpu, self != Self::F32).ok();
+            return crate::nn::cuda::peak(gpu, self != Self::F32).ok();
         }
         let _ = device;
         peak(self.on_this_cpu())

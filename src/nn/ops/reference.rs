@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Tape;
-use crate::nn::ops::cpu::{Isa, on_isa};
+use crate::nn::cpu::{Isa, on_isa};
 
 /// Uniform values in [−1, 1).
 pub(super) fn random(shape: &[usize], seed: u64) -> Tensor {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use super::nf4::Nf4;
 use super::tables::{NF4_MAP, midpoints};
-use crate::nn::ops::cpu::for_each_isa;
+use crate::nn::cpu::for_each_isa;
 
 const BLOCK: usize = Nf4::BLOCK;
 /// bitsandbytes never divides by less.
@@ -23,7 +23,7 @@ pub(super) fn quantize_blocks(weights: &[f32], codes: &mut [u8], scales: &mut [f
     let (codes, last_codes) = codes.split_at_mut(whole.len() * BLOCK / 2);
     let (scales, last_scale) = scales.split_at_mut(whole.len());
     #[cfg(target_arch = "x86_64")]
-    if crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512 {
+    if crate::nn::cpu::Isa::get() == crate::nn::cpu::Isa::Avx512 {
         // SAFETY: this machine has AVX-512F and BW, asked just now.
         unsafe { x86::whole_blocks(whole, codes.as_chunks_mut().0, scales) };
     } else {

@@ -4,7 +4,7 @@
 use super::nf4::Nf4;
 use super::tables::NF4_MAP;
 #[cfg(target_arch = "x86_64")]
-use crate::nn::ops::cpu::Isa;
+use crate::nn::cpu::Isa;
 
 const BLOCK: usize = Nf4::BLOCK;
 
@@ -134,7 +134,7 @@ mod tests {
                 unsafe { x86::avx512(&codes, scale, &mut fast) };
                 assert_eq!(fast, slow);
             } else {
-                crate::nn::ops::cpu::skip("avx512f");
+                crate::nn::cpu::skip("avx512f");
             }
             if std::is_x86_feature_detected!("avx2") {
                 fast = [0.0; BLOCK];
@@ -142,7 +142,7 @@ mod tests {
                 unsafe { x86::avx2(&codes, scale, &mut fast) };
                 assert_eq!(fast, slow);
             } else {
-                crate::nn::ops::cpu::skip("avx2");
+                crate::nn::cpu::skip("avx2");
             }
         }
         let _ = &mut fast;

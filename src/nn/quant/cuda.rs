@@ -9,7 +9,7 @@ use super::codes::THRESHOLDS;
 use super::nested::nested;
 use super::nf4::Nf4;
 use super::on_device::{OnDevice, SOURCE};
-use crate::nn::ops::cuda::{alloc, elements, gpu, held, host, launch, upload};
+use crate::nn::cuda::{alloc, elements, gpu, held, host, launch, upload};
 
 impl Nf4 {
     /// The copy on a device, made if there is none.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::cpu;
 use super::nf4::Nf4;
-use crate::nn::ops::cpu::{Disjoint, SpinPool, fill};
+use crate::nn::cpu::{Disjoint, SpinPool, fill};
 
 /// Values of a task.
 const CHUNK: usize = 1 << 14;

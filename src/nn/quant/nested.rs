@@ -6,7 +6,7 @@ use super::mean::mean;
 use super::mirror::Mirror;
 use super::nf4::Nf4;
 use super::tables::NESTED_MAP;
-use crate::nn::ops::cpu::SpinPool;
+use crate::nn::cpu::SpinPool;
 
 /// The weight of codes and of the scales of their blocks.
 pub(super) fn nested(codes: Vec<u8>, scales: &[f32], shape: (usize, usize)) -> Nf4 {

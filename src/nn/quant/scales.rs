@@ -9,7 +9,7 @@ use super::tables::NESTED_MAP;
 pub(super) fn scales(codes: &[u8], scale: f32, offset: f32, out: &mut [f32]) {
     assert_eq!(codes.len(), out.len(), "a scale for each code");
     #[cfg(target_arch = "x86_64")]
-    let done = if crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512 {
+    let done = if crate::nn::cpu::Isa::get() == crate::nn::cpu::Isa::Avx512 {
         // SAFETY: this machine has AVX-512F and BW, asked just now.
         unsafe { x86::scales(codes, scale, offset, out) }
     } else {

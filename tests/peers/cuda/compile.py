@@ -100,7 +100,7 @@ def main():
     major, minor = ctypes.c_int(), ctypes.c_int()
     nvrtc.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     source_folder = os.path.join(args.root, "src/nn")
-    with open(os.path.join(source_folder, "ops/cuda/common.cuh")) as file:
+    with open(os.path.join(source_folder, "cuda/common.cuh")) as file:
         common = file.read()
     files = sorted(glob.glob(os.path.join(source_folder, "**/kernel.cu"), recursive=True))
     assert len(files) >= 13, f"only {len(files)} kernels found: is the walk broken?"

@@ -1,7 +1,7 @@
 //! Activations on slices, element by element.
 
 use super::Activation;
-use crate::nn::ops::cpu::{binary, binary_backward, exp, for_each_isa, unary, unary_backward};
+use crate::nn::cpu::{binary, binary_backward, exp, for_each_isa, unary, unary_backward};
 
 /// `f(x)`.
 pub(super) fn forward(x: &[f32], activation: Activation) -> Vec<f32> {

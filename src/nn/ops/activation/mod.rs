@@ -24,11 +24,11 @@ use std::str::FromStr;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
 pub use self::gated::gated;
-use super::cpu::{floats, floats_of};
 use super::input::{input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// An activation function, under the names of `transformers`.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::AdamWStep;
-use crate::nn::ops::cpu::for_each_isa;
+use crate::nn::cpu::for_each_isa;
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;

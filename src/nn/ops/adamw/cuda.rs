@@ -8,9 +8,9 @@ use candle_core::{Result as Candle, Tensor, Var};
 use super::AdamWStep;
 use super::cpu::Factors;
 use super::cuda_moments::CudaMoments;
-use crate::nn::ops::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, upload};
+use crate::nn::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, upload};
 
-pub(super) static SOURCE: Source = source!("adamw", "../cuda");
+pub(super) static SOURCE: Source = source!("adamw", "../../cuda");
 
 /// Values of a piece at most.
 const PIECE: usize = 1 << 14;

@@ -6,7 +6,7 @@ use candle_core::{Result as Candle, Tensor, Var};
 
 use super::cuda::SOURCE;
 use super::eight_codes::{Codes, EightBitMaps, EightBitStep};
-use crate::nn::ops::cuda::{blocks, gpu, host, in_place, launch, upload};
+use crate::nn::cuda::{blocks, gpu, host, in_place, launch, upload};
 
 /// Values that share a scale.
 const BLOCK: usize = 256;

@@ -4,7 +4,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Var};
 
-use crate::nn::ops::cuda::{gpu, host, upload};
+use crate::nn::cuda::{gpu, host, upload};
 
 /// The two moments of a parameter.
 #[derive(Debug, Clone)]

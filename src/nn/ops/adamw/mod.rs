@@ -24,9 +24,9 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var}
 pub use self::eight::DeviceMoments8;
 pub use self::eight_codes::{EightBitMaps, EightBitStep};
 pub use self::moments::{DeviceMoments, DeviceUpdate};
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
+use crate::nn::cpu::{floats, floats_of};
 
 /// The numbers of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]

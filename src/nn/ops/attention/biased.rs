@@ -7,8 +7,8 @@ use super::cpu::Values;
 use super::{Attention, Sizes};
 use crate::error::{Error, Result};
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
-use crate::nn::ops::cpu::{floats, floats_of};
 use crate::nn::ops::input::input;
 
 /// A bias and vectors by distance.

@@ -16,9 +16,10 @@ use super::{AttentionOptions, bf16, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, held_from, launch, op3, source, tensor};
+use crate::nn::cuda::{Source, alloc, blocks, gpu, held, held_from, launch, source, tensor};
+use crate::nn::ops::cuda::{Made, op3};
 
-static SOURCE: Source = source!("attention", "../cuda", "tiles.cuh");
+static SOURCE: Source = source!("attention", "../../cuda", "tiles.cuh");
 
 /// Kernels with or without vectors by distance, and how many rows a block has in them.
 struct Way {

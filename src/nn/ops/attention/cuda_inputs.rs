@@ -11,7 +11,7 @@ use super::cpu::Sizes;
 use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::nn::autograd;
-use crate::nn::ops::cuda::upload;
+use crate::nn::cuda::upload;
 use crate::nn::ops::input::input;
 
 /// Warps of a block.

@@ -36,12 +36,12 @@ pub use self::buckets::{RelativeBuckets, relative_bias};
 pub(super) use self::cpu::cached_attention;
 use self::cpu::{Gradients, Known, Sizes, Values};
 pub use self::packed::PackedSequences;
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// What kind of attention.

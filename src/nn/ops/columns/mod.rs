@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// x (…, width) -> (…, length of `range`): the columns of `range`, copied. Gradient for x.

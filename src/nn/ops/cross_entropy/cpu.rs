@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::data::IGNORE;
-use crate::nn::ops::cpu::{Disjoint, exp, fill, for_each_isa};
+use crate::nn::cpu::{Disjoint, exp, fill, for_each_isa};
 
 fn counted(labels: &[u32]) -> usize {
     labels.iter().filter(|&&label| label != IGNORE).count()
@@ -66,7 +66,7 @@ for_each_isa! {
             }
         }
         let rest: f32 = rest.iter().map(|&x| exp(x - highest)).sum();
-        highest + (crate::nn::ops::cpu::sum(&sums) + rest).ln()
+        highest + (crate::nn::cpu::sum(&sums) + rest).ln()
     }
 }
 

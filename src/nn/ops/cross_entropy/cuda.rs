@@ -10,9 +10,10 @@ use crate::data::IGNORE;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, gpu, held, launch, op1, source, tensor, upload};
+use crate::nn::cuda::{Source, alloc, blocks, gpu, held, launch, source, tensor, upload};
+use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("cross_entropy", "../cuda");
+static SOURCE: Source = source!("cross_entropy", "../../cuda");
 
 /// What backward needs.
 struct Rows {

@@ -4,10 +4,11 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{Result as Candle, Tensor};
 
-use super::{Cheap, Source, alloc, cheap2, elements, gpu, held, launch, tensor};
+use super::{Cheap, cheap2};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
+use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, tensor};
 
 /// An op and its kernels: `forward(x, y, out, n)` and `backward(x, y, dout, dx, dy, n)`.
 #[derive(Clone, Copy)]

@@ -1,30 +1,9 @@
-//! What the GPU paths of all ops stand on: kernels compiled at first use, memory of tensors on the device, products by
-//! cuBLAS, and ops whose gradient is a function of tensors.
-//!
-//! An op asks for its GPU path after it has checked its shapes; everything is put on one stream, and the host does not
-//! wait for it. Sums have an order of their own (no atomics), so that a run can be repeated to the bit.
+//! Ops on a GPU whose gradient is a function of tensors. An op asks for its GPU path after it has checked its shapes.
 
-mod blas;
-mod compile;
 mod elementwise;
-mod gpu_error;
-mod in_place;
-mod kernels;
-mod memory;
 mod op;
-mod peak;
-mod source;
-mod start;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::nn) use blas::{Mat, Product, product};
 pub(in crate::nn) use elementwise::Binary;
-pub(in crate::nn) use gpu_error::{fault, remedy};
-pub(in crate::nn) use in_place::in_place;
-pub(in crate::nn) use kernels::{Kernel, blocks, elements, kernel, launch};
-pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use op::{Cheap, Made, cheap1, cheap2, cheap3, op1, op2, op3};
-pub(in crate::nn) use peak::peak;
-pub(in crate::nn) use source::{Source, source};
-pub(in crate::nn) use start::{open, peak_memory, reset_peak_memory};

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::nn::ops::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, for_each_isa};
+use crate::nn::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, for_each_isa};
 use crate::nn::ops::linear::{GemvInput, Prepacked, PrepackedInput, dots, steps};
 use crate::nn::quant::Nf4;
 

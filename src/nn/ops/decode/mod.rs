@@ -15,13 +15,13 @@ mod linear_ref;
 use self::linear_ref::{Input, parts};
 pub(in crate::nn) use self::linear_ref::{LinearRef, Matrix, Update};
 use super::attention::cached_attention;
-use super::cpu::{Disjoint, Floats, MANY, Prefetch, SpinPool};
 use super::kv_buffer::KvBuffer;
 use super::rms_norm::forward_rows;
 use super::rope::{Angles, Rotary};
 use super::swiglu::forward_part;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
+use crate::nn::cpu::{Disjoint, Floats, MANY, Prefetch, SpinPool};
 
 /// A decoder, borrowed.
 pub(in crate::nn) struct Decoder<'a> {

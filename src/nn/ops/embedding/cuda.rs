@@ -7,9 +7,10 @@ use candle_core::{Result as Candle, Shape, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, elements, gpu, held, launch, op1, source, tensor};
+use crate::nn::cuda::{Source, alloc, blocks, elements, gpu, held, launch, source, tensor};
+use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("embedding", "../cuda");
+static SOURCE: Source = source!("embedding", "../../cuda");
 
 /// As [`super::embedding`], of ids that are u32.
 pub(super) fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {

@@ -6,11 +6,11 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives

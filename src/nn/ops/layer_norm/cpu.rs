@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{Disjoint, dot, fill, for_each_isa, sum};
+use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa, sum};
 
 /// Rows of a task: fixed, so that the sums over rows do not depend on the number of threads.
 const ROWS: usize = 64;

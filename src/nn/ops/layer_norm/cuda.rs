@@ -7,9 +7,10 @@ use candle_core::{Result as Candle, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::ops::cuda::{Cheap, Source, alloc, blocks, cheap2, cheap3, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{Source, alloc, blocks, gpu, held, launch, source, tensor};
+use crate::nn::ops::cuda::{Cheap, cheap2, cheap3};
 
-static SOURCE: Source = source!("layer_norm", "../cuda");
+static SOURCE: Source = source!("layer_norm", "../../cuda");
 
 /// Rows of a part of the gradients of weight and bias.
 const STEP: usize = 64;

@@ -9,11 +9,11 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// x (…, hidden), w (hidden), b (hidden) if there is one -> (…, hidden). Gradients for all of them.

@@ -21,10 +21,11 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Mat, Product, Source, alloc, gpu, held, op1, op2, op3, product, source, tensor};
+use crate::nn::cuda::{Mat, Product, Source, alloc, gpu, held, product, source, tensor};
+use crate::nn::ops::cuda::{Made, op1, op2, op3};
 use crate::nn::quant::on_device::FEW;
 
-static SOURCE: Source = source!("linear", "../cuda");
+static SOURCE: Source = source!("linear", "../../cuda");
 
 /// Values of a dequantised panel at most: 16 MiB in f32, which the cache of such a GPU holds.
 const PANEL: usize = 1 << 22;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
+use crate::nn::cpu::{Disjoint, fill, for_each_isa};
 
 /// Drops a share of the values and scales the rest by `1 / (1 − share)`, as `torch.nn.Dropout` does in training.
 #[derive(Debug, Clone, Copy)]

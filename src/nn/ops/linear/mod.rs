@@ -23,12 +23,12 @@ pub(in crate::nn) use self::cpu::Prepacked;
 pub(super) use self::cpu::{GemvInput, PrepackedInput, dots, steps};
 use self::cpu::{Low, Weight};
 use self::dropout::Dropout;
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
 

@@ -10,11 +10,11 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::forward_rows;
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// x (…, hidden), w (hidden) -> (…, hidden). Gradients for both.

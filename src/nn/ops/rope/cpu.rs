@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::frequencies::Rotary;
-use crate::nn::ops::cpu::{Disjoint, fill, for_each_isa};
+use crate::nn::cpu::{Disjoint, fill, for_each_isa};
 
 /// cos and sin of every position from 0 on: `half` cosines, then `half` sines, a position.
 #[derive(Clone)]

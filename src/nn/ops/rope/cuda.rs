@@ -10,9 +10,10 @@ use super::cpu::Angles;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, elements, gpu, held, launch, op1, source, tensor, upload};
+use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, source, tensor, upload};
+use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("rope", "../cuda");
+static SOURCE: Source = source!("rope", "../../cuda");
 
 /// A table of angles on a device.
 #[derive(Clone)]

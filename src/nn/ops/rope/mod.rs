@@ -12,11 +12,11 @@ pub(super) use self::cpu::Angles;
 #[cfg(feature = "cuda")]
 pub(super) use self::cuda::table as angles_on;
 pub use self::frequencies::{RopeScaling, Rotary};
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.

@@ -1,6 +1,6 @@
 //! The gate, element by element.
 
-use crate::nn::ops::cpu::{binary, binary_backward, exp, for_each_isa};
+use crate::nn::cpu::{binary, binary_backward, exp, for_each_isa};
 
 /// `silu(gate) · up`.
 pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {

@@ -4,9 +4,10 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::ops::cuda::{Binary, Source, source};
+use crate::nn::cuda::{Source, source};
+use crate::nn::ops::cuda::Binary;
 
-static SOURCE: Source = source!("swiglu", "../cuda");
+static SOURCE: Source = source!("swiglu", "../../cuda");
 
 /// As [`super::swiglu`], of tensors of one shape.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {

@@ -9,11 +9,11 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result as Candle, Shape, Tensor};
 
 pub(super) use self::cpu::forward_part;
-use super::cpu::{floats, floats_of};
 use super::input::{input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// Two tensors of one shape. Gradients for both.

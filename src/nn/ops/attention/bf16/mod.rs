@@ -7,9 +7,9 @@ use half::bf16;
 
 use super::cpu::Sizes;
 use super::cuda_inputs::Axes;
-use crate::nn::ops::cuda::{Source, alloc, blocks, elements, launch, source};
+use crate::nn::cuda::{Source, alloc, blocks, elements, launch, source};
 
-static SOURCE: Source = source!("attention_bf16", "../../cuda", "../tiles.cuh");
+static SOURCE: Source = source!("attention_bf16", "../../../cuda", "../tiles.cuh");
 
 /// Rows of a block: `HALF_ROWS` in `kernel.cu`.
 const ROWS: usize = 64;

@@ -7,7 +7,7 @@ use super::kernels::{GROUP, Kernels, Left, Product, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, bias_room};
-use crate::nn::ops::cpu::{Disjoint, dot, fill, for_each_isa};
+use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa};
 
 /// What backward needs of forward: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the output.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use super::kernels::{Kernels, Left, Product, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, single_query};
-use crate::nn::ops::cpu::{Disjoint, fill};
+use crate::nn::cpu::{Disjoint, fill};
 
 /// What a running softmax begins with: below any score, but not −∞, for what is hidden from all must count as 0.
 const LOWEST: f32 = -1e30;

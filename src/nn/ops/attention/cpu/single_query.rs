@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::kernels::{Dots, GROUP, Kernels, Left, Number, Product, kernels};
 use super::{LOG2_E, Sizes, Values};
-use crate::nn::ops::cpu::{dot, exp, for_each_isa, sum};
+use crate::nn::cpu::{dot, exp, for_each_isa, sum};
 
 /// Keys and values below which another thread is not worth waking.
 const SERIAL: usize = 1 << 17;

@@ -10,9 +10,10 @@ use super::cuda_inputs::{Axes, Extra, WARPS};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::ops::cuda::{Made, Source, alloc, blocks, elements, gpu, held, launch, op2, source, tensor};
+use crate::nn::cuda::{Source, alloc, blocks, elements, gpu, held, launch, source, tensor};
+use crate::nn::ops::cuda::{Made, op2};
 
-pub(super) static SOURCE: Source = source!("attention_by_distance", "../../cuda", "../tiles.cuh");
+pub(super) static SOURCE: Source = source!("attention_by_distance", "../../../cuda", "../tiles.cuh");
 
 /// The values of two contiguous tensors, one behind the other.
 pub(super) fn join(a: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Result as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaStream, DriverError, LaunchConfig, sys};
 
-use crate::nn::ops::cuda::{Kernel, fault};
+use crate::nn::cuda::{Kernel, fault};
 
 /// How kernels follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

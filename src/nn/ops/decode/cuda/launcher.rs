@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr
 use super::Decoding;
 use super::graph::{self, Order};
 use super::plan::{Heads, Layer, Matrix};
-use crate::nn::ops::cuda::{blocks, kernel};
+use crate::nn::cuda::{blocks, kernel};
 
 /// Warps of a block.
 const WARPS: usize = 8;

@@ -18,7 +18,7 @@ use candle_core::{Result as Candle, Tensor};
 use self::graph::{Order, Recorded};
 use self::launcher::{Input, Kind, Launcher, Read, rank, size};
 pub(in crate::nn) use self::plan::{Block, Cuda, Heads, Layer, Norm, Plan};
-use crate::nn::ops::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
+use crate::nn::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
 use crate::nn::ops::rope::{Angles, angles_on};
 
 /// The kernels for a number of rows.
@@ -30,7 +30,7 @@ macro_rules! source_for {
                 "#define ROWS ",
                 $rows,
                 "\n",
-                include_str!("../../cuda/common.cuh"),
+                include_str!("../../../cuda/common.cuh"),
                 include_str!("../../../quant/nf4.cuh"),
                 include_str!("product.cuh"),
                 include_str!("attend.cuh"),

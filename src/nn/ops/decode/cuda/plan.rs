@@ -5,7 +5,7 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaStream, DeviceRepr};
 use candle_core::{Result as Candle, Tensor};
 
-use crate::nn::ops::cuda::{gpu, held};
+use crate::nn::cuda::{gpu, held};
 use crate::nn::ops::rope::Rotary;
 use crate::nn::quant::Nf4;
 

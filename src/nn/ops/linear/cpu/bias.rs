@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::for_each_isa;
+use crate::nn::cpu::for_each_isa;
 
 /// Rows of a task: fixed, so that the sums do not depend on the number of threads.
 const ROWS: usize = 64;

@@ -15,10 +15,8 @@ pub(in crate::nn::ops) use prepacked::PrepackedInput;
 
 use super::dropout::Dropout;
 use crate::nn::Precision;
-use crate::nn::ops::cpu::{
-    Disjoint, Mat, MatMut, Right, Term, fill, gemm_narrow, gemm_short, product, product_into, tiled_product,
-    tiles_available,
-};
+use crate::nn::cpu::{Disjoint, Mat, MatMut, fill, gemm_narrow, gemm_short, product, product_into};
+use crate::nn::ops::tiled::{Right, Term, tiled_product, tiles_available};
 use crate::nn::quant::Nf4;
 
 /// The values of a weight (out, in).

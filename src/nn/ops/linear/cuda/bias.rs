@@ -5,7 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor};
 
 use super::SOURCE;
-use crate::nn::ops::cuda::{alloc, blocks, elements, gpu, held, launch, tensor};
+use crate::nn::cuda::{alloc, blocks, elements, gpu, held, launch, tensor};
 
 /// Rows of a part of the gradient.
 const STEP: usize = 64;

@@ -10,7 +10,7 @@ use half::bf16;
 use super::super::dropout::Dropout;
 use super::SOURCE;
 use crate::nn::Precision;
-use crate::nn::ops::cuda::{Mat, alloc, elements, gpu, held, launch};
+use crate::nn::cuda::{Mat, alloc, elements, gpu, held, launch};
 
 /// The values of a contiguous tensor, ready for products.
 pub(super) enum Factor<'a> {

@@ -7,7 +7,7 @@ use super::super::dropout::Dropout;
 use super::factor::{Factor, Shared};
 use super::{SOURCE, rows};
 use crate::nn::Precision;
-use crate::nn::ops::cuda::{Mat, Product, alloc, elements, gpu, launch, product, tensor};
+use crate::nn::cuda::{Mat, Product, alloc, elements, gpu, launch, product, tensor};
 
 /// An adapter of a weight of `shape` (out, in).
 pub(super) struct Low<'a> {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use half::bf16;
 
 use self::lanes::Lanes;
-use crate::nn::ops::cpu::Isa;
+use crate::nn::cpu::Isa;
 
 /// Lanes of a row: the queries of a block.
 pub(super) const WIDE: usize = 64;

@@ -1,7 +1,7 @@
 //! Each kernel held to the formula, on every instruction set this machine has.
 
 use super::*;
-use crate::nn::ops::cpu::on_isa;
+use crate::nn::cpu::on_isa;
 use crate::nn::ops::reference::{random, values};
 
 fn on_all(test: impl Fn(Isa) + Sync) {

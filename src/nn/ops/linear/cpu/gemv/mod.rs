@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{Fetch, dot, for_each_isa};
+use crate::nn::cpu::{Fetch, dot, for_each_isa};
 use crate::nn::quant::Nf4;
 
 /// Weights below which another thread is not worth waking.

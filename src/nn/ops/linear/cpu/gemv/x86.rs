@@ -5,8 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use crate::nn::ops::cpu::MANY;
-use crate::nn::ops::cpu::{Fetch, Isa, for_each_isa};
+use crate::nn::cpu::MANY;
+use crate::nn::cpu::{Fetch, Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use half::f16;
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{Fetch, Isa, for_each_isa};
+use crate::nn::cpu::{Fetch, Isa, for_each_isa};
 use crate::nn::quant::{NF4_MAP, Nf4};
 
 const BLOCK: usize = Nf4::BLOCK;
@@ -193,7 +193,7 @@ fn table() -> [i16; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::ops::cpu::skip;
+    use crate::nn::cpu::skip;
     use crate::nn::ops::reference::{exact_dot, random, values};
 
     fn products(x: &[f32], rows: usize, w: &Arc<Nf4>) -> Option<Vec<f32>> {

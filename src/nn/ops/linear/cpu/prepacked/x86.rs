@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::{BLOCK, LINES, PANEL, Panel, PrepackedInput, group, table};
-use crate::nn::ops::cpu::Fetch;
-use crate::nn::ops::cpu::MANY;
+use crate::nn::cpu::Fetch;
+use crate::nn::cpu::MANY;
 
 /// Bytes of codes that are fetched ahead.
 const AHEAD: usize = 2048;

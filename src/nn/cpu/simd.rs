@@ -21,12 +21,12 @@ macro_rules! for_each_isa {
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     body($($arg),*)
                 }
-                match $crate::nn::ops::cpu::Isa::get() {
+                match $crate::nn::cpu::Isa::get() {
                     // SAFETY: this machine has the features of the instruction set it is on.
-                    $crate::nn::ops::cpu::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::nn::cpu::Isa::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::nn::ops::cpu::Isa::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::nn::ops::cpu::Isa::Portable => {}
+                    $crate::nn::cpu::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::nn::cpu::Isa::Portable => {}
                 }
             }
             body($($arg),*)

@@ -7,7 +7,7 @@ mod cuda;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp2, Layout, Result as Candle, Shape, Tensor};
 
 use crate::error::Result;
-use crate::nn::ops::cpu::floats_of;
+use crate::nn::cpu::floats_of;
 
 /// `x + y` out of reach of gradients.
 pub(in crate::nn) fn plain_sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {

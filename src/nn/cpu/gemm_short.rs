@@ -50,7 +50,7 @@ mod x86 {
     const AHEAD: usize = 16;
 
     pub(super) fn available() -> bool {
-        crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
+        crate::nn::cpu::Isa::get() == crate::nn::cpu::Isa::Avx512
     }
 
     /// Some columns of the result, added to `out`.

@@ -47,7 +47,7 @@ mod x86 {
     use super::Mat;
 
     pub(super) fn available() -> bool {
-        crate::nn::ops::cpu::Isa::get() == crate::nn::ops::cpu::Isa::Avx512
+        crate::nn::cpu::Isa::get() == crate::nn::cpu::Isa::Avx512
     }
 
     /// `factor · b` in panels of 16 columns, one panel after the other, a register a row; what is missing is 0.

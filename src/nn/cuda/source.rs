@@ -8,11 +8,11 @@ pub(in crate::nn) struct Source {
     pub(in crate::nn) text: &'static str,
 }
 
-/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `ops/cuda` from there, those
+/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `nn/cuda` from there, those
 /// after it the paths of the other headers.
 macro_rules! source {
     ($name:literal, $common:literal $(, $header:literal)*) => {
-        $crate::nn::ops::cuda::Source {
+        $crate::nn::cuda::Source {
             name: $name,
             text: concat!(
                 include_str!(concat!($common, "/common.cuh")),

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::kernel::{COLUMNS, GROUP, Order, group_lanes};
-use crate::nn::ops::cpu::operand::{Run, View};
+use crate::nn::ops::tiled::operand::{Run, View};
 
 /// Values of depth in a lane.
 const fn per_lane(bf16: bool) -> usize {
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn turning_a_block_exchanges_rows_and_lanes() {
         if !std::is_x86_feature_detected!("avx512f") {
-            return crate::nn::ops::cpu::skip("avx512f");
+            return crate::nn::cpu::skip("avx512f");
         }
         let block: [[u32; 16]; 16] = std::array::from_fn(|i| std::array::from_fn(|j| (100 * i + j) as u32));
         // SAFETY: asked just now; arrays of 16 registers and of 16 × 16 lanes are the same bits.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::nn::ops::cpu::{binary, for_each_isa};
+use crate::nn::cpu::{binary, for_each_isa};
 
 /// Elements of a task.
 const CHUNK: usize = 1 << 15;

@@ -7,7 +7,7 @@ const LINE: usize = 64;
 
 /// Runs of memory, all of one length and equally far apart.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::nn::ops) struct Prefetch<'a> {
+pub(in crate::nn) struct Prefetch<'a> {
     start: *const u8,
     /// Lines of a run.
     lines: usize,
@@ -24,11 +24,11 @@ unsafe impl Sync for Prefetch<'_> {}
 
 impl<'a> Prefetch<'a> {
     /// Nothing.
-    pub(in crate::nn::ops) const NOTHING: Self =
+    pub(in crate::nn) const NOTHING: Self =
         Self { start: std::ptr::null(), lines: 0, stride: 0, runs: 0, memory: PhantomData };
 
     /// The first `used` of every `stride` values.
-    pub(in crate::nn::ops) fn new<T>(values: &'a [T], used: usize, stride: usize) -> Self {
+    pub(in crate::nn) fn new<T>(values: &'a [T], used: usize, stride: usize) -> Self {
         let size = size_of::<T>();
         let runs = values.len().checked_div(stride).unwrap_or(0);
         let lines = (used.min(stride) * size).div_ceil(LINE);
@@ -36,7 +36,7 @@ impl<'a> Prefetch<'a> {
     }
 
     /// What one of `parts` parts of some work fetches, spread over `steps` steps.
-    pub(in crate::nn::ops) fn share(&self, part: usize, parts: usize, steps: usize) -> Fetch<'a> {
+    pub(in crate::nn) fn share(&self, part: usize, parts: usize, steps: usize) -> Fetch<'a> {
         let total = self.lines * self.runs;
         let (first, end) = (total * part / parts, total * (part + 1) / parts);
         let (run, line) = (first / self.lines.max(1), first % self.lines.max(1));
@@ -52,7 +52,7 @@ impl<'a> Prefetch<'a> {
 
 /// Some lines on their way.
 #[derive(Debug)]
-pub(in crate::nn::ops) struct Fetch<'a> {
+pub(in crate::nn) struct Fetch<'a> {
     /// The next line.
     at: *const u8,
     /// Lines that are left of its run.
@@ -66,13 +66,13 @@ pub(in crate::nn::ops) struct Fetch<'a> {
 
 impl Fetch<'_> {
     /// Of nothing.
-    pub(in crate::nn::ops) fn nothing() -> Self {
+    pub(in crate::nn) fn nothing() -> Self {
         Prefetch::NOTHING.share(0, 1, 0)
     }
 
     /// Asks for the lines of one step.
     #[inline]
-    pub(in crate::nn::ops) fn step(&mut self) {
+    pub(in crate::nn) fn step(&mut self) {
         for _ in 0..self.each.min(self.left) {
             fetch(self.at);
             self.at = self.at.wrapping_add(LINE);

@@ -3,7 +3,7 @@
 use super::amx;
 use super::kernel::{COLUMNS, GROUP, Order, ROWS, group_lanes, tile_rows};
 use crate::nn::Precision;
-use crate::nn::ops::cpu::operand::Run;
+use crate::nn::ops::tiled::operand::Run;
 
 /// What a lane of 32 bits holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

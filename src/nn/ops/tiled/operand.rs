@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::gemm::Mat;
+use crate::nn::cpu::Mat;
 use crate::nn::quant::Nf4;
 
 /// The right operand of a product: (depth, columns).

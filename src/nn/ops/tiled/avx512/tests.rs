@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::nn::Precision;
-use crate::nn::ops::cpu::{Mat, Right, skip};
+use crate::nn::cpu::{Mat, skip};
+use crate::nn::ops::tiled::Right;
 use crate::nn::quant::Nf4;
 
 fn values(n: usize, seed: usize) -> Vec<f32> {

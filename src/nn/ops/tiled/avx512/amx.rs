@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use super::kernel::{COLUMNS, GROUP, Order, Target};
 use super::pack::{across, along, turned};
-use crate::nn::ops::cpu::isa::Isa;
-use crate::nn::ops::cpu::operand::Run;
+use crate::nn::cpu::Isa;
+use crate::nn::ops::tiled::operand::Run;
 
 /// Rows of a panel of the left operand: two tiles.
 pub(super) const ROWS: usize = 2 * SIDE;

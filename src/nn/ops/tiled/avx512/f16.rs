@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use super::format::Format;
 use super::kernel::{COLUMNS, GROUP, Order, ROWS, Target, tile_rows};
 use super::pack::{some, turned as turned_lanes};
-use crate::nn::ops::cpu::operand::{Run, View};
+use crate::nn::ops::tiled::operand::{Run, View};
 
 /// Depth of a group.
 const DEPTH: usize = Format::F16.depth();

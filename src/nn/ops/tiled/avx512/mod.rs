@@ -21,11 +21,9 @@ use rayon::prelude::*;
 
 use self::format::Format;
 use self::kernel::Target;
-use super::gemm::MatMut;
-use super::isa::Isa;
-use super::memory::Disjoint;
 use super::operand::{Run, Term, View};
 use crate::nn::Precision;
+use crate::nn::cpu::{Disjoint, Isa, MatMut};
 
 /// Panels of the left operand in a task.
 const TASK: usize = 4;

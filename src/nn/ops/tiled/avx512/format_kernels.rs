@@ -3,7 +3,7 @@
 use super::format::Format;
 use super::kernel::{self, Order, Target};
 use super::{amx, f16, pack};
-use crate::nn::ops::cpu::operand::{Run, View};
+use crate::nn::ops::tiled::operand::{Run, View};
 
 impl Format {
     /// Packs `rows` rows from `first` on of the left operand into a panel.

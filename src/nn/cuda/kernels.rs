@@ -69,12 +69,12 @@ pub(in crate::nn) fn blocks(x: usize, y: usize) -> LaunchConfig {
 macro_rules! launch {
     ($device:expr, $source:expr, $name:expr, $config:expr, $($argument:expr),+ $(,)?) => {{
         use candle_core::cuda_backend::cudarc::driver::PushKernelArg as _;
-        let kernel = $crate::nn::ops::cuda::kernel($device, &$source, $name)?;
+        let kernel = $crate::nn::cuda::kernel($device, &$source, $name)?;
         let mut call = kernel.stream.launch_builder(&kernel.function);
         $(call.arg($argument);)+
         // SAFETY: the arguments are those that the text of the kernel names, in number, order and type, and its
         // memory spans what it says; the reference tests of the op hold each launch to that.
-        unsafe { call.launch($config) }.map_err($crate::nn::ops::cuda::fault)?;
+        unsafe { call.launch($config) }.map_err($crate::nn::cuda::fault)?;
     }};
 }
 pub(in crate::nn) use launch;

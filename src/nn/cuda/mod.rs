@@ -1,0 +1,24 @@
+//! What the GPU paths of ops and of 4-bit weights use: kernels compiled at first use, memory of tensors on the device, products
+//! by cuBLAS, errors with remedies.
+//!
+//! Everything is put on one stream, and the host does not wait for it. Sums have an order of their own (no atomics), so that
+//! a run can be repeated to the bit.
+
+mod blas;
+mod compile;
+mod gpu_error;
+mod in_place;
+mod kernels;
+mod memory;
+mod peak;
+mod source;
+mod start;
+
+pub(in crate::nn) use blas::{Mat, Product, product};
+pub(in crate::nn) use gpu_error::{fault, remedy};
+pub(in crate::nn) use in_place::in_place;
+pub(in crate::nn) use kernels::{Kernel, blocks, elements, kernel, launch};
+pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
+pub(in crate::nn) use peak::peak;
+pub(in crate::nn) use source::{Source, source};
+pub(in crate::nn) use start::{open, peak_memory, reset_peak_memory};
