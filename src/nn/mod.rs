@@ -17,6 +17,7 @@ mod kv_cache;
 mod lora;
 mod model;
 pub mod ops;
+mod passthrough;
 mod precision;
 pub mod quant;
 mod targets;

@@ -26,7 +26,7 @@ pub(crate) use self::adapt::adapter_name;
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
 use crate::nn::core::{Source, Transformer};
-use crate::nn::weights::Passthrough;
+use crate::nn::passthrough::Passthrough;
 use crate::nn::{ArchSpec, LoraConfig, ModelConfig, families};
 
 /// A transformer. Clones share the weights.

@@ -72,11 +72,3 @@ pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> R
 pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
     atomic::write(path, text.as_bytes())
 }
-
-/// Removes a file that may not be there.
-pub(super) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("cannot remove", path, e)),
-        _ => Ok(()),
-    }
-}

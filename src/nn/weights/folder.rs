@@ -7,16 +7,16 @@ use candle_core::{Device, Tensor};
 
 use super::adapter;
 use super::entry::{entry, transposed_entry};
-use super::file::{Entry, make_folder, remove, write_tensors, write_text};
+use super::file::{Entry, make_folder, write_tensors, write_text};
 use super::nf4::{self, Packed};
-use super::passthrough::Passthrough;
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::files::{read_text, remove};
 use crate::nn::core::{Linear, LinearSpec, Matrix, Names, Part, Source, Weight};
 use crate::nn::dtype::Dtype;
 use crate::nn::init::Init;
 use crate::nn::model::Model;
+use crate::nn::passthrough::Passthrough;
 use crate::nn::{ModelConfig, base, families};
 
 impl Model {

@@ -5,8 +5,5 @@ mod entry;
 mod file;
 mod folder;
 mod nf4;
-mod passthrough;
 mod peft;
 mod read;
-
-pub(crate) use passthrough::Passthrough;

@@ -1,13 +1,13 @@
-//! What a folder says of a model that makes no difference here, kept so that it is written again: the ids of eos, bos
-//! and pad, and how `transformers` is to generate.
+//! Keys of `config.json` and the file `generation_config.json` that are not used here but written again on saving: the ids
+//! of eos, bos and pad, and the generation settings of `transformers`.
 
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::file::{remove, write_text};
+use crate::atomic;
 use crate::error::{Error, Result};
-use crate::files::read_text;
+use crate::files::{read_text, remove};
 
 /// How `transformers` is to generate.
 const GENERATION: &str = "generation_config.json";
@@ -26,7 +26,7 @@ pub(crate) struct Passthrough {
 
 impl Passthrough {
     /// What the folder `dir` says, whose `config.json` has the text `config`.
-    pub(super) fn read(dir: &Path, config: &str) -> Self {
+    pub(in crate::nn) fn read(dir: &Path, config: &str) -> Self {
         let mut kept = Self::of(config);
         let path = dir.join(GENERATION);
         kept.generation = read_text(&path).ok().filter(|text| serde_json::from_str::<Map<_, _>>(text).is_ok());
@@ -34,7 +34,7 @@ impl Passthrough {
     }
 
     /// What the text of a `config.json` says.
-    pub(super) fn of(config: &str) -> Self {
+    pub(in crate::nn) fn of(config: &str) -> Self {
         let mut config: Map<String, Value> = serde_json::from_str(config).unwrap_or_default();
         config.retain(|key, _| !STORAGE.contains(&key.as_str()));
         Self { config, generation: None }
@@ -44,7 +44,7 @@ impl Passthrough {
     ///
     /// # Errors
     /// A text that is no JSON object.
-    pub(super) fn laid_under(&self, config: &str) -> Result<String> {
+    pub(in crate::nn) fn laid_under(&self, config: &str) -> Result<String> {
         let mut file: Map<String, Value> = serde_json::from_str(config).map_err(Error::internal)?;
         for (key, value) in &self.config {
             file.entry(key.as_str()).or_insert_with(|| value.clone());
@@ -53,9 +53,9 @@ impl Passthrough {
     }
 
     /// Writes the rest beside it; what another model left there is removed.
-    pub(super) fn write(&self, dir: &Path) -> Result<()> {
+    pub(in crate::nn) fn write(&self, dir: &Path) -> Result<()> {
         match &self.generation {
-            Some(text) => write_text(&dir.join(GENERATION), text),
+            Some(text) => atomic::write(&dir.join(GENERATION), text.as_bytes()),
             None => remove(&dir.join(GENERATION)),
         }
     }
