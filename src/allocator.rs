@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout};
 
 #[cfg(unix)]
 use mimalloc::MiMalloc;
-/// To be the program's `#[global_allocator]`.
+/// The allocator for `#[global_allocator]`.
 #[cfg(not(unix))]
 pub use mimalloc::MiMalloc as Allocator;
 
@@ -144,7 +144,7 @@ mod blocks {
         since: Instant,
     }
 
-    /// Free blocks, the oldest first. An array, because a growing list would call its own allocator.
+    /// Free blocks, the oldest first. An array, because a growing list would call this allocator.
     struct Shelf {
         blocks: [Option<Waiting>; WAITING],
         len: usize,
@@ -231,7 +231,7 @@ mod blocks {
         /// A new block smaller than a huge page, cut from a slab; null when the system is out of memory.
         fn cut(&mut self, size: usize) -> *mut u8 {
             if self.slab.1 < size {
-                // What is left was never touched, so it takes no memory.
+                // The rest of the slab was never touched, so it takes no memory.
                 self.slab = match map(SLAB) {
                     start if start.is_null() => return start,
                     start => (start.expose_provenance(), SLAB),

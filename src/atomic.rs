@@ -9,12 +9,11 @@ use crate::error::{Error, Result};
 /// The prefix of temporary files.
 pub(crate) const FRESH: &str = ".etude-";
 
-/// Links that lead to one another are followed this far, as Linux does.
+/// The most symbolic links that are followed, as on Linux.
 const MOST_LINKS: usize = 40;
 
-/// Writes `bytes` to `path`: first beside it under another name, then moved over it, so that a crash or a full disk
-/// never leaves half a file, nor loses the one that was there. Folders above it are made.
-///
+/// Writes `bytes` to `path` atomically: first to a temporary file in the same folder, then renamed over it, so that a
+/// crash or a full disk neither leaves half a file nor loses the old one. Missing parent folders are made.
 /// A link stays a link: what it points to is replaced. A pipe or a device is written into, never replaced.
 ///
 /// # Errors
@@ -57,7 +56,7 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Re
     keep(file, &target).map_err(refused)
 }
 
-/// Where the bytes go: the end of the links, in a folder that is there.
+/// The file to replace: symbolic links are followed, parent folders are made.
 fn place(path: &Path) -> Result<PathBuf> {
     let mut target = path.to_path_buf();
     let mut followed = 0;
@@ -84,37 +83,37 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// An empty file in the folder of `target`, with the rights that one has or any new file gets.
+/// An empty temporary file in the folder of `target`, with the permissions of `target` or those of a new file.
 fn beside(target: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(FRESH);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // A temporary file would be its owner's alone.
+        // A temporary file would be readable by its owner only.
         let permissions = target.metadata().map(|m| m.permissions());
         builder.permissions(permissions.unwrap_or(fs::Permissions::from_mode(0o666)));
     }
     builder.tempfile_in(folder_of(target))
 }
 
-/// Gives a file that is written its name, for good.
+/// Renames a temporary file to its final name and syncs the folder.
 fn keep(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(target).map_err(|e| e.error)?;
-    // The new name itself must reach the disk; a folder that cannot be opened for that is no reason to fail.
+    // The new name itself must reach the disk; it is not an error when the folder cannot be opened for that.
     if let Ok(folder) = File::open(folder_of(target)) {
         let _ = folder.sync_all();
     }
     Ok(())
 }
 
-/// Whether the path is a pipe or a device: something that takes bytes and is not a file.
+/// Whether the path is a pipe or a device rather than a file.
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
 }
 
-/// Opens a pipe or a device. A pipe without a reader would wait for one for ever: here for ten seconds.
+/// Opens a pipe or a device. Opening a pipe without a reader would block for ever; here it fails after ten seconds.
 #[cfg(unix)]
 fn stream(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -124,7 +123,7 @@ fn stream(path: &Path) -> io::Result<File> {
             Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
-            // Somebody reads: opened again so that writing waits for them.
+            // A reader is there: opened again in blocking mode.
             Ok(_first) => return OpenOptions::new().write(true).open(path),
             Err(e) => return Err(e),
         }
@@ -171,7 +170,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).expect("closed");
-        // The superuser may write everywhere; then the kernel's own folder refuses.
+        // The superuser may write everywhere; then /proc is a folder that refuses.
         let closed = if File::create(folder.path().join("probe")).is_ok() { Path::new("/proc") } else { folder.path() };
         let error = write(&closed.join("a.txt"), b"").expect_err("it is closed");
         let message = error.to_string();

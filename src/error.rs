@@ -1,16 +1,16 @@
 //! The error type of the library: what went wrong, where, and what to do about it.
 //!
-//! It is opaque: callers ask it questions ([`Error::is_interrupted`], [`Error::is_mistake`]) and print it. The
-//! message names the place and the value; the hint, printed on a line of its own, says the remedy.
+//! It is opaque: callers ask it questions ([`Error::is_interrupted`], [`Error::is_mistake`]) and print it. The message
+//! names the place and the value; the hint, printed on a line of its own, says how to fix it.
 
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The result of everything here that can fail.
+/// The result type of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error: a message, and a hint that says the remedy.
+/// An error: a message, and a hint that says how to fix it.
 #[derive(thiserror::Error)]
 #[error("{0}")]
 pub struct Error(Box<Inner>);
@@ -43,12 +43,12 @@ impl Error {
         Self::new(Kind::SkippedFile, message)
     }
 
-    /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it. Where the reason itself
-    /// says the remedy, it is the hint.
+    /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it. Where the kind of I/O
+    /// error has a known fix, that is the hint.
     pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().display();
         let reason = source.to_string();
-        // Where a temporary file could not be made, its name follows; nobody knows it.
+        // The standard library appends the name of a temporary file, which means nothing to the user.
         let reason = reason.split(" at path \"").next().unwrap_or(&reason);
         let mut error = Self::new(Kind::Io, format!("{doing} {path}: {reason}"));
         error.0.hint = remedy(source.kind()).map(String::from);
@@ -61,7 +61,7 @@ impl Error {
         Self::new(Kind::Interrupted, "interrupted")
     }
 
-    /// A lower library failed in a way that no input should cause.
+    /// A library below failed in a way that no input should cause.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
         let mut error = Self::new(Kind::Internal, source.to_string());
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// Adds what to do about it.
+    /// Adds the hint: what to do about it.
     ///
     /// ```
     /// let error = etude::Error::mistake("val is 2").with_hint("it is a share");
@@ -95,15 +95,14 @@ impl Error {
         self
     }
 
-    /// Puts what we were doing in front of the message: `while reading layer 3: …`.
+    /// Puts the current operation in front of the message: `while reading layer 3: …`.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Self {
         self.0.message = format!("{doing}: {}", self.0.message);
         self
     }
 
-    /// The same with another path in the place of one, in message and hint: what is written under a name that is not the
-    /// final one is told by its final name.
+    /// Replaces a path in message and hint: an error about a temporary file names the file it was to become.
     #[must_use]
     pub(crate) fn with_path(mut self, written: &Path, called: &Path) -> Self {
         let (written, called) = (written.display().to_string(), called.display().to_string());
@@ -137,7 +136,7 @@ impl Error {
     }
 }
 
-/// What to do about a file system that refuses.
+/// The hint for a kind of I/O error.
 fn remedy(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
@@ -165,7 +164,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// The member of `known` that `name` was probably meant to be.
+/// The member of `known` that is nearest to `name` in edit distance, if any is near.
 ///
 /// ```
 /// assert_eq!(etude::error::nearest("temprature", &["temperature", "top_p"]), Some("temperature"));

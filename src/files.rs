@@ -1,4 +1,5 @@
-//! Files as people name them and as editors leave them: `~`, names that are not UTF-8, byte order marks, pipes.
+//! Reading files by the names that people type and in the encodings that editors write: `~`, names that are not UTF-8,
+//! byte order marks, pipes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,19 +9,19 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// No text that is read here is longer; what is, is something else.
+/// The largest text that is read, in bytes.
 const LONGEST_TEXT: u64 = 256 << 20;
 
 /// The folder of the notebook that is run as a script, if one is.
 static NOTEBOOK: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Sets the folder in which [`locate`] looks for what is not where the process is, and gives the one before: Jupyter
-/// runs a notebook in its own folder, a command line in that of the caller.
+/// Sets the folder in which [`locate`] also looks for relative paths, and gives the one before: Jupyter runs a notebook
+/// in its own folder, a command line in that of the caller.
 pub fn set_notebook_folder(folder: Option<PathBuf>) -> Option<PathBuf> {
     std::mem::replace(&mut *NOTEBOOK.lock().unwrap_or_else(PoisonError::into_inner), folder)
 }
 
-/// What is not there, but beside the notebook that runs, is meant to be the one there.
+/// A path that does not exist, but does in the folder of the running notebook, as the one there.
 fn beside_the_notebook(path: PathBuf) -> PathBuf {
     if path.is_absolute() || path.exists() {
         return path;
@@ -52,7 +53,7 @@ pub fn locate(text: &str) -> Result<PathBuf> {
     Ok(beside_the_notebook(if text.contains(char::REPLACEMENT_CHARACTER) { as_stored(&path) } else { path }))
 }
 
-/// The path with each name that was shown with replacement characters as the folder has it, where just one fits.
+/// The path with each name that holds replacement characters as the folder has it, where exactly one fits.
 fn as_stored(path: &Path) -> PathBuf {
     let mut found = PathBuf::new();
     for part in path.components() {
@@ -120,7 +121,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String> {
     })
 }
 
-/// A text without the byte order mark in front of it (YAML 1.2 §5.2; Rhai and JSON know no such character).
+/// A text without a byte order mark in front (YAML 1.2 §5.2; Rhai and JSON do not allow it).
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

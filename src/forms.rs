@@ -1,4 +1,4 @@
-//! Forms that values take in files: a text where a list of texts is meant, paths that are not UTF-8.
+//! Serde helpers: a text where a list of texts is meant, paths that are not UTF-8.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A list of texts, or one text that stands for a list of one; for `#[serde(deserialize_with = …)]`.
+/// A list of texts, or one text as a list of one; for `#[serde(deserialize_with = …)]`.
 ///
 /// # Errors
-/// Whatever is neither.
+/// Anything else.
 pub fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     deserializer.deserialize_any(OneOrMany)
 }
 
-/// [`one_or_many`] for words without commas: one text may hold several with commas between them.
+/// [`one_or_many`] for words without commas: a text may hold several separated by commas.
 ///
 /// # Errors
-/// Whatever is neither.
+/// Anything else.
 pub fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let all = deserializer.deserialize_any(OneOrMany)?;
     let words = all.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty());
@@ -109,7 +109,7 @@ impl StoredPath {
 pub mod path {
     use super::*;
 
-    /// Writes it.
+    /// Writes the path.
     ///
     /// # Errors
     /// Those of the format.
@@ -117,10 +117,10 @@ pub mod path {
         path.as_deref().map(StoredPath::of).serialize(serializer)
     }
 
-    /// Reads it.
+    /// Reads the path.
     ///
     /// # Errors
-    /// What is neither a text nor bytes.
+    /// Neither a text nor bytes.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
         let stored = Option::<StoredPath>::deserialize(deserializer)?;
         stored.map(StoredPath::path).transpose().map_err(D::Error::custom)
@@ -131,7 +131,7 @@ pub mod path {
 pub mod paths {
     use super::*;
 
-    /// Writes them.
+    /// Writes the paths.
     ///
     /// # Errors
     /// Those of the format.
@@ -139,10 +139,10 @@ pub mod paths {
         serializer.collect_seq(paths.iter().map(|path| StoredPath::of(path)))
     }
 
-    /// Reads them.
+    /// Reads the paths.
     ///
     /// # Errors
-    /// What is neither a text nor bytes.
+    /// Neither a text nor bytes.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
         let stored = Vec::<StoredPath>::deserialize(deserializer)?;
         stored.into_iter().map(|path| path.path().map_err(D::Error::custom)).collect()

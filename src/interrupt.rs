@@ -1,11 +1,11 @@
-//! A flag that says "stop": set by Ctrl-C or a notebook's Stop, asked by every loop that can last.
+//! A cancellation flag: set by Ctrl-C or a notebook's Stop, checked by every loop that can take long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
-/// A clonable stop flag; all clones are the same flag.
+/// A clonable cancellation flag; all clones share one state.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 

@@ -1,7 +1,8 @@
 //! Étude: a practice room for music transformers.
 //!
-//! MIDI becomes events, 4-bit QLoRA adapters go on a transformer, it is fine-tuned step by step or all at once, and
-//! plays solos over a chord progression; all of it from a small script language, in a terminal or in a notebook.
+//! MIDI files become events; 4-bit QLoRA adapters are put on a transformer, which is fine-tuned step by step or in one
+//! call and generates solos over a chord progression. All of it is driven from a small script language, in a terminal
+//! or in a notebook.
 //!
 //! # The floors
 //! A module uses the floors below it only; `tests/it/floors.rs` enforces the order. `src/ARCHITECTURE.md` follows a MIDI file
@@ -13,13 +14,13 @@
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`mod@bench`] | what results say, sound and look like, where they are kept, what is tried next, how fast it was; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`mod@bench`] | metrics of models and scores, sound, pictures, experiment tracking, hyper-parameter search, benchmarks; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
 //! | 2 | [`tokens`] | a score becomes numbers and comes back |
 //! | 1 | [`midi`], [`harmony`] | scores and chords, plain data |
-//! | 0 | [`allocator`], [`atomic`], [`error`], [`files`], [`forms`], [`interrupt`], [`progress`], [`proto`] | what all of them need |
+//! | 0 | [`allocator`], [`atomic`], [`error`], [`files`], [`forms`], [`interrupt`], [`progress`], [`proto`] | errors, interrupts, progress, files: used by all floors |
 
 pub mod allocator;
 pub mod atomic;

@@ -1,4 +1,4 @@
-//! The binary: hands the command line to the library.
+//! The binary: passes the command line to the library.
 
 mod cli;
 mod launch;
@@ -10,6 +10,6 @@ use std::process::ExitCode;
 static ALLOCATOR: etude::allocator::Allocator = etude::allocator::Allocator;
 
 fn main() -> ExitCode {
-    // The system keeps the lowest eight bits of any exit code.
+    // The operating system keeps only the lowest eight bits of an exit code.
     ExitCode::from(cli::main().rem_euclid(256) as u8)
 }

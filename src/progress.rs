@@ -1,7 +1,7 @@
 //! Progress reports of long work, and its cancellation.
 //!
-//! Nothing below the terminal prints. A [`Progress`] carries a sink (a terminal line, a notebook display, nothing)
-//! and the [`Interrupt`]; work opens a [`Task`], advances it, and asks [`Task::advance`] to fail when it should stop.
+//! Nothing below the terminal prints. A [`Progress`] carries a sink (a terminal line, a notebook display, or none) and
+//! the [`Interrupt`]; long work opens a [`Task`] and calls [`Task::advance`], which fails when the user has cancelled.
 
 mod format;
 
@@ -21,11 +21,11 @@ pub struct Snapshot {
     pub title: String,
     /// What is counted: "files", "steps", "tokens".
     pub unit: &'static str,
-    /// How many are done.
+    /// Number of units done.
     pub done: u64,
-    /// How many there are, if that is known.
+    /// Number of units in total, if known.
     pub total: Option<u64>,
-    /// A note of the work itself: "loss 2.31".
+    /// A note that the work sets: "loss 2.31".
     pub note: String,
     /// Time since the task began.
     pub elapsed: Duration,
@@ -72,13 +72,13 @@ impl Progress {
         Self::new(Arc::new(Silent), Interrupt::new())
     }
 
-    /// The same stop flag with nobody to report to; for work inside of work that has a bar already.
+    /// The same interrupt without a sink; for work inside of work that has a progress bar already.
     #[must_use]
     pub fn quiet(&self) -> Self {
         Self::new(Arc::new(Silent), self.interrupt.clone())
     }
 
-    /// The stop flag.
+    /// The cancellation flag.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
@@ -139,7 +139,7 @@ pub struct Task {
     shown: Option<Instant>,
 }
 
-/// A sink sees a task no oftener than this.
+/// A sink is called at most this often.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
 impl Task {
@@ -153,7 +153,7 @@ impl Task {
         self.progress.check()
     }
 
-    /// Sets the word beside the bar: "loss 2.31".
+    /// Sets the note beside the bar: "loss 2.31".
     pub fn note(&mut self, note: impl Into<String>) {
         self.state.note = note.into();
     }

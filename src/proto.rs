@@ -70,11 +70,11 @@ pub enum Field<'a> {
     Int(u64),
     /// Bytes, a string or a message.
     Bytes(&'a [u8]),
-    /// A `float` or a `double`; no caller needs the value.
+    /// A `float` or a `double`, whose value is not read.
     Fixed,
 }
 
-/// The fields of a message with their numbers, in order; ends at the first that is cut off or of an unknown kind.
+/// The fields of a message with their numbers, in order; stops at the first that is cut off or of an unknown wire type.
 pub fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u32, Field<'_>)> {
     std::iter::from_fn(move || {
         let (number, kind) = decode_key(&mut rest).ok()?;

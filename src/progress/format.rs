@@ -1,11 +1,11 @@
-//! The state of a task in words, the same in terminal and notebook.
+//! A task's state as text, the same in terminal and notebook.
 
 use std::time::Duration;
 
 use super::Snapshot;
 
 impl Snapshot {
-    /// What is done, how fast, how long it will take, what the work says of itself: `["3/9 steps", "1.2/s", …]`.
+    /// Units done, speed, remaining time and the note of the task: `["3/9 steps", "1.2/s", …]`.
     pub fn words(&self) -> Vec<String> {
         let mut words = vec![self.count()];
         words.extend(self.speed());
@@ -17,7 +17,7 @@ impl Snapshot {
         words
     }
 
-    /// The state of a running task in a line of its own.
+    /// The state of a running task as one line.
     pub fn plain(&self) -> String {
         let mut words = vec![self.count()];
         words.extend(self.speed());
@@ -26,9 +26,9 @@ impl Snapshot {
         format!("{}: {}", self.title, words.join(", "))
     }
 
-    /// What a task has done, when it is over.
+    /// What a finished task has done, as one line.
     pub fn summary(&self) -> String {
-        // Work that ends before its time, since there is no more to do, was not stopped.
+        // A task that ended early because there was no more to do was not cancelled.
         let mut words = match self.total.filter(|total| self.done < *total && self.stopped) {
             Some(_) => vec![format!("stopped at {} after {}", self.count(), clock(self.elapsed))],
             None => vec![format!("{} {} in {}", thousands(self.done), unit(self.done, self.unit), clock(self.elapsed))],
@@ -60,7 +60,7 @@ impl Snapshot {
     }
 }
 
-/// A unit, which is named in the plural: one batch, two batches.
+/// The name of a unit, given in the plural, for a count: one batch, two batches.
 fn unit(count: u64, plural: &str) -> &str {
     match plural.strip_suffix("ches") {
         _ if count != 1 => plural,
@@ -69,14 +69,14 @@ fn unit(count: u64, plural: &str) -> &str {
     }
 }
 
-/// Minutes and seconds, with hours when there are any.
+/// Minutes and seconds, with hours if there are any.
 fn clock(d: Duration) -> String {
     let seconds = d.as_secs();
     let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if h > 0 { format!("{h}:{m:02}:{s:02}") } else { format!("{m}:{s:02}") }
 }
 
-/// A number in four digits that count: `2.345`, `0.01234`, `12,345`.
+/// A number with four significant digits: `2.345`, `0.01234`, `12,345`.
 pub(crate) fn four_digits(x: f64) -> String {
     let size = x.abs();
     if !x.is_finite() || size == 0.0 {
