@@ -3,11 +3,11 @@
 use crate::harmony::ChordAt;
 use crate::midi::Score;
 
-/// A note so little before a chord, in seconds, is played to it.
+/// A note at most this many seconds before a chord is counted to it.
 const ANTICIPATION: f64 = 0.06;
 
-/// The share of the onsets whose pitch is a tone of the chord in force, tensions that its symbol names and its bass among
-/// them; 0 to 1. Onsets before the first chord and over "N.C." do not count; NaN where none counts.
+/// The share of onsets whose pitch is a tone of the chord in force, named tensions and the bass included; 0 to 1.
+/// Onsets before the first chord and over "N.C." are not counted; NaN where none is.
 ///
 /// A scale played at random over chords of four tones has about 0.5, notes drawn from all twelve 0.33.
 ///

@@ -1,4 +1,4 @@
-//! One chord symbol: parsed from the spellings of lead sheets, printed, transposed, spelled out as pitches.
+//! Chord symbols: parsed from the spellings of lead sheets, printed, transposed, spelled out as pitches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -108,7 +108,7 @@ impl Chord {
         pitches
     }
 
-    /// The same chord `semitones` higher, with a sane spelling of the root (Db, Eb, Ab, Bb; F# for the sharp side).
+    /// The same chord `semitones` higher, with the usual spelling of the root (Db, Eb, Ab, Bb; F# for the sharp side).
     ///
     /// ```
     /// # use etude::harmony::Chord;
@@ -158,7 +158,7 @@ impl Chord {
         }
     }
 
-    /// The plainest chord of a family.
+    /// The plain chord of a class.
     pub fn of_class(class: ChordClass) -> Self {
         match class {
             ChordClass::None => Self::none(),
@@ -173,7 +173,7 @@ impl Chord {
         Self { root: Some(Spelling::of_pitch_class(root)), quality: suffix.into(), bass: None, intervals }
     }
 
-    /// Reads a symbol. The error is the index of the character at which it stops making sense.
+    /// Reads a symbol. The error is the index of the first character that cannot be read.
     pub(super) fn read(symbol: &[char]) -> Result<Self, usize> {
         let text: String = symbol.iter().filter(|c| **c != '.').collect();
         if matches!(text.as_str(), "NC" | "N" | "nc" | "Nc") {
@@ -217,7 +217,7 @@ impl FromStr for Chord {
     type Err = Error;
 
     /// # Errors
-    /// Names the symbol and the column at which it stops making sense.
+    /// Names the symbol and the column of the first character that cannot be read.
     fn from_str(symbol: &str) -> Result<Self> {
         let symbol: Vec<char> = symbol.trim().chars().collect();
         Self::read(&symbol).map_err(|at| Self::refusal(&symbol, at, &format!("column {}", at + 1)))

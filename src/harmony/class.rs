@@ -1,6 +1,6 @@
-//! The coarse view of a chord that models are conditioned on: a root and one of fourteen qualities.
+//! The chord classes that models are conditioned on: a root and one of fourteen qualities.
 
-/// The families of chords a model tells apart; every symbol falls into one.
+/// The chord qualities of a model's vocabulary; every symbol belongs to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Quality {
     /// C E G

@@ -1,4 +1,4 @@
-//! Chords that a file carries as markers: `chord:Cm7`, in the spellings of the Weimar Jazz Database and OpenEWLD.
+//! Chords in a file's markers: `chord:Cm7`, in the spellings of the Weimar Jazz Database and OpenEWLD.
 
 use crate::harmony::Chord;
 use crate::midi::{Clock, Score};
@@ -24,8 +24,8 @@ impl ChordAt {
     }
 }
 
-/// The chords in the markers of a score, in order; a symbol that cannot be read is left out, and of several at one
-/// tick the last counts.
+/// The chords in the markers of a score, in order; symbols that cannot be read are left out, and of several at one tick
+/// the last is used.
 ///
 /// ```
 /// # use etude::harmony::{Chart, chord_markers};

@@ -58,8 +58,8 @@ impl Spelling {
         }
     }
 
-    /// The note `semitones` higher that is to `new` what this one was to `old`: over E, G# becomes A over F. The usual
-    /// name when that would need a double accidental.
+    /// The note `semitones` higher in the same relation to `new` as this one to `old`: over E, G# becomes A over F. The
+    /// usual name when that would need a double accidental.
     #[must_use]
     pub(super) fn follow(&self, old: Self, new: Self, semitones: i32) -> Self {
         let steps = (new.step() + 7 + self.step() - old.step()) % 7;

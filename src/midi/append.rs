@@ -1,17 +1,18 @@
-//! Scores one after the other.
+//! Appending scores: one after the other in time.
 
 use std::collections::HashMap;
 
 use crate::midi::state::State;
 use crate::midi::{Event, Key, Marker, Message, Meter, Note, Pedal, Score, Tempo, Track};
 
-/// The finest division a MIDI file can say, in ticks a quarter.
+/// The finest division that a MIDI file can hold, in ticks a quarter.
 const FINEST: u32 = 32_767;
 
 impl Score {
-    /// This score and then the other, with its own tempi and metres. The other begins where the last note or pedal of
-    /// this one ends, after the rest that follows it if it says one; tracks of the same name, port, channel and program go on, others are added. Controllers, pitch bends
-    /// and the like that this one leaves behind are set back.
+    /// This score followed by another, which keeps its own tempi and metres. The other begins where the last note or
+    /// pedal of this one ends, after the rest behind it ([`Score::length`]) if there is one. Tracks of the same name,
+    /// port, channel and program are joined, others are added. Controllers, pitch bends and other channel state that
+    /// this score leaves behind are reset.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};
@@ -31,7 +32,7 @@ impl Score {
     }
 }
 
-/// A division in which both say their ticks exactly, if a file can say it, or else the finer of the two.
+/// A division in which both scores' ticks are exact, if a file can hold it, or else the finer of the two.
 fn common_division(a: u32, b: u32) -> u32 {
     let (mut gcd, mut rest) = (a.max(1), b);
     while rest > 0 {
@@ -50,9 +51,9 @@ pub(super) struct Joiner {
     end: u32,
     /// Index of a track by name, port, channel, program, and its place among the tracks that share these.
     tracks: HashMap<(String, u8, u8, u8, usize), usize>,
-    /// What the channels are set to at the end.
+    /// The channel state at the end.
     state: State,
-    /// Where the events of the last score begin, by track (`None`: those of the score).
+    /// Index of the first event of the last score, by track (`None`: the score's own events).
     tails: Vec<(Option<usize>, usize)>,
 }
 
@@ -74,12 +75,12 @@ impl Joiner {
     pub(super) fn append(&mut self, other: &Score) {
         self.append_maps(other);
         let at = self.end;
-        // What comes after the last note of this score would be heard in the other.
+        // Events after the last note of this score would affect the other.
         for (track, begin) in std::mem::take(&mut self.tails) {
             let events = track.map_or(&mut self.score.events, |t| &mut self.score.tracks[t].events);
             events[begin..].iter_mut().rev().take_while(|e| e.tick > at).for_each(|e| {
                 e.tick = at;
-                // A pedal that was touched after the last note does not hold the notes of the other.
+                // A pedal pressed after the last note does not hold the notes of the other score.
                 if let Message::Controller { number: 64, value } = &mut e.message {
                     *value = 0;
                 }
@@ -92,7 +93,7 @@ impl Joiner {
         self.score.length = if other.length > 0 { self.end } else { 0 };
     }
 
-    /// The channels of the other begin as they would if nothing had been before.
+    /// Resets the channels to their initial state where the other score begins.
     fn reset_channels(&mut self, other: &Score) {
         let mut first = State::default();
         channel_events(other).iter().take_while(|e| e.tick == 0).for_each(|e| first.set(e));
@@ -143,7 +144,7 @@ impl Joiner {
         self.score
     }
 
-    /// Tempi, metres, keys and markers: what this score says from its end on gives way to what the other says.
+    /// Tempi, metres, keys and markers: those of this score from its end on are dropped for those of the other.
     fn append_maps(&mut self, other: &Score) {
         let (score, at) = (&mut self.score, self.end);
         score.tempos.truncate(score.tempos.partition_point(|t| t.tick < at));
@@ -249,7 +250,7 @@ mod tests {
         let plain = first.append(&score("a", 480, &[(0, 480)]));
         assert_eq!(plain.events, [volume(480, 100), event(480, Message::Pressure(0)), event(480, Message::Bend(0))]);
         assert_eq!(plain.tracks[0].events.iter().map(|e| e.tick).collect::<Vec<_>>(), [0, 100, 480]);
-        // What the other sets itself is not set back, nor a channel that it does not use.
+        // State that the other score sets itself is not reset, nor are channels that it does not use.
         let twice = first.append(&first);
         assert!(twice.events.iter().all(|e| *e != volume(480, 100)));
         assert_eq!(twice.tracks[0].events.len(), 6);

@@ -2,14 +2,14 @@
 
 use crate::midi::{Meter, Score};
 
-/// No score has more bar lines: more come from damaged files only (one tick a quarter, a note weeks later).
+/// The most bar lines of a score: more come from damaged files only (one tick a quarter, a note weeks later).
 const MOST_BARS: usize = 1 << 20;
 
 impl Meter {
-    /// What holds where a file says nothing: 4/4.
+    /// The metre where a file has none: 4/4.
     pub const DEFAULT: Self = Self { tick: 0, numerator: 4, denominator: 4 };
 
-    /// Ticks in a bar as a fraction, so that nothing is lost where a bar is not a whole number of them; one at least.
+    /// Ticks in a bar as a fraction, exact where a bar is not a whole number of ticks; at least 1.
     fn bar(&self, ticks_per_quarter: u32) -> (u64, u64) {
         let denominator = u64::from(self.denominator.max(1));
         ((4 * u64::from(ticks_per_quarter) * u64::from(self.numerator)).max(denominator), denominator)

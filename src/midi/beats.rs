@@ -11,14 +11,14 @@ pub struct Beat {
     pub bar: bool,
 }
 
-/// Parts of a beat at which notes are looked for.
+/// Divisions of a beat to which onsets are compared.
 const DIVISIONS: [f64; 6] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0];
 
-/// Above this, onsets keep to the beat. Recorded rolls and transcriptions reach 0.1, swung solos begin at 0.3, and
-/// what was written as notes has 1.
+/// Above this resultant length, onsets are aligned with the beat. Recorded rolls and transcriptions reach 0.1, swung
+/// solos begin at 0.3, notated music has 1.
 const REGULAR: f64 = 0.2;
 
-/// Fewer onsets than these tell nothing: the file is believed.
+/// With fewer onsets than this there is no evidence, and the file's beats are used.
 const FEW: usize = 8;
 
 impl Meter {
@@ -57,7 +57,7 @@ impl Score {
         beats
     }
 
-    /// True when the score names its metre and its onsets keep to the beats.
+    /// True when the score has a metre of its own and its onsets are aligned with the beats.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};
@@ -77,9 +77,9 @@ impl Score {
         self.keeps_to(|tick| phase(&beats, tick))
     }
 
-    /// True when the onsets lie in some regular way around the beats, or are too few to tell; `phase` gives the beats up to
-    /// a tick, of which only the fraction counts. For one of the divisions of the beat, the mean of the onsets' phases as
-    /// unit vectors is long. Onsets that know nothing of the beat have it near zero.
+    /// True when the onsets are aligned with the beats, or too few to tell; `phase` gives the position of a tick in
+    /// beats, of which only the fraction counts. For one of the divisions of the beat, the mean of the onsets' phases
+    /// as unit vectors is long; for onsets independent of the beat it is near zero.
     pub(crate) fn keeps_to(&self, phase: impl Fn(u32) -> f64) -> bool {
         let mut onsets: Vec<u32> = self.pitched().flat_map(|t| &t.notes).map(|n| n.start).collect();
         onsets.sort_unstable();

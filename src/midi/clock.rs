@@ -1,9 +1,9 @@
-//! `Clock`: converts ticks to seconds and back along a tempo map.
+//! Conversion between ticks and seconds along a tempo map.
 
 use crate::midi::{Score, Tempo};
 
 impl Tempo {
-    /// What holds where a file says nothing: 120 beats per minute.
+    /// The tempo where a file has none: 120 beats per minute.
     pub const DEFAULT: Self = Self { tick: 0, micros_per_quarter: 500_000 };
 
     /// Beats (quarters) per minute.
@@ -11,7 +11,7 @@ impl Tempo {
         60e6 / f64::from(self.micros_per_quarter.max(1))
     }
 
-    /// A tempo in beats per minute, at tick 0, as near as a MIDI file can say it; the default where it is not a positive
+    /// A tempo in beats per minute, at tick 0, rounded as a MIDI file stores it; the default where it is not a positive
     /// number.
     ///
     /// ```
@@ -28,7 +28,7 @@ impl Tempo {
     }
 }
 
-/// A tempo map made ready for look-ups in `O(log n)`.
+/// A tempo map prepared for conversion in `O(log n)`.
 #[derive(Debug, Clone)]
 pub struct Clock {
     /// (tick, seconds, seconds per tick) of every tempo change, the first at tick 0.
@@ -72,7 +72,7 @@ impl Clock {
     pub fn tick(&self, seconds: f64) -> u32 {
         let at = self.segments.partition_point(|s| s.1 <= seconds).saturating_sub(1);
         let (begin, then, slope) = self.segments[at];
-        // A float is cast to the nearest integer there is: below 0 gives 0.
+        // A cast from float saturates: below 0 gives 0.
         (f64::from(begin) + ((seconds - then) / slope).round()) as u32
     }
 }

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::midi::{Clock, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track, state};
 
 impl Score {
-    /// What sounds between two moments (seconds), moved to the start; notes across an edge are cut there. The tempo,
-    /// metre, key and chord in force at `from` come along, and so do pitch bends, controllers and the like.
+    /// The notes between two moments (seconds), moved to the start; notes across an edge are cut there. The tempo,
+    /// metre, key and chord in force at `from` are kept, as is the channel state (pitch bends, controllers, …).
     ///
     /// # Errors
     /// Fails unless `0 <= from < to`.
@@ -42,7 +42,7 @@ impl Score {
         if from == 0 { self.clone() } else { self.slice_ticks(from, u32::MAX) }
     }
 
-    /// What sounds from tick `from` up to `to`, moved to the start.
+    /// The notes from tick `from` up to `to`, moved to the start.
     #[must_use]
     pub fn slice_ticks(&self, from: u32, to: u32) -> Self {
         let shift = |start: u32, end: u32| {

@@ -1,16 +1,16 @@
-//! Edits that give a new score: stretched, resampled.
+//! Edits that give a new score: stretching and resampling in time.
 
 use crate::error::{Error, Result};
 use crate::midi::{Event, Key, Marker, Meter, Note, Pedal, Score, Tempo, Track};
 
-/// The longest quarter a MIDI file can say, in microseconds.
+/// The longest quarter note that a MIDI file can hold, in microseconds.
 const SLOWEST: f64 = 16_777_215.0;
 
 impl Score {
-    /// Makes everything last `factor` times as long, through the tempo map: ticks stay.
+    /// Makes everything last `factor` times as long by changing the tempo map: ticks stay.
     ///
     /// # Errors
-    /// Fails unless `factor` is positive, finite and leaves tempi a MIDI file can say.
+    /// Fails unless `factor` is positive and finite and the resulting tempi fit a MIDI file.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};
@@ -45,7 +45,7 @@ impl Score {
         Ok(score)
     }
 
-    /// The same music in other ticks: positions are rounded to the nearest, notes last one at least.
+    /// The same music at another resolution: positions are rounded to the nearest tick, notes last at least one.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};

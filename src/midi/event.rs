@@ -1,30 +1,30 @@
-//! What a file says beside its notes: kept as it is, and written again.
+//! Events other than notes, kept unchanged and written again.
 
 /// An event that is neither a note, the sustain pedal, a tempo, a metre, a key signature nor a marker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// When it happens.
+    /// Its position in ticks.
     pub tick: u32,
     /// MIDI port of a channel message, 0 where a file names none. In a [`Track`](crate::midi::Track) the port and the
     /// channel of the track count.
     pub port: u8,
     /// Channel of a channel message, 0–15.
     pub channel: u8,
-    /// What it says.
+    /// Its content.
     pub message: Message,
 }
 
 /// The content of an [`Event`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A controller takes a value, 0–127 both; 120–127 are channel mode messages.
+    /// A controller changes, number and value 0–127; 120–127 are channel mode messages.
     Controller {
-        /// Which.
+        /// The controller number.
         number: u8,
         /// The value.
         value: u8,
     },
-    /// Another instrument from here on, 0–127.
+    /// A program change, 0–127.
     Program(u8),
     /// Pitch bend, −8192 to 8191; 0 is none.
     Bend(i16),
@@ -63,7 +63,7 @@ impl Event {
         })
     }
 
-    /// The same at another tick.
+    /// The same event at another tick.
     #[must_use]
     pub(super) fn at(&self, tick: u32) -> Self {
         Self { tick, ..self.clone() }
@@ -86,7 +86,7 @@ impl Message {
         })
     }
 
-    /// True of messages to one channel.
+    /// True for messages to one channel.
     pub fn is_channel(&self) -> bool {
         !matches!(self, Self::Meta { .. } | Self::SysEx(_) | Self::Escape(_))
     }

@@ -1,5 +1,5 @@
-//! Scores: notes, tempi, metres, pedal and markers, read from and written to Standard MIDI Files. What a score does not
-//! use (pitch bends, controllers, lyrics, …) is kept beside them and written again.
+//! Scores: notes, tempi, metres, pedal and markers, read from and written to Standard MIDI Files. Events that a score
+//! does not interpret (pitch bends, controllers, lyrics, …) are kept and written again.
 
 mod append;
 mod bars;

@@ -1,11 +1,11 @@
-//! Scores at the same time.
+//! Overlaying scores: both at the same time.
 
 use crate::midi::{Clock, Event, Note, Pedal, Score};
 
 impl Score {
-    /// This score with the tracks of the other beside its own, moment for moment: what sounds at two seconds in the other
-    /// sounds at two seconds here. Tempi, metres, keys and markers are those of this one, and of the other where this one
-    /// has none.
+    /// This score with the tracks of the other added, aligned in seconds: what sounds at two seconds in the other
+    /// sounds at two seconds here. Tempi, metres, keys and markers are those of this score, or of the other where this
+    /// one has none.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};

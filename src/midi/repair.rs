@@ -1,49 +1,49 @@
-//! `Repair`: what was repaired while a file was read.
+//! Repairs made while a MIDI file was read.
 
 use std::fmt;
 
-/// A violation of the standard in a file that was read all the same.
+/// A violation of the MIDI file standard that was repaired on reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repair {
     /// What is wrong.
     pub fault: Fault,
-    /// Where in the file it is for the first time, in bytes.
+    /// Offset of the first occurrence, in bytes.
     pub offset: usize,
-    /// How often it is.
+    /// Number of occurrences.
     pub count: usize,
 }
 
-/// The faults that are mended.
+/// The kinds of violations that are repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Bytes stand before the header.
+    /// Bytes before the header.
     Leading,
-    /// The header is shorter or longer than it says, or its format is none of 0, 1 and 2.
+    /// The header's length is wrong, or its format is not 0, 1 or 2.
     Header,
-    /// The header says that a quarter note has no ticks.
+    /// The header declares 0 ticks per quarter note.
     Division,
     /// The header declares more tracks than there are.
     Tracks,
-    /// Bytes that belong to no chunk.
+    /// Bytes outside of any chunk.
     Gap,
-    /// A track is longer or shorter than it says.
+    /// A track's length is wrong.
     Length,
     /// The file ends inside a track.
     Cut,
-    /// Running status goes on after a meta or system exclusive event.
+    /// Running status is used after a meta or system exclusive event.
     RunningStatus,
-    /// A real-time or system common byte.
+    /// A real-time or system common byte inside a track.
     System,
     /// A data byte above 127.
     Data,
-    /// A number of more than four bytes.
+    /// A variable-length number of more than four bytes.
     Number,
-    /// A meta event whose length or value makes no sense.
+    /// A meta event with an invalid length or value.
     Meta,
-    /// A note whose key never goes up.
+    /// A note-on without a note-off.
     Unended,
-    /// Events later than the last tick that can be counted.
+    /// Events later than the last possible tick.
     Late,
 }
 

@@ -1,4 +1,4 @@
-//! The score: plain sorted data in ticks, with the maps that give ticks a meaning.
+//! The score: notes and other events in ticks, sorted, with tempo and metre maps.
 
 use crate::midi::{Event, Message, Repair};
 
@@ -22,7 +22,7 @@ use crate::midi::{Event, Message, Repair};
 /// # Ok::<(), etude::Error>(())
 /// ```
 ///
-/// Two scores are equal when they hold the same music; what was mended while they were read does not count.
+/// Two scores are equal when they hold the same music; `repairs` are not compared.
 #[derive(Debug, Clone)]
 pub struct Score {
     /// Ticks in a quarter note (PPQ).
@@ -35,24 +35,24 @@ pub struct Score {
     pub meters: Vec<Meter>,
     /// Key signatures by tick.
     pub keys: Vec<Key>,
-    /// Markers by tick; chords stand here as `chord:Cm7`.
+    /// Markers by tick; chords are markers such as `chord:Cm7`.
     pub markers: Vec<Marker>,
-    /// What else the file says and no track does, by tick: text before the music, settings of channels without notes.
+    /// Events that belong to no track, by tick: text before the music, settings of channels without notes.
     pub events: Vec<Event>,
-    /// What was mended while it was read.
+    /// Repairs made while it was read.
     pub repairs: Vec<Repair>,
-    /// The tick at which it ends, where that is after all it holds: a rest at the end. Else 0.
+    /// The tick at which it ends, if that is after everything in it (a rest at the end); else 0.
     pub length: u32,
 }
 
 /// One part: an instrument and its notes, sorted by start, then pitch.
 ///
-/// Program changes among its events are not compared: `program` says what the notes are played with.
+/// Program changes among its events are not compared: `program` is the instrument of its notes.
 #[derive(Debug, Clone, Default)]
 pub struct Track {
     /// The name in the file, or empty.
     pub name: String,
-    /// MIDI port, 0 where a file names none; channel 1 of port 0 is another than channel 1 of port 1.
+    /// MIDI port, 0 where a file names none; each port has channels of its own.
     pub port: u8,
     /// MIDI channel, 0–15.
     pub channel: u8,
@@ -62,7 +62,7 @@ pub struct Track {
     pub notes: Vec<Note>,
     /// Spans in which the sustain pedal is down.
     pub pedals: Vec<Pedal>,
-    /// What else the track says, by tick: pitch bends, controllers, aftertouch, lyrics, ….
+    /// Other events of the track, by tick: pitch bends, controllers, aftertouch, lyrics, ….
     pub events: Vec<Event>,
 }
 
@@ -124,12 +124,12 @@ pub struct Key {
 pub struct Marker {
     /// Its position.
     pub tick: u32,
-    /// What it says.
+    /// The text.
     pub text: String,
 }
 
 impl Marker {
-    /// What the text of a chord marker begins with.
+    /// The prefix of chord markers.
     pub const CHORD: &'static str = "chord:";
 
     /// The chord symbol of a chord marker; `None` for other markers.
@@ -145,7 +145,7 @@ impl Marker {
     }
 }
 
-/// A note in seconds, as it sounds; what plots, metrics and scripts look at.
+/// A note in seconds, as plots, metrics and scripts read it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sound {
     /// Onset in seconds.
@@ -164,7 +164,7 @@ impl Track {
     /// The channel of General MIDI's drums, counted from 0.
     pub const DRUMS: u8 = 9;
 
-    /// Whether its notes are strokes on drums: their numbers are not pitches.
+    /// Whether it is a drum track, whose note numbers are not pitches.
     pub fn is_drums(&self) -> bool {
         self.channel == Self::DRUMS
     }
@@ -237,12 +237,12 @@ impl Score {
         self.tracks.iter().filter_map(ends).max().unwrap_or(0)
     }
 
-    /// The tick at which another score would go on: [`Score::end`], or after the rest that follows it.
+    /// The tick at which an appended score begins: [`Score::end`], or after the rest behind it.
     pub fn close(&self) -> u32 {
         self.end().max(self.length)
     }
 
-    /// The tick of the last thing it holds, whatever that is.
+    /// The last tick of anything in it.
     pub(super) fn last_event(&self) -> u32 {
         let events = self.tracks.iter().flat_map(|t| &t.events).chain(&self.events).map(|e| e.tick);
         let maps = self.tempos.iter().map(|t| t.tick).chain(self.meters.iter().map(|m| m.tick));

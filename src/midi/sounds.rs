@@ -1,4 +1,4 @@
-//! A score in seconds.
+//! The notes of a score in seconds.
 
 use crate::midi::{Clock, Note, Score, Sound};
 

@@ -1,10 +1,10 @@
-//! The state of channels: what controllers, pitch bends and the like have set at a tick.
+//! Channel state: the values of controllers, pitch bend and parameters at a tick.
 
 use std::collections::BTreeMap;
 
 use crate::midi::{Event, Message};
 
-/// Something of a channel that has one value at a time.
+/// A setting of a channel, which has one value at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Item {
     /// A controller; the bank (0 and 32) sorts before the program.
@@ -17,30 +17,30 @@ pub(super) enum Item {
     Bend,
 }
 
-/// Port, channel and what it is of them.
+/// Port, channel and setting.
 pub(super) type Key = (u8, u8, Item);
 
-/// The parameter of a channel that data entry is for.
+/// The parameter that data entry applies to.
 type Selected = (bool, u8, u8);
 
-/// What is set, by channel. Order is that in which it has to be set again.
+/// The current values by channel, in the order in which they have to be set again.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     values: BTreeMap<Key, i16>,
     selected: BTreeMap<(u8, u8), Selected>,
 }
 
-/// Controllers with a meaning of their own.
+/// Controllers that are handled specially.
 const DATA: u8 = 6;
 const DATA_LOW: u8 = 38;
 
 impl State {
-    /// Takes a channel message in.
+    /// Applies a channel message.
     pub(super) fn set(&mut self, event: &Event) {
         let (port, channel) = (event.port, event.channel);
         let (item, value) = match event.message {
             Message::Controller { number: 121, .. } => return self.reset(port, channel),
-            // The spans of the pedal say where it is down.
+            // The sustain pedal is kept as spans.
             Message::Controller { number: 64 | 120.., .. } => return,
             Message::Controller { number: number @ 98..=101, value } => {
                 let selected = self.selected.entry((port, channel)).or_insert((true, 127, 127));
@@ -62,7 +62,7 @@ impl State {
                     }
                 }
             }
-            // Increment and decrement of data entry.
+            // Data increment and decrement.
             Message::Controller { number: 96 | 97, .. } => return,
             Message::Controller { number: number @ (0 | 32), value } => (Item::Bank(number), value.into()),
             Message::Controller { number, value } => (Item::Controller(number), value.into()),
@@ -74,7 +74,7 @@ impl State {
         self.values.insert((port, channel, item), value);
     }
 
-    /// What controller 121 sets back (MIDI recommended practice RP-015).
+    /// Applies controller 121, reset all controllers (MIDI recommended practice RP-015).
     fn reset(&mut self, port: u8, channel: u8) {
         let items = [1, 2, 4, 11, 64, 65, 66, 67].map(Item::Controller).into_iter().chain([Item::Bend, Item::Pressure]);
         for item in items {
@@ -83,12 +83,12 @@ impl State {
         self.selected.remove(&(port, channel));
     }
 
-    /// True when it says what this is.
+    /// True when a value is set for this setting.
     pub(super) fn sets(&self, key: &Key) -> bool {
         self.values.contains_key(key)
     }
 
-    /// The events that set all of this at a tick.
+    /// The events that set all of it at a tick.
     fn events(&self, tick: u32) -> impl Iterator<Item = Event> + '_ {
         let set = self.values.iter().flat_map(move |(&key, &value)| setting(key, value, tick));
         let select = self.selected.iter().flat_map(move |(&(port, channel), &(registered, high, low))| {
@@ -97,7 +97,8 @@ impl State {
         set.chain(select)
     }
 
-    /// The events that set back, at a tick, what is other than a synthesizer begins with and what `keep` is false of.
+    /// The events that reset, at a tick, every value that differs from a synthesizer's initial one and for which `keep`
+    /// is false.
     pub(super) fn resets(&self, tick: u32, keep: impl Fn(&Key) -> bool) -> Vec<Event> {
         let changed = self.values.iter().filter_map(|(key, value)| {
             let default = default(key.2)?;
@@ -107,7 +108,7 @@ impl State {
     }
 }
 
-/// What holds before anything is set, as General MIDI has it; `None` where it depends on the instrument.
+/// The initial value in General MIDI; `None` where it depends on the instrument.
 fn default(item: Item) -> Option<i16> {
     Some(match item {
         Item::Controller(7) => 100,
@@ -149,9 +150,9 @@ fn selection(port: u8, channel: u8, registered: bool, high: u8, low: u8, tick: u
     }
 }
 
-/// The events from tick `from` up to `to`, moved to the start; before them what sets the state of `from`, and what is
-/// given once for a whole piece (copyright, names of instruments and devices, system exclusive and sequencer-specific
-/// settings).
+/// The events from tick `from` up to `to`, moved to the start; before them those that set the state at `from`, and
+/// those that apply to the whole piece (copyright, names of instruments and devices, system exclusive and
+/// sequencer-specific settings).
 pub(super) fn between(events: &[Event], from: u32, to: u32) -> Vec<Event> {
     let (before, rest) = events.split_at(events.partition_point(|e| e.tick < from));
     let mut state = State::default();

@@ -1,4 +1,4 @@
-//! The signs of a chart: chords, bar lines, repeats, sections, words.
+//! The lexer of charts: chords, bar lines, repeats, sections, words.
 
 use super::BarMeter;
 use crate::error::{Error, Result};
@@ -19,9 +19,9 @@ pub(super) enum SignKind {
     LineEnd,
     /// A chord symbol.
     Chord,
-    /// More of the symbol before: "C7 (b9)".
+    /// An extension of the symbol before: "C7 (b9)".
     Extension,
-    /// `%`: the bar before.
+    /// `%`: repeats the bar before.
     Again,
     /// `/`: the number of further beats of the chord.
     Beats(usize),
@@ -48,7 +48,7 @@ pub(super) enum Direction {
     To,
 }
 
-/// The most times something is repeated.
+/// The most repetitions.
 const MOST_TIMES: usize = 64;
 
 /// All signs of a text.
@@ -164,7 +164,7 @@ fn ending(text: &str) -> Option<Vec<usize>> {
     Some(numbers)
 }
 
-/// Where a word ends: at white space, a comma or a bar line outside parentheses.
+/// The end of a word: white space, a comma or a bar line outside parentheses.
 fn word_end(text: &[char], begin: usize) -> usize {
     let mut depth = 0usize;
     for (i, &c) in text.iter().enumerate().skip(begin) {
@@ -189,7 +189,7 @@ fn numbers_go_on(text: &[char], begin: usize, at: usize) -> bool {
     text[at] == ',' && text[begin..at].iter().all(digit) && text.get(at + 1).is_some_and(|c| c.is_ascii_digit())
 }
 
-/// What a word says.
+/// The sign of a word.
 fn word(word: &[char], before: Option<&Sign>) -> SignKind {
     let text: String = word.iter().collect();
     let number = |text: Option<&str>| text.and_then(|t| t.parse().ok()).filter(|n| (1..=MOST_TIMES).contains(n));

@@ -1,4 +1,4 @@
-//! A progression: chords in bars, as a lead sheet writes them.
+//! Charts: chords in bars, as lead sheets write them.
 
 mod lex;
 mod of_score;
@@ -137,7 +137,7 @@ impl Chart {
         at.map_or(BarMeter { bar: 0, numerator: 4, denominator: 4 }, |at| self.meters[at])
     }
 
-    /// The chart in another metre, up to the first that it names itself.
+    /// The chart in another metre, up to the first metre that it names itself.
     #[must_use]
     pub fn in_meter(mut self, meter: BarMeter) -> Self {
         if self.meters.first().is_none_or(|first| first.bar > 0) {
@@ -172,7 +172,7 @@ impl Chart {
         (0..self.bars.len()).map(|bar| self.beats_of_bar(bar)).sum()
     }
 
-    /// The names of its sections in order: "AABA". Names of several letters stand apart: "Intro A B".
+    /// The names of its sections in order: "AABA". Names of several letters are separated by spaces: "Intro A B".
     ///
     /// ```
     /// # use etude::harmony::Chart;
@@ -276,7 +276,7 @@ impl Chart {
     /// The chart repeated `times` times.
     ///
     /// # Errors
-    /// When it is no times, or more than a chart may be long.
+    /// When `times` is 0 or the chart would be too long.
     ///
     /// ```
     /// # use etude::harmony::Chart;
@@ -385,7 +385,7 @@ fn runs(bar: &Bar) -> impl Iterator<Item = (usize, &Chord, usize)> {
     })
 }
 
-/// A bar in as few parts as say the same: `F F G G` is `F G`.
+/// A bar with the fewest parts: `F F G G` becomes `F G`.
 fn shortest(bar: Bar) -> Bar {
     let common = runs(&bar).fold(0, |divisor, (_, _, count)| greatest_divisor(divisor, count)).max(1);
     bar.into_iter().step_by(common).collect()

@@ -1,10 +1,10 @@
-//! The chart of a score: its chords in its bars.
+//! Makes the chart of a score from its chords and bars.
 
 use super::{Bar, BarMeter, Chart, shortest};
 use crate::harmony::{Chord, ChordAt};
 use crate::midi::{Meter, Score};
 
-/// Parts of a beat to which changes of chord are rounded when two would fall together.
+/// Divisions of a beat to which chord changes are rounded when two would fall together.
 const FINEST: usize = 4;
 
 impl Chart {
@@ -21,7 +21,7 @@ impl Chart {
             chart.meters.push(BarMeter { bar: i, numerator: meter.numerator, denominator: meter.denominator });
             let length = f64::from(end.saturating_sub(begin).max(1));
             let place = |c: &ChordAt| (f64::from(c.tick) - f64::from(begin)) / length;
-            // What lies within half a beat before the bar line is meant for it.
+            // A chord within half a beat before the bar line belongs to the next bar.
             let early = 0.5 / f64::from(meter.numerator.max(1));
             let first = chords.partition_point(|c| place(c) < -early);
             let within = &chords[first..chords.partition_point(|c| place(c) < 1.0 - early).max(first)];
@@ -87,7 +87,7 @@ mod tests {
             let score = chart.score(100.0);
             let heard = Chart::of_score(&score, &recognize(&score));
             assert_eq!(heard.bars.len(), chart.bars.len(), "{text}: {heard}");
-            // Chords of one beat may be taken for others.
+            // Chords of one beat may be recognised as others.
             if chart.bars.iter().all(|bar| bar.len() < 4) {
                 assert_eq!(heard.to_string(), chart.to_string());
             }

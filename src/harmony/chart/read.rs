@@ -1,4 +1,4 @@
-//! A chart from its signs: bars as they are written, with repeats, endings and words on them.
+//! The parser of charts: bars as written, with repeats, endings and directions.
 
 use std::str::FromStr;
 
@@ -40,7 +40,7 @@ struct ChartReader<'a> {
     next: WrittenBar,
     /// Where the last symbol begins.
     last: Option<usize>,
-    /// A word that asks for another: "D.C. al".
+    /// A direction that needs another word: "D.C. al".
     word: Option<Direction>,
 }
 
@@ -111,7 +111,7 @@ impl ChartReader<'_> {
         }
     }
 
-    /// Ends the bar, if there is something in it; otherwise its metre and marks go to the next one.
+    /// Ends the bar, if it is not empty; otherwise its metre and marks go to the next one.
     fn end_bar(&mut self) {
         if !self.next.bar.is_empty() {
             let mut bar = std::mem::take(&mut self.next);
@@ -145,7 +145,7 @@ impl ChartReader<'_> {
         Ok(())
     }
 
-    /// Words stand behind the bar they belong to; a segno and a coda stand before it.
+    /// Directions are written behind the bar they belong to; a segno and a coda before it.
     fn word(&mut self, word: Direction) {
         let before = self.word.take();
         let new = self.next.bar.is_empty();

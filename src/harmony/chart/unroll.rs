@@ -1,4 +1,4 @@
-//! A written chart as it is played: repeats, endings, D.C. and D.S., Fine and Coda.
+//! Unrolls a written chart into playing order: repeats, endings, D.C. and D.S., Fine and Coda.
 
 use super::{Bar, BarMeter, Chart, MOST_BARS, Section, too_long};
 use crate::error::Result;
@@ -22,7 +22,7 @@ pub(super) struct WrittenBar {
     pub(super) jump: Option<Jump>,
 }
 
-/// Where a D.C. or D.S. leads.
+/// The target of a D.C. or D.S.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Jump {
     Capo,
@@ -99,7 +99,7 @@ fn meters(written: &[WrittenBar]) -> Vec<BarMeter> {
     written.iter().map(next).collect()
 }
 
-/// How often a repeat is played: as its endings say, else twice.
+/// How often a repeat is played: by its endings, else twice.
 fn passes(written: &[WrittenBar], start: usize) -> usize {
     let next = written.iter().skip(start + 1).position(|w| w.begins).map_or(written.len(), |n| start + 1 + n);
     written[start..next].iter().flat_map(|w| &w.endings).copied().max().unwrap_or(2)

@@ -23,7 +23,7 @@ pub(super) enum Corpus {
 pub(super) struct Labelled {
     pub(super) corpus: Corpus,
     pub(super) score: Score,
-    /// A quarter of the tunes, never counted in.
+    /// One of the quarter of tunes that are not used for fitting.
     pub(super) held_out: bool,
 }
 
@@ -74,14 +74,14 @@ pub(super) fn labelled() -> Vec<Labelled> {
     all
 }
 
-/// The title of a file, without the number of the take: all takes of a tune are held out, or none.
+/// The title of a file without its recording number: all recordings of a tune are held out, or none.
 fn tune(path: &Path) -> String {
     let table = std::fs::read_to_string(path.with_extension("chords.tsv")).unwrap_or_default();
     let title = table.lines().find_map(|l| l.strip_prefix("# title: ")).unwrap_or_default();
     title.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-' || c == ' ').to_lowercase()
 }
 
-/// Seconds in which (the root, the class) is right, of how many.
+/// Seconds in which the root and the class are right, and all seconds.
 #[derive(Debug, Default, Clone, Copy)]
 struct RootScore {
     root: f64,

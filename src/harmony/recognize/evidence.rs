@@ -1,4 +1,4 @@
-//! What each window says, as numbers that a log-linear model weighs; the same harmony elsewhere speaks along.
+//! The features of each window for the log-linear model; windows that repeat its harmony contribute.
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -6,12 +6,12 @@ use crate::interrupt::Interrupt;
 use super::form;
 use super::windows::{Chroma, Place, Window};
 
-/// Kinds of evidence.
+/// Number of kinds of features.
 pub(super) const KINDS: usize = 14;
 
-/// Pitch classes that sound in block chords, which leave the bass to others.
+/// Pitch classes in block chords, which leave the bass to other notes.
 const BLOCK: usize = 0;
-/// Pitch classes that do not, while such blocks sound.
+/// Pitch classes that are absent from such block chords.
 const ABSENT: usize = 1;
 /// Notes of lines from E3 up.
 const LINE: usize = 2;
@@ -32,7 +32,7 @@ const BLOCK_BASS: usize = 3;
 /// The same as [`BLOCK`] and [`ABSENT`] for blocks that hold their bass.
 const FULL_BLOCK: usize = 12;
 
-/// When a kind of evidence counts.
+/// Where a kind of feature is used.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum When {
     Always,
@@ -42,7 +42,7 @@ pub(super) enum When {
     Later,
 }
 
-/// When a kind of evidence counts.
+/// Where a kind of feature is used.
 pub(super) fn when(kind: usize) -> When {
     match kind.checked_sub(FIRST_BASS).filter(|_| kind < FULL_BLOCK).map(|k| k % BLOCK_BASS) {
         None => When::Always,
@@ -58,7 +58,7 @@ pub(super) type Evidence = [Chroma; KINDS];
 const SCALE_FADE: f32 = 0.8;
 const KEY_FADE: f32 = 0.96;
 
-/// How much a repetition counts beside the window itself, and all repetitions together.
+/// The weight of a repetition relative to the window itself, and of all repetitions together.
 const REPEAT: f32 = 0.7;
 const REPEATS: f32 = 5.0;
 
@@ -76,7 +76,7 @@ pub(super) fn evidence(windows: &[Window], interrupt: &Interrupt) -> Result<Vec<
         let total: f32 = repeats[i].iter().map(|r| r.1 * REPEAT).sum();
         let share = REPEAT * (REPEATS / total.max(REPEATS));
         for &(other, weight) in &repeats[i] {
-            // Block chords speak for themselves.
+            // Block chords are not shared between repetitions.
             for kind in (LINE..FIRST_BASS + BLOCK_BASS).filter(|k| *k != KEY) {
                 let there = &own[other][kind];
                 sum[kind].iter_mut().zip(there).for_each(|(s, o)| *s += share * weight * o);

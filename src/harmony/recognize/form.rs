@@ -1,7 +1,7 @@
-//! The length of the form: how many bars after which the harmony begins anew.
+//! The length of the form: the number of bars after which the harmony repeats.
 //!
-//! Solos go over the same chords chorus after chorus. Each bar is a vector (what is in the bass, what sounds in lines and
-//! blocks, less the mean of the piece); at the lag of a chorus bars are more alike than at other lags.
+//! Solos repeat the same chords chorus after chorus. Each bar is a vector (bass, lines and blocks by pitch class, less
+//! the mean of the piece); at the lag of a chorus bars are more similar than at other lags.
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -20,7 +20,7 @@ const LONGEST: usize = 160;
 /// A lag counts when its bars are this many standard errors more alike than those at all lags.
 const SIGNIFICANT: f32 = 3.5;
 
-/// More bars are not compared.
+/// The most bars that are compared.
 const MOST: usize = 4096;
 
 /// The windows of each bar; windows before the first bar line are left out.
@@ -52,7 +52,7 @@ fn unit(vector: &mut Vector) {
     }
 }
 
-/// A lag in bars, how alike each bar is to the one that much later, and how significant that is on the whole.
+/// A lag in bars, the similarity of each bar to the one that much later, and its overall significance.
 struct Lag {
     bars: usize,
     alike: Vec<f32>,
@@ -90,7 +90,7 @@ fn lags(windows: &[Window], bars: &[std::ops::Range<usize>], interrupt: &Interru
 /// How many bars around two bars are compared.
 const AROUND: usize = 3;
 
-/// For every window, the windows where the same harmony comes again, and how sure that is (0 to 1).
+/// For every window, the windows that repeat its harmony, and the confidence of that (0 to 1).
 ///
 /// # Errors
 /// `interrupted`, when the user cancels.

@@ -90,7 +90,7 @@ fn rootless(score: &mut Score, track: usize, chords: &[ChordAt]) {
     });
 }
 
-/// What is learnt from a file this time: some of its tracks, as they are, broken, or without a beat.
+/// Training examples of a file for one pass: some of its tracks, as they are, as broken chords, or without a beat.
 fn lesson(file: &Labelled, dice: &mut Dice) -> Vec<Example> {
     let chords = chord_markers(&file.score);
     let (choice, texture, time) = (dice.next(), dice.next(), dice.next());
@@ -109,7 +109,7 @@ fn lesson(file: &Labelled, dice: &mut Dice) -> Vec<Example> {
     examples(&score, &chords, time < 0.1)
 }
 
-/// The places of the weights.
+/// Index of a weight.
 fn table(kind: usize, state: usize, class: usize) -> usize {
     kind * STATES + 12 * (state / 12) + (class + 12 - state % 12) % 12
 }
@@ -136,7 +136,7 @@ fn observe(gradient: &mut [f32], evidence: &Evidence, begins: bool, masses: impl
     }
 }
 
-/// Adds what the known path shows.
+/// Adds the feature counts of the known path.
 fn observed(example: &Example, gradient: &mut [f32]) {
     for (i, &state) in example.states.iter().enumerate() {
         let begins = i == 0 || example.states[i - 1] != state;
@@ -150,7 +150,7 @@ fn observed(example: &Example, gradient: &mut [f32]) {
     }
 }
 
-/// Takes away what the model expects.
+/// Subtracts the feature counts that the model expects.
 fn expected(example: &Example, model: &ChordModel, gradient: &mut [f32]) {
     let lattice = super::path::Lattice::of(&example.evidence, &example.places, model, &Interrupt::new());
     let lattice = lattice.expect("nobody cancels");
@@ -175,8 +175,8 @@ fn expected(example: &Example, model: &ChordModel, gradient: &mut [f32]) {
     visited.expect("nobody cancels");
 }
 
-/// Weights that share parts: what holds for all qualities, or for a group of them, is learnt from all of it, and what is
-/// special to one is kept small.
+/// Weights as sums of shared parameters: what is common to all qualities, or to a group of them, is learnt from all of
+/// their data, and the specific part is kept small.
 struct SharedParameters {
     /// For each weight the parameters whose sum it is, its own first.
     parts: Vec<Vec<usize>>,
@@ -226,7 +226,7 @@ impl SharedParameters {
     }
 }
 
-/// How fast parameters fall back to 0: a weight's own part, and what weights share.
+/// Decay of parameters: of a weight's own part, and of shared parts.
 const OWN_DECAY: f32 = 0.15;
 const SHARED_DECAY: f32 = 0.01;
 
@@ -276,7 +276,7 @@ fn gradient(examples: &[Example], model: &ChordModel) -> Vec<f32> {
 /// Files in a step.
 const BATCH: usize = 8;
 
-/// Passes over all files; fewer do when learning goes on.
+/// Number of passes over all files; fewer when fitting continues.
 fn passes() -> usize {
     std::env::var("ETUDE_CHORD_PASSES").ok().and_then(|p| p.parse().ok()).unwrap_or(20)
 }
@@ -291,7 +291,7 @@ fn learn_tables() {
     let zero = || vec![0.0f32; shared.parameters];
     let mut ascent = Ascent { parameters: zero(), mean: zero(), square: zero(), steps: 0 };
     ascent.parameters[CHANGE..WEIGHTS].fill(-2.0);
-    // Learning goes on from the tables that are there, when it is asked to.
+    // Fitting can continue from the built-in tables.
     if std::env::var_os("ETUDE_CHORD_GO_ON").is_some() {
         ascent.parameters[..WEIGHTS].copy_from_slice(&ChordModel::built_in());
     }

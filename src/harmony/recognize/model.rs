@@ -1,7 +1,7 @@
-//! The statistics behind the recogniser: what sounds over a chord, and which chord follows which.
+//! The weights of the recogniser: features given a chord, and changes from chord to chord.
 //!
-//! A log-linear model (a conditional random field over windows): each kind of evidence has a table of weights by quality
-//! and interval above the root, so that all keys are the same; a change of chord has weights by the motion of the root
+//! A log-linear model (a conditional random field over windows): each kind of feature has a table of weights by quality
+//! and interval above the root, so that all keys share them; a change of chord has weights by the motion of the root
 //! and both qualities, and by its place in the bar. `learn.rs` fits them to files with known chords and writes
 //! `tables.bin`.
 
@@ -29,10 +29,10 @@ pub(super) const WEIGHTS: usize = KINDS * STATES + QUALITIES * STATES + QUALITIE
 /// Number of places in a bar.
 const PLACES: usize = 4;
 
-/// A weight of 1 in the file.
+/// The integer in the file for a weight of 1.
 const UNIT: f32 = 1024.0;
 
-/// What a change to the same chord weighs: there is no such change.
+/// The weight of a change to the same chord, which does not occur.
 const NEVER: f32 = -30.0;
 
 /// The weights, in nats.
@@ -84,9 +84,9 @@ impl ChordModel {
         weights.iter().flat_map(value).collect()
     }
 
-    /// What a window says of every state: as the first window of a chord, and as a later one.
+    /// The score of a window for every state: as the first window of a chord, and as a later one.
     pub(super) fn emissions(&self, evidence: &Evidence) -> (Scores, Scores) {
-        // Twice over, so that no index wraps.
+        // Doubled, so that no index wraps.
         let doubled: [[f32; 24]; KINDS] = std::array::from_fn(|k| std::array::from_fn(|i| evidence[k][i % 12]));
         let heard: [bool; KINDS] = std::array::from_fn(|k| evidence[k].iter().any(|e| *e != 0.0));
         let (mut first, mut later) = ([0.0; STATES], [0.0; STATES]);

@@ -8,10 +8,10 @@ use super::evidence::{Evidence, evidence};
 use super::model::{ChordModel, STATES, Scores};
 use super::windows::{Place, Window};
 
-/// What a change costs, in windows: short chords have to be probable.
+/// The cost of a change, in windows: it suppresses short chords.
 const CHANGE: f32 = 0.08;
 
-/// How much the right quality is worth beside the right root.
+/// The value of the right quality relative to the right root.
 const QUALITY: f32 = 0.5;
 
 /// States that are less probable than this share of the best are left out of sums.
@@ -30,9 +30,9 @@ pub(super) struct PathStep {
 
 /// The windows of a score under a model.
 pub(super) struct Lattice {
-    /// What each window says: as the first of a chord, and as a later one.
+    /// The scores of each window: as the first of a chord, and as a later one.
     emissions: Vec<(Scores, Scores)>,
-    /// What a change to each window weighs.
+    /// The weight of a change at each window.
     changes: Vec<f32>,
     transitions: Vec<Scores>,
     start: Scores,
@@ -51,7 +51,7 @@ pub(super) fn path(windows: &[Window], model: &ChordModel, interrupt: &Interrupt
     Ok(best_path(&Lattice::of(&evidence, &places, model, interrupt)?.probabilities(interrupt)?))
 }
 
-/// The path with the greatest sum of probabilities of root and quality, less what changes cost.
+/// The path with the greatest sum of probabilities of root and quality, less the cost of changes.
 fn best_path(probabilities: &[Scores]) -> Vec<PathStep> {
     let mut values = [0.0f32; STATES];
     // Per window: the states that begin there, and the best state before.
@@ -141,7 +141,7 @@ impl Lattice {
         let matrix: Vec<Scores> = self.transitions.iter().map(|row| row.map(f32::exp)).collect();
         let top = most(&self.start);
         let none = [0.0; STATES];
-        // (begins, stays) before what follows is known.
+        // (begins, continues), for the future part of the window.
         let mut forwards = vec![(self.start.map(|s| (s - top).exp()), none)];
         let mut factors = vec![(none, none)];
         let mut mass = forwards[0].0;

@@ -1,4 +1,4 @@
-//! Charts that are played are heard.
+//! Charts that are played are recognised.
 
 use super::*;
 use crate::harmony::{Chart, Chord, ChordClass, Quality};
@@ -135,6 +135,6 @@ fn a_user_who_cancels_does_not_wait() {
         assert!(asked.elapsed().as_millis() < 1000, "{:?}", asked.elapsed());
         assert!(outcome.is_err_and(|e| e.is_interrupted()), "it had not ended by itself");
     });
-    // Who does not cancel gets the same as without an interrupt.
+    // Without cancellation the result is that of `recognize`.
     assert_eq!(recognize_until(&chorus, &Interrupt::new()).expect("nobody cancels"), recognize(&chorus));
 }

@@ -1,7 +1,7 @@
-//! A score as a row of short windows: how much of each pitch class sounds in them, and what the bass is.
+//! A score as a sequence of short windows: the weight of each pitch class in them, and the bass.
 //!
-//! Windows are beats where the notes keep to the beats of the file, and half seconds where they do not: in a recorded
-//! performance the ticks of the file say nothing about the music.
+//! Windows are beats where the notes are aligned with the beats of the file, and half seconds where they are not: in a
+//! recorded performance the ticks of the file are unrelated to the music.
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -10,12 +10,12 @@ use crate::midi::{Clock, Meter, Note, Score};
 /// How much of each pitch class there is.
 pub(super) type Chroma = [f32; 12];
 
-/// A short span of the score in which the harmony is taken not to change: what sounds in it, by role.
+/// A short span of the score with one harmony: pitch-class weights by role.
 #[derive(Debug, Clone)]
 pub(super) struct Window {
     /// First tick.
     pub(super) start: u32,
-    /// How strong a place it begins at.
+    /// The metrical strength of its start.
     pub(super) place: Place,
     /// Everything that sounds, loud and low notes more than soft and high ones.
     pub(super) chroma: Chroma,
@@ -55,10 +55,10 @@ pub(super) enum Place {
     Free,
 }
 
-/// No score has more windows; more would come from damaged files only.
+/// The most windows of a score; more would come from damaged files only.
 const MOST: usize = 1 << 14;
 
-/// A note counts for this many windows: strings of a piano fade, and time must stay linear in the notes.
+/// A note counts for at most this many windows: piano strings fade, and time must stay linear in the notes.
 const REACH: usize = 8;
 
 /// The share of its sound that a note keeps from window to window.
@@ -106,7 +106,7 @@ fn fill(score: &Score, clock: &Clock, places: Vec<(u32, Place)>, interrupt: &Int
     for (note, block) in notes {
         interrupt.check()?;
         let first = windows.partition_point(|w| w.start <= note.start).saturating_sub(1);
-        // Loud notes count for more, high ones, which carry the melody, for less.
+        // Loud notes weigh more; high ones, which carry the melody, less.
         let high = (f32::from(note.pitch) - 66.0) / 24.0;
         let mut weight = (0.5 + f32::from(note.velocity) / 254.0) * (1.0 - 0.6 * high.clamp(0.0, 1.0));
         let mut fade = 1.0;
@@ -160,14 +160,14 @@ impl Window {
             None if pitch >= LOW => self.line[class] = (self.line[class] + share * weight).min(1.0),
             None => self.low[class] = (self.low[class] + share * weight).min(1.0),
         }
-        // What comes late is the bass only when it lies much lower.
+        // A late note is the bass only when it is much lower.
         let depth = if early { 0 } else { 6 };
         if share >= 0.25 && self.lowest.is_none_or(|(low, _)| pitch + depth < low) {
             self.lowest = Some((pitch, block.is_some()));
         }
     }
 
-    /// The lowest note is a bass below E3, none above G4, and something of one between.
+    /// The lowest note is a bass below E3, no bass above G4, and partly one between.
     fn set_bass(&mut self) {
         if let Some((pitch, block)) = self.lowest {
             let depth = ((67.0 - f32::from(pitch)) / 15.0).clamp(0.0, 1.0);
@@ -176,8 +176,7 @@ impl Window {
     }
 }
 
-/// True when the onsets keep to the quarters of the file, or are too few to tell: then it is believed, whether it names
-/// its metre or not.
+/// True when the onsets are aligned with the quarters of the file, or too few to tell; a metre event is not required.
 fn keeps_time(score: &Score) -> bool {
     let quarter = f64::from(score.ticks_per_quarter.max(1));
     score.keeps_to(|tick| f64::from(tick) / quarter)
@@ -211,7 +210,7 @@ fn beats(score: &Score, clock: &Clock) -> Option<Vec<(u32, Place)>> {
     Some(beats)
 }
 
-/// How many windows a bar of some seconds has: its beats (dotted ones in compound metres), grouped or halved.
+/// The number of windows in a bar of some seconds: its beats (dotted ones in compound metres), grouped or halved.
 fn beats_in(meter: &Meter, length: f64) -> u32 {
     let numerator = u32::from(meter.numerator.max(1));
     let compound = meter.denominator >= 8 && numerator.is_multiple_of(3);

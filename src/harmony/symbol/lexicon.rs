@@ -1,4 +1,4 @@
-//! The words of chord symbols: "maj", "sus", "Δ" and their like.
+//! The words of chord symbols: "maj", "sus", "Δ" and others.
 
 /// All words, the longer before those they begin with; `madd` keeps "madd9" from being read as "ma". Words of three
 /// letters and more are read in any case; look-alikes of signs have become one before.
@@ -37,7 +37,7 @@ pub(super) const WORDS: [(&str, Word); 32] = [
     ("sharp", Word::Sharp),
 ];
 
-/// What a word says of a chord.
+/// The meaning of a word.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Word {
     /// A seventh will be major.
@@ -45,14 +45,14 @@ pub(super) enum Word {
     /// There is a major seventh.
     MajorSeven,
     Minor,
-    /// Minor, and then what `add` says.
+    /// Minor, with an addition.
     MinorAdd,
     Diminished,
     HalfDiminished,
     Augmented,
-    /// Nothing: the seventh is minor unless a major one is written.
+    /// No effect: the seventh is minor unless a major one is written.
     Dominant,
-    /// The third gives way to a fourth, or to what the numbers behind it say.
+    /// The third is replaced by a fourth, or by the numbers behind it.
     Suspended,
     /// A dominant with all its altered tensions.
     Altered,

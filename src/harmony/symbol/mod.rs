@@ -31,7 +31,7 @@ pub(super) fn intervals(symbol: &[char]) -> Result<Vec<u8>, usize> {
     Ok(reader.quality.intervals())
 }
 
-/// True for the Weimar spelling: `79`, `711`, `6911`, `7913`, never written so elsewhere.
+/// True for the Weimar spelling, which is not used elsewhere: `79`, `711`, `6911`, `7913`.
 fn numbers_stand_together(symbol: &[char]) -> bool {
     let text: String = symbol.iter().collect();
     ["79", "711", "713", "6911", "6913"].iter().any(|run| text.contains(run))
@@ -306,7 +306,7 @@ fn accidental(sign: &char) -> i8 {
     }
 }
 
-/// A sign as it is read: the look-alikes of typesetters, phones and other keyboards become one.
+/// Normalises a sign: look-alikes of typesetters, phones and other keyboards become one.
 pub(super) fn plain(sign: char) -> char {
     match sign {
         '♯' | '＃' | '﹟' => '#',

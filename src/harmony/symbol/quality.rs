@@ -1,6 +1,6 @@
-//! What a chord symbol says of its tones, gathered while it is read, and the intervals that follow.
+//! The tones of a chord symbol, collected while it is read, and the intervals that follow.
 
-/// What is known of a chord while its symbol is read. Intervals are semitones above the root.
+/// The state of a chord while its symbol is read. Intervals are semitones above the root.
 #[derive(Debug, Default)]
 pub(super) struct Quality {
     pub(super) minor: bool,

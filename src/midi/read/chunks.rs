@@ -1,4 +1,4 @@
-//! The outer shell of a Standard MIDI File: an optional RIFF wrapper, a header chunk, track chunks.
+//! The chunks of a Standard MIDI File: an optional RIFF wrapper, a header chunk, track chunks.
 //!
 //! A chunk is four letters, a big-endian length and that many bytes; the header holds format, number of tracks and
 //! timing. See "Standard MIDI Files 1.0", RP-001. An RMID file is the same inside the `data` chunk of a RIFF file,
@@ -7,16 +7,16 @@
 use crate::error::{Error, Result};
 use crate::midi::repair::{self, Fault, Repair};
 
-/// What the ticks of a file mean.
+/// The timing of a file: the meaning of its ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timing {
     /// Ticks in a quarter note.
     Metrical(u16),
-    /// Frames a second (29 stands for 30 / 1.001) and ticks in a frame.
+    /// Frames a second (29 means 30 / 1.001) and ticks in a frame.
     Timecode(u8, u8),
 }
 
-/// The header chunk, but for the number of tracks, which [`Chunks`] keeps.
+/// The header chunk without the number of tracks, which [`Chunks`] keeps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     /// 0: one track; 1: tracks that sound together; 2: patterns one after the other.
@@ -25,21 +25,21 @@ pub(super) struct Header {
     pub(super) timing: Timing,
 }
 
-/// The events of one track chunk, still as bytes.
+/// The bytes of one track chunk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk<'a> {
-    /// Where they begin in the file.
+    /// Offset of its first byte in the file.
     pub(super) offset: usize,
     /// The bytes.
     pub(super) bytes: &'a [u8],
-    /// True when its length makes no sense, so that the track ends where it says that it does.
+    /// True when its length is invalid, so that the track ends at its end-of-track event.
     pub(super) unbounded: bool,
 }
 
-/// How far into a file its header is looked for: Mac binaries and the like stand before it.
+/// How far into a file the header is searched for, in bytes: Mac binaries and others put bytes in front of it.
 const SEARCHED: usize = 4096;
 
-/// Walks over the track chunks of a file.
+/// Iterates over the track chunks of a file.
 #[derive(Debug)]
 pub(super) struct Chunks<'a> {
     file: &'a [u8],
@@ -84,8 +84,8 @@ impl<'a> Chunks<'a> {
         Ok((Header { format, timing }, Self { file, at, declared, found: 0 }))
     }
 
-    /// The next track, `None` after the last. Chunks of other kinds are stepped over; whatever follows the number of
-    /// tracks that the header declares need not make sense.
+    /// The next track, `None` after the last. Chunks of other types are skipped; bytes after the declared number of
+    /// tracks may be anything.
     pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<Option<Chunk<'a>>> {
         loop {
             let rest = &self.file[self.at..];
@@ -123,7 +123,7 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// The last chunk ended at this offset already.
+    /// The last chunk ended at this offset, before its declared end.
     pub(super) fn go_on_from(&mut self, at: usize) {
         self.at = at.min(self.file.len());
     }
@@ -147,7 +147,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// Where these bytes begin for the first time.
+/// Offset of the first occurrence of `wanted`.
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|w| w == wanted)
 }
@@ -170,7 +170,7 @@ fn timing(high: u8, low: u8, at: usize) -> Result<Timing> {
     }
 }
 
-/// Where the MIDI file in an RMID file begins.
+/// Offset of the MIDI file in an RMID file.
 fn riff_data(file: &[u8]) -> Result<usize> {
     if file.get(8..12) != Some(b"RMID") {
         return Err(no_midi(0));
@@ -181,7 +181,7 @@ fn riff_data(file: &[u8]) -> Result<usize> {
             return Ok(at + 8);
         }
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        // Chunks of a RIFF file begin at even offsets.
+        // RIFF chunks begin at even offsets.
         at = at.saturating_add(8).saturating_add(length).saturating_add(length % 2);
     }
     Err(Error::broken(format!("offset {}: a RIFF file without a 'data' chunk", file.len())))

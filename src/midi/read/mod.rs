@@ -1,9 +1,9 @@
-//! Standard MIDI Files in: formats 0, 1 and 2, PPQ and SMPTE timing, RIFF-wrapped or not.
+//! Reads Standard MIDI Files: formats 0, 1 and 2, PPQ and SMPTE timing, RIFF-wrapped or not.
 //!
-//! What players put up with is put up with, and told in [`Score::repairs`](crate::midi::Score): files that are cut off,
+//! Violations that players tolerate are repaired and listed in [`Score::repairs`](crate::midi::Score): truncated files,
 //! wrong lengths and numbers of tracks, running status after meta events, real-time bytes, data bytes above 127, notes
-//! without an end, text that is not UTF-8, junk before and after. Bytes that are not events are an error that names their
-//! offset.
+//! without an end, text that is not UTF-8, bytes before and after the file. Bytes that are not events are an error that
+//! names their offset.
 
 mod chunks;
 mod note_matching;
@@ -23,7 +23,7 @@ use crate::midi::{Score, Tempo};
 use chunks::{Chunks, Timing};
 use track::Reader;
 
-/// No event comes later: a note at this tick still has an end.
+/// The last tick of an event: a note at this tick can still have an end.
 const LAST_TICK: u32 = u32::MAX - 1;
 
 /// Larger files are refused, in bytes.
@@ -95,10 +95,10 @@ impl Score {
     }
 }
 
-/// A score without notes whose ticks have the right length.
+/// An empty score with the right tick duration.
 ///
-/// Under SMPTE timing a second has frames × ticks; 29 frames stand for 30 in 1.001 seconds. A quarter of one second
-/// (or of 1.001) makes both exact.
+/// Under SMPTE timing a second has frames × ticks; 29 frames mean 30 in 1.001 seconds. A quarter of one second (or of
+/// 1.001) makes both exact.
 fn empty(timing: Timing) -> Score {
     let (ticks, micros_per_quarter) = match timing {
         Timing::Metrical(ticks) => return Score::new(ticks.into()),

@@ -11,12 +11,12 @@ use crate::midi::{Note, Track};
 /// A note in the tracks: the index of its track, and its own there.
 type NoteIndex = (u32, u32);
 
-/// A key that is up; one that is down once has its note here.
+/// Marks a key that is up; otherwise its note is stored.
 const UP: NoteIndex = (u32::MAX, 0);
-/// A key that is down more than once: [`NoteMatching::overlaps`] knows more.
+/// Marks a key that is down more than once: its notes are in [`NoteMatching::overlaps`].
 const MANY: NoteIndex = (u32::MAX, 1);
 
-/// Notes of one key that overlap.
+/// Overlapping notes of one key.
 #[derive(Debug, Default)]
 struct Overlap {
     /// The notes that began, oldest first.
@@ -29,7 +29,7 @@ struct Overlap {
 #[derive(Debug)]
 pub(super) struct NoteMatching {
     keys: Vec<NoteIndex>,
-    /// A bit for each key that was pressed since all were up.
+    /// A bit for each key that was pressed since the last reset.
     used: [u64; 32],
     overlaps: HashMap<u16, Overlap>,
 }
@@ -59,7 +59,7 @@ impl NoteMatching {
         }
     }
 
-    /// A key goes up; nothing happens when it is not down.
+    /// A key goes up; ignored when it is not down.
     #[inline]
     pub(super) fn release(&mut self, tracks: &mut [Track], channel: u8, pitch: u8, tick: u32) {
         let index = key(channel, pitch);
@@ -85,8 +85,8 @@ impl NoteMatching {
         }
     }
 
-    /// Ends what sounds at `last`, on one channel or (`None`) on all of them. Gives the number of notes that had no end
-    /// of their own.
+    /// Ends all sounding notes at `last`, on one channel or (`None`) on all. Gives the number of notes without a
+    /// note-off.
     pub(super) fn end_all(&mut self, tracks: &mut [Track], channel: Option<u8>, last: u32) -> usize {
         let mut unended = 0;
         if let Some(channel) = channel {
@@ -122,7 +122,7 @@ fn key(channel: u8, pitch: u8) -> u16 {
     u16::from(channel & 15) << 7 | u16::from(pitch & 127)
 }
 
-/// A note lasts a tick at least.
+/// Sets the end of a note, at least one tick after its start.
 fn end(tracks: &mut [Track], (track, note): NoteIndex, tick: u32) {
     let note = &mut tracks[track as usize].notes[note as usize];
     note.end = tick.max(note.start + 1);

@@ -10,19 +10,19 @@ pub(super) type Address = (u8, u8);
 /// The state of one track chunk.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// The present tick.
+    /// The current tick.
     pub(super) tick: u32,
-    /// The present port.
+    /// The current port.
     pub(super) port: u8,
-    /// It has named its port by number: a device name changes it no more.
+    /// True once the chunk has given its port by number: device names are then ignored.
     pub(super) numbered: bool,
     /// The name, where it has one.
     pub(super) name: Option<String>,
-    /// The first channel and program that it chooses: what a track without notes is for.
+    /// The first channel and program that the chunk selects: those of a track without notes.
     pub(super) chosen: Option<(Address, u8)>,
     /// The channels it has used.
     pub(super) slots: Vec<Slot>,
-    /// Index of the slot of each channel of the present port, counted from 1; 0 where there is none yet.
+    /// Index of the slot of each channel of the current port, counted from 1; 0 where there is none yet.
     by_channel: [u16; 16],
     /// Meta events and system exclusive messages.
     pub(super) metas: Vec<Event>,
@@ -32,22 +32,22 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) address: Address,
-    /// The program that the chunk has chosen.
+    /// The program selected by the chunk.
     pub(super) program: Option<u8>,
-    /// The track of the present program, once it has a note.
+    /// The track of the current program, once it has a note.
     pub(super) current: Option<usize>,
     /// The track of the last note.
     pub(super) last: Option<usize>,
     /// Program and index of its tracks.
     pub(super) tracks: Vec<(u8, usize)>,
-    /// Events that wait for the note they are meant for.
+    /// Events to be added to the track of the next note.
     pub(super) events: Vec<Event>,
-    /// Moves of the pedal that wait for it.
+    /// Pedal events to be added to it.
     pub(super) pedal: Vec<(u32, Move)>,
 }
 
 impl Part {
-    /// The slot of a channel of the present port.
+    /// The slot of a channel of the current port.
     #[inline]
     pub(super) fn slot(&mut self, channel: u8) -> &mut Slot {
         let at = usize::from(self.by_channel[usize::from(channel & 15)]);
@@ -61,12 +61,12 @@ impl Part {
             self.slots.push(Slot { address, ..Slot::default() });
             self.slots.len() - 1
         });
-        // 256 ports of 16 channels are counted in 16 bits.
+        // 256 ports of 16 channels fit 16 bits.
         self.by_channel[usize::from(channel & 15)] = index as u16 + 1;
         &mut self.slots[index]
     }
 
-    /// Channel messages are for another port from here on.
+    /// Sets the port of the channel messages that follow.
     pub(super) fn change_port(&mut self, port: u8) {
         self.port = port;
         self.by_channel = [0; 16];

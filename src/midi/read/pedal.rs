@@ -1,20 +1,20 @@
-//! The sustain pedal (controller 64) while a file is read.
+//! The sustain pedal (controller 64) on reading.
 //!
-//! A pedal works on a channel, and files often write it into one track while another plays on the same channel (the
-//! left hand pedals for both). So spans are made of a channel's events in all tracks; a track gets those in which it
-//! presses the pedal itself and those that prolong one of its notes. That way no track loses its sound when it is
-//! taken alone, and a file of many tracks does not multiply its pedal.
+//! A pedal applies to a channel, and files often write it into one track while another plays on the same channel (the
+//! left hand's track pedals for both). So the spans are computed from a channel's events in all tracks; a track gets
+//! those in which it presses the pedal itself and those that prolong one of its notes. A track taken alone then still
+//! has its pedal, and a file of many tracks does not multiply it.
 
 use std::collections::BTreeMap;
 
 use crate::midi::{Note, Pedal, Track};
 
-/// What happens to the pedal.
+/// A pedal event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Move {
     Down,
     Up,
-    /// What sounds is cut off (controller 120); the pedal stays where it is.
+    /// All sound is cut off (controller 120); the pedal stays where it is.
     Cut,
 }
 
@@ -24,7 +24,7 @@ const NOBODY: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy)]
 struct PedalEvent {
     tick: u32,
-    /// The track that says so; [`NOBODY`] where the channel has no notes in its chunk.
+    /// The track with the event; [`NOBODY`] where the channel has no notes in its chunk.
     track: u32,
     what: Move,
 }
@@ -36,7 +36,7 @@ pub(super) struct Pedals {
 }
 
 impl Pedals {
-    /// The pedal of a port and channel moves at `tick`, as track `track` says.
+    /// Adds a pedal event at `tick`, from track `track`.
     pub(super) fn set(&mut self, address: (u8, u8), track: Option<usize>, tick: u32, what: Move) {
         self.channels.entry(address).or_default().push(PedalEvent {
             tick,
@@ -45,9 +45,9 @@ impl Pedals {
         });
     }
 
-    /// Gives the tracks their spans. Their notes are sorted by start.
+    /// Assigns the spans to the tracks, whose notes are sorted by start.
     pub(super) fn hand_out(self, tracks: &mut [Track]) {
-        // A bit for each span that a track is given.
+        // A bit for each span of the track.
         let mut wanted = Vec::new();
         for (address, mut events) in self.channels {
             events.sort_by_key(|e| e.tick);
@@ -76,7 +76,7 @@ impl Pedals {
 fn prolonging(spans: &[Pedal], notes: &[Note], wanted: &mut [u64]) {
     let mut span = 0;
     for note in notes {
-        // Ends come nearly in order: the span is the one of the note before, or near it.
+        // Note ends are nearly in order: the span is that of the note before, or near it.
         if spans.get(span).is_none_or(|s| s.end <= note.end) || span > 0 && spans[span - 1].end > note.end {
             let near = spans.get(span + 1).is_some_and(|s| s.end > note.end) && spans[span].end <= note.end;
             span = if near { span + 1 } else { spans.partition_point(|s| s.end <= note.end) };
@@ -87,10 +87,10 @@ fn prolonging(spans: &[Pedal], notes: &[Note], wanted: &mut [u64]) {
     }
 }
 
-/// The spans in which the pedal of a channel is down, and (track, span) wherever a track presses it.
+/// The spans in which the pedal of a channel is down, and (track, span) for each track that presses it.
 ///
-/// Tracks may write the same pedal side by side, so what happens at one tick is taken together: it goes up if any track
-/// lifts it, and is down after that if any track left it so.
+/// Tracks may hold the same pedal events side by side, so the events of one tick are combined: the pedal goes up if any
+/// track lifts it, and is down afterwards if any track left it down.
 fn spans(events: &[PedalEvent], last: u32) -> (Vec<Pedal>, Vec<(u32, usize)>) {
     let (mut spans, mut pressed) = (Vec::new(), Vec::new());
     let (mut begun, mut holder): (Option<u32>, u32) = (None, NOBODY);
@@ -101,7 +101,7 @@ fn spans(events: &[PedalEvent], last: u32) -> (Vec<Pedal>, Vec<(u32, usize)>) {
         if up || cut {
             let held = begun.take().filter(|&start| start < tick);
             spans.extend(held.map(|start| Pedal { start, end: tick }));
-            // A pedal that stays down holds what comes next.
+            // A pedal that stays down holds the notes that follow.
             if held.is_some() && !up && tick < last {
                 begun = Some(tick);
                 pressed.push((holder, spans.len()));

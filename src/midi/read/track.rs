@@ -1,4 +1,4 @@
-//! The events of one track chunk become notes, tempi, metres and markers; the others are kept as they are.
+//! Reads the events of one track chunk as notes, tempi, metres and markers; other events are kept unchanged.
 
 use std::collections::HashMap;
 
@@ -13,28 +13,28 @@ use crate::midi::repair::{self, Fault, Repair};
 use crate::midi::write::LONGEST_TEXT;
 use crate::midi::{Event, Key, Marker, Message, Meter, Note, Score, Tempo, Track};
 
-/// Longer track names are cut, in bytes: a name is kept once for every channel and program of its track.
+/// The longest track name, in bytes: a name is stored once for every channel and program of its track.
 const LONGEST_NAME: usize = 256;
 
-/// Fills a score track by track.
+/// Builds a score track by track.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// What every score begins with.
+    /// The score that each file begins with.
     empty: Score,
-    /// What was read so far; its lists are sorted by [`Reader::finish`].
+    /// The score so far; its lists are sorted by [`Reader::finish`].
     score: Score,
-    /// False under SMPTE timing, where a tempo means nothing.
+    /// False under SMPTE timing, where tempo events are ignored.
     tempo_counts: bool,
     /// The keys that are down, by port.
     ports: Vec<(u8, NoteMatching)>,
     pedals: Pedals,
-    /// Programs that chunks set on a channel before they played on it, by tick: chunks that set none take these.
+    /// Programs that chunks set on a channel before its first note, by tick: chunks that set none inherit them.
     programs: HashMap<Address, Vec<(u32, u8)>>,
-    /// The devices that chunks name, in order: each is a port of its own.
+    /// The device names in the file, in order: each is a port.
     devices: Vec<Box<[u8]>>,
-    /// Where a chunk ends what sounds on a channel.
+    /// Ticks at which a chunk silences a channel.
     silences: Vec<(Address, u32)>,
-    /// What was mended.
+    /// Repairs made.
     pub(super) repairs: Vec<Repair>,
 }
 
@@ -92,7 +92,7 @@ impl Reader {
             match raw {
                 Raw::Channel(status, a, b) => self.message(&mut part, port, status, a, b),
                 Raw::Meta(0x2f, _) => {
-                    // Some writers end a track at once and go on: what follows counts as long as it makes sense.
+                    // Some writers put an end-of-track first: the events after it are read as long as they are valid.
                     ended = true;
                     self.score.length = self.score.length.max(part.tick);
                     walker.forget_status();
@@ -135,7 +135,7 @@ impl Reader {
         })
     }
 
-    /// The port that a device name stands for (meta event 09, RP-019): the first is port 0.
+    /// The port for a device name (meta event 09, RP-019): the first is port 0.
     fn device(&mut self, name: &[u8]) -> u8 {
         let known = self.devices.iter().position(|device| **device == *name);
         let place = known.unwrap_or_else(|| {
@@ -151,7 +151,7 @@ impl Reader {
         let tick = part.tick;
         let mut wrong = false;
         match (kind, data) {
-            // What fills a wait that is too long for one event.
+            // Empty texts, which fill a delta time that is too long for one event.
             (0x01, []) => {}
             (0x03, name) if part.name.is_none() => part.name = Some(text(name, LONGEST_NAME)),
             (0x06, words) => self.score.markers.push(Marker { tick, text: text(words, LONGEST_TEXT) }),
@@ -192,7 +192,7 @@ impl Reader {
             0x80 | 0x90 => self.ports[port].1.release(&mut self.score.tracks, channel, a, tick),
             0xb0 if a == 64 => {
                 self.pedal(part.slot(channel), tick, if b >= 64 { Move::Down } else { Move::Up });
-                // Half pedals: the spans say down or up alone.
+                // Half pedals: spans only hold down or up.
                 if !matches!(b, 0 | 127) {
                     self.other(part, port, status, a, b);
                 }
@@ -201,7 +201,7 @@ impl Reader {
         }
     }
 
-    /// A message that is neither a note nor the sustain pedal.
+    /// Handles a message that is neither a note nor the sustain pedal.
     fn other(&mut self, part: &mut Part, port: usize, status: u8, a: u8, b: u8) {
         let (tick, channel) = (part.tick, status & 15);
         let Some(message) = Event::channel_message(status, a, b) else { return };
@@ -241,7 +241,7 @@ impl Reader {
         }
     }
 
-    /// The track that a note at `tick` belongs to: made if need be, and given what waits for it.
+    /// The track for a note at `tick`: created if need be, with the pending events added.
     fn begin(&mut self, slot: &mut Slot, tick: u32) -> usize {
         let inherited = self.programs.get(&slot.address).filter(|_| slot.program.is_none());
         let program = slot.program.or_else(|| inherited.and_then(|p| in_force(p, tick))).unwrap_or(0);
@@ -302,12 +302,12 @@ impl Reader {
         self.place_events(part, first);
     }
 
-    /// Gives the tracks of a chunk its name and what waits for no note.
+    /// Gives the tracks of a chunk its name and the pending events.
     fn place_events(&mut self, part: Part, first: usize) {
         let score = &mut self.score;
         let named = part.name.is_some();
         for slot in part.slots {
-            // A track without notes is for one channel; what the chunk says to others is the score's.
+            // A track without notes belongs to one channel; the chunk's events for other channels go to the score.
             let own = |t: &&mut Track| named && t.notes.is_empty() && (t.port, t.channel) == slot.address;
             match score.tracks[first..].iter_mut().find(own) {
                 Some(track) => track.events.extend(slot.events),
@@ -332,8 +332,7 @@ impl Reader {
         }
     }
 
-    /// Hands the score over, in order, and begins a new one. Of several tempi, metres or keys at one tick the last
-    /// counts.
+    /// Finishes the score, sorted, and begins a new one. Of several tempi, metres or keys at one tick the last is used.
     pub(super) fn finish(&mut self) -> Score {
         let mut score = std::mem::replace(&mut self.score, self.empty.clone());
         self.silence(&mut score.tracks);
@@ -390,7 +389,7 @@ fn in_force(programs: &[(u32, u8)], tick: u32) -> Option<u8> {
     programs.get(next.saturating_sub(1)).map(|p| p.1)
 }
 
-/// Keeps an event of no channel.
+/// Keeps an event without a channel.
 fn keep(part: &mut Part, message: Message) {
     part.metas.push(Event { tick: part.tick, port: 0, channel: 0, message });
 }
@@ -411,8 +410,7 @@ fn last_at_each_tick<T: Copy>(list: &mut Vec<T>, tick: impl Fn(&T) -> u32) {
     });
 }
 
-/// Text as the file means it: UTF-8, or Latin-1 where it is none (older files hold `Für Elise` so). Longer text than
-/// `most` bytes is cut.
+/// Decodes text: UTF-8, or else Latin-1, which older files use. Text longer than `most` bytes is cut.
 fn text(bytes: &[u8], most: usize) -> String {
     let bytes = bytes.split(|&b| b == 0).next().unwrap_or(bytes);
     let mut text = match std::str::from_utf8(bytes) {

@@ -1,12 +1,12 @@
-//! The events of a track chunk, one after the other, as they stand in the file.
+//! Iterates over the raw events of a track chunk.
 //!
-//! "Standard MIDI Files 1.0", RP-001: a wait in ticks, then a channel message (whose status byte may be left out when it
-//! is that of the message before), a system exclusive message or a meta event. Faults that players put up with are put
-//! up with; they are counted.
+//! "Standard MIDI Files 1.0", RP-001: a delta time in ticks, then a channel message (whose status byte may be left out
+//! under running status), a system exclusive message or a meta event. Violations that players tolerate are accepted and
+//! counted.
 
 use crate::midi::repair::{self, Fault, Repair};
 
-/// An event, its wait taken off.
+/// An event without its delta time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Raw<'a> {
     /// A channel message: status byte and two data bytes (the second is 0 where there is only one).
@@ -17,35 +17,35 @@ pub(super) enum Raw<'a> {
     SysEx(&'a [u8]),
     /// Bytes to be sent as they are, without `F7`.
     Escape(&'a [u8]),
-    /// A byte that has no place in a file.
+    /// A byte that is not allowed in a file.
     System,
 }
 
-/// Why there is no further event.
+/// The reason why there is no further event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The bytes end between two events.
     End,
     /// The bytes end inside of an event.
     Cut,
-    /// A data byte where no status is in force.
+    /// A data byte without a running status.
     NoStatus,
 }
 
-/// How many events are tried when two readings are possible.
+/// The number of events that are tried when two readings are possible.
 const TRIED: usize = 48;
 
-/// Walks over the events of a chunk.
+/// Iterates over the events of a chunk.
 #[derive(Debug)]
 pub(super) struct Walker<'a> {
     bytes: &'a [u8],
     /// Where the next event begins.
     pub(super) at: usize,
-    /// The status in force, 0 when none is.
+    /// The running status, 0 for none.
     running: u8,
-    /// True when something other than a channel message came since the status was given.
+    /// True when something other than a channel message came after the status byte.
     interrupted: bool,
-    /// Where the bytes begin in the file.
+    /// Offset of the chunk's bytes in the file.
     offset: usize,
 }
 
@@ -54,17 +54,17 @@ impl<'a> Walker<'a> {
         Self { bytes, at: 0, running: 0, interrupted: false, offset }
     }
 
-    /// The bytes that were not walked over yet.
+    /// The bytes that are left.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The next event has to bring a status byte of its own.
+    /// Clears the running status: the next event needs a status byte.
     pub(super) fn forget_status(&mut self) {
         self.running = 0;
     }
 
-    /// The next event and the ticks to wait before it.
+    /// The next event and its delta time in ticks.
     #[inline]
     pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<(u32, Raw<'a>), Stop> {
         let mut at = self.at;
@@ -127,7 +127,7 @@ impl<'a> Walker<'a> {
             return Ok(byte);
         }
         if (0xf8..=0xfe).contains(&byte) && self.bytes.get(*at + 1).is_some_and(|&next| next < 0x80) {
-            // Either the message goes on behind it, or it is the value and the next event comes.
+            // Either the message continues behind it, or it is the value and the next event follows.
             let (between, clipped) = (self.tried(*at + 1 + left), self.tried(*at + left));
             if between > clipped {
                 repair::note(repairs, Fault::System, self.offset + *at);
@@ -140,7 +140,7 @@ impl<'a> Walker<'a> {
         Ok(127)
     }
 
-    /// How many events without a fault begin at `at`, up to [`TRIED`]; the end of the track counts as many.
+    /// The number of valid events from `at` on, up to [`TRIED`]; the end of the track counts as that many.
     fn tried(&self, at: usize) -> usize {
         let mut walker =
             Walker { bytes: self.bytes, at, running: self.running, interrupted: false, offset: self.offset };
@@ -156,7 +156,7 @@ impl<'a> Walker<'a> {
         TRIED
     }
 
-    /// The next event if nothing is wrong with it.
+    /// The next event if it is valid.
     fn strict(&mut self, faults: &mut Vec<Repair>) -> Option<Raw<'a>> {
         let mut at = self.at;
         let _ = self.number(&mut at, faults).ok()?;
@@ -185,7 +185,7 @@ impl<'a> Walker<'a> {
         faults.is_empty().then_some(raw)
     }
 
-    /// What begins with a status byte from `F0` on.
+    /// Reads an event with a status byte from `F0` on.
     fn system(&mut self, status: u8, at: &mut usize, repairs: &mut Vec<Repair>) -> Result<Raw<'a>, Stop> {
         if !matches!(status, 0xf0 | 0xf7 | 0xff) {
             repair::note(repairs, Fault::System, self.offset + *at - 1);

@@ -1,11 +1,11 @@
-//! A track chunk: events by tick become bytes with running status.
+//! Writes a track chunk: events sorted by tick, with running status.
 
 use crate::midi::Message;
 
-/// The longest wait one event can say.
+/// The longest delta time of one event.
 const LONGEST_WAIT: u32 = (1 << 28) - 1;
 
-/// The order of what happens at one tick.
+/// The order of events at one tick.
 pub(super) mod rank {
     pub(in crate::midi::write) const NOTE_OFF: u8 = 1;
     pub(in crate::midi::write) const PEDAL_UP: u8 = 2;
@@ -17,11 +17,11 @@ pub(super) mod rank {
     pub(super) const HEAD: u8 = 0;
 }
 
-/// The bytes of one event behind its wait.
+/// The bytes of one event after its delta time.
 #[derive(Debug, Clone, Copy)]
 enum Body<'a> {
     Channel([u8; 3]),
-    /// A meta event of four bytes at most: type, bytes, how many.
+    /// A meta event of at most four bytes: type, bytes, length.
     Small(u8, [u8; 4], u8),
     Meta(u8, &'a [u8]),
     /// `F0` or `F7`.
@@ -45,7 +45,7 @@ impl<'a> Chunk<'a> {
         self.events.push((tick, rank, Body::Channel(bytes)));
     }
 
-    /// A meta event of four bytes at most.
+    /// Adds a meta event of at most four bytes.
     pub(super) fn meta(&mut self, tick: u32, kind: u8, data: &[u8]) {
         let mut bytes = [0; 4];
         let length = data.len().min(4);
@@ -57,17 +57,17 @@ impl<'a> Chunk<'a> {
         self.events.push((tick, rank::EVENT, Body::Meta(kind, data)));
     }
 
-    /// A text at the beginning of a chunk.
+    /// Adds a text at the beginning of the chunk.
     pub(super) fn head(&mut self, kind: u8, data: &'a [u8]) {
         self.events.push((0, rank::HEAD, Body::Meta(kind, data)));
     }
 
-    /// The track lasts up to this tick.
+    /// Sets the end of the track to at least this tick.
     pub(super) fn until(&mut self, tick: u32) {
         self.end = tick;
     }
 
-    /// The port of all that follows.
+    /// Sets the port of the events that follow.
     pub(super) fn port(&mut self, port: u8) {
         self.events.push((0, rank::HEAD, Body::Small(0x21, [port, 0, 0, 0], 1)));
     }
@@ -85,7 +85,7 @@ impl<'a> Chunk<'a> {
         self.events.push((tick, rank::EVENT, body));
     }
 
-    /// Appends the chunk; a wait too long for one event is filled with empty texts.
+    /// Appends the chunk; a delta time too long for one event is filled with empty texts.
     pub(super) fn write(mut self, bytes: &mut Vec<u8>) {
         self.events.sort_by_key(|&(tick, rank, _)| (tick, rank));
         bytes.extend(b"MTrk\0\0\0\0");
@@ -121,7 +121,7 @@ impl<'a> Chunk<'a> {
                     sized(bytes, data);
                 }
             }
-            // Running status ends with a meta event or a system exclusive message.
+            // A meta event or a system exclusive message ends running status.
             running = 0;
         }
         wait(bytes, self.end.saturating_sub(now));
@@ -131,7 +131,7 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// A wait; true where it is too long for one event, so that empty texts stand in it.
+/// Writes a delta time; true where it is too long for one event, so that empty texts are put in between.
 fn wait(bytes: &mut Vec<u8>, mut ticks: u32) -> bool {
     let long = ticks > LONGEST_WAIT;
     while ticks > LONGEST_WAIT {

@@ -1,4 +1,4 @@
-//! Standard MIDI Files out: format 1, a conductor track and one track a part.
+//! Writes Standard MIDI Files: format 1, a conductor track and one track for each part.
 
 mod chunk;
 mod programs;
@@ -12,10 +12,10 @@ use crate::midi::{Event, Message, Score, Track};
 use chunk::{Chunk, rank};
 use programs::Programs;
 
-/// The finest division a file can say.
+/// The finest division of a file.
 const FINEST: u32 = 32_767;
 
-/// Longer texts are cut, in bytes.
+/// The longest text, in bytes.
 pub(super) const LONGEST_TEXT: usize = 1 << 16;
 
 impl Score {
@@ -43,13 +43,13 @@ impl Score {
 
     /// The bytes of a MIDI file (format 1) that reads back as this score.
     ///
-    /// A file knows only when keys go down and up: of notes of one pitch that overlap in a track, the first to begin
+    /// A file holds only note-on and note-off events: of overlapping notes of one pitch in a track, the first to begin
     /// reads back as the first to end.
     ///
-    /// Every note is played with the program of its track: where tracks of several programs share a channel, each says
-    /// its program again before it goes on, also for players that know nothing of ports. Tracks of several programs that
-    /// hold the same key of a channel at the same time cannot share it: the later one is given a free channel, on
-    /// another port when all sixteen are taken.
+    /// Every note is played with the program of its track: where tracks of several programs share a channel, each
+    /// repeats its program change before its notes, which also works in players that ignore ports. Tracks of several
+    /// programs that hold the same key of a channel at the same time cannot share it: the later one is given a free
+    /// channel, on another port when all sixteen are taken.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};
@@ -66,7 +66,7 @@ impl Score {
         if !(1..=FINEST).contains(&self.ticks_per_quarter) {
             return self.resample(FINEST.min(self.ticks_per_quarter.max(1))).to_bytes();
         }
-        // The header counts in 16 bits.
+        // The header counts tracks in 16 bits.
         let tracks = &self.tracks[..self.tracks.len().min(0xfffe)];
         let programs = Programs::plan(tracks, &self.events);
         let mut bytes = b"MThd\0\0\0\x06\0\x01".to_vec();
@@ -84,7 +84,7 @@ impl Score {
         bytes
     }
 
-    /// What others say of the channel of a track that is written on another channel.
+    /// Other tracks' events for the channel of a track that is written on another channel.
     fn settings_of_channel<'a>(&'a self, index: usize, part: &programs::Part, chunk: &mut Chunk<'a>) {
         let own = &self.tracks[index];
         let address = (own.port, own.channel.min(15));
@@ -103,7 +103,7 @@ impl Score {
         }
     }
 
-    /// Metres, keys, tempi, markers and what no track says, by tick.
+    /// Metres, keys, tempi, markers and the score's own events, by tick.
     fn conductor(&self) -> Chunk<'_> {
         let mut chunk = Chunk::default();
         for meter in &self.meters {
@@ -131,15 +131,15 @@ impl Score {
     }
 }
 
-/// Name, programs, notes, pedal and events of a track, by tick. At one tick, keys go up before the pedal and what else
-/// there is moves, and keys go down after that.
+/// Name, programs, notes, pedal and events of a track, by tick. At one tick, note-offs come before pedal and other
+/// events, and note-ons after them.
 fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
     let channel = programs.channel.min(15);
     let mut chunk = Chunk::with_room(2 * track.notes.len() + 2 * track.pedals.len() + track.events.len() + 3);
     if !track.name.is_empty() {
         chunk.head(0x03, short(&track.name));
     }
-    // A device name stands for a port where none is said.
+    // A device name implies a port where no port event is given.
     let named = track.events.iter().any(|e| matches!(e.message, Message::Meta { kind: 0x09, .. }));
     if programs.port > 0 || named {
         chunk.port(programs.port);
@@ -153,7 +153,7 @@ fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
     for note in &track.notes {
         let key = note.pitch.min(127);
         chunk.channel(note.start, rank::NOTE_ON, [0x90 | channel, key, note.velocity.clamp(1, 127)]);
-        // A note-on of velocity 0 ends a note and keeps the running status.
+        // A note-on of velocity 0 ends a note without breaking running status.
         chunk.channel(note.end.max(note.start.saturating_add(1)), rank::NOTE_OFF, [0x90 | channel, key, 0]);
     }
     for span in &track.pedals {
@@ -167,7 +167,7 @@ fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
     chunk
 }
 
-/// Whether the events, sorted by tick, say at a tick how far the pedal goes down (or up) there: half pedals are kept.
+/// Whether the events, sorted by tick, hold a pedal value at a tick: half pedals are kept.
 fn pedal_value(events: &[Event], tick: u32, down: bool) -> bool {
     let mut there = events[events.partition_point(|e| e.tick < tick)..].iter().take_while(|e| e.tick == tick);
     there.any(|e| match e.message {
@@ -176,7 +176,7 @@ fn pedal_value(events: &[Event], tick: u32, down: bool) -> bool {
     })
 }
 
-/// True of what would read back as a program change of a channel.
+/// True for an event that would read back as a program change of a channel.
 fn program(event: &Event) -> Option<u8> {
     if let Message::Program(program) = event.message { Some(program.min(127)) } else { None }
 }

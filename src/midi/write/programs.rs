@@ -1,4 +1,4 @@
-//! Which channel a track is written on, and where it has to say its program.
+//! Assigns tracks to channels, and program changes to tracks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,16 +7,16 @@ use crate::midi::{Event, Track};
 use super::chunk::rank;
 use super::program;
 
-/// Where a track is written and what it is played with.
+/// The channel of a track and its program changes.
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub(super) port: u8,
     pub(super) channel: u8,
-    /// Program changes beside those among its events, by tick.
+    /// Program changes in addition to those among its events, by tick.
     pub(super) changes: Vec<(u32, u8)>,
 }
 
-/// The plan for all tracks of a score.
+/// The assignment for all tracks of a score.
 #[derive(Debug)]
 pub(super) struct Programs {
     parts: Vec<Part>,
@@ -37,7 +37,7 @@ impl Programs {
                     let track = &tracks[index];
                     let first = track.notes.first().map_or(u32::MAX, |n| n.start);
                     let said = track.events.iter().take_while(|e| e.tick <= first).any(|e| program(e).is_some());
-                    // What a track without notes reads back as when it says nothing.
+                    // The values that a track without notes reads back with when it has no events.
                     let nothing = track.notes.is_empty() && (track.port, channel, track.program) == (0, 0, 0);
                     if !said && !nothing {
                         parts[index].changes.push((0, track.program));
@@ -53,7 +53,7 @@ impl Programs {
     }
 }
 
-/// True when a channel is asked for several programs.
+/// True when a channel is used with several programs.
 fn contested(tracks: &[Track], events: &[Event], here: &[usize], channel: u8) -> bool {
     let own = here.iter().flat_map(|&i| tracks[i].events.iter().filter_map(program).chain([tracks[i].program]));
     let loose = events.iter().filter(|e| e.channel == channel).filter_map(program);
@@ -61,7 +61,7 @@ fn contested(tracks: &[Track], events: &[Event], here: &[usize], channel: u8) ->
     programs.next().is_some_and(|first| programs.any(|p| p != first))
 }
 
-/// What is in force where a note begins: in its track, on its port, on its channel whatever the port.
+/// The program in force where a note begins: in its track, on its port, on its channel on any port.
 #[derive(Debug, Default)]
 struct InForce {
     tracks: HashMap<usize, u8>,
@@ -83,7 +83,7 @@ impl InForce {
     }
 }
 
-/// Plays the tracks of a channel in the order of time, and has each say its program wherever another is in force.
+/// Goes through the tracks of a channel in time, and adds a program change wherever another program is in force.
 fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Part], channel: u8) {
     // Tick, chunk (the conductor is the first), rank, port, and the program that is set or, for notes, needed.
     let mut moments: Vec<(u32, usize, u8, u8, u8)> = Vec::new();
@@ -108,7 +108,7 @@ fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Pa
     }
 }
 
-/// Port and channel of each track: its own, unless another program holds one of its keys there meanwhile.
+/// Port and channel of each track: its own, unless another program holds one of its keys there at the same time.
 fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
     let mut addresses: Vec<(u8, u8)> = tracks.iter().map(|t| (t.port, t.channel.min(15))).collect();
     let mut shared: BTreeMap<(u8, u8), Vec<usize>> = BTreeMap::new();
@@ -144,7 +144,7 @@ fn colliding(tracks: &[Track], here: &[usize]) -> BTreeSet<usize> {
     notes.sort_unstable();
     let mut out = BTreeSet::new();
     for key in notes.chunk_by(|a, b| a.0 == b.0) {
-        // Until when each program holds the key, and the track that does so.
+        // The tick until which each program holds the key, and the track that holds it.
         let mut held: BTreeMap<u8, (u32, usize)> = BTreeMap::new();
         for &(_, start, end, index) in key {
             if out.contains(&index) {
