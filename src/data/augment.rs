@@ -1,4 +1,4 @@
-//! More pieces from few: 12 transpositions × 3 tempi make 36 of each.
+//! Augmentation: transposed and time-stretched copies of training pieces; 12 transpositions × 3 tempi make 36 of each.
 
 use rand::Rng;
 use rand::seq::index;
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Which copies are made of every training piece.
+/// The copies that are made of every training piece.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// How many transpositions, the original among them: 12 means −5 to +6 semitones. A copy that would leave
-    /// the keyboard (21–108) is moved by an octave or left out.
+    /// The number of transpositions, the original included: 12 means −5 to +6 semitones. A copy that would leave the
+    /// keyboard (21–108) is moved by an octave or left out.
     pub transpose: usize,
     /// Tempo factors: 1.1 plays a tenth faster.
     pub tempo: Vec<f64>,
@@ -38,15 +38,15 @@ pub(super) struct Copy {
     pub(super) style: bool,
 }
 
-/// The keys of a piano.
+/// The key numbers of a piano.
 const KEYBOARD: std::ops::RangeInclusive<i32> = 21..=108;
-/// As many transpositions as there are pitches in MIDI.
+/// The number of pitches in MIDI.
 const MOST_TRANSPOSITIONS: usize = 128;
-/// Beyond these a piece is another piece.
+/// Accepted tempo factors.
 const TEMPI: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 
 impl Augment {
-    /// Checks that the numbers make sense.
+    /// Checks the ranges of all options.
     ///
     /// # Errors
     /// Names the option, its value and what it may be.
@@ -79,7 +79,7 @@ impl Augment {
         Ok(())
     }
 
-    /// The transpositions of a piece whose lowest and highest keys are given (`None`: it has drums only).
+    /// The transpositions of a piece whose lowest and highest keys are given (`None`: drums only).
     fn transpositions(&self, keys: Option<(u8, u8)>) -> Vec<i32> {
         let Some((low, high)) = keys else { return vec![0] };
         let fits = |by: i32| {
@@ -97,8 +97,8 @@ impl Augment {
         all
     }
 
-    /// The copies of one piece, all those of a tempo together; `mean` is how many on average, in place of `sample`. A
-    /// share of `dropout` is left without chords.
+    /// The copies of one piece, grouped by tempo; `mean` is the mean number of copies, in place of `sample`. A share of
+    /// `dropout` has no chords.
     pub(super) fn copies(
         &self,
         keys: Option<(u8, u8)>,
@@ -146,9 +146,9 @@ mod tests {
     fn a_copy_beyond_the_keyboard_moves_by_an_octave_or_goes() {
         // The top key is 106: +3 would be 109, an octave lower fits.
         assert_eq!(twelve().transpositions(Some((50, 106))), [-5, -4, -3, -2, -1, 0, 1, 2, -9, -8, -7, -6]);
-        // The whole keyboard: nowhere to go.
+        // The whole keyboard: no transposition fits.
         assert_eq!(twelve().transpositions(Some((21, 108))), [0]);
-        // Outside as it is: the original stays, and what falls on the keyboard.
+        // Notes outside the keyboard: the original stays, and the transpositions that fit.
         assert_eq!(twelve().transpositions(Some((18, 60))), [7, 8, 9, 10, 11, 0, 13, 14, 3, 4, 5, 6]);
         assert_eq!(twelve().transpositions(None), [0]);
     }

@@ -1,4 +1,4 @@
-//! The order in which rows are handed out.
+//! The order of rows: shuffled epochs or one ordered pass.
 
 use std::fmt;
 
@@ -7,26 +7,25 @@ use rand::seq::SliceRandom;
 use crate::data::random::{Draw, rng};
 use crate::data::{Batch, Split};
 
-/// Shuffled batches without end or one ordered pass; see [`Split::batches`].
+/// An iterator over shuffled batches without end, or over one ordered pass; see [`Split::batches`].
 ///
-/// The rows of all epochs stand in one long line; batch `k` is the `k`-th stretch of it, so that any position can be
-/// gone to at once.
+/// The rows of all epochs form one sequence; batch `k` is its `k`-th stretch, so that [`Batches::seek`] takes constant
+/// time.
 #[derive(Clone)]
 pub struct Batches {
     split: Split,
     rows: usize,
-    /// Shuffles each epoch; without it rows keep their order.
+    /// The seed that shuffles each epoch; `None` keeps the order of the rows.
     seed: Option<u64>,
     epochs: Option<u64>,
     position: u64,
-    /// The epoch whose order is at hand, and the order.
+    /// The epoch whose order is in memory, and the order.
     order: Option<(u64, Vec<usize>)>,
 }
 
 impl Split {
-    /// Batches of `rows` rows in an order drawn from `seed` anew each epoch, without end (`epochs: None`) or for so
-    /// many passes. A last batch that is short is filled from the next epoch, or given short in the last pass.
-    ///
+    /// Batches of `rows` rows in an order drawn anew from `seed` for each epoch, without end (`epochs: None`) or for a
+    /// number of epochs. A short last batch is filled from the next epoch, or stays short in the last epoch.
     /// ```
     /// # use etude::data::Split;
     /// # use etude::tokens::{Options, Tokenizer};
@@ -65,12 +64,12 @@ impl Batches {
         Self { split, rows: rows.max(1), seed, epochs, position: 0, order: None }
     }
 
-    /// How many batches have been taken; [`Batches::seek`] goes back there.
+    /// The number of batches taken so far; [`Batches::seek`] goes back to it.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Goes to a position: the number of batches taken before.
+    /// Moves to a position: the number of batches taken before it.
     ///
     /// ```
     /// use etude::data::Split;
@@ -93,7 +92,7 @@ impl Batches {
         &self.split
     }
 
-    /// How many batches are left; `None` when they never end.
+    /// The number of batches left; `None` without end.
     fn left(&self) -> Option<u64> {
         if self.split.is_empty() {
             return Some(0);
@@ -103,7 +102,7 @@ impl Batches {
         Some(u64::try_from(batches).unwrap_or(u64::MAX))
     }
 
-    /// The row at a place of the long line.
+    /// The row at an index of the sequence of all epochs.
     fn row(&mut self, place: u128) -> usize {
         let len = self.split.len() as u128;
         let (epoch, place) = ((place / len) as u64, (place % len) as usize);

@@ -1,4 +1,4 @@
-//! A dataset: pieces in, two splits of packed rows out.
+//! Datasets: pieces as two splits of packed rows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// Packed rows for training and for measuring, and where they came from.
+/// Packed rows for training and for evaluation, and their origin.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// Rows to train on.
     pub train: Split,
-    /// Rows held out: other pieces, never other windows of the same.
+    /// Held-out rows: of other pieces, never other windows of the same.
     pub val: Split,
     /// The files that were read, in order.
     pub files: Vec<PathBuf>,
     /// Those of the files that are held out.
     pub val_files: Vec<PathBuf>,
-    /// What it was built from, where there was more than paths: styles, numbers of copies, sides.
+    /// The sources with more than paths: styles, numbers of copies, splits.
     pub sources: Vec<Source>,
     /// The files that were skipped, and why.
     pub broken: Vec<SkippedFile>,
-    /// How the ids were made.
+    /// The tokenizer of the ids.
     pub tokenizer: Arc<Tokenizer>,
-    /// What was asked for.
+    /// The options it was built with.
     pub options: DatasetOptions,
     /// The folder it was read from, if it was saved before.
     pub source: Option<PathBuf>,
@@ -42,7 +42,8 @@ impl Dataset {
     /// Reads, splits, augments, encodes and packs the pieces under `paths`, on all cores.
     ///
     /// # Errors
-    /// Fails when a path does not exist, when no file can be read, when an option makes no sense, or when stopped.
+    /// A path that does not exist, no file that can be read, an option out of range; `interrupted`, when the user
+    /// cancels.
     pub fn build(
         paths: &[PathBuf],
         tokenizer: Arc<Tokenizer>,
@@ -52,7 +53,7 @@ impl Dataset {
         Self::build_from(&[Source::of(paths)], tokenizer, options, progress)
     }
 
-    /// The same as [`Dataset::build`] with several sources, each with its style, its number of copies and its side.
+    /// [`Dataset::build`] from several sources, each with its style, number of copies and split.
     ///
     /// # Errors
     /// Those of [`Dataset::build`]; a style that the tokenizer does not have.

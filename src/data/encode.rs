@@ -1,7 +1,7 @@
-//! Augmented copies of the training pieces, encoded on all cores.
+//! Encodes the augmented copies of the training pieces, on all cores.
 //!
-//! A tempo copy is encoded anew from the stretched score; the transpositions of it are made from its ids where the
-//! encoding allows that, else from the score. No copy of a score outlives its encoding.
+//! Each tempo is encoded from the stretched score; its transpositions are made from those ids where the encoding allows
+//! that, else from the score. No stretched score outlives its encoding.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -21,11 +21,11 @@ use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// The copies of all pieces, each as BOS, its ids, EOS, in the order of the pieces; and the pieces that have none,
-/// because MIDI cannot say any of their tempi.
+/// The copies of all pieces, each as BOS, its ids, EOS, in the order of the pieces; and the pieces without any, because
+/// none of their tempi fits MIDI.
 ///
 /// # Errors
-/// Fails when stopped.
+/// `interrupted`, when the user cancels.
 pub(super) fn copies(
     pieces: &[&Piece],
     tokenizer: &Tokenizer,
@@ -45,7 +45,7 @@ pub(super) fn copies(
         .collect();
     let total = plans.iter().map(|plan| plan.len() as u64).sum();
     let task = Mutex::new(progress.task("encoding", Some(total), "copies"));
-    // A piece at one tempo is the unit of work: small enough for many cores, and its transpositions share an encoding.
+    // The unit of work is a piece at one tempo: small enough for many cores, and its transpositions share an encoding.
     let groups: Vec<(usize, &[Copy])> = plans
         .iter()
         .enumerate()
@@ -88,7 +88,7 @@ pub(super) fn whole(to: &mut Ids, style: Option<u32>, piece: &[u32], tokenizer: 
     to.push(tokenizer.eos());
 }
 
-/// A piece at one tempo, encoded with and without chords when that is first asked for.
+/// A piece at one tempo, encoded lazily with and without chords.
 struct AtTempo<'a> {
     tokenizer: &'a Tokenizer,
     score: Cow<'a, Score>,
@@ -110,7 +110,7 @@ impl<'a> AtTempo<'a> {
         Ok(Self { tokenizer, score, chords, with, without })
     }
 
-    /// The ids of a copy; nothing when a note would leave MIDI's range.
+    /// The ids of a copy; `None` when a note would leave MIDI's range.
     fn copy(&self, copy: &Copy) -> Option<Cow<'_, [u32]>> {
         let chords = if copy.chords { &self.chords[..] } else { &[] };
         let ids: &[u32] = if copy.chords {

@@ -1,4 +1,4 @@
-//! Ids in memory: two bytes each where the vocabulary allows it, four where it does not.
+//! Token ids in memory: two bytes each where the vocabulary fits, else four.
 
 use std::ops::Range;
 
@@ -11,11 +11,11 @@ pub(super) enum Ids {
     Wide(Vec<u32>),
 }
 
-/// The largest vocabulary whose ids fit two bytes.
+/// The largest vocabulary that fits two bytes.
 const NARROW: usize = 1 << 16;
 
 impl Ids {
-    /// No ids of a vocabulary of `vocab_size`, with room for `capacity`.
+    /// An empty list for a vocabulary of `vocab_size`, with a capacity.
     pub(super) fn with_capacity(vocab_size: usize, capacity: usize) -> Self {
         if vocab_size <= NARROW {
             Self::Narrow(Vec::with_capacity(capacity))
@@ -24,7 +24,7 @@ impl Ids {
         }
     }
 
-    /// Appends an id, which lies in the vocabulary.
+    /// Appends an id, which must be in the vocabulary.
     pub(super) fn push(&mut self, id: u32) {
         match self {
             Self::Narrow(ids) => {
@@ -56,7 +56,7 @@ impl Ids {
         }
     }
 
-    /// Cuts or fills with `id` to a length.
+    /// Truncates, or fills with `id`, to a length.
     pub(super) fn resize(&mut self, len: usize, id: u32) {
         match self {
             Self::Narrow(ids) => ids.resize(len, id as u16),
@@ -64,7 +64,7 @@ impl Ids {
         }
     }
 
-    /// The ids in a range, which lies inside.
+    /// The ids in a range, which must be inside.
     pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = u32> + '_ {
         let (narrow, wide): (&[u16], &[u32]) = match self {
             Self::Narrow(ids) => (&ids[range], &[]),

@@ -1,10 +1,9 @@
-//! Folders of MIDI become rows of ids: found, split by piece, augmented, encoded, packed, shuffled, saved.
+//! Datasets: folders of MIDI as rows of ids, split by piece, augmented, encoded, packed, shuffled and saved.
 //!
-//! The way of a piece: [`scan()`] finds it, `piece` reads it, trims it, hears its chords and encodes it once;
-//! `partition` says which side it is on; `encode` makes its augmented copies; `openings` repeats style and chord where a
-//! row begins inside a piece; [`Split`] packs them into rows;
-//! [`Batches`] hands the rows out. Every draw comes from the seed and a place, never from the order in which threads
-//! finish: two builds with the same seed are the same bytes.
+//! [`scan()`] finds files; `piece` reads and trims each, takes or recognises its chords and encodes it once;
+//! `partition` holds pieces out; `encode` makes augmented copies; `openings` repeats style and chord where a row begins
+//! inside a piece; [`Split`] packs ids into rows; [`Batches`] iterates over them. Every random draw depends on the seed
+//! and an index only, never on the order in which threads finish: two builds with the same seed give the same bytes.
 
 mod augment;
 mod batch;

@@ -1,12 +1,12 @@
-//! Rows that begin inside a piece begin with its style and with the chord in force there.
+//! Repeats the style and the chord in force where a row begins inside a piece.
 //!
-//! A model sees one row. Without its opening it would not know the style of any row but the first of a piece, and pitches
-//! that are counted from a chord would have no chord until the next change.
+//! A model sees one row at a time. Without this opening it would know the style in the first row of a piece only, and
+//! pitches relative to the chord would be without a chord until the next change.
 
 use crate::data::ids::Ids;
 use crate::tokens::Tokenizer;
 
-/// The same pieces with [`Grammar::opening`](crate::tokens::Grammar::opening) at each place that becomes the first of a
+/// The same pieces with [`Grammar::opening`](crate::tokens::Grammar::opening) inserted at the first position of each
 /// row of `width` ids when they are laid end to end, unless a piece begins there; unchanged where the encoding has no
 /// openings, and where a row is too short for one.
 pub(super) fn repeat(parts: Vec<Ids>, width: usize, tokenizer: &Tokenizer) -> Vec<Ids> {
@@ -65,7 +65,7 @@ mod tests {
             ids.into_iter().map(|id| tokenizer.token(id).expect("a token").to_string()).collect()
         };
         assert_eq!(named(1)[..5], ["Style_rag", "Root_+2", "Quality_7", "TimeShift_10", "Pitch_60"]);
-        // The new chord, as the way from the first anchor; a piece that begins in the row begins with BOS.
+        // The new chord, relative to the first anchor; a piece that begins in the row begins with BOS.
         assert_eq!(named(2)[..4], ["Style_rag", "Root_-5", "Quality_maj", "Pitch_48"]);
         assert_eq!(named(2)[5..], ["EOS_None", "BOS_None", "Velocity_16", "Pitch_60", "Duration_10"]);
         let batch = split.in_order(1).nth(1).expect("a batch");

@@ -1,4 +1,4 @@
-//! What a caller may choose about a dataset.
+//! The options of a dataset.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -25,7 +25,7 @@ pub struct DatasetOptions {
     pub style_dropout: f64,
     /// Whether pieces that share a row attend to each other.
     pub packing: Packing,
-    /// Decides the split, the order and the draws.
+    /// The seed of the split, the order and all draws.
     pub seed: u64,
 }
 
@@ -44,11 +44,11 @@ impl Default for DatasetOptions {
     }
 }
 
-/// Rows longer than this are a slip of the hand.
+/// The longest row that is accepted.
 const LONGEST_ROW: usize = 1 << 20;
 
 impl DatasetOptions {
-    /// Checks that every option makes sense.
+    /// Checks the ranges of all options.
     ///
     /// # Errors
     /// Names the option, its value and what it may be.
@@ -86,11 +86,11 @@ pub enum Packing {
     /// Each piece attends to itself only, and its positions begin at 0.
     #[default]
     Masked,
-    /// All ids of a row before an id are seen, whatever piece they belong to.
+    /// Each id attends to all earlier ids of its row, whatever piece they belong to.
     Joined,
 }
 
-/// Reads options that were stored: those from before [`Packing`] had a name mean [`Packing::Joined`].
+/// Reads stored options: those written before [`Packing`] existed mean [`Packing::Joined`].
 ///
 /// # Errors
 /// Those of the format.
@@ -104,12 +104,12 @@ pub(crate) fn stored<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum ChordSource {
-    /// Its markers if it has any, else what is heard in it.
+    /// Its markers if it has any, else recognised chords.
     #[default]
     Auto,
     /// Its markers only.
     Markers,
-    /// What is heard in it.
+    /// Recognised chords.
     Detect,
     /// No chords.
     None,

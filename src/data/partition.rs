@@ -1,4 +1,4 @@
-//! Which pieces are held out: by piece, never by window, copies of one file together.
+//! Splits pieces into training and held-out: by piece, never by window, copies of one file together.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,11 +7,11 @@ use rand::seq::SliceRandom;
 
 use crate::data::random::{Draw, rng};
 
-/// What the folder of held-out pieces is called, beside `train`.
+/// Names of folders of held-out pieces, next to `train`.
 const HELD_OUT: [&str; 4] = ["val", "validation", "valid", "dev"];
 
-/// For every piece, whether it is held out, when all of them lie in one of two folders side by side, `train` and `val`,
-/// and some in each. What counts is where the pieces lie, not how they were named.
+/// For every piece, whether it is held out, when all of them are in two folders side by side, `train` and `val`, and
+/// some in each. The real folders count, whatever path named them.
 pub(super) fn by_folder(pieces: &[&Path]) -> Option<Vec<bool>> {
     let above =
         pieces.first()?.ancestors().skip(1).find(|above| pieces.iter().all(|piece| piece.starts_with(above)))?;
@@ -24,9 +24,10 @@ pub(super) fn by_folder(pieces: &[&Path]) -> Option<Vec<bool>> {
     (held.contains(&false) && held.contains(&true)).then_some(held)
 }
 
-/// For every piece, whether it is held out; `contents` tells copies of one file.
+/// For every piece, whether it is held out; `contents` identifies copies of one file.
 ///
-/// `share` of the pieces are, rounded: at least one when it is above 0 and there are two contents, never all.
+/// A share of `share` of the pieces is, rounded: at least one when it is above 0 and there are two different contents,
+/// never all.
 pub(super) fn held_out(contents: &[u64], share: f64, seed: u64) -> Vec<bool> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut group_of = HashMap::new();
@@ -43,7 +44,7 @@ pub(super) fn held_out(contents: &[u64], share: f64, seed: u64) -> Vec<bool> {
     }
     groups.shuffle(&mut rng(seed, Draw::Sides, 0));
     let mut wanted = ((contents.len() as f64 * share).round() as usize).clamp(1, contents.len() - 1);
-    // The last group stays for training, whatever its size.
+    // The last group always stays for training.
     let last = groups.len() - 1;
     for group in &groups[..last] {
         if group.len() <= wanted {
@@ -92,7 +93,7 @@ mod tests {
             assert!((1..8).contains(&count(&held)));
         }
         assert_eq!(held_out(&[1, 1, 1], 0.5, 0), [false; 3]);
-        // Both groups are larger than the share: one goes all the same.
+        // Both groups are larger than the share: one is held out all the same.
         assert_eq!(count(&held_out(&[1, 1, 2, 2], 0.1, 0)), 2);
     }
 

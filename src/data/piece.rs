@@ -1,4 +1,4 @@
-//! Pieces: files read, trimmed, heard and encoded once, on all cores.
+//! Pieces: files read, trimmed, with chords, encoded once, on all cores.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,7 +20,7 @@ use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// A piece that can be played.
+/// A piece with notes.
 #[derive(Debug)]
 pub(super) struct Piece {
     /// The file.
@@ -29,21 +29,21 @@ pub(super) struct Piece {
     pub(super) content: u64,
     /// The token of its style.
     pub(super) style: Option<u32>,
-    /// Mean number of copies, where its source says so.
+    /// Mean number of copies, if its source sets it.
     pub(super) copies: Option<f64>,
-    /// Whether it is held out, where its source says so.
+    /// Whether it is held out, if its source sets it.
     pub(super) val: Option<bool>,
-    /// What it holds, without the silence at its start.
+    /// Its score, without the silence at its start.
     pub(super) score: Score,
     /// Its chords.
     pub(super) chords: Vec<ChordAt>,
-    /// It encoded as it is, without BOS and EOS.
+    /// Its ids, without BOS and EOS.
     pub(super) ids: Vec<u32>,
 }
 
-/// No MIDI file is so large; what is, is something else.
+/// The largest MIDI file that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
-/// Chords whose root is right with less than this probability are not labels: wrong ones teach that chords mean nothing.
+/// Recognised chords whose root is right with less than this probability are not used as labels.
 const SURE: f32 = 0.35;
 
 impl Piece {
@@ -54,10 +54,10 @@ impl Piece {
     }
 }
 
-/// Reads what lies under `paths`; what cannot be read or has no notes comes back as the second list.
+/// Reads the files under `paths`; those that cannot be read or have no notes are the second list.
 ///
 /// # Errors
-/// Fails when a path does not exist, when nothing can be used, or when stopped.
+/// A path that does not exist, no usable file; `interrupted`, when the user cancels.
 pub(super) fn read(
     sources: &[Source],
     tokenizer: &Tokenizer,
@@ -95,7 +95,7 @@ pub(super) fn read(
     if pieces.is_empty() { Err(nothing_left(&broken)) } else { Ok((pieces, broken)) }
 }
 
-/// A file and the place of its source.
+/// A file and the index of its source.
 type Sourced = (PathBuf, usize);
 
 /// The files of all sources, each once; of a source with less than one copy of a piece that share of them, drawn from
@@ -160,7 +160,7 @@ fn chords_of(score: &Score, source: ChordSource, interrupt: &Interrupt) -> Resul
     if listen { recognize_where_sure(score, SURE, interrupt) } else { Ok(markers) }
 }
 
-/// How many reasons an error shows.
+/// The number of reasons in an error.
 const SHOWN: usize = 3;
 
 /// The error of a build in which every file was skipped.

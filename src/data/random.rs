@@ -1,22 +1,22 @@
-//! Seeded draws: one stream of ChaCha for every purpose and place, so that no draw depends on another.
+//! Seeded random draws: one ChaCha stream for every purpose and index, so that no draw depends on another.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What is drawn.
+/// The purpose of a draw.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Draw {
-    /// Which pieces are held out.
+    /// The pieces that are held out.
     Sides = 1,
-    /// Which copies of a piece are made.
+    /// The copies that are made of a piece.
     Copies = 2,
     /// The order of the rows in an epoch.
     Order = 3,
-    /// Which files of a source are read at all.
+    /// The files of a source that are read.
     Files = 4,
 }
 
-/// The generator of draw number `place` of a kind.
+/// The generator of draw number `place` for a purpose.
 pub(super) fn rng(seed: u64, draw: Draw, place: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(((draw as u64) << 56) | (place & ((1 << 56) - 1)));

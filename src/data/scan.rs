@@ -9,21 +9,22 @@ use crate::data::SkippedFile;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// What a MIDI file is called, in any case.
+/// File extensions of MIDI, in any case.
 const ENDINGS: [&str; 3] = ["mid", "midi", "kar"];
 
-/// What was found under one path.
+/// The result of a search under one path.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Files that are called like MIDI.
+    /// Files with a MIDI extension.
     pub(super) files: Vec<PathBuf>,
     /// Folders and links that could not be followed.
     pub(super) broken: Vec<SkippedFile>,
 }
 
-/// The `.mid`, `.midi` and `.kar` files in a folder, recursively and sorted; a file is itself, whatever it is called.
+/// The `.mid`, `.midi` and `.kar` files in a folder, recursively and sorted; a path of a file gives that file, whatever
+/// its extension.
 ///
-/// Links are followed, loops of them end; hidden files and folders are passed over.
+/// Symbolic links are followed, cycles of them end; hidden files and folders are skipped.
 ///
 /// # Errors
 /// Names a path that does not exist, a folder without MIDI, and the folder inside that cannot be read.
@@ -43,7 +44,7 @@ pub fn scan(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The same as [`scan`], but what cannot be read inside is reported beside the rest, and cancelling stops it.
+/// [`scan`], with what cannot be read reported in the result, and with cancellation.
 pub(super) fn find(path: &Path, progress: &Progress) -> Result<Found> {
     let kind = std::fs::metadata(path).map_err(|e| missing(path, e))?.file_type();
     if kind.is_file() {
@@ -61,7 +62,7 @@ pub(super) fn find(path: &Path, progress: &Progress) -> Result<Found> {
             Ok(entry) if !entry.file_type().is_file() => {}
             Ok(entry) if is_midi(entry.path()) => found.files.push(entry.into_path()),
             Ok(_) => others += 1,
-            // A link to a folder that is being walked already: nothing is lost.
+            // A link to a folder that is being walked: nothing is missed.
             Err(e) if e.loop_ancestor().is_some() => {}
             Err(e) => found.broken.extend(unreadable(&e)),
         }
@@ -85,7 +86,7 @@ fn missing(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// The report on an entry that could not be read; a dangling link that is not called like MIDI is nobody's loss.
+/// The report on an entry that could not be read; none for a dangling link without a MIDI extension.
 fn unreadable(error: &walkdir::Error) -> Option<SkippedFile> {
     let path = error.path()?;
     let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);

@@ -1,4 +1,4 @@
-//! Where pieces come from, and what is known of them as a group.
+//! Sources of pieces and their settings.
 
 use std::path::PathBuf;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Files and folders whose pieces are treated alike.
+/// Files and folders whose pieces share settings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Source {
     /// MIDI files, and folders that are searched for them.
     #[serde(with = "crate::forms::paths")]
     pub paths: Vec<PathBuf>,
-    /// What kind of music it is, for tokenizers with styles; every copy begins with its token.
+    /// The style token of its pieces, for tokenizers with styles.
     pub style: Option<String>,
     /// Mean number of copies of a training piece, in place of `augment.sample`: 2.5 makes two or three, 0.3 leaves seven
     /// of ten pieces out.
@@ -22,11 +22,11 @@ pub struct Source {
     pub val: Option<bool>,
 }
 
-/// More copies than these of one piece are a slip of the hand.
+/// The most copies of one piece that are accepted.
 const MOST_COPIES: f64 = 10_000.0;
 
 impl Source {
-    /// These paths, with default settings.
+    /// A source of these paths with default settings.
     pub fn of(paths: &[PathBuf]) -> Self {
         Self { paths: paths.to_vec(), ..Self::default() }
     }
@@ -36,7 +36,7 @@ impl Source {
         self.style.is_none() && self.copies.is_none() && self.val.is_none()
     }
 
-    /// Checks that the numbers make sense.
+    /// Checks the ranges of all settings.
     ///
     /// # Errors
     /// Names the option, its value and what it may be.

@@ -1,4 +1,4 @@
-//! One side of a dataset: packed rows of one length.
+//! Splits: packed rows of one length.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ pub struct Split {
     packing: Packing,
 }
 
-/// What a split knows of its vocabulary.
+/// The vocabulary properties that a split needs.
 #[derive(Debug)]
 pub(super) struct Rules {
     /// The number of ids.
     pub(super) vocab_size: usize,
     /// The id of padding.
     pub(super) pad: u32,
-    /// The id that every piece begins with.
+    /// The id at the beginning of every piece.
     pub(super) bos: u32,
     /// For every id, whether it is given rather than predicted: padding, chords, beats, styles.
     given: Vec<bool>,
 }
 
 impl Rules {
-    /// The rules of a tokenizer.
+    /// The rules of a tokenizer's vocabulary.
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
         let given = (0..vocab_size as u32)
@@ -43,7 +43,7 @@ impl Rules {
 }
 
 impl Split {
-    /// Rows from ids that the caller has already; a row shorter than the longest is padded.
+    /// A split of given rows; a row shorter than the longest is padded.
     ///
     /// # Errors
     /// Names the row and the id that is not in the vocabulary.
@@ -71,14 +71,14 @@ impl Split {
         Ok(Self::new(ids, width, Arc::new(rules)))
     }
 
-    /// Rows of `width` from whole rows laid end to end.
+    /// Rows of `width` from complete rows laid end to end.
     pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
         debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
         let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
         Self { ids: Arc::new(ids), width, tokens, rules, packing: Packing::Joined }
     }
 
-    /// The same rows, whose pieces attend to each other or do not.
+    /// The same rows with another packing.
     #[must_use]
     pub fn with_packing(self, packing: Packing) -> Self {
         Self { packing, ..self }
@@ -94,7 +94,7 @@ impl Split {
         let total: usize = parts.iter().map(Ids::len).sum();
         let mut ids = Ids::with_capacity(rules.vocab_size, total.next_multiple_of(width));
         parts.into_iter().for_each(|part| ids.append(&part));
-        // One id alone has nothing to predict and nothing to be predicted from.
+        // A single id has nothing to predict.
         if total > width && total % width == 1 {
             ids.resize(total - 1, rules.pad);
         }
@@ -122,8 +122,8 @@ impl Split {
         self.width
     }
 
-    /// The same ids in rows of at most `longest`: each row is cut into equal parts. `None` when no such parts are nearly
-    /// that long.
+    /// The same ids in rows of at most `longest`: each row is cut into equal parts. `None` when no such parts are
+    /// nearly that long.
     ///
     /// ```
     /// use etude::data::Split;
@@ -143,18 +143,18 @@ impl Split {
         near.then(|| Self { width, ..self.clone() })
     }
 
-    /// A row, whole.
+    /// A row.
     pub fn row(&self, index: usize) -> Option<Vec<u32>> {
         (index < self.len()).then(|| self.ids_of(index).collect())
     }
 
-    /// The batch of these rows, all of which exist.
+    /// The batch of these rows, which must exist.
     pub(super) fn batch(&self, rows: &[usize]) -> Batch {
         let mut tokens = Vec::with_capacity(rows.len() * self.width);
         rows.iter().for_each(|&row| tokens.extend(self.ids_of(row)));
         let mut labels = Vec::with_capacity(tokens.len());
         let separate = self.packing == Packing::Masked;
-        // Nothing says at the end of one piece that another begins.
+        // The end of one piece does not predict that another begins.
         let ignored = |id: u32| self.rules.given[id as usize] || (separate && id == self.rules.bos);
         for row in tokens.chunks_exact(self.width.max(1)) {
             labels.extend(row[1..].iter().map(|&id| if ignored(id) { IGNORE } else { id }));
@@ -164,7 +164,7 @@ impl Split {
         Batch { input_ids: tokens, labels, position_ids, rows: rows.len(), width: self.width }
     }
 
-    /// The place of each id in the piece, or part of one, that its row holds; `None` where every row is one.
+    /// The position of each id in its piece, as far as the row holds it; `None` where every row is one piece.
     fn position_ids(&self, tokens: &[u32]) -> Option<Vec<u32>> {
         let begins = |row: &[u32]| row[1..].contains(&self.rules.bos);
         let rows = || tokens.chunks_exact(self.width.max(1));
@@ -179,7 +179,7 @@ impl Split {
         })
     }
 
-    /// All ids, padding among them.
+    /// All ids, including padding.
     pub(super) fn ids(&self) -> impl Iterator<Item = u32> + '_ {
         self.ids.range(0..self.ids.len())
     }

@@ -3,7 +3,7 @@
 use crate::data::Dataset;
 use crate::tokens::Kind;
 
-/// Counts of a dataset, as tables and tests want them.
+/// Counts of a dataset: files, rows, ids, kinds of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
     /// Files read.
@@ -21,7 +21,7 @@ pub struct Stats {
 }
 
 impl Dataset {
-    /// Counts of everything a user would ask about.
+    /// The counts.
     pub fn stats(&self) -> Stats {
         Stats {
             files: self.files.len(),

@@ -1,7 +1,7 @@
-//! Rows in the ids of another tokenizer: decoded, and encoded anew.
+//! Re-encodes rows with another tokenizer: decoded, then encoded.
 //!
-//! A model speaks one tokenizer. What was encoded with another becomes its own this way, without a detour through files;
-//! what only the file tells (its beats) is lost, and so is what was cut off at the edge of a batch.
+//! A model works with one tokenizer. Ids of another are converted in this way without the files; information that is
+//! only in the file (its beats) is lost, and so is what was cut off at the edge of a batch.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
 impl Split {
-    /// The same pieces in the ids of `to`, in rows as wide.
+    /// The same pieces in the ids of `to`, in rows of the same width.
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let ids: Vec<u32> = self.ids().collect();
         Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to))).with_packing(self.packing())
@@ -21,7 +21,7 @@ impl Split {
 }
 
 impl Batch {
-    /// The same rows in the ids of `to`: cut where they become longer, filled where they become shorter.
+    /// The same rows in the ids of `to`: truncated or padded to their width.
     #[must_use]
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let rules = Arc::new(Rules::new(to));
@@ -54,7 +54,7 @@ impl Dataset {
     }
 }
 
-/// Pieces and parts of pieces, with BOS and EOS where they have them; padding goes.
+/// Converts pieces and parts of pieces, with BOS and EOS where they have them; padding is dropped.
 fn translate(ids: &[u32], from: &Tokenizer, to: &Tokenizer) -> Ids {
     let mut all = Ids::with_capacity(to.vocab_size(), ids.len());
     let mut rest = ids;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::{miditok, note_duration, performance};
 
-/// The state of a sequence of base tokens under the rules of its encoding.
+/// The grammar state of a sequence of base tokens.
 #[derive(Debug, Clone)]
 pub(super) enum Automaton {
     Performance(performance::Rules),
@@ -29,7 +29,7 @@ impl Automaton {
         either!(self, rules => rules.allow(mask));
     }
 
-    /// What [`Automaton::allow`] says about one id.
+    /// Whether sampling may give `id`: see [`Automaton::allow`].
     pub(super) fn samples(&self, id: u32) -> bool {
         either!(self, rules => rules.samples(id))
     }
@@ -54,7 +54,7 @@ impl Automaton {
         either!(self, rules => rules.seconds())
     }
 
-    /// The ids that set a chord from here; none where the encoding has no chords.
+    /// The ids that set a chord in this state; none where the encoding has no chords.
     pub(super) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
         match self {
             Self::Performance(rules) => rules.chord_ids(class),
@@ -81,7 +81,7 @@ impl Automaton {
         }
     }
 
-    /// The ids that a sequence begins with that goes on from here; `None` for encodings that repeat nothing.
+    /// The ids at the beginning of a sequence that continues from this state; `None` for encodings without openings.
     pub(super) fn opening(&self) -> Option<Vec<u32>> {
         match self {
             Self::NoteDuration(rules) => Some(rules.opening()),
@@ -89,22 +89,22 @@ impl Automaton {
         }
     }
 
-    /// Where the word begins that `id` would stand in if it came next.
+    /// The start of the word that `id` would belong to if it came next.
     pub(super) fn word(&self, id: u32) -> u64 {
         either!(self, rules => rules.word(id))
     }
 
-    /// Whether the last word of a sequence may go on past the places where words begin, when only ends of notes come.
+    /// Whether the last word of a sequence may continue past word boundaries with ends of notes only.
     pub(super) fn has_tail(&self) -> bool {
         either!(self, rules => rules.has_tail())
     }
 
-    /// Whether something begins with `id`: a note, a metre, a tempo.
+    /// Whether an event starts with `id`: a note, a metre, a tempo.
     pub(super) fn begins(&self, id: u32) -> bool {
         either!(self, rules => rules.begins_something(id))
     }
 
-    /// Whether time passes with `id`.
+    /// Whether `id` advances time.
     pub(super) fn shifts(&self, id: u32) -> bool {
         either!(self, rules => rules.shifts(id))
     }

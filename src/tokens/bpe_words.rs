@@ -1,10 +1,10 @@
-//! Words: the stretches of a sequence in which byte-pair encoding may join tokens.
+//! Words: the spans of a sequence in which byte-pair encoding may merge tokens.
 
-/// Ids of base tokens, cut into words.
+/// Ids of base tokens, split into words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Words {
     pub(super) ids: Vec<u32>,
-    /// Where each word begins; rising, the first at 0 where there are ids.
+    /// The start of each word, ascending; the first is 0 unless there are no ids.
     pub(super) starts: Vec<usize>,
 }
 
@@ -15,7 +15,7 @@ impl Words {
         self.starts.iter().zip(ends).map(|(&start, end)| &self.ids[start..end])
     }
 
-    /// Begins a word with the next id, unless one has just begun.
+    /// Begins a word at the next id, unless one has just begun.
     pub(super) fn cut(&mut self) {
         if self.starts.last() != Some(&self.ids.len()) {
             self.starts.push(self.ids.len());
@@ -23,7 +23,7 @@ impl Words {
     }
 }
 
-/// Where a sequence is cut into words before tokens are joined (MidiTok's `encode_ids_split`).
+/// Where a sequence is split into words before merging (MidiTok's `encode_ids_split`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Split {
     No,

@@ -1,7 +1,7 @@
 //! The chord tokens of the performance encoding: `Chord_N.C.`, then fourteen qualities on each of twelve roots.
 //!
-//! The place of a chord in the block is `0` for no chord, else `1 + 14·root + quality`; a transposition rotates the
-//! roots and leaves the qualities.
+//! The index of a chord in the block is `0` for no chord, else `1 + 14·root + quality`; a transposition rotates the
+//! roots and keeps the qualities.
 
 use crate::harmony::{ChordAt, ChordClass, Quality};
 
@@ -11,7 +11,7 @@ pub(super) const COUNT: u32 = 1 + 12 * QUALITIES;
 const QUALITIES: u32 = Quality::ALL.len() as u32;
 const ROOTS: [&str; 12] = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
 
-/// The place of a chord in the block.
+/// The index of a chord in the block.
 pub(super) fn place(class: ChordClass) -> u32 {
     match class {
         ChordClass::None => 0,
@@ -22,14 +22,14 @@ pub(super) fn place(class: ChordClass) -> u32 {
     }
 }
 
-/// The chord at a place below [`COUNT`].
+/// The chord at an index below [`COUNT`].
 pub(super) fn class(place: u32) -> Option<ChordClass> {
     let Some(index) = place.checked_sub(1) else { return Some(ChordClass::None) };
     let quality = Quality::ALL[(index % QUALITIES) as usize];
     (place < COUNT).then_some(ChordClass::Some { root: (index / QUALITIES) as u8, quality })
 }
 
-/// The name of the token at a place: `Chord_Eb:m7`; a plain major triad is `maj`.
+/// The name of the token at an index: `Chord_Eb:m7`; a plain major triad is `maj`.
 pub(super) fn name(place: u32) -> String {
     match class(place) {
         Some(ChordClass::Some { root, quality }) => {
@@ -51,8 +51,8 @@ pub(super) fn transpose(place: u32, semitones: i32) -> u32 {
     }
 }
 
-/// The changes of chord on a grid: (step, place) in order of time. Of several chords on one step the last counts, and
-/// a chord that is in force already is not a change.
+/// The chord changes on a grid: (step, index) in order of time. Of several chords on one step the last is used, and a
+/// chord that is in force already is not a change.
 pub(super) fn changes(chords: &[ChordAt], step: impl Fn(&ChordAt) -> Option<u32>) -> Vec<(u32, u32)> {
     let mut placed: Vec<(u32, u32)> = chords.iter().filter_map(|c| Some((step(c)?, place(c.chord.class())))).collect();
     placed.sort_by_key(|&(step, _)| step);

@@ -47,7 +47,7 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
         let ids: Map<String, Value> = names().map(|(id, name)| (name.to_string(), json!(id))).collect();
         let bytes: Map<String, Value> =
             names().map(|(id, name)| (bpe::character(id).to_string(), json!(name))).collect();
-        // MidiTok reads the keys in their order, and wants the model before the characters.
+        // MidiTok reads the keys in order, and needs the model before the characters.
         document["_vocab_base"] = Value::Object(ids);
         document["_model"] = json!(bpe.json());
         document["_vocab_base_byte_to_token"] = Value::Object(bytes);
@@ -55,13 +55,13 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
     format!("{document:#}\n")
 }
 
-/// Whether this is a file of Hugging Face's `tokenizers`: it has a model and no music in it.
+/// Whether this is a file of Hugging Face's `tokenizers` for text: with a model and without MidiTok's keys.
 pub(super) fn is_of_words(json: &str) -> bool {
     let keys = serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
     !keys.contains_key("tokenization") && keys.get("model").is_some_and(Value::is_object)
 }
 
-/// Reads an encoding and the model that was trained over it, if there is one.
+/// Reads an encoding and the model trained over it, if there is one.
 pub(super) fn from_json(json: &str) -> Result<(Scheme, Option<Bpe>)> {
     let document: Value = serde_json::from_str(json).map_err(|e| Error::broken(format!("this is not JSON: {e}")))?;
     let tokenization = match document.get("tokenization") {

@@ -1,4 +1,4 @@
-//! `Grammar`: which token may follow. The same automaton masks logits in sampling and checks sequences in tests.
+//! The grammar of token sequences. The same automaton masks logits in sampling and checks sequences in tests.
 
 use std::ops::RangeInclusive;
 
@@ -6,22 +6,22 @@ use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::automaton::Automaton;
 use crate::tokens::bpe;
 
-/// The state of a sequence under the rules of its encoding.
+/// The grammar state of a sequence.
 ///
 /// A sequence that [`Grammar::accepts`] from its first id to EOS decodes to a score whose encoding is that sequence
-/// again (but for a key of `note_duration` that is struck while it sounds: that ends the note before). Two things are special about chords, which are given and never invented:
-/// [`Grammar::allow`] leaves chord tokens out, [`Grammar::accepts`] takes them where an encoding would put them; and a
-/// horizon keeps time from passing the moment at which the next chord is due.
+/// again (except for a key of `note_duration` that is struck while it sounds, which ends the note before). Chords are
+/// conditioning, given and never sampled: [`Grammar::allow`] leaves chord tokens out, [`Grammar::accepts`] accepts them
+/// where an encoding would put them; and a horizon keeps time from passing the moment of the next chord.
 ///
-/// To play over chords: set the horizon to the next chord; sample under the mask and push; as soon as the chord is
-/// [`Grammar::reached`], push its token and set the next horizon. The mask always has a place to go: a caller who leaves
-/// a reached horizon standing gets events at that instant, and when there are none left, time passes all the same.
+/// To generate over chords: set the horizon to the next chord; sample under the mask and push; as soon as the chord is
+/// [`Grammar::reached`], push its token and set the next horizon. The mask always allows something: a caller who leaves
+/// a reached horizon in place gets events at that instant, and when none are left, time passes all the same.
 #[derive(Debug, Clone)]
 pub struct Grammar {
     rules: Rules,
 }
 
-/// The rules of an encoding, or of the tokens learned over it.
+/// The grammar of an encoding, or of the tokens learned over it.
 #[derive(Debug, Clone)]
 pub(super) enum Rules {
     Base(Automaton),
@@ -33,7 +33,7 @@ impl Grammar {
         Self { rules }
     }
 
-    /// Writes for every id whether it may come next. `mask` has one place an id; it is never left all false.
+    /// Writes for every id whether it may come next. `mask` has one element an id; at least one becomes true.
     ///
     /// PAD, BOS, MASK and chords are not allowed. After EOS only EOS is, which changes nothing.
     ///
@@ -54,7 +54,7 @@ impl Grammar {
         }
     }
 
-    /// True when `id` may come next; a chord may where an encoding would put it.
+    /// True when `id` may come next, including a chord where an encoding would put it.
     pub fn accepts(&self, id: u32) -> bool {
         match &self.rules {
             Rules::Base(rules) => rules.accepts(id),
@@ -62,7 +62,7 @@ impl Grammar {
         }
     }
 
-    /// Appends `id`. An id that the rules forbid is ignored.
+    /// Appends `id`. An id that is not allowed is ignored.
     pub fn push(&mut self, id: u32) {
         match &mut self.rules {
             Rules::Base(rules) => rules.push(id),
@@ -70,8 +70,8 @@ impl Grammar {
         }
     }
 
-    /// Forbids time to run past this moment, so that a chord can be set exactly there; `None` lifts it, and so does a
-    /// chord that is pushed at it. A chord that is in force already is not a change: do not stop time for it.
+    /// Keeps time from passing this moment, so that a chord can be set exactly there; `None` removes it, and so does a
+    /// chord that is pushed at it. A chord that is in force already is not a change and needs no horizon.
     pub fn set_horizon(&mut self, at: Option<&ChordAt>) {
         match &mut self.rules {
             Rules::Base(rules) => rules.set_horizon(at),
@@ -87,7 +87,7 @@ impl Grammar {
         }
     }
 
-    /// The ids that set a chord from here, in order; none where the encoding has no chords.
+    /// The ids that set a chord in this state, in order; none where the encoding has no chords.
     ///
     /// ```
     /// use etude::harmony::Chord;
@@ -115,11 +115,10 @@ impl Grammar {
         }
     }
 
-    /// The time shift that ends exactly at the horizon, and the ids of the longer ones, which would pass it; `None` where
-    /// no shift would, and for encodings whose tokens are learned.
+    /// The time shift that ends exactly at the horizon, and the ids of the longer ones, which would pass it; `None`
+    /// where no shift would, and for encodings with learned tokens.
     ///
-    /// A model that wants more time to pass than there is up to the horizon wants to reach the horizon: the probability
-    /// of the longer shifts is that of this one.
+    /// A sampler adds the probability of the longer shifts to that of the shift that reaches the horizon.
     pub fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
         match &self.rules {
             Rules::Base(rules) => rules.cut_shifts(),
@@ -127,8 +126,8 @@ impl Grammar {
         }
     }
 
-    /// The ids that a sequence begins with, in place of BOS, that goes on from here: its style and the chord in force.
-    /// `None` for encodings that repeat nothing: all but `note_duration`.
+    /// The ids at the beginning of a sequence that continues from this state, in place of BOS: its style and the chord
+    /// in force. `None` for encodings without openings: all but `note_duration`.
     ///
     /// ```
     /// # use etude::tokens::{Options, Tokenizer};

@@ -1,4 +1,4 @@
-//! Scores as numbers: encodings, their vocabularies, and the grammar of what may follow what.
+//! Tokenizers: encodings of scores, their vocabularies and grammars.
 
 mod automaton;
 mod bpe;

@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// The options of an encoding; what is absent keeps its default.
+/// The options of an encoding; absent ones have their defaults.
 ///
-/// `chords` is of the encodings `performance` and `note_duration`, `chord_relative`, `beats` and `styles` are of
-/// `note_duration`; all others are of `remi`, `tsd` and `midi_like`, with the names, meanings
-/// and defaults of MidiTok's `TokenizerConfig`.
+/// `chords` is for the encodings `performance` and `note_duration`, `chord_relative`, `beats` and `styles` are for
+/// `note_duration`; all others are for `remi`, `tsd` and `midi_like`, with the names, meanings and defaults of
+/// MidiTok's `TokenizerConfig`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
@@ -74,7 +74,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Refuses options that the encoding does not have: `knows` are those it has.
+    /// Refuses options that the encoding does not support: `knows` are the supported ones.
     pub(super) fn only(&self, scheme: &str, knows: &[&str]) -> Result<()> {
         let Ok(Value::Object(given)) = serde_json::to_value(self) else { return Ok(()) };
         match given.keys().find(|key| !knows.contains(&key.as_str())) {

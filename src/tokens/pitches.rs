@@ -1,6 +1,6 @@
-//! The keys of a piano, and what they are called.
+//! The keys of a piano and their names.
 
-/// Transposing does not leave these.
+/// The range that transposition keeps to.
 pub(super) const PIANO: std::ops::RangeInclusive<i32> = 21..=108;
 
 /// "C4" for 60.

@@ -1,4 +1,4 @@
-//! `Scheme`: dispatch over all encodings. This is the only place that lists them.
+//! `Scheme`: dispatch over all encodings; the only list of them.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ impl Scheme {
         }
     }
 
-    /// Whether byte-pair encoding cuts sequences into words.
+    /// Whether byte-pair encoding splits sequences into words.
     pub(super) fn marks_words(&self) -> bool {
         match self {
             Self::Performance(_) | Self::NoteDuration(_) => true,
@@ -121,7 +121,7 @@ impl Scheme {
         }
     }
 
-    /// The pitch class of a note token; above the root of the chord in force where pitches are counted from it.
+    /// The pitch class of a note token; above the root of the chord in force where pitches are relative to it.
     pub(super) fn pitch_class(&self, id: u32) -> Option<u8> {
         match self {
             Self::NoteDuration(n) => n.pitch_class(id),
@@ -129,8 +129,9 @@ impl Scheme {
         }
     }
 
-    /// The tones of the chord in force from a token on, in the frame of [`Scheme::pitch_class`], a bit a pitch class and
-    /// none without a chord; `None` when the token changes no chord. `root` is what must be remembered between tokens.
+    /// The tones of the chord in force after a token, in the frame of [`Scheme::pitch_class`], a bit for each pitch
+    /// class and none without a chord; `None` when the token changes no chord. `root` is state that the caller keeps
+    /// between calls.
     pub(super) fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
         match self {
             Self::Performance(p) => p.chord_tones(id),
@@ -178,7 +179,7 @@ impl Scheme {
         }
     }
 
-    /// What a token says, for people, where its name does not.
+    /// A description of a token for display, where its name is not enough.
     pub(super) fn gloss(&self, id: u32) -> String {
         match self {
             Self::Performance(p) => p.gloss(id),

@@ -1,4 +1,4 @@
-//! Notes in steps of 10 ms: what the encodings that count time in seconds share.
+//! Notes in steps of 10 ms, shared by the encodings that count time in seconds.
 
 use crate::harmony::ChordAt;
 use crate::midi::{Clock, Note, Pedal, Score, Track};
@@ -7,7 +7,7 @@ use crate::midi::{Clock, Note, Pedal, Score, Track};
 pub(super) const RATE: f64 = 100.0;
 /// The longest single time shift, in steps.
 pub(super) const LONGEST_SHIFT: u32 = 100;
-/// A piece lasts a day at most, in steps, so that a broken file cannot make endless silence.
+/// The longest piece, one day in steps, so that a broken file cannot make endless silence.
 pub(super) const DAY: u32 = 24 * 60 * 60 * RATE as u32;
 
 /// A note from `start` up to `end`, in steps.
@@ -36,8 +36,8 @@ pub(super) fn step(seconds: f64) -> Option<u32> {
     (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
 }
 
-/// The notes of all pitched tracks by start, then pitch. A pitch sounds once at a time (a new onset ends the old), for
-/// a step at least; of onsets of one pitch on one step the loudest and the longest counts.
+/// The notes of all pitched tracks by start, then pitch. A pitch sounds once at a time (a new onset ends the old), at
+/// least one step long; of onsets of one pitch on one step the loudest and the longest is used.
 pub(super) fn timed_notes(score: &Score) -> Vec<TimedNote> {
     let mut notes = on_grid(score);
     notes.sort_unstable_by_key(|note| u64::from(note.start) << 7 | u64::from(note.pitch));
@@ -75,10 +75,10 @@ fn on_grid(score: &Score) -> Vec<TimedNote> {
     notes
 }
 
-/// The tick at which a note falls silent: where its key goes up, or the pedal that is down at that moment.
+/// The tick at which a note falls silent: at its end, or at the end of the pedal that is down there.
 ///
-/// A key that goes up in the very tick in which the pedal goes down is not caught by it: in engraved music the pedal
-/// changes with the harmony, and the old chord must not sound into the new.
+/// A note that ends in the tick in which the pedal goes down is not prolonged: in engraved music the pedal changes with
+/// the harmony, and the old chord must not sound into the new.
 fn release(track: &Track, note: &Note) -> u32 {
     let pedal = track.pedals.partition_point(|pedal| pedal.end <= note.end);
     match track.pedals.get(pedal) {
@@ -87,7 +87,7 @@ fn release(track: &Track, note: &Note) -> u32 {
     }
 }
 
-/// How far a sequence has come, and the moment that time must not pass yet.
+/// The current time of a sequence, and the time that it may not pass.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Timeline {
     /// Steps since the start.
@@ -104,7 +104,7 @@ impl Timeline {
         self.horizon = at.map(steps);
     }
 
-    /// Lifts a horizon that is reached.
+    /// Removes a horizon that is reached.
     pub(super) fn lift(&mut self) {
         self.horizon = self.horizon.filter(|&horizon| horizon > self.now);
     }
@@ -127,8 +127,8 @@ impl Timeline {
         (1..LONGEST_SHIFT).contains(&left).then_some(left)
     }
 
-    /// Steps that may pass. At the horizon none may, until what is due is set there; only when nothing else at all could
-    /// be said (`stuck`) does time go on without it.
+    /// The steps by which time may advance: 0 at the horizon, until the chord due there is set; only when no other
+    /// token is possible (`stuck`) does time pass it.
     pub(super) fn room(&self, stuck: bool) -> u64 {
         match self.horizon.map(|horizon| horizon.saturating_sub(self.now)) {
             Some(left) if left > 0 || !stuck => left,

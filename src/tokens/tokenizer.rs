@@ -15,7 +15,7 @@ use crate::tokens::grammar::Rules;
 use crate::tokens::scheme::Scheme;
 use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
 
-/// Turns scores into ids and back.
+/// Encodes scores as token ids and decodes them.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     scheme: Scheme,
@@ -54,9 +54,8 @@ impl Tokenizer {
         Self { scheme, vocabulary: Arc::new(vocabulary), bpe: bpe.map(Arc::new) }
     }
 
-    /// The same encoding with byte-pair encoding on top, as MidiTok trains it: tokens that often follow each other in
-    /// these MIDI files become one, until the vocabulary has `size` tokens or nothing is left to join. What was
-    /// learned before is forgotten.
+    /// The same encoding with byte-pair encoding trained on these MIDI files, as MidiTok does: frequent pairs of tokens
+    /// become one, until the vocabulary has `size` tokens or no pair is left to merge. An earlier training is replaced.
     ///
     /// # Errors
     /// Names the file that cannot be read, or a size that leaves nothing to learn; `interrupted`, when the user cancels.
@@ -65,7 +64,7 @@ impl Tokenizer {
         Ok(Self::of(self.scheme.clone(), Some(bpe)))
     }
 
-    /// How many tokens byte-pair encoding has added; `None` when it was not trained.
+    /// The number of tokens that byte-pair encoding has added; `None` when it was not trained.
     pub fn learned(&self) -> Option<usize> {
         self.bpe.as_ref().map(|bpe| bpe.len() - bpe.base_len())
     }
@@ -80,8 +79,7 @@ impl Tokenizer {
         Self::from_json(&json).map_err(|e| e.context(format!("while reading {}", path.display())))
     }
 
-    /// [`Tokenizer::load`] of a file in a model's folder: nothing where it is one of Hugging Face's `tokenizers`, which
-    /// knows words and no music.
+    /// [`Tokenizer::load`] for a file in a model's folder: `None` for a text tokenizer of Hugging Face's `tokenizers`.
     ///
     /// # Errors
     /// As [`Tokenizer::load`].
@@ -101,7 +99,7 @@ impl Tokenizer {
         atomic::write(path.as_ref(), self.to_json().as_bytes())
     }
 
-    /// The same as [`Tokenizer::save`] without a file.
+    /// The `tokenizer.json` as text; see [`Tokenizer::save`].
     ///
     /// ```
     /// # use etude::tokens::{Options, Tokenizer};
@@ -117,7 +115,7 @@ impl Tokenizer {
         }
     }
 
-    /// The same as [`Tokenizer::load`] without a file.
+    /// Reads a `tokenizer.json` as text; see [`Tokenizer::load`].
     ///
     /// # Errors
     /// Names the key that is missing or wrong.
@@ -180,7 +178,7 @@ impl Tokenizer {
         }
     }
 
-    /// The score of any ids at all: what makes no sense is left out, what is open at the end is closed.
+    /// The score of any ids: invalid tokens are left out, notes that are open at the end are closed.
     pub fn decode(&self, ids: &[u32]) -> Score {
         match &self.bpe {
             Some(bpe) => self.scheme.decode(&bpe.words(ids).ids),
@@ -188,9 +186,8 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of the same piece `semitones` higher, without a detour through a score: keys move, chord roots turn.
-    /// `None` when a pitch would leave the piano (21–108), or when ids cannot be moved one by one.
-    ///
+    /// The ids of the same piece `semitones` higher, computed on the ids: keys and chord roots move. `None` when a
+    /// pitch would leave the piano (21–108), or when ids cannot be moved one by one.
     /// ```
     /// use etude::harmony::Chart;
     /// use etude::tokens::{Options, Tokenizer};
@@ -256,19 +253,20 @@ impl Tokenizer {
         self.scheme.pitch(id)
     }
 
-    /// The pitch class (0–11) of a [`Kind::Note`] token: above the root of the chord in force where the encoding counts
-    /// pitches from it.
+    /// The pitch class (0–11) of a [`Kind::Note`] token: above the root of the chord in force where the encoding has
+    /// relative pitches.
     pub fn pitch_class(&self, id: u32) -> Option<u8> {
         self.scheme.pitch_class(id)
     }
 
-    /// The tones of the chord in force from this token on, in the frame of [`Tokenizer::pitch_class`]: a bit a pitch
-    /// class, none without a chord; `None` when the token changes no chord. `root` is a memory between calls, 0 first.
+    /// The tones of the chord in force after this token, in the frame of [`Tokenizer::pitch_class`]: a bit for each
+    /// pitch class, none without a chord; `None` when the token changes no chord. `root` is state that the caller keeps
+    /// between calls, 0 at first.
     pub fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
         self.scheme.chord_tones(id, root)
     }
 
-    /// How many steps of time a token stands for, where it is a length that several are rounded to; else 1.
+    /// The number of step counts that are rounded to a duration token; else 1.
     pub fn width(&self, id: u32) -> u32 {
         self.scheme.width(id)
     }
@@ -278,7 +276,7 @@ impl Tokenizer {
         self.scheme.has_chords()
     }
 
-    /// The token of a style, which is right behind BOS.
+    /// The token of a style, which comes right behind BOS.
     ///
     /// # Errors
     /// An unknown style is refused with the nearest known one, and any for an encoding without styles.
@@ -293,7 +291,7 @@ impl Tokenizer {
         self.scheme.style_id(name)
     }
 
-    /// The token that begins a bar or another beat, where the encoding has such.
+    /// The token that begins a bar or another beat, if the encoding has them.
     pub fn beat_id(&self, bar: bool) -> Option<u32> {
         self.scheme.beat_id(bar)
     }
@@ -313,7 +311,7 @@ impl Tokenizer {
         2
     }
 
-    /// The grammar in its first state: after BOS.
+    /// The grammar in its initial state, after BOS.
     ///
     /// ```
     /// # use etude::tokens::{Options, Tokenizer};
@@ -343,7 +341,7 @@ impl Tokenizer {
         runs.iter().zip(ends).map(|(run, end)| all[end - run.len()]).collect()
     }
 
-    /// The ids in words, one event a line, with the time each happens.
+    /// A readable listing of ids, one event a line, with its time.
     ///
     /// ```
     /// use etude::tokens::{Options, Tokenizer};

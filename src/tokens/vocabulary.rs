@@ -1,4 +1,4 @@
-//! A vocabulary: named blocks of tokens, one after the other.
+//! Vocabularies: named blocks of tokens.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -35,7 +35,7 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// Appends a token; a name that is there already keeps its id.
+    /// Appends a token; a name that exists keeps its id.
     pub(super) fn push(&mut self, name: String, kind: Kind) {
         self.ids.entry(name.clone()).or_insert(self.names.len() as u32);
         self.names.push(name);
@@ -102,7 +102,7 @@ impl Vocabulary {
         text
     }
 
-    /// Runs of tokens whose names have one prefix; the specials, which share a suffix, are one block.
+    /// Runs of tokens whose names have one prefix; the special tokens, which share a suffix, are one block.
     fn blocks(&self) -> impl Iterator<Item = NameBlock<'_>> {
         let mut first = 0;
         std::iter::from_fn(move || {

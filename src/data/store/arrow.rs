@@ -1,4 +1,4 @@
-//! Rows as an Arrow IPC stream, and back.
+//! Writes and reads rows as an Arrow IPC stream.
 //!
 //! Format: <https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format>. We write `List(int32)`; we read
 //! lists of any integers, long lists and lists of a fixed size.
@@ -79,8 +79,7 @@ pub(super) fn read(dir: &Path, rules: &Arc<Rules>) -> Result<Split> {
     for file in state.files() {
         let path = dir.join(file);
         let file = File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
-        // arrow-ipc 60 checks what is in a stream, but asserts where a record batch speaks of buffers that do not
-        // lie in it or have an odd length.
+        // arrow-ipc 60 validates a stream, but asserts on record batches with buffers outside of it or of odd length.
         let read = catch_unwind(AssertUnwindSafe(|| rows.read(BufReader::new(file), &path)));
         read.unwrap_or_else(|_| Err(Error::broken(format!("{}: no good Arrow stream", path.display()))))?;
     }
@@ -95,7 +94,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// Reads a stream; other columns than that of the ids are passed over.
+    /// Reads a stream; other columns are ignored.
     fn read(&mut self, mut file: impl Read + Seek, path: &Path) -> Result<()> {
         let broken = |what: String| Error::broken(format!("{}: {what}", path.display()));
         let schema = StreamReader::try_new(&mut file, None).map_err(|e| refused(path, e))?.schema();
@@ -160,7 +159,7 @@ impl Rows {
         Ok(())
     }
 
-    /// The rows as a split, all as long as the longest.
+    /// The rows as a split, padded to the longest.
     fn split(self, rules: &Arc<Rules>) -> Result<Split> {
         let lengths = || self.ends.iter().scan(0, |begin, &end| Some(end - std::mem::replace(begin, end)));
         let (shortest, width) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
@@ -185,15 +184,15 @@ impl Rows {
     }
 }
 
-/// Less padding than this many ids is nobody's concern.
+/// Padding of fewer ids than this is accepted without a check.
 const MUCH_PADDING: usize = 1 << 24;
 
-/// The list in a row, whatever kind of list it is.
+/// The list in a row, of any Arrow list type.
 fn list(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
     match column.data_type() {
         DataType::List(_) => Some(column.as_list::<i32>().value(row)),
         DataType::LargeList(_) => Some(column.as_list::<i64>().value(row)),
-        // Lists of nothing take no room, so that a file could speak of any number of them.
+        // Empty lists take no memory, so that a file could declare any number of them.
         DataType::FixedSizeList(_, size) if *size > 0 => Some(column.as_fixed_size_list().value(row)),
         _ => None,
     }

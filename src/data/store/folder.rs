@@ -1,4 +1,4 @@
-//! Folders that appear all at once.
+//! Atomic replacement of folders.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Write};
@@ -11,9 +11,9 @@ use super::meta::Sides;
 use super::{ABOUT, SPLITS, STATE, TOKENIZER};
 use crate::error::{Error, Result};
 
-/// Lets `fill` write a new folder beside `dir`, then puts it in the place of `dir`.
+/// Lets `fill` write a new folder next to `dir`, then renames it to `dir`.
 pub(super) fn replace(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    // A link stays a link: what it points to is replaced.
+    // A symbolic link stays one: its target is replaced.
     let dir = &dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
     let old = fs::symlink_metadata(dir).is_ok();
     if old {
@@ -34,7 +34,7 @@ pub(super) fn replace(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
         let aside = beside.path().join("old");
         fs::rename(dir, &aside).map_err(|e| Error::io("cannot replace", dir, e))?;
         if let Err(e) = fs::rename(&new, dir) {
-            // Best effort: the old dataset goes back where it was.
+            // Best effort: the old dataset is moved back.
             let _ = fs::rename(&aside, dir);
             return Err(Error::io("cannot replace", dir, e));
         }
@@ -61,7 +61,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_reader(BufReader::new(file)).map_err(|e| Error::broken(format!("{}: {e}", path.display())))
 }
 
-/// Fails when the folder holds anything that no dataset has, so that nobody's work is lost by a slip of a path.
+/// Fails when the folder holds anything that a dataset does not have, so that a wrong path loses no files.
 fn only_a_dataset(dir: &Path) -> Result<()> {
     let refused = |what: String| {
         Err(Error::mistake(format!("{} {what}, so it is not replaced", dir.display()))
@@ -99,7 +99,7 @@ fn names(dir: &Path) -> Result<Vec<String>> {
     read().map_err(|e| Error::io("cannot read", dir, e))
 }
 
-/// Makes the names in a folder last beyond a power cut, where the system can.
+/// Makes the names in a folder durable, where the system can.
 fn sync(dir: &Path) -> Result<()> {
     if cfg!(unix) {
         File::open(dir).and_then(|f| f.sync_all()).map_err(|e| Error::io("cannot write", dir, e))?;

@@ -17,7 +17,7 @@ pub(super) struct Sides {
     pub(super) splits: Vec<String>,
 }
 
-/// The part of `state.json` that says where the rows are.
+/// The part of `state.json` with the places of the rows.
 #[derive(Debug, Deserialize)]
 pub(super) struct State {
     #[serde(rename = "_data_files")]
@@ -62,12 +62,12 @@ pub(super) fn info() -> Value {
     })
 }
 
-/// `etude.json`: what the Python side has no place for. Paths that are not UTF-8 are written as well as that goes.
+/// `etude.json`: properties without a place in the `datasets` layout. Paths that are not UTF-8 are stored as bytes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct About {
-    /// What was asked for.
+    /// The options it was built with.
     options: Option<StoredOptions>,
-    /// Rows of the two splits, so that a file cut short is noticed.
+    /// Rows of the two splits, to detect truncated files.
     rows: Option<[usize; 2]>,
     #[serde(default)]
     files: Vec<String>,
@@ -88,7 +88,7 @@ struct Skipped {
 }
 
 impl About {
-    /// What there is to say about a dataset.
+    /// The properties of a dataset.
     pub(super) fn of(data: &Dataset) -> Self {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         Self {
@@ -100,7 +100,7 @@ impl About {
         }
     }
 
-    /// Fails when other rows were read than were written.
+    /// Fails when the number of rows read is not that written.
     pub(super) fn check_rows(&self, file: &Path, read: [usize; 2]) -> Result<()> {
         match self.rows {
             Some(rows) if rows != read => Err(Error::broken(format!(

@@ -25,15 +25,15 @@ use crate::tokens::Tokenizer;
 
 use meta::{About, Sides};
 
-/// The names a held-out split goes by; the first is ours.
+/// Names of a held-out split; the first is ours.
 const HELD_OUT: [&str; 5] = ["validation", "val", "valid", "dev", "test"];
 /// The list of the splits.
 const SPLITS: &str = "dataset_dict.json";
-/// How the ids were made.
+/// The tokenizer of the ids.
 const TOKENIZER: &str = "tokenizer.json";
-/// What only we know.
+/// Our own properties.
 const ABOUT: &str = "etude.json";
-/// What a split knows of its files; a folder with it at the top is one split.
+/// The files of a split; a folder with it at the top is one split.
 const STATE: &str = "state.json";
 
 impl Dataset {
@@ -59,7 +59,7 @@ impl Dataset {
     }
 
     /// Reads what [`Dataset::save`] or the `datasets` library wrote. A held-out split may also be called `test`; the
-    /// ids stand in the column `input_ids`; rows of unlike lengths are padded.
+    /// ids are in the column `input_ids`; rows of different lengths are padded.
     ///
     /// # Errors
     /// Names the file that is missing or wrong, or the row and the id that the tokenizer does not know.
@@ -82,7 +82,7 @@ impl Dataset {
             None => Split::from_rows(&[], &tokenizer)?,
         };
         about.check_rows(&about_file, [train.len(), val.len()])?;
-        // Whole, so that it is found again from another place.
+        // Absolute, so that it is found from another working folder.
         let source = Some(dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()));
         Ok(Self { source, ..about.dataset(train, val, tokenizer) })
     }

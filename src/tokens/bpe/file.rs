@@ -1,4 +1,4 @@
-//! The model in a `tokenizer.json`: the text of a Hugging Face tokenizer.
+//! The BPE model in a `tokenizer.json`: a Hugging Face tokenizer as text.
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::models::bpe::BPE;
@@ -14,7 +14,7 @@ use super::{Bpe, MARK, character};
 /// The model as MidiTok stores it under `_model`.
 ///
 /// # Errors
-/// When the library refuses its own model.
+/// When the library cannot serialise its own model.
 pub(super) fn to_json(model: &BPE, base: &Vocabulary, marks: bool) -> Result<String> {
     let refused = |e: tokenizers::Error| Error::internal(format!("the BPE model cannot be written: {e}"));
     let mut tokenizer = Tokenizer::new(model.clone());
@@ -28,10 +28,10 @@ pub(super) fn to_json(model: &BPE, base: &Vocabulary, marks: bool) -> Result<Str
     tokenizer.to_string(false).map_err(refused)
 }
 
-/// Reads a model over a base vocabulary.
+/// Reads a model for a base vocabulary.
 ///
 /// # Errors
-/// When it is not a BPE model, cuts words in another way, or is over another vocabulary.
+/// When it is not a BPE model, splits words in another way, or has another vocabulary.
 pub(crate) fn from_json(json: &str, base: &Vocabulary, marks: bool) -> Result<Bpe> {
     let tokenizer: Tokenizer =
         json.parse().map_err(|e| Error::broken(format!("the model is not a Hugging Face tokenizer: {e}")))?;

@@ -1,10 +1,10 @@
-//! Byte-pair encoding on top of an encoding: tokens that often follow each other become one (Gage 1994; for music
-//! Fradet et al. 2023), as MidiTok does it with Hugging Face's `tokenizers`.
+//! Byte-pair encoding over another encoding: pairs of tokens that often follow each other become one token (Gage 1994;
+//! for music Fradet et al. 2023), as in MidiTok, which uses Hugging Face's `tokenizers`.
 //!
-//! The base token `i` is the character `33 + i`. A sequence is cut into words, at bar lines by default; a word is `▁`
-//! and its characters, and BPE joins characters inside of words. So a learned token is a run of base tokens, with or
-//! without the mark `▁` that a word begins here. Ids below the size of the base vocabulary are the base tokens as they
-//! were. Chords and special tokens are never joined.
+//! The base token `i` is the character `33 + i`. A sequence is split into words, at bar lines by default; a word is `▁`
+//! and its characters, and BPE merges characters inside of words. So a learned token is a run of base tokens, with or
+//! without the mark `▁` for the beginning of a word. Ids below the size of the base vocabulary are the base tokens.
+//! Chords and special tokens are never merged.
 
 mod file;
 mod rules;
@@ -28,13 +28,13 @@ use trie::Trie;
 
 /// The character of the base token 0.
 const FIRST: u32 = 33;
-/// What a word begins with.
+/// The first character of a word.
 const MARK: char = '▁';
 
-/// What a token stands for.
+/// The base tokens of a learned token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Whether a word begins with it.
+    /// Whether it begins a word.
     pub(super) marked: bool,
     /// Base tokens; none for the bare mark.
     pub(super) ids: Box<[u32]>,
@@ -45,11 +45,11 @@ pub(super) struct Bpe {
     model: BPE,
     /// The number of base tokens.
     base: u32,
-    /// Whether words are marked; without, a sequence is one word.
+    /// Whether words are marked; if not, a sequence is one word.
     marks: bool,
     /// By id.
     pieces: Vec<Piece>,
-    /// Whether a base token is never joined.
+    /// Whether a base token is never merged.
     alone: Vec<bool>,
     trie: Trie,
     /// The model as the text of a Hugging Face tokenizer.
@@ -67,7 +67,7 @@ pub(super) fn character(id: u32) -> char {
     char::from_u32(FIRST + id).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-/// Refuses a base vocabulary whose characters would run into the mark.
+/// Refuses a base vocabulary whose characters would include the mark.
 fn fits(base: &Vocabulary) -> Result<()> {
     let most = MARK as usize - FIRST as usize;
     if base.len() < most {
@@ -78,7 +78,7 @@ fn fits(base: &Vocabulary) -> Result<()> {
 
 impl Bpe {
     /// # Errors
-    /// When the model does not say the base vocabulary with its first ids, or knows other characters.
+    /// When the first ids of the model are not the base vocabulary, or it has other characters.
     fn new(model: BPE, base: &Vocabulary, marks: bool) -> Result<Self> {
         fits(base)?;
         let size = base.len() as u32;
@@ -103,7 +103,7 @@ impl Bpe {
         let mut bpe = Self { json, model, base: size, marks, pieces, alone, trie: Trie::default() };
         let mut trie = Trie::default();
         for (id, piece) in (0..).zip(&bpe.pieces) {
-            // A run that encodes in another way is a step of training that no sequence shows.
+            // A merged run that BPE encodes in another way is an intermediate step of training.
             if bpe.alone(piece) || bpe.encode_text(&text(piece)) == [id] {
                 trie.insert(piece, id);
             }
@@ -127,7 +127,7 @@ impl Bpe {
         &self.json
     }
 
-    /// The base vocabulary and the learned tokens, named by what they join.
+    /// The base vocabulary and the learned tokens, named by the tokens they merge.
     pub(super) fn vocabulary(&self, base: &Vocabulary) -> Vocabulary {
         let mut vocabulary = base.clone();
         for piece in &self.pieces[base.len()..] {
@@ -161,12 +161,12 @@ impl Bpe {
     }
 
     fn encode_text(&self, text: &str) -> Vec<u32> {
-        // It fails only with a dropout of 1, and there is none.
+        // Tokenizing fails only with a dropout of 1; the dropout is 0.
         let tokens = self.model.tokenize(text).unwrap_or_default();
         tokens.into_iter().map(|token| token.id).collect()
     }
 
-    /// The base tokens of any ids, in the words they were marked as.
+    /// The base tokens of any ids, split into words by their marks.
     pub(super) fn words(&self, ids: &[u32]) -> Words {
         let mut words = Words::default();
         words.cut();
@@ -188,8 +188,8 @@ impl Bpe {
         self.pieces.get(id as usize).map_or(&[], |piece| &piece.ids)
     }
 
-    /// Whether BPE leaves two ids of one word as they stand beside each other. A word is spelled as BPE spells it
-    /// exactly if all its pairs are (Vieira et al. 2025).
+    /// Whether BPE leaves two neighbouring ids of one word unmerged. A word is spelled as BPE spells it exactly if all
+    /// its pairs are (Vieira et al. 2025).
     fn canonical(&self, first: u32, then: u32) -> bool {
         let (Some(a), Some(b)) = (self.pieces.get(first as usize), self.pieces.get(then as usize)) else {
             return false;
@@ -198,7 +198,7 @@ impl Bpe {
     }
 }
 
-/// What a token of the model stands for: base tokens, after the mark or not.
+/// The base tokens of a token of the model, and its mark.
 fn piece(text: &str, base: u32, marks: bool) -> Option<Piece> {
     let rest = text.strip_prefix(MARK).filter(|_| marks);
     let ids = rest.unwrap_or(text).chars().map(|c| (c as u32).checked_sub(FIRST).filter(|&id| id < base));

@@ -1,5 +1,5 @@
-//! Which learned token may follow: the grammar of the base tokens it stands for, the places where words begin, and the
-//! way BPE spells a word.
+//! The grammar over learned tokens: the grammar of their base tokens, the word boundaries, and the way BPE spells a
+//! word.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::trie::Node;
 
 const EOS: u32 = 2;
 
-/// Whether a base token may follow: for sampling, or for judging.
+/// Whether a base token may follow, for sampling or for checking.
 type May = fn(&Automaton, u32) -> bool;
 
 /// The state of a sequence.
@@ -19,7 +19,7 @@ type May = fn(&Automaton, u32) -> bool;
 pub(crate) struct Rules {
     bpe: Arc<Bpe>,
     state: BpeState,
-    /// The last id of this word.
+    /// The last id of the current word.
     last: Option<u32>,
 }
 
@@ -27,18 +27,18 @@ pub(crate) struct Rules {
 #[derive(Debug, Clone)]
 struct BpeState {
     base: Automaton,
-    /// Where this word began; `None` where one must begin.
+    /// The start of the current word; `None` where one must begin.
     word: Option<u64>,
-    /// The mark of a word came, without a base token yet.
+    /// The mark of a word was read, without a base token yet.
     marked: bool,
-    /// A word that was begun after the first promises that something more begins.
+    /// A word that begins after the first one must contain the start of an event.
     owes: bool,
-    /// A word that was not begun where one could be promises that nothing more does.
+    /// A word that did not begin where one could must contain no further start of an event.
     tail: bool,
 }
 
 impl BpeState {
-    /// The state after a base token, if words may be cut so; whether the base grammar takes it is not asked.
+    /// The state after a base token, if words may be split so; the base grammar is not checked.
     fn after(&self, id: u32, marked: bool, bpe: &Bpe) -> Option<Self> {
         let marked = marked || self.marked;
         let mut then = self.clone();
@@ -102,13 +102,13 @@ impl Rules {
             }
         }
         if !(0..).zip(mask.iter()).any(|(id, &allowed)| allowed && id != EOS) {
-            // Nothing but the end is left that BPE would spell so: better another spelling than no way on.
+            // Only the end is left that BPE would spell so: another spelling is allowed rather than none.
             mask.iter_mut().zip(base).for_each(|(allowed, base)| *allowed |= base);
         }
     }
 
-    /// Calls `paint` with the tokens under the root of a trie that may stand here, as far as the grammar of the base
-    /// and the cuts go; `base` are the base tokens that may, `may` says it of those that follow them.
+    /// Calls `paint` with the tokens of a trie that may follow, by the base grammar and the word boundaries; `base` are
+    /// the base tokens allowed now, `may` decides on those after them.
     fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
         for (&id, node) in root.next.iter().filter(|&(&id, _)| base[id as usize]) {
             if let Some(then) = self.state.after(id, marked, &self.bpe) {
@@ -125,7 +125,7 @@ impl Rules {
         any
     }
 
-    /// Whether BPE would leave `id` as it is behind the last id of its word.
+    /// Whether BPE would leave `id` unmerged behind the last id of its word.
     fn joins(&self, id: u32) -> bool {
         let mark = self.bpe.trie.root(true).token;
         let last = if self.state.marked { mark } else { self.last };
@@ -136,7 +136,7 @@ impl Rules {
         self.spells(id) || (id < self.bpe.base && self.state.base.accepts(id) && self.stuck())
     }
 
-    /// Whether an encoding could have `id` here.
+    /// Whether an encoding could have `id` at this place.
     fn spells(&self, id: u32) -> bool {
         let Some(piece) = self.bpe.pieces.get(id as usize) else { return false };
         let [first, rest @ ..] = &piece.ids[..] else {
@@ -162,7 +162,7 @@ impl Rules {
         true
     }
 
-    /// Whether nothing may follow but the end or another spelling.
+    /// Whether only the end or another spelling may follow.
     fn stuck(&self) -> bool {
         let mut mask = vec![false; self.bpe.len()];
         self.allow(&mut mask);
@@ -182,7 +182,7 @@ impl Rules {
             match self.state.after(base, piece.marked && i == 0, &self.bpe) {
                 Some(then) => self.state = then,
                 None => {
-                    // Another spelling than BPE's: the word goes on.
+                    // Another spelling than BPE's: the word continues.
                     self.state.marked = false;
                     self.state.base.push(base);
                 }
@@ -200,7 +200,7 @@ impl Rules {
         self.state.base.reached(at)
     }
 
-    /// Chords are never joined with what is beside them: their ids are those of the base.
+    /// Chords are never merged: their ids are those of the base vocabulary.
     pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
         self.state.base.chord_ids(class)
     }
@@ -218,7 +218,7 @@ impl Rules {
     }
 }
 
-/// Calls `paint` with the token of a node and those below it that the grammar leads to.
+/// Calls `paint` with the token of a node and those below it that the grammar allows.
 fn descend(node: &Node, state: &BpeState, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
     if let Some(token) = node.token {
         paint(token);

@@ -1,4 +1,4 @@
-//! Byte-pair encoding over every kind of encoding, held to Hugging Face's pipeline and to itself.
+//! Byte-pair encoding over every encoding, compared with Hugging Face's pipeline.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};
 use crate::progress::Progress;
 use crate::tokens::{Kind, Options, Tokenizer};
 
-/// Phrases from a small stock, so that there is something to learn; metres, tempi and chords change at times.
+/// Phrases from a small stock, so that there are pairs to learn; metres, tempi and chords change at times.
 fn piece(rng: &mut ChaCha8Rng) -> Score {
     let mut score = Score::new(480);
     let meters = [(4, 4), (3, 4), (6, 8)];
@@ -191,7 +191,7 @@ fn what_the_grammar_allows_is_what_encoding_makes() {
         }
         assert!(learned > 15, "{}: {learned} learned", tokenizer.scheme());
     }
-    // A walk at random may come where BPE would spell nothing that goes on; the mask is then another spelling.
+    // A random walk may reach a state in which BPE spells nothing; the mask then allows another spelling.
     assert!(walks > 10 && other_spellings * 3 <= walks, "{other_spellings} of {walks}");
 }
 

@@ -17,16 +17,16 @@ use crate::tokens::{Kind, Vocabulary};
 
 use super::{Bpe, MARK, character, fits, spell};
 
-/// The largest vocabulary: the library makes room for all of it at once.
+/// The largest vocabulary: the library allocates for all of it at once.
 const LARGEST: usize = 1_000_000;
-/// How often a training that cannot be stopped is asked for.
+/// How often cancellation is checked during training, which cannot be stopped.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Trains on the words of MIDI files until the vocabulary has `size` tokens, the base vocabulary among them, or until
-/// nothing is left to join.
+/// Trains on the words of MIDI files until the vocabulary has `size` tokens, including the base vocabulary, or no pair
+/// is left to merge.
 ///
 /// # Errors
-/// Names the file that cannot be read, or the size that leaves nothing to learn; `interrupted`, when the user cancels.
+/// Names the file that cannot be read, or a size that leaves nothing to learn; `interrupted`, when the user cancels.
 pub(crate) fn train(
     scheme: &Scheme,
     base: &Vocabulary,
@@ -82,13 +82,13 @@ fn read(
     Ok(words.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// Whether a base token is never joined with others.
+/// Whether a base token is never merged with others.
 pub(super) fn alone(base: &Vocabulary, id: u32) -> bool {
     matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))
 }
 
-/// Trains beside the caller, who can stop waiting; the library itself cannot be stopped, and what it makes after cancelling
-/// is thrown away.
+/// Trains on another thread, so that the caller can stop waiting; the library itself cannot be stopped, and its result
+/// after cancellation is dropped.
 fn run(mut trainer: BpeTrainer, words: Vec<String>, progress: &Progress) -> Result<BPE> {
     let mut task = progress.task("joining tokens", None, "merges");
     let (sender, receiver) = sync_channel(1);
@@ -99,7 +99,7 @@ fn run(mut trainer: BpeTrainer, words: Vec<String>, progress: &Progress) -> Resu
             .and_then(|()| trainer.train(&mut model))
             .map(|_| model)
             .map_err(|e| Error::internal(e.to_string()));
-        // Nobody waits any more after cancelling.
+        // After cancellation nothing receives it.
         let _ = sender.send(made);
     };
     std::thread::Builder::new()

@@ -1,10 +1,10 @@
-//! The learned tokens as a tree of base tokens, so that a mask looks only where the grammar leads.
+//! The learned tokens as a trie of base tokens, so that a mask visits only what the grammar allows.
 
 use std::collections::BTreeMap;
 
 use super::Piece;
 
-/// Tokens by the base tokens they stand for, those with the mark and those without apart.
+/// Tokens by their base tokens, with and without the mark in two tries.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     marked: Node,
@@ -29,7 +29,7 @@ impl Trie {
         node.token = Some(id);
     }
 
-    /// The tokens that begin a word, or those that do not.
+    /// The trie of tokens that begin a word, or of those that do not.
     pub(super) fn root(&self, marked: bool) -> &Node {
         if marked { &self.marked } else { &self.plain }
     }

@@ -1,4 +1,4 @@
-//! MidiTok's `TokenizerConfig`: the part of it that we know, checked.
+//! MidiTok's `TokenizerConfig`: the supported part of it, checked.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) const KEYS: [&str; 15] = [
     "encode_ids_split",
 ];
 
-/// Features that a MidiTok configuration may turn on and that we do not have.
+/// Features that a MidiTok configuration may turn on and that are not supported here.
 const OFF: [&str; 20] = [
     "use_chords",
     "use_rests",
@@ -51,7 +51,7 @@ const OFF: [&str; 20] = [
 
 const SPECIAL: [&str; 4] = ["PAD_None", "BOS_None", "EOS_None", "MASK_None"];
 
-/// Lengths of `from` up to `to` beats are told in steps of a beat over `positions`.
+/// Lengths of `from` up to `to` beats are quantised to beats divided by `positions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resolution {
     pub(super) from: u32,
@@ -150,8 +150,7 @@ impl Config {
         self.positions() * u32::from(shortest.max(4)) / 4
     }
 
-    /// What is under `config` in a `tokenizer.json`. Keys that MidiTok knows and that are not here keep its
-    /// defaults when it reads the file.
+    /// The content of `config` in a `tokenizer.json`. MidiTok uses its defaults for keys that are not written.
     pub(crate) fn to_json(&self) -> Value {
         let beat_res: Map<String, Value> =
             self.beat_res.iter().map(|r| (format!("{}_{}", r.from, r.to), json!(r.positions))).collect();
@@ -184,10 +183,10 @@ impl Config {
         })
     }
 
-    /// Reads what is under `config` in a `tokenizer.json`.
+    /// Reads the content of `config` in a `tokenizer.json`.
     ///
     /// # Errors
-    /// Names the key whose value is wrong or asks for what we do not have.
+    /// Names the key whose value is wrong or that asks for an unsupported feature.
     pub(crate) fn from_json(config: &Map<String, Value>) -> Result<Self> {
         let mut known = Map::new();
         let more = config.get("additional_params").and_then(Value::as_object);

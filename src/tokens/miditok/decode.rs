@@ -1,4 +1,4 @@
-//! MidiTok's ids into a score.
+//! Decodes MidiTok's ids to a score.
 
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use super::token::{DRUMS, Token};
 use super::walk::Walk;
 use super::{MidiTok, Style};
 
-/// The loudness of notes that do not say it.
+/// The velocity of notes without a velocity token.
 const UNSAID: u8 = 100;
 const MICROS_PER_QUARTER: u32 = 500_000;
 
-/// The score of any ids: a track a voice.
+/// The score of any ids: one track for each voice.
 ///
-/// What MidiTok's decoder cannot read is left out: a pitch without its velocity or its length, an end without an
-/// onset; and so is a metre that does not stand at a bar line. In MIDILike a note that has not ended ends with the
-/// last token, after a position at least.
+/// What MidiTok's decoder cannot read is left out: a pitch without its velocity or its length, an end without an onset,
+/// and a metre that is not at a bar line. In MIDILike a note that has not ended ends with the last token, at least one
+/// position long.
 pub(super) fn decode(miditok: &MidiTok, ids: &[u32]) -> Score {
     let tokens: Vec<Token> = ids.iter().filter_map(|&id| miditok.layout.token(id)).collect();
     let mut decoder = MidiTokDecoder {
@@ -37,7 +37,7 @@ struct MidiTokDecoder<'a> {
     miditok: &'a MidiTok,
     score: Score,
     walk: Walk,
-    /// The voice of the notes that come (programs).
+    /// The voice of the notes that follow (programs).
     voice: u8,
     notes: Vec<(u8, Note)>,
     /// Notes that have not ended (MIDILike), in the order they began.
@@ -64,7 +64,7 @@ impl MidiTokDecoder<'_> {
         }
     }
 
-    /// Notes a change of metre; one at the tick of another replaces it.
+    /// Adds a change of metre, which replaces one at the same tick.
     fn meter(&mut self) {
         let meter = self.walk.meter;
         self.score.meters.pop_if(|before| before.tick >= meter.tick);
@@ -103,7 +103,7 @@ impl MidiTokDecoder<'_> {
         while let Some((voice, note)) = self.open.pop_front() {
             self.end(voice, note);
         }
-        // Positions may go back in a bar; of tempi at one tick the last counts.
+        // Positions may go back in a bar; of tempi at one tick the last is used.
         self.score.tempos.reverse();
         self.score.tempos.sort_by_key(|tempo| tempo.tick);
         self.score.tempos.dedup_by_key(|tempo| tempo.tick);
@@ -125,7 +125,7 @@ impl MidiTokDecoder<'_> {
     }
 }
 
-/// The channels in turn, without the drums'.
+/// MIDI channels in turn, without the drum channel.
 fn channel(track: usize) -> u8 {
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15][track % 15]
 }

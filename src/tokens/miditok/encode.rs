@@ -1,4 +1,4 @@
-//! A score into MidiTok's ids: events in their order, with the tokens of time between them.
+//! Encodes a score as MidiTok's ids: events in order, with time tokens between them.
 
 use crate::midi::{Meter, Score};
 use crate::tokens::bpe_words::Split;
@@ -7,7 +7,7 @@ use super::grid::{Grid, Placed, ticks_per_bar, ticks_per_beat};
 use super::token::{DRUMS, Token};
 use super::{Encoded, MidiTok, Style};
 
-/// What happens at a tick; numbers are indices into the grid.
+/// An event at a tick; numbers are indices into the grid.
 #[derive(Debug, Clone, Copy)]
 enum EncodedEvent {
     Meter(usize),
@@ -53,12 +53,12 @@ fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, EncodedEvent)> {
             events.push((note.end, EncodedEvent::Off(i)));
         }
     }
-    // Stable: a note that ends has a lower number than one that begins at that tick.
+    // A stable sort keeps note ends before onsets at one tick.
     events.sort_by_key(|&(tick, _)| tick);
     events
 }
 
-/// The bar lines or beats up to the last note, metre or tempo that begins; the first is 0.
+/// The bar lines or beats up to the last event; the first is 0.
 fn lines(split: Split, grid: &Grid) -> Vec<u32> {
     let begins = grid.notes.iter().map(|note| note.start);
     let begins =
@@ -114,7 +114,8 @@ impl<'a> TokenWriter<'a> {
         self.say_at(token, self.now);
     }
 
-    /// A token that the vocabulary lacks is a detail that the configuration leaves out: no velocities, no programs.
+    /// Appends a token; one that is not in the vocabulary is switched off by the configuration (velocities, programs)
+    /// and skipped.
     fn say_at(&mut self, token: Token, tick: u32) {
         if let Some(id) = self.miditok.layout.id(token) {
             self.ids.push(id);
@@ -122,7 +123,7 @@ impl<'a> TokenWriter<'a> {
         }
     }
 
-    /// Lets time pass up to an event.
+    /// Appends time tokens up to an event.
     fn advance(&mut self, tick: u32) {
         if self.miditok.style != Style::Remi {
             return self.shift(tick);
@@ -147,7 +148,7 @@ impl<'a> TokenWriter<'a> {
         self.now = tick;
     }
 
-    /// Says the bars up to `tick`, each with its metre; the last without unless `last_too`.
+    /// Appends the bars up to `tick`, each with its metre; the last without unless `last_too`.
     fn begin_bars(&mut self, tick: u32, last_too: bool) {
         let length = ticks_per_bar(self.meter, self.ticks_per_quarter);
         let mut next = self.bar.map_or(0, |bar| bar + length);

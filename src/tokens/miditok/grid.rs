@@ -12,11 +12,11 @@ use crate::midi::{Meter, Note, Score, Track};
 use super::token::DRUMS;
 use super::{MidiTok, Style};
 
-/// A piece is cut after this many quarters without an onset (a day at 120 beats per minute); what comes
-/// after them in a broken file is left out, so that it cannot make endless silence.
+/// A piece is cut after this many quarters without an onset (a day at 120 beats per minute), so that a broken file
+/// cannot make endless silence.
 const LONGEST: u32 = 24 * 60 * 120;
 
-/// Ticks in a beat of a metre: its denominator says which note value that is.
+/// Ticks in a beat of a metre, by its denominator.
 pub(super) fn ticks_per_beat(meter: Meter, ticks_per_quarter: u32) -> u32 {
     ticks_per_quarter * 4 / u32::from(meter.denominator)
 }
@@ -71,7 +71,7 @@ impl Grid {
     }
 }
 
-/// The voice of a track, or none when the vocabulary cannot say it.
+/// The voice of a track; `None` when the vocabulary does not have it.
 fn voice(miditok: &MidiTok, track: &Track) -> Option<u8> {
     let config = &miditok.config;
     match (track.channel == 9, config.use_programs) {
@@ -109,8 +109,8 @@ fn rescaled(miditok: &MidiTok, score: &Score) -> Rescaled {
     Rescaled { ticks_per_quarter, scale, meters }
 }
 
-/// Leaves out metres that change nothing and puts the others off to the next bar line; of those that meet there, the
-/// last counts.
+/// Drops metres that change nothing and moves the others to the next bar line; of several at one bar line the last is
+/// used.
 fn at_bar_lines(given: Vec<Meter>, ticks_per_quarter: u32) -> Vec<Meter> {
     let mut meters: Vec<Meter> = Vec::with_capacity(given.len());
     for mut meter in given {
@@ -167,7 +167,7 @@ impl Sections {
         start + (f64::from(tick - start) / f64::from(step)).round_ties_even() as u32 * step
     }
 
-    /// `None` for a note that the vocabulary cannot say, or that begins at `last` or later.
+    /// `None` for a note that is not in the vocabulary, or that begins at `last` or later.
     fn place(&self, miditok: &MidiTok, note: &Note, voice: u8, scale: f64, last: u32) -> Option<Placed> {
         let config = &miditok.config;
         let drum = voice == DRUMS && config.use_pitchdrum_tokens;
@@ -204,8 +204,8 @@ fn sort(miditok: &MidiTok, notes: &mut Vec<Placed>) {
     }
 }
 
-/// Gives the ends of the notes of one voice and pitch out again, the earliest to the note that began first. Leaves the
-/// notes by pitch.
+/// Reassigns the ends of the notes of one voice and pitch, the earliest to the note that began first. Leaves the notes
+/// sorted by pitch.
 fn first_in_first_out(notes: &mut [Placed]) {
     // Stable: by start, velocity, end within a pitch.
     notes.sort_by_key(|note| (note.voice, note.pitch));
@@ -218,7 +218,7 @@ fn first_in_first_out(notes: &mut [Placed]) {
     }
 }
 
-/// The tempo bins by tick: of several at one tick the last counts, and there is one at 0.
+/// The tempo bins by tick: of several at one tick the last is used, and there is one at 0.
 fn tempos(miditok: &MidiTok, score: &Score, scale: f64, sections: &Sections, last: u32) -> Vec<(u32, u16)> {
     if !miditok.config.use_tempos {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Lengths of time in beats, as `Duration` and `TimeShift` tokens say them: `beat.position.resolution`.
+//! Note lengths and time shifts in beats, as `Duration` and `TimeShift` tokens name them: `beat.position.resolution`.
 
 use super::config::Resolution;
 
@@ -54,7 +54,7 @@ impl Lengths {
         self.0.partition_point(|length| length.ticks(ticks_per_beat) <= ticks).checked_sub(1).map(|i| i as u16)
     }
 
-    /// The length nearest to `ticks` ticks; of two that are as near, the longer.
+    /// The length nearest to `ticks` ticks; the longer of two equally near ones.
     pub(super) fn nearest(&self, ticks: u32, ticks_per_beat: u32) -> u16 {
         let above = self.0.partition_point(|length| length.ticks(ticks_per_beat) < ticks);
         let distance = |i: usize| self.0.get(i).map_or(u32::MAX, |l| l.ticks(ticks_per_beat).abs_diff(ticks));
@@ -64,7 +64,7 @@ impl Lengths {
         }
     }
 
-    /// The longest first, what fits; a rest shorter than the shortest is dropped.
+    /// Splits ticks into lengths, the longest first; a rest shorter than the shortest is dropped.
     pub(super) fn spell(&self, mut ticks: u32, ticks_per_beat: u32) -> impl Iterator<Item = u16> {
         std::iter::from_fn(move || {
             let index = self.floor(ticks, ticks_per_beat)?;

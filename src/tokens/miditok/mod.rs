@@ -159,7 +159,7 @@ impl MidiTok {
             .collect()
     }
 
-    /// What a token says, for people, where its name does not.
+    /// A description of a token for display, where its name is not enough.
     pub(super) fn gloss(&self, id: u32) -> String {
         match self.layout.token(id) {
             Some(Token::Pitch(pitch) | Token::NoteOff(pitch)) => key_name(pitch),
@@ -194,12 +194,12 @@ impl MidiTok {
         }
     }
 
-    /// The nearest bin; of two that are as near, the louder.
+    /// The nearest bin; the louder of two equally near ones.
     fn velocity_bin(&self, velocity: u8) -> u8 {
         nearest(&self.velocities, |&bin| f64::from(bin), f64::from(velocity)) as u8
     }
 
-    /// The tempo bin whose quarter is nearest to a number of microseconds; of two that are as near, the slower.
+    /// The tempo bin whose quarter is nearest to a number of microseconds; the slower of two equally near ones.
     fn tempo_bin(&self, micros: f64) -> u16 {
         let rising: Vec<f64> = self.tempos.iter().rev().map(|tempo| 60e6 / tempo).collect();
         (rising.len() - 1 - nearest(&rising, |&x| x, micros)) as u16
@@ -212,7 +212,7 @@ impl MidiTok {
     }
 }
 
-/// The ids of a score with the ticks they stand at, and the ticks at which words begin.
+/// The ids of a score with their ticks, and the ticks at which words begin.
 #[derive(Debug, Clone)]
 struct Encoded {
     ids: Vec<u32>,
@@ -246,7 +246,7 @@ fn kind(token: Token) -> Kind {
     }
 }
 
-/// The index of the value nearest to `wanted` in a rising list; of two that are as near, the higher.
+/// The index of the value nearest to `wanted` in an ascending list; the higher of two equally near ones.
 fn nearest<T>(rising: &[T], value: impl Fn(&T) -> f64, wanted: f64) -> usize {
     let above = rising.partition_point(|x| value(x) < wanted);
     let distance = |i: usize| rising.get(i).map_or(f64::INFINITY, |x| (value(x) - wanted).abs());

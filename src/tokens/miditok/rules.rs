@@ -1,8 +1,8 @@
-//! What may follow what in REMI, TSD and MIDILike: exactly the spellings that encoding a score makes.
+//! The grammar of REMI, TSD and MIDILike: exactly the sequences that encoding a score gives.
 //!
 //! At one instant: the metre, the tempo, then voice by voice the notes that end in the order they began (MIDILike) and
-//! the notes that begin by pitch, velocity, length. Time is a bar with its metre, or a position later than the last
-//! (REMI), or shifts, the longest first (TSD, MIDILike).
+//! the notes that begin by pitch, velocity, length. Time is a bar with its metre, or a later position (REMI), or
+//! shifts, the longest first (TSD, MIDILike).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ pub(crate) struct Rules {
     miditok: Arc<MidiTok>,
     walk: Walk,
     next: PendingToken,
-    /// The last token at this instant, as far as it decides the order.
+    /// The last token at this instant, as far as the order depends on it.
     order: InstantOrder,
-    /// Whether something happened since time passed; a sequence ends with something that happens.
+    /// Whether there was an event since time advanced; a sequence ends with an event.
     eventful: bool,
     /// Whether there was a position token in this bar (REMI).
     positioned: bool,
-    /// The longest shift that may still follow the last without being one with it (TSD, MIDILike).
+    /// The longest shift that may follow the last shift as a token of its own (TSD, MIDILike).
     slack: Option<u32>,
     metre_said: bool,
     tempo_said: bool,
@@ -35,17 +35,17 @@ pub(crate) struct Rules {
     open: BTreeMap<(u8, u8), VecDeque<OpenNote>>,
     /// Notes that have begun.
     begun: u32,
-    /// Ticks that time may not pass.
+    /// The tick that time may not pass.
     horizon: Option<u32>,
 }
 
-/// What a token left unfinished.
+/// A token that needs another after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PendingToken {
     Any,
-    /// A bar says its metre.
+    /// A bar, which needs its metre.
     Metre,
-    /// A program names the voice of a note that begins or ends.
+    /// A program, which needs a note that begins or ends.
     OfVoice(u8),
     Velocity(Onset),
     Duration(Onset),
@@ -79,12 +79,12 @@ struct OpenNote {
     number: u32,
 }
 
-/// How far the rules go.
+/// The set of sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taste {
-    /// Whatever encoding a score can make.
+    /// All that encoding a score can give.
     Judge,
-    /// Less for sampling: no two notes of one pitch at once.
+    /// Fewer, for sampling: no two notes of one pitch at once.
     Sample,
 }
 
@@ -117,7 +117,7 @@ impl Rules {
         self.token(id).is_some_and(|token| self.permits(token, Taste::Sample, self.near_horizon()))
     }
 
-    /// The horizon; where nothing is left to say at this instant, time goes on without what it waits for.
+    /// The horizon; where no event is left at this instant, time may pass it.
     fn near_horizon(&self) -> Option<u32> {
         if self.stuck() { None } else { self.horizon }
     }
@@ -127,7 +127,7 @@ impl Rules {
         self.permits(token, Taste::Judge, self.horizon) || (self.permits(token, Taste::Judge, None) && self.stuck())
     }
 
-    /// Whether the horizon leaves nothing to say but the end.
+    /// Whether the horizon leaves only the end.
     fn stuck(&self) -> bool {
         let says = |&token: &Token| token != EOS && self.permits(token, Taste::Sample, self.horizon);
         self.horizon.is_some() && !self.miditok.layout.tokens().iter().any(says)
@@ -167,7 +167,7 @@ impl Rules {
         }
     }
 
-    /// What may stand where no token is unfinished.
+    /// Whether a token may come where none is unfinished.
     fn permits_any(&self, token: Token, taste: Taste, horizon: Option<u32>) -> bool {
         let programs = self.miditok.config.use_programs;
         let within = |tick: u32| horizon.is_none_or(|horizon| tick <= horizon);
@@ -206,7 +206,7 @@ impl Rules {
         done || self.next == PendingToken::Nothing
     }
 
-    /// Whether events may stand here: in REMI only after a position.
+    /// Whether events may come: in REMI only after a position.
     fn placed(&self) -> bool {
         self.miditok.style != Style::Remi || self.positioned
     }
@@ -219,7 +219,7 @@ impl Rules {
         self.metre_said || !self.miditok.config.use_time_signatures
     }
 
-    /// Whether the tokens that begin every sequence have come.
+    /// Whether the tokens at the beginning of every sequence have come.
     fn begun_well(&self) -> bool {
         self.metre_known() && (self.tempo_said || !self.miditok.config.use_tempos)
     }
@@ -234,7 +234,7 @@ impl Rules {
         !self.metre_said || (self.walk.now > self.walk.meter.tick && !same && self.walk.at_bar_line())
     }
 
-    /// Whether a voice speaks with drum tokens.
+    /// Whether a voice uses drum tokens.
     fn says(&self, voice: u8, drum: bool) -> bool {
         drum == (voice == DRUMS && self.miditok.config.use_pitchdrum_tokens)
     }
@@ -247,7 +247,7 @@ impl Rules {
         (low..=high).any(|pitch| self.begins(voice, pitch, taste) || self.closes(voice, pitch))
     }
 
-    /// The note before at this instant, if it has the voice and pitch of `onset`.
+    /// The previous note of this instant, if it has the voice and pitch of `onset`.
     fn last_onset(&self, onset: Onset) -> Option<Onset> {
         match self.order {
             InstantOrder::On(last) if (last.voice, last.pitch) == (onset.voice, onset.pitch) => Some(last),
@@ -341,7 +341,7 @@ impl Rules {
         self.eventful = eventful;
     }
 
-    /// What fits behind a shift: less than would make it the next longer one, and less than fitted before.
+    /// The longest shift after this one: too short to be joined with it, and shorter than was possible before.
     fn slack_after(&self, length: u16, from: &Walk) -> Option<u32> {
         let beat = from.ticks_per_beat();
         let ticks = self.miditok.lengths.ticks(length, beat);
@@ -354,7 +354,7 @@ impl Rules {
         }
     }
 
-    /// The voice of a note: the program before it, or the only one.
+    /// The voice of a note: that of the program before it, or the only one.
     fn voice(&self, only: u8) -> u8 {
         match self.next {
             PendingToken::OfVoice(voice) => voice,
@@ -399,7 +399,7 @@ impl Rules {
         }
     }
 
-    /// The bar line or the beat at or before the tick at which `id` would stand.
+    /// The bar line or beat at or before the tick of `id`.
     pub(crate) fn word(&self, id: u32) -> u64 {
         let split = self.miditok.config.split();
         match self.token(id) {
@@ -412,7 +412,7 @@ impl Rules {
         }
     }
 
-    /// In MIDILike notes may end after the last bar or beat in which something begins.
+    /// In MIDILike, notes may end after the last bar or beat in which one begins.
     pub(crate) fn has_tail(&self) -> bool {
         self.miditok.style == Style::MidiLike
     }

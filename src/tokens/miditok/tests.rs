@@ -1,4 +1,4 @@
-//! The three encodings as a whole, held to MidiTok 3.1.0 and to themselves.
+//! The three encodings, compared with MidiTok 3.1.0 and checked for consistency.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

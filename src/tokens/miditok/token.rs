@@ -1,4 +1,4 @@
-//! What an id says, and where each kind of token begins in the vocabulary.
+//! The tokens of the vocabulary and the layout of their ids.
 
 use super::{Config, Lengths, Style};
 
@@ -33,7 +33,7 @@ pub(super) struct Layout {
     blocks: [TokenBlock; BLOCKS],
 }
 
-/// Ids `first .. first + count` hold the values from `low` on.
+/// Ids `first .. first + count` for the values from `low` on.
 #[derive(Debug, Clone, Copy, Default)]
 struct TokenBlock {
     first: u32,
@@ -44,7 +44,7 @@ struct TokenBlock {
 const BLOCKS: usize = 13;
 
 impl Token {
-    /// The number of the block and the value in it.
+    /// The index of the block and the value in it.
     fn place(self) -> (usize, u32) {
         match self {
             Self::Special(i) => (0, u32::from(i)),

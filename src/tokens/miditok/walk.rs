@@ -1,4 +1,4 @@
-//! How time passes from token to token.
+//! Time along a sequence.
 
 use crate::midi::Meter;
 
@@ -12,11 +12,11 @@ use crate::tokens::bpe_words::Split;
 pub(super) struct Walk {
     /// Ticks since the start, [`Config::ticks_per_quarter`](super::Config::ticks_per_quarter) a quarter.
     pub(super) now: u32,
-    /// The metre in force and where it began.
+    /// The metre in force and its start.
     pub(super) meter: Meter,
-    /// Where the bar began (REMI); `None` before the first.
+    /// The start of the bar (REMI); `None` before the first.
     pub(super) bar: Option<u32>,
-    /// True right after a bar token: the only place of a metre in REMI.
+    /// True right after a bar token, where alone a metre may follow in REMI.
     pub(super) bar_said: bool,
     ticks_per_quarter: u32,
 }
@@ -32,7 +32,7 @@ impl Walk {
         }
     }
 
-    /// Takes a token; true when it is a metre at a place where a metre may be.
+    /// Advances by a token; true when it is a metre at a place where a metre may be.
     pub(super) fn take(&mut self, miditok: &MidiTok, token: Token) -> bool {
         let bar_said = std::mem::replace(&mut self.bar_said, token == Token::Bar);
         match token {
@@ -60,7 +60,7 @@ impl Walk {
         false
     }
 
-    /// Where the next bar begins (REMI).
+    /// The start of the next bar (REMI).
     pub(super) fn next_bar(&self) -> u32 {
         self.bar.map_or(0, |bar| bar.saturating_add(self.ticks_per_bar()))
     }

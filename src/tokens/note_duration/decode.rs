@@ -1,4 +1,4 @@
-//! Ids into a score.
+//! Decodes ids to a score.
 
 use crate::harmony::Chord;
 use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};
@@ -12,12 +12,12 @@ use super::{NoteDuration, lengths};
 const STEPS_PER_QUARTER: u32 = 50;
 /// With beats: fine enough that every step of a beat has a tick of its own.
 const TICKS_PER_QUARTER: u32 = 480;
-/// A beat of more steps is none: time is then counted without beats.
+/// Longer beats, in steps, are ignored: time is then counted without beats.
 const LONGEST_BEAT: u32 = 480;
-/// The loudness of notes before the first velocity token.
+/// The velocity bin of notes before the first velocity token.
 const UNSAID: u8 = 16;
 
-/// What ids say, in steps.
+/// The content of ids, in steps.
 #[derive(Debug, Default)]
 struct Heard {
     /// (start, end, pitch, bin), by start.
@@ -27,7 +27,7 @@ struct Heard {
     chords: Vec<(u32, Chord)>,
 }
 
-/// The score of any ids: one piano track, chord markers, and the tempo and metre that the beats tell.
+/// The score of any ids: one piano track, chord markers, and the tempo and metre of the beats.
 ///
 /// A pitch without a duration, one outside MIDI's range, and one that is struck twice in one instant are left out; a
 /// key that is struck while it sounds ends the note before.
@@ -94,7 +94,7 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
     heard
 }
 
-/// A stretch of even time: where it begins, and how long it is.
+/// A span of even time: its start and its length.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     step: u32,
@@ -106,7 +106,7 @@ struct Stretch {
 /// Steps to ticks.
 struct BeatGrid {
     ticks_per_quarter: u32,
-    /// By step, the first at step 0; the last goes on without end.
+    /// By step, the first at step 0; the last has no end.
     stretches: Vec<Stretch>,
 }
 
@@ -121,7 +121,7 @@ impl BeatGrid {
             return free;
         }
         let ticks = TICKS_PER_QUARTER;
-        // What comes before the first beat is a whole number of beats.
+        // The span before the first beat is a whole number of beats.
         let before = begin.div_ceil(first);
         let pickup = (begin > 0).then_some(Stretch { step: 0, tick: 0, steps: begin, ticks: before * ticks });
         let last = lengths[lengths.len() - 1];
@@ -154,7 +154,7 @@ impl BeatGrid {
         tempos
     }
 
-    /// A metre of as many quarters as a bar has beats, wherever that changes.
+    /// A metre of as many quarters as the bar has beats, at each change of that number.
     fn meters(&self, beats: &[(u32, bool)]) -> Vec<Meter> {
         if self.ticks_per_quarter != TICKS_PER_QUARTER {
             return Vec::new();
@@ -168,7 +168,7 @@ impl BeatGrid {
             }
         };
         match bars.first() {
-            // Beats before the first bar line are a bar of their own.
+            // Beats before the first bar line are a bar.
             Some(&first) if first > 0 || beats[0].0 > 0 => {
                 put(0, (self.tick(beats[first].0) / TICKS_PER_QUARTER) as usize)
             }

@@ -1,4 +1,4 @@
-//! A score into ids.
+//! Encodes a score.
 
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::{Clock, Score};
@@ -46,7 +46,7 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         let most = next.map_or(u32::MAX, |next| next - note.start);
         line.say(Event::Duration(lengths::nearest(note.end - note.start, most)));
     }
-    // Chords after the last onset are written, too: they are in force while it sounds.
+    // Chords after the last onset are encoded, too: they are in force while it sounds.
     given(&mut line, &mut tonality, u32::MAX);
     line.ids
 }
@@ -67,7 +67,7 @@ fn next_onsets(notes: &[TimedNote]) -> Vec<Option<u32>> {
     next
 }
 
-/// The beats up to the last onset, as (step, whether a bar begins); none where the notes keep to no beat.
+/// The beats up to the last onset, as (step, whether a bar begins); none where the notes are not aligned with the beat.
 fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
     if !score.keeps_time() {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What an id says: the layout of the vocabulary.
+//! The tokens of the vocabulary and the layout of their ids.
 
 use crate::harmony::Quality;
 use crate::tokens::timed::LONGEST_SHIFT;
@@ -8,7 +8,7 @@ use super::lengths;
 
 /// Roots by pitch class.
 const ROOTS: [&str; 12] = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
-/// The farthest that the anchor of the pitches moves with a chord: from −5 to 6 and back.
+/// The largest move of the pitch anchor with a chord: from −5 to 6 or back.
 pub(super) const FARTHEST: i32 = 11;
 /// The lowest and the highest anchor.
 pub(super) const ANCHORS: std::ops::RangeInclusive<i32> = -5..=6;
@@ -20,27 +20,27 @@ pub(super) enum Event {
     Bos,
     Eos,
     Mask,
-    /// The pitch above the anchor: its key number where pitches are absolute.
+    /// The pitch above the anchor, or the key number where pitches are absolute.
     Pitch(i32),
-    /// The place of a length.
+    /// The index of a length.
     Duration(u8),
-    /// Steps that pass.
+    /// Steps of time.
     Shift(u32),
     /// A velocity bin.
     Velocity(u8),
     /// A bar begins.
     Bar,
-    /// A beat that begins no bar.
+    /// A beat that is not the first of a bar.
     Beat,
     NoChord,
-    /// The root of a chord: its pitch class, or how far the anchor moves to it.
+    /// The root of a chord: its pitch class, or the move of the anchor.
     Root(i32),
     Quality(Quality),
-    /// The place of a style in the list.
+    /// The index of a style.
     Style(u8),
 }
 
-/// Where the blocks of the vocabulary begin.
+/// The first ids of the blocks of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
     relative: bool,
@@ -73,7 +73,7 @@ impl Layout {
         Self { relative, duration, shift, velocity, beat, chord, root, quality, style, end: style + styles as u32 }
     }
 
-    /// What the first pitch and the first root stand for.
+    /// The values of the first pitch and the first root.
     fn bases(&self) -> (i32, i32) {
         if self.relative { (-ANCHORS.end(), -FARTHEST) } else { (0, 0) }
     }

@@ -1,4 +1,4 @@
-//! The lengths of notes: 128 of them, each step of 10 ms up to 0.4 s, then 4.5 % apart up to 20 s.
+//! Note lengths: 128 of them, each step of 10 ms up to 0.4 s, then 4.5 % apart up to 20 s.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,7 @@ const EXACT: u32 = 40;
 /// The longest, in steps.
 const LONGEST: u32 = 2000;
 
-/// All lengths in steps, rising.
+/// All lengths in steps, ascending.
 static STEPS: LazyLock<[u32; COUNT]> = LazyLock::new(|| {
     let ratio = (f64::from(LONGEST) / f64::from(EXACT)).powf(1.0 / (COUNT as f64 - f64::from(EXACT)));
     let mut steps = [0; COUNT];
@@ -26,12 +26,12 @@ static STEPS: LazyLock<[u32; COUNT]> = LazyLock::new(|| {
     steps
 });
 
-/// The length at a place, in steps.
+/// The length at an index, in steps.
 pub(super) fn steps(place: u8) -> u32 {
     STEPS[usize::from(place).min(COUNT - 1)]
 }
 
-/// How many numbers of steps are nearest to the length at a place.
+/// The number of step counts that are rounded to the length at an index.
 pub(super) fn width(place: u8) -> u32 {
     let place = usize::from(place).min(COUNT - 1);
     let above = STEPS.get(place + 1).copied().unwrap_or(STEPS[place] + 1);
@@ -39,12 +39,12 @@ pub(super) fn width(place: u8) -> u32 {
     ((above - below) / 2).max(1)
 }
 
-/// The place of the length nearest to `steps` that is not longer than `most` (which is 1 at least).
+/// The index of the length nearest to `steps` that is at most `most` (at least 1).
 pub(super) fn nearest(steps: u32, most: u32) -> u8 {
     let above = STEPS.partition_point(|&length| length < steps).min(COUNT - 1);
     let below = above.saturating_sub(1);
     let nearest = if STEPS[above].abs_diff(steps) < steps.abs_diff(STEPS[below]) { above } else { below };
-    // Of the first two lengths no other is nearer.
+    // Between the first two lengths there is no other.
     let nearest = if steps <= STEPS[0] { 0 } else { nearest };
     nearest.min(STEPS.partition_point(|&length| length <= most).saturating_sub(1)) as u8
 }

@@ -52,10 +52,10 @@ const WORD: u64 = 200;
 
 /// The styles of the bundled base.
 const STYLES: [&str; 8] = ["rag", "solo", "lead_sheet", "roll", "classical", "score", "chorale", "song"];
-/// More styles than these are a slip of the hand.
+/// The most styles that are accepted.
 const MOST_STYLES: usize = 200;
 
-/// The keys of [`Options`] that this encoding has.
+/// The keys of [`Options`] that this encoding supports.
 pub(super) const KEYS: [&str; 4] = ["chords", "chord_relative", "beats", "styles"];
 
 /// The encoding with its options.
@@ -112,7 +112,7 @@ impl NoteDuration {
         decode::decode(self, ids)
     }
 
-    /// Cuts ids into words.
+    /// Splits ids into words.
     pub(super) fn words(&self, ids: Vec<u32>) -> Words {
         let mut words = Words::default();
         let (mut now, mut word) = (0, None);
@@ -148,8 +148,9 @@ impl NoteDuration {
         }
     }
 
-    /// How a token changes the tones of the chord in force, as pitch classes in the frame of
-    /// [`NoteDuration::pitch_class`]: a bit each, none without a chord. `root` is what it must remember.
+    /// The tones of the chord in force after a token, as pitch classes in the frame of [`NoteDuration::pitch_class`]: a
+    /// bit each, none without a chord; `None` when it does not change. `root` is state that the caller keeps between
+    /// calls.
     pub(super) fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
         match self.layout.event(id)? {
             Event::NoChord => Some(0),
@@ -166,7 +167,7 @@ impl NoteDuration {
         }
     }
 
-    /// How many steps are rounded to the length of a token; 1 for all other tokens.
+    /// The number of step counts that are rounded to the length of a token; 1 for all other tokens.
     pub(super) fn width(&self, id: u32) -> u32 {
         match self.layout.event(id) {
             Some(Event::Duration(place)) => lengths::width(place),
@@ -239,7 +240,7 @@ impl NoteDuration {
             .collect()
     }
 
-    /// What a token says, for people: key names where pitches are absolute, seconds, the loudness.
+    /// A description of a token for display: key names where pitches are absolute, seconds, the loudness.
     pub(super) fn gloss(&self, id: u32) -> String {
         match self.layout.event(id) {
             Some(Event::Pitch(above)) if !self.chord_relative => key_name(above as u8),

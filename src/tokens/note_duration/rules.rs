@@ -1,4 +1,4 @@
-//! What may follow what: the spellings that encoding a score makes, and those in which a key that still sounds is
+//! The grammar of `note_duration`: the sequences that encoding a score gives, and those in which a sounding key is
 //! struck again.
 
 use std::ops::RangeInclusive;
@@ -10,8 +10,7 @@ use super::event::{Event, Layout};
 use super::tonality::Tonality;
 use super::{NoteDuration, WORD, lengths};
 
-/// Keys that may go down at one instant, and sound at once, when sampling: what ten fingers can do. What is read from a
-/// file may have more.
+/// Keys that may go down at one instant, and sound at once, when sampling: ten fingers. Files may have more.
 const FINGERS: usize = 10;
 /// The longest note that is sampled, in steps.
 const LONGEST_NOTE: u32 = 800;
@@ -24,7 +23,7 @@ pub(crate) struct Rules {
     layout: Layout,
     /// The step at which each pitch falls silent.
     ends: [u64; 128],
-    /// Keys that went down at this instant.
+    /// Keys that were struck at this instant.
     fell: usize,
     velocity: Option<u8>,
     tonality: Tonality,
@@ -33,14 +32,14 @@ pub(crate) struct Rules {
     style: Option<u32>,
 }
 
-/// The last event, as far as it decides the next.
+/// The last event, as far as the next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
     /// None yet, or the style.
     Begin,
-    /// Time passed, as far as one token goes: more may follow.
+    /// Time advanced by the longest shift: more may follow.
     FullShift,
-    /// Time passed, and what comes now happens here.
+    /// Time advanced; events follow.
     Shift,
     Beat,
     /// A quality must follow.
@@ -75,7 +74,7 @@ impl Rules {
         }
     }
 
-    /// Whether a model may say it: nothing that is given, and no more than hands can play.
+    /// Whether sampling may give it: no conditioning tokens, and no more keys than hands can play.
     pub(crate) fn samples(&self, id: u32) -> bool {
         let Some(event) = self.layout.event(id).filter(|_| self.accepts(id)) else { return false };
         match event {
@@ -95,8 +94,8 @@ impl Rules {
         }
     }
 
-    /// True when no hand is free for another key. A pitch that a velocity has announced, or that must come because time
-    /// has passed, still comes.
+    /// True when no finger is free for another key. A pitch after a velocity, or after time has advanced, is still
+    /// allowed.
     fn is_full(&self) -> bool {
         let owing = matches!(self.last, Last::Velocity(_) | Last::Shift);
         !owing && (self.fell >= FINGERS || self.sounding(self.time.now) >= FINGERS)
@@ -191,7 +190,7 @@ impl Rules {
         self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
     }
 
-    /// The style and the chord in force, as a sequence says them that begins here.
+    /// The style and the chord in force, as the opening of a sequence that continues from this state.
     pub(crate) fn opening(&self) -> Vec<u32> {
         let chord = self.tonality.chord.map_or_else(Vec::new, |class| self.tonality.anew().events(class));
         self.style.into_iter().chain(chord.into_iter().map(|event| self.layout.id(event))).collect()
@@ -201,7 +200,7 @@ impl Rules {
         self.time.now / WORD
     }
 
-    /// Words are cut wherever they can be.
+    /// Words are split wherever they can be.
     pub(crate) fn has_tail(&self) -> bool {
         false
     }
@@ -230,7 +229,7 @@ impl Rules {
         self.time.seconds()
     }
 
-    /// The highest pitch that went down at this instant.
+    /// The highest pitch struck at this instant.
     fn highest(&self) -> Option<u8> {
         match self.last {
             Last::Note(pitch) | Last::Pitch(pitch) => Some(pitch),
@@ -243,7 +242,7 @@ impl Rules {
         self.highest().is_none_or(|highest| pitch > highest)
     }
 
-    /// Steps that may pass; see [`Timeline::room`].
+    /// The steps by which time may advance; see [`Timeline::room`].
     fn room(&self) -> u64 {
         let stuck = self.is_full() || self.highest().is_some_and(|highest| highest >= *PIANO.end());
         self.time.room(stuck)

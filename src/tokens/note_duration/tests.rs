@@ -1,4 +1,4 @@
-//! The encoding as a whole: what is encoded, that both ways are inverse, that the rules fit.
+//! The encoding: results, round trips, agreement with the grammar.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -229,7 +229,7 @@ fn what_is_sampled_is_accepted_and_decodes_to_what_was_said() {
             }
             grammar.allow(&mut mask);
             let open: Vec<u32> = (0..).zip(&mask).filter(|(_, open)| **open).map(|(id, _)| id).collect();
-            // Lean to notes, so that all fingers come down.
+            // Mostly notes, so that all fingers come down.
             let notes: Vec<u32> = open.iter().copied().filter(|&id| tokenizer.kind(id) == Kind::Note).collect();
             let pool = if !notes.is_empty() && rng.random::<f64>() < 0.7 { &notes } else { &open };
             let id = *pool.choose(&mut rng).unwrap_or_else(|| panic!("stuck after {}", words(&tokenizer, &ids)));
@@ -247,7 +247,7 @@ fn what_is_sampled_is_accepted_and_decodes_to_what_was_said() {
         assert!(
             notes.iter().all(|n| clock.seconds(n.end) - clock.seconds(n.start) < 8.1 && (21..=108).contains(&n.pitch))
         );
-        // Decoding what is decoded changes nothing any more.
+        // A second round trip changes nothing.
         let again = tokenizer.decode(&tokenizer.encode(&score));
         assert_eq!(sounds(&again).len(), sounds(&score).len());
     }

@@ -1,19 +1,19 @@
-//! The chord in force along a sequence, and the pitch that pitches are counted from.
+//! The chord in force along a sequence, and the anchor of relative pitches.
 
 use crate::harmony::{ChordClass, Quality};
 
 use super::event::{ANCHORS, Event};
 
-/// The state of a sequence as far as its chords go.
+/// The chord state of a sequence.
 ///
 /// Where pitches are relative, the anchor is the root of the last chord as the key nearest to C: −5 (G) to 6 (F♯)
-/// semitones from it. `N.C.` leaves it where it is.
+/// semitones from it. `N.C.` does not move it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tonality {
     relative: bool,
     pub(super) anchor: i32,
     pub(super) chord: Option<ChordClass>,
-    /// The root, while the token of its quality is still due.
+    /// The root, while the token of its quality is still to come.
     pub(super) root: Option<u8>,
 }
 
@@ -22,12 +22,12 @@ impl Tonality {
         Self { relative, anchor: 0, chord: None, root: None }
     }
 
-    /// That of a sequence of this encoding before its first chord.
+    /// The initial state of a sequence of this encoding.
     pub(super) fn anew(&self) -> Self {
         Self::new(self.relative)
     }
 
-    /// The events that set a chord from here.
+    /// The events that set a chord in this state.
     pub(super) fn events(&self, class: ChordClass) -> Vec<Event> {
         match class {
             ChordClass::None => vec![Event::NoChord],
@@ -49,12 +49,12 @@ impl Tonality {
         Event::Pitch(i32::from(pitch) - self.anchor)
     }
 
-    /// Whether a root event leads to an anchor that there is.
+    /// Whether a root event leads to a valid anchor.
     pub(super) fn reaches(&self, to: i32) -> bool {
         !self.relative || ANCHORS.contains(&(self.anchor + to))
     }
 
-    /// Takes an event; what is not a chord changes nothing. A root that leads to no anchor is taken modulo 12.
+    /// Applies an event; only chord events change the state. A root that leads to no valid anchor is taken modulo 12.
     pub(super) fn push(&mut self, event: Event) {
         match event {
             Event::NoChord => (self.chord, self.root) = (Some(ChordClass::None), None),

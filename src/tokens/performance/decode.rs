@@ -1,4 +1,4 @@
-//! Performance ids into a score.
+//! Decodes performance ids to a score.
 
 use crate::harmony::Chord;
 use crate::midi::{Marker, Note, Score, Tempo, Track};
@@ -10,13 +10,13 @@ use super::Event;
 /// At this resolution and 120 beats per minute a tick is a step of 10 ms.
 const TICKS_PER_QUARTER: u32 = 50;
 const MICROS_PER_QUARTER: u32 = 500_000;
-/// The loudness of notes before the first velocity token.
+/// The velocity bin of notes before the first velocity token.
 const UNSAID: u8 = 16;
 
 /// The score of any ids: one piano track and chord markers, a tick a step.
 ///
 /// A key that goes down while it is held is struck again; one that goes up unheld, or down twice in one instant, is
-/// left out; a key let go in the instant it was struck is held for one step; keys held at the end are let go there.
+/// left out; a key released in the instant it was struck is held for one step; keys held at the end are released there.
 pub(super) fn decode(ids: impl Iterator<Item = u32>) -> Score {
     let mut score = Score::new(TICKS_PER_QUARTER);
     score.tempos.push(Tempo { tick: 0, micros_per_quarter: MICROS_PER_QUARTER });
@@ -45,7 +45,7 @@ pub(super) fn decode(ids: impl Iterator<Item = u32>) -> Score {
     score
 }
 
-/// The keyboard: which keys are held since when and how loud, and when each was struck last.
+/// The keyboard: the keys held, since when and how loud, and when each was struck last.
 struct HeldKeys {
     held: [Option<(u32, u8)>; 128],
     struck: [Option<u32>; 128],

@@ -1,4 +1,4 @@
-//! A score into performance ids.
+//! Encodes a score as performance ids.
 
 use crate::harmony::ChordAt;
 use crate::midi::Score;
@@ -12,7 +12,7 @@ pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
     let notes = timed_notes(score);
     let changes = chords::changes(chords, |chord| step(chord.seconds));
 
-    // One number an event, in the order of the encoding: step, then chord, off or on, then what.
+    // One number for each event, sorted as the encoding is: step, then chord, note-off or note-on, then its value.
     const CHORD: u64 = 0 << 12;
     const OFF: u64 = 1 << 12;
     const ON: u64 = 2 << 12;

@@ -112,7 +112,7 @@ impl Event {
     }
 }
 
-/// The encoding with its one option.
+/// The encoding with its option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Performance {
     /// Whether there are chord tokens.
@@ -140,7 +140,7 @@ impl Performance {
         encode::encode(score, if self.chords { chords } else { &[] })
     }
 
-    /// Cuts ids into words.
+    /// Splits ids into words.
     pub(super) fn words(self, ids: Vec<u32>) -> Words {
         let mut words = Words::default();
         let (mut now, mut word) = (0, None);
@@ -170,7 +170,7 @@ impl Performance {
         }
     }
 
-    /// The tones of the chord that a token sets, a bit a pitch class.
+    /// The tones of the chord that a token sets, a bit for each pitch class.
     pub(super) fn chord_tones(self, id: u32) -> Option<u16> {
         match Event::of(id) {
             Some(Event::Chord(place)) if self.chords => Some(match chords::class(place)? {
@@ -217,7 +217,7 @@ impl Performance {
             .collect()
     }
 
-    /// What a token says, for people: the name of the key, the time in seconds, the loudness.
+    /// A description of a token for display: the name of the key, the time in seconds, the loudness.
     pub(super) fn gloss(self, id: u32) -> String {
         match Event::of(id) {
             Some(Event::On(pitch) | Event::Off(pitch)) => key_name(pitch),

@@ -1,4 +1,4 @@
-//! What may follow what in the performance encoding: exactly the spellings that encoding a score makes.
+//! The grammar of the performance encoding: exactly the sequences that encoding a score gives.
 
 use std::ops::RangeInclusive;
 
@@ -8,8 +8,7 @@ use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
 use super::{Event, WORD};
 
-/// Keys that may go down at one instant, and be held, when sampling: what ten fingers and a pedal can do. What is read
-/// from a file may have more.
+/// Keys that may go down at one instant, and be held, when sampling: ten fingers and a pedal. Files may have more.
 const FINGERS: u32 = 10;
 const HELD: u32 = 24;
 
@@ -17,9 +16,9 @@ const HELD: u32 = 24;
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     vocab_size: u32,
-    /// A bit a pitch that is held.
+    /// A bit for each pitch that is held.
     held: u128,
-    /// Keys that went down at this instant.
+    /// Keys that were struck at this instant.
     fell: u32,
     velocity: Option<u8>,
     chord: Option<u32>,
@@ -27,14 +26,14 @@ pub(crate) struct Rules {
     last: Last,
 }
 
-/// The last event, as far as it decides the next.
+/// The last event, as far as the next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
     /// None yet.
     Begin,
-    /// Time passed, as far as one token goes: more may follow.
+    /// Time advanced by the longest shift: more may follow.
     FullShift,
-    /// Time passed, and what comes now happens here.
+    /// Time advanced; events follow.
     Shift,
     Chord,
     Off(u8),
@@ -55,13 +54,13 @@ impl Rules {
         }
     }
 
-    /// Whether a model may say it: no chords, and no more keys than hands can play.
+    /// Whether sampling may give it: no chords, and no more keys than hands can play.
     pub(crate) fn samples(&self, id: u32) -> bool {
         let plays = matches!(Event::of(id), Some(Event::On(_) | Event::Velocity(_)));
         id < Event::CHORD && self.accepts(id) && !(plays && self.is_full())
     }
 
-    /// True when no hand is free for another key. A note that a velocity has announced still comes.
+    /// True when no finger is free for another key. A note after a velocity is still allowed.
     fn is_full(&self) -> bool {
         let owing = matches!(self.last, Last::Velocity(_));
         !owing && (self.fell >= FINGERS || self.held.count_ones() >= HELD)
@@ -145,7 +144,7 @@ impl Rules {
         self.time.now / WORD
     }
 
-    /// Words are cut wherever they can be.
+    /// Words are split wherever they can be.
     pub(crate) fn has_tail(&self) -> bool {
         false
     }
@@ -174,7 +173,7 @@ impl Rules {
         self.time.seconds()
     }
 
-    /// The highest pitch that went down at this instant.
+    /// The highest pitch struck at this instant.
     fn highest(&self) -> Option<u8> {
         match self.last {
             Last::On(pitch) => Some(pitch),
@@ -183,7 +182,7 @@ impl Rules {
         }
     }
 
-    /// The pitches that may go down now: those that are not held, above the last that did.
+    /// The pitches that may be struck now: those not held, above the last that was.
     fn free(&self) -> u128 {
         let above = match self.highest() {
             Some(127) => 0,
@@ -193,7 +192,7 @@ impl Rules {
         above & !self.held
     }
 
-    /// Steps that may pass; see [`Timeline::room`].
+    /// The steps by which time may advance; see [`Timeline::room`].
     fn room(&self) -> u64 {
         let stuck = matches!(self.last, Last::On(_)) && (self.free() == 0 || self.is_full());
         self.time.room(stuck)

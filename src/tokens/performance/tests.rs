@@ -1,4 +1,4 @@
-//! The performance encoding as a whole: what is encoded, that both ways are inverse, that the rules fit.
+//! The performance encoding: results, round trips, agreement with the grammar.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -284,7 +284,7 @@ fn a_model_is_never_cornered() {
                 continue;
             }
             grammar.push(id);
-            // Half of the walks set no chord and leave the horizon where it is, for a while.
+            // Half of the walks set no chord and leave the horizon in place, for a while.
             if grammar.reached(&next) && (seed % 2 == 0 || rng.random_range(0..100) == 0) {
                 if seed % 2 == 0 {
                     assert!(grammar.seconds() <= next.seconds + 1e-9, "time ran past the chord");
