@@ -26,6 +26,7 @@ pub struct Batches {
 impl Split {
     /// Batches of `rows` rows in an order drawn anew from `seed` for each epoch, without end (`epochs: None`) or for a
     /// number of epochs. A short last batch is filled from the next epoch, or stays short in the last epoch.
+    ///
     /// ```
     /// # use etude::data::Split;
     /// # use etude::tokens::{Options, Tokenizer};

@@ -4,10 +4,10 @@ use candle_core::Device;
 
 use crate::error::{Error, Result};
 
-/// "cpu", "cuda", "cuda:1" or "auto" (the first GPU there is, else the CPU).
+/// The device called "cpu", "cuda", "cuda:1" or "auto" (the first GPU if there is one, else the CPU).
 ///
 /// # Errors
-/// An unknown name, or a GPU that is not there; a build without the feature `cuda` answers with the build command.
+/// An unknown name, or a GPU that is missing; in a build without the feature `cuda` the hint is the build command.
 ///
 /// ```
 /// assert!(etude::nn::device("cpu")?.is_cpu());
@@ -29,7 +29,7 @@ pub fn device(name: &str) -> Result<Device> {
     }
 }
 
-/// Bytes that are free on a GPU; `None` for the CPU, and where the driver does not say.
+/// Free bytes on a GPU; `None` for the CPU, and where the driver does not report it.
 pub fn free_memory(device: &Device) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(gpu) = device {
@@ -39,8 +39,8 @@ pub fn free_memory(device: &Device) -> Option<u64> {
     None
 }
 
-/// The most bytes that tensors have had at once on a GPU, since it was opened or since [`reset_peak_memory`]; `None` for the
-/// CPU, and where the driver does not say.
+/// The peak memory of tensors on a GPU, in bytes, since it was opened or since [`reset_peak_memory`]; `None` for the
+/// CPU, and where the driver does not report it.
 pub(crate) fn peak_memory(device: &Device) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(gpu) = device {
@@ -50,7 +50,7 @@ pub(crate) fn peak_memory(device: &Device) -> Option<u64> {
     None
 }
 
-/// Begins to measure [`peak_memory`] anew.
+/// Resets [`peak_memory`].
 pub(crate) fn reset_peak_memory(device: &Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(gpu) = device {

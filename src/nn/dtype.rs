@@ -1,4 +1,4 @@
-//! What a stored tensor's numbers are made of. In memory they are always f32.
+//! Number formats of stored tensors. In memory they are always f32.
 
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// How floats are stored; 4-bit weights keep their own layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
-    /// 4 bytes, nothing lost.
+    /// 4 bytes, exact.
     #[default]
     F32,
     /// 2 bytes with the range of f32 and 8 bits of precision.
@@ -20,7 +20,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// PyTorch's word for it: "bfloat16".
+    /// PyTorch's name: "bfloat16".
     pub(in crate::nn) fn torch_name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -29,7 +29,7 @@ impl Dtype {
         }
     }
 
-    /// safetensors' word for it.
+    /// safetensors' name.
     pub(in crate::nn) fn stored(self) -> Stored {
         match self {
             Self::F32 => Stored::F32,

@@ -1,11 +1,11 @@
-//! Errors of candle as errors of this crate, with `interrupted` recognised on its way through candle's graph.
+//! Conversion of candle's errors, with `interrupted` recognised after passing through candle's graph.
 
 use candle_core::Error as Candle;
 
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 
-/// The text of `interrupted` inside candle's errors, which cannot hold ours.
+/// The text of `interrupted` in candle's errors, which cannot hold ours.
 const STOPPED: &str = "stopped by an interrupt";
 
 /// [`Interrupt::check`] for the inside of a candle op.

@@ -1,20 +1,20 @@
-//! How to go through a model once.
+//! Settings of one forward pass.
 
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::init::name_hash;
 
-/// How to go through a model once. The default is a plain evaluation: nothing is kept for a backward pass, nothing is
-/// dropped, products are f32, and nobody interrupts it.
+/// Settings of one forward pass. The default is evaluation: no graph for backward, no dropout, products in f32, no
+/// interrupt.
 #[derive(Debug, Clone, Default)]
 pub struct ForwardCtx {
-    /// Whether candle is to keep a graph for a backward pass. Ops that a [`Tape`](crate::nn::Tape) records need none.
+    /// Whether candle keeps a graph for a backward pass. A [`Tape`](crate::nn::Tape) does not need it.
     pub grad: bool,
     /// Seed of the dropout masks; `None` when evaluating.
     pub dropout_seed: Option<u64>,
     /// The number format of products.
     pub precision: Precision,
-    /// Asked by every op, forward and backward.
+    /// Checked by every op, forward and backward.
     pub interrupt: Interrupt,
 }
 
@@ -30,8 +30,8 @@ impl ForwardCtx {
         Self { grad, ..self.clone() }
     }
 
-    /// The share of inputs that the layer called `layer` drops and the seed of its mask: each layer has a seed of its own,
-    /// drawn from that of the pass.
+    /// The dropout share of the layer called `layer` and the seed of its mask: each layer has a seed of its own, drawn
+    /// from that of the pass.
     pub(crate) fn dropout(&self, layer: &str, share: f64) -> Option<(f64, u64)> {
         let seed = self.dropout_seed?;
         (share > 0.0).then(|| (share, seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ name_hash(layer)))

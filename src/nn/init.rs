@@ -1,7 +1,7 @@
-//! Fresh weights, drawn on the CPU from ChaCha (so that a seed means the same model on every device).
+//! Random initialisation, drawn on the CPU from ChaCha (so that a seed gives the same model on every device).
 //!
-//! Every tensor draws from a stream of its own, named by the tensor: what a seed gives one tensor does not depend on
-//! which others the model has.
+//! Every tensor has a random stream of its own, derived from its name: its values do not depend on the other tensors of
+//! the model.
 
 use candle_core::{Device, Tensor};
 use rand::Rng;
@@ -13,10 +13,10 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// Values drawn by one thread; each chunk has a far place of the stream to itself.
+/// Values drawn by one thread; each chunk begins at a distant position of the stream.
 const CHUNK: usize = 1 << 16;
 
-/// How a fresh tensor begins.
+/// The initial values of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Init {
     /// All ones.
@@ -55,7 +55,7 @@ impl Init {
     }
 }
 
-/// FNV-1a (Fowler, Noll, Vo), 64 bits: a number for a name that is the same everywhere.
+/// FNV-1a (Fowler, Noll, Vo), 64 bits: a platform-independent hash of a name.
 pub(crate) fn name_hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,4 +1,5 @@
-//! Key–value cache for incremental decoding: with the keys and values of earlier positions kept, a new token costs one position.
+//! Key–value cache for incremental decoding: a new token is computed with the stored keys and values of earlier
+//! positions.
 
 use std::sync::Arc;
 
@@ -25,21 +26,21 @@ pub enum CacheDtype {
     Int8,
 }
 
-/// The key–value cache of one batch; see [`Model::step`](crate::nn::Model::step). A clone goes on by itself.
+/// The key–value cache of one batch; see [`Model::step`](crate::nn::Model::step). Clones are independent.
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
     layers: Vec<LayerCache>,
     len: usize,
     dtype: CacheDtype,
-    /// The 4-bit weights of the model, laid out for products of one position; as long as the cache, so that training does
-    /// not have to share its memory with them.
+    /// The 4-bit weights of the model, prepacked for products of one position; owned by the cache, so that training
+    /// does not hold them in memory as well.
     prepacked: Option<Arc<[Option<Prepacked>]>>,
-    /// What a GPU keeps from one position to the next.
+    /// The state of a GPU between positions.
     #[cfg(feature = "cuda")]
     decoding: Own,
 }
 
-/// Buffers of a GPU, and what it has recorded; a clone makes its own.
+/// Buffers on a GPU and recorded graphs; a clone makes its own.
 #[cfg(feature = "cuda")]
 #[derive(Default)]
 struct Own(Option<Box<Decoding>>);
@@ -69,7 +70,7 @@ impl Cache {
         Self { dtype, ..Self::default() }
     }
 
-    /// Positions held.
+    /// Positions stored.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -79,12 +80,12 @@ impl Cache {
         self.len == 0
     }
 
-    /// Bytes held.
+    /// Bytes used.
     pub fn bytes(&self) -> usize {
         self.layers.iter().map(LayerCache::bytes).sum()
     }
 
-    /// The memory of each of `count` layers, and the number of positions that all of them hold.
+    /// The cache of each of `count` layers, and the number of positions stored in all of them.
     pub(crate) fn layers(&mut self, count: usize, precision: Precision) -> Result<&mut [LayerCache]> {
         if self.layers.is_empty() {
             let format = match (self.dtype, precision.on_this_cpu()) {
@@ -102,7 +103,7 @@ impl Cache {
         Ok(&mut self.layers)
     }
 
-    /// The weights that `lay_out` gives, which is asked once.
+    /// The prepacked weights; `lay_out` makes them at first use.
     pub(in crate::nn) fn prepacked(
         &mut self,
         lay_out: impl FnOnce() -> Vec<Option<Prepacked>>,
@@ -110,19 +111,19 @@ impl Cache {
         self.prepacked.get_or_insert_with(|| lay_out().into()).clone()
     }
 
-    /// What a GPU keeps between positions; whoever takes it puts it back.
+    /// The state of a GPU between positions; the caller takes it and puts it back.
     #[cfg(feature = "cuda")]
     pub(in crate::nn) fn decoding(&mut self) -> &mut Option<Box<Decoding>> {
         &mut self.decoding.0
     }
 
-    /// Counts `new` positions that every layer has taken. A pass that stopped half way does not come here, and what
-    /// some layers took is overwritten by the next.
+    /// Advances by `new` positions that every layer has stored. A pass that was cancelled does not get here, and the
+    /// positions of some of its layers are overwritten by the next.
     pub(crate) fn advance(&mut self, new: usize) {
         self.len += new;
     }
 
-    /// Goes back to the first `len` positions.
+    /// Truncates to the first `len` positions.
     pub(crate) fn forget(&mut self, len: usize) {
         self.len = len;
     }
@@ -149,8 +150,7 @@ enum Memory {
 }
 
 impl LayerCache {
-    /// Puts keys and values (batch, new, kv_heads, dim) behind what is there; gives all of them, (batch, len, kv_heads,
-    /// dim).
+    /// Appends keys and values (batch, new, kv_heads, dim) and gives all of them, (batch, len, kv_heads, dim).
     pub(crate) fn append(&mut self, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         if !keys.device().is_cpu() {
             return self.append_cuda(keys, values);
@@ -245,7 +245,7 @@ impl LayerCache {
 }
 
 impl Clone for Memory {
-    /// Copies tensors, which both would write to otherwise.
+    /// Copies tensors, which both clones would write to otherwise.
     fn clone(&self) -> Self {
         match self {
             Self::Cpu { keys, values } => Self::Cpu { keys: keys.clone(), values: values.clone() },

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::forms::one_or_many;
 
-/// What adapters look like and where they go.
+/// The options of low-rank adapters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
@@ -41,7 +41,7 @@ impl Default for LoraConfig {
 /// PEFT's word for every linear layer but the head.
 pub(crate) const ALL_LINEAR: &str = "all-linear";
 
-/// A larger rank is a slip: no layer here is wider.
+/// The highest rank that is accepted: no layer is wider.
 const HIGHEST_RANK: usize = 1 << 14;
 
 impl LoraConfig {

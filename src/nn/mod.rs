@@ -1,4 +1,5 @@
-//! The transformer: ops with gradients, 4-bit weights, adapters, families, weights on disk. candle enters here.
+//! Neural networks: ops with gradients, 4-bit weights, adapters, model families, weight files. The lowest floor that
+//! uses candle.
 
 mod autograd;
 mod base;

@@ -188,6 +188,7 @@ impl Tokenizer {
 
     /// The ids of the same piece `semitones` higher, computed on the ids: keys and chord roots move. `None` when a
     /// pitch would leave the piano (21–108), or when ids cannot be moved one by one.
+    ///
     /// ```
     /// use etude::harmony::Chart;
     /// use etude::tokens::{Options, Tokenizer};

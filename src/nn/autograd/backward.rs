@@ -1,4 +1,4 @@
-//! Backward through a tape, the last node first.
+//! The backward pass over a tape, from the last node to the first.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -12,19 +12,19 @@ use super::saved_tensors::{SavedTensors, TensorMeta};
 use crate::error::Result;
 
 thread_local! {
-    /// Whether a tape is being read: ops then go back only to what it needs_grad.
+    /// Whether a backward pass is running: ops then compute only the gradients that it needs.
     static IN_BACKWARD: Cell<bool> = const { Cell::new(false) };
-    /// What that tape needs_grad.
+    /// The tensors whose gradients that pass needs.
     static NEEDED: RefCell<HashSet<TensorId>> = RefCell::new(HashSet::new());
 }
 
-/// Whether an op that goes back has to give a gradient of `x`.
+/// Whether an op's backward has to give a gradient of `x`.
 pub(in crate::nn) fn needs_grad(x: &Tensor) -> bool {
     if IN_BACKWARD.get() { NEEDED.with_borrow(|needed| needed.contains(&x.id())) } else { x.track_op() }
 }
 
-/// While it lives, ops go back only to what is needed. A thread of the pool that waits for others may read another tape
-/// meanwhile, so what was needed before is needed again afterwards.
+/// While it lives, ops compute only the gradients that are needed. A pool thread that waits for others may run another
+/// backward pass in between, so the previous set is restored on drop.
 pub(super) struct BackwardScope {
     before: (bool, HashSet<TensorId>),
 }
@@ -42,10 +42,10 @@ impl Drop for BackwardScope {
     }
 }
 
-/// A gradient on its way.
+/// A gradient during the backward pass.
 struct Gradient {
     values: Tensor,
-    /// Whether its memory is its own, so that others may be added to it in place.
+    /// Whether its memory is not shared, so that others may be added to it in place.
     own: bool,
 }
 
@@ -60,20 +60,20 @@ impl Gradient {
     }
 }
 
-/// Backward through a tape, the last node first.
+/// The backward pass over a tape, from the last node to the first.
 pub(super) struct Backward<'a> {
     gradients: HashMap<TensorId, Gradient>,
-    /// How often each leaf will still be met.
+    /// How often each leaf is still to be reached.
     uses: HashMap<TensorId, usize>,
     needed: &'a HashSet<TensorId>,
     saved: SavedTensors,
     take: &'a mut dyn FnMut(TensorId, Tensor) -> Result<()>,
-    /// Where values may be donated, who reads them last.
+    /// The last reader of each value, where values may be donated.
     last: Option<LastReaders>,
 }
 
 impl<'a> Backward<'a> {
-    /// At the end of the tape, where y has the gradient dy.
+    /// Begins at the end of the tape, where y has the gradient dy.
     pub(super) fn new(
         uses: HashMap<TensorId, usize>,
         needed: &'a HashSet<TensorId>,
@@ -86,7 +86,7 @@ impl<'a> Backward<'a> {
         Self { gradients, uses, needed, saved, take, last }
     }
 
-    /// Passes a node; `earlier` are those before it.
+    /// Propagates through a node; `earlier` are those before it.
     pub(super) fn pass(&mut self, node: &Node, earlier: &[Node]) -> Result<()> {
         if !node.saves.output() {
             self.saved.forget(node.output.id);
@@ -153,7 +153,7 @@ impl<'a> Backward<'a> {
         })
     }
 
-    /// A tensor that a node speaks of: saved, made again, or hollow where its values are not asked for.
+    /// A tensor of a node: saved, recomputed, or without values where they are not needed.
     fn tensor(&mut self, name: &TensorMeta, needed: bool, earlier: &[Node]) -> Result<Tensor> {
         if let Some(saved) = self.saved.get(name.id).filter(|_| needed) {
             return Ok(saved.clone());
@@ -172,7 +172,7 @@ impl<'a> Backward<'a> {
         Ok(made)
     }
 
-    /// Does what a node did.
+    /// Recomputes the output of a node.
     fn again(&mut self, node: &Node, earlier: &[Node]) -> Result<Tensor> {
         let x: Vec<Tensor> =
             node.inputs.iter().map(|input| self.tensor(input, true, earlier)).collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! Values that no one will ask for again: the op that reads them last may have their memory.
+//! Donation: the op that reads a saved value last may reuse its memory.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -10,12 +10,12 @@ use super::node::{Node, Op};
 use super::saved_tensors::SavedTensors;
 
 thread_local! {
-    /// The inputs of the op that goes back now which no one will ask for after it.
+    /// The inputs of the op in backward now that are not read again after it.
     static DONATED: RefCell<HashSet<TensorId>> = RefCell::new(HashSet::new());
 }
 
-/// The memory of an f32 tensor on the CPU, if the op that goes back now is the last that asks for its values; the tensor is
-/// empty then. No part of it may be borrowed meanwhile.
+/// The memory of an f32 tensor on the CPU, if the op in backward now reads it last; the tensor is empty then. No part
+/// of it may be borrowed at the time.
 pub(in crate::nn) fn take_donated(x: &Tensor) -> Result<Option<Vec<f32>>> {
     if !DONATED.with_borrow_mut(|donated| donated.remove(&x.id())) {
         return Ok(None);
@@ -42,7 +42,7 @@ impl InplaceOp1 for Take {
     }
 }
 
-/// Which node of a tape reads a value last on the way back, that is, the first one to ask for it.
+/// The node of a tape that reads each value last in backward, that is, the first that saved it.
 pub(super) struct LastReaders {
     by_name: HashMap<TensorId, usize>,
     /// Several tensors can be views of one memory.
@@ -50,7 +50,7 @@ pub(super) struct LastReaders {
 }
 
 impl LastReaders {
-    /// Of values that nodes made; a view is none of its own.
+    /// Of values that nodes computed; a view counts as its base.
     pub(super) fn of(nodes: &[Node], saved: &SavedTensors) -> Self {
         let made = nodes.iter().filter(|node| matches!(node.op, Op::One(_) | Op::Two(_) | Op::Three(_)));
         let made: HashSet<TensorId> = made.map(|node| node.output.id).collect();
@@ -70,9 +70,9 @@ impl LastReaders {
         Self { by_name, by_memory }
     }
 
-    /// Marks those of a node's inputs that it reads last; `x` are their tensors.
+    /// Marks the inputs that a node reads last; `x` are their tensors.
     pub(super) fn mark(&self, node: &Node, number: usize, x: &[Tensor]) {
-        // An op may get the same values twice.
+        // An op may have the same values as two inputs.
         let once = |place: usize| x.iter().filter(|x| memory(x) == Some(place)).count() == 1;
         let last = node.inputs.iter().zip(x).enumerate().filter(|(i, (name, x))| {
             node.saves.input(*i)
@@ -86,7 +86,7 @@ impl LastReaders {
     }
 }
 
-/// Where the values of a tensor on the CPU are held.
+/// The address of the values of a tensor on the CPU.
 fn memory(x: &Tensor) -> Option<usize> {
     let (storage, _) = x.storage_and_layout();
     matches!(&*storage, Storage::Cpu(CpuStorage::F32(_))).then(|| std::ptr::from_ref(&*storage).addr())

@@ -1,12 +1,13 @@
-//! Reverse-mode differentiation: a tape records the ops that lead to a loss and goes backward through them (Wengert 1964).
+//! Reverse-mode automatic differentiation with a tape (Wengert 1964).
 //!
-//! candle keeps a graph of its own and can go backward through the same ops; it begins each gradient with zeros, adds on a
-//! second set of threads, and keeps all activations until the loss is dropped. A tape saves only the values that an op asks
-//! for in its backward ([`Saves`]), and computes cheap ones again; it moves the first gradient of a tensor instead of adding
-//! it, adds the others in place, frees what it has passed, and says when a gradient is final.
+//! candle has a graph of its own and can run backward over the same ops, but it begins each gradient with zeros, adds
+//! on a second set of threads, and keeps all activations until the loss is dropped. A [`Tape`] saves only the values
+//! that an op's backward needs ([`Saves`]) and recomputes cheap ones; it moves the first gradient of a tensor instead
+//! of adding it, adds the others in place, frees saved values after their last use, and reports a gradient as soon as
+//! it is final.
 //!
-//! There is one tape a thread: ops are applied by [`apply1`] and its kin, which record what reaches a tensor that needs a
-//! gradient while [`Tape::record`] runs, and leave it to candle otherwise.
+//! There is one tape for each thread: ops are applied by [`apply1`], [`apply2`] and [`apply3`], which record on the
+//! tape while [`Tape::record`] runs and one of the inputs needs a gradient, and use candle's graph otherwise.
 
 mod accumulate;
 mod backward;
@@ -34,7 +35,7 @@ pub(in crate::nn) use self::saved_tensors::Saves;
 use self::saved_tensors::{SavedTensors, TensorMeta};
 use crate::error::Result;
 
-/// The ops that lead to a loss.
+/// The recorded ops that lead to a loss.
 pub struct Tape {
     nodes: Vec<Node>,
     needed: HashSet<TensorId>,
@@ -48,7 +49,7 @@ impl std::fmt::Debug for Tape {
 }
 
 thread_local! {
-    /// The tape that records.
+    /// The tape that is recording.
     static RECORDING: RefCell<Option<Tape>> = const { RefCell::new(None) };
 }
 
@@ -57,7 +58,7 @@ impl Tape {
         Self { nodes: Vec::new(), needed, saved: SavedTensors::default() }
     }
 
-    /// Does `work` and records what leads from `leaves` to whatever it makes. Tapes do not nest: the inner one wins.
+    /// Runs `work` and records the ops between `leaves` and its results. Tapes do not nest: only the inner one records.
     ///
     /// # Errors
     /// Those of `work`.
@@ -69,8 +70,8 @@ impl Tape {
         Ok((made?, tape.unwrap_or_else(|| Self::new(HashSet::new()))))
     }
 
-    /// Goes backward from `y`, whose gradient is `dy`; `take` gets the gradient of each leaf it reaches, once it is final. The
-    /// tape can be read again.
+    /// Computes gradients from `y`, whose gradient is `dy`; `take` receives the gradient of each leaf once it is final.
+    /// The tape can be used again.
     ///
     /// # Errors
     /// `interrupted`, when the user cancels; and what `take` fails with.
@@ -80,7 +81,7 @@ impl Tape {
         (0..self.nodes.len()).rev().try_for_each(|i| backward.pass(&self.nodes[i], &self.nodes[..i]))
     }
 
-    /// As [`Tape::backward`], giving memory back on the way: tensors that only the way back asks for are empty after it.
+    /// As [`Tape::backward`], freeing memory on the way: tensors that only backward reads are empty after it.
     ///
     /// # Errors
     /// As [`Tape::backward`].
@@ -101,7 +102,7 @@ impl Tape {
         Ok(())
     }
 
-    /// How often each leaf is used: as often its gradient grows.
+    /// How often each leaf is used: the number of gradients to be summed for it.
     fn uses(&self) -> HashMap<TensorId, usize> {
         let made: HashSet<TensorId> = self.nodes.iter().map(|node| node.output.id).collect();
         let mut uses = HashMap::new();
@@ -209,7 +210,7 @@ pub(in crate::nn) fn apply_reshape(x: &Tensor, shape: impl Into<candle_core::Sha
     Ok(y)
 }
 
-/// The same values in the order of memory.
+/// The same values, contiguous in memory.
 pub(in crate::nn) fn apply_contiguous(x: &Tensor) -> candle_core::Result<Tensor> {
     if x.is_contiguous() {
         return Ok(x.clone());

@@ -1,4 +1,4 @@
-//! What a tape records of an op.
+//! The nodes of a tape.
 
 use std::sync::Arc;
 

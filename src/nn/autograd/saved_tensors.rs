@@ -1,11 +1,11 @@
-//! What a tape saves for backward: the values that ops ask for, and no others.
+//! The values that a tape saves for backward: those that ops declare, and no others.
 
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Shape, Tensor, TensorId};
 
-/// What an op asks for on its way back. It sees the shapes of all its tensors; the values of those that it has not asked
-/// for are not there.
+/// The values that an op's backward reads. It sees the shapes of all its tensors, and the values of those declared here
+/// only.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::nn) struct Saves {
     inputs: [bool; Self::MOST],
@@ -14,18 +14,18 @@ pub(in crate::nn) struct Saves {
 }
 
 impl Saves {
-    /// Inputs of an op at most.
+    /// The most inputs of an op.
     pub(super) const MOST: usize = 3;
-    /// Shapes are enough.
+    /// Shapes only.
     pub(in crate::nn) const NOTHING: Self = Self { inputs: [false; Self::MOST], output: false, again: false };
     /// All inputs.
     pub(in crate::nn) const INPUTS: Self = Self { inputs: [true; Self::MOST], ..Self::NOTHING };
-    /// The first two inputs; of the third its shape is enough.
+    /// The first two inputs, and the shape of the third.
     pub(in crate::nn) const FIRST_TWO: Self = Self { inputs: [true, true, false], ..Self::NOTHING };
     /// All inputs and the output.
     pub(in crate::nn) const ALL: Self = Self { output: true, ..Self::INPUTS };
-    /// All inputs; and where others ask for the output, it is cheaper to make it again than to keep it: an op of a few
-    /// operations a value.
+    /// All inputs; and where other ops need the output, it is recomputed rather than kept: an op with a few operations
+    /// a value.
     pub(in crate::nn) const INPUTS_AND_CHEAP: Self = Self { again: true, ..Self::INPUTS };
 
     pub(super) fn input(self, i: usize) -> bool {
@@ -41,7 +41,7 @@ impl Saves {
     }
 }
 
-/// A tensor as a node of the tape knows it: identity, shape and device.
+/// Identity, shape and device of a tensor of a node.
 #[derive(Debug, Clone)]
 pub(super) struct TensorMeta {
     pub(super) id: TensorId,
@@ -54,29 +54,29 @@ impl TensorMeta {
         Self { id: x.id(), shape: x.shape().clone(), device: x.device().clone() }
     }
 
-    /// A tensor of this shape whose values mean nothing and take no memory.
+    /// A tensor of this shape without memory, whose values must not be read.
     pub(super) fn hollow(&self) -> Result<Tensor> {
         Tensor::zeros((), DType::F32, &self.device)?.broadcast_as(&self.shape)
     }
 }
 
-/// Values for the way back.
+/// Values saved for backward.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SavedTensors {
     values: HashMap<TensorId, Tensor>,
-    /// Outputs that are made again, with their nodes.
+    /// Outputs that are recomputed, with their nodes.
     again: HashMap<TensorId, usize>,
 }
 
 impl SavedTensors {
-    /// Keeps a tensor that an op asks for, unless it will be made again.
+    /// Saves a tensor that an op's backward reads, unless it will be recomputed.
     pub(super) fn keep(&mut self, x: &Tensor) {
         if !self.again.contains_key(&x.id()) {
             self.values.insert(x.id(), x.clone());
         }
     }
 
-    /// Notes that an output can be made again by the node of this number.
+    /// Marks an output to be recomputed by the node of this number.
     pub(super) fn make_again(&mut self, output: &Tensor, node: usize) {
         self.again.insert(output.id(), node);
     }
@@ -85,17 +85,17 @@ impl SavedTensors {
         self.values.get(&id)
     }
 
-    /// The node that makes it.
+    /// The node that recomputes it.
     pub(super) fn node(&self, id: TensorId) -> Option<usize> {
         self.again.get(&id).copied()
     }
 
-    /// Keeps what was made again under its old name, for other ops.
+    /// Saves a recomputed value under its id, for other ops.
     pub(super) fn remember(&mut self, id: TensorId, values: Tensor) {
         self.values.insert(id, values);
     }
 
-    /// Gives back the memory of what no one will ask for.
+    /// Frees a value that is not read again.
     pub(super) fn forget(&mut self, id: TensorId) {
         self.values.remove(&id);
     }

@@ -1,4 +1,4 @@
-//! A tape gives the gradients of candle's graph, and keeps less for them.
+//! A tape gives the gradients of candle's graph, and saves fewer values for them.
 
 use candle_core::{Device, Var};
 

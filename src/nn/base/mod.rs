@@ -1,4 +1,4 @@
-//! The base inside the binary: a pretrained model in 4 bits and its tokenizer, as a Hugging Face folder.
+//! The bundled base model: 4-bit weights and the tokenizer, as the files of a Hugging Face folder.
 
 /// Its `config.json`.
 pub(crate) const CONFIG: &str = include_str!("config.json");

@@ -1,9 +1,9 @@
-//! Checks that the numbers of a configuration fit each other, in the words of its own keys.
+//! Checks of the numbers of a configuration; errors name its keys.
 
 use super::spec::ArchSpec;
 use crate::error::{Error, Result};
 
-/// More weights than this are a slip of the keyboard, and asking for the memory would end the process.
+/// The most weights that are accepted: allocating for more would end the process.
 const MOST_WEIGHTS: u128 = 20_000_000_000;
 
 /// Refuses a vocabulary of 0 and sizes that are 0 or beyond 32 bits.
@@ -43,7 +43,7 @@ pub(super) fn floats(floats: &[(&str, f64, bool)]) -> Result<()> {
     }
 }
 
-/// Refuses a model that no machine of today holds; `keys` are those that make it large, with their values.
+/// Refuses a model that is too large for any machine; `keys` are those that make it large, with their values.
 pub(super) fn size(spec: &ArchSpec, keys: [(&str, usize); 4]) -> Result<()> {
     let weights = spec.weights();
     if weights <= MOST_WEIGHTS {

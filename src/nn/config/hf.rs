@@ -1,8 +1,8 @@
-//! `config.json` as `transformers` writes and reads it.
+//! Reads and writes `config.json` in the format of `transformers`.
 //!
-//! Scripts spell every key right or are told so; files are read leniently, since each release of `transformers` adds
-//! keys of its own. What would change the answers and is not built here is refused, never skipped; what makes no difference
-//! is kept elsewhere and written back.
+//! Options of scripts are checked strictly; files are read leniently, since each release of `transformers` adds keys.
+//! Keys that would change the results and are not supported are refused, never skipped; keys without effect are kept
+//! elsewhere and written back.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -11,11 +11,11 @@ use super::{FAMILIES, ModelConfig, ReadOptions};
 use crate::error::{Error, Result};
 use crate::nn::dtype::Dtype;
 
-/// Which keys of a family's files are read.
+/// The keys of a family's files that are read.
 struct Keys {
-    /// What a file must say, since the defaults of `transformers` are those of a much larger model.
+    /// Keys that a file must have, since the defaults of `transformers` are those of a much larger model.
     shape: &'static [&'static str],
-    /// What else is read.
+    /// Further keys that are read.
     more: &'static [&'static str],
 }
 
@@ -138,7 +138,7 @@ impl ModelConfig {
     }
 }
 
-/// What transformers and bitsandbytes say of weights in 4 bits.
+/// The quantisation config that transformers and bitsandbytes use for 4-bit weights.
 fn quantization() -> Value {
     json!({
         "_load_in_4bit": true,
@@ -157,8 +157,7 @@ fn quantization() -> Value {
     })
 }
 
-/// Brings what releases of `transformers` say about rotary positions to one key: older ones have `rope_scaling`, which may
-/// say its type twice.
+/// Converts the rotary keys of older releases of `transformers` to one: `rope_scaling`, which may hold its type twice.
 fn settle_rope(file: &mut Map<String, Value>) {
     let old = file.remove("rope_scaling");
     let rope = file.remove("rope_parameters").filter(|value| !value.is_null()).or(old);

@@ -9,7 +9,7 @@ use super::spec::{ArchSpec, AttentionScale, Biases, MlpKind, NormKind, Positions
 use crate::error::{Error, Result};
 use crate::nn::ops::{Activation, Rotary};
 
-/// A wider head is a slip of the keyboard: those of the largest models have 512.
+/// The widest head that is accepted: the largest models have 512.
 const WIDEST_HEAD: usize = 1 << 14;
 
 /// The shape of a LLaMA, in the words of its `config.json`.

@@ -1,4 +1,4 @@
-//! A model's shape: one strict struct a family in the words of its `config.json`, lowered to one [`ArchSpec`].
+//! Model configurations: one strict struct for each family with the keys of its `config.json`, lowered to [`ArchSpec`].
 
 mod check;
 mod gpt2;
@@ -92,7 +92,7 @@ impl ModelConfig {
 }
 
 impl LlamaConfig {
-    /// The base of the angles at one place, and no parameters that stretch nothing.
+    /// Keeps the base of the angles in one place, and drops rope parameters without effect.
     fn with_one_theta(mut self) -> Self {
         if let Some(theta) = self.rope_parameters.as_mut().and_then(|rope| rope.rope_theta.take()) {
             self.rope_theta = theta;

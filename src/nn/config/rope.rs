@@ -54,7 +54,7 @@ pub struct RopeParameters {
 const TYPES: [&str; 5] = ["default", "linear", "dynamic", "llama3", "yarn"];
 
 impl RopeParameters {
-    /// Whether they stretch nothing.
+    /// Whether they have no effect.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self.rope_type.as_str(), "" | "default") && self.partial_rotary_factor.is_none_or(|share| share == 1.0)
     }
@@ -82,7 +82,7 @@ impl RopeParameters {
         Ok(Rotary { theta, scaling })
     }
 
-    /// How many positions can be read: "dynamic" goes `factor` times beyond those the model was trained on.
+    /// The longest sequence: "dynamic" allows `factor` times the positions that the model was trained on.
     pub(super) fn reach(&self, max_positions: usize) -> usize {
         match (self.rope_type.as_str(), self.factor) {
             ("dynamic", Some(factor)) => (max_positions as f64 * factor.max(1.0)) as usize,

@@ -1,4 +1,4 @@
-//! The architecture of a model as data: what every `config.json` is lowered to and everything else reads.
+//! The architecture of a model as data: every `config.json` is lowered to it, and all other code reads it.
 
 use crate::nn::ops::{Activation, Rotary};
 
@@ -32,7 +32,7 @@ pub struct StackSpec {
     pub kv_heads: usize,
     /// Width of a head.
     pub head_dim: usize,
-    /// How positions are told apart.
+    /// How positions are encoded.
     pub positions: Positions,
     /// The norm in front of each part and behind the last block.
     pub norm: NormKind,
@@ -46,10 +46,10 @@ pub struct StackSpec {
     pub fused_qkv: bool,
 }
 
-/// How positions are told apart.
+/// How positions are encoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Positions {
-    /// Not at all, but for what causal attention gives away.
+    /// No position encoding; causal attention alone depends on the order.
     None,
     /// A vector for each of [`ArchSpec::max_positions`], added to the embedding.
     Learned,
@@ -92,7 +92,7 @@ pub struct Biases {
     pub mlp: bool,
 }
 
-/// What attention scores are multiplied by.
+/// The factor of attention scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttentionScale {
     /// By `1 / √head_dim`.

@@ -1,4 +1,4 @@
-//! Shapes that fit pass, those that do not name both numbers, and every family is lowered to what it says.
+//! Valid configurations pass, invalid ones name both numbers, and every family is lowered as it should be.
 
 use serde_json::json;
 

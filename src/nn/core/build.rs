@@ -1,13 +1,13 @@
-//! A model from its description: which weights it asks of a source, under which names, and how fresh ones begin.
+//! Builds a model from its description: names, shapes and initialisation of its weights.
 
 use super::{Attention, Block, Head, Linear, Mlp, Norm, Projections, Stack, Transformer, Weight};
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
 use crate::nn::{ArchSpec, MlpKind, NormKind, Positions, StackSpec};
 
-/// Where the weights of a model come from: drawn, or read from files.
+/// A source of a model's weights: random initialisation, or files.
 pub(crate) trait Source {
-    /// The tensor called `name`; `init` is how a fresh one begins.
+    /// The tensor called `name`; `init` is its random initialisation.
     fn weight(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Weight>;
 
     /// A linear layer.

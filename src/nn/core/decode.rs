@@ -1,4 +1,4 @@
-//! Which decoder takes new ids: a fused one that knows the model, or none, and then the general path does.
+//! Chooses the decoder for new ids: a fused one that supports the model, or the general path.
 
 use candle_core::Tensor;
 
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::Cache;
 
-/// Up to this many new ids are faster one after the other than together; a chord and what follows it are two.
+/// Up to this many new ids are faster one after the other than together; a chord and the token after it are two.
 const FEW: usize = 4;
 
-/// The step of a fused decoder, if one knows this model and the ids are few.
+/// The step of a fused decoder, if one supports this model and the ids are few.
 pub(super) fn fused(
     model: &Transformer,
     tokens: &Tensor,

@@ -1,4 +1,4 @@
-//! The fused decoder of the CPU: a transformer as [`ops::decode_step`] sees it.
+//! The fused decoder on the CPU: a transformer as [`ops::decode_step`] takes it.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ impl Transformer {
         Ok(logits)
     }
 
-    /// The 4-bit weights in the order of [`Transformer::linears`], laid out anew where that is possible.
+    /// The 4-bit weights in the order of [`Transformer::linears`], prepacked where that is possible.
     fn prepacked(&self) -> Vec<Option<Prepacked>> {
         let packed = |linear: &&Linear| match &linear.matrix {
             Matrix::Nf4(codes) => Prepacked::new(codes),
@@ -65,8 +65,8 @@ impl Transformer {
         self.linears().collect::<Vec<_>>().par_iter().map(packed).collect()
     }
 
-    /// Its weights, borrowed; `prepacked` are those in 4 bits, in the order of [`Transformer::linears`], or none. `None` when
-    /// it has parts that the decoder does not know.
+    /// Its weights, borrowed; `prepacked` are the 4-bit ones, in the order of [`Transformer::linears`], or none. `None`
+    /// when it has parts that the decoder does not support.
     fn decoder_ref<'a>(&'a self, prepacked: &'a [Option<Prepacked>]) -> Result<Option<Decoder<'a>>> {
         let mut prepacked = prepacked.iter().map(Option::as_ref).chain(std::iter::repeat(None));
         let mut linear = |linear: &'a Linear| linear.borrow(prepacked.next().flatten());

@@ -1,4 +1,5 @@
-//! The fused decoder of a GPU: a transformer as its kernels see it, one position as a whole (see [`ops::decode::cuda`](crate::nn::ops::decode::cuda)).
+//! The fused decoder on a GPU: a transformer as its kernels take it (see
+//! [`ops::decode::cuda`](crate::nn::ops::decode::cuda)).
 
 use candle_core::{Result as Candle, Tensor};
 
@@ -67,7 +68,7 @@ impl Transformer {
         Ok(())
     }
 
-    /// What the kernels are to read; `None` when they cannot.
+    /// The arguments of the kernels; `None` when they do not support the model.
     fn plan(&self, rows: usize, gpu: &Cuda) -> Candle<Option<Plan>> {
         let Some(heads) = self.heads() else { return Ok(None) };
         let (embedding, norm) = (Layer::dense(self.embedding.borrowed(), gpu), self.decoder.norm.plan(gpu));

@@ -1,4 +1,4 @@
-//! What a decoder is that takes one position through all layers as one op.
+//! The interface of fused decoders, which run one position through all layers as one op.
 
 use candle_core::Tensor;
 
@@ -8,10 +8,9 @@ use crate::nn::kv_cache::Cache;
 use crate::nn::ops::Activation;
 use crate::nn::{ArchSpec, AttentionScale, Biases, ForwardCtx, MlpKind, NormKind, Positions};
 
-/// A decoder for one position at a time, of architectures that it knows; equal to the general path up to the order of
-/// sums.
+/// A decoder for one position at a time and some architectures; equal to the general path up to the order of sums.
 pub(crate) trait FusedDecode {
-    /// Whether it knows all parts of the architecture.
+    /// Whether it supports the architecture.
     fn supports(spec: &ArchSpec) -> bool;
 
     /// Takes new ids (batch, new) into the cache, one after the other; logits of the last, (batch, vocabulary). `None` when

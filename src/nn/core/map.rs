@@ -1,9 +1,9 @@
-//! Other models made of one, weight by weight.
+//! Maps a model's weights, one by one, to another model.
 
 use super::{Head, Linear, Transformer, Weight};
 use crate::error::Result;
 
-/// Makes other weights of those of a model.
+/// A mapping of a model's weights.
 pub(crate) trait MapWeights {
     /// Embedding, positions and norms.
     fn weight(&self, weight: &Weight) -> Result<Weight>;
@@ -14,7 +14,7 @@ pub(crate) trait MapWeights {
 }
 
 impl Transformer {
-    /// The same architecture with the weights that `map` makes.
+    /// The same architecture with mapped weights.
     pub(crate) fn map(&self, map: &dyn MapWeights) -> Result<Self> {
         Ok(Self {
             spec: self.spec.clone(),

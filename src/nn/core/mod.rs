@@ -1,4 +1,4 @@
-//! The transformer core: an embedding, a stack of blocks, a head. It knows no names; families give them.
+//! The transformer core: an embedding, a stack of blocks, a head. Families give the names of its weights.
 
 mod attention;
 mod build;

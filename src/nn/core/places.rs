@@ -1,8 +1,8 @@
-//! Where the ids of a pass stand.
+//! Positions of the ids of a forward pass.
 
 use crate::nn::ops::PackedSequences;
 
-/// Where the ids of a pass stand: from a position on, or as sequences that are packed into rows, each from 0 on.
+/// The positions of a forward pass: from an offset on, or packed sequences in rows, each from 0 on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Places<'a> {
     /// The position of the first id; 0 for packed rows.

@@ -1,8 +1,8 @@
-//! Gradients without keeping activations (Chen et al. 2016, arXiv:1604.06174): the way forward keeps what goes into each
-//! block, the way back goes through the blocks once more, one at a time, each on a tape of its own.
+//! Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): forward keeps only the input of each block, backward
+//! runs each block once more, one at a time, each on a tape of its own.
 //!
-//! A block is a function of its input and of the pass, dropout included, so that going through it again gives the same
-//! numbers, and the gradients are those of the plain way.
+//! A block is a function of its input and of the context, dropout included, so that running it again gives the same
+//! numbers, and the gradients are those without checkpointing.
 
 use candle_core::{Tensor, TensorId};
 
@@ -10,10 +10,10 @@ use super::{Places, Transformer};
 use crate::error::Result;
 use crate::nn::{ForwardCtx, Tape, autograd};
 
-/// Takes the gradient of a leaf, by its id, once it is final.
+/// Receives the gradient of a leaf, by its id, once it is final.
 pub(crate) type Take<'a> = dyn FnMut(TensorId, Tensor) -> Result<()> + 'a;
 
-/// Gradients on their way to whoever takes them.
+/// Gradients that are summed before they are given away.
 struct Sums<'a> {
     leaves: &'a [&'a Tensor],
     take: &'a mut Take<'a>,
@@ -23,13 +23,13 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Records what `work` does, from `input` on.
+    /// Records `work`, from `input` on.
     fn record(&self, input: &Tensor, work: impl FnOnce() -> Result<Tensor>) -> Result<(Tensor, Tape)> {
         let leaves: Vec<&Tensor> = self.leaves.iter().copied().chain([input]).collect();
         Tape::record(&leaves, work)
     }
 
-    /// Goes backward from `y`, whose gradient is `dy`; gives the gradient of `input`.
+    /// Runs backward from `y`, whose gradient is `dy`; gives the gradient of `input`.
     fn backward(&mut self, tape: Tape, y: &Tensor, dy: Tensor, input: &Tensor) -> Result<Option<Tensor>> {
         let mut below = None;
         tape.backward_consuming(y, dy, &mut |id, gradient| {

@@ -1,5 +1,5 @@
-//! Every weight of a model with the part it belongs to, in the order of the forward pass: what counting, saving, adapters
-//! and tables walk over.
+//! A visitor over all weights of a model with the part each belongs to, in the order of the forward pass: used for
+//! counting, saving, adapters and tables.
 
 use super::{Head, Linear, Norm, Transformer, Weight};
 

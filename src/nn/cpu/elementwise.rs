@@ -1,4 +1,4 @@
-//! Functions of one or two tensors element by element, some thousand elements a task.
+//! Element-wise functions of one or two tensors, in tasks of some thousand elements.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use super::memory::{Disjoint, fill};
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
 
-/// What `part` makes of parts of `x`.
+/// The function `part` applied to parts of `x`.
 ///
 /// # Safety
 /// `part` must write every element of its last argument and read none.
@@ -21,13 +21,13 @@ pub(in crate::nn) unsafe fn unary(x: &[f32], part: impl Fn(&[f32], &mut [f32]) +
     }
 }
 
-/// The gradient of `x`, in its memory: `part` gets parts of `dy` and x, and writes over the latter.
+/// The gradient of `x`, in its memory: `part` gets parts of `dy` and x, and overwrites x.
 pub(in crate::nn) fn unary_backward(dy: &[f32], mut x: Vec<f32>, part: impl Fn(&[f32], &mut [f32]) + Sync) -> Vec<f32> {
     x.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK)).for_each(|(x, dy)| part(dy, x));
     x
 }
 
-/// What `part` makes of parts of `x` and `y` that lie at the same places.
+/// The function `part` applied to parts of `x` and `y` at the same indices.
 ///
 /// # Safety
 /// `part` must write every element of its last argument and read none.
@@ -43,7 +43,7 @@ pub(in crate::nn) unsafe fn binary(x: &[f32], y: &[f32], part: impl Fn(&[f32], &
     }
 }
 
-/// The gradients of `x` and `y`, where these were: `part` gets parts of `dy`, x and y, and writes over the latter two.
+/// The gradients of `x` and `y`, in their memory: `part` gets parts of `dy`, x and y, and overwrites x and y.
 pub(in crate::nn) fn binary_backward(
     dy: &[f32],
     mut x: Vec<f32>,

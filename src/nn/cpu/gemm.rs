@@ -1,10 +1,10 @@
-//! Matrix products on views: no operand is ever transposed or copied to please the product.
+//! Matrix products on strided views, without transposing or copying operands.
 
 use std::marker::PhantomData;
 
 use super::memory::{Disjoint, fill};
 
-/// A matrix that is read: element (i, j) lies at `i · row + j · col`.
+/// A matrix operand: element (i, j) is at `i · row + j · col`.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Mat<'a> {
     pub(super) data: &'a [f32],
@@ -33,7 +33,7 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// A matrix that is written, with contiguous rows `row` elements apart.
+/// An output matrix, with contiguous rows `row` elements apart.
 pub(in crate::nn) struct MatMut<'a> {
     start: *mut f32,
     pub(super) rows: usize,
@@ -43,7 +43,7 @@ pub(in crate::nn) struct MatMut<'a> {
 }
 
 impl<'a> MatMut<'a> {
-    /// Its memory, for tasks that write parts of it.
+    /// Its memory, for tasks that write disjoint parts.
     pub(super) fn shared(self) -> Disjoint<'a> {
         let span = if self.rows == 0 || self.cols == 0 { 0 } else { (self.rows - 1) * self.row + self.cols };
         // SAFETY: the view was checked against its memory when it was made, and is given up here.

@@ -1,5 +1,5 @@
-//! Products whose result is a few columns wide, as an adapter's are. A general product packs the long operand first,
-//! which here costs more than the product; this one reads it where it lies.
+//! Products whose result has few columns, as those of adapters. A general product packs the long operand first, which
+//! costs more than the product here; this one reads it unpacked.
 
 use rayon::prelude::*;
 
@@ -7,7 +7,7 @@ use super::gemm::{Mat, product};
 
 /// Rows of a task.
 const ROWS: usize = 64;
-/// Columns beyond which the general product is better.
+/// The most columns for which it is faster than the general product.
 const WIDEST: usize = 64;
 
 /// `factor · a b`, row-major, for `b` of a few columns.
@@ -50,7 +50,7 @@ mod x86 {
         crate::nn::cpu::Isa::get() == crate::nn::cpu::Isa::Avx512
     }
 
-    /// `factor · b` in panels of 16 columns, one panel after the other, a register a row; what is missing is 0.
+    /// `factor · b` in panels of 16 columns, one after the other, a register a row, padded with 0.
     pub(super) fn packed(b: Mat<'_>, factor: f32) -> Vec<[f32; 16]> {
         let mut panels = vec![[0.0; 16]; b.cols.div_ceil(16) * b.rows];
         for j in 0..b.cols {

@@ -1,5 +1,5 @@
-//! Products whose result has a few rows, as the gradients of adapters do: `vᵀ x` over many rows of `v` and `x`. A general
-//! product packs both operands first, which here costs more than the product; this one reads them where they lie.
+//! Products whose result has few rows, as the gradients of adapters: `vᵀ x` over many rows of `v` and `x`. A general
+//! product packs both operands first, which costs more than the product here; this one reads them unpacked.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use super::memory::Disjoint;
 
 /// Columns of a task.
 const COLUMNS: usize = 128;
-/// Rows of the result beyond which the general product is better.
+/// The most rows of the result for which it is faster than the general product.
 const TALLEST: usize = 64;
 
 /// `vᵀ x`, row-major: v (rows, r), x (rows, columns) -> (r, columns).
@@ -46,7 +46,7 @@ mod x86 {
 
     use super::{Disjoint, Mat};
 
-    /// Rows that are fetched ahead.
+    /// The number of rows that are prefetched.
     const AHEAD: usize = 16;
 
     pub(super) fn available() -> bool {
@@ -93,7 +93,7 @@ mod x86 {
             unsafe {
                 let x: [__m512; R] = std::array::from_fn(|i| {
                     let place = x.as_ptr().add(i * x_row + column);
-                    // The next rows: a processor does not guess jumps from row to row.
+                    // The next rows: the hardware prefetcher does not follow jumps from row to row.
                     _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(AHEAD * x_row).cast());
                     _mm512_maskz_loadu_ps(mask, place)
                 });

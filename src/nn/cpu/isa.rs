@@ -1,9 +1,9 @@
-//! Which instruction set the ops run on.
+//! The instruction set that the ops use.
 
-/// The instruction sets that ops are compiled for; each holds the ones before it.
+/// The instruction sets that ops are compiled for; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::nn) enum Isa {
-    /// What every machine of this architecture has.
+    /// The baseline of the architecture.
     Portable,
     /// AVX2 with fused multiply–add.
     Avx2,
@@ -21,7 +21,7 @@ impl Isa {
         best
     }
 
-    /// Whether there are products of bf16 beside AVX-512.
+    /// Whether AVX-512 has products of bf16.
     pub(in crate::nn) fn has_bf16() -> bool {
         #[cfg(target_arch = "x86_64")]
         return Self::get() == Self::Avx512 && std::is_x86_feature_detected!("avx512bf16");
@@ -29,7 +29,7 @@ impl Isa {
         false
     }
 
-    /// Whether there are products of f16 beside AVX-512, summed in f16.
+    /// Whether AVX-512 has products of f16, summed in f16.
     pub(in crate::nn) fn has_f16() -> bool {
         #[cfg(target_arch = "x86_64")]
         return Self::get() == Self::Avx512 && std::is_x86_feature_detected!("avx512fp16");
@@ -37,7 +37,7 @@ impl Isa {
         false
     }
 
-    /// Whether there are products of 16-bit integers beside AVX-512.
+    /// Whether AVX-512 has products of 16-bit integers.
     pub(in crate::nn) fn has_vnni() -> bool {
         #[cfg(target_arch = "x86_64")]
         return Self::get() == Self::Avx512 && std::is_x86_feature_detected!("avx512vnni");
@@ -77,8 +77,8 @@ mod forced {
         pub(super) static MOST: Cell<Isa> = const { Cell::new(Isa::Avx512) };
     }
 
-    /// Says that a test ends early because the machine has no `what`; fails where `ETUDE_MUST_HAVE` lists it, as a run on a
-    /// known machine can ask for.
+    /// Reports that a test ends early because the machine has no `what`; fails where `ETUDE_MUST_HAVE` lists it, which
+    /// CI sets on known machines.
     pub(in crate::nn) fn skip(what: &str) {
         let must = std::env::var("ETUDE_MUST_HAVE").unwrap_or_default();
         assert!(
@@ -86,12 +86,12 @@ mod forced {
             "this machine has no {what}, and ETUDE_MUST_HAVE asks for it"
         );
         let name = std::thread::current().name().unwrap_or("a test").to_owned();
-        // Not print!, whose text the test harness keeps to itself when a test passes.
+        // Not print!, whose text the test harness hides when a test passes.
         let _ = writeln!(std::io::stderr(), "skipped: {name}: this machine has no {what}");
     }
 
-    /// Runs `work` on a pool of `threads` threads that use `isa` at most. The choice belongs to the threads of the pool,
-    /// so that tests beside it keep theirs.
+    /// Runs `work` on a pool of `threads` threads that use `isa` at most. The choice belongs to the threads of the
+    /// pool, so that concurrent tests keep theirs.
     pub(in crate::nn) fn on_isa<T: Send>(isa: Isa, threads: usize, work: impl FnOnce() -> T + Send) -> T {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(move |_| MOST.set(isa));
         pool.build().unwrap().install(work)

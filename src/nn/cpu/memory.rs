@@ -41,7 +41,7 @@ pub(in crate::nn) fn floats(x: &Tensor) -> candle_core::Result<Floats<'_>> {
     Ok(Floats { storage, range })
 }
 
-/// A vector of `len` values that `write` writes, all of them; nothing is zeroed first.
+/// A vector of `len` values, all written by `write`, without zeroing it first.
 ///
 /// # Safety
 /// `write` must initialise every element.

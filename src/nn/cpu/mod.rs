@@ -1,5 +1,5 @@
-//! What the CPU paths of ops and of 4-bit weights use: borrowed memory of tensors, matrix products, vector arithmetic, a
-//! pool of threads that stay awake.
+//! Building blocks of the CPU paths of ops and of 4-bit weights: tensor memory, matrix products, vector arithmetic, a
+//! pool of spinning threads.
 
 mod elementwise;
 mod gemm;
@@ -23,5 +23,5 @@ pub(in crate::nn) use prefetch::{Fetch, Prefetch};
 pub(in crate::nn) use simd::{dot, exp, for_each_isa, sum};
 pub(in crate::nn) use spin_pool::SpinPool;
 
-/// Rows from which on arithmetic is the limit of products, and no longer the memory of their weights.
+/// From this number of rows on, products are limited by arithmetic rather than by reading the weights.
 pub(in crate::nn) const MANY: usize = 4;

@@ -1,11 +1,11 @@
-//! Memory that is fetched while arithmetic is the limit, for the work that comes after.
+//! Prefetching memory for the next operation while the current one is limited by arithmetic.
 
 use std::marker::PhantomData;
 
-/// Bytes of a line of the cache.
+/// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Runs of memory, all of one length and equally far apart.
+/// Equally long runs of memory at equal distances.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::nn) struct Prefetch<'a> {
     start: *const u8,
@@ -23,7 +23,7 @@ unsafe impl Send for Prefetch<'_> {}
 unsafe impl Sync for Prefetch<'_> {}
 
 impl<'a> Prefetch<'a> {
-    /// Nothing.
+    /// An empty prefetch.
     pub(in crate::nn) const NOTHING: Self =
         Self { start: std::ptr::null(), lines: 0, stride: 0, runs: 0, memory: PhantomData };
 
@@ -35,7 +35,7 @@ impl<'a> Prefetch<'a> {
         Self { start: values.as_ptr().cast(), lines, stride: stride * size, runs, memory: PhantomData }
     }
 
-    /// What one of `parts` parts of some work fetches, spread over `steps` steps.
+    /// The lines that one of `parts` parts of an operation prefetches, spread over `steps` steps.
     pub(in crate::nn) fn share(&self, part: usize, parts: usize, steps: usize) -> Fetch<'a> {
         let total = self.lines * self.runs;
         let (first, end) = (total * part / parts, total * (part + 1) / parts);
@@ -50,7 +50,7 @@ impl<'a> Prefetch<'a> {
     }
 }
 
-/// Some lines on their way.
+/// An iterator over the lines to prefetch.
 #[derive(Debug)]
 pub(in crate::nn) struct Fetch<'a> {
     /// The next line.
@@ -65,12 +65,12 @@ pub(in crate::nn) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// Of nothing.
+    /// An empty iterator.
     pub(in crate::nn) fn nothing() -> Self {
         Prefetch::NOTHING.share(0, 1, 0)
     }
 
-    /// Asks for the lines of one step.
+    /// Prefetches the lines of one step.
     #[inline]
     pub(in crate::nn) fn step(&mut self) {
         for _ in 0..self.each.min(self.left) {

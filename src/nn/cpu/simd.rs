@@ -1,7 +1,7 @@
-//! Vector arithmetic that the compiler makes for each instruction set, chosen when the program runs.
+//! Vector arithmetic, compiled for each instruction set and chosen at run time.
 //!
-//! Loops are written over plain slices with fixed lanes and no fused multiply–add, so that every instruction set gives
-//! the same bits.
+//! Loops are written over plain slices with a fixed number of lanes and no fused multiply–add, so that every
+//! instruction set gives the same bits.
 
 /// Compiles a function for AVX-512, AVX2 and the baseline, and picks at run time.
 macro_rules! for_each_isa {
@@ -38,7 +38,7 @@ pub(in crate::nn) use for_each_isa;
 /// Partial sums kept side by side.
 const LANES: usize = 32;
 
-/// Halves added to halves; written out, for a loop over widths would go through memory.
+/// Sums the lanes by halves; unrolled, since a loop over widths would go through memory.
 #[inline(always)]
 fn fold(lanes: [f32; LANES]) -> f32 {
     let a: [f32; 16] = std::array::from_fn(|i| lanes[i] + lanes[i + 16]);

@@ -1,8 +1,9 @@
-//! Loops whose parts go to threads that wait for them awake: handing one over costs a fraction of a microsecond, where
-//! waking a thread costs tens. For loops of microseconds that follow each other closely, as those of decoding do.
+//! A pool of spinning threads for short parallel loops: handing over a loop costs a fraction of a microsecond, where
+//! waking a thread costs tens. For loops of microseconds in close succession, as in decoding.
 //!
-//! Helpers are jobs of rayon's pool that stay for a moment after the last loop, and then make room. Nobody waits for a
-//! helper to come: the leader takes what no one else has taken, so a busy pool makes a loop slower and never stops it.
+//! Helpers are jobs on rayon's pool that spin for a moment after the last loop and then return. The leader never waits
+//! for a helper to arrive: it runs every part that no helper has taken, so a busy pool makes a loop slower and never
+//! blocks it.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -11,21 +12,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
-/// Helpers stay for so long after the last loop: longer than it takes to draw a token.
+/// Helpers spin for this long after the last loop: longer than sampling a token takes.
 const STAY: Duration = Duration::from_micros(300);
-/// More threads than memory can feed are no use.
+/// The most threads: more than memory bandwidth can feed do not help.
 const MOST: usize = 16;
 /// After this many polls a waiting thread yields.
 const PATIENCE: u32 = 1 << 14;
 
-/// What leader and helpers look at; there is one, and one leader at a time.
+/// State shared by leader and helpers; there is one, and one leader at a time.
 struct Board {
     leader: Mutex<()>,
-    /// The number of the loop in the upper half, its parts that no one has taken in the lower.
+    /// The number of the loop in the upper half, the number of its untaken parts in the lower.
     ticket: AtomicU64,
-    /// Parts of this loop that are done.
+    /// Parts of this loop that are finished.
     done: AtomicUsize,
-    /// What a part does. It is valid while parts of the loop are not done.
+    /// The work of a part, valid while parts of the loop are unfinished.
     work: UnsafeCell<*const (dyn Fn(usize) + Sync)>,
     /// A part panicked.
     broken: AtomicBool,
@@ -45,15 +46,15 @@ static BOARD: Board = Board {
     helpers: AtomicUsize::new(0),
 };
 
-/// The threads that go through loops together. Where another thread leads them already, each loop is gone through alone.
+/// The threads of parallel loops. While another thread is the leader, loops run on the calling thread alone.
 pub(in crate::nn) struct SpinPool {
-    /// How many threads there are, this one included.
+    /// The number of threads, this one included.
     size: usize,
     _leader: Option<MutexGuard<'static, ()>>,
 }
 
 impl SpinPool {
-    /// Calls the helpers together.
+    /// Starts the helpers.
     pub(in crate::nn) fn gather() -> Self {
         let size = rayon::current_num_threads().min(MOST);
         let leader = match BOARD.leader.try_lock() {
@@ -71,12 +72,12 @@ impl SpinPool {
         Self { size, _leader: leader }
     }
 
-    /// How many threads there are.
+    /// The number of threads.
     pub(in crate::nn) fn size(&self) -> usize {
         self.size
     }
 
-    /// Calls `work` with each number below `parts`, on all threads, in no order.
+    /// Calls `work` with each number below `parts`, on all threads, in any order.
     ///
     /// # Panics
     /// When a part does.
@@ -107,7 +108,7 @@ impl SpinPool {
     }
 }
 
-/// Takes one part of the loop that is open, if one is left, and does it.
+/// Runs one part of the current loop, if one is left.
 fn take_part() -> Option<Result<(), Box<dyn Any + Send>>> {
     let mut ticket = BOARD.ticket.load(Ordering::Acquire);
     loop {
@@ -129,7 +130,7 @@ fn take_part() -> Option<Result<(), Box<dyn Any + Send>>> {
     Some(caught)
 }
 
-/// Does parts until none have come for a while.
+/// Runs parts until none have come for a while.
 fn help() {
     let (mut looks, mut last) = (0_u32, Instant::now());
     loop {

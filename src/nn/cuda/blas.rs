@@ -1,4 +1,4 @@
-//! Products by cuBLAS: f32 by f32, or bfloat16 by bfloat16, summed in f32 into an f32 matrix.
+//! Matrix products by cuBLAS: f32 by f32, or bfloat16 by bfloat16, summed in f32 into an f32 matrix.
 
 use std::ffi::c_void;
 
@@ -10,11 +10,11 @@ use half::bf16;
 
 use super::gpu_error::fault;
 
-/// A factor: a row-major matrix on the device, or its transpose.
+/// An operand: a row-major matrix on the device, or its transpose.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Mat<'a> {
     values: Values<'a>,
-    /// From one row in memory to the next.
+    /// Distance between rows in memory.
     row: usize,
     turned: bool,
 }
@@ -36,7 +36,7 @@ impl<'a> Mat<'a> {
         Self { values: Values::Bf16(values), row, turned: false }
     }
 
-    /// The transpose, which moves nothing.
+    /// The transpose, without moving data.
     pub(in crate::nn) fn t(self) -> Self {
         Self { turned: !self.turned, ..self }
     }
@@ -53,7 +53,7 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// What a product is like: (m, k) · (k, n) -> (m, n), `out = alpha · product + beta · out`.
+/// The sizes of a product: (m, k) · (k, n) -> (m, n), `out = alpha · product + beta · out`.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Product {
     pub(in crate::nn) m: usize,
@@ -61,13 +61,13 @@ pub(in crate::nn) struct Product {
     pub(in crate::nn) k: usize,
     pub(in crate::nn) alpha: f32,
     pub(in crate::nn) beta: f32,
-    /// Where the output begins in its memory, and from one of its rows to the next.
+    /// Offset of the output in its memory, and the distance between its rows.
     pub(in crate::nn) at: usize,
     pub(in crate::nn) row: usize,
 }
 
 impl Product {
-    /// `out = a · b`, of an output without gaps.
+    /// `out = a · b` for a contiguous output.
     pub(in crate::nn) fn new(m: usize, n: usize, k: usize) -> Self {
         Self { m, n, k, alpha: 1.0, beta: 0.0, at: 0, row: n }
     }
@@ -102,8 +102,8 @@ pub(in crate::nn) fn product(
         Values::F32(values) => values.device_ptr(&stream).0,
         Values::Bf16(values) => values.device_ptr(&stream).0,
     };
-    // cuBLAS counts columns first, so that our rows are its columns and all is seen transposed: outᵀ = bᵀ · aᵀ.
-    // SAFETY: the sizes and distances are those of the matrices, which the callers take from shapes they checked.
+    // cuBLAS is column-major, so that our rows are its columns and everything is transposed: outᵀ = bᵀ · aᵀ. SAFETY:
+    // the sizes and distances are those of the matrices, which the callers take from shapes they checked.
     let called = unsafe {
         result::gemm_ex(
             *blas.handle(),

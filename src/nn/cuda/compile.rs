@@ -1,4 +1,4 @@
-//! From the text of a kernel to PTX: by NVRTC at first use, from the user's cache folder afterwards.
+//! Compiles kernels to PTX: with NVRTC at first use, from the user's cache folder afterwards.
 
 use std::env;
 use std::fs;
@@ -13,8 +13,8 @@ use super::gpu_error::{GpuError, fault};
 use super::source::Source;
 use crate::atomic;
 
-/// The architectures that are compiled for, newest first; later GPUs run the PTX of the newest. Below are GPUs without
-/// bfloat16. `tests/peers/nvrtc.sh` compiles all kernels for both.
+/// The target architectures, newest first; later GPUs run the PTX of the newest. Older GPUs have no bfloat16.
+/// `tests/peers/nvrtc.sh` compiles all kernels for both.
 const ARCHITECTURES: [((i32, i32), &str); 2] = [((9, 0), "compute_90"), ((8, 0), "compute_80")];
 
 /// The PTX of a source for a device.
@@ -47,7 +47,7 @@ pub(super) fn ptx(device: &CudaDevice, source: &Source) -> Candle<String> {
     })?;
     let ptx = ptx.to_src();
     if let Some(file) = file {
-        // A folder that cannot be written costs a compilation the next time, nothing else.
+        // A folder that cannot be written only means another compilation the next time.
         let made = file.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok());
         let _ = made.then(|| atomic::write(&file, ptx.as_bytes()));
     }
@@ -77,14 +77,14 @@ fn nvrtc_version() -> Candle<(i32, i32)> {
     Ok((major, minor))
 }
 
-/// Where the PTX is kept: its name says all that it depends on. `None` without a home.
+/// The cache file of the PTX: its name contains everything that it depends on. `None` without a home folder.
 fn file(source: &Source, arch: &str, version: (i32, i32)) -> Option<PathBuf> {
     let key = Sha256::digest(format!("{arch} {}.{}\n{}", version.0, version.1, source.text));
     let key: String = key.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Some(folder()?.join(format!("{}-{arch}-{key}.ptx", source.name)))
 }
 
-/// `etude/cuda` in the user's cache folder (XDG base directories: a relative one does not count).
+/// `etude/cuda` in the user's cache folder (XDG base directories: a relative one is ignored).
 fn folder() -> Option<PathBuf> {
     let (variable, usual) =
         if cfg!(windows) { ("LOCALAPPDATA", "AppData/Local") } else { ("XDG_CACHE_HOME", ".cache") };

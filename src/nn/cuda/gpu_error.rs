@@ -1,4 +1,4 @@
-//! What goes wrong on a GPU, with its remedy.
+//! Errors on a GPU and their remedies.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUresult;
 
 use crate::error::Error;
 
-/// How candle begins to say that an op has no GPU path.
+/// The beginning of candle's message for an op without a GPU path.
 const WITHOUT_KERNEL: &str = "no cuda implementation for ";
 
-/// An error of ours on its way through candle, which keeps it whole.
+/// An error of ours inside one of candle's.
 #[derive(Debug)]
 pub(super) struct GpuError {
     pub(super) message: String,

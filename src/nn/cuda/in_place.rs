@@ -1,4 +1,4 @@
-//! Ops that write to their first input.
+//! In-place ops: they write to their first input.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor};
 
-/// Calls `work` with the device, the values of `x`, which it may change, and those of `y`.
+/// Calls `work` with the device, the values of `x`, mutable, and those of `y`.
 ///
 /// # Errors
 /// Tensors that are not contiguous, of f32 and on one GPU; and what `work` fails with.
@@ -14,7 +14,7 @@ pub(in crate::nn) fn in_place<F>(name: &'static str, x: &Tensor, y: &Tensor, wor
 where
     F: FnOnce(&CudaDevice, &mut CudaViewMut<'_, f32>, &CudaView<'_, f32>) -> Candle<()>,
 {
-    // The op is asked through a shared reference, once.
+    // candle passes the op by shared reference, once.
     x.inplace_op2(y, &InPlace { name, work: Cell::new(Some(work)) })
 }
 

@@ -1,4 +1,4 @@
-//! Kernels by name, loaded once a device, and how they are launched.
+//! Kernels by name, loaded once for each device, and their launch.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ struct Loaded {
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
-/// The kernel called `name`, compiled and loaded if it is the first of its file.
+/// The kernel called `name`; compiles and loads its file at first use.
 ///
 /// # Errors
 /// What NVRTC or the driver says.
@@ -52,15 +52,15 @@ pub(in crate::nn) fn kernel(device: &CudaDevice, source: &'static Source, name: 
 
 /// Threads of a block: `THREADS` in `common.cuh`.
 const THREADS: u32 = 256;
-/// Blocks that a kernel which walks over elements gets at most.
+/// The most blocks of an element-wise kernel.
 const MOST: usize = 1 << 16;
 
-/// For a kernel that walks over n elements (at least one).
+/// The launch configuration of a kernel over n elements (at least one).
 pub(in crate::nn) fn elements(n: usize) -> LaunchConfig {
     blocks(n.div_ceil(THREADS as usize).min(MOST), 1)
 }
 
-/// The grid: blocks along x and y.
+/// The launch configuration of a grid of blocks along x and y.
 pub(in crate::nn) fn blocks(x: usize, y: usize) -> LaunchConfig {
     LaunchConfig { grid_dim: (x as u32, y as u32, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
 }

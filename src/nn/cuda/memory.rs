@@ -1,4 +1,4 @@
-//! Tensors as memory on the device, and memory as tensors.
+//! Tensors as device memory, and device memory as tensors.
 
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
@@ -7,7 +7,7 @@ use candle_core::{Result as Candle, Shape, Storage, StorageRef, Tensor};
 
 use super::gpu_error::fault;
 
-/// The GPU a tensor lives on.
+/// The GPU of a tensor.
 ///
 /// # Errors
 /// A tensor on the CPU.
@@ -23,7 +23,7 @@ pub(in crate::nn) struct KvBuffer<'a> {
 }
 
 impl KvBuffer<'_> {
-    /// The memory, as what a kernel takes.
+    /// The memory as a kernel argument.
     ///
     /// # Errors
     /// Values of another type.
@@ -48,13 +48,13 @@ pub(in crate::nn) fn held(x: &Tensor) -> Candle<KvBuffer<'_>> {
     }
 }
 
-/// Borrows a tensor from its first value on, however its axes are laid out.
+/// Borrows a tensor from its first value on, with any strides.
 pub(in crate::nn) fn held_from(x: &Tensor) -> KvBuffer<'_> {
     let (storage, layout) = x.storage_and_layout();
     KvBuffer { storage, start: layout.start_offset(), end: None }
 }
 
-/// Memory for n values, which a kernel is about to write.
+/// Uninitialised memory for n values, which a kernel writes next.
 ///
 /// # Errors
 /// When the memory is full.
@@ -72,7 +72,7 @@ pub(in crate::nn) fn upload<T: DeviceRepr + 'static>(device: &CudaDevice, values
     device.clone_htod(values)
 }
 
-/// A copy of device values on the host, which waits for them.
+/// A copy of device values on the host, after waiting for them.
 ///
 /// # Errors
 /// What the driver says about this or earlier work.

@@ -1,8 +1,8 @@
-//! What the GPU paths of ops and of 4-bit weights use: kernels compiled at first use, memory of tensors on the device, products
-//! by cuBLAS, errors with remedies.
+//! Building blocks of the GPU paths of ops and of 4-bit weights: kernels compiled at first use, tensor memory on the
+//! device, products by cuBLAS, errors with remedies.
 //!
-//! Everything is put on one stream, and the host does not wait for it. Sums have an order of their own (no atomics), so that
-//! a run can be repeated to the bit.
+//! All work is queued on one stream, and the host does not wait for it. Sums have a fixed order (no atomics), so that a
+//! run can be repeated to the bit.
 
 mod blas;
 mod compile;

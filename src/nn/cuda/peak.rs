@@ -1,4 +1,4 @@
-//! How fast a GPU multiplies: what shares of it are measured against.
+//! The peak arithmetic rate of a GPU, to which measured rates are compared.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use super::blas::{Mat, Product, product};
 use super::gpu_error::fault;
 use super::memory::{alloc, upload};
 
-/// Rows and columns of the factors: large enough that nothing but arithmetic counts.
+/// Rows and columns of the factors: large enough to be limited by arithmetic.
 const SIZE: usize = 8192;
 /// Products that are timed together.
 const TIMES: usize = 4;
@@ -21,7 +21,7 @@ const TIMES: usize = 4;
 /// When the memory is full.
 pub(in crate::nn) fn peak(device: &CudaDevice, half: bool) -> Candle<f64> {
     let n = SIZE * SIZE;
-    // Numbers of all magnitudes: products of zeros draw less power, and are faster.
+    // Values of all magnitudes: products of zeros draw less power, and are faster.
     let value = |i: usize| ((i * 7919 % 10_007) as f32 - 5003.0) / 5003.0;
     let mut out = alloc::<f32>(device, n)?;
     let p = Product::new(SIZE, SIZE, SIZE);
@@ -49,7 +49,7 @@ fn rate(device: &CudaDevice, mut work: impl FnMut() -> Candle<()>) -> Candle<f64
         stream.synchronize().map_err(fault)?;
         *time = begun.elapsed().as_secs_f64();
     }
-    // The first one chooses and loads its kernel.
+    // The first product chooses and loads its kernel.
     let best = times[1..].iter().copied().fold(f64::INFINITY, f64::min);
     Ok((TIMES * 2) as f64 * (SIZE as f64).powi(3) / best)
 }

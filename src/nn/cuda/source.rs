@@ -1,6 +1,6 @@
-//! The texts of kernels.
+//! The source texts of kernels.
 
-/// The text of a file of kernels, the common header included.
+/// The source text of a kernel file, with the common header in front.
 #[derive(Debug)]
 pub(in crate::nn) struct Source {
     /// "rms_norm"
@@ -8,8 +8,8 @@ pub(in crate::nn) struct Source {
     pub(in crate::nn) text: &'static str,
 }
 
-/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the way to `nn/cuda` from there, those
-/// after it the paths of the other headers.
+/// The [`Source`] of the `kernel.cu` beside the calling file; the second argument is the relative path of `nn/cuda`,
+/// those after it are the paths of further headers.
 macro_rules! source {
     ($name:literal, $common:literal $(, $header:literal)*) => {
         $crate::nn::cuda::Source {

@@ -1,4 +1,4 @@
-//! The device itself: one a GPU and process, opened only when its libraries are there.
+//! Opens GPUs: one device for each GPU and process, after checking that its libraries can be loaded.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,11 +8,11 @@ use candle_core::cuda_backend::cudarc::driver::sys;
 
 use crate::error::{Error, Result};
 
-/// The devices opened so far: tensors of two handles on one GPU would not meet.
+/// The open devices: tensors of two handles on one GPU could not be combined.
 static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
 
-/// The libraries that are opened by name at first use, and what they come with. A build that is linked to them does not
-/// even start without.
+/// The libraries that are loaded by name at first use, with install hints. A binary linked to them would not even start
+/// without.
 const LIBRARIES: [(&str, &[&str], &str); 4] = [
     ("cuda", &["1"], "install the NVIDIA driver, or use device(\"cpu\")"),
     ("nvrtc", &["13", "12"], TOOLKIT),
@@ -37,7 +37,7 @@ pub(in crate::nn) fn open(number: usize) -> Result<Device> {
             );
         }
     }
-    // A stream of its own, and not the one of the thread: whichever thread asks, the work is done in order.
+    // A stream of its own rather than the thread's: work from any thread runs in order.
     let device = std::panic::catch_unwind(|| CudaDevice::new_with_stream(number));
     let device = match device {
         Ok(Ok(device)) => device,
@@ -58,8 +58,8 @@ pub(in crate::nn) fn open(number: usize) -> Result<Device> {
     Ok(device)
 }
 
-/// Whether a shared library can be opened, under its plain name or with a version behind it. Windows has too many names
-/// for each; what is missing there is found out when it is needed.
+/// Whether a shared library can be opened, by its plain name or with a version. On Windows, where each has many names,
+/// a missing one is noticed at first use.
 fn is_there(name: &str, versions: &[&str]) -> bool {
     let plain = libloading::library_filename(name);
     let versioned = versions.iter().map(|version| {
@@ -74,8 +74,8 @@ fn is_there(name: &str, versions: &[&str]) -> bool {
         })
 }
 
-/// Lets the driver keep freed memory for the next tensor instead of giving it back whenever the host waits: the tensors
-/// of a step are those of the step before.
+/// Lets the driver keep freed memory for later tensors instead of returning it at every synchronisation: the tensors of
+/// a step are those of the step before.
 fn keep_memory(device: &CudaDevice) {
     let mut all = u64::MAX;
     attribute(device, |pool| {
@@ -85,7 +85,7 @@ fn keep_memory(device: &CudaDevice) {
     });
 }
 
-/// The most bytes that tensors have had at once on the device, since it was opened or since [`reset_peak_memory`].
+/// The peak memory of tensors on the device, in bytes, since it was opened or since [`reset_peak_memory`].
 pub(in crate::nn) fn peak_memory(device: &CudaDevice) -> Option<u64> {
     let mut most = 0u64;
     let asked = attribute(device, |pool| {
@@ -96,7 +96,7 @@ pub(in crate::nn) fn peak_memory(device: &CudaDevice) -> Option<u64> {
     asked.then_some(most)
 }
 
-/// Begins to measure [`peak_memory`] anew.
+/// Resets [`peak_memory`].
 pub(in crate::nn) fn reset_peak_memory(device: &CudaDevice) {
     let mut none = 0u64;
     attribute(device, |pool| {
@@ -106,7 +106,7 @@ pub(in crate::nn) fn reset_peak_memory(device: &CudaDevice) {
     });
 }
 
-/// Asks the driver something about the memory that tensors come from; whether it answered.
+/// Calls `ask` with the memory pool of the device; false when the driver has none or fails.
 fn attribute(device: &CudaDevice, ask: impl FnOnce(sys::CUmemoryPool) -> sys::CUresult) -> bool {
     let stream = device.cuda_stream();
     let context = stream.context();

@@ -1,4 +1,4 @@
-//! Families: the names that each gives to the weights of the core. What a family is made of, its configuration says
+//! Families: the names of the core's weights in files. The architecture of a family comes from its configuration
 //! ([`ModelConfig::lower`]).
 
 mod gpt2;

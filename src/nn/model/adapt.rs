@@ -1,4 +1,4 @@
-//! Other models made of one: frozen in 4 bits, with adapters, and with the adapters merged in.
+//! Derived models: quantised to 4 bits, with adapters, with adapters merged.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! One position at a time gives what the whole sequence gives, for weights, adapters, batches and formats of every kind.
+//! Decoding position by position gives the logits of the whole sequence, for all kinds of weights, adapters, batches
+//! and formats.
 
 use candle_core::{Device, Tensor};
 
@@ -23,7 +24,7 @@ fn config(odd: bool, tied: bool) -> LlamaConfig {
     }
 }
 
-/// Another adapter than a fresh one, which changes nothing.
+/// A model with an adapter other than a fresh one, which changes nothing.
 fn adapted(model: &Model, rank: usize) -> Model {
     let lora = LoraConfig { r: rank, lora_alpha: 8.0, ..LoraConfig::default() };
     let model = model.lora(&lora, 3).unwrap();

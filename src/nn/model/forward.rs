@@ -1,4 +1,4 @@
-//! Ids in, logits out: the passes of a [`Model`].
+//! Forward passes and losses of a [`Model`].
 
 use std::collections::HashMap;
 
@@ -71,7 +71,7 @@ impl Model {
         self.mean_loss(&self.logits(batch, ctx)?, batch, ctx)
     }
 
-    /// The loss of [`Model::loss`], and the tape that leads back from it to the parameters.
+    /// The loss of [`Model::loss`], and the tape for its gradients.
     ///
     /// # Errors
     /// See [`Model::loss`].
@@ -82,7 +82,7 @@ impl Model {
         rayon::scope(|_| Tape::record(&leaves, || self.loss(batch, &ctx)))
     }
 
-    /// The loss of [`Model::loss`] as a number, for measuring: nothing is kept for a way back.
+    /// The loss of [`Model::loss`] as a number, for evaluation: no activations are kept.
     ///
     /// # Errors
     /// See [`Model::loss`].

@@ -1,4 +1,4 @@
-//! A model on a GPU answers as the same model on the CPU: logits, losses, gradients, decoding.
+//! A model on a GPU gives the results of the CPU: logits, losses, gradients, decoding.
 
 use candle_core::{Device, Tensor};
 

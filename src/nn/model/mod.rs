@@ -1,4 +1,4 @@
-//! The model a user holds: one transformer core, its parameters, its adapters.
+//! Models: a transformer core, its configuration and its adapters.
 
 mod adapt;
 #[cfg(test)]
@@ -97,7 +97,7 @@ impl Model {
         &self.core.spec
     }
 
-    /// Where it lives.
+    /// The device of its weights.
     pub fn device(&self) -> &Device {
         &self.device
     }

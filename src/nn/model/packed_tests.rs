@@ -1,4 +1,4 @@
-//! Rows of several sequences: each answers and trains as it does alone.
+//! Rows of packed sequences: each gives the results and gradients that it gives alone.
 
 use candle_core::{Device, Tensor};
 

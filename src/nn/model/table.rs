@@ -1,4 +1,4 @@
-//! The model as a table, and what of it trains.
+//! The layers of a model as a table, and its trainable parameters.
 
 use candle_core::Var;
 

@@ -1,4 +1,4 @@
-//! What holds for every model, shown on tiny ones.
+//! Properties of all models, tested on tiny ones.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Sums, some thousand elements a task.
+//! Sums on the CPU, in tasks of some thousand elements.
 
 use rayon::prelude::*;
 

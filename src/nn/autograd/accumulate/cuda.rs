@@ -1,4 +1,4 @@
-//! The sum in place on a GPU; a new one is candle's.
+//! In-place sums on a GPU; out-of-place sums are candle's.
 
 use candle_core::{Result as Candle, Tensor};
 

@@ -1,4 +1,4 @@
-//! Sums of gradients and values of one shape, out of reach of gradients: a new one, or in place.
+//! Sums of two tensors of one shape without a gradient, out of place or in place.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -9,13 +9,13 @@ use candle_core::{CpuStorage, CustomOp2, InplaceOp2, Layout, Result as Candle, S
 use crate::error::Result;
 use crate::nn::cpu::floats_of;
 
-/// `x + y` out of reach of gradients.
+/// `x + y`, detached.
 pub(in crate::nn) fn plain_sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let plain = x.device().is_cpu() && x.is_contiguous() && y.is_contiguous() && x.dims() == y.dims();
     Ok(if plain { x.apply_op2_no_bwd(y, &Sum)? } else { (x.detach() + y.detach())? })
 }
 
-/// `x += y`, for an `x` whose memory no one else uses.
+/// `x += y`, for an `x` whose memory is not shared.
 pub(in crate::nn) fn add_to(x: Tensor, y: &Tensor) -> Result<Tensor> {
     let plain = x.is_contiguous() && y.is_contiguous() && x.dims() == y.dims();
     #[cfg(feature = "cuda")]

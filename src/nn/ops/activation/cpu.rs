@@ -49,7 +49,7 @@ pub(super) fn gated_backward(gate: Vec<f32>, up: Vec<f32>, dy: &[f32], activatio
     binary_backward(dy, gate, up, part)
 }
 
-/// Whether x is positive, which is the slope, too.
+/// 1 for positive x, else 0, which is the slope, too.
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
     let share = if x > 0.0 { 1.0 } else { 0.0 };

@@ -1,4 +1,4 @@
-//! Activations are those of candle, plain and gated, with their digits where they are small and their limits far out.
+//! Activations compared with candle's, plain and gated, including small values and limits.
 
 use candle_core::{Result as Candle, Tensor};
 
@@ -17,7 +17,7 @@ fn naive(x: &Tensor, activation: Activation) -> Candle<Tensor> {
     }
 }
 
-/// Values of ±`scale` that stay away from 0, where the slope of relu jumps and differences say nothing.
+/// Values of ±`scale` away from 0, where the slope of relu jumps and finite differences are meaningless.
 fn apart(shape: &[usize], seed: u64, scale: f64) -> Tensor {
     let x = random(shape, seed);
     ((&x * scale).unwrap() + x.sign().unwrap() * 0.1).unwrap()

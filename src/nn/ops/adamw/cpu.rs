@@ -1,4 +1,4 @@
-//! The update, some thousand elements a task.
+//! The update on the CPU, in tasks of some thousand elements.
 
 use rayon::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::nn::cpu::for_each_isa;
 /// Elements of a task.
 const CHUNK: usize = 1 << 14;
 
-/// The step's numbers, each rounded to f32 where torch rounds it.
+/// The factors of a step, each rounded to f32 where torch rounds it.
 #[derive(Clone, Copy)]
 pub(super) struct Factors {
     pub(super) shrink: f32,

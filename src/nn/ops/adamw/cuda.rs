@@ -1,4 +1,4 @@
-//! AdamW, the square norm and scaling on a GPU: a launch for all tensors, which are many and small where adapters train.
+//! AdamW, the square norm and scaling on a GPU: one launch for all tensors, since adapters are many small ones.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,10 @@ use crate::nn::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, up
 
 pub(super) static SOURCE: Source = source!("adamw", "../../cuda");
 
-/// Values of a piece at most.
+/// The most values of a piece.
 const PIECE: usize = 1 << 14;
 
-/// `Piece` of the kernels: addresses on the device, and numbers.
+/// `Piece` of the kernels: device addresses and factors.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Piece {
@@ -40,15 +40,15 @@ unsafe impl DeviceRepr for Piece {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for Part {}
 
-/// Where pieces of n values begin, in bytes, and how many values they have.
+/// The offsets of the pieces of n values, in bytes, and their lengths.
 fn pieces(n: usize) -> impl Iterator<Item = (u64, u64)> {
     (0..n).step_by(PIECE).map(move |at| (4 * at as u64, PIECE.min(n - at) as u64))
 }
 
-/// Where a contiguous tensor lies on its device.
+/// The device address of a contiguous tensor.
 fn address(x: &Tensor) -> Candle<u64> {
     let stream = gpu(x)?.cuda_stream();
-    // No guard is needed: everything is put on the one stream of the device, that which frees memory, too.
+    // No guard is needed: all work is queued on the one stream of the device, including the freeing of memory.
     Ok(held(x)?.view::<f32>()?.device_ptr(&stream).0)
 }
 
@@ -95,7 +95,7 @@ fn parts(tensors: &[Tensor]) -> Candle<Vec<Part>> {
     Ok(all)
 }
 
-/// The sums of squares of several tensors on one device; the host waits once for all of them.
+/// The sum of squares of several tensors on one device; the host synchronises once.
 pub(super) fn square_norms(tensors: &[Tensor]) -> Candle<f64> {
     let Some(first) = tensors.first() else { return Ok(0.0) };
     let device = gpu(first)?;
@@ -109,7 +109,7 @@ pub(super) fn square_norms(tensors: &[Tensor]) -> Candle<f64> {
     Ok(host(device, &sums)?.iter().sum())
 }
 
-/// Multiplies tensors where they are; `false`, and nothing is done, where two of them share memory or one has gaps.
+/// Scales tensors in place; `false`, without any change, where two of them share memory or one is not contiguous.
 pub(super) fn scale(tensors: &[Tensor], factor: f32) -> Candle<bool> {
     let Some(first) = tensors.first() else { return Ok(true) };
     let all = match tensors.iter().all(Tensor::is_contiguous) {

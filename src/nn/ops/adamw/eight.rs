@@ -1,4 +1,4 @@
-//! Moments in 8 bits of a parameter that lives on a GPU, which stay there.
+//! 8-bit moments of a parameter, in the memory of its GPU.
 
 use candle_core::{Tensor, Var};
 

@@ -1,9 +1,9 @@
-//! What AdamW with moments in 8 bits reads: codes, the maps of their values, and the numbers of a step.
+//! The data of AdamW with 8-bit moments: codes, the values of codes, and the factors of a step.
 
-/// A moment in 8 bits: a code a value, and the scale of each block of 256.
+/// A moment in 8 bits: a code for each value, and the scale of each block of 256.
 pub(super) type Codes = (Vec<u8>, Vec<f32>);
 
-/// The maps of the two moments: the values of their 256 codes in rising order, and the code of 0.
+/// The tables of the two moments: the values of their 256 codes, ascending, and the code of 0.
 #[derive(Debug, Clone, Copy)]
 pub struct EightBitMaps<'a> {
     /// Of the first moment, signed, and of the second.
@@ -12,7 +12,7 @@ pub struct EightBitMaps<'a> {
     pub zeros: [u8; 2],
 }
 
-/// The numbers of one step, as the optimizer in 8 bits rounds them.
+/// The factors of one step, rounded as the 8-bit optimizer rounds them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EightBitStep {
     /// β₁ and β₂.

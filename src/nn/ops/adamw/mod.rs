@@ -28,7 +28,7 @@ use super::input::input;
 use crate::error::{Error, Result};
 use crate::nn::cpu::{floats, floats_of};
 
-/// The numbers of one step.
+/// The hyper-parameters of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
     /// Learning rate.
@@ -39,7 +39,7 @@ pub struct AdamWStep {
     pub eps: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Which step this is, the first being 1.
+    /// The number of the step, from 1.
     pub step: u64,
 }
 
