@@ -9,13 +9,13 @@ use crate::atomic;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove};
 
-/// How `transformers` is to generate.
+/// The generation settings of `transformers`.
 const GENERATION: &str = "generation_config.json";
 
-/// What of `config.json` is another's once the model is saved: how the weights are stored.
+/// Keys of `config.json` that describe how weights were stored and are not kept.
 const STORAGE: [&str; 5] = ["quantization_config", "torch_dtype", "dtype", "_name_or_path", "transformers_version"];
 
-/// What is kept.
+/// The keys and the file that are written back.
 #[derive(Debug, Default)]
 pub(crate) struct Passthrough {
     /// The keys of `config.json`.
@@ -25,7 +25,7 @@ pub(crate) struct Passthrough {
 }
 
 impl Passthrough {
-    /// What the folder `dir` says, whose `config.json` has the text `config`.
+    /// Reads them from the folder `dir`, whose `config.json` has the text `config`.
     pub(in crate::nn) fn read(dir: &Path, config: &str) -> Self {
         let mut kept = Self::of(config);
         let path = dir.join(GENERATION);
@@ -33,17 +33,17 @@ impl Passthrough {
         kept
     }
 
-    /// What the text of a `config.json` says.
+    /// Reads them from the text of a `config.json`.
     pub(in crate::nn) fn of(config: &str) -> Self {
         let mut config: Map<String, Value> = serde_json::from_str(config).unwrap_or_default();
         config.retain(|key, _| !STORAGE.contains(&key.as_str()));
         Self { config, generation: None }
     }
 
-    /// The text of a `config.json` with what is kept added where it says nothing of its own.
+    /// The text of a `config.json` with the kept keys added where it has none of its own.
     ///
     /// # Errors
-    /// A text that is no JSON object.
+    /// A text that is not a JSON object.
     pub(in crate::nn) fn laid_under(&self, config: &str) -> Result<String> {
         let mut file: Map<String, Value> = serde_json::from_str(config).map_err(Error::internal)?;
         for (key, value) in &self.config {
@@ -52,7 +52,7 @@ impl Passthrough {
         Ok(format!("{:#}\n", Value::Object(file)))
     }
 
-    /// Writes the rest beside it; what another model left there is removed.
+    /// Writes the file, or removes that of another model.
     pub(in crate::nn) fn write(&self, dir: &Path) -> Result<()> {
         match &self.generation {
             Some(text) => atomic::write(&dir.join(GENERATION), text.as_bytes()),

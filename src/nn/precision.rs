@@ -1,7 +1,7 @@
 //! The number format of products.
 
-/// In what the factors of matrix products are held. Sums, weights that train, and everything that is not a product stay
-/// f32. A format that this machine multiplies no faster than f32 is not used: f32 is then exact and costs nothing.
+/// The number format of the factors of matrix products. Sums, trainable weights and everything but products stay f32. A
+/// format that is not faster than f32 on this machine is not used: f32 is then exact and costs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// f32.

@@ -1,23 +1,23 @@
-//! Which linear layers get an adapter, as PEFT decides it (`peft/tuners/tuners_utils.py`, `check_target_module_exists`).
+//! The layers that get an adapter, selected as in PEFT (`peft/tuners/tuners_utils.py`, `check_target_module_exists`).
 
 use fancy_regex::Regex;
 
 use crate::error::{Error, Result};
 use crate::nn::lora::{ALL_LINEAR, LoraConfig, matches};
 
-/// Which layers are meant.
+/// A selection of layers.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     named: Vec<Target>,
-    /// These get none.
+    /// Layers that are excluded.
     excluded: Vec<Target>,
-    /// Only those of these blocks.
+    /// The only blocks that are included.
     layers: Option<Vec<usize>>,
-    /// What the blocks are called in a name ("layers"); any word when empty.
+    /// Names of the blocks' list ("layers"); any name when empty.
     patterns: Vec<String>,
 }
 
-/// One way to name layers.
+/// One entry of a selection.
 #[derive(Debug)]
 enum Target {
     AllLinear,
@@ -28,7 +28,8 @@ enum Target {
 }
 
 impl Targets {
-    /// Those of a configuration: an entry with a character that no name has is a regular expression.
+    /// The selection of a configuration: an entry with a character that layer names do not have is a regular
+    /// expression.
     ///
     /// # Errors
     /// Names the expression that cannot be read.
@@ -38,7 +39,7 @@ impl Targets {
         Ok(Self { named, layers: config.layers_to_transform.clone(), ..Self::default() })
     }
 
-    /// Those of a PEFT file: a list of names, or a text, which is a regular expression.
+    /// The selection of a PEFT file: a list of names, or a text, which is a regular expression.
     ///
     /// # Errors
     /// Names the expression that cannot be read.
@@ -51,7 +52,7 @@ impl Targets {
         Ok(Self { named: named.targets()?, excluded: excluded.targets()?, layers, patterns })
     }
 
-    /// Whether a layer is meant; `is_head` says that it is the output layer, which "all-linear" leaves out.
+    /// Whether a layer is selected; `is_head` marks the output layer, which "all-linear" leaves out.
     pub(crate) fn hold(&self, layer: &str, is_head: bool) -> bool {
         if self.excluded.iter().any(|target| target.hits(layer, is_head)) {
             return false;
@@ -80,7 +81,7 @@ impl Target {
         match self {
             Self::AllLinear => !is_head,
             Self::Name(name) => matches(name, layer),
-            // An expression that runs out of its steps fits nothing.
+            // An expression that exceeds its step limit matches nothing.
             Self::Regex(regex) => regex.is_match(layer).unwrap_or(false),
         }
     }
@@ -106,8 +107,8 @@ impl OneOrList {
     }
 }
 
-/// The number of the block in a name: of "model.layers.3.mlp.up_proj" 3. It is the last one with a word before it that
-/// is one of `patterns`, if there are any, and with something before that.
+/// The number of the block in a name: 3 for "model.layers.3.mlp.up_proj". It is the last number after one of
+/// `patterns`, if there are any, with something before that.
 fn block_of(layer: &str, patterns: &[String]) -> Option<usize> {
     let parts: Vec<&str> = layer.split('.').collect();
     (2..parts.len().saturating_sub(1)).rev().find_map(|at| {
@@ -143,7 +144,7 @@ mod tests {
         Targets::of_peft(named, excluded, layers, patterns.iter().map(ToString::to_string).collect()).unwrap()
     }
 
-    /// The answers are those of `check_target_module_exists` in peft 0.21.2.
+    /// The expected results are those of `check_target_module_exists` in peft 0.21.2.
     #[test]
     fn layers_are_chosen_as_peft_chooses_them() {
         let none = || OneOrList::Nothing;

@@ -1,4 +1,4 @@
-//! Sums of tensors of one shape, as residual streams are.
+//! The sum of two tensors of one shape, as in residual connections.
 
 use candle_core::Tensor;
 
@@ -26,7 +26,7 @@ mod tests {
                 let fast = |x: &[Tensor], i: &crate::interrupt::Interrupt| {
                     i.check()?;
                     let y = add(&x[0], &x[1])?;
-                    // A sum asks no one on its way back; an op that does is behind it.
+                    // A sum's backward checks no interrupt; the op behind it does.
                     crate::nn::ops::rms_norm(&y, &Tensor::ones(*shape.last().unwrap(), y.dtype(), y.device())?, 1e-5, i)
                 };
                 let slow = |x: &[Tensor]| {

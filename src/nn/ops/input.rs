@@ -1,4 +1,4 @@
-//! The tensors that ops take: made fit for them, and their memory taken over when they are no longer needed.
+//! Preparing the input tensors of ops: dtype, layout, and reuse of their memory in backward.
 
 use candle_core::{DType, Device, Tensor};
 
@@ -6,11 +6,11 @@ use crate::error::{Error, Result};
 use crate::nn::autograd;
 use crate::nn::cpu::floats;
 
-/// Makes a tensor fit for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
-/// left as it is, for the op's path there to judge.
+/// Prepares a tensor for the op called `op`: f32, and contiguous on the CPU (copied only if it is not). On a GPU it is
+/// unchanged: the GPU path of the op checks it.
 ///
 /// # Errors
-/// Another dtype, or a device without a path.
+/// Another dtype, or a device without a path for this op.
 pub(in crate::nn) fn input(x: &Tensor, op: &str) -> Result<Tensor> {
     if x.dtype() != DType::F32 {
         return Err(Error::mistake(format!("{op} works on f32 tensors, this one is {:?}", x.dtype())));
@@ -23,8 +23,8 @@ pub(in crate::nn) fn input(x: &Tensor, op: &str) -> Result<Tensor> {
     }
 }
 
-/// The values of a contiguous f32 tensor on the CPU: its own memory if this is the last op of a backward pass that asks for
-/// them, else a copy.
+/// The values of a contiguous f32 tensor on the CPU: its own memory if this is the last op of a backward pass that
+/// reads them, else a copy.
 pub(in crate::nn) fn owned(x: &Tensor) -> candle_core::Result<Vec<f32>> {
     match autograd::take_donated(x)? {
         Some(values) => Ok(values),

@@ -1,16 +1,16 @@
-//! Keys or values of one layer on the CPU, head by head, so that each head is read along memory.
+//! The key or value buffer of one layer on the CPU, head by head, so that each head is read sequentially.
 
 use half::bf16;
 
 use crate::nn::cpu::{Prefetch, for_each_isa};
 
-/// The number format of what is held.
+/// The number format of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::nn) enum Format {
     F32,
-    /// As bf16 products read them.
+    /// The format that bf16 products read.
     Bf16,
-    /// A byte a number, and a scale for the numbers of one position and head: their greatest magnitude becomes 127.
+    /// One byte a number, and a scale for each position and head: the greatest magnitude becomes 127.
     Int8,
 }
 
@@ -42,7 +42,7 @@ pub(in crate::nn) enum Head<'a> {
 }
 
 impl KvBuffer {
-    /// Without room.
+    /// An empty buffer.
     pub(in crate::nn) fn new(format: Format, batch: usize, heads: usize, dim: usize) -> Self {
         let numbers = match format {
             Format::F32 => Numbers::F32(Vec::new()),
@@ -52,17 +52,17 @@ impl KvBuffer {
         Self { batch, heads, dim, capacity: 0, numbers }
     }
 
-    /// Whether rows of these sizes belong here.
+    /// Whether rows of these sizes fit.
     pub(in crate::nn) fn fits(&self, batch: usize, heads: usize, dim: usize) -> bool {
         (self.batch, self.heads, self.dim) == (batch, heads, dim)
     }
 
-    /// Positions there is room for.
+    /// The number of positions allocated.
     pub(in crate::nn) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Makes room for `capacity` positions; the first `len` stay.
+    /// Grows to `capacity` positions; the first `len` are kept.
     pub(in crate::nn) fn grow(&mut self, capacity: usize, len: usize) {
         let (blocks, dim) = (self.batch * self.heads, self.dim);
         let sizes = |width: usize| (blocks, width * self.capacity, width * capacity, width * len);
@@ -124,7 +124,7 @@ impl KvBuffer {
         out
     }
 
-    /// The first `len` positions of all heads, for fetching.
+    /// The first `len` positions of all heads, for prefetching.
     pub(in crate::nn::ops) fn ahead(&self, len: usize) -> Prefetch<'_> {
         let (used, stride) = (len * self.dim, self.capacity * self.dim);
         match &self.numbers {
@@ -134,7 +134,7 @@ impl KvBuffer {
         }
     }
 
-    /// Bytes held.
+    /// Bytes used.
     pub(in crate::nn) fn bytes(&self) -> usize {
         match &self.numbers {
             Numbers::F32(x) => 4 * x.len(),
@@ -145,7 +145,7 @@ impl KvBuffer {
 }
 
 impl Head<'_> {
-    /// How many rows of `dim` numbers there are.
+    /// The number of rows of `dim` numbers.
     pub(in crate::nn) fn count(&self, dim: usize) -> usize {
         match self {
             Self::F32(x) => x.len() / dim,
@@ -190,7 +190,7 @@ for_each_isa! {
     }
 }
 
-/// Blocks of `old` numbers become blocks of `new`, of which the first `kept` stay.
+/// Widens blocks of `old` numbers to blocks of `new`, of which the first `kept` are kept.
 fn widen<T: Copy>(x: &mut Vec<T>, (blocks, old, new, kept): (usize, usize, usize, usize), zero: T) {
     let mut wide = vec![zero; blocks * new];
     if kept > 0 {

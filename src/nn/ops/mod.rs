@@ -1,9 +1,8 @@
-//! The hot ops, each a folder: formula and gradient in `mod.rs`, the CPU in `cpu.rs`, and a naive reference made of
-//! plain candle ops that the tests hold it equal to, forward and backward.
+//! The ops, a folder for each: formula and gradient in `mod.rs`, the CPU path in `cpu.rs`, the GPU path in `cuda.rs`,
+//! and a naive reference made of plain candle ops, to which tests compare it, forward and backward.
 //!
-//! All take f32 tensors (a tensor that is not contiguous is copied) and an
-//! [`Interrupt`](crate::interrupt::Interrupt) that is asked once a call, forward and backward. Results do not depend on
-//! the number of threads.
+//! All take f32 tensors (a tensor that is not contiguous is copied) and an [`Interrupt`](crate::interrupt::Interrupt)
+//! that is checked once a call, forward and backward. Results do not depend on the number of threads.
 
 mod activation;
 mod adamw;
@@ -48,7 +47,7 @@ pub use rms_norm::rms_norm;
 pub use rope::{RopeScaling, Rotary, rope};
 pub use swiglu::swiglu;
 
-/// The same values in another shape, as a view where the order of memory allows it.
+/// The same values in another shape, as a view if the strides allow it.
 ///
 /// # Errors
 /// A shape of another number of elements.

@@ -1,4 +1,4 @@
-//! Which number formats the products of a machine have, and how fast they are.
+//! The number formats of products on a machine, and their speed.
 
 use candle_core::Device;
 
@@ -6,7 +6,7 @@ use super::tiled::{pays, peak};
 use crate::nn::Precision;
 
 impl Precision {
-    /// The format that products asked for in this one have on the CPU of this machine.
+    /// The format that is used on this CPU when this one is asked for.
     pub fn on_this_cpu(self) -> Self {
         match self {
             Self::F32 => Self::F32,
@@ -14,8 +14,8 @@ impl Precision {
         }
     }
 
-    /// Floating-point operations a second that a device does in products of this format, measured: all threads of the CPU
-    /// in the innermost loop, or a GPU in a large product. `None` where there is no instruction of ours to measure.
+    /// Floating-point operations a second of a device in products of this format, measured: all threads of the CPU in
+    /// the innermost loop, or a GPU in a large product. `None` where there is no such loop.
     pub fn peak_flops(self, device: &Device) -> Option<f64> {
         #[cfg(feature = "cuda")]
         if let Device::Cuda(gpu) = device {

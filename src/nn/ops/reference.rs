@@ -1,8 +1,8 @@
-//! What every op is held to in its tests: equal to a naive reference, forward and backward, on contiguous tensors and on
-//! views; gradients that agree with finite differences and are those of the tape; the same bits on any number of threads;
-//! the same numbers within 1e-5 on every instruction set (but for general products, for which the crate gemm picks by
-//! itself); a stop that is obeyed. On a GPU the op is held to the same reference, which stays on the CPU, to the tape, and to
-//! the same bits when it runs again.
+//! Tests of ops: equal to a naive reference, forward and backward, on contiguous tensors and on views; gradients that
+//! agree with finite differences and with the tape; the same bits on any number of threads; the same numbers within
+//! 1e-5 on every instruction set (except general products, for which the crate gemm chooses the instruction set);
+//! cancellation. On a GPU the op is compared with the same reference, computed on the CPU, with the tape, and with a
+//! second run to the bit.
 
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ pub(in crate::nn) fn values(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The product of two vectors and the sum of the magnitudes of its terms, which errors are a share of.
+/// The dot product of two vectors and the sum of the magnitudes of its terms, relative to which errors are measured.
 pub(super) fn exact_dot(a: &[f32], b: &[f32]) -> (f64, f64) {
     a.iter()
         .zip(b)
@@ -80,7 +80,7 @@ fn run(vars: &[Var], view: bool, op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Ve
     [y].into_iter().chain(gradients).collect()
 }
 
-/// The same by the tape, on which every op must stand.
+/// The same with the tape, which every op must support.
 fn on_tape(vars: &[Var], op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
     let inputs: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
     let leaves: Vec<&Tensor> = inputs.iter().collect();
@@ -98,7 +98,7 @@ fn on_tape(vars: &[Var], op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor
     [y].iter().chain(&gradients).map(to_cpu).collect()
 }
 
-/// Two axes exchanged: what a tensor must be stored as for its view to have the right shape.
+/// Exchanges two axes: a tensor is stored so for its view to have the right shape.
 fn turned(x: &Tensor) -> Tensor {
     if x.rank() < 2 { x.clone() } else { x.transpose(x.rank() - 2, x.rank() - 1).unwrap() }
 }
@@ -112,8 +112,7 @@ pub(in crate::nn) fn close(what: &str, a: &Tensor, b: &Tensor, tolerance: f32) {
     }
 }
 
-/// Holds `fast` to `slow` and to all the rest on a device: the inputs come on the CPU, `fast` gets them there, `slow` does
-/// not.
+/// Compares `fast` with `slow` and runs all other checks on a device: `fast` gets the inputs there, `slow` on the CPU.
 pub(super) fn hold_on(
     device: &Device,
     what: &str,
@@ -133,7 +132,7 @@ pub(super) fn hold_on(
         let truth = run(&here, view, &|x| Ok(slow(x)?));
         let once = run(&there, view, &go);
         for (i, (a, b)) in once.iter().zip(&truth).enumerate() {
-            // Multiply-adds are fused there and sums run in another order.
+            // GPUs fuse multiply-adds and sum in another order.
             close(&format!("{what} on a GPU, view {view}, {}", part(i)), a, b, 1e-4);
         }
         for (a, b) in run(&there, view, &go).iter().zip(&once) {
@@ -206,7 +205,7 @@ fn finite_differences(what: &str, inputs: &[Tensor], op: &dyn Fn(&[Tensor]) -> R
             values(&op(&moved).unwrap()).iter().zip(&weights).map(|(y, w)| f64::from(*y) * f64::from(*w)).sum()
         };
         let h = 1e-2;
-        // Five points, so that the curvature of the op does not show.
+        // Five points, so that the curvature of the op cancels.
         let measured = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
         let (g, d) = (values(&all[i + 1]), values(&direction));
         let claimed: f64 = g.iter().zip(&d).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();

@@ -1,8 +1,8 @@
-//! The codes and the scale of each block of weights.
+//! Codes and scales of blocks of weights.
 //!
-//! A value takes the code of all thresholds that it is above. With AVX-512, [-1, 1] is cut into 32 bins, none of which has
-//! more than one threshold in it: a look-up of the bin gives the thresholds below and the one to compare with. Elsewhere
-//! the value is compared with all 15. The codes are the same.
+//! The code of a value is the number of thresholds below it. With AVX-512, [-1, 1] is cut into 32 bins with at most one
+//! threshold in each: a look-up of the bin gives the number of thresholds below it and the one to compare with.
+//! Elsewhere the value is compared with all 15. The codes are the same.
 
 use std::sync::LazyLock;
 
@@ -11,13 +11,13 @@ use super::tables::{NF4_MAP, midpoints};
 use crate::nn::cpu::for_each_isa;
 
 const BLOCK: usize = Nf4::BLOCK;
-/// bitsandbytes never divides by less.
+/// The least divisor, as in bitsandbytes.
 const SMALLEST: f32 = 1e-38;
 
-/// Halfway between neighbours of the map.
+/// The midpoints between neighbours of the map.
 pub(super) static THRESHOLDS: LazyLock<[f32; 15]> = LazyLock::new(|| midpoints(&NF4_MAP));
 
-/// Codes, two a byte, and scales of some weights, the last block of which need not be whole.
+/// Quantises weights to codes, two a byte, and scales; the last block may be short.
 pub(super) fn quantize_blocks(weights: &[f32], codes: &mut [u8], scales: &mut [f32]) {
     let (whole, rest) = weights.as_chunks::<BLOCK>();
     let (codes, last_codes) = codes.split_at_mut(whole.len() * BLOCK / 2);
@@ -32,7 +32,7 @@ pub(super) fn quantize_blocks(weights: &[f32], codes: &mut [u8], scales: &mut [f
     #[cfg(not(target_arch = "x86_64"))]
     whole_blocks(whole, codes, scales, &THRESHOLDS);
     if let [scale] = last_scale {
-        // bitsandbytes treats a block that is not whole in another way, and these are its bits. What is missing is 0.
+        // bitsandbytes treats a short block differently, and these are its bits. The padding is 0.
         let mut x = [0.0; BLOCK];
         x[..rest.len()].copy_from_slice(rest);
         *scale = largest(&x).max(SMALLEST);
@@ -53,13 +53,13 @@ for_each_isa! {
     }
 }
 
-/// The greatest magnitude; a NaN is none.
+/// The greatest magnitude, ignoring NaN.
 #[inline(always)]
 fn largest(x: &[f32; BLOCK]) -> f32 {
     x.iter().fold(0.0f32, |a, x| if x.abs() > a { x.abs() } else { a })
 }
 
-/// The codes of values in [-1, 1]; no clamp, for beyond they are those of ±1 anyway.
+/// The codes of values in [-1, 1]; values beyond get the codes of ±1 without clamping.
 #[inline(always)]
 fn pack(x: &[f32; BLOCK], thresholds: &[f32; 15], codes: &mut [u8; BLOCK / 2]) {
     let mut code = [0i32; BLOCK];
@@ -83,10 +83,10 @@ mod x86 {
     const BINS: usize = 32;
     /// Half of the bins.
     const HALF: f32 = BINS as f32 / 2.0;
-    /// Bins of a unit: a little fewer than would fit, so that 1 and what rounding makes of it lie in the last one.
+    /// Bins for each unit: a little fewer than would fit, so that 1 with its rounding error is in the last one.
     const SCALE: f32 = HALF - 1e-3;
 
-    /// For each bin its threshold (∞ where there is none), and how many lie below it.
+    /// For each bin its threshold (∞ if there is none), and the number of thresholds below it.
     static BIN: LazyLock<([f32; BINS], [i32; BINS])> = LazyLock::new(|| {
         let mut bins = ([f32::INFINITY; BINS], [0; BINS]);
         for &threshold in THRESHOLDS.iter() {
@@ -107,7 +107,7 @@ mod x86 {
             let below = [0, 16].map(|at| _mm512_loadu_si512(below[at..].as_ptr().cast()));
             for ((block, codes), scale) in weights.iter().zip(codes).zip(scales) {
                 let x: [__m512; 4] = std::array::from_fn(|i| _mm512_loadu_ps(block[16 * i..].as_ptr()));
-                // The second operand is what remains beside a NaN.
+                // With a NaN as the first operand the result is the second.
                 let most = x.iter().fold(_mm512_setzero_ps(), |most, x| _mm512_max_ps(_mm512_abs_ps(*x), most));
                 *scale = _mm512_reduce_max_ps(most);
                 let inverse = _mm512_set1_ps(1.0 / scale.max(SMALLEST));
@@ -115,7 +115,7 @@ mod x86 {
                 for (x, bytes) in x.into_iter().zip(bytes.as_chunks_mut::<16>().0) {
                     let x = _mm512_mul_ps(x, inverse);
                     let bin = _mm512_fmadd_ps(x, _mm512_set1_ps(SCALE), _mm512_set1_ps(HALF));
-                    // A NaN becomes the least number, whose low 5 bits, which the look-ups read, are 0.
+                    // A NaN becomes the least integer, whose low 5 bits, which the look-ups use, are 0.
                     let bin = _mm512_cvttps_epi32(bin);
                     let threshold = _mm512_permutex2var_ps(thresholds[0], bin, thresholds[1]);
                     let code = _mm512_permutex2var_epi32(below[0], bin, below[1]);
@@ -147,7 +147,7 @@ mod tests {
             weights.push(i as f32 / 320.0 - 1.0);
         }
         weights.resize(weights.len().next_multiple_of(BLOCK) + 13, 1.0);
-        // Blocks whose scale is 1, so that the values are what is compared.
+        // Blocks with a scale of 1, so that the values themselves are compared.
         for block in weights[..BLOCK * 2].as_chunks_mut::<BLOCK>().0 {
             block[BLOCK - 1] = 1.0;
         }

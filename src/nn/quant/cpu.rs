@@ -1,5 +1,5 @@
-//! Dequantising: whole blocks with the table in a vector register (AVX-512: one permutation looks 16 codes up; AVX2:
-//! two and a blend), or one by one. All give the same bits: one multiplication a value.
+//! Dequantising on the CPU: whole blocks with the table in vector registers (AVX-512: one permutation looks 16 codes
+//! up; AVX2: two and a blend), or one by one. All give the same bits: one multiplication a value.
 
 use super::nf4::Nf4;
 use super::tables::NF4_MAP;

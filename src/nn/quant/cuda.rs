@@ -1,4 +1,4 @@
-//! NF4 on a GPU: the copy of a weight there, and quantising.
+//! NF4 on a GPU: copies of weights, and quantising.
 
 use std::sync::{Arc, PoisonError};
 
@@ -12,7 +12,7 @@ use super::on_device::{OnDevice, SOURCE};
 use crate::nn::cuda::{alloc, elements, gpu, held, host, launch, upload};
 
 impl Nf4 {
-    /// The copy on a device, made if there is none.
+    /// The copy on a device, made at first use.
     ///
     /// # Errors
     /// When the memory is full.
@@ -34,10 +34,10 @@ impl Nf4 {
         }
     }
 
-    /// Quantises a matrix (out, in) that is on a GPU; the bytes are those of [`Nf4::quantize`].
+    /// Quantises a matrix (out, in) on a GPU; the bytes are those of [`Nf4::quantize`].
     ///
-    /// The codes and the scale of each block are made there; the scales, one a block of 64, are quantised on the host,
-    /// whose order of summation is part of the format.
+    /// The codes and the scale of each block are computed there; the scales, one for each block of 64, are quantised on
+    /// the host, whose order of summation is part of the format.
     ///
     /// # Errors
     /// A tensor that is not an f32 matrix.

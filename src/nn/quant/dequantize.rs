@@ -1,4 +1,4 @@
-//! From NF4 to f32: any range of a matrix, on the calling thread or on all.
+//! Dequantising any range of a matrix, on the calling thread or on all.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ impl Nf4 {
             return cpu::dequantize(self, range.start, out);
         }
         let (len, shared) = (out.len(), Disjoint::new(out));
-        // A layer takes some tens of microseconds, as long as it would take to wake a thread.
+        // A layer takes some tens of microseconds, as long as waking a thread.
         SpinPool::gather().each(len.div_ceil(CHUNK), |i| {
             let chunk = i * CHUNK..len.min((i + 1) * CHUNK);
             // SAFETY: chunks do not overlap.
@@ -28,7 +28,7 @@ impl Nf4 {
         });
     }
 
-    /// As [`Nf4::dequantize_into`] from index `at` on, on the calling thread.
+    /// [`Nf4::dequantize_into`] from index `at` on, on the calling thread.
     pub(in crate::nn) fn dequantize_here(&self, at: usize, out: &mut [f32]) {
         cpu::dequantize(self, at, out);
     }

@@ -1,7 +1,7 @@
-//! The mean of f32 numbers, to the bit that `torch.Tensor.mean` gives on one thread of an x86 CPU: 8 lanes, 4 rows of
-//! lanes side by side, and a cascade of 4 levels that keeps partial sums of like size together.
+//! The mean of f32 numbers, with the bits that `torch.Tensor.mean` gives on one thread of an x86 CPU: 8 lanes, 4 rows
+//! of lanes side by side, and a cascade of 4 levels that keeps partial sums of similar size together.
 //!
-//! torch cuts sums of 32,768 and more numbers by its number of threads and so has several answers there, 1 ulp apart;
+//! torch splits sums of 32,768 and more numbers by its number of threads and so has several results there, 1 ulp apart;
 //! this is the one of a single thread, on any machine.
 
 const LANES: usize = 8;
@@ -38,7 +38,7 @@ fn sum(x: &[f32]) -> f32 {
 
 fn cascade(groups: &[[Row; ROWS]]) -> [Row; ROWS] {
     let mut levels = [[[0.0; LANES]; ROWS]; LEVELS];
-    // Groups that go into a level before it is handed up: a fourth root of all, 16 at least.
+    // Groups that go into a level before it is passed up: a fourth root of all, at least 16.
     let power = (groups.len().max(1).next_power_of_two().ilog2() / LEVELS as u32).max(4);
     let (step, mask) = (1usize << power, (1usize << power) - 1);
     let whole = groups.len() - groups.len() % step;

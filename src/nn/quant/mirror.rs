@@ -1,6 +1,6 @@
-//! A place for the copy of a 4-bit weight on a GPU, made when a product first asks for it.
+//! The copy of a 4-bit weight on a GPU, made at first use.
 
-/// The copy. It is not part of the value: equal weights may differ in it, and a clone has none.
+/// The copy. It is not part of the value: equality ignores it, and a clone has none.
 #[derive(Default)]
 pub(in crate::nn) struct Mirror {
     #[cfg(feature = "cuda")]

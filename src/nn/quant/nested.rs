@@ -8,7 +8,7 @@ use super::nf4::Nf4;
 use super::tables::NESTED_MAP;
 use crate::nn::cpu::SpinPool;
 
-/// The weight of codes and of the scales of their blocks.
+/// A weight from its codes and the scales of their blocks.
 pub(super) fn nested(codes: Vec<u8>, scales: &[f32], shape: (usize, usize)) -> Nf4 {
     let nested_offset = mean(scales);
     let (absmax, nested_absmax) = nest(scales, nested_offset);
@@ -32,7 +32,7 @@ fn nest(scales: &[f32], offset: f32) -> (Vec<u8>, Vec<f32>) {
     (codes, nested)
 }
 
-/// Does `work` to each part, on threads that are awake: all of it takes less than waking one, for the weight of a layer.
+/// Runs `work` on each part, on spinning threads: for the weight of a layer all of it takes less time than waking one.
 pub(super) fn together<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(&mut T) + Sync) {
     let parts: Vec<Mutex<T>> = parts.map(Mutex::new).collect();
     SpinPool::gather().each(parts.len(), |i| work(&mut parts[i].lock().expect("a part is worked on once")));
@@ -48,13 +48,13 @@ static CODES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..POINTS).map(|point| nearest((point as f64 / f64::from(half) - 1.0) as f32)).collect()
 });
 
-/// The code of a scale in -1 to 1; 0 for NaN, which is what scales that are all the same come to.
+/// The code of a scale in -1 to 1; 0 for NaN, which equal scales give.
 fn code_of(codes: &[u8], x: f32) -> u8 {
     let half = (POINTS - 1) as f32 / 2.0;
     codes[((x + 1.0) * half + 0.5).clamp(0.0, (POINTS - 1) as f32) as usize]
 }
 
-/// The code whose value is nearest, the lower one of two that are equally near; 0 for NaN.
+/// The code with the nearest value, the lower of two equally near ones; 0 for NaN.
 fn nearest(x: f32) -> u8 {
     let upper = NESTED_MAP.partition_point(|&value| value <= x);
     if upper == 0 {

@@ -1,4 +1,4 @@
-//! The copy of a 4-bit weight on a GPU, dequantised a panel at a time or on its way through a product of few rows.
+//! The copy of a 4-bit weight on a GPU, dequantised a panel at a time or inside a product of few rows.
 
 use candle_core::Result as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, CudaView, DevicePtr, DeviceRepr};
@@ -16,18 +16,18 @@ pub(in crate::nn) struct OnDevice {
     codes: CudaSlice<u8>,
     absmax: CudaSlice<u8>,
     nested_absmax: CudaSlice<f32>,
-    /// The values of the scales' codes, and behind them those of NF4.
+    /// The values of the scales' codes, followed by those of NF4.
     map: CudaSlice<f32>,
     offset: f32,
 }
 
-/// The most rows that [`OnDevice::few_rows`] takes.
+/// The most rows of [`OnDevice::few_rows`].
 pub(in crate::nn) const FEW: usize = 8;
 /// Outputs of a block there.
 const OUTPUTS: usize = 8;
 
 impl OnDevice {
-    /// A copy of codes, of the scales' codes, their scales and their offset.
+    /// Copies codes, the scales' codes, their scales and their offset.
     pub(super) fn new(
         device: &CudaDevice,
         codes: &[u8],
@@ -53,7 +53,7 @@ impl OnDevice {
         self.device == device.id()
     }
 
-    /// Where codes, scales, their scales and the map of values are, and the offset: what the kernels of others take.
+    /// The addresses of codes, scales, their scales and the map of values, and the offset: arguments of other kernels.
     pub(in crate::nn) fn addresses(&self, stream: &CudaStream) -> ([u64; 4], f32) {
         // No guards are needed: the device has one stream.
         let bytes = |x: &CudaSlice<u8>| x.device_ptr(stream).0;
@@ -76,7 +76,7 @@ impl OnDevice {
         self.dequantize_by("nf4_dequantize_f32", device, (at, n), out)
     }
 
-    /// As [`OnDevice::dequantize`], rounded to bfloat16.
+    /// [`OnDevice::dequantize`] rounded to bfloat16.
     ///
     /// # Errors
     /// What the driver says.

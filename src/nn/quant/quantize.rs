@@ -1,4 +1,4 @@
-//! From f32 to NF4: codes and scales of blocks, then the scales in 8 bits.
+//! Quantising: codes and scales of blocks, then 8-bit scales.
 
 use candle_core::Tensor;
 
@@ -30,7 +30,7 @@ impl Nf4 {
         quantize(weights, shape)
     }
 
-    /// Quantises a matrix, where it is.
+    /// Quantises a matrix on its device.
     ///
     /// # Errors
     /// A tensor that is not an f32 matrix.
@@ -74,7 +74,7 @@ mod tests {
         for (block, back) in weights.chunks(64).zip(back.chunks(64)) {
             let largest = block.iter().fold(0.0f32, |a, x| a.max(x.abs()));
             for (x, y) in block.iter().zip(back) {
-                // The widest step between codes is 0.304; the scale itself is off by some percent.
+                // The widest step between codes is 0.304; the scale itself has an error of some percent.
                 assert!((x - y).abs() <= 0.2 * largest, "{x} {y} of {largest}");
             }
         }

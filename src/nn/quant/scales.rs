@@ -1,7 +1,7 @@
 //! Scales of blocks from their 8-bit codes: a table of 256 values, a scale of the scales, an offset.
 //!
-//! With AVX-512 the table is held as two of 16-bit halves, and 32 codes are looked up at a time; elsewhere one by one. The
-//! bits are the same.
+//! With AVX-512 the table is held as two tables of 16-bit halves, and 32 codes are looked up at a time; elsewhere one
+//! by one. The bits are the same.
 
 use super::tables::NESTED_MAP;
 
@@ -34,7 +34,7 @@ mod x86 {
     static HALVES: LazyLock<[[u16; 256]; 2]> =
         LazyLock::new(|| [0, 16].map(|shift| NESTED_MAP.map(|value| (value.to_bits() >> shift) as u16)));
 
-    /// PrepackedInput groups of 32; gives how many that were.
+    /// Computes groups of 32; gives the number of scales computed.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn scales(codes: &[u8], scale: f32, offset: f32, out: &mut [f32]) -> usize {
         let halves = &*HALVES;
@@ -52,7 +52,7 @@ mod x86 {
                 let upper = _mm512_test_epi16_mask(index, _mm512_set1_epi16(128));
                 let [low, high] = [0, 1].map(|half| {
                     let table = |i: usize| _mm512_loadu_si512(halves[half][32 * i..].as_ptr().cast());
-                    // The look-up sees 6 bits; the two above choose between four of them.
+                    // The look-up uses 6 bits; the two above choose between four look-ups.
                     let quarter = |i: usize| _mm512_permutex2var_epi16(table(2 * i), index, table(2 * i + 1));
                     let lower_half = _mm512_mask_blend_epi16(odd, quarter(0), quarter(1));
                     let upper_half = _mm512_mask_blend_epi16(odd, quarter(2), quarter(3));

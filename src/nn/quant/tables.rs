@@ -25,7 +25,7 @@ pub const NF4_MAP: [f32; 16] = [
 /// The values of the 8-bit codes of scales (`nested_quant_map`), made once.
 pub static NESTED_MAP: LazyLock<[f32; 256]> = LazyLock::new(nested_map);
 
-/// Halfway between neighbours of a table: what lies above is nearer to the upper one.
+/// Midpoints between neighbours of a table: values above are nearer to the upper one.
 pub(super) fn midpoints<const N: usize>(map: &[f32]) -> [f32; N] {
     std::array::from_fn(|i| (map[i] + map[i + 1]) / 2.0)
 }

@@ -1,4 +1,4 @@
-//! PEFT's adapters: `adapter_config.json` and `adapter_model.safetensors`.
+//! Adapters in PEFT's format: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use crate::nn::dtype::Dtype;
 use crate::nn::lora::matches;
 use crate::nn::model::{Model, adapter_name};
 
-/// What the adapter is.
+/// The configuration of an adapter.
 pub(super) const CONFIG: &str = "adapter_config.json";
 
 /// Its tensors.
@@ -37,7 +37,7 @@ impl Model {
     /// This model with the adapter of a PEFT folder, in the place of those it has.
     ///
     /// # Errors
-    /// Names the tensor that is missing or has another shape, and what the adapter asks for that is not built here.
+    /// Names the tensor that is missing or has another shape, and options of the adapter that are not supported.
     pub fn load_adapter(&self, dir: &Path) -> Result<Self> {
         let path = dir.join(CONFIG);
         let text = read_text(&path).map_err(|e| match e.hint() {
@@ -56,7 +56,7 @@ impl Model {
             let [a, b] = ["A", "B"].map(|which| adapter_name(&linear.name, which));
             let mut left = left.borrow_mut();
             if !targets.hold(&linear.name, is_head) {
-                // PEFT would leave them out without a word.
+                // PEFT would ignore them silently.
                 return match [a, b].into_iter().find(|name| left.contains(name)) {
                     None => Ok(None),
                     Some(extra) => Err(Error::broken(format!(
@@ -90,16 +90,16 @@ impl Model {
         Ok(model)
     }
 
-    /// The layers with an adapter, as `target_modules` of PEFT names them; none of a model without.
+    /// The layers with an adapter, as PEFT's `target_modules` names them; empty for a model without.
     pub fn adapted_modules(&self) -> Vec<String> {
         targets(self).into_iter().map(String::from).collect()
     }
 
-    /// Takes whole weights out of the names of an adapter's tensors where they are those of this model: PEFT puts the
-    /// embedding and the head beside an adapter when the vocabulary was resized (`save_embedding_layers`).
+    /// Removes whole weights from the names of an adapter's tensors where they equal those of this model: PEFT stores
+    /// the embedding and the head with an adapter when the vocabulary was resized (`save_embedding_layers`).
     ///
     /// # Errors
-    /// Names a weight that is another than this model's: PEFT would put it in the place of ours.
+    /// Names a weight that differs from this model's: PEFT would replace ours.
     fn check_whole_layers(&self, tensors: &mut Checkpoint<'_>, names: &mut BTreeSet<String>) -> Result<()> {
         let whole = |name: &String| Some(name.strip_prefix(PREFIX).filter(|n| !n.contains(".lora_"))?.to_owned());
         for (name, plain) in names.iter().filter_map(|name| Some((name.clone(), whole(name)?))).collect::<Vec<_>>() {
@@ -118,7 +118,7 @@ impl Model {
     }
 }
 
-/// Refuses a `fan_in_fan_out` that is not what the adapted layers are.
+/// Refuses a `fan_in_fan_out` that does not fit the adapted layers.
 fn check_transposed(model: &Model, said: Option<bool>) -> Result<()> {
     let adapted = || model.core.linears().filter(|linear| linear.adapter.is_some());
     let Some(said) = said else { return Ok(()) };
@@ -136,7 +136,7 @@ fn check_transposed(model: &Model, said: Option<bool>) -> Result<()> {
 /// The prefix of the names of PEFT's tensors.
 const PREFIX: &str = "base_model.model.";
 
-/// Writes the two files; `base` is what they say the adapter is for.
+/// Writes the two files; `base` is recorded as the base model.
 pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()> {
     let Some(config) = model.lora_config() else {
         return Err(Error::mistake("the model has no adapter to save")
@@ -152,8 +152,8 @@ pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()
     write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), transposed, base))
 }
 
-/// The layers with an adapter, as a list of PEFT's means just them: the last part of a name where all layers that end in
-/// it have one, else whole names.
+/// The layers with an adapter as a minimal list for PEFT: the last part of a name where all layers that end in it have
+/// one, else whole names.
 fn targets(model: &Model) -> BTreeSet<&str> {
     let all_of = |module: &str| {
         model.core.linears().filter(|other| matches(module, &other.name)).all(|other| other.adapter.is_some())

@@ -1,4 +1,4 @@
-//! Float tensors on their way to a file.
+//! Entries of safetensors files for float tensors.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use super::file::Entry;
 use crate::nn::core::Weight;
 use crate::nn::dtype::Dtype;
 
-/// A float tensor, for the file.
+/// The entry of a float tensor.
 pub(super) fn entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
     entry_of(weight.name(), weight.dims().to_vec(), weight.detached(), dtype)
 }
 
-/// A matrix with its axes exchanged, for the file.
+/// The entry of a transposed matrix.
 pub(super) fn transposed_entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
     let shape = weight.dims().iter().rev().copied().collect();
     entry_of(weight.name(), shape, weight.detached().t().unwrap_or_else(|_| weight.detached()), dtype)
 }
 
-/// `tensor` may be a view; it is brought into the order of memory when it is written.
+/// `tensor` may be a view; it is made contiguous when it is written.
 fn entry_of<'a>(name: &str, shape: Vec<usize>, tensor: Tensor, dtype: Dtype) -> (String, Entry<'a>) {
     let (stored, bytes) = (dtype.stored(), tensor.elem_count() * dtype.stored().bitsize() / 8);
     let data = move || Ok(Cow::Owned(dtype.encode(&tensor.flatten_all()?.to_vec1::<f32>()?)));

@@ -1,4 +1,4 @@
-//! Writing files that are there whole or not at all.
+//! Atomic writing of safetensors and text files.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -13,16 +13,16 @@ use safetensors::{Dtype as Stored, View};
 use crate::atomic;
 use crate::error::{Error, Result};
 
-/// A tensor on its way to a file.
+/// A tensor to be written.
 pub(super) struct Entry<'a> {
     pub(super) dtype: Stored,
     pub(super) shape: Vec<usize>,
     pub(super) bytes: usize,
-    /// Makes the bytes when they are written, so that they are in memory one tensor at a time.
+    /// Makes the bytes during writing, so that one tensor at a time is in memory.
     pub(super) data: Box<dyn Fn() -> Result<Cow<'a, [u8]>> + 'a>,
 }
 
-/// An entry being written, and where to say that its bytes could not be had: safetensors cannot be told.
+/// An entry being written, and a place for the error when its bytes cannot be made, which safetensors cannot return.
 struct Written<'a> {
     entry: Entry<'a>,
     failed: Rc<RefCell<Option<Error>>>,

@@ -1,4 +1,4 @@
-//! Hugging Face folders: `config.json`, `model.safetensors`, and an adapter beside them if there is one.
+//! Model folders in the format of Hugging Face: `config.json`, `model.safetensors`, and an adapter if there is one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::nn::{ModelConfig, base, families};
 
 impl Model {
     /// Reads a Hugging Face folder: `config.json`, `model.safetensors` (plain or bitsandbytes NF4, one file or several
-    /// with an index), and an adapter if `adapter_config.json` lies there too. A plain model trains, one in 4 bits is
-    /// frozen but for its adapter.
+    /// with an index), and an adapter if there is an `adapter_config.json`. A plain model is trainable, a 4-bit one is
+    /// frozen except for its adapter.
     ///
     /// # Errors
     /// Names the file, and the tensor that is missing or has another shape.
@@ -52,7 +52,7 @@ impl Model {
         from_checkpoint(&config, Checkpoint::from_bytes("model.safetensors", safetensors)?, device)
     }
 
-    /// The small pretrained base inside the binary, NF4.
+    /// The small pretrained base model inside the binary, in NF4.
     ///
     /// # Errors
     /// Only when the device refuses memory.
@@ -115,7 +115,7 @@ fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Devi
     Model::build(config, device, &mut Stored { file, frozen, device })
 }
 
-/// Refuses a head that differs from the embedding although the config ties them.
+/// Refuses a head that differs from the embedding although the configuration ties them.
 fn check_tied(file: &mut Checkpoint<'_>, names: &Names) -> Result<()> {
     let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
     let embedding = stored_name(file, &embedding).to_owned();
@@ -139,7 +139,7 @@ fn stored_name<'n>(file: &Checkpoint<'_>, name: &'n str) -> &'n str {
 /// Reads every weight from files.
 struct Stored<'a> {
     file: Checkpoint<'a>,
-    /// Whether nothing trains, since some of it is in 4 bits.
+    /// Whether nothing is trainable, since some weights are in 4 bits.
     frozen: bool,
     device: &'a Device,
 }
@@ -162,7 +162,7 @@ impl Source for Stored<'_> {
         let weight = format!("{name}.weight");
         let stored = stored_name(&self.file, &weight).to_owned();
         let matrix = if nf4::is_packed(&self.file, &stored) {
-            // bitsandbytes has turned a transposed weight before it was packed.
+            // bitsandbytes transposes a `Conv1D` weight before it is packed.
             match nf4::read(&mut self.file, &stored, *shape, self.device)? {
                 Packed::Nf4(codes) => Matrix::Nf4(Arc::new(codes)),
                 Packed::Dense(values) => Matrix::Dense(Weight::fixed(weight, values)),
@@ -181,7 +181,7 @@ impl Source for Stored<'_> {
     }
 }
 
-/// The tensors of a linear layer without its adapter, for the file.
+/// The entries of a linear layer without its adapter.
 fn of_linear(linear: &Linear, dtype: Dtype) -> Vec<(String, Entry<'_>)> {
     let mut entries = match &linear.matrix {
         Matrix::Dense(weight) if linear.transposed => vec![transposed_entry(weight, dtype)],

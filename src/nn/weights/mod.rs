@@ -1,4 +1,4 @@
-//! Weights on disk: Hugging Face folders, bitsandbytes' layout of 4-bit weights, PEFT's adapters.
+//! Weight files: Hugging Face folders, bitsandbytes' 4-bit weights, PEFT's adapters.
 
 mod adapter;
 mod entry;

@@ -1,8 +1,8 @@
-//! 4-bit weights as bitsandbytes' `Linear4bit` stores them.
+//! 4-bit weights in the format of bitsandbytes' `Linear4bit`.
 //!
 //! For a weight `P` of n values: `P` U8 [⌈n/2⌉, 1] the codes, `P.absmax` U8 [blocks], `P.nested_absmax` F32,
-//! `P.nested_quant_map` F32 [256], `P.quant_map` F32 [16], and `P.quant_state.bitsandbytes__nf4`, JSON in bytes. Without
-//! double quantisation `P.absmax` is F32 and nothing is nested.
+//! `P.nested_quant_map` F32 [256], `P.quant_map` F32 [16], and `P.quant_state.bitsandbytes__nf4`, JSON in bytes.
+//! Without double quantisation `P.absmax` is F32 and nothing is nested.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::nn::dtype::decode;
 use crate::nn::quant::{Mirror, NESTED_MAP, NF4_MAP, Nf4};
 
-/// What `quant_state` says.
+/// The content of `quant_state`.
 #[derive(Deserialize)]
 struct State {
     blocksize: usize,
@@ -29,7 +29,7 @@ struct State {
 pub(super) enum Packed {
     /// With double quantisation.
     Nf4(Nf4),
-    /// Without: the values, exactly, since the scales would not survive being quantised.
+    /// Without: the exact values, since quantising the scales would change them.
     Dense(Tensor),
 }
 
@@ -91,15 +91,15 @@ fn floats(file: &mut Checkpoint<'_>, name: &str, count: usize) -> Result<Vec<f32
     Ok(decode(Stored::F32, &bytes).unwrap_or_default())
 }
 
-/// The values of codes whose scales are plain.
+/// The values of codes with plain scales.
 fn unpack(codes: &[u8], scales: &[f32], count: usize) -> Vec<f32> {
     let code = |i: usize| if i.is_multiple_of(2) { codes[i / 2] >> 4 } else { codes[i / 2] & 15 };
     (0..count).map(|i| NF4_MAP[usize::from(code(i))] * scales[i / Nf4::BLOCK]).collect()
 }
 
-/// The tensors of a weight, for the file.
+/// The entries of a weight.
 pub(super) fn entries<'a>(weight: &str, packed: &'a Nf4) -> Vec<(String, Entry<'a>)> {
-    // The spaces are those of Python's json.dumps, so that the file is bitsandbytes' to the byte.
+    // The spaces are those of Python's json.dumps, so that the file equals bitsandbytes' to the byte.
     let state = format!(
         "{{\"quant_type\": \"nf4\", \"blocksize\": {}, \"dtype\": \"float32\", \"shape\": [{}, {}], \
          \"nested_blocksize\": {}, \"nested_dtype\": \"float32\", \"nested_offset\": {:?}}}",

@@ -1,4 +1,4 @@
-//! What an `adapter_config.json` of PEFT asks for, and what of it is not built here.
+//! The `adapter_config.json` of PEFT, and the options of it that are not supported.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::nn::LoraConfig;
 use crate::nn::lora::ALL_LINEAR;
 use crate::nn::targets::{OneOrList, Targets};
 
-/// Keys of PEFT that change what an adapter computes and are not built here.
+/// Keys of PEFT that change the result of an adapter and are not supported.
 const FOREIGN: [&str; 14] = [
     "alora_invocation_tokens",
     "alpha_pattern",
@@ -26,14 +26,14 @@ const FOREIGN: [&str; 14] = [
     "use_qalora",
 ];
 
-/// Beginnings that leave the base as it is, so that they are over once the adapter has its tensors. The others (pissa,
-/// olora, loftq, corda, lora_ga) take a part out of the base weights when PEFT loads the adapter.
+/// Initialisations that leave the base unchanged, so that they do not matter once the adapter has its tensors. The
+/// others (pissa, olora, loftq, corda, lora_ga) subtract a part from the base weights when PEFT loads the adapter.
 const PLAIN_BEGINNINGS: [&str; 3] = ["gaussian", "eva", "orthogonal"];
 
-/// PEFT's own default of r and of lora_alpha.
+/// PEFT's default of r and of lora_alpha.
 const USUAL: usize = 8;
 
-/// An `adapter_config.json`; keys that make no difference are ignored.
+/// An `adapter_config.json`; keys without effect are ignored.
 #[derive(Deserialize)]
 pub(super) struct Foreign {
     peft_type: String,
@@ -66,7 +66,7 @@ impl Foreign {
     /// The configuration, and the layers that have an adapter in a model of this family.
     ///
     /// # Errors
-    /// Names the key that asks for what is not built here, or that is of another kind than PEFT writes.
+    /// Names the key with an unsupported value, or of another kind than PEFT writes.
     pub(super) fn check(self, model_type: &str) -> Result<(LoraConfig, Targets)> {
         if self.peft_type != "LORA" {
             return Err(Error::mistake(format!("peft_type {} is not supported", self.peft_type))
@@ -114,7 +114,7 @@ impl Foreign {
     }
 }
 
-/// PEFT changes the base when it loads an adapter that began in another way.
+/// PEFT changes the base when it loads an adapter with another initialisation.
 fn check_beginning(how: &Value) -> Result<()> {
     match how {
         Value::Null | Value::Bool(_) => Ok(()),

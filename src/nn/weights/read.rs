@@ -1,4 +1,4 @@
-//! Reading safetensors, one file or several with an index, one tensor at a time.
+//! Reads safetensors, one file or several with an index, one tensor at a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -26,7 +26,7 @@ pub(super) struct Checkpoint<'a> {
 struct Shard<'a> {
     label: String,
     data: Data<'a>,
-    /// Where the tensors begin.
+    /// Offset of the first tensor.
     start: u64,
     header: Metadata,
 }
@@ -58,7 +58,7 @@ impl<'a> Checkpoint<'a> {
             .map_err(|e| Error::broken(format!("{}: {e}", index.display())))?
             .weight_map;
         let files: BTreeSet<&String> = map.values().collect();
-        // The names come from a file: none of them may lead out of the folder.
+        // Names from a file must not lead out of the folder.
         if let Some(file) = files.iter().find(|file| file.contains(['/', '\\'])) {
             return Err(Error::broken(format!("{} names the file '{file}' outside of its folder", index.display())));
         }
@@ -86,7 +86,7 @@ impl<'a> Checkpoint<'a> {
         Self { label, shards, place }
     }
 
-    /// What messages call it.
+    /// The name used in messages.
     pub(super) fn label(&self) -> &str {
         &self.label
     }
@@ -144,7 +144,7 @@ impl<'a> Checkpoint<'a> {
         }
     }
 
-    /// The bytes of a tensor of `stored` numbers, `count` of them.
+    /// The bytes of a tensor with `count` numbers of type `stored`.
     pub(super) fn exactly(&mut self, name: &str, stored: Stored, count: usize) -> Result<Vec<u8>> {
         let info = self.info(name)?;
         if info.dtype != stored || info.shape.iter().product::<usize>() != count {

@@ -69,7 +69,7 @@ pub fn square_norm(x: &Tensor) -> Result<f64> {
     square_norms(&[x])
 }
 
-/// Σ x² over several tensors; when they live on a GPU, the host waits for it once.
+/// Σ x² over several tensors; on a GPU the host synchronises once.
 ///
 /// # Errors
 /// A tensor that is not f32.
@@ -86,7 +86,7 @@ pub fn square_norms(tensors: &[&Tensor]) -> Result<f64> {
     Ok(sum)
 }
 
-/// Multiplies tensors on a GPU where they are, in one go; `false`, and nothing is done, on the CPU and where two of them
+/// Scales tensors on a GPU in place, with one launch; `false`, without any change, on the CPU and where two of them
 /// share memory.
 ///
 /// # Errors
@@ -101,7 +101,7 @@ pub fn scale_in_place(tensors: &[Tensor], factor: f32) -> Result<bool> {
 }
 
 struct Update<'a> {
-    // The op is asked through a shared reference; the lock is never contended.
+    // candle passes the op by shared reference; the lock is never contended.
     moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
     hyper: AdamWStep,
 }

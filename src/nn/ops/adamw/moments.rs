@@ -1,25 +1,25 @@
-//! The moments of a parameter that lives on a GPU, which stay there.
+//! The moments of a parameter on a GPU.
 
 use candle_core::{Tensor, Var};
 
 use super::AdamWStep;
 use crate::error::Result;
 
-/// The moments of a parameter on a GPU: those of a parameter on the CPU are vectors, see
+/// The moments of a parameter on a GPU, in its memory; those of a parameter on the CPU are vectors, see
 /// [`adamw_step`](super::adamw_step).
 #[derive(Debug, Clone)]
 pub struct DeviceMoments(Moments);
 
-/// One of the updates of [`DeviceMoments::step`].
+/// The update of one parameter in [`DeviceMoments::step`].
 #[derive(Debug)]
 pub struct DeviceUpdate<'a> {
-    /// Those of the parameter.
+    /// The moments of the parameter.
     pub moments: &'a mut DeviceMoments,
-    /// What is updated.
+    /// The parameter, updated in place.
     pub parameter: &'a Var,
-    /// Of the shape of the parameter.
+    /// Its gradient, of the same shape.
     pub gradient: &'a Tensor,
-    /// The numbers of the step.
+    /// The hyper-parameters of the step.
     pub hyper: AdamWStep,
 }
 
@@ -31,7 +31,7 @@ type Moments = super::cuda_moments::CudaMoments;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments {
-    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones begin as zeros.
+    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones become zeros.
     ///
     /// # Errors
     /// When the memory is full.
@@ -39,7 +39,7 @@ impl DeviceMoments {
         Ok(None)
     }
 
-    /// Updates parameters on one GPU in place, and their moments.
+    /// Updates parameters on one GPU and their moments in place.
     ///
     /// # Errors
     /// A gradient of another shape or dtype.
@@ -61,7 +61,7 @@ impl DeviceMoments {
 
 #[cfg(feature = "cuda")]
 impl DeviceMoments {
-    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones begin as zeros.
+    /// Copies moments to the device of a parameter; `None` when that is the CPU. Empty ones become zeros.
     ///
     /// # Errors
     /// When the memory is full.
@@ -72,7 +72,7 @@ impl DeviceMoments {
         }
     }
 
-    /// Updates parameters on one GPU in place, and their moments.
+    /// Updates parameters on one GPU and their moments in place.
     ///
     /// # Errors
     /// A gradient of another shape or dtype.

@@ -1,5 +1,5 @@
-//! Attention with biases or vectors by distance. A custom op of candle has three inputs; here values, biases and vectors
-//! are one of them, one behind the other.
+//! Attention with relative biases or relative vectors. candle's custom ops have three inputs at most; here values,
+//! biases and vectors are concatenated to one input.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
@@ -11,7 +11,7 @@ use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 use crate::nn::ops::input::input;
 
-/// A bias and vectors by distance.
+/// A relative bias and relative vectors.
 type Extras<'a> = (Option<&'a Tensor>, Option<&'a Tensor>);
 
 /// Refuses a bias that is not (time + keys − 1, heads), and vectors that are not (time + keys − 1, heads or 1, dim).
@@ -33,7 +33,7 @@ pub(super) fn check_extras(sizes: &Sizes, (bias, relative): Extras<'_>) -> Resul
     }
 }
 
-/// The attention of `op` with a bias and vectors that fit.
+/// The attention of `op` with a bias and vectors of the right shape.
 pub(super) fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -49,7 +49,7 @@ pub(super) fn attention(
     Ok(autograd::apply3(q, k, &all, Biased { op, biases, relative: relative.is_some() }, Saves::ALL)?)
 }
 
-/// The values of two tensors, one behind the other.
+/// Concatenation of two tensors' values.
 struct Join;
 
 impl CustomOp2 for Join {
@@ -71,7 +71,7 @@ impl CustomOp2 for Join {
 
 struct Biased {
     op: Attention,
-    /// How many biases there are.
+    /// Number of values of the bias.
     biases: usize,
     /// Whether there are vectors.
     relative: bool,

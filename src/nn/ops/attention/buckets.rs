@@ -1,5 +1,5 @@
-//! The relative positions of T5 (Raffel et al. 2020, arXiv:1910.10683, section 2.1): distances fall into buckets, exact
-//! ones while they are small and then logarithmic ones, and each head learns a number a bucket.
+//! The relative position buckets of T5 (Raffel et al. 2020, arXiv:1910.10683, section 2.1): small distances have a
+//! bucket each, larger ones share buckets on a logarithmic scale, and each head has a learned bias for each bucket.
 
 use candle_core::Tensor;
 
@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::ops::embedding;
 
-/// How distances fall into buckets; the words are those of `transformers`' `T5Config`.
+/// The mapping of distances to buckets; names are those of `transformers`' `T5Config`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RelativeBuckets {
     /// Whether keys after the query have buckets of their own, half of all; otherwise they share the first.
     pub bidirectional: bool,
     /// Number of buckets.
     pub relative_attention_num_buckets: usize,
-    /// Distances from here on share the last bucket.
+    /// The distance from which on all share the last bucket.
     pub relative_attention_max_distance: usize,
 }
 

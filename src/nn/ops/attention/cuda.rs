@@ -1,8 +1,8 @@
-//! Attention on a GPU, in tiles: see `tiles.cuh` for how the work is divided. Backward goes over the scores once for the
-//! queries, once for the keys, and once for what depends on the distance, so that no two blocks add to one value.
+//! Attention on a GPU, in tiles (see `tiles.cuh`). Backward goes over the scores once for the queries, once for the
+//! keys, and once for the gradients by distance, so that no two blocks add to one value.
 //!
-//! A custom op of candle has three inputs; here queries, biases and vectors by distance are one of them, one behind the
-//! other.
+//! candle's custom ops have three inputs at most; here queries, biases and relative vectors are concatenated to one
+//! input.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::nn::ops::cuda::{Made, op3};
 
 static SOURCE: Source = source!("attention", "../../cuda", "tiles.cuh");
 
-/// Kernels with or without vectors by distance, and how many rows a block has in them.
+/// The kernels with or without relative vectors, and the rows of a block in them.
 struct Way {
     source: &'static Source,
     forward: &'static str,
@@ -85,7 +85,7 @@ macro_rules! kernels {
 
 static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!(128, 2, 1)];
 
-/// As [`super::attention_with`], of shapes that fit.
+/// [`super::attention_with`] for tensors of the right shape.
 pub(super) fn attention(
     [q, k, v]: [&Tensor; 3],
     sizes: &Sizes,
@@ -113,8 +113,8 @@ pub(super) fn attention(
     })
 }
 
-/// A tensor (batch, keys, kv_heads, dim) whose rows of the batch are without gaps, wherever each begins: the cache gives
-/// the front of its memory, which need not be copied.
+/// A tensor (batch, keys, kv_heads, dim) that is contiguous in each row of the batch: the cache gives the front of its
+/// memory, which need not be copied.
 fn rows_in_order(x: &Tensor) -> Candle<Tensor> {
     let (_, _, heads, dim) = x.dims4()?;
     match x.stride() {
@@ -152,7 +152,7 @@ fn forward(
     Ok((out, sums))
 }
 
-/// The gradients of what [`forward`] was given.
+/// The gradients of the inputs of [`forward`].
 fn backward(
     [all, k, v]: [&Tensor; 3],
     [out, dy]: [&Tensor; 2],

@@ -17,7 +17,7 @@ use crate::nn::ops::input::input;
 /// Warps of a block.
 pub(super) const WARPS: usize = 8;
 
-/// What else decides how much a key counts.
+/// Padding, packing, biases and relative vectors.
 pub(super) struct Extra {
     /// The keys of each row of the batch that are not padding, from and to.
     visible: Option<CudaSlice<i32>>,
@@ -25,7 +25,7 @@ pub(super) struct Extra {
     starts: Option<CudaSlice<i32>>,
     pub(super) bias: Option<Tensor>,
     pub(super) vectors: Option<Tensor>,
-    /// Products of bfloat16 are wanted.
+    /// Whether products are in bfloat16.
     pub(super) half: bool,
 }
 
@@ -49,18 +49,18 @@ impl Extra {
         })
     }
 
-    /// How many biases there are.
+    /// Number of values of the bias.
     pub(super) fn biases(&self) -> usize {
         self.bias.as_ref().map_or(0, Tensor::elem_count)
     }
 
-    /// How many heads have vectors of their own; 0 without vectors.
+    /// The number of heads with vectors of their own; 0 without vectors.
     pub(super) fn own(&self) -> usize {
         self.vectors.as_ref().map_or(0, |vectors| vectors.dims()[1])
     }
 }
 
-/// `Sizes` of `tiles.cuh`, which holds addresses on the device.
+/// `Sizes` of `tiles.cuh`, including device addresses.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Axes {
@@ -94,7 +94,7 @@ impl Axes {
         extra: &Extra,
     ) -> Self {
         let (int, stream) = (|n: usize| n as i32, device.cuda_stream());
-        // No guards are needed: the memory is that of arguments of the op, and the device has one stream.
+        // No guards are needed: the memory belongs to arguments of the op, and the device has one stream.
         let address = |at: usize| all.slice(at..).device_ptr(&stream).0;
         let queries = s.batch * s.time * s.heads * s.dim;
         Self {

@@ -44,7 +44,7 @@ use crate::nn::autograd::{self, Saves};
 use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
-/// What kind of attention.
+/// Causality and scale of an attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AttentionShape {
     /// Position i of the queries sees keys up to `i + (keys − queries)`; otherwise all.
@@ -53,15 +53,15 @@ pub struct AttentionShape {
     pub scale: f32,
 }
 
-/// What else decides how much a key counts, and how it is computed; the default is nothing, in f32.
+/// Further inputs of attention: padding, packing, biases, relative vectors, precision; the default has none, in f32.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AttentionOptions<'a> {
     /// The keys of each row of the batch that are not padding. A query that sees none of them gets 0.
     pub visible: Option<&'a [Range<usize>]>,
-    /// The sequences that rows are packed of, each of which attends to itself only; causal, and without `visible`.
+    /// The packed sequences of rows, each of which attends to itself only; causal, and without `visible`.
     pub sequences: Option<&'a PackedSequences>,
-    /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j and
-    /// query t, both counted from 0; see [`relative_bias`] for that of T5.
+    /// Added to the scaled scores, by distance: (time + keys − 1, heads), where entry `j − t + time − 1` is for key j
+    /// and query t, both counted from 0; see [`relative_bias`] for T5's.
     pub bias: Option<&'a Tensor>,
     /// Vectors e whose products with the queries are added to theirs with the keys, `s · q · (k + e[distance])`, by
     /// distance as the bias is: (time + keys − 1, heads or 1, dim). The relative attention of the Music Transformer (Huang
@@ -80,10 +80,10 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, shape: AttentionShape, i: &
     attention_with(q, k, v, shape, AttentionOptions::default(), i)
 }
 
-/// [`attention`] with padding, and with biases and vectors by distance, which get gradients, too.
+/// [`attention`] with padding, packed sequences, and with relative biases and vectors, which get gradients, too.
 ///
 /// # Errors
-/// See [`attention`]; ranges beyond the keys, or another number of them than rows.
+/// See [`attention`]; ranges beyond the keys, or not one for each row.
 pub fn attention_with(
     q: &Tensor,
     k: &Tensor,
@@ -157,7 +157,7 @@ struct Attention {
     /// The keys of each row that are not padding.
     visible: Option<Arc<[Range<usize>]>>,
     sequences: Option<PackedSequences>,
-    /// The log-sum-exp of the scores of each query: (batch, heads, time), or so for each run of packed sequences.
+    /// The log-sum-exp of the scores of each query: (batch, heads, time), or that for each run of packed sequences.
     sums: OnceLock<Vec<f32>>,
     interrupt: Interrupt,
 }

@@ -1,17 +1,17 @@
-//! Packed sequences: several sequences one behind the other in a row, each of which attends to itself only
-//! (block-diagonal attention). It is what FlashAttention calls `cu_seqlens`: no mask is held in memory.
+//! Packed sequences: several sequences in one row, each of which attends to itself only (block-diagonal attention).
+//! FlashAttention calls this `cu_seqlens`: no mask is held in memory.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// Where the sequences of packed rows begin. Clones share the memory.
+/// The starts of the sequences in packed rows. Clones share the memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedSequences {
-    /// For each place, (batch, time), the place of the row where its sequence begins.
+    /// For each position, (batch, time), the position in the row where its sequence begins.
     starts: Arc<[u32]>,
-    /// Places in a row.
+    /// Positions in a row.
     time: usize,
 }
 
@@ -20,7 +20,7 @@ impl PackedSequences {
     /// where every row is one sequence.
     ///
     /// # Errors
-    /// Positions that neither begin at 0 nor count on by one; a number of them that makes no rows of `time`.
+    /// Positions that neither begin at 0 nor increase by one; a number of them that is not a multiple of `time`.
     pub fn from_position_ids(position_ids: &[u32], time: usize) -> Result<Option<Self>> {
         if time == 0 || !position_ids.len().is_multiple_of(time) {
             return Err(Error::mistake(format!("{} position ids are not rows of {time}", position_ids.len())));
@@ -41,7 +41,7 @@ impl PackedSequences {
         Ok(starts.iter().any(|&start| start > 0).then(|| Self { starts: starts.into(), time }))
     }
 
-    /// For each place, (batch, time), the place of the row where its sequence begins.
+    /// For each position, (batch, time), the position in the row where its sequence begins.
     pub fn starts(&self) -> &[u32] {
         &self.starts
     }
@@ -51,12 +51,12 @@ impl PackedSequences {
         self.starts.iter().enumerate().map(|(place, start)| (place % self.time) as u32 - start)
     }
 
-    /// Whether these are rows of this shape.
+    /// Whether rows have this shape.
     pub(super) fn fit(&self, batch: usize, time: usize) -> bool {
         self.time == time && self.starts.len() == batch * time
     }
 
-    /// Neighbouring sequences of one length, in order: they are a batch of rows of that length.
+    /// Runs of neighbouring sequences of one length, in order: each run is a batch of rows of that length.
     pub(super) fn runs(&self) -> Vec<SequenceRun> {
         let mut runs: Vec<SequenceRun> = Vec::new();
         let mut begin = 0;
@@ -73,19 +73,19 @@ impl PackedSequences {
     }
 }
 
-/// Some sequences of one length, counted over all rows laid end to end.
+/// Sequences of one length, counted over all rows laid end to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SequenceRun {
-    /// The first place.
+    /// The first position.
     pub(super) begin: usize,
     /// Number of sequences.
     pub(super) count: usize,
-    /// Places in each.
+    /// Positions in each.
     pub(super) length: usize,
 }
 
 impl SequenceRun {
-    /// Its places.
+    /// Its positions.
     pub(super) fn places(&self) -> Range<usize> {
         self.begin..self.begin + self.count * self.length
     }

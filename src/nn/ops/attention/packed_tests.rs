@@ -1,4 +1,4 @@
-//! Packed sequences: each is what it is alone.
+//! Packed sequences give the results that they give alone.
 
 use candle_core::{Result as Candle, Tensor};
 
@@ -13,7 +13,7 @@ fn packed(rows: &[&[usize]]) -> PackedSequences {
     PackedSequences::from_position_ids(&ids, rows[0].iter().sum()).unwrap().expect("boundaries")
 }
 
-/// Each sequence alone through the naive attention, with the middle of what depends on the distance.
+/// Each sequence alone through the naive attention, with the middle of what is indexed by distance.
 fn naive(x: &[Tensor], biased: bool, related: bool, rows: &[&[usize]], shape: AttentionShape) -> Candle<Tensor> {
     let time: usize = rows[0].iter().sum();
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! Attention held to its reference.
+//! Attention compared with its reference.
 
 use std::ops::Range;
 
@@ -276,8 +276,8 @@ on_both_devices! {
         let shape = AttentionShape { causal: true, scale: 0.5 };
         let quiet = Interrupt::new();
         let before = to_cpu(&attention(&q, &k, &v, shape, &quiet).unwrap());
-        // The last key and value become infinite: only the last query may notice. On a GPU what is hidden counts 0 times and
-        // has to be finite.
+        // The last key and value become infinite: only the last query may depend on them. On a GPU hidden values are
+        // multiplied by 0 and have to be finite.
         let most = if device.is_cpu() { f64::INFINITY } else { 1e30 };
         let spoil = |x: &Tensor| {
             let x = to_cpu(x);

@@ -1,4 +1,4 @@
-//! Columns on a GPU.
+//! Column ranges on a GPU.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::nn::ops::cuda::{Made, op1};
 
 static SOURCE: Source = source!("columns", "../../cuda");
 
-/// As [`super::columns`], of a range that fits.
+/// [`super::columns`] for a valid range.
 pub(super) fn columns(x: &Tensor, range: Range<usize>, interrupt: &Interrupt) -> Result<Tensor> {
     let x = autograd::apply_contiguous(x)?;
     let device = gpu(&x)?;

@@ -1,4 +1,5 @@
-//! Some columns of a matrix, as the queries, keys and values of one fused projection are. The gradient is 0 elsewhere.
+//! A range of columns of a matrix, as for the queries, keys and values of one fused projection. The gradient is 0
+//! elsewhere.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -37,7 +38,7 @@ struct Columns {
     interrupt: Interrupt,
 }
 
-/// The dimensions with another last one.
+/// The shape with another last dimension.
 fn with_last(dims: &[usize], last: usize) -> Shape {
     let mut dims = dims.to_vec();
     if let Some(end) = dims.last_mut() {

@@ -1,4 +1,4 @@
-//! Cross-entropy on a GPU; neither the loss nor its gradient is waited for.
+//! Cross-entropy on a GPU; the host waits for neither the loss nor its gradient.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use crate::nn::ops::cuda::{Made, op1};
 
 static SOURCE: Source = source!("cross_entropy", "../../cuda");
 
-/// What backward needs.
+/// Values that backward needs.
 struct Rows {
     labels: CudaSlice<u32>,
     /// The log-sum-exp of each row.
     sums: CudaSlice<f32>,
-    /// Labels that count, at least 1.
+    /// The number of labels that are not ignored, at least 1.
     counted: usize,
 }
 
-/// As [`super::cross_entropy`], of labels that were checked.
+/// [`super::cross_entropy`] for valid labels.
 pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interrupt) -> Result<Tensor> {
     let logits = autograd::apply_contiguous(logits)?;
     let device = gpu(&logits)?;

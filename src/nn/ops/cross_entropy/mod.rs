@@ -19,8 +19,8 @@ use crate::nn::autograd::{self, Saves};
 use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
-/// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE):
-/// logits (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all are ignored.
+/// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE): logits
+/// (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all labels are ignored.
 ///
 /// # Errors
 /// A number of labels that is not the number of rows, a label beyond the vocabulary, or `interrupted`, when the user cancels.
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::nn::ops::reference::{hold_on, on_both_devices, random, values};
 
-    /// The mean over the rows that count, from candle's own log-softmax.
+    /// The mean over the labels that are not ignored, from candle's log-softmax.
     fn naive(logits: &Tensor, labels: &[u32]) -> Candle<Tensor> {
         let rows: Vec<u32> = (0..labels.len() as u32).filter(|&i| labels[i as usize] != IGNORE).collect();
         let picked: Vec<u32> = rows.iter().map(|&i| labels[i as usize]).collect();

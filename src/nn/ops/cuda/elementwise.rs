@@ -1,4 +1,4 @@
-//! Functions of two tensors element by element on a GPU, as gates are.
+//! Element-wise functions of two tensors on a GPU, such as gates.
 
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
@@ -20,7 +20,7 @@ pub(in crate::nn) struct Binary {
 }
 
 impl Binary {
-    /// The output for tensors of one shape; it is made again on the way back rather than kept.
+    /// The output for tensors of one shape; it is recomputed in backward rather than kept.
     pub(in crate::nn) fn apply(self, x: &Tensor, y: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
         let (x, y) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(y)?);
         let make = move |device: &CudaDevice, [x, y]: [CudaView<'_, f32>; 2]| self.output(device, &x, &y);

@@ -1,8 +1,8 @@
-//! Ops of one, two and three inputs whose gradient is a function of tensors.
+//! GPU ops of one, two and three inputs whose gradient is a function of tensors.
 //!
-//! candle asks an op for its output as storage. As a rule the output is made first, from tensors, and handed over when
-//! candle asks; so the GPU path of an op is two functions, forward and backward, and state between them is what the
-//! second one captures. A [`Cheap`] op makes its output when it is asked, as often as it is: the tape need not keep it.
+//! candle calls an op for its output as storage. Usually the output is computed first, from tensors, and handed over in
+//! that call; so the GPU path of an op is two functions, forward and backward, and state between them is what the
+//! second one captures. A [`Cheap`] op computes its output in the call, any number of times: the tape need not keep it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
 use crate::nn::error::check;
 
-/// An output and what it belongs to.
+/// A computed output and its op.
 pub(in crate::nn) struct Made<'a> {
     /// The op.
     pub(in crate::nn) name: &'static str,
@@ -23,34 +23,34 @@ pub(in crate::nn) struct Made<'a> {
     pub(in crate::nn) values: CudaSlice<f32>,
     pub(in crate::nn) shape: Shape,
     pub(in crate::nn) device: &'a CudaDevice,
-    /// What the gradient is made of.
+    /// The tensors that backward reads.
     pub(in crate::nn) saves: Saves,
-    /// Asked before the gradient is computed.
+    /// Checked before the gradient is computed.
     pub(in crate::nn) interrupt: &'a Interrupt,
 }
 
-/// An op of contiguous inputs whose output has the shape of the first one and takes a few operations a value.
+/// An op of contiguous inputs whose output has the shape of the first one and costs a few operations a value.
 pub(in crate::nn) struct Cheap<'a> {
     /// The op.
     pub(in crate::nn) name: &'static str,
-    /// Asked before the gradient is computed.
+    /// Checked before the gradient is computed.
     pub(in crate::nn) interrupt: &'a Interrupt,
 }
 
 /// The gradients of the inputs: inputs, output, gradient of the output (contiguous).
 type Gradients<const N: usize> = Candle<[Option<Tensor>; N]>;
-/// Makes an output of the values of the inputs.
+/// Computes an output from the values of the inputs.
 type Make<const N: usize> = dyn Fn(&CudaDevice, [CudaView<'_, f32>; N]) -> Candle<CudaSlice<f32>> + Send + Sync;
 
-/// Where an output comes from.
+/// The source of an output.
 enum Output<const N: usize> {
-    /// It is there, once.
+    /// Computed already; used once.
     Ready(Mutex<Option<(CudaStorage, Shape)>>),
-    /// It is made.
+    /// Computed on demand.
     Cheap(Box<Make<N>>),
 }
 
-/// An op that has run, or can run.
+/// An op with its output and its gradient.
 struct Ready<const N: usize, B> {
     name: &'static str,
     output: Output<N>,
@@ -110,7 +110,7 @@ where
     Ok(autograd::apply1(x, Ready::new(made, back), needs)?)
 }
 
-/// As [`op1`], of two inputs.
+/// [`op1`] for two inputs.
 pub(in crate::nn) fn op2<B>(inputs: [&Tensor; 2], made: Made<'_>, back: B) -> Result<Tensor>
 where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
@@ -119,7 +119,7 @@ where
     Ok(autograd::apply2(a, b, Ready::new(made, back), needs)?)
 }
 
-/// As [`op1`], of three inputs.
+/// [`op1`] for three inputs.
 pub(in crate::nn) fn op3<B>(inputs: [&Tensor; 3], made: Made<'_>, back: B) -> Result<Tensor>
 where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
@@ -128,7 +128,7 @@ where
     Ok(autograd::apply3(a, b, c, Ready::new(made, back), needs)?)
 }
 
-/// As [`op1`], of an output that `make` makes of the input, whose gradient is made of it, too.
+/// [`op1`] for an output that `make` computes from the input; backward reads the input only.
 pub(in crate::nn) fn cheap1<B>(x: &Tensor, op: &Cheap<'_>, make: Box<Make<1>>, back: B) -> Result<Tensor>
 where
     B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
@@ -136,7 +136,7 @@ where
     Ok(autograd::apply1(x, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
-/// As [`op2`], of an output that `make` makes of the inputs, whose gradient is made of them, too.
+/// [`op2`] for an output that `make` computes from the inputs; backward reads the inputs only.
 pub(in crate::nn) fn cheap2<B>(inputs: [&Tensor; 2], op: &Cheap<'_>, make: Box<Make<2>>, back: B) -> Result<Tensor>
 where
     B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
@@ -145,7 +145,7 @@ where
     Ok(autograd::apply2(a, b, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
-/// As [`cheap2`], of three inputs.
+/// [`cheap2`] for three inputs.
 pub(in crate::nn) fn cheap3<B>(inputs: [&Tensor; 3], op: &Cheap<'_>, make: Box<Make<3>>, back: B) -> Result<Tensor>
 where
     B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What has no reference on the CPU, or is the CPU's to the bit: the optimizer, quantising, products in bfloat16.
+//! Ops without a reference on the CPU, or equal to it to the bit: the optimizer, quantising, products in bfloat16.
 
 use candle_core::{Device, Tensor, Var};
 

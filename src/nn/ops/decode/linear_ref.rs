@@ -1,4 +1,4 @@
-//! The linear layers of a decoder: what they are, and some outputs of one.
+//! The linear layers of a decoder, borrowed, and their products.
 
 use std::ops::Range;
 
@@ -6,9 +6,10 @@ use crate::nn::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, for_each_isa};
 use crate::nn::ops::linear::{GemvInput, Prepacked, PrepackedInput, dots, steps};
 use crate::nn::quant::Nf4;
 
-/// Weights of a part: fewer are not worth handing over, more would leave threads without work at the end.
+/// The least and the most weights of a part: fewer are not worth handing over, more would leave threads idle at the
+/// end.
 const PART: Range<usize> = 1 << 13..1 << 18;
-/// Parts for each thread, so that one which is held up does not hold up all.
+/// Parts for each thread, so that a delayed thread does not delay all.
 const PARTS: usize = 4;
 
 /// A linear layer, borrowed: `y = x Wᵀ + s · x Aᵀ Bᵀ`.
@@ -36,7 +37,7 @@ pub(in crate::nn) struct Update<'a> {
     pub(in crate::nn) scale: f32,
 }
 
-/// What some layers read: x (rows, in), laid out for those whose weights have 4 bits, and `s · x Aᵀ` of each.
+/// The input of some layers: x (rows, in), prepacked for those with 4-bit weights, and `s · x Aᵀ` of each.
 pub(super) struct Input<'a> {
     x: &'a [f32],
     rows: usize,
@@ -127,7 +128,7 @@ for_each_isa! {
     }
 }
 
-/// The outputs of all layers in parts: which layer, and which outputs.
+/// The outputs of all layers in parts: the layer, and its outputs.
 pub(super) fn parts(team: &SpinPool, layers: &[&LinearRef<'_>]) -> Vec<(usize, Range<usize>)> {
     let weights: usize = layers.iter().map(|layer| layer.shape.0 * layer.shape.1).sum();
     let size = (weights / (PARTS * team.size())).clamp(PART.start, PART.end);

@@ -1,12 +1,12 @@
-//! One position of a decoder with a cache, as a whole: what generation spends its time on. This is the CPU; `cuda` does the
-//! same on a GPU.
+//! Fused decoding on the CPU: one position through all layers, where generation spends its time. `cuda` does the same
+//! on a GPU.
 //!
-//! With one id a row there is little to compute and much to read, so everything around the products counts. A layer is
-//! five loops over a [`SpinPool`] that stays awake from the first to the last layer: queries, keys and values; attention; what
-//! goes back to the stream; gate and up; down. Norms, rotation and the cache are written by the leader in between. There
-//! are no tensors on the way.
+//! With one id a row there is little to compute and much to read, so that everything around the products counts. A
+//! layer is five loops over a [`SpinPool`] that spins from the first to the last layer: queries, keys and values;
+//! attention; its output projection; gate and up; down. The leader computes norms and rotations and writes the cache in
+//! between. No tensors are made on the way.
 //!
-//! The result is that of the ops one by one, up to the order of sums, and does not depend on the number of threads.
+//! The result is that of the single ops, up to the order of sums, and does not depend on the number of threads.
 
 #[cfg(feature = "cuda")]
 pub(in crate::nn) mod cuda;
@@ -55,8 +55,8 @@ pub(in crate::nn) struct Block<'a> {
     pub(in crate::nn) down: LinearRef<'a>,
 }
 
-/// Logits (rows, vocabulary) after one more id a row, which is at `position`; `memory` holds keys and values of each
-/// block, with room for one more.
+/// Logits (rows, vocabulary) after one more id a row, at `position`; `memory` holds keys and values of each block, with
+/// capacity for one more.
 ///
 /// # Errors
 /// `interrupted`, when the user cancels.
@@ -83,7 +83,7 @@ pub(in crate::nn) fn decode_step(
     Ok(step.product(&x, [&decoder.head]).remove(0))
 }
 
-/// What all layers of a step share.
+/// The state shared by all layers of a step.
 struct Step {
     team: SpinPool,
     rows: usize,
@@ -108,7 +108,8 @@ impl Step {
         out
     }
 
-    /// Adds x (rows, in) through a layer to the stream (rows, hidden), and fetches `ahead` meanwhile.
+    /// Adds x (rows, in) through a layer to the residual stream (rows, hidden), and prefetches `ahead` at the same
+    /// time.
     fn add_product(&self, x: &[f32], layer: &LinearRef<'_>, stream: &mut [f32], ahead: Prefetch<'_>) {
         let shared = Disjoint::new(stream);
         self.outputs(x, [layer], ahead, |_, first, y| {
@@ -117,7 +118,8 @@ impl Step {
         });
     }
 
-    /// Gives the outputs of some layers to `take`, part by part: which layer, the first output, y (outputs, rows).
+    /// Passes the outputs of some layers to `take`, part by part: the index of the layer, the first output, y (outputs,
+    /// rows).
     fn outputs<const N: usize>(
         &self,
         x: &[f32],
@@ -136,7 +138,7 @@ impl Step {
         });
     }
 
-    /// The first half of a layer: attention over all that is held, added to x.
+    /// The first half of a layer: attention over all cached positions, added to x.
     fn attend(&self, block: &Block<'_>, x: &mut [f32], keys: &mut KvBuffer, values: &mut KvBuffer) {
         let (dim, group) = (block.head_dim, block.heads / block.kv_heads);
         let [q, k, v]: [Vec<f32>; 3] = self
@@ -166,8 +168,8 @@ impl Step {
         self.add_product(&y, &block.o, x, Prefetch::NOTHING);
     }
 
-    /// The second half: `down(silu(gate(x)) · up(x))`, added to x. With many rows arithmetic is the limit here and memory
-    /// in attention, so the keys and values of the `next` layer are fetched meanwhile.
+    /// The second half: `down(silu(gate(x)) · up(x))`, added to x. With many rows this part is limited by arithmetic
+    /// and attention by memory, so the keys and values of the `next` layer are prefetched here.
     fn feed_forward(&self, block: &Block<'_>, x: &mut [f32], next: Option<(&KvBuffer, &KvBuffer)>) {
         let next = next.filter(|_| self.rows >= MANY);
         let ahead =
@@ -196,10 +198,10 @@ impl Step {
     }
 }
 
-/// Brings y (outputs, rows), the outputs from `first` on, to their places in a matrix (rows, width).
+/// Writes y (outputs, rows), the outputs from `first` on, to their elements of a matrix (rows, width).
 ///
 /// # Safety
-/// No one else may use these places meanwhile.
+/// Nothing else may use these elements at the time.
 unsafe fn scatter(y: &[f32], rows: usize, first: usize, width: usize, out: &Disjoint<'_>, put: impl Fn(&mut f32, f32)) {
     let count = y.len() / rows;
     for row in 0..rows {

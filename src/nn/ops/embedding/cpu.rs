@@ -1,6 +1,6 @@
-//! Copying rows out of a table, and adding rows to one.
+//! Gathering rows of a table, and adding rows to one.
 
-/// Rows of a table, one an id.
+/// The rows of a table for ids.
 pub(super) fn gather(table: &[f32], hidden: usize, ids: &[u32]) -> Vec<f32> {
     let mut out = Vec::with_capacity(ids.len() * hidden);
     for &id in ids {
@@ -10,7 +10,7 @@ pub(super) fn gather(table: &[f32], hidden: usize, ids: &[u32]) -> Vec<f32> {
     out
 }
 
-/// A table (rows, hidden) of zeros to which the rows of `dy` were added, in order.
+/// A zero table (rows, hidden) with the rows of `dy` added, in order.
 pub(super) fn scatter(dy: &[f32], (rows, hidden): (usize, usize), ids: &[u32]) -> Vec<f32> {
     let mut out = vec![0.0; rows * hidden];
     if hidden > 0 {

@@ -1,5 +1,4 @@
-//! Rows of a table on a GPU. The ids are not looked at, for that the host would have to wait: an id beyond the table
-//! gives NaN.
+//! Embedding on a GPU. Ids are not checked, since the host would have to wait: an id beyond the table gives NaN.
 
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Shape, Tensor};
@@ -12,7 +11,7 @@ use crate::nn::ops::cuda::{Made, op1};
 
 static SOURCE: Source = source!("embedding", "../../cuda");
 
-/// As [`super::embedding`], of ids that are u32.
+/// [`super::embedding`] for u32 ids.
 pub(super) fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     let (ids, table) = (ids.to_device(table.device())?.contiguous()?, autograd::apply_contiguous(table)?);
     let device = gpu(&table)?;

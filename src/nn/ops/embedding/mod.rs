@@ -1,4 +1,4 @@
-//! Rows of a table by id; the gradient is added to the rows that were used.
+//! Embedding: rows of a table by id; the gradient is added to those rows.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -14,7 +14,7 @@ use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives
-/// NaN instead of an error, which the host would have to wait for.
+/// NaN instead of an error, for which the host would have to wait.
 ///
 /// # Errors
 /// An id beyond the table, or `interrupted`, when the user cancels.

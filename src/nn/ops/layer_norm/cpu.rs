@@ -1,4 +1,4 @@
-//! Layer normalisation on rows, some rows a task.
+//! Layer normalisation on rows, in tasks of some rows.
 
 use rayon::prelude::*;
 
@@ -83,7 +83,7 @@ for_each_isa! {
                 *normal = x - mean;
             }
             let r = 1.0 / (dot(&normal, &normal) / n as f32 + eps).sqrt();
-            // One output a loop: the compiler does not prove more of them apart.
+            // One output a loop: the compiler cannot prove that more of them do not alias.
             for normal in &mut normal {
                 *normal *= r;
             }

@@ -1,4 +1,5 @@
-//! Layer normalisation on a GPU, a block a row; the gradients of weight and bias are summed over parts of a fixed size.
+//! Layer normalisation on a GPU, one block for each row; the gradients of weight and bias are summed over parts of a
+//! fixed size.
 
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
@@ -17,7 +18,7 @@ const STEP: usize = 64;
 /// Columns of a block there.
 const COLUMNS: usize = 256;
 
-/// As [`super::layer_norm`], of shapes that fit.
+/// [`super::layer_norm`] for tensors of the right shape.
 pub(super) fn layer_norm(
     x: &Tensor,
     w: &Tensor,
@@ -60,7 +61,7 @@ fn backward(x: &Tensor, w: &Tensor, dy: &Tensor, eps: f32) -> Candle<[Tensor; 3]
     let (x_shape, w_shape) = (x.shape(), w.shape());
     let mut dx = alloc::<f32>(device, rows * n)?;
     let (mut dw, mut db) = (alloc::<f32>(device, n)?, alloc::<f32>(device, n)?);
-    // Mean and root of each row, and the parts of both sums.
+    // Mean and root of each row, and partial sums of both gradients.
     let (mut measures, mut partial) = (alloc::<f32>(device, 2 * rows)?, alloc::<f32>(device, parts * 2 * n)?);
     let (x, w, dy) = (held(x)?, held(w)?, held(dy)?);
     let (x, w, dy) = (x.view::<f32>()?, w.view::<f32>()?, dy.view::<f32>()?);

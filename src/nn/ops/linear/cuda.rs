@@ -1,6 +1,6 @@
-//! Linear layers on a GPU: products by cuBLAS, 4-bit weights dequantised a panel at a time into a buffer that is used
-//! again, or, for few rows, inside the product. With [`Precision::Bf16`] and [`Precision::F16`] the
-//! factors are rounded to bfloat16, whose range is that of f32, and the sums stay f32.
+//! Linear layers on a GPU: products by cuBLAS, 4-bit weights dequantised a panel at a time into a reused buffer or, for
+//! few rows, inside the product. With [`Precision::Bf16`] and [`Precision::F16`] the factors are rounded to bfloat16,
+//! whose range is that of f32, and sums are f32.
 
 mod bias;
 mod factor;
@@ -27,10 +27,10 @@ use crate::nn::quant::on_device::FEW;
 
 static SOURCE: Source = source!("linear", "../../cuda");
 
-/// Values of a dequantised panel at most: 16 MiB in f32, which the cache of such a GPU holds.
+/// The most values of a dequantised panel: 16 MiB in f32, which fit the cache of such a GPU.
 const PANEL: usize = 1 << 22;
 
-/// How to compute.
+/// Precision and interrupt of an op.
 #[derive(Clone)]
 pub(super) struct How {
     pub(super) precision: Precision,
@@ -50,7 +50,7 @@ impl How {
     }
 }
 
-/// `y = x Wᵀ + b`: as [`super::linear`], of shapes that fit.
+/// `y = x Wᵀ + b`: [`super::linear`] for tensors of the right shape.
 pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
     let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
@@ -75,7 +75,7 @@ pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> R
     })
 }
 
-/// dx and dw, where they are asked for.
+/// dx and dw, where they are needed.
 fn gradients(
     x: &Tensor,
     w: &Tensor,
@@ -94,7 +94,7 @@ fn gradients(
     Ok((dx, dw))
 }
 
-/// `y = x Wᵀ + b` of a weight and a bias that do not train.
+/// `y = x Wᵀ + b` with a frozen weight and bias.
 pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
     let x = autograd::apply_contiguous(x)?;
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
@@ -109,7 +109,7 @@ pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how:
     })
 }
 
-/// An adapter of a frozen weight, checked.
+/// An adapter of a frozen weight, of the right shape.
 pub(super) struct Adapted {
     pub(super) a: Tensor,
     pub(super) b: Tensor,
@@ -117,7 +117,7 @@ pub(super) struct Adapted {
     pub(super) dropout: Option<Dropout>,
 }
 
-/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: as [`super::lora_linear`], of shapes that fit.
+/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: [`super::lora_linear`] for tensors of the right shape.
 pub(super) fn lora_linear(
     x: &Tensor,
     weight: Frozen,
@@ -153,7 +153,7 @@ pub(super) fn lora_linear(
     })
 }
 
-/// A dense weight without gaps.
+/// Makes a dense weight contiguous.
 fn settled(weight: Frozen) -> Candle<Frozen> {
     match weight {
         Frozen::Dense(w) => Ok(Frozen::Dense(w.detach().contiguous()?)),
@@ -165,12 +165,12 @@ fn wide_shape(x: &Tensor, out: usize) -> Shape {
     widened(x.layout(), out)
 }
 
-/// How many rows a (…, last) tensor has.
+/// The number of rows of a (…, last) tensor.
 fn rows(x: &Tensor) -> usize {
     super::rows(x.layout())
 }
 
-/// Calls `work` with each panel of a weight (out, in): the panel, its first output and how many it has.
+/// Calls `work` with each panel of a weight (out, in): the panel, its first output and its number of outputs.
 fn panels(
     device: &CudaDevice,
     weight: &Frozen,

@@ -1,4 +1,4 @@
-//! Inverted dropout whose mask is a function of seed and place: nothing is kept between forward and backward.
+//! Inverted dropout whose mask is a function of seed and index: nothing is kept between forward and backward.
 
 use rayon::prelude::*;
 
@@ -56,7 +56,7 @@ impl Dropout {
     }
 
     fn mask(&self, chunk: usize, values: &mut [f32]) {
-        // One key a chunk, so that the inner counter has 32 bits however large the tensor is.
+        // One key for each chunk, so that the inner counter has 32 bits for any tensor.
         let key = mix64(self.seed ^ mix64(chunk as u64));
         masked(values, key, self.below, self.keep);
     }

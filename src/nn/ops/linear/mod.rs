@@ -32,12 +32,12 @@ use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 use crate::nn::quant::Nf4;
 
-/// A weight (out, in) that does not train.
+/// A frozen weight (out, in).
 #[derive(Debug, Clone)]
 pub enum Frozen {
     /// f32.
     Dense(Tensor),
-    /// 4 bits; dequantised panel by panel inside the product, never whole.
+    /// 4 bits; dequantised panel by panel inside the product, never as a whole.
     Nf4(Arc<Nf4>),
 }
 
@@ -94,8 +94,8 @@ pub fn linear(
     }
 }
 
-/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W and the bias b (out) are frozen,
-/// and the dequantised values of W are never kept.
+/// `y = x Wᵀ + b + s · drop(x) Aᵀ Bᵀ`: x (…, in) -> (…, out). Gradients for x, A and B; W and the bias b (out) are
+/// frozen, and dequantised values of W are never kept.
 ///
 /// # Errors
 /// Shapes that do not fit each other, a dropout outside of 0..1, or `interrupted`, when the user cancels.
@@ -152,7 +152,7 @@ pub fn lora_linear(
     Ok(autograd::apply3(&x, &a, &b, op, Saves::INPUTS)?)
 }
 
-/// A bias made fit for the op, of as many values as there are outputs.
+/// Prepares a bias, one value for each output.
 fn bias(b: &Tensor, out: usize) -> Result<Tensor> {
     match b.dims() == [out] {
         true => input(b, "linear"),
@@ -160,7 +160,7 @@ fn bias(b: &Tensor, out: usize) -> Result<Tensor> {
     }
 }
 
-/// Refuses an input whose last axis is not the weight's input.
+/// Refuses an input whose last axis is not the weight's input width.
 fn fits(x: &Tensor, (out, wide): (usize, usize)) -> Result<()> {
     match x.dims().last() {
         Some(&last) if last == wide => Ok(()),
@@ -177,7 +177,7 @@ fn widened(input: &Layout, out: usize) -> Shape {
     Shape::from(dims)
 }
 
-/// How many rows a (…, in) tensor has.
+/// The number of rows of a (…, in) tensor.
 fn rows(x: &Layout) -> usize {
     x.dims().iter().rev().skip(1).product()
 }
@@ -195,7 +195,7 @@ impl Linear {
         Ok((y, widened(x.1, shape.0)))
     }
 
-    /// dx and dw, where they are asked for.
+    /// dx and dw, where they are needed.
     fn backward(&self, x: &Tensor, w: &Tensor, dy: &[f32]) -> Candle<(Option<Tensor>, Option<Tensor>)> {
         let (shape, rows) = (w.dims2()?, rows(x.layout()));
         let dw = match autograd::needs_grad(w) {
@@ -374,7 +374,7 @@ impl CustomOp3 for LoraLinear {
         let u = self.squeezed.get().ok_or_else(|| candle_core::Error::msg("lora_linear: backward before forward"))?;
         let v = cpu::gradient_of_squeezed(&dy, rows, shape.0, &low);
         let (da, db) = cpu::low_gradients(&dy, rows, &floats(x)?, shape, &low, (u, &v));
-        // The gradient of x is as large as x, and finds its place where that was.
+        // The gradient of x is as large as x, whose memory is freed first.
         autograd::take_donated(x)?;
         let dx = match autograd::needs_grad(x) {
             true => Some(self.frozen.with(|w| cpu::input_gradient(&dy, rows, w, shape, Some((&low, &v)), precision))?),

@@ -1,4 +1,4 @@
-//! Linear layers held to their references.
+//! Linear layers compared with their references.
 
 use std::sync::Arc;
 
@@ -84,7 +84,7 @@ on_both_devices! {
     }
 }
 
-/// The mask that a seed gives, seen through a weight of zeros and an adapter that copies.
+/// The mask of a seed, computed with a weight of zeros and an adapter that copies.
 fn mask(shape: &[usize], dropout: (f64, u64)) -> Tensor {
     let wide = shape[shape.len() - 1];
     let eye = Tensor::eye(wide, candle_core::DType::F32, &Device::Cpu).unwrap();

@@ -1,4 +1,4 @@
-//! RMSNorm on rows, some rows a task.
+//! RMSNorm on rows, in tasks of some rows.
 
 use rayon::prelude::*;
 

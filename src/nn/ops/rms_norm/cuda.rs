@@ -1,4 +1,4 @@
-//! RMSNorm on a GPU, a block a row; the gradient of the weight is summed over parts of a fixed size.
+//! RMSNorm on a GPU, one block for each row; the gradient of the weight is summed over parts of a fixed size.
 
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
@@ -17,7 +17,7 @@ const STEP: usize = 64;
 /// Columns of a block there.
 const COLUMNS: usize = 256;
 
-/// As [`super::rms_norm`], of shapes that fit.
+/// [`super::rms_norm`] for tensors of the right shape.
 pub(super) fn rms_norm(x: &Tensor, w: &Tensor, eps: f32, interrupt: &Interrupt) -> Result<Tensor> {
     let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let make = move |device: &CudaDevice, [x, w]: [CudaView<'_, f32>; 2]| forward(device, &x, &w, eps);

@@ -1,4 +1,4 @@
-//! The rotation, and the table of angles that all layers share.
+//! The rotation on the CPU, and the table of angles shared by all layers.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::frequencies::Rotary;
 use crate::nn::cpu::{Disjoint, fill, for_each_isa};
 
-/// cos and sin of every position from 0 on: `half` cosines, then `half` sines, a position.
+/// cos and sin of every position from 0 on: for each position `half` cosines, then `half` sines.
 #[derive(Clone)]
 pub(in crate::nn::ops) struct Angles(Arc<Table>);
 
@@ -16,16 +16,16 @@ struct Table {
     rotary: Rotary,
     dim: usize,
     positions: usize,
-    /// The length of the sequence that the angles are for, where they depend on it.
+    /// The sequence length of the angles, where they depend on it.
     stretched: usize,
     values: Vec<f32>,
 }
 
-/// The table used last: a model has one.
+/// The table used last, since a model has one.
 static LATEST: Mutex<Option<Angles>> = Mutex::new(None);
 
 impl Angles {
-    /// A table that reaches the end of `positions`.
+    /// A table that covers `positions`.
     pub(in crate::nn::ops) fn get(rotary: &Rotary, dim: usize, positions: Range<usize>) -> Self {
         let stretched = rotary.stretched_to(positions.end);
         let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,14 +50,14 @@ impl Angles {
         &self.0.values
     }
 
-    /// Whether both are one table.
+    /// Whether both are the same table.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl Table {
-    /// Angles are rounded to f32 where `transformers` rounds them.
+    /// Angles are rounded to f32 as in `transformers`.
     fn new(rotary: &Rotary, dim: usize, positions: usize, stretched: usize) -> Self {
         let (frequencies, factor) = (rotary.frequencies(dim, stretched), rotary.attention_factor());
         let mut values = Vec::with_capacity(positions * dim);
@@ -70,7 +70,7 @@ impl Table {
     }
 }
 
-/// x (batch, time, heads, dim) turned by the angles of `offset..`, forwards (`way` 1) or back (−1).
+/// Rotates x (batch, time, heads, dim) by the angles of `offset..`, forwards (`way` 1) or backwards (−1).
 pub(super) fn turn(
     x: &[f32],
     (_, time, heads, dim): (usize, usize, usize, usize),
@@ -96,7 +96,7 @@ pub(super) fn turn(
 }
 
 impl Angles {
-    /// x (heads, dim) at one position, turned, on the calling thread.
+    /// Rotates x (heads, dim) at one position, on the calling thread.
     pub(in crate::nn::ops) fn turn_one(&self, x: &[f32], position: usize, out: &mut [f32]) {
         turn_heads(x, &self.0.values[position * self.0.dim..(position + 1) * self.0.dim], 1.0, out);
     }

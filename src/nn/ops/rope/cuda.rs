@@ -1,4 +1,4 @@
-//! The rotation on a GPU; the table of angles is that of the CPU, copied once.
+//! The rotation on a GPU; the table of angles is copied from the CPU once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ struct Table {
     values: Arc<CudaSlice<f32>>,
 }
 
-/// The table copied last: a model has one.
+/// The table copied last, since a model has one.
 static LATEST: Mutex<Option<Table>> = Mutex::new(None);
 
 /// The table of angles on a device.
@@ -39,7 +39,7 @@ pub(in crate::nn::ops) fn table(angles: &Angles, device: &CudaDevice) -> Candle<
     }
 }
 
-/// As [`super::rope`], with the angles of its positions.
+/// [`super::rope`] with the angles of its positions.
 pub(super) fn rope(x: &Tensor, angles: &Angles, offset: usize, interrupt: &Interrupt) -> Result<Tensor> {
     let x = autograd::apply_contiguous(x)?;
     let device = gpu(&x)?;

@@ -1,21 +1,21 @@
-//! The angles a position of rotary embeddings turns each pair by, and how longer contexts stretch them; formulas and
-//! roundings are those of `transformers`' `modeling_rope_utils.py`.
+//! The rotary angles for each pair of dimensions, and their scaling for longer contexts; formulas and roundings are
+//! those of `transformers`' `modeling_rope_utils.py`.
 
 use std::f64::consts::TAU;
 
-/// Rotary positions: the base of the angles and how they are stretched.
+/// Rotary positions: the base of the angles and their scaling.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rotary {
     /// θ, 10,000 as a rule.
     pub theta: f64,
-    /// How the angles are stretched for longer contexts.
+    /// Scaling for longer contexts.
     pub scaling: RopeScaling,
 }
 
-/// How rotary positions are stretched beyond the length a model was trained on.
+/// How rotary positions are scaled beyond the length a model was trained on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {
-    /// Not at all: "default".
+    /// No scaling: "default".
     None,
     /// All frequencies divided by `factor` (Chen et al. 2023): "linear".
     Linear {
@@ -64,7 +64,7 @@ impl Rotary {
         Self { theta, scaling: RopeScaling::None }
     }
 
-    /// The length that the angles of a sequence of `length` positions depend on; 0 when they depend on none.
+    /// The sequence length that the angles of `length` positions depend on; 0 when they do not.
     pub(super) fn stretched_to(&self, length: usize) -> usize {
         match self.scaling {
             RopeScaling::Dynamic { original, .. } if length > original => length,
@@ -72,7 +72,7 @@ impl Rotary {
         }
     }
 
-    /// What cosines and sines are multiplied by.
+    /// The factor of cosines and sines.
     pub(super) fn attention_factor(&self) -> f32 {
         match self.scaling {
             RopeScaling::Yarn { attention_factor, .. } => attention_factor as f32,
@@ -106,7 +106,7 @@ impl Rotary {
     }
 }
 
-/// `θ^(−2i / dim)`; rounded to f32 where `transformers` rounds.
+/// `θ^(−2i / dim)`; rounded to f32 as in `transformers`.
 fn plain(theta: f64, dim: usize) -> Vec<f32> {
     let one = |i: usize| {
         let exponent = (2 * i) as f32 / dim as f32;

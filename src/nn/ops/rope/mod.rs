@@ -1,5 +1,5 @@
-//! Rotary positions (Su et al. 2021) in the half-split layout of `transformers`' LLaMA: with `half = dim / 2` and the
-//! angle `φ = position · θ^(−2i / dim)`, the pair (xᵢ, xᵢ₊half) is turned by φ. The gradient is turned back.
+//! Rotary position embedding (Su et al. 2021) in the half-split layout of `transformers`' LLaMA: with `half = dim / 2`
+//! and the angle `φ = position · θ^(−2i / dim)`, the pair (xᵢ, xᵢ₊half) is rotated by φ. The gradient is rotated back.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -19,7 +19,7 @@ use crate::nn::autograd::{self, Saves};
 use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
-/// x (batch, time, heads, dim) turned by the angles of positions `offset..offset + time`; `dim` is even.
+/// x (batch, time, heads, dim) rotated by the angles of positions `offset..offset + time`; `dim` is even.
 ///
 /// # Errors
 /// An odd `dim`, another rank, or `interrupted`, when the user cancels.
@@ -100,7 +100,7 @@ mod tests {
         let whole = rope(&x, &Rotary::plain(1e4), 0, &Interrupt::new()).unwrap();
         let last = rope(&x.narrow(1, 8, 1).unwrap(), &Rotary::plain(1e4), 8, &Interrupt::new()).unwrap();
         close("last", &last, &whole.narrow(1, 8, 1).unwrap(), 0.0);
-        // Beyond the first table, and with another base in between.
+        // Beyond the first table, and after another base.
         let far = rope(&x, &Rotary::plain(1e4), 5000, &Interrupt::new()).unwrap();
         assert_ne!(values(&rope(&x, &Rotary::plain(5e5), 5000, &Interrupt::new()).unwrap()), values(&far));
         close("far", &rope(&x, &Rotary::plain(1e4), 5000, &Interrupt::new()).unwrap(), &far, 0.0);

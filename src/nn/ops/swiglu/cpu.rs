@@ -1,4 +1,4 @@
-//! The gate, element by element.
+//! SwiGLU on the CPU, element by element.
 
 use crate::nn::cpu::{binary, binary_backward, exp, for_each_isa};
 

@@ -1,4 +1,4 @@
-//! The gate on a GPU.
+//! SwiGLU on a GPU.
 
 use candle_core::Tensor;
 
@@ -9,7 +9,7 @@ use crate::nn::ops::cuda::Binary;
 
 static SOURCE: Source = source!("swiglu", "../../cuda");
 
-/// As [`super::swiglu`], of tensors of one shape.
+/// [`super::swiglu`] for tensors of one shape.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     let (forward, backward) = ("swiglu_forward", "swiglu_backward");
     Binary { name: "swiglu", source: &SOURCE, forward, backward }.apply(gate, up, interrupt)

@@ -1,6 +1,6 @@
-//! The gate of SwiGLU (Shazeer 2020): `silu(gate) · up`, with `silu(g) = g · σ(g)`.
+//! SwiGLU (Shazeer 2020): `silu(gate) · up`, with `silu(g) = g · σ(g)`.
 //!
-//! `dgate = dy · up · σ(g) · (1 + g · (1 − σ(g)))`, `dup = dy · silu(g)`; σ is computed again in backward.
+//! `dgate = dy · up · σ(g) · (1 + g · (1 − σ(g)))`, `dup = dy · silu(g)`; σ is recomputed in backward.
 
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -16,7 +16,7 @@ use crate::nn::autograd::{self, Saves};
 use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
-/// Two tensors of one shape. Gradients for both.
+/// `silu(gate) · up` of two tensors of one shape. Gradients for both.
 ///
 /// # Errors
 /// Shapes that differ, or `interrupted`, when the user cancels.

@@ -5,7 +5,7 @@ mod avx512;
 mod operand;
 #[cfg(not(target_arch = "x86_64"))]
 mod avx512 {
-    //! Tiled products are written for AVX-512; elsewhere there are none.
+    //! Stubs for other architectures: tiled products are written for AVX-512.
 
     use super::Term;
     use crate::nn::Precision;

@@ -1,4 +1,4 @@
-//! What is multiplied: dense matrices in either order, and 4-bit ones that are dequantised a window at a time.
+//! Operands of products: dense matrices in either order, and 4-bit ones, dequantised a window at a time.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ pub(in crate::nn) struct Term<'a> {
     pub(in crate::nn) right: Right<'a>,
 }
 
-/// A matrix of which one axis lies along memory: the second one if `along`, else the first.
+/// A matrix with one contiguous axis: the second if `along`, else the first.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     data: &'a [f32],
@@ -45,7 +45,7 @@ impl<'a> View<'a> {
         Self { data: m.data, stride: if along { m.row } else { m.col }, along }
     }
 
-    /// `n` values along memory from place `from` of line `i` on.
+    /// `n` contiguous values from index `from` of line `i` on.
     pub(super) fn line(&self, i: usize, from: usize, n: usize) -> &'a [f32] {
         &self.data[i * self.stride + from..][..n]
     }
@@ -61,7 +61,7 @@ impl Right<'_> {
         }
     }
 
-    /// The values at `depth` and `columns`, counted from there; `scratch` holds them if they had to be made.
+    /// The values at `depth` and `columns`; `scratch` holds them if they had to be dequantised.
     pub(super) fn window<'b>(
         &'b self,
         depth: Range<usize>,

@@ -1,4 +1,4 @@
-//! Attention with products of bfloat16 on the tensor cores of a GPU.
+//! Attention with bfloat16 products on the tensor cores of a GPU.
 
 use candle_core::Result as Candle;
 use candle_core::cuda_backend::CudaDevice;
@@ -18,7 +18,7 @@ const THREADS: u32 = 128;
 
 /// The kernels for heads of up to some width.
 pub(super) struct Kernels {
-    /// Values a head has where it is rounded.
+    /// The width of a head after rounding to bf16, padded.
     pub(super) wide: usize,
     pub(super) forward: &'static str,
     pub(super) query_gradient: &'static str,
@@ -70,7 +70,7 @@ impl Given<'_> {
         Ok([self.round(q, queries, self.query_batch())?, self.round(k, keys, k_batch)?, self.round(v, keys, v_batch)?])
     }
 
-    /// Values from one row of the batch to the next, of queries and of what has their shape.
+    /// The distance between rows of the batch, of queries and tensors of their shape.
     fn query_batch(&self) -> u64 {
         (self.sizes.time * self.sizes.heads * self.sizes.dim) as u64
     }

@@ -1,4 +1,4 @@
-//! The gradients of attention: a task keeps the keys and values of its head and adds up their gradients there.
+//! The gradients of attention: a task holds the keys and values of its head and accumulates their gradients there.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,8 @@ use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, bias_room};
 use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa};
 
-/// What backward needs of forward: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the output.
+/// The results of forward that backward needs: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the
+/// output.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Known<'a> {
     pub(in super::super) out: &'a [f32],
@@ -17,7 +18,7 @@ pub(in super::super) struct Known<'a> {
     pub(in super::super) dy: &'a [f32],
 }
 
-/// The gradients of queries, keys and values, and of the bias and the vectors by distance where there are any.
+/// The gradients of queries, keys and values, and of the bias and the relative vectors if there are any.
 pub(in super::super) struct Gradients {
     pub(in super::super) q: Vec<f32>,
     pub(in super::super) k: Vec<f32>,
@@ -26,7 +27,7 @@ pub(in super::super) struct Gradients {
     pub(in super::super) relative: Option<Vec<f32>>,
 }
 
-/// Where tasks put what they found. Keys, values and bias have a copy for each part; the parts are added at the end.
+/// The output of tasks. Keys, values and bias have a copy for each part; the parts are summed at the end.
 struct Results<'a> {
     q: Disjoint<'a>,
     k: Disjoint<'a>,
@@ -69,7 +70,7 @@ pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -
     Gradients { q, k, v, bias, relative }
 }
 
-/// (heads, distances, dim) -> (distances, `own`, dim), heads that share vectors added up.
+/// (heads, distances, dim) -> (distances, `own`, dim), summed over heads that share vectors.
 fn by_distance(relative: &[f32], s: &Sizes, own: usize) -> Vec<f32> {
     let mut out = vec![0.0; s.distances() * own * s.dim];
     for (h, head) in relative.chunks_exact((s.distances() * s.dim).max(1)).enumerate() {
@@ -82,7 +83,7 @@ fn by_distance(relative: &[f32], s: &Sizes, own: usize) -> Vec<f32> {
     out
 }
 
-/// Adds all parts of `len` to the first.
+/// Adds all parts of `len` values to the first.
 fn fold(parts: &mut Vec<f32>, len: usize) {
     if parts.len() <= len {
         return;
@@ -216,15 +217,15 @@ for_each_isa! {
     }
 }
 
-/// What a block of queries meets. Of queries and the gradients of their outputs there are two copies: (dim, WIDE), and
-/// (WIDE, padded dim).
+/// The inputs of a block of queries. Of queries and the gradients of their outputs there are two copies: (dim, WIDE),
+/// and (WIDE, padded dim).
 struct Given<'a> {
     dim: usize,
-    /// The first key there is.
+    /// The first visible key.
     origin: usize,
     k: &'a [f32],
     v: &'a [f32],
-    /// Scaled to powers of two.
+    /// Transposed and scaled to powers of two.
     turned_q: &'a [f32],
     /// Scaled.
     q: &'a [f32],
@@ -237,7 +238,7 @@ struct Given<'a> {
     kernels: &'static Kernels,
 }
 
-/// What a block adds to: dq (dim, WIDE), which is yet to be scaled, dk and dv (visible keys, padded dim).
+/// The sums of a block: dq (dim, WIDE), to be scaled afterwards, dk and dv (visible keys, padded dim).
 struct Sums<'a> {
     dq: &'a mut [f32],
     dk: &'a mut [f32],
@@ -282,7 +283,7 @@ impl Given<'_> {
         }
     }
 
-    /// Where the keys of a strip begin.
+    /// The offset of the keys of a strip.
     fn at(&self, strip: &Strip) -> usize {
         (strip.keys.start - self.origin) * self.dim
     }

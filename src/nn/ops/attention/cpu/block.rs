@@ -1,4 +1,4 @@
-//! The axes of an attention, and one block of its queries.
+//! The sizes of an attention, and the blocks of its queries.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::pack::Rows;
 /// Keys in a block.
 pub(super) const KEYS: usize = 64;
 
-/// The axes of an attention.
+/// The sizes of an attention.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Sizes {
     pub(in super::super) batch: usize,
@@ -33,7 +33,7 @@ impl Sizes {
         Self { batch, time, keys, heads, kv_heads, dim, causal: shape.causal, scale: shape.scale }
     }
 
-    /// Distances between keys and queries that occur.
+    /// The number of different distances between keys and queries.
     pub(in super::super) fn distances(&self) -> usize {
         (self.time + self.keys).saturating_sub(1)
     }
@@ -61,10 +61,10 @@ pub(super) struct Block {
     /// First query and number of queries.
     pub(super) t: usize,
     pub(super) n: usize,
-    /// Keys that one of them sees at least.
+    /// The keys that at least one of them sees.
     pub(super) keys: Range<usize>,
-    /// What is to be added to `key − t` to get the number of queries that do not see the key: `time − keys`, or far
-    /// below where all see all.
+    /// Added to `key − t` to get the number of queries that do not see the key: `time − keys`, or far below where all
+    /// queries see all keys.
     ahead: isize,
 }
 
@@ -86,7 +86,7 @@ impl Strip {
         self.rows.start * WIDE..self.rows.end * WIDE
     }
 
-    /// Where its first group begins in such a matrix.
+    /// The offset of its first group in such a matrix.
     pub(super) fn start(&self) -> usize {
         self.rows.start * WIDE + self.lane()
     }
@@ -96,12 +96,12 @@ impl Strip {
         self.groups.first * GROUP
     }
 
-    /// How many groups are computed.
+    /// The number of groups that are computed.
     pub(super) fn width(&self) -> usize {
         self.groups.end - self.groups.first
     }
 
-    /// What is to be done to its scores, if anything; the bias is that of lane 0 and key 0.
+    /// The adjustment of its scores, if there is one; the bias is that of lane 0 and key 0.
     pub(super) fn adjust<'a>(&self, bias: Option<(&'a [f32], usize)>) -> Option<Adjust<'a>> {
         let bias = bias.map(|(bias, at)| (bias, at - self.keys.start));
         match (self.hidden, bias) {
@@ -141,7 +141,7 @@ impl Block {
         })
     }
 
-    /// Where the bias of lane 0 and key 0 lies in a table of [`Sizes::distances`] turned around.
+    /// The offset of the bias of lane 0 and key 0 in a reversed table of [`Sizes::distances`].
     pub(super) fn bias_at(&self, s: &Sizes) -> usize {
         self.t + s.keys - 1
     }

@@ -1,4 +1,4 @@
-//! One query for each head of a group, against the keys and values that a cache holds of one head.
+//! Attention of one query for each head of a group, over the cached keys and values of one head.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ thread_local! {
     static ROOM: RefCell<Scratch> = RefCell::default();
 }
 
-/// Keys that the heads of a group meet one after the other, while they are in the first cache.
+/// Keys that the heads of a group use one after the other, while they are in the first-level cache.
 const TILE: usize = 64;
 
 /// `softmax(scale · q Kᵀ) V`: q (group, dim), keys and values (len, dim) -> out (group, dim).
@@ -51,7 +51,7 @@ fn scaled(p: &mut [f32], scales: &[f32]) {
     p.iter_mut().zip(scales).for_each(|(p, scale)| *p *= scale);
 }
 
-/// The first place and the number of keys of each tile.
+/// The first key and the number of keys of each tile.
 fn tiles(len: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..len).step_by(TILE).map(move |at| (at, TILE.min(len - at)))
 }

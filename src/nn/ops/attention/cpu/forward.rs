@@ -1,4 +1,4 @@
-//! The output of attention.
+//! The forward pass of attention.
 
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ use super::relative::{self, Relative};
 use super::{LOG2_E, Task, Values, single_query};
 use crate::nn::cpu::{Disjoint, fill};
 
-/// What a running softmax begins with: below any score, but not −∞, for what is hidden from all must count as 0.
+/// The initial maximum of a running softmax: below any score, but not −∞, since hidden keys must count as 0.
 const LOWEST: f32 = -1e30;
 
 /// The output, and log₂ Σ 2^score of each query (batch, heads, time), +∞ for those that see no key.
@@ -95,7 +95,7 @@ unsafe fn forward_task(
     }
 }
 
-/// What a block of queries meets: keys and values (visible keys, dim), queries (dim, WIDE) scaled to powers of two.
+/// The inputs of a block of queries: keys and values (visible keys, dim), queries (dim, WIDE) scaled to powers of two.
 struct Given<'a> {
     dim: usize,
     k: &'a [f32],
@@ -113,7 +113,7 @@ struct Soft {
 }
 
 impl Given<'_> {
-    /// Adds up `out` (dim, WIDE), which is to be divided by the sums.
+    /// Accumulates `out` (dim, WIDE), which is divided by the sums afterwards.
     fn block(&self, block: &Block, (scores, straight): (&mut [f32], &mut [f32]), out: &mut [f32]) -> Soft {
         let mut soft = Soft { highest: [LOWEST; WIDE], sums: [0.0; WIDE] };
         for first in block.keys.clone().step_by(KEYS) {

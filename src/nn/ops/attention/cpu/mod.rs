@@ -1,9 +1,9 @@
-//! Blocks of 64 queries against blocks of 64 keys, with a running softmax (Milakov & Gimelshein 2018; Dao et al. 2022):
-//! whatever the lengths, a thread holds one head of keys and values and a few matrices of 64 × 64.
+//! Attention in blocks of 64 queries and 64 keys with a running softmax (Milakov & Gimelshein 2018; Dao et al. 2022): a
+//! thread holds one head of keys and values and a few matrices of 64 × 64, for any lengths.
 //!
-//! Scores are kept transposed, a query a lane: maxima and sums over keys are then sums of registers, and keys and values
-//! are read one number at a time in the order they lie in. A task is one head of keys with some of the blocks of its
-//! queries; how many tasks there are does not depend on the number of threads.
+//! Scores are kept transposed, a query a lane: maxima and sums over keys are sums of registers, and keys and values are
+//! read sequentially. A task is one head of keys with some of the blocks of its queries; the number of tasks does not
+//! depend on the number of threads.
 
 mod backward;
 mod block;
@@ -22,10 +22,10 @@ pub(super) use self::block::Sizes;
 pub(in crate::nn::ops) use self::cached_attention::cached_attention;
 pub(super) use self::forward::forward;
 
-/// Tasks at least, as far as there are blocks: enough for the cores of a desktop, few enough that copying keys does not
-/// cost.
+/// The least number of tasks, as far as there are blocks: enough for the cores of a desktop, few enough that copying
+/// keys does not cost.
 const TASKS: usize = 16;
-/// Scores are powers of two, for `2^x` is what the exponential is made of.
+/// Scores are exponents of 2, since the exponential is computed as `2^x`.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim).
@@ -52,7 +52,7 @@ impl Values<'_> {
         self.visible.map_or(0..s.keys, |rows| rows[b].clone())
     }
 
-    /// The bias of a head from the greatest distance down, in powers of two, with room for lanes that hold no query.
+    /// The bias of a head from the greatest distance down, in powers of two, padded for lanes without a query.
     fn reversed_bias<'b>(&self, s: &Sizes, h: usize, scratch: &'b mut pack::Scratch) -> Option<&'b [f32]> {
         let bias = self.bias?;
         let room = scratch.zeros(bias_room(s));
@@ -63,7 +63,7 @@ impl Values<'_> {
     }
 }
 
-/// Values of a reversed bias: lanes beyond the last query have places, too.
+/// The length of a reversed bias, including lanes beyond the last query.
 fn bias_room(s: &Sizes) -> usize {
     s.blocks() * kernels::WIDE + s.keys
 }
@@ -78,7 +78,7 @@ struct Task {
 }
 
 impl Task {
-    /// How many parts the blocks of a head of keys are cut into.
+    /// The number of parts into which the blocks of a head of keys are split.
     fn parts(s: &Sizes) -> usize {
         TASKS.div_ceil((s.batch * s.kv_heads).max(1)).min(s.blocks().max(1))
     }
@@ -99,7 +99,7 @@ impl Task {
         self.kv * group..(self.kv + 1) * group
     }
 
-    /// Its blocks in each head: those of all parts lie in turn, for later ones see more keys.
+    /// Its blocks in each head: those of all parts alternate, since later ones see more keys.
     fn blocks(self, s: &Sizes) -> impl Iterator<Item = usize> {
         (self.part..s.blocks()).step_by(self.parts)
     }

@@ -1,8 +1,8 @@
-//! Rows of a head copied to where the kernels read them in order, and results copied back.
+//! Packs the rows of a head in the order in which the kernels read them, and unpacks results.
 
 use super::kernels::{GROUP, Line, WIDE};
 
-/// Memory that is used again, aligned to a cache line; new memory is zero, old memory is what was left there.
+/// Reusable memory, aligned to a cache line; new memory is zero, reused memory keeps its old values.
 #[derive(Default)]
 pub(super) struct Scratch(Vec<Line>);
 
@@ -40,7 +40,7 @@ impl<'a> Rows<'a> {
         (0..self.count).map(move |i| &self.data[self.at + i * self.step..][..self.dim])
     }
 
-    /// One behind the other, `width` apart; what is between them is 0.
+    /// Packs rows one behind the other, `width` apart; the padding is 0.
     pub(super) fn copy(self, width: usize, factor: f32, out: &mut [f32]) {
         if self.dim == 0 {
             return;
@@ -53,7 +53,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// As columns of WIDE lanes: (dim, WIDE); the lanes beyond `count` are 0.
+    /// Packs them as columns of WIDE lanes: (dim, WIDE); the lanes beyond `count` are 0.
     pub(super) fn turn(self, factor: f32, out: &mut [f32]) {
         if self.count < WIDE {
             out.fill(0.0);
@@ -80,7 +80,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows and columns turned at once, as many as there are registers for everywhere.
+/// Rows and columns transposed at once, as many as every instruction set has registers for.
 const SIDE: usize = 4;
 
 /// The transpose of a few rows, written WIDE apart.

@@ -1,5 +1,4 @@
-//! Attention of packed sequences: each run of sequences of one length is an attention of its own over its part of the
-//! memory.
+//! Attention of packed sequences: each run of sequences of one length is an attention over its part of the tensors.
 
 use rayon::prelude::*;
 
@@ -46,7 +45,7 @@ impl SequenceRun {
     }
 
     fn values<'a>(&self, s: &Sizes, x: &Values<'a>) -> Values<'a> {
-        // The distances that occur in a shorter sequence are the middle of those of a row.
+        // The distances of a shorter sequence are in the middle of those of a row.
         let middle = |width: usize| (s.time - self.length) * width..(s.time + self.length - 1) * width;
         let own = s.dim * x.relative_heads(s);
         Values {
@@ -64,7 +63,7 @@ impl SequenceRun {
         Known { out: self.part(known.out, width), sums: self.part(known.sums, s.heads), dy: self.part(known.dy, width) }
     }
 
-    /// Its places, of `width` values each.
+    /// Its part of a tensor with `width` values for each position.
     fn part<'a>(&self, values: &'a [f32], width: usize) -> &'a [f32] {
         let places = self.places();
         &values[places.start * width..places.end * width]

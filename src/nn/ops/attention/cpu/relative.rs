@@ -1,18 +1,18 @@
 //! Scores from learned vectors by distance, `q · e[distance]` (Shaw et al. 2018; Huang et al. 2018, arXiv:1809.04281).
 //!
-//! Huang et al. multiply all queries with all vectors and skew the result. Here a strip of keys meets the distances that
-//! occur in it: row r and lane l of the scores take row `l − r + rows − 1` of the product, so that neither the skewed nor
-//! the straight matrix is larger than two blocks.
+//! Huang et al. multiply all queries with all vectors and skew the result. Here a strip of keys is combined with the
+//! distances that occur in it: row r and lane l of the scores take row `l − r + rows − 1` of the product, so that
+//! neither the skewed nor the straight matrix is larger than two blocks.
 
 use super::Values;
 use super::block::{KEYS, Sizes, Strip};
 use super::kernels::{GROUP, Kernels, Left, Product, WIDE};
 use super::pack::Scratch;
 
-/// Rows of a product at most: the distances in a block.
+/// The most rows of a product: the distances in a block.
 pub(super) const ROWS: usize = KEYS + WIDE - 1;
 
-/// The vectors of a head from the greatest distance down, and where that of lane 0 and key 0 of a block lies.
+/// The vectors of a head from the greatest distance down, and the index of that of lane 0 and key 0 of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Relative<'a> {
     pub(super) vectors: &'a [f32],
@@ -20,12 +20,12 @@ pub(super) struct Relative<'a> {
     pub(super) kernels: &'static Kernels,
 }
 
-/// Vectors there is room for: lanes beyond the last query have some, too.
+/// The number of vectors, including those for lanes beyond the last query.
 pub(super) fn room(s: &Sizes) -> usize {
     s.blocks() * WIDE + s.keys
 }
 
-/// The vectors of head `h`, turned around: (room, dim).
+/// The vectors of head `h`, reversed: (room, dim).
 pub(super) fn reversed<'b>(x: &Values<'_>, s: &Sizes, h: usize, scratch: &'b mut Scratch) -> Option<&'b [f32]> {
     let (vectors, heads) = (x.relative?, x.relative_heads(s));
     let to = scratch.zeros(room(s) * s.dim);
@@ -39,7 +39,7 @@ pub(super) fn reversed<'b>(x: &Values<'_>, s: &Sizes, h: usize, scratch: &'b mut
 }
 
 impl Relative<'_> {
-    /// The first distance of a strip, turned around, and how many there are.
+    /// The first distance of a strip, reversed, and the number of distances.
     fn span(&self, strip: &Strip) -> (usize, usize) {
         let rows = strip.keys.len();
         (self.at + 1 - strip.keys.start - rows, rows + WIDE - 1)
@@ -66,8 +66,8 @@ impl Relative<'_> {
         }
     }
 
-    /// Adds to dq (dim, WIDE), which is yet to be scaled, and to the gradient of the vectors (room, padded dim) what the
-    /// slopes of a strip say; `q` is (WIDE, padded dim), the first `n` of them queries.
+    /// Adds the contribution of a strip to dq (dim, WIDE), which is scaled afterwards, and to the gradient of the
+    /// vectors (room, padded dim); `q` is (WIDE, padded dim), of which the first `n` are queries.
     pub(super) fn add_gradients(
         &self,
         strip: &Strip,

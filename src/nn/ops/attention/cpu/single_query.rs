@@ -1,4 +1,4 @@
-//! One query a row, as in decoding: keys and values are read once, in the order they lie in, 16 keys at a time for all
+//! Attention of one query a row, as in decoding: keys and values are read once, sequentially, 16 keys at a time for all
 //! heads of a task.
 
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
         return (out, sums);
     }
     let group = s.heads / s.kv_heads;
-    // Heads of keys in a task: a share of them, neighbours, so that a row of keys is read along.
+    // The heads of keys of a task: a share of neighbouring heads, so that a row of keys is read sequentially.
     let share = s.kv_heads.div_ceil(rayon::current_num_threads()).max(SERIAL / (s.keys * s.dim).max(1));
     let tasks = (0..s.batch).flat_map(|b| (0..s.kv_heads).step_by(share.max(1)).map(move |kv| (b, kv)));
     let heads = |kv: usize| group * share.max(1).min(s.kv_heads - kv);
@@ -65,11 +65,11 @@ impl Task<'_> {
 
 struct Given<'a> {
     dim: usize,
-    /// How many keys are seen.
+    /// The number of visible keys.
     keys: usize,
     kernels: &'static Kernels,
     group: usize,
-    /// How far apart keys are.
+    /// The distance between keys.
     step: usize,
     k: &'a [f32],
     v: &'a [f32],
@@ -105,8 +105,8 @@ pub(super) fn weigh<T: Number>(kernels: &Kernels, q: &[f32], k: &[T], step: usiz
     }
 }
 
-/// out[h] += Σ p[h, j] · v[j] over the first `count` keys, for the heads (…, dim) of `out`; rows of p and v lie as far apart
-/// as said beside them.
+/// out[h] += Σ p[h, j] · v[j] over the first `count` keys, for the heads (…, dim) of `out`; the distances of the rows
+/// of p and v are given with them.
 pub(super) fn mix<T: Number>(
     kernels: &Kernels,
     (p, p_step): (&[f32], usize),

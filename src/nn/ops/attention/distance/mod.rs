@@ -1,4 +1,4 @@
-//! What depends on the distance, on a GPU: the gradients of biases and vectors, and how they become one input with the
+//! Attention by distance on a GPU: the gradients of biases and relative vectors, and their concatenation with the
 //! queries.
 
 use candle_core::cuda_backend::CudaDevice;
@@ -15,7 +15,7 @@ use crate::nn::ops::cuda::{Made, op2};
 
 pub(super) static SOURCE: Source = source!("attention_by_distance", "../../../cuda", "../tiles.cuh");
 
-/// The values of two contiguous tensors, one behind the other.
+/// The values of two contiguous tensors, concatenated.
 pub(super) fn join(a: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
     let (device, n, m) = (gpu(a)?, a.elem_count(), b.elem_count());
     let mut values = alloc::<f32>(device, n + m)?;
@@ -28,7 +28,7 @@ pub(super) fn join(a: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tens
         if !autograd::needs_grad(b) {
             return Ok([Some(da), None]);
         }
-        // In memory of its own, or this gradient would hold that of the queries.
+        // A copy, or this gradient would keep the memory of the queries' gradient.
         let mut db = alloc::<f32>(gpu(dy)?, m)?;
         copy(gpu(dy)?, &dy.narrow(0, n, m)?, &mut db.slice_mut(..m))?;
         Ok([Some(da), Some(tensor(db, b.shape(), gpu(dy)?))])
@@ -47,11 +47,11 @@ fn copy(device: &CudaDevice, x: &Tensor, to: &mut CudaViewMut<'_, f32>) -> Candl
 pub(super) struct Kernels {
     pub(super) bias_gradient: &'static str,
     pub(super) vector_gradient: &'static str,
-    /// Distances of a warp.
+    /// Distances for each warp.
     pub(super) rows: usize,
 }
 
-/// What backward reads, on the device.
+/// The inputs of backward, on the device.
 pub(super) struct Given<'a> {
     pub(super) q: &'a CudaView<'a, f32>,
     pub(super) k: &'a CudaView<'a, f32>,
@@ -62,7 +62,7 @@ pub(super) struct Given<'a> {
     pub(super) axes: &'a Axes,
 }
 
-/// Writes the gradients of biases and vectors to `out`, as far as they are wanted: first those, then these.
+/// Writes the gradients of biases and then of vectors to `out`, as far as they are needed.
 pub(super) fn gradients(
     device: &CudaDevice,
     given: &Given<'_>,
@@ -84,7 +84,7 @@ pub(super) fn gradients(
         launch!(device, SOURCE, kernels.bias_gradient, config, q, k, v, dy, sums, delta, &mut dbias, axes);
         return Ok(());
     }
-    // Scores have the vectors in them, whether these want a gradient or not.
+    // Scores include the vectors, whether these need a gradient or not.
     let (shared, name) = (extra.own() < heads, kernels.vector_gradient);
     let mut each = if shared { Some(alloc::<f32>(device, places * heads * s.dim)?) } else { None };
     let mut own = each.as_mut().map_or_else(|| dvectors.slice_mut(..), |each| each.slice_mut(..));

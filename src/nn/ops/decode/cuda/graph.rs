@@ -1,4 +1,4 @@
-//! Launches that may begin before the kernel in front of them has ended, and their recording.
+//! Launches of dependent kernels, and CUDA graphs of them.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaStream, DriverErr
 
 use crate::nn::cuda::{Kernel, fault};
 
-/// How kernels follow each other.
+/// The order of successive kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// When the one before has ended.
+    /// A kernel starts when the one before has ended.
     Strict,
-    /// While the one before runs; it waits for its end by itself (programmatic dependent launch, from Hopper on).
+    /// A kernel may start earlier and waits by itself (programmatic dependent launch, from Hopper on).
     Early,
 }
 
-/// Puts a kernel on its stream.
+/// Launches a kernel on its stream.
 ///
 /// # Safety
 /// `arguments` point to values of the types that the text of the kernel names, and their memory spans what it reads and
@@ -58,7 +58,7 @@ pub(super) unsafe fn launch(
     put.result().map_err(fault)
 }
 
-/// Work that can be put on the stream again as a whole.
+/// A CUDA graph, launched as a whole.
 pub(super) struct Recorded(CudaGraph);
 
 // SAFETY: the driver wants that no two threads use a graph at once; it is used through `&mut` and the stream's context is
@@ -68,7 +68,7 @@ unsafe impl Send for Recorded {}
 unsafe impl Sync for Recorded {}
 
 impl Recorded {
-    /// What `work` puts on the stream, which is not done yet; `None` when the driver refuses to record it.
+    /// Captures the launches of `work` without running them; `None` when the driver refuses to capture.
     pub(super) fn of(stream: &Arc<CudaStream>, work: impl FnOnce() -> Candle<()>) -> Option<Self> {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         stream.begin_capture(mode).ok()?;
@@ -77,7 +77,7 @@ impl Recorded {
         done.ok().map(|()| Self(graph))
     }
 
-    /// Puts it on the stream.
+    /// Launches the graph.
     ///
     /// # Errors
     /// What the driver says.

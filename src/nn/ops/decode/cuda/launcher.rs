@@ -1,4 +1,4 @@
-//! The kernels of a step, one function each: their arguments, and how their work is divided.
+//! The kernels of a decoding step, one function each: their arguments and grids.
 
 use std::ffi::c_void;
 
@@ -12,12 +12,12 @@ use crate::nn::cuda::{blocks, kernel};
 
 /// Warps of a block.
 const WARPS: usize = 8;
-/// Warps that a product should have, if that leaves each of them enough to do: with more rows they have more to do, and
-/// each block has more to read before it begins.
+/// Warps that a product should have, if that leaves each of them enough work: with more rows a warp has more work, and
+/// a block has more to read before it begins.
 const BUSY: [usize; 4] = [2048, 2048, 1024, 1024];
-/// Columns of a warp at least, of weights in 4 bits and of dense ones.
+/// The least columns of a warp, for 4-bit and for dense weights.
 const COLUMNS: [usize; 2] = [512, 128];
-/// Blocks that a multiprocessor has room for: `BOUNDS` of `kernel.cu`.
+/// Resident blocks of a multiprocessor: `BOUNDS` of `kernel.cu`.
 const RESIDENT: [usize; 4] = [3, 3, 2, 2];
 
 /// How a kernel reads its input: `Kind` of `product.cuh`.
@@ -79,7 +79,7 @@ struct Shape {
 // SAFETY: as above.
 unsafe impl DeviceRepr for Shape {}
 
-/// The names of a kernel for up to 1, 2, 4 and 8 rows, or heads.
+/// The names of a kernel's variants for up to 1, 2, 4 and 8 rows, or heads.
 macro_rules! sizes {
     ($name:literal) => {
         [concat!($name, "_1"), concat!($name, "_2"), concat!($name, "_4"), concat!($name, "_8")]
@@ -93,7 +93,7 @@ const GATE: [&str; 4] = sizes!("decode_gate");
 const ADD: [[&str; 4]; 3] = [sizes!("decode_add"), [""; 4], sizes!("decode_add_joined")];
 const PLAIN: [[&str; 4]; 3] = [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
 
-/// Which of them is for n.
+/// The index of the variant for n.
 pub(super) fn size(n: usize) -> usize {
     n.next_power_of_two().min(8).trailing_zeros() as usize
 }
@@ -107,17 +107,17 @@ pub(super) fn rank(layer: &Layer) -> usize {
 pub(super) struct Launcher<'a> {
     of: &'a Decoding,
     order: Order,
-    /// The order of all but the first.
+    /// The order of all kernels but the first.
     later: Order,
 }
 
-/// Pointers to arguments, as the driver wants them.
+/// Pointers to arguments, as the driver takes them.
 macro_rules! arguments {
     ($($argument:expr),+ $(,)?) => { &mut [$(std::ptr::from_ref($argument).cast_mut().cast::<c_void>()),+] };
 }
 
 impl<'a> Launcher<'a> {
-    /// For all kernels but the first, which waits for whatever is on the stream.
+    /// A launcher for all kernels but the first, which waits for earlier work on the stream.
     pub(super) fn new(of: &'a Decoding, order: Order) -> Self {
         Self { of, order: Order::Strict, later: order }
     }
@@ -126,7 +126,7 @@ impl<'a> Launcher<'a> {
         x.device_ptr(&self.of.device.cuda_stream()).0
     }
 
-    /// Launches one kernel of a number of blocks.
+    /// Launches a kernel with a number of blocks.
     fn put(&mut self, name: &'static str, grid: (usize, usize), arguments: &mut [*mut c_void]) -> Candle<()> {
         let kernel = kernel(&self.of.device, self.of.source(), name)?;
         let order = std::mem::replace(&mut self.order, self.later);
@@ -135,7 +135,7 @@ impl<'a> Launcher<'a> {
         unsafe { graph::launch(&kernel, blocks(grid.0, grid.1), order, arguments) }
     }
 
-    /// How outputs of rows of `wide` are divided, and how many blocks that makes; with `ranks` low values a row.
+    /// The partition of outputs of rows of `wide` values, and its number of blocks; with `ranks` low-rank values a row.
     fn frame(&self, outputs: usize, w: &Matrix, ranks: i32) -> (Frame, usize) {
         let least = COLUMNS[usize::from(!w.is_packed())];
         let mut splits = 1;
@@ -151,7 +151,8 @@ impl<'a> Launcher<'a> {
         size(self.of.plan.rows)
     }
 
-    /// `s · x Aᵀ` of all adapters of these layers, if they have any; the layers with their places in it, and its width.
+    /// `s · x Aᵀ` of all adapters of these layers, if they have any; the layers with their offsets in it, and its
+    /// width.
     fn low<const N: usize>(&mut self, read: Read, layers: [Layer; N]) -> Candle<([Matrix; N], i32)> {
         let mut ranks = 0;
         let w = layers.map(|layer| {
@@ -171,7 +172,7 @@ impl<'a> Launcher<'a> {
         Ok((w, ranks))
     }
 
-    /// The outputs of matrices side by side, with `ranks` low values a row.
+    /// The outputs of neighbouring matrices, with `ranks` low-rank values a row.
     fn plain(&mut self, read: Read, w: [Matrix; 3], ranks: i32, y: u64) -> Candle<()> {
         let outputs = w.iter().map(|w| w.out as usize).sum();
         let (frame, count) = self.frame(outputs, &w[0], ranks);
@@ -206,7 +207,7 @@ impl<'a> Launcher<'a> {
     pub(super) fn gate_up(&mut self, read: Read, layers: [Layer; 2], y: u64) -> Candle<()> {
         let ([gate, up], ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
-        // As many as there is room for at once, all of them with about as much to do.
+        // As many blocks as are resident at once, with about equal work.
         let room = self.of.multiprocessors * RESIDENT[self.size()];
         let count = count.div_ceil(count.div_ceil(room.max(1)).max(1));
         self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
@@ -223,7 +224,7 @@ impl<'a> Launcher<'a> {
         Shape { heads: heads as i32, kv_heads: kv_heads as i32, dim, splits: self.of.shares as i32, scale }
     }
 
-    /// Where the addresses of the keys and values of a layer are.
+    /// The address of the cached keys and values of a layer.
     fn memory(&self, layer: usize) -> u64 {
         self.address(&self.of.buffers.memory) + 8 * (1 + 2 * layer as u64)
     }

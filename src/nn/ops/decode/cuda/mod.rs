@@ -1,9 +1,9 @@
-//! One position of a decoder on a GPU: five kernels a layer, four more where it has adapters, recorded once and put on the
-//! stream as a whole from then on.
+//! One decoding step on a GPU: five kernels a layer, four more where it has adapters, captured once as a CUDA graph and
+//! launched as a whole from then on.
 //!
-//! What changes from step to step (the position, where the cache lies) is in memory of the device, and no grid depends on
-//! it, so what was recorded stays valid until the model is another one or its weights move. Sums have an order of their
-//! own: a step gives the same bits each time.
+//! Values that change from step to step (the position, the addresses of the cache) are in device memory, and no grid
+//! depends on them, so that the graph stays valid until the model or the addresses of its weights change. Sums have a
+//! fixed order: a step gives the same bits each time.
 
 mod graph;
 mod launcher;
@@ -42,43 +42,43 @@ macro_rules! source_for {
 
 static SOURCES: [Source; 4] = [source_for!(1), source_for!(2), source_for!(4), source_for!(8)];
 
-/// Blocks that attention should have.
+/// The wanted number of attention blocks.
 const SHARES: usize = 160;
-/// Shares of the keys at most: all of them are put together again.
+/// The most shares of the keys: the results of all are combined.
 const MOST_SHARES: usize = 16;
 
-/// A decoder that takes ids one after the other: its buffers, and what was recorded.
+/// The state of a decoder on a GPU: its buffers and its graph.
 pub(in crate::nn) struct Decoding {
     device: CudaDevice,
     plan: Plan,
     buffers: Buffers,
     /// The addresses in `buffers.memory`.
     memory: Vec<u64>,
-    /// The table of angles, which is read by address.
+    /// The table of angles, kept alive since kernels read it by address.
     angles: Option<Arc<CudaSlice<f32>>>,
     shares: usize,
-    /// Kernels may come early.
+    /// Whether kernels may start early.
     early: bool,
     multiprocessors: usize,
     way: Way,
 }
 
-/// How the kernels get to the stream.
+/// How the kernels are launched.
 enum Way {
-    /// One by one, for the first time: that loads them.
+    /// One by one, for the first time, which loads them.
     First,
     Recorded(Recorded),
-    /// One by one: the driver does not record.
+    /// One by one: the driver does not capture.
     Single,
 }
 
-/// Memory that stays where it is.
+/// Buffers at fixed addresses.
 struct Buffers {
-    /// The stream: (rows, hidden).
+    /// The residual stream: (rows, hidden).
     x: CudaSlice<f32>,
     /// (rows, heads, dim)
     queries: CudaSlice<f32>,
-    /// Shares of attention: (rows, heads, shares, dim).
+    /// Partial outputs of attention: (rows, heads, shares, dim).
     values: CudaSlice<f32>,
     /// (rows, heads, shares, 2)
     sums: CudaSlice<f32>,
@@ -88,14 +88,14 @@ struct Buffers {
     low: CudaSlice<f32>,
     /// (rows, vocabulary)
     logits: CudaSlice<f32>,
-    /// The position, and how many the cache has room for.
+    /// The position, and the capacity of the cache.
     place: CudaSlice<i32>,
-    /// Where the angles are, then the keys and the values of each layer.
+    /// The address of the angles, then those of the keys and the values of each layer.
     memory: CudaSlice<u64>,
 }
 
 impl Decoding {
-    /// For a plan that fits.
+    /// Buffers for a plan.
     ///
     /// # Errors
     /// When the memory is full.
@@ -129,13 +129,13 @@ impl Decoding {
         Ok(Self { device, plan, buffers, memory, angles: None, shares, early, multiprocessors, way })
     }
 
-    /// Whether it serves a plan.
+    /// Whether it was made for a plan.
     pub(in crate::nn) fn is_for(&self, plan: &Plan) -> bool {
         self.plan == *plan
     }
 
-    /// Takes ids (rows, new), of which column `column` counts, at `position`. `memory` holds the addresses of keys and
-    /// values of each layer, (rows, capacity, kv_heads, dim).
+    /// Runs ids (rows, new), column `column` of them, at `position`. `memory` holds the addresses of keys and values of
+    /// each layer, (rows, capacity, kv_heads, dim).
     ///
     /// # Errors
     /// What the driver says.
@@ -181,7 +181,7 @@ impl Decoding {
         recorded.map_or(Way::Single, Way::Recorded)
     }
 
-    /// Brings the addresses to the device when they have changed.
+    /// Copies the addresses to the device when they have changed.
     fn settle(&mut self, position: usize, memory: &[[u64; 2]]) -> Candle<()> {
         let Heads { head_dim, rotary, .. } = self.plan.heads;
         let angles = angles_on(&Angles::get(&rotary, head_dim, position..position + 1), &self.device)?;
@@ -224,7 +224,7 @@ impl Decoding {
         Ok(())
     }
 
-    /// All kernels behind the first, in order.
+    /// Launches all kernels after the first, in order.
     fn layers(&self, order: Order) -> Candle<()> {
         let stream = self.device.cuda_stream();
         let at = |x: &CudaSlice<f32>| x.device_ptr(&stream).0;

@@ -1,5 +1,5 @@
-//! What a step on a GPU reads, as the kernels take it: addresses and sizes. Two plans are equal when they read the same
-//! memory in the same way, so that what was recorded for one serves the other.
+//! The arguments of a decoding step on a GPU: addresses and sizes. Two plans are equal when they read the same memory
+//! in the same way, so that the graph of one is valid for the other.
 
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaStream, DeviceRepr};
@@ -24,7 +24,7 @@ pub(super) struct Matrix {
     pub(super) out: i32,
     pub(super) wide: i32,
     rank: i32,
-    /// Set when it is launched beside others.
+    /// Set when it is launched together with others.
     pub(super) low: i32,
 }
 
@@ -47,14 +47,14 @@ pub(in crate::nn) struct Layer {
 }
 
 impl Layer {
-    /// A dense weight (out, in); none that the kernels cannot read.
+    /// A dense weight (out, in); `None` when the kernels cannot read it.
     pub(in crate::nn) fn dense(weight: &Tensor, cuda: &Cuda) -> Option<Self> {
         let (out, wide) = weight.dims2().ok()?;
         let dense = cuda.address(weight)?;
         Some(Self::new(Matrix { dense, scale: 1.0, ..Matrix::default() }, (out, wide)))
     }
 
-    /// A weight in 4 bits, `shape` (out, in), whose copy is made if there is none.
+    /// A 4-bit weight, `shape` (out, in); its copy is made if there is none.
     ///
     /// # Errors
     /// When the memory is full.
@@ -68,7 +68,7 @@ impl Layer {
         Self { w: Matrix { out: out as i32, wide: wide as i32, ..w }, a: None }
     }
 
-    /// With the update `scale · x Aᵀ Bᵀ`: a (r, in), b (out, r).
+    /// The same layer with the update `scale · x Aᵀ Bᵀ`: a (r, in), b (out, r).
     pub(in crate::nn) fn with_update(self, a: &Tensor, b: &Tensor, scale: f32, cuda: &Cuda) -> Option<Self> {
         let mut low = Self::dense(a, cuda)?.w;
         low.scale = scale;
@@ -84,7 +84,7 @@ pub(in crate::nn) struct Norm {
 }
 
 impl Norm {
-    /// Of a weight that the kernels can read.
+    /// A norm with a weight that the kernels can read.
     pub(in crate::nn) fn new(weight: &Tensor, eps: f64, cuda: &Cuda) -> Option<Self> {
         Some(Self { weight: cuda.address(weight)?, eps: eps as f32 })
     }
@@ -131,7 +131,7 @@ impl Plan {
     /// The widest heads, `WIDEST` of `attend.cuh`.
     const WIDEST: usize = 128;
 
-    /// Whether the kernels can do it.
+    /// Whether the kernels support it.
     pub(in crate::nn) fn fits(&self) -> bool {
         let Heads { heads, kv_heads, head_dim, .. } = self.heads;
         let heads_fit = kv_heads > 0
@@ -156,14 +156,14 @@ impl Plan {
     }
 }
 
-/// The device that everything must be on.
+/// The device of all tensors.
 pub(in crate::nn) struct Cuda {
     pub(super) device: CudaDevice,
     pub(super) stream: std::sync::Arc<CudaStream>,
 }
 
 impl Cuda {
-    /// Of a tensor that is on it.
+    /// The device of a tensor.
     ///
     /// # Errors
     /// A tensor on the CPU.
@@ -173,7 +173,7 @@ impl Cuda {
         Ok(Self { device, stream })
     }
 
-    /// Where the values of an f32 tensor without gaps begin, if that is a place for reading 16 bytes at once.
+    /// The address of a contiguous f32 tensor, if it is aligned to 16 bytes.
     pub(in crate::nn) fn address(&self, x: &Tensor) -> Option<u64> {
         let there = gpu(x).ok().is_some_and(|device| device.id() == self.device.id());
         let held = held(x).ok().filter(|_| there)?;
@@ -182,7 +182,7 @@ impl Cuda {
         (address % 16 == 0).then_some(address)
     }
 
-    /// As [`Cuda::address`], of memory that was made for the kernels.
+    /// [`Cuda::address`] for memory that was made for the kernels.
     ///
     /// # Errors
     /// Another device, type or layout.

@@ -1,8 +1,7 @@
-//! Products with a weight that is dense or in 4 bits, and its low-rank update.
+//! Products with a dense or 4-bit weight and its low-rank update.
 //!
 //! With AVX-512 weight and update are one product over the depth of both, and a 4-bit weight is dequantised while it is
-//! packed. Elsewhere it is dequantised a panel of output rows at a time, into memory that is used again: however large
-//! the weight, a few megabytes.
+//! packed. Elsewhere it is dequantised a panel of output rows at a time into a reused buffer of a few megabytes.
 
 mod bias;
 mod gemv;
@@ -40,7 +39,7 @@ const PANEL: usize = 1 << 18;
 /// Up to this many rows each weight is used while it is still in a register.
 const FEW: usize = 8;
 
-/// Output rows of a panel: all panels about the same, for a narrow last one would cost as much as a whole one.
+/// Output rows of a panel, about equal for all panels, since a narrow last one would cost as much as a whole one.
 fn panel_rows((out, wide): (usize, usize)) -> usize {
     let most = (PANEL / wide.max(1)).clamp(128, 1024);
     out.div_ceil(out.div_ceil(most).max(1)).max(1).next_multiple_of(16)
@@ -76,12 +75,12 @@ fn tiles(rows: usize, columns: usize, terms: &[Term<'_>], precision: Precision) 
     }
 }
 
-/// Whether a product of these sizes is worth tiles.
+/// Whether a product of these sizes is faster by tiles.
 fn tiled(rows: usize, (out, wide): (usize, usize)) -> bool {
     rows > FEW && out > 0 && wide > 0 && tiles_available()
 }
 
-/// `x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (rows, in) -> (rows, out); and `s · drop(x) Aᵀ` (rows, r), which backward asks for.
+/// `x Wᵀ + s · drop(x) Aᵀ Bᵀ`: x (rows, in) -> (rows, out); and `s · drop(x) Aᵀ` (rows, r), which backward reads.
 pub(super) fn forward(
     x: &[f32],
     rows: usize,
@@ -227,7 +226,7 @@ pub(super) fn low_gradients(
     let rank = low.rank;
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
     let da = gemm_short(Mat::new(v, rows, rank), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide));
-    // dBᵀ, because then the long side lies along memory; it is small, and turning it costs nothing.
+    // dBᵀ, because then the long side is contiguous; it is small, and transposing it costs nothing.
     let db = gemm_short(Mat::new(u, rows, rank), Mat::new(dy, rows, out));
     (da, turned(&db, rank, out))
 }

@@ -1,4 +1,4 @@
-//! A tensor as a factor of products: as it is, or rounded to bfloat16.
+//! Tensors as operands of products: unchanged, or rounded to bfloat16.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use super::SOURCE;
 use crate::nn::Precision;
 use crate::nn::cuda::{Mat, alloc, elements, gpu, held, launch};
 
-/// The values of a contiguous tensor, ready for products.
+/// The values of a contiguous tensor as an operand.
 pub(super) enum Factor<'a> {
     /// The tensor itself.
     Tensor(&'a Tensor),
@@ -20,7 +20,7 @@ pub(super) enum Factor<'a> {
     Bf16(CudaSlice<bf16>),
 }
 
-/// A tensor that several products of an op read: rounded when the first one asks, and once.
+/// A tensor that several products of an op read: rounded once, at first use.
 pub(super) struct Shared<'a> {
     pub(super) x: &'a Tensor,
     precision: Precision,
@@ -54,7 +54,7 @@ impl<'a> Factor<'a> {
         }
     }
 
-    /// What can be kept for the way back: what was made here, not what the tensor has anyway.
+    /// The part that backward can keep: rounded values, not the tensor itself.
     pub(super) fn kept(self) -> Option<Factor<'static>> {
         match self {
             Self::Tensor(_) => None,
@@ -63,7 +63,7 @@ impl<'a> Factor<'a> {
         }
     }
 
-    /// As [`Factor::of`], of values that were made on the way.
+    /// [`Factor::of`] for computed values.
     pub(super) fn made(device: &CudaDevice, values: CudaSlice<f32>, precision: Precision) -> Candle<Self> {
         match precision {
             Precision::F32 => Ok(Self::F32(values)),

@@ -21,10 +21,10 @@ pub(super) struct Low<'a> {
     pub(super) precision: Precision,
 }
 
-/// The gradients of x (where one is asked for), A and B.
+/// The gradients of x (if needed), A and B.
 type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
 
-/// What backward need not make again.
+/// Intermediate results that backward reuses.
 pub(super) struct Passthrough {
     /// `drop(x) Aᵀ`: (rows, r)
     u: Factor<'static>,
@@ -55,7 +55,7 @@ impl Low<'_> {
         }
     }
 
-    /// dA (r, in) and dB (out, r) with what [`Low::add_to`] gave; the adapter's part is added to `dx`.
+    /// dA (r, in) and dB (out, r) from the results of [`Low::add_to`]; the adapter's part is added to `dx`.
     pub(super) fn gradients(
         &self,
         x: &Shared<'_>,

@@ -1,8 +1,10 @@
-//! Products of f16, summed in f16 over a group of 64 and then in f32: AVX512-FP16 multiplies and adds 32 values at once.
+//! Products of f16, summed in f16 over a group of 64 and then in f32: AVX512-FP16 multiplies and adds 32 values at
+//! once.
 //!
-//! f16 has 11 bits of significand, but a range of 2⁻²⁴ to 2¹⁶ only. So the 64 values of a row of the left operand, and of a
-//! column of the right one, are divided by the greatest of them, and each sum of 64 is multiplied by both when it joins the
-//! f32 sums. The blocks of 64 of NF4 are such columns. What is lost is about what bf16 factors lose.
+//! f16 has 11 bits of significand, but a range of 2⁻²⁴ to 2¹⁶ only. So the 64 values of a row of the left operand, and
+//! of a column of the right one, are divided by the greatest of them, and each sum of 64 is multiplied by both before
+//! it is added to the f32 sums. The blocks of 64 of NF4 are such columns. The rounding error is about that of bf16
+//! factors.
 
 use std::arch::x86_64::*;
 
@@ -52,7 +54,7 @@ pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize,
     }
 }
 
-/// Up to 64 values divided by the greatest, each twice in a lane; gives the greatest.
+/// Divides up to 64 values by the greatest, each twice in a lane; gives the greatest.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 fn twice_along(values: &[f32], out: &mut [u32]) -> f32 {
@@ -105,7 +107,7 @@ pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth:
     }
 }
 
-/// 1 / x, and 0 for 0 and for what has no inverse.
+/// 1 / x; 0 where that is not finite.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn inverse(x: __m512) -> __m512 {
@@ -201,7 +203,7 @@ unsafe fn sums<const R: usize, const C: usize, const T: bool>(
     }
 }
 
-/// The sums of a group, times the scales of their row and column, put to the target.
+/// Adds the sums of a group, times the scales of their row and column, to the target.
 ///
 /// # Safety
 /// The target may be written, and there is a scale for each row and column.

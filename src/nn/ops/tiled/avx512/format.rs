@@ -5,16 +5,16 @@ use super::kernel::{COLUMNS, GROUP, Order, ROWS, group_lanes, tile_rows};
 use crate::nn::Precision;
 use crate::nn::ops::tiled::operand::Run;
 
-/// What a lane of 32 bits holds.
+/// The content of a lane of 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// A value.
     F32,
-    /// Two values that follow each other in depth.
+    /// Two values that are neighbours in depth.
     Bf16,
     /// The same, in the tile registers of AMX.
     Bf16Amx,
-    /// Of the right operand, two columns; of the left one, a value twice. Scales stand behind each group.
+    /// Right operand: two columns; left operand: a value twice. Scales come after each group.
     F16,
 }
 
@@ -87,7 +87,7 @@ impl Format {
         }
     }
 
-    /// The depth of each group that there is, which the last group of a term does not fill.
+    /// The depth of each group, less in the last group of a term.
     pub(super) fn depths(self, runs: &[Run<'_>]) -> Vec<usize> {
         let step = self.depth();
         let of_run = |run: &Run<'_>| {

@@ -1,4 +1,4 @@
-//! The kernels of each number format: what packs the operands, and what multiplies a tile.
+//! The kernels of each number format: packing of operands, and multiplication of a tile.
 
 use super::format::Format;
 use super::kernel::{self, Order, Target};
@@ -9,7 +9,7 @@ impl Format {
     /// Packs `rows` rows from `first` on of the left operand into a panel.
     ///
     /// # Safety
-    /// The machine can multiply in this format.
+    /// The machine has the instructions of this format.
     pub(super) unsafe fn pack_left(self, runs: &[Run<'_>], order: Order, rows: (usize, usize), out: &mut [u32]) {
         // SAFETY: promised by the caller.
         unsafe {

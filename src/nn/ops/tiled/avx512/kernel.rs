@@ -1,17 +1,17 @@
-//! The innermost loops: a tile of the output stays in registers while both packed operands stream by.
+//! The innermost loops: a tile of the output stays in registers while both packed operands are read sequentially.
 //!
-//! A lane has 32 bits: one f32, or two bf16 that follow each other in depth, which one instruction multiplies and adds.
+//! A lane has 32 bits: one f32, or two bf16 that are neighbours in depth, which one instruction multiplies and adds.
 
 use std::arch::x86_64::*;
 
-/// Lanes of depth that the left operand keeps together.
+/// Lanes of depth in a group of the left operand.
 pub(super) const GROUP: usize = 16;
 /// Columns of a panel of the right operand: two registers.
 pub(super) const COLUMNS: usize = 32;
 /// Rows of a tile: 28 sums and 3 registers for the operands are 31 of 32.
 pub(super) const ROWS: usize = 14;
 
-/// Where the sums of a tile go.
+/// The place of a tile's sums in the output.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
     /// First element.
@@ -20,7 +20,7 @@ pub(super) struct Target {
     pub(super) stride: usize,
     /// Rows and columns that exist; the tile may be larger.
     pub(super) size: (usize, usize),
-    /// Whether the sums are added to what is there.
+    /// Whether the sums are added to the present values.
     pub(super) add: bool,
 }
 
@@ -99,16 +99,16 @@ kernel!(
     )
 );
 
-/// How a left operand is packed.
+/// The order of a packed left operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// 16 lanes of one row after those of another, as a row-major matrix has them.
+    /// 16 lanes of each row in turn, from a row-major matrix.
     Rows,
-    /// 16 rows of one lane after those of another, as the transpose of one has them.
+    /// 16 rows of each lane in turn, from the transpose of one.
     Lanes,
 }
 
-/// Rows that a tile of `rows` has, [`ROWS`] at most.
+/// The rows of a tile for `rows` rows, at most [`ROWS`].
 pub(super) fn tile_rows(rows: usize) -> usize {
     match rows {
         0..=2 => 2,

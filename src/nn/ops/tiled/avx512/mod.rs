@@ -1,9 +1,9 @@
-//! Sums of products, `Σ leftₜ · rightₜ`, in one pass over the output: each tile of it stays in registers while the depth
-//! of all terms goes by (Goto & van de Geijn 2008). A low-rank update of a weight costs what a slightly deeper weight
-//! would, and a 4-bit weight is dequantised while it is packed: a window of a few kilobytes at a time.
+//! Sums of products, `Σ leftₜ · rightₜ`, in one pass over the output: each tile of it stays in registers over the depth
+//! of all terms (Goto & van de Geijn 2008). A low-rank update of a weight costs what a slightly deeper weight would,
+//! and a 4-bit weight is dequantised while it is packed, a window of a few kilobytes at a time.
 //!
-//! Saves AVX-512; [`available`] says whether it is there. Each element is summed in the order of the depth, in blocks
-//! that do not depend on the number of threads.
+//! Needs AVX-512; [`available`] tells whether the machine has it. Each element is summed in the order of the depth, in
+//! blocks that do not depend on the number of threads.
 
 mod amx;
 mod f16;
@@ -36,7 +36,7 @@ const PACKED: usize = 1 << 20;
 /// Multiplications below which another thread is not worth waking.
 const SERIAL: usize = 1 << 20;
 
-/// Whether the machine can.
+/// Whether the machine has AVX-512.
 pub(in crate::nn) fn available() -> bool {
     Isa::get() == Isa::Avx512
 }
@@ -55,7 +55,7 @@ pub(in crate::nn) fn pays() -> Precision {
 }
 
 fn amd() -> bool {
-    // Asked once: in a virtual machine the instruction takes microseconds.
+    // Computed once: in a virtual machine the instruction takes microseconds.
     static ANSWER: LazyLock<bool> = LazyLock::new(|| {
         let vendor = std::arch::x86_64::__cpuid(0);
         [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
@@ -63,7 +63,8 @@ fn amd() -> bool {
     *ANSWER
 }
 
-/// Floating-point operations a second of all threads together, in the innermost loop alone; `None` where there is none.
+/// Floating-point operations a second of all threads together, in the innermost loop alone; `None` without such
+/// instructions.
 pub(in crate::nn) fn peak(precision: Precision) -> Option<f64> {
     can(precision).then(|| rayon::broadcast(|_| peak::one_thread(Format::of(precision))).iter().sum())
 }
@@ -77,7 +78,7 @@ fn can(precision: Precision) -> bool {
 }
 
 thread_local! {
-    /// The packed right operand, kept for the next product.
+    /// The buffer of the packed right operand, reused.
     static PACK: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -95,7 +96,7 @@ impl<'a> Depth<'a> {
         Self { terms, groups, format }
     }
 
-    /// Groups of a block: all blocks about the same.
+    /// Groups of a block, about equal for all blocks.
     fn block(&self) -> usize {
         self.groups.div_ceil(self.groups.div_ceil(self.format.block() / self.format.lanes()))
     }
@@ -105,7 +106,7 @@ impl<'a> Depth<'a> {
         self.groups * self.format.right_lanes()
     }
 
-    /// What lies in a range of groups, term by term.
+    /// The parts of all terms in a range of groups.
     fn runs(&self, range: Range<usize>) -> Vec<Run<'a>> {
         let (mut runs, mut at) = (Vec::new(), 0);
         for term in self.terms {
@@ -152,7 +153,7 @@ impl Output<'_> {
     /// Computes some rows of some columns from the packed right operand.
     ///
     /// # Safety
-    /// No one else may touch these elements meanwhile.
+    /// Nothing else may use these elements at the time.
     unsafe fn fill(
         &self,
         depth: &Depth<'_>,
@@ -193,11 +194,11 @@ impl Output<'_> {
     }
 }
 
-/// `out = Σ left · right`, or `out += …` when `add`; the factors are rounded to `precision`. Sums are f32, with f16 those of up
-/// to 64 products that are f16 (see [`f16`]).
+/// `out = Σ left · right`, or `out += …` when `add`; the factors are rounded to `precision`. Sums are f32; with f16,
+/// sums of up to 64 products are f16 (see [`f16`]).
 ///
 /// # Panics
-/// When the machine cannot, there is no depth, or the sizes do not fit each other.
+/// When the machine lacks the instructions, there is no depth, or the sizes do not fit each other.
 pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: bool, precision: Precision) {
     assert!(can(precision), "AVX-512 is missing");
     let (rows, columns) = (out.rows, out.cols);
@@ -216,7 +217,7 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
         let part = first..columns.min(first + step);
         let size = part.len().div_ceil(format.columns()) * depth.panel();
         if packed.len() < size {
-            // Not half as much again, as a vector grows by itself.
+            // Exactly, since a vector that grows by itself reserves half as much again.
             packed.reserve_exact(size - packed.len());
             packed.resize(size, 0);
         }

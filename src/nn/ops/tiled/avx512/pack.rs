@@ -1,7 +1,7 @@
-//! Operands as the kernel reads them.
+//! Packing of operands for the kernel.
 //!
-//! The left one in panels of some rows, in the order that its memory has (see [`Order`]); the right one in panels of 32
-//! columns, one lane of depth after the other. Both are read and written by whole registers.
+//! The left one in panels of some rows, in the order of its memory (see [`Order`]); the right one in panels of 32
+//! columns, one lane of depth after the other. Both are read and written in whole registers.
 
 use std::arch::x86_64::*;
 
@@ -13,15 +13,15 @@ const fn per_lane(bf16: bool) -> usize {
     if bf16 { 2 } else { 1 }
 }
 
-/// How the left operand of these runs is packed.
+/// The packing order of the left operand of these runs.
 pub(super) fn order(runs: &[Run<'_>]) -> Order {
     let along = runs.first().is_none_or(|run| run.left.along);
     assert!(runs.iter().all(|run| run.left.along == along), "left operands in different orders");
     if along { Order::Rows } else { Order::Lanes }
 }
 
-/// Packs `rows` rows from `first` on of the left operand into a panel; what is missing is zero. `out` has the groups of
-/// all runs.
+/// Packs `rows` rows from `first` on of the left operand into a panel, padded with zeros. `out` has the groups of all
+/// runs.
 ///
 /// # Safety
 /// The machine has AVX-512F and BW (and AVX512-BF16 for `bf16`).
@@ -79,7 +79,7 @@ pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth:
     }
 }
 
-/// Values that follow each other in depth, as 16 lanes; what is missing is 0.
+/// Values that are neighbours in depth, as 16 lanes, padded with 0.
 ///
 /// # Safety
 /// As [`left`].
@@ -94,7 +94,7 @@ pub(super) unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
     unsafe { pairs_of(some(low), some(high)) }
 }
 
-/// Lane `lane` of a group at depth `k` (of which `n` are there), of up to 16 values that lie across it.
+/// Lane `lane` of a group at depth `k` (of `n`), of up to 16 values across it.
 ///
 /// # Safety
 /// As [`left`].
@@ -115,7 +115,7 @@ pub(super) unsafe fn across(
     unsafe { woven(line(2 * lane), line(2 * lane + 1)) }
 }
 
-/// Up to 16 values and zeros behind them.
+/// Up to 16 values, padded with zeros.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn some(values: &[f32]) -> __m512 {

@@ -1,4 +1,4 @@
-//! What the arithmetic units give: the innermost loop on operands that stay in the first cache.
+//! The peak arithmetic rate: the innermost loop on operands that stay in the first-level cache.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::kernel::{Order, Target};
 
 /// Lanes of depth: 14 KiB (32 with AMX) and 32 KiB of operands.
 const LANES: usize = 256;
-/// Tiles between two looks at the clock, and looks.
+/// Tiles in a measurement, and number of measurements.
 const TILES: usize = 2_000;
 const LOOKS: usize = 8;
 

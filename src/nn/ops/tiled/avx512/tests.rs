@@ -1,4 +1,4 @@
-//! Tiled products held to the naive ones.
+//! Tiled products compared with naive ones.
 
 use super::*;
 use crate::nn::Precision;
@@ -19,7 +19,7 @@ fn naive(a: &Mat<'_>, b: &dyn Fn(usize, usize) -> f32, columns: usize, out: &mut
     }
 }
 
-/// Whether `fast` is `slow` up to `slack` of the size of the summands.
+/// Whether `fast` equals `slow` up to `slack` times the size of the summands.
 fn close(what: &str, fast: &[f32], slow: &[f64], depth: usize, slack: f64) {
     for (i, (x, y)) in fast.iter().zip(slow).enumerate() {
         assert!((f64::from(*x) - y).abs() <= slack * ((depth as f64).sqrt() + y.abs()), "{what}, element {i}: {x} {y}");
@@ -88,7 +88,7 @@ fn terms_add_up_and_four_bits_are_dequantised() {
             tiled_product(MatMut::new(&mut fast, m, n), &terms, false, format);
             close(&format!("{m}×{k}×{n}, {format:?}"), &fast, &slow, k + r, slack);
         }
-        // The other way: dy (m, n) times w (n, k).
+        // The product for the gradient: dy (m, n) times w (n, k).
         let dy = values(m * n, 7);
         let mut slow = vec![0.0; m * k];
         naive(&Mat::new(&dy, m, n), &|i, j| dense[i * k + j], k, &mut slow);
@@ -121,7 +121,7 @@ fn the_number_of_threads_does_not_show() {
     }
 }
 
-/// Rows and columns of any magnitude come out as exact as the others: each has a scale of its own.
+/// Rows and columns of any magnitude are equally exact: each has a scale of its own.
 #[test]
 fn f16_does_not_know_small_and_large() {
     if !can(Precision::F16) {

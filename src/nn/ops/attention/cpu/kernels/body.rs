@@ -1,4 +1,5 @@
-//! The bodies, written once over [`Lanes`]; always inlined, so that they are compiled for the instructions of the caller.
+//! The kernels, written once over [`Lanes`]; always inlined, so that they are compiled for the instructions of the
+//! caller.
 //!
 //! # Safety
 //! Each needs the instructions of its lanes; the ends of all slices are checked on entry.
@@ -6,7 +7,7 @@
 use super::lanes::Lanes;
 use super::{Adjust, Dots, GROUP, Groups, Number, Product, Row, WIDE};
 
-/// Rows of a block that hold `groups`; panics when the slice is not a whole number of rows.
+/// The number of rows of a block with `groups`; panics when the slice is not a whole number of rows.
 #[inline(always)]
 fn rows(s: &[f32], groups: Groups) -> usize {
     assert!(s.len().is_multiple_of(WIDE) && groups.end <= WIDE / GROUP, "rows of {WIDE} lanes");

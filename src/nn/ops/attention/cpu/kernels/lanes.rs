@@ -1,7 +1,7 @@
-//! Sixteen numbers that go through the same instructions: one AVX-512 register, two of AVX2, or an array.
+//! Sixteen f32 as one SIMD value: one AVX-512 register, two of AVX2, or an array.
 //!
-//! The operations are those of the instruction sets, in the same order whatever the width, so that AVX-512 and AVX2 give
-//! the same bits; the portable ones round a product before they add to it.
+//! The operations have the same order for every width, so that AVX-512 and AVX2 give the same bits; the portable ones
+//! round a product before they add to it.
 
 use half::bf16;
 

@@ -1,5 +1,5 @@
-//! What a block of attention is made of, for each instruction set: small products and the softmax, on matrices whose
-//! rows are [`WIDE`] lanes. A lane is a query (or one of the dims of a head), so that no sum ever runs across lanes.
+//! The kernels of a block of attention for each instruction set: small products and the softmax, on matrices whose rows
+//! are [`WIDE`] lanes. A lane is a query (or one of the dims of a head), so that no sum runs across lanes.
 
 mod body;
 mod lanes;
@@ -18,7 +18,7 @@ pub(super) const WIDE: usize = 64;
 /// Lanes that are computed together.
 pub(super) const GROUP: usize = 16;
 
-/// A row of lanes where the caches and the registers want it.
+/// A row of lanes, aligned for caches and registers.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Line(#[allow(dead_code)] [f32; GROUP]); // read and written as floats
@@ -66,10 +66,10 @@ pub(super) struct Groups {
     pub(super) end: usize,
 }
 
-/// What is done to scores before the softmax.
+/// The adjustment of scores before the softmax.
 #[derive(Clone, Copy)]
 pub(super) struct Adjust<'a> {
-    /// In row r the lanes below `hidden + r` are not to be seen.
+    /// In row r the lanes below `hidden + r` are masked.
     pub(super) hidden: isize,
     /// Lane l of row r gets `bias[at + l − r]`.
     pub(super) bias: Option<(&'a [f32], usize)>,
@@ -120,12 +120,12 @@ number!(f32, load, Cow::Borrowed);
 number!(bf16, load_bf16, |x: &[bf16]| x.iter().map(|x| x.to_f32()).collect());
 number!(i8, load_i8, |x: &[i8]| x.iter().map(|&x| f32::from(x)).collect());
 
-/// The functions of one instruction set. Rows are [`WIDE`] apart.
+/// The kernels of one instruction set. Rows are [`WIDE`] apart.
 pub(super) struct Kernels {
     pub(super) f32: Products<f32>,
     pub(super) bf16: Products<bf16>,
     pub(super) i8: Products<i8>,
-    /// Adds the bias and hides what may not be seen.
+    /// Adds the bias and applies the mask.
     pub(super) adjust: fn(&mut [f32], Groups, Adjust<'_>),
     /// The highest score so far of each lane.
     pub(super) highest: fn(&[f32], Groups, &mut Row),
@@ -133,13 +133,13 @@ pub(super) struct Kernels {
     pub(super) rescale: fn(old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], Groups),
     /// Scores become `2^(score − highest)`, which the sums get.
     pub(super) soften: fn(&mut [f32], Groups, &Row, &mut Row),
-    /// Scores become probabilities `2^(score − sum)`, and the gradients of those become the gradients of scores.
+    /// Scores become probabilities `2^(score − sum)`, and the gradients of probabilities become those of scores.
     pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &Row, deltas: &Row),
-    /// Adds each lane of each row to the place of its bias: `bias[at + l − r] += ds[r, l]`.
+    /// Adds each lane of each row to the gradient of its bias: `bias[at + l − r] += ds[r, l]`.
     pub(super) diagonals: fn(ds: &[f32], Groups, bias: &mut [f32], at: usize),
 }
 
-/// Those of this machine.
+/// The kernels for this machine.
 pub(super) fn kernels() -> &'static Kernels {
     match Isa::get() {
         #[cfg(target_arch = "x86_64")]

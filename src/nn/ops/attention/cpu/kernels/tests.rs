@@ -1,4 +1,4 @@
-//! Each kernel held to the formula, on every instruction set this machine has.
+//! Each kernel compared with its formula, on every instruction set of this machine.
 
 use super::*;
 use crate::nn::cpu::on_isa;

@@ -1,6 +1,6 @@
-//! `x Wᵀ` for a handful of rows and a 4-bit weight, as in decoding: each weight is looked up once and used for all rows
-//! while it is in a register (AVX-512), or dequantised a row at a time into memory that stays in the first cache. Always in
-//! f32; half precision decodes by `prepacked`.
+//! `x Wᵀ` for few rows and a 4-bit weight, as in decoding: each weight is dequantised once and used for all rows while
+//! it is in a register (AVX-512), or dequantised a row at a time into memory that stays in the first-level cache.
+//! Always in f32; half precision decodes with `prepacked`.
 
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ const SERIAL: usize = 1 << 17;
 /// Weights of a task.
 const TASK: usize = 1 << 17;
 
-/// The left side of a product with 4-bit weights, laid out once for all weights of the same width.
+/// The left operand of a product with 4-bit weights, laid out once for all weights of the same width.
 pub(in crate::nn::ops) struct GemvInput<'a> {
     x: &'a [f32],
     rows: usize,
@@ -27,7 +27,7 @@ impl<'a> GemvInput<'a> {
         Self { x, rows, packed }
     }
 
-    /// The outputs from `first` on: y (outputs, rows). With many rows `fetch` takes the steps of [`steps`] meanwhile.
+    /// The outputs from `first` on: y (outputs, rows). With many rows `fetch` prefetches in [`steps`] steps.
     pub(in crate::nn::ops) fn outputs(&self, w: &Nf4, first: usize, y: &mut [f32], fetch: &mut Fetch<'_>) {
         match &self.packed {
             Some(x) => x.outputs(w, first, y, fetch),

@@ -1,7 +1,7 @@
-//! With AVX-512: 64 weights at a time, one or two outputs at a time, up to 8 rows.
+//! The AVX-512 kernels: 64 weights at a time, one or two outputs at a time, up to 8 rows.
 //!
-//! A register holds the table of values; one permutation looks 16 codes up. The rows of x are laid out so that what belongs
-//! to the high nibbles of some bytes comes before what belongs to the low ones.
+//! A register holds the table of values; one permutation looks 16 codes up. The rows of x are laid out so that the
+//! values for the high nibbles of some bytes come before those for the low ones.
 
 use std::arch::x86_64::*;
 
@@ -16,12 +16,12 @@ const SCALES: usize = 1 << 10;
 /// Rows of x, laid out for the kernels.
 pub(super) struct Rows {
     rows: usize,
-    /// 16 values under high nibbles, 16 under low ones, and so on.
+    /// 16 values for high nibbles, 16 for low ones, and so on.
     values: Vec<f32>,
 }
 
 impl Rows {
-    /// `None` where the kernels do not work: without AVX-512, or where blocks run over the ends of rows.
+    /// `None` where the kernels do not apply: without AVX-512, or where blocks cross the ends of rows.
     pub(super) fn new(x: &[f32], rows: usize, wide: usize) -> Option<Self> {
         if !wide.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {
             return None;
@@ -45,7 +45,7 @@ impl Rows {
         }
     }
 
-    /// The outputs that codes and scales belong to, for all rows.
+    /// The outputs for some codes and scales, for all rows.
     fn some(&self, wide: usize, weights: (&[u8], &[f32]), y: &mut [f32], fetch: &mut Fetch<'_>) {
         let mut at = 0;
         while at < self.rows {
@@ -66,7 +66,7 @@ impl Rows {
 }
 
 for_each_isa! {
-    /// The 16 values of even places before the 16 of odd ones, part by part.
+    /// The 16 values of even indices before the 16 of odd ones, part by part.
     fn parted(x: &[f32], out: &mut [f32]) {
         for (x, out) in x.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<32>().0) {
             for i in 0..16 {
@@ -77,11 +77,11 @@ for_each_isa! {
     }
 }
 
-/// Bytes of codes that are fetched ahead: the rows of a weight follow each other, but in pairs, which a processor does not
-/// guess.
+/// Bytes of codes that are prefetched: the rows of a weight follow each other, but in pairs, which the hardware
+/// prefetcher does not follow.
 const AHEAD: usize = 4096;
 
-/// Sums that are brought together at a time.
+/// Sums that are reduced at a time.
 const LANES: usize = 16;
 
 /// All outputs for R rows, into y (outputs, rows) from row `at` on, in groups of 16 sums, O outputs at a time as far as there
@@ -136,12 +136,13 @@ fn total(sums: [__m512; LANES]) -> __m512 {
         let (x, y) = (_mm512_castps_pd(a[2 * i]), _mm512_castps_pd(a[2 * i + 1]));
         _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)))
     });
-    // Now each part of four lanes has sums of four; the parts come together.
+    // Each part of four lanes has sums of four now; the parts are joined.
     let join = |x, y| _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(x, y), _mm512_shuffle_f32x4::<0xdd>(x, y));
     join(join(b[0], b[1]), join(b[2], b[3]))
 }
 
-/// The sums of O outputs, whose codes follow each other, for R rows, each in N parts: a sum waits for the one before it.
+/// The sums of O outputs, whose codes are contiguous, for R rows, each in N parts, since a sum has to wait for the one
+/// before it.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn sums<const O: usize, const R: usize, const N: usize>(
@@ -172,7 +173,7 @@ fn sums<const O: usize, const R: usize, const N: usize>(
                         _mm_prefetch::<_MM_HINT_T0>(bytes.wrapping_add(AHEAD).cast());
                     }
                     let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(bytes.cast()));
-                    // The permutation looks at the low 4 bits only.
+                    // The permutation uses the low 4 bits only.
                     weights[0] = _mm512_permutexvar_ps(_mm512_srli_epi32::<4>(bytes), tables[o]);
                     weights[1] = _mm512_permutexvar_ps(bytes, tables[o]);
                 }

@@ -1,9 +1,10 @@
-//! `x Wᵀ` for a handful of rows and a 4-bit weight, in integers: what decoding in half precision spends its time on.
+//! `x Wᵀ` for few rows and a prepacked 4-bit weight, in integers: where decoding in half precision spends its time.
 //!
-//! The weight is laid out in panels of 16 outputs. Two codes of each make one register of 16-bit integers, which meets the
-//! two values of x that they belong to, everywhere the same; so sums stay in their lanes from the first to the last input,
-//! and a block of 64 costs one conversion and one scale. x becomes integers with one scale a block, too. Values of 14 and
-//! table entries of 13 bits are as many as the sum of a block has room for, and err several times less than bf16.
+//! The weight is laid out in panels of 16 outputs. Two codes of each make one register of 16-bit integers, which is
+//! multiplied by the two values of x that they belong to, the same for all; so sums stay in their lanes from the first
+//! to the last input, and a block of 64 costs one conversion and one scale. x becomes integers with one scale a block,
+//! too. Values of 14 bits and table entries of 13 bits just fit the sum of a block, and have several times smaller
+//! errors than bf16.
 
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ use crate::nn::quant::{NF4_MAP, Nf4};
 const BLOCK: usize = Nf4::BLOCK;
 /// Outputs of a panel.
 const PANEL: usize = 16;
-/// What stands for 1 among the values of a table.
+/// The integer for 1 in the table of values.
 const ONE: f32 = 4096.0;
 /// The greatest value of x: 64 products of the two stay below 2³¹.
 const MOST: f32 = 8191.0;
 
-/// 64 bytes that one load brings: for each of 16 outputs the codes of 4 inputs of even and 4 of odd places.
+/// A cache line of codes: for each of 16 outputs those of 4 inputs at even and 4 at odd indices.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 struct Line([u32; PANEL]);
@@ -32,7 +33,8 @@ const LINES: usize = BLOCK / 8;
 /// Codes, scales and unit of one panel.
 type Panel<'a> = (&'a [Line], &'a [[u16; PANEL]], f32);
 
-/// A 4-bit weight (out, in), laid out for products with few rows. It takes as much memory again as the weight.
+/// A 4-bit weight (out, in), laid out for products with few rows. It takes as much memory as the weight itself, in
+/// addition to it.
 #[derive(Debug)]
 pub(in crate::nn) struct Prepacked {
     shape: (usize, usize),
@@ -40,14 +42,14 @@ pub(in crate::nn) struct Prepacked {
     codes: Vec<Line>,
     /// (out / 16, in / 64, 16), as shares of the greatest.
     scales: Vec<[u16; PANEL]>,
-    /// What 1 stands for in a sum of integers under a scale of 1.
+    /// The value of 1 in a sum of integers with a scale of 1.
     unit: f32,
-    /// The weight itself, so that its place cannot become another's.
+    /// The weight itself, held so that its identity can be compared.
     source: Arc<Nf4>,
 }
 
 impl Prepacked {
-    /// `None` where the machine has no such products (AVX512-VNNI) or blocks run over the ends of rows.
+    /// `None` where the machine has no such instructions (AVX512-VNNI) or blocks cross the ends of rows.
     pub(in crate::nn) fn new(w: &Arc<Nf4>) -> Option<Self> {
         let (out, wide) = w.shape;
         if !Isa::has_vnni() || out == 0 || wide == 0 || !wide.is_multiple_of(BLOCK) {
@@ -72,7 +74,7 @@ impl Prepacked {
         Some(Self { shape: w.shape, codes, scales, unit: most / ONE, source: w.clone() })
     }
 
-    /// Whether this is `w`.
+    /// Whether this is the layout of `w`.
     pub(in crate::nn) fn is_of(&self, w: &Arc<Nf4>) -> bool {
         Arc::ptr_eq(&self.source, w)
     }
@@ -82,8 +84,8 @@ impl Prepacked {
         outputs.div_ceil(PANEL) * (self.shape.1 / BLOCK) * LINES
     }
 
-    /// The outputs from `first` on, a multiple of 16: y (outputs, rows). With many rows `fetch` takes the steps of
-    /// [`Prepacked::steps`] meanwhile.
+    /// The outputs from `first` on, a multiple of 16: y (outputs, rows). With many rows `fetch` prefetches in
+    /// [`Prepacked::steps`] steps.
     pub(in crate::nn::ops) fn outputs(&self, x: &PrepackedInput, first: usize, y: &mut [f32], fetch: &mut Fetch<'_>) {
         assert!(first.is_multiple_of(PANEL) && x.wide == self.shape.1 && first + y.len() / x.rows <= self.shape.0);
         let blocks = x.wide / BLOCK;
@@ -98,7 +100,7 @@ impl Prepacked {
     }
 }
 
-/// Brings the codes of one output, two a byte and the first in the high nibble, to their places in a panel.
+/// Writes the codes of one output, two a byte and the first in the high nibble, to a panel.
 fn turn(codes: &[u8], output: usize, panel: &mut [Line]) {
     // Four bytes of a nibble each become the nibbles of 16 bits.
     let gather = |x: u32| x & 0xf | x >> 4 & 0xf0 | x >> 8 & 0xf00 | x >> 12 & 0xf000;
@@ -108,7 +110,7 @@ fn turn(codes: &[u8], output: usize, panel: &mut [Line]) {
     }
 }
 
-/// Rows of x (rows, in) as integers, for groups of rows that go through a panel together.
+/// Rows of x (rows, in) as integers, in groups of rows that are multiplied together.
 pub(in crate::nn::ops) struct PrepackedInput {
     rows: usize,
     wide: usize,
@@ -148,8 +150,8 @@ impl PrepackedInput {
 }
 
 for_each_isa! {
-    /// Each block as integers, the greatest of them [`MOST`], two to every `step`th place. A block with a value that is no
-    /// number has a scale that is none.
+    /// Rounds each block to integers, the greatest of them [`MOST`], two to every `step`th element. A block with a NaN
+    /// or infinite value gets a NaN scale.
     fn round(x: &[f32], step: usize, values: &mut [[i16; 2]], scales: &mut [f32]) {
         for ((x, values), scale) in x.as_chunks::<BLOCK>().0.iter().zip(values.chunks_mut(BLOCK / 2 * step)).zip(scales) {
             let mut most = [0.0_f32; 16];
@@ -163,7 +165,7 @@ for_each_isa! {
             let (most, wrong) = (most.iter().fold(0.0_f32, |a, &b| a.max(b)), wrong.iter().sum::<f32>());
             *scale = most / MOST + wrong;
             let factor = if most > 0.0 { MOST / most } else { 0.0 };
-            // To the nearest: 1.5 · 2²³ leaves no room for what is behind the point, and the integer in the lowest bits.
+            // Rounds to nearest: adding 1.5 · 2²³ drops the fraction and leaves the integer in the lowest bits.
             let whole = x.map(|x| (x * factor + 12_582_912.0).to_bits() as i16);
             for (value, pair) in values.iter_mut().step_by(step).zip(whole.as_chunks::<2>().0) {
                 *value = *pair;
@@ -176,7 +178,7 @@ for_each_isa! {
 mod x86 {
     use super::{Panel, PrepackedInput};
 
-    /// No panels are made here.
+    /// Not called: no panels are made on this architecture.
     pub(super) fn some(_: &PrepackedInput, _: usize, _: Panel<'_>, _: &mut [f32], _: &mut super::Fetch<'_>) -> usize {
         unreachable!("Prepacked::new gave none")
     }
@@ -185,7 +187,7 @@ mod x86 {
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// The table of values as integers, twice: a register of 32.
+/// The table of values as integers, repeated to fill a register of 32.
 fn table() -> [i16; 32] {
     std::array::from_fn(|i| (NF4_MAP[i % 16] * ONE).round() as i16)
 }
@@ -213,7 +215,7 @@ mod tests {
                 for (i, y) in y.iter().enumerate() {
                     let (o, r) = (i / rows, i % rows);
                     let (sum, size) = exact_dot(&x[r * wide..(r + 1) * wide], &dense[o * wide..(o + 1) * wide]);
-                    // A product of two bf16 errs by up to 2⁻⁸ = 4e-3.
+                    // A product of two bf16 has an error of up to 2⁻⁸ = 4e-3.
                     assert!((f64::from(*y) - sum).abs() <= 5e-4 * size, "{out}×{wide}, row {r}: {y} {sum}");
                 }
             }

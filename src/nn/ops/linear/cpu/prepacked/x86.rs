@@ -1,4 +1,4 @@
-//! With AVX512-VNNI: one panel and a group of rows at a time.
+//! The AVX512-VNNI kernel: one panel and a group of rows at a time.
 
 use std::arch::x86_64::*;
 
@@ -6,10 +6,10 @@ use super::{BLOCK, LINES, PANEL, Panel, PrepackedInput, group, table};
 use crate::nn::cpu::Fetch;
 use crate::nn::cpu::MANY;
 
-/// Bytes of codes that are fetched ahead.
+/// Bytes of codes that are prefetched.
 const AHEAD: usize = 2048;
 
-/// The outputs of a panel for some rows from `row` on, into y (outputs, rows); gives how many rows.
+/// Computes the outputs of a panel for some rows from `row` on, into y (outputs, rows); gives the number of rows.
 pub(super) fn some(x: &PrepackedInput, row: usize, panel: Panel<'_>, y: &mut [f32], fetch: &mut Fetch<'_>) -> usize {
     // SAFETY: `Prepacked::new` asked what the machine can; each call takes a group of rows as they are laid out.
     unsafe {
@@ -22,7 +22,7 @@ pub(super) fn some(x: &PrepackedInput, row: usize, panel: Panel<'_>, y: &mut [f3
     }
 }
 
-/// The sums of 16 outputs for R rows. Integers are summed in N parts, for a sum waits for the one before it.
+/// The sums of 16 outputs for R rows. Integers are summed in N parts, since a sum has to wait for the one before it.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,f16c,avx")]
 fn sums<const R: usize, const N: usize>(
     x: &PrepackedInput,
@@ -45,7 +45,7 @@ fn sums<const R: usize, const N: usize>(
                 }
                 _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(line).wrapping_byte_add(AHEAD).cast());
                 let line = _mm512_load_si512(line.0.as_ptr().cast());
-                // The permutation looks at the low 5 bits, and the table is there twice.
+                // The permutation uses the low 5 bits, and the table is there twice.
                 let weights = [
                     _mm512_permutexvar_epi16(line, table),
                     _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(line), table),
@@ -69,8 +69,8 @@ fn sums<const R: usize, const N: usize>(
     all
 }
 
-/// Adds w · x of pairs of integers to each lane of `sum`, where x is the same pair for all. The instruction is said as such
-/// because the compiler makes two of it where sums follow each other.
+/// Adds w · x of pairs of integers to each lane of `sum`, where x is the same pair for all. Written as inline assembly,
+/// because the compiler splits the instruction into two where sums follow each other.
 ///
 /// # Safety
 /// The machine has AVX512-VNNI, and `pair` can be read.
@@ -89,7 +89,7 @@ unsafe fn add_products(sum: &mut __m512i, w: __m512i, pair: *const [i16; 2]) {
     }
 }
 
-/// Brings sums to their places in y (outputs, rows), from row `row` on; gives R.
+/// Writes sums to y (outputs, rows), from row `row` on; gives R.
 #[target_feature(enable = "avx512f")]
 fn store<const R: usize>(sums: [__m512; R], rows: usize, row: usize, y: &mut [f32]) -> usize {
     let mut out = [[0.0; PANEL]; R];
