@@ -7,11 +7,11 @@ use super::memory::{Disjoint, fill};
 /// A matrix operand: element (i, j) is at `i · row + j · col`.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Mat<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) row: usize,
-    pub(super) col: usize,
+    pub(in crate::nn) data: &'a [f32],
+    pub(in crate::nn) rows: usize,
+    pub(in crate::nn) cols: usize,
+    pub(in crate::nn) row: usize,
+    pub(in crate::nn) col: usize,
 }
 
 impl<'a> Mat<'a> {
@@ -36,15 +36,15 @@ impl<'a> Mat<'a> {
 /// An output matrix, with contiguous rows `row` elements apart.
 pub(in crate::nn) struct MatMut<'a> {
     start: *mut f32,
-    pub(super) rows: usize,
-    pub(super) cols: usize,
-    pub(super) row: usize,
+    pub(in crate::nn) rows: usize,
+    pub(in crate::nn) cols: usize,
+    pub(in crate::nn) row: usize,
     life: PhantomData<&'a mut [f32]>,
 }
 
 impl<'a> MatMut<'a> {
     /// Its memory, for tasks that write disjoint parts.
-    pub(super) fn shared(self) -> Disjoint<'a> {
+    pub(in crate::nn) fn shared(self) -> Disjoint<'a> {
         let span = if self.rows == 0 || self.cols == 0 { 0 } else { (self.rows - 1) * self.row + self.cols };
         // SAFETY: the view was checked against its memory when it was made, and is given up here.
         unsafe { Disjoint::raw(self.start, span) }
