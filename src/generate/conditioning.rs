@@ -1,8 +1,8 @@
-//! What is given over time: chords, and for encodings that have them bars and beats.
+//! Conditioning over time: chords, and for encodings that have them bars and beats.
 //!
-//! A chart is laid end to end from the moment where the new music begins. A chord that is in force already is no
-//! change and gets no token, as in the data a model was trained on. With chords, or where the bars are counted, an
-//! encoding with beats hears all of them, like a player with a click.
+//! The chart begins where the new music begins and is repeated end to end. A chord that is in force already is not a
+//! change and gets no token, as in training data. With chords, or where bars are counted, an encoding with beats is
+//! given all of them, as a click track.
 
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
@@ -13,12 +13,12 @@ use crate::tokens::{Grammar, Tokenizer};
 /// Beats in a bar without a chart.
 const BAR: f64 = 4.0;
 
-/// What is set over time for all takes alike.
+/// The conditioning of all sequences of a generation.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// The cues of one pass of the chart.
     cues: Vec<Cue>,
-    /// Whether a cue is on every beat.
+    /// Whether there is a cue on every beat.
     clicks: bool,
     /// Whether there are chords.
     chords: bool,
@@ -27,13 +27,13 @@ pub(super) struct Plan {
     tempo: f64,
     /// Where the first beat is.
     origin: Origin,
-    /// Beats to play at most.
+    /// The most beats to generate.
     limit: Option<f64>,
-    /// The moment in seconds at which a part that is played anew ends.
+    /// The end of a regenerated part, in seconds.
     pub(super) until: Option<f64>,
 }
 
-/// What is set at one moment.
+/// The tokens that are given at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Cue {
     /// Beats since the chart began.
@@ -45,7 +45,7 @@ pub(super) struct Cue {
 }
 
 impl Cue {
-    /// The ids to say here, in order, after what a grammar has heard.
+    /// The ids to give here, in order, in the state of a grammar.
     pub(super) fn ids(&self, grammar: &Grammar) -> Vec<u32> {
         let class = self.chord.as_ref().map(Chord::class).filter(|&class| grammar.chord() != Some(class));
         let chord = class.map_or_else(Vec::new, |class| grammar.chord_ids(class));
@@ -53,7 +53,7 @@ impl Cue {
     }
 }
 
-/// A moment in the two measures of time that encodings use.
+/// A moment in the two units of time of the encodings.
 #[derive(Debug, Clone, Copy, Default)]
 struct Origin {
     beat: f64,
@@ -61,13 +61,13 @@ struct Origin {
 }
 
 impl Plan {
-    /// The plan of the options, for music that begins `after` seconds of prompt, on the beat nearest to it.
+    /// The plan for the options, for music that begins after `after` seconds of prompt, on the nearest beat.
     ///
     /// # Errors
     /// Chords for an encoding that has no chord tokens, and a chart without chords.
     pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, after: f64) -> Result<Self> {
         let beat_seconds = 60.0 / options.tempo();
-        // Encodings in beats count their seconds at 120 beats a minute: half a second a beat.
+        // Encodings in beats count seconds at 120 beats a minute: half a second a beat.
         let origin = Origin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
         let (mut cues, length) = match &options.chords {
             Some(chart) => (changes(chart, tokenizer)?, chart.beats()),
@@ -89,7 +89,7 @@ impl Plan {
             None => (0, index),
             Some(_) if n < 2 => return None,
             Some(further) => {
-                // Where a chart ends on the chord it begins with, its beginning is not a change from the second pass on.
+                // Where a chart ends with its first chord, its beginning is not a change from the second pass on.
                 let class = |cue: &Cue| cue.chord.as_ref().map(Chord::class);
                 let same = usize::from(!self.clicks && class(&self.cues[0]) == class(&self.cues[n - 1]));
                 (1 + further / (n - same), same + further % (n - same))
@@ -100,15 +100,15 @@ impl Plan {
         Some((self.moment(pass as f64 * self.length + cue.beat, chord), cue))
     }
 
-    /// True once the chart has been played to its end; at once without one.
+    /// True once the chart has been played to its end; immediately without one.
     pub(super) fn played_through(&self, grammar: &Grammar) -> bool {
         !self.chords || grammar.reached(&self.moment(self.length, Chord::none()))
     }
 
-    /// The moment at which a take ends at the latest.
+    /// The latest end of a sequence.
     pub(super) fn end(&self) -> Option<ChordAt> {
         if let Some(seconds) = self.until {
-            // Encodings in beats count their seconds at 120 beats a minute.
+            // Encodings in beats count seconds at 120 beats a minute.
             return Some(ChordAt { tick: 0, beat: seconds / 0.5, seconds, chord: Chord::none() });
         }
         Some(self.moment(self.limit?, Chord::none()))
@@ -153,15 +153,14 @@ fn with_clicks(mut cues: Vec<Cue>, chart: Option<&Chart>, tokenizer: &Tokenizer)
     cues
 }
 
-/// Where the beats of one pass stand, in quarters, and whether a bar begins there: those of the chart's metres, else of a
-/// bar in 4/4.
+/// The beats of one pass, in quarters, and whether a bar begins there: by the chart's metres, else of a bar in 4/4.
 fn clicks(chart: Option<&Chart>) -> Vec<(f64, bool)> {
     let Some(chart) = chart else {
         return (0..BAR as u32).map(|beat| (f64::from(beat), beat == 0)).collect();
     };
     let mut score = chart.score(120.0);
     let quarter = f64::from(score.ticks_per_quarter);
-    // Beats go to the end of the last note; bars without a chord have beats, too.
+    // Beats continue to the end of the last note; bars without a chord have beats, too.
     let whole = Note { start: 0, pitch: 60, end: (chart.beats() * quarter).round() as u32, velocity: 1 };
     score.tracks = vec![Track { notes: vec![whole], ..Track::default() }];
     score.beats().iter().map(|beat| (f64::from(beat.tick) / quarter, beat.bar)).collect()

@@ -1,4 +1,4 @@
-//! A take as a score: with the tempo and metre it was played in, behind its prompt as that was, and closed at its end.
+//! Converts generated ids to a score: at its tempo and in its metre, behind its prompt, closed at its end.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use crate::harmony::ChordAt;
 use crate::midi::{Clock, Marker, Meter, Note, Score, Tempo, Track};
 use crate::tokens::Tokenizer;
 
-/// The division of a score that is laid on a tempo of its own.
+/// The division of a score with a tempo of its own.
 const TICKS_PER_QUARTER: u32 = 480;
 
 /// The score of the ids of a generated sequence.
 ///
-/// A part that was played anew is in its score, and all else of that as it was. A prompt is in front, unchanged, with all
-/// its tracks, tempi and metres; the new notes are added to its first track with notes. Without a prompt the score has the
-/// tempo of the options and the metre of the chords, where bars or chords were given; else that of the ids. Notes end where
-/// the bars of the options do.
+/// A regenerated part is put into its score, which is unchanged elsewhere. A prompt comes first, unchanged, with all
+/// its tracks, tempi and metres; the new notes are added to its first track with notes. Without a prompt the score has
+/// the tempo of the options and the metre of the chords, where bars or chords were given; else those of the ids. Notes
+/// end where the bars of the options do.
 pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> Score {
     let played = tokenizer.decode(ids);
     let counted = options.chords.is_some() || options.bars.is_some();
@@ -35,10 +35,10 @@ pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> 
     }
 }
 
-/// The played notes and chords as they are in time, on a grid of one tempo and these metres.
+/// The generated notes and chords, unchanged in seconds, on a grid of one tempo and these metres.
 fn at_tempo(played: Score, bpm: f64, meters: Vec<Meter>) -> Score {
     let tempo = Tempo::from_bpm(bpm);
-    // Where an encoding tells the beats, they already are the quarters of the score.
+    // Where an encoding has beats, they already are the quarters of the score.
     let quarters = !played.meters.is_empty() && meters.iter().all(|meter| meter.denominator == 4);
     let clock = Clock::new(&played);
     let per_second = f64::from(TICKS_PER_QUARTER) * 1e6 / f64::from(tempo.micros_per_quarter);
@@ -64,7 +64,7 @@ fn at_tempo(played: Score, bpm: f64, meters: Vec<Meter>) -> Score {
     score
 }
 
-/// The score with what was played in the part, in its first track with notes.
+/// The score with the regenerated part, in its first track with notes.
 fn refilled(refill: &Refill, played: &Score) -> Score {
     let mut score = refill.score.clone();
     let clock = Clock::new(&score);
@@ -92,7 +92,7 @@ fn close(score: &mut Score, end: u32) {
     score.markers.retain(|marker| marker.tick < end);
 }
 
-/// The prompt with what was played behind it.
+/// The prompt followed by the generated notes.
 fn behind(prompt: &Score, played: &Score, tokenizer: &Tokenizer) -> Score {
     let heard = tokenizer.decode(&tokenizer.encode(prompt));
     let step = |seconds: f64| (100.0 * seconds).round() as u64;

@@ -1,13 +1,13 @@
-//! The sampling loop: several takes as one batch, each under its own grammar and chords.
+//! The sampling loop: several sequences as one batch, each with its own grammar and chords.
 //!
-//! # What the model sees
-//! BOS, the prompt, and what was added, until that is longer than `max_position_embeddings`; then it is cut to its last
-//! half (with the chord in force in front), which is read anew, and so on: sequences and prompts may be longer than the
-//! model. With and without the cache the model sees the same, so the ids are the same.
+//! # Context
+//! The model reads BOS, the prompt and the generated ids, until that is longer than `max_position_embeddings`; then the
+//! context is cut to its last half (with the chord in force in front) and computed anew: sequences and prompts may be
+//! longer than the model's context. The context is the same with and without the cache, so the ids are the same.
 //!
-//! # Streams
-//! Sequence `i` draws from a stream that depends on the sampler's seed and on `i` alone: asking for more sequences does not
-//! change the first.
+//! # Random streams
+//! Sequence `i` draws from a stream that depends on the sampler's seed and on `i` only: asking for more sequences does
+//! not change the first.
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -22,18 +22,18 @@ use crate::nn::{Cache, ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
-/// What was generated for one sequence.
+/// A generated sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Generated {
     /// The ids, prompt included, without BOS and EOS.
     pub ids: Vec<u32>,
-    /// Nats a note that the model gives to what it drew: 0 or less, nearer to 0 is likelier; 0 where it was not measured.
+    /// Log-likelihood of the sampled ids under the model, in nats a note: at most 0; 0 where it was not measured.
     pub log_likelihood: f64,
-    /// Whether the sequence came to its end; false where the tokens were used up before.
+    /// Whether the sequence reached its end rather than `max_new_tokens`.
     pub complete: bool,
 }
 
-/// The ids of each sequence, without BOS and EOS, all takes as one batch.
+/// The ids of each sequence, without BOS and EOS, generated as one batch.
 ///
 /// # Errors
 /// Options out of range; `interrupted`, when the user cancels.
@@ -48,7 +48,7 @@ pub fn generate(
     Ok(generator.play(options, progress)?.into_iter().map(|sequence| sequence.ids).collect())
 }
 
-/// The same as [`generate`] with what is known of each sequence; `measure` says whether its likelihood is.
+/// [`generate`] with more about each sequence; `measure` asks for its likelihood.
 ///
 /// # Errors
 /// Those of [`generate`].
@@ -72,14 +72,14 @@ pub fn generate_takes(
     Ok(generator.play(options, progress)?.into_iter().map(generated).collect())
 }
 
-/// The same, a step at a time: each item has one id for each sequence that still plays.
+/// Step-by-step generation: each item has one id for each sequence that has not ended.
 #[derive(Debug)]
 pub struct Generator {
     model: Model,
     table: TokenTable,
     plan: Plan,
     sequences: Vec<Sequence>,
-    /// Ids that may still be added to each sequence.
+    /// The number of ids that may still be added to each sequence.
     left: usize,
     cache: Cache,
     use_cache: bool,
@@ -88,7 +88,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Sets the prompt and the chords up.
+    /// Encodes the prompt and prepares the chords.
     ///
     /// # Errors
     /// Options out of range.
@@ -127,7 +127,7 @@ impl Generator {
         })
     }
 
-    /// Plays to the end.
+    /// Generates to the end.
     fn play(mut self, options: &GenerateOptions, progress: &Progress) -> Result<Vec<Sequence>> {
         let total = (options.max_new_tokens * options.count) as u64;
         let mut task = progress.task("generating", Some(total), "tokens");
@@ -137,7 +137,7 @@ impl Generator {
         Ok(self.sequences)
     }
 
-    /// The ids of a sequence so far, prompt included, without BOS; none for a sequence that there is not.
+    /// The ids of a sequence so far, prompt included, without BOS; empty for an index beyond the sequences.
     pub fn ids(&self, sequence: usize) -> &[u32] {
         self.sequences.get(sequence).map_or(&[], |sequence| &sequence.ids)
     }
@@ -165,13 +165,13 @@ impl Generator {
                 Ok(sequence.append(id, plan, table))
             }
         };
-        // Each sequence has its own sampler and grammar: they do not wait for each other.
+        // Each sequence has its own sampler and grammar, so they are processed in parallel.
         let new_ids = sequences.par_iter_mut().zip(due).zip(&logits).map(append).collect::<Result<_>>()?;
         self.left -= 1;
         Ok(new_ids)
     }
 
-    /// The logits of what comes next, one row a sequence.
+    /// The logits of the next ids, one row for each sequence.
     fn logits(&mut self) -> Result<Vec<Vec<f32>>> {
         let longest = self.model.spec().max_positions;
         if self.sequences[0].context.len() > longest {
@@ -195,7 +195,7 @@ impl Generator {
 impl Iterator for Generator {
     type Item = Result<Vec<Option<u32>>>;
 
-    /// The next step; after a failure there is none.
+    /// The next step; `None` after a failure.
     fn next(&mut self) -> Option<Self::Item> {
         if self.left == 0 || self.sequences.iter().all(|sequence| sequence.over) {
             return None;
@@ -211,7 +211,7 @@ impl Iterator for Generator {
 /// The ids of the prompt, and the plan of what follows it.
 ///
 /// A prompt keeps its own chords; those of the options begin on the beat nearest to its end, and the first of them is
-/// set in the prompt when that beat comes before the last note has gone.
+/// set in the prompt when that beat comes before the end of the last note.
 fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, Plan)> {
     let style = options.style.as_ref().map(|style| tokenizer.style_id(style)).transpose()?;
     let behind_style = |ids: Vec<u32>| style.into_iter().chain(ids).collect::<Vec<u32>>();

@@ -1,4 +1,4 @@
-//! Sampling: logits become tokens, tokens become a score that is always valid.
+//! Generation: logits become tokens, and tokens a score that is always valid.
 
 mod conditioning;
 mod finish;

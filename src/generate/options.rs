@@ -8,23 +8,23 @@ use crate::nn::{CacheDtype, Precision};
 /// The options of generation.
 #[derive(Debug, Clone)]
 pub struct GenerateOptions {
-    /// Chords to play over, one chart or none: once, unless `bars` says otherwise.
+    /// The chords to play over; one pass of the chart, unless `bars` is given.
     pub chords: Option<Chart>,
-    /// Beats (quarters) a minute of the chords; where absent, that of the prompt, or 120.
+    /// Beats (quarters) a minute of the chords; the prompt's when absent, or 120.
     pub tempo: Option<f64>,
-    /// What kind of music, for encodings with styles: "rag".
+    /// The style, for encodings with styles: "rag".
     pub style: Option<String>,
-    /// A score to go on from; it is part of the result.
+    /// A score to continue; it is part of the result.
     pub prompt: Option<Score>,
-    /// A part of a score to play anew; in place of a prompt.
+    /// A part of a score to regenerate; in place of a prompt.
     pub refill: Option<Refill>,
-    /// Ids to add at most, drawn and forced (chords) alike.
+    /// The most ids to add, sampled and given (chords) ones.
     pub max_new_tokens: usize,
-    /// Bars to add at most, in the metre of the chords (4/4 without); a chart that is shorter is repeated.
+    /// The most bars to add, in the metre of the chords (4/4 without); a shorter chart is repeated.
     pub bars: Option<usize>,
-    /// Takes.
+    /// The number of sequences.
     pub count: usize,
-    /// Whether keys and values are kept between tokens; without, every token costs the whole sequence (for tests).
+    /// Whether keys and values are cached; without the cache every token costs the whole sequence (for tests).
     pub use_cache: bool,
     /// The number format of keys and values.
     pub kv_cache_dtype: CacheDtype,
@@ -32,7 +32,7 @@ pub struct GenerateOptions {
     pub precision: Precision,
 }
 
-/// A part of a score that is played anew: what begins in it goes, all else stays as it is.
+/// A part of a score that is regenerated: notes that begin in it are replaced, everything else is kept.
 #[derive(Debug, Clone)]
 pub struct Refill {
     /// The whole score.
@@ -44,7 +44,7 @@ pub struct Refill {
 }
 
 impl Refill {
-    /// What is before the part, as a prompt; none where it begins at the beginning.
+    /// The music before the part, as a prompt; none where it begins at the start.
     pub(super) fn prompt(&self) -> Option<Score> {
         self.score.slice(0.0, self.from).ok().filter(|before| !before.is_empty())
     }
@@ -68,13 +68,13 @@ impl Default for GenerateOptions {
     }
 }
 
-/// Tokens that a second of music takes at most, as a rule: twice those of dense piano music.
+/// Tokens for a second of music, an upper estimate: twice those of dense piano music.
 const TOKENS_A_SECOND: f64 = 120.0;
-/// More tokens are given only to who asks for them.
+/// The most tokens that are allowed by default.
 const LONGEST_TAKE: f64 = 100_000.0;
-/// Metres of bars beyond these are not written: no take is so long.
+/// The most bars for which metres are written.
 const MOST_BARS: usize = 100_000;
-/// Beats a minute that can be asked for.
+/// Accepted tempi in beats a minute.
 const TEMPI: std::ops::RangeInclusive<f64> = 10.0..=1000.0;
 
 impl GenerateOptions {
@@ -109,8 +109,8 @@ impl GenerateOptions {
         }
     }
 
-    /// The quarters that a take lasts: those of `bars`, else one chorus of the chords; `None` where neither is given, and
-    /// where a part is played anew, which lasts as long as it is.
+    /// The length of a generation in quarters: that of `bars`, else one pass of the chords; `None` where neither is
+    /// given, and where a part is regenerated.
     ///
     /// ```
     /// use etude::generate::GenerateOptions;
@@ -136,7 +136,7 @@ impl GenerateOptions {
         }
     }
 
-    /// The metres of a take without a prompt: those of the chords, as often as they are played; 4/4 without.
+    /// The metres of a generation without a prompt: those of the chords, for all passes; 4/4 without chords.
     pub fn meters(&self, ticks_per_quarter: u32) -> Vec<Meter> {
         let Some(chart) = self.chords.as_ref().filter(|chart| !chart.bars.is_empty()) else {
             return vec![Meter::DEFAULT];
@@ -154,13 +154,13 @@ impl GenerateOptions {
         meters
     }
 
-    /// Tokens enough for a take of that length: more than dense music needs.
+    /// A number of tokens that is enough for that length, even for dense music.
     pub fn enough_tokens(&self) -> usize {
         let seconds = self.beats().unwrap_or(0.0) * 60.0 / self.tempo();
         (TOKENS_A_SECOND * seconds).min(LONGEST_TAKE).ceil().max(512.0) as usize
     }
 
-    /// The tempo that holds: the one asked for, else the first of the prompt, else 120.
+    /// The tempo in use: the option, else the first of the prompt, else 120.
     ///
     /// ```
     /// use etude::generate::GenerateOptions;

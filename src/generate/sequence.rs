@@ -1,4 +1,4 @@
-//! `Sequence`: one generated sequence: its ids, its grammar, and the chord that is due.
+//! `Sequence`: a sequence being generated: its ids, its grammar, and its next cue.
 
 use std::collections::VecDeque;
 
@@ -6,13 +6,13 @@ use crate::generate::Sampler;
 use crate::generate::conditioning::{Cue, Plan};
 use crate::tokens::{Grammar, Kind, Tokenizer};
 
-/// The vocabulary as all sequences look it up.
+/// Vocabulary look-ups shared by all sequences.
 #[derive(Debug)]
 pub(super) struct TokenTable {
-    /// Whether an id can be drawn at all: chords and special tokens but EOS are given, not drawn.
+    /// Whether an id can be sampled: chords and special tokens other than EOS are given.
     drawable: Vec<bool>,
     kinds: Vec<Kind>,
-    /// The rules at the beginning of a sequence.
+    /// The grammar at the beginning of a sequence.
     grammar: Grammar,
     pad: u32,
     eos: u32,
@@ -43,20 +43,20 @@ impl TokenTable {
 pub(super) struct Sequence {
     /// The ids, prompt included, without BOS and EOS.
     pub(super) ids: Vec<u32>,
-    /// What the model sees: BOS and the ids, or the end of them; as long in all sequences.
+    /// The context of the model: BOS and the ids, or the end of them; equally long in all sequences.
     pub(super) context: Vec<u32>,
-    /// True when it says no more.
+    /// True when it has ended.
     pub(super) over: bool,
     grammar: Grammar,
     sampler: Sampler,
     /// The next cue.
     next: usize,
-    /// Ids of the last cue that are still to come.
+    /// Ids of the last cue that are not yet appended.
     pending: VecDeque<u32>,
-    /// Notes that were added.
+    /// Number of notes added.
     notes: usize,
-    /// Log-likelihood of the ids that were drawn, in nats, of the model's own distribution over what was allowed; only
-    /// where it is asked for.
+    /// Log-likelihood of the sampled ids in nats, under the model's distribution over the allowed ids; only where it is
+    /// measured.
     log_likelihood: Option<f64>,
 }
 
@@ -71,7 +71,7 @@ impl Sequence {
         let (ids, pending) = (prompt.to_vec(), VecDeque::new());
         let mut sequence =
             Self { ids, context, over: false, grammar, sampler, next: 0, pending, notes: 0, log_likelihood: None };
-        // What the prompt contains already, or leaves no place for.
+        // Cues that the prompt contains already, or has no place for.
         while let Some((at, cue)) = plan.cue(sequence.next)
             && sequence.grammar.reached(&at)
             && cue.ids(&sequence.grammar).first().is_none_or(|&id| !sequence.grammar.accepts(id))
@@ -82,7 +82,7 @@ impl Sequence {
         sequence
     }
 
-    /// The id that is forced now: of a chord, a bar or a beat.
+    /// The id that is given next: of a chord, a bar or a beat.
     pub(super) fn due(&mut self, plan: &Plan) -> Option<u32> {
         if let Some(id) = self.pending.pop_front() {
             return Some(id);
@@ -92,7 +92,7 @@ impl Sequence {
             return None;
         }
         let mut cue = cue.clone();
-        // Without the grammar time can pass more than one cue: the last of them counts.
+        // Without the grammar time can pass more than one cue: the last of them is used.
         while let Some((_, later)) = plan.cue(self.next + 1).filter(|(later, _)| self.grammar.reached(later)) {
             self.next += 1;
             let chord = later.chord.clone().or(cue.chord);
@@ -119,10 +119,10 @@ impl Sequence {
         }
     }
 
-    /// Draws the next id from logits (vocabulary).
+    /// Samples the next id from logits (vocabulary).
     ///
-    /// Where time must stop at the horizon, the shift that ends there has the probability of all that would pass it: left
-    /// out, they would make the shorter ones likelier, and notes would crowd before every beat.
+    /// Where time must stop at the horizon, the shift that ends there gets the probability of all longer ones: without
+    /// it the shorter shifts would become likelier, and notes would crowd before every beat.
     pub(super) fn draw(&mut self, logits: &[f32], plan: &Plan, table: &TokenTable) -> u32 {
         let mut mask = table.drawable.clone();
         if self.sampler.options().grammar {
@@ -149,17 +149,17 @@ impl Sequence {
         id
     }
 
-    /// Keeps the likelihood of what is drawn from here on.
+    /// Measures the likelihood of the ids sampled from here on.
     pub(super) fn measure(&mut self) {
         self.log_likelihood = Some(0.0);
     }
 
-    /// Nats a note that the model gives to what it drew, ends included; 0 without a note, and where it was not measured.
+    /// Log-likelihood of the sampled ids in nats a note; 0 without a note, and where it was not measured.
     pub(super) fn log_likelihood(&self) -> f64 {
         self.log_likelihood.unwrap_or(0.0) / self.notes.max(1) as f64
     }
 
-    /// Appends an id, sampled or forced; `None` when it ends the sequence.
+    /// Appends an id, sampled or given; `None` when it ends the sequence.
     pub(super) fn append(&mut self, id: u32, plan: &Plan, table: &TokenTable) -> Option<u32> {
         if id == table.eos {
             self.over = true;
@@ -177,13 +177,13 @@ impl Sequence {
         Some(id)
     }
 
-    /// Keeps in step with the others once it is over.
+    /// Appends padding after the end, so that all contexts stay equally long.
     pub(super) fn wait(&mut self, table: &TokenTable) {
         self.context.push(table.pad);
     }
 
-    /// Cuts what the model sees to the last `keep` ids, in front what a row of training data begins with that goes on
-    /// from there; where the encoding has no such opening the chord in force, if its tokens were cut off.
+    /// Cuts the context to the last `keep` ids, with the opening of a training row in front; where the encoding has no
+    /// openings, with the chord in force, if its tokens were cut off.
     pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
         self.context.drain(..self.context.len() - keep);
         let mut before = table.grammar.clone();
@@ -199,7 +199,7 @@ impl Sequence {
         }
     }
 
-    /// Stops time at the next cue or at the end, whichever comes first.
+    /// Sets the horizon to the next cue or the end, whichever comes first.
     fn aim(&mut self, plan: &Plan) {
         let change = plan.cue(self.next).map(|(at, _)| at);
         let soonest = match (change, plan.end()) {

@@ -1,4 +1,4 @@
-//! Takes over chords, with prompts, restarts and stops, on a tiny model.
+//! Generation over chords, with prompts, restarts and cancellation, on a tiny model.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::new("performance", &Options::default()).expect("a known name")
 }
 
-/// A model that has learnt nothing: it draws nearly evenly from what the grammar allows.
+/// A model with random initialisation: it samples nearly evenly from the allowed ids.
 fn model(longest: usize) -> Model {
     let config = LlamaConfig {
         vocab_size: tokenizer().vocab_size(),
@@ -46,7 +46,7 @@ fn play(model: &Model, sampler: &Sampler, options: &GenerateOptions) -> Vec<Vec<
     generate(model, &tokenizer(), sampler, options, &Progress::silent()).expect("nothing is out of range")
 }
 
-/// The chords of a take: when each is set, and its token.
+/// The chords of a sequence: when each is set, and its token.
 fn chords(ids: &[u32]) -> Vec<(f64, String)> {
     let tokenizer = tokenizer();
     let mut grammar = tokenizer.grammar();

@@ -1,4 +1,4 @@
-//! What many ranks agree on before the first step: data, options and weights.
+//! Agreement between ranks before the first step: data, options and weights.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ use crate::train::{BatchSize, TrainOptions};
 /// for the user.
 ///
 /// # Errors
-/// Names what differs between ranks; what the connection fails with.
+/// Names the difference between ranks; errors of the connection.
 pub(super) fn agree(
     group: &Group,
     parameters: &[Parameter],

@@ -1,16 +1,16 @@
-//! Who follows a run: a panel, a tracker, whoever plays takes of the model while it learns.
+//! Callbacks of a training run, for panels, trackers and samples of the model.
 
 use std::path::Path;
 
 use crate::error::Result;
 use crate::train::{Step, Trainer};
 
-/// Something that happened in a run.
+/// An event of a training run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// [`Trainer::fit`] begins or goes on.
+    /// [`Trainer::fit`] has begun or continues.
     Began,
-    /// A step was taken.
+    /// A step is done.
     Stepped(&'a Step),
     /// The held-out loss was measured; it is in the step.
     Measured(&'a Step),
@@ -18,12 +18,12 @@ pub enum Event<'a> {
     SampleDue(u64),
     /// A checkpoint was written.
     Saved(&'a Path),
-    /// The run is over before `max_steps`: why.
+    /// The run ends before `max_steps`, with the reason.
     StoppedEarly(&'a str),
-    /// The run is at its end, well or not.
+    /// The run has ended, in whatever way.
     Ended,
 }
 
-/// Called with the events of a run, between its steps. An error that it returns ends the run like a cancellation: with its
-/// state kept.
+/// Called with the events of a run, between its steps. An error that it returns ends the run like a cancellation: its
+/// state is kept.
 pub type Callback<'a> = dyn FnMut(&Trainer, Event<'_>) -> Result<()> + 'a;

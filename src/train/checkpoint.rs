@@ -33,10 +33,10 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const PREFIX: &str = "checkpoint-";
 const DIVERGED: &str = "diverged";
 
-/// The version of [`TrainerState`]; a file with a higher one is of a later program.
+/// The version of [`TrainerState`]; a file with a higher one was written by a later program.
 pub(super) const FORMAT: u32 = 1;
 
-/// What a trainer is beside model and optimizer.
+/// The state of a trainer besides model and optimizer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TrainerState {
     /// Version of the format.
@@ -51,22 +51,22 @@ pub(super) struct TrainerState {
     pub(super) world_size: usize,
     /// Seed of the order of batches and of dropout.
     pub(super) seed: u64,
-    /// The learning rate over the run, as the options make it.
+    /// The learning-rate schedule, as the options give it.
     pub(super) schedule: Schedule,
     pub(super) options: TrainOptions,
     pub(super) data: Origin,
     pub(super) history: Vec<Step>,
 }
 
-/// The ranks of a run that a program wrote which knew no ranks.
+/// The number of ranks in checkpoints from before there were several.
 fn one() -> usize {
     1
 }
 
-/// What the data were, so that the same can be built again and others are noticed.
+/// The origin of the data, for building them again and for noticing others.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Origin {
-    /// The folder of a saved dataset; else they were made of `sources`, or where those are empty of `files`.
+    /// The folder of a saved dataset; else they were built from `sources`, or where those are empty from `files`.
     #[serde(with = "crate::forms::path")]
     pub(super) source: Option<PathBuf>,
     #[serde(default)]
@@ -80,8 +80,8 @@ pub(super) struct Origin {
 }
 
 impl Trainer {
-    /// Writes the model and its tokenizer to the run's folder; the running mean of the weights, if one is kept. Of many
-    /// ranks the first one writes.
+    /// Writes the model and its tokenizer to the run's folder, with the running mean of the weights if one is kept.
+    /// With several ranks the first one writes.
     ///
     /// # Errors
     /// Refuses a run without a folder.
@@ -99,7 +99,7 @@ impl Trainer {
         self.averaged(|| files::replace_folder(&best, |dir| self.save_model(dir)))
     }
 
-    /// Writes all that is needed to go on from here, and removes checkpoints beyond `save_total_limit`: its folder.
+    /// Writes a checkpoint, and removes older ones beyond `save_total_limit`; gives its folder.
     pub(super) fn checkpoint(&mut self) -> Result<PathBuf> {
         let out = self.out()?;
         let earlier = checkpoints(out);
@@ -133,7 +133,7 @@ impl Trainer {
             files::write_sums(dir)
         });
         written.map_err(|e| keep_going(e, earlier.last()).context(format!("saving {}", target.display())))?;
-        // Those of a run that this one replaces go, and those of a course that was left for an earlier checkpoint.
+        // Checkpoints of a replaced run are removed, and those after an earlier checkpoint that the run went back to.
         let stale = |(step, path): &(u64, PathBuf)| *path != target && (self.saved.is_none() || *step > self.steps());
         let (gone, ours): (Vec<_>, Vec<_>) = earlier.into_iter().partition(stale);
         let mut surplus: Vec<_> = ours.into_iter().filter(|(_, path)| *path != target).collect();
@@ -144,7 +144,7 @@ impl Trainer {
         Ok(target)
     }
 
-    /// The newest checkpoint in the folder of a run, if there is one; a checkpoint is its own.
+    /// The newest checkpoint in the folder of a run, if there is one; the folder itself if it is one.
     pub fn latest_checkpoint(out: &Path) -> Option<PathBuf> {
         if is_checkpoint(out) {
             return Some(out.to_path_buf());
@@ -152,7 +152,7 @@ impl Trainer {
         checkpoints(out).pop().map(|(_, path)| path)
     }
 
-    /// What a run left in a folder: its checkpoints, or what it wrote before the first; nothing where none was.
+    /// The files of an earlier run in a folder: its checkpoints, or what it wrote before the first; `None` without any.
     pub fn traces(out: &Path) -> Option<PathBuf> {
         let written = ["metrics.jsonl", "run.json", "settings.yaml", "best_model"];
         let written = || written.iter().map(|name| out.join(name)).find(|path| path.exists());
@@ -171,7 +171,7 @@ impl Trainer {
     }
 }
 
-/// What to do when a checkpoint could not be written.
+/// Adds a hint to the error of a checkpoint that could not be written.
 fn keep_going(error: Error, last: Option<&(u64, PathBuf)>) -> Error {
     let last = match last {
         Some((_, path)) => format!("{} is whole", path.display()),
@@ -187,7 +187,7 @@ pub(super) fn checkpoints(out: &Path) -> Vec<(u64, PathBuf)> {
     all
 }
 
-/// The folders that are called as checkpoints are, with their steps, the oldest first: one may have lost its files.
+/// The folders named as checkpoints, with their steps, the oldest first; their files may be missing.
 pub(super) fn numbered(out: &Path) -> Vec<(u64, PathBuf)> {
     let entries = std::fs::read_dir(out).into_iter().flatten().flatten();
     let numbered = entries.filter_map(|entry| {
@@ -204,7 +204,7 @@ pub(super) fn is_checkpoint(dir: &Path) -> bool {
     dir.join(STATE).is_file()
 }
 
-/// Gives a checkpoint from which the run no longer learned another name, so that nothing goes on from it.
+/// Renames a checkpoint after which the run diverged, so that it is not resumed from.
 pub(super) fn set_aside(checkpoint: &Path) -> Result<()> {
     files::rename_aside(checkpoint, DIVERGED).map(drop)
 }

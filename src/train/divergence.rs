@@ -1,23 +1,23 @@
-//! Whether a run is still learning: losses that leap, weights that are not numbers.
+//! Detection of divergence: sudden rises of the loss, weights that are not finite.
 
 use crate::error::Result;
 use crate::nn::Parameter;
 use crate::train::Step;
 
-/// Losses that are averaged, so that one hard batch does not count as divergence.
+/// The number of losses that are averaged, so that one hard batch does not count as divergence.
 pub(super) const RECENT: usize = 5;
 /// This many high losses in a row count as divergence, too.
 const IN_A_ROW: usize = 2;
-/// They are compared with the mean of this many before them.
+/// The number of earlier losses to compare with.
 const BEFORE: usize = 50;
-/// With fewer than these the highest of them counts, not their median: early losses are far apart.
+/// With fewer losses than this they are compared with the highest, not the median: early losses vary.
 const LEAST: usize = 15;
 
-/// The losses that leapt, as one number, and what was usual before them. A loss leaps when
+/// The losses that rose suddenly, as one number, and the usual loss before them. A rise is sudden when
 ///
-/// - the mean of the last five, `loss` among them, exceeds `factor` medians of up to fifty before, or
+/// - the mean of the last five, `loss` included, exceeds `factor` medians of up to fifty before, or
 /// - each of the last two exceeds `factor` medians of those before (of fewer than fifteen: their highest), or
-/// - the median of the last fifteen exceeds `factor` times the lowest median of fifty that the run had: a slow rise.
+/// - the median of the last fifteen exceeds `factor` times the lowest median of fifty in the run (a slow rise).
 pub(super) fn spike(history: &[Step], loss: f64, factor: f64) -> Option<(f64, f64)> {
     if factor == 0.0 {
         return None;
@@ -55,7 +55,7 @@ fn slow_rise(losses: &[f64], factor: f64) -> Option<(f64, f64)> {
     (now > factor * best).then_some((now, best))
 }
 
-/// Whether the losses up to a step were still near the lowest that the run had: less than halfway to a leap.
+/// Whether the losses up to a step were still near the lowest of the run: less than halfway to a sudden rise.
 pub(super) fn was_calm(history: &[Step], step: u64, factor: f64) -> bool {
     let losses: Vec<f64> = history.iter().map(|step| step.loss).collect();
     let end = usize::try_from(step).unwrap_or(usize::MAX).min(losses.len());
@@ -69,7 +69,7 @@ fn median(losses: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Whether every weight is a number.
+/// Whether all weights are finite.
 pub(super) fn finite(parameters: &[Parameter]) -> Result<bool> {
     for parameter in parameters {
         let sum = parameter.var.as_detached_tensor().abs()?.sum_all()?.to_scalar::<f32>()?;
@@ -89,7 +89,7 @@ mod tests {
         losses.into_iter().enumerate().map(step).collect()
     }
 
-    /// The step at which a course is stopped.
+    /// The step at which a series of losses is stopped.
     fn stopped(losses: &[f64], factor: f64) -> Option<usize> {
         (1..=losses.len()).find(|&n| spike(&history(losses[..n - 1].iter().copied()), losses[n - 1], factor).is_some())
     }
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(stopped(&[calm(60), vec![8.0; 40]].concat(), 0.0), None, "0 never stops");
         let fall: Vec<f64> = (0..100).map(|i| 6.0 - 0.05 * f64::from(i)).collect();
         assert_eq!(stopped(&fall, 2.0), None, "a fall is none");
-        // Five that are high together, though every other one is not.
+        // Five losses with a high mean, though every other one is low.
         let torn = [calm(60), vec![14.0, 3.0, 14.0, 3.0, 14.0]].concat();
         assert_eq!(stopped(&torn, 2.0), Some(63));
     }

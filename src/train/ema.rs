@@ -1,7 +1,7 @@
-//! A running mean of the weights that train (Polyak & Juditsky 1992).
+//! Exponential moving average of the trainable weights (Polyak & Juditsky 1992).
 //!
 //! After step `t`: `mean ← d mean + (1 − d) weight` with `d = min(ema, (1 + t) / (10 + t))`, so that the first weights
-//! are forgotten soon.
+//! decay quickly.
 
 use std::path::Path;
 
@@ -21,13 +21,13 @@ pub(super) struct Ema {
 }
 
 impl Ema {
-    /// Means that are the weights as they are.
+    /// Means that begin with the weights.
     pub(super) fn new(decay: f64, parameters: &[Parameter]) -> Result<Self> {
         let means = parameters.iter().map(|parameter| Ok(parameter.var.copy()?)).collect::<Result<_>>()?;
         Ok(Self { decay, means })
     }
 
-    /// Takes the weights after step `t` in.
+    /// Updates the means with the weights after step `t`.
     pub(super) fn take(&mut self, parameters: &[Parameter], t: u64) -> Result<()> {
         let decay = self.decay.min((1 + t) as f64 / (10 + t) as f64);
         for (mean, parameter) in self.means.iter_mut().zip(parameters) {
@@ -37,7 +37,7 @@ impl Ema {
         Ok(())
     }
 
-    /// Does something while the weights are the means.
+    /// Runs `work` while the means replace the weights.
     pub(super) fn during<T>(&self, parameters: &[Parameter], work: impl FnOnce() -> Result<T>) -> Result<T> {
         let weights: Vec<Tensor> = parameters.iter().map(|p| Ok(p.var.copy()?)).collect::<Result<_>>()?;
         let put = |values: &[Tensor]| -> Result<()> {
@@ -48,7 +48,7 @@ impl Ema {
         done
     }
 
-    /// Writes `ema.safetensors`.
+    /// Writes the means to `ema.safetensors`.
     pub(super) fn save(&self, dir: &Path, parameters: &[Parameter]) -> Result<()> {
         let named = parameters.iter().zip(&self.means).map(|(parameter, mean)| (parameter.name.as_str(), mean));
         files::write_tensors(&dir.join(FILE), named)

@@ -1,4 +1,4 @@
-//! Files and folders that are either the old or the new, never half of one.
+//! Atomic writing of files and folders of a run, with checksums.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -45,18 +45,18 @@ pub(super) fn write_tensors<'a>(path: &Path, tensors: impl Iterator<Item = (&'a 
     atomic::write(path, &safetensors::serialize(views, Some(format)).map_err(Error::internal)?)
 }
 
-/// The sums of the other files of a folder.
+/// The file with the checksums of the other files of a folder.
 const SUMS: &str = "checksums.json";
 
-/// What is kept of a file, to notice that it was damaged.
+/// Length and checksum of a file, to detect damage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sum {
     bytes: u64,
-    /// Of all of them, as zip and PNG have it (IEEE 802.3), in hexadecimal.
+    /// CRC-32 of its bytes, as in zip and PNG (IEEE 802.3), in hexadecimal.
     crc32: String,
 }
 
-/// Writes down the length and the checksum of every file in a folder.
+/// Writes the length and the checksum of every file in a folder.
 pub(super) fn write_sums(dir: &Path) -> Result<()> {
     let entries = std::fs::read_dir(dir).map_err(|e| Error::io("cannot read", dir, e))?;
     let mut sums = BTreeMap::new();
@@ -66,8 +66,8 @@ pub(super) fn write_sums(dir: &Path) -> Result<()> {
     write_json(&dir.join(SUMS), &sums)
 }
 
-/// The file of a folder that is not what was written, and what is wrong with it. A folder that knows no checksums, that
-/// of an earlier program, is believed.
+/// The first damaged file of a folder, and what is wrong with it. Folders without checksums, from earlier programs, are
+/// not checked.
 pub(super) fn damage(dir: &Path) -> Option<(PathBuf, String)> {
     let sums = dir.join(SUMS);
     if !sums.exists() {
@@ -106,7 +106,7 @@ fn sum(path: &Path) -> Result<Sum> {
     }
 }
 
-/// Gives a folder a name after `word` that nothing has yet: `checkpoint-60` becomes `word-60`, or `word-60-2`.
+/// Renames a folder to a free name that begins with `word`: `checkpoint-60` becomes `word-60`, or `word-60-2`.
 pub(super) fn rename_aside(dir: &Path, word: &str) -> Result<PathBuf> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let number = name.rsplit('-').next().unwrap_or_default();
@@ -117,13 +117,13 @@ pub(super) fn rename_aside(dir: &Path, word: &str) -> Result<PathBuf> {
     Ok(aside)
 }
 
-/// What a folder is called while it is written.
+/// The name of a folder while it is written.
 const FRESH: &str = ".writing-";
-/// What the folder that stood there is called while the new one takes its place: this and its name.
+/// The prefix of a replaced folder's name while the new one takes its place.
 const ASIDE: &str = ".replaced-";
 
-/// Fills a folder beside its place and moves it there, in the place of what stood there before. Wherever this is cut
-/// short, [`mend`] brings the old folder or the new one back.
+/// Writes a folder under another name and renames it to `target`, in place of an existing one. After an interruption
+/// [`mend`] restores the old folder or the new one.
 pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let parent = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(parent)?;
@@ -133,7 +133,7 @@ pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<(
     fill(fresh.path()).map_err(|error| error.with_path(fresh.path(), target))?;
     let sync = |dir: &Path| File::open(dir).and_then(|dir| dir.sync_all()).map_err(fail);
     sync(fresh.path())?;
-    // A folder cannot be renamed over another: the old one steps aside first.
+    // A folder cannot be renamed over another: the old one is renamed first.
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let aside = parent.join(format!("{ASIDE}{name}"));
     if target.exists() {
@@ -149,12 +149,12 @@ pub(super) fn replace_folder(target: &Path, fill: impl FnOnce(&Path) -> Result<(
     remove(&aside)
 }
 
-/// Clears away what a run that was killed left half done in its folder, and puts back what had stepped aside.
+/// Removes what a killed run left unfinished in its folder, and restores replaced folders.
 pub(super) fn mend(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());
         let name = name.to_string_lossy();
-        // What cannot be moved or removed does no harm where it is.
+        // Failures leave the folder as it is, without harm.
         if let Some(name) = name.strip_prefix(ASIDE) {
             let target = parent.join(name);
             let _ = if target.exists() { std::fs::remove_dir_all(path) } else { std::fs::rename(path, target) };
@@ -183,7 +183,7 @@ pub(super) fn check_writable(dir: &Path) -> Result<()> {
     }
 }
 
-/// Gives a temporary folder, made for its owner only, the rights of an ordinary one.
+/// Gives a temporary folder, made for its owner only, ordinary permissions.
 #[cfg(unix)]
 fn readable(dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

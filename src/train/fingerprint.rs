@@ -1,4 +1,4 @@
-//! A fingerprint of a dataset.
+//! Fingerprints of datasets.
 
 use crate::data::Dataset;
 

@@ -1,4 +1,4 @@
-//! A run from where it is to its last step, measured and saved on the way.
+//! `Trainer::fit`: all steps of a run, with evaluation, samples and checkpoints.
 
 use std::path::{Path, PathBuf};
 
@@ -8,24 +8,25 @@ use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
 use crate::train::{Callback, Event, FolderLock, Step, Trainer, divergence, files};
 
 impl Trainer {
-    /// Steps until `max_steps`, measuring and saving on the way.
+    /// Trains until `max_steps`, with evaluation and checkpoints on the way.
     ///
     /// # Errors
-    /// See [`Trainer::step`]; what was done is kept, in `output_dir` too, and `fit` goes on from there when called again.
+    /// See [`Trainer::step`]; finished steps are kept, in `output_dir` too, and `fit` continues from there when called
+    /// again.
     pub fn fit(&mut self, progress: &Progress) -> Result<()> {
         self.fit_with(progress, &mut |_, _| Ok(()))
     }
 
-    /// [`Trainer::fit`], followed by `watch`.
+    /// [`Trainer::fit`] with a callback.
     ///
     /// # Errors
-    /// As [`Trainer::fit`], and what `watch` fails with. A run that no longer learns goes back to its last good
-    /// checkpoint and says so.
+    /// As [`Trainer::fit`], and what `watch` fails with. A run that diverges goes back to its last good checkpoint and
+    /// says so.
     pub fn fit_with(&mut self, progress: &Progress, watch: &mut Callback<'_>) -> Result<()> {
         let _lock = match self.check_folder() {
             Ok(lock) => lock,
             Err(error) => {
-                // Nothing is kept in a folder that is not this run's.
+                // Nothing is written into the folder of another run.
                 self.group.fail(error.message());
                 return Err(error);
             }
@@ -38,7 +39,7 @@ impl Trainer {
         done.and(ended)
     }
 
-    /// Puts the folder in order, for this run alone.
+    /// Checks, repairs and locks the folder.
     fn check_folder(&mut self) -> Result<Option<FolderLock>> {
         let Some(out) = self.options.output_dir.clone().filter(|_| self.group.is_first()) else { return Ok(None) };
         if is_checkpoint(&out) {
@@ -54,8 +55,8 @@ impl Trainer {
         Ok(Some(lock))
     }
 
-    /// Checkpoints after the one that a run goes on from are of a course that is left, or damaged. They are called
-    /// otherwise, so that the run never writes over them.
+    /// Checkpoints after the one that a run resumes from are of an abandoned course, or damaged. They are renamed, so
+    /// that the run does not write over them.
     fn leave_later(&mut self, out: &Path, saved: u64) -> Result<()> {
         for (step, path) in numbered(out).into_iter().filter(|(step, _)| *step > saved) {
             let word = if is_checkpoint(&path) && files::damage(&path).is_none() { "left" } else { "damaged" };
@@ -67,8 +68,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Calls the callback; of many ranks only the first does. There cancelling is not an error: all ranks end after
-    /// the same step, which the next one finds out.
+    /// Calls the callback; of several ranks only on the first. Cancellation there is not an error: all ranks end after
+    /// the same step, as the next step finds out.
     fn tell(&self, watch: &mut Callback<'_>, event: Event<'_>) -> Result<()> {
         if self.group.is_first() { self.unless_stopped(watch(self, event)) } else { Ok(()) }
     }
@@ -80,7 +81,7 @@ impl Trainer {
         }
     }
 
-    /// The run ends with an error: the other ranks hear of it, and the first one keeps what was done.
+    /// Ends the run with an error: the other ranks are told, and the first one keeps finished steps.
     fn leave(&mut self, reason: Error) -> Error {
         if !(reason.is_interrupted() || self.diverged) {
             self.group.fail(reason.message());
@@ -95,7 +96,7 @@ impl Trainer {
         }
     }
 
-    /// When other ranks are the reason: what was done is not, and can go on.
+    /// Adds where to resume to an error whose cause is another rank.
     fn say_where(&self, reason: Error) -> Error {
         let (kept, all) = (self.saved.filter(|&step| step >= self.steps()), self.options.max_steps);
         match (&self.options.output_dir, kept) {
@@ -136,7 +137,7 @@ impl Trainer {
         if self.options.output_dir.is_some() { self.save() } else { Ok(()) }
     }
 
-    /// What happens before there is a step to tell of.
+    /// The text of the progress bar before the first step.
     fn first_words(&self) -> String {
         let Self { model, options, .. } = self;
         let rows = options.rows() * self.micro_batches();
@@ -147,7 +148,7 @@ impl Trainer {
         }
     }
 
-    /// Does what the last step still owes: a measurement, a take, a checkpoint.
+    /// Does what is due after the last step: evaluation, a sample, a checkpoint.
     fn settle(&mut self, progress: &Progress, task: &mut Task, watch: &mut Callback<'_>) -> Result<()> {
         let Some(&last) = self.history.last() else { return Ok(()) };
         let at_end = last.step >= self.options.max_steps;
@@ -188,7 +189,7 @@ impl Trainer {
         self.tell(watch, Event::Saved(&folder))
     }
 
-    /// Why the run ends before `max_steps`, if the held-out loss has not fallen for as long as was allowed.
+    /// The reason to stop early, if the held-out loss has not improved for `early_stopping_patience` evaluations.
     fn enough(&self) -> Option<String> {
         let patience = self.options.early_stopping_patience;
         if patience == 0 || self.steps() >= self.options.max_steps {
@@ -211,7 +212,7 @@ impl Trainer {
         })
     }
 
-    /// Saves what was done before a cancellation or a failure.
+    /// Saves finished steps after a cancellation or a failure.
     fn keep(&mut self, reason: Error) -> Error {
         self.look_after_first();
         let unsaved = self.options.output_dir.is_some() && self.steps() > 0 && self.saved < Some(self.steps());
@@ -224,8 +225,8 @@ impl Trainer {
         }
     }
 
-    /// A rank that takes over from one that died believes the disk alone: the other may have died before it had written
-    /// the last checkpoint, or have written that of a step which this rank did not finish.
+    /// A rank that takes over from one that died reads the checkpoints from disk: the other may have died before it had
+    /// written the last one, or have written that of a step which this rank did not finish.
     fn look_after_first(&mut self) {
         if let Some(out) = self.options.output_dir.as_deref().filter(|_| self.group.rank() != 0 && self.saved.is_some())
         {
@@ -233,7 +234,7 @@ impl Trainer {
         }
     }
 
-    /// Goes back to where the run still learned, and says so.
+    /// Goes back to the last good checkpoint, and says so.
     fn fall_back(&mut self, reason: Error) -> Error {
         let failed = self.steps() + 1;
         let said = match self.last_good(failed) {
@@ -248,12 +249,12 @@ impl Trainer {
         reason.with_hint(format!("{}{said}", hint.map_or(String::new(), |hint| hint + "; ")))
     }
 
-    /// The newest checkpoint from before the trouble; those after it are set aside.
+    /// The newest checkpoint from before the divergence; those after it are set aside.
     fn last_good(&mut self, failed: u64) -> Result<Option<PathBuf>> {
         let Some(saved) = self.saved else { return Ok(None) };
         let out = self.out()?.to_path_buf();
         let ours: Vec<_> = checkpoints(&out).into_iter().filter(|(step, _)| *step <= saved).collect();
-        // With weights that are numbers, a loss that is none comes from the last steps at most.
+        // With finite weights, only the last steps can have caused a loss that is not finite.
         let margin = if divergence::finite(&self.parameters)? { divergence::RECENT as u64 } else { 1 };
         let early = |step: u64| step + margin < failed;
         let calm = |step: u64| divergence::was_calm(&self.history, step, self.options.spike_factor);

@@ -1,4 +1,4 @@
-//! The gradients of one loss: a value that can be measured, clipped, added and divided.
+//! Gradients of a loss, which can be measured, clipped, added and scaled.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,15 @@ use crate::error::{Error, Result};
 use crate::nn::ops::{scale_in_place, square_norms};
 use crate::nn::{ForwardCtx, Model, Parameter, Tape};
 
-/// One tensor for each trainable parameter, in their order.
+/// The gradients of all trainable parameters, in their order.
 #[derive(Debug, Clone)]
 pub struct Grads {
     entries: Vec<(String, Tensor)>,
 }
 
 impl Grads {
-    /// Goes back by candle's graph from a scalar loss to the parameters; one the loss does not reach has zeros.
+    /// Runs backward on candle's graph from a scalar loss to the parameters; a parameter that the loss does not depend
+    /// on has zeros.
     ///
     /// # Errors
     /// When an op has no gradient, when the loss reaches no parameter at all; `interrupted`, when the user cancels.
@@ -25,7 +26,7 @@ impl Grads {
         Self::whole(parameters, |_, var| store.remove(var))
     }
 
-    /// Goes back along a tape from a scalar loss to the parameters; the tape can be read again.
+    /// Runs backward on a tape from a scalar loss to the parameters; the tape can be used again.
     ///
     /// # Errors
     /// `interrupted`, when the user cancels.
@@ -34,7 +35,7 @@ impl Grads {
         Self::found(parameters, |take| tape.backward(loss, dy, take))
     }
 
-    /// The same for `share` times the loss, giving the memory of the tape back on the way.
+    /// The gradients of `share` times the loss; frees the tape's memory on the way.
     ///
     /// # Errors
     /// `interrupted`, when the user cancels.
@@ -43,7 +44,7 @@ impl Grads {
         Self::found(parameters, |take| tape.backward_consuming(loss, dy, take))
     }
 
-    /// The loss of a batch and its gradients, with activations computed again on the way back instead of being kept.
+    /// The loss of a batch and its gradients, with activation checkpointing.
     ///
     /// # Errors
     /// See [`Model::loss`].
@@ -52,7 +53,7 @@ impl Grads {
         Ok((loss, Self::whole(&model.parameters(), |place, _| gradients[place].take())?))
     }
 
-    /// What `work` finds, on a thread of the pool.
+    /// The result of `work`, run on a thread of the pool.
     fn found(
         parameters: &[Parameter],
         work: impl FnOnce(&mut dyn FnMut(TensorId, Tensor) -> Result<()>) -> Result<()> + Send,
@@ -67,7 +68,7 @@ impl Grads {
         Self::whole(parameters, |_, var| found.remove(&var.id()))
     }
 
-    /// One gradient for each parameter, zeros for what is not there.
+    /// One gradient for each parameter, zeros for missing ones.
     fn whole(parameters: &[Parameter], mut of: impl FnMut(usize, &Var) -> Option<Tensor>) -> Result<Self> {
         let mut reached = parameters.is_empty();
         let entries = parameters.iter().enumerate().map(|(place, Parameter { name, var })| {
@@ -99,7 +100,7 @@ impl Grads {
         &self.entries
     }
 
-    /// L2 norm over all of them (`torch.nn.utils.clip_grad_norm_`).
+    /// The L2 norm of all gradients (`torch.nn.utils.clip_grad_norm_`).
     ///
     /// # Errors
     /// Only when the device fails.
@@ -112,7 +113,7 @@ impl Grads {
     /// Scaled by `min(1, max_norm / (norm + 1e-6))`, so that the norm is at most `max_norm`.
     ///
     /// # Errors
-    /// Refuses a `max_norm` that is not positive.
+    /// A `max_norm` that is not positive.
     pub fn clip(&self, max_norm: f64) -> Result<Self> {
         match clipping(self.norm()?, max_norm)? {
             Some(factor) => self.clone().scaled(factor),
@@ -120,8 +121,8 @@ impl Grads {
         }
     }
 
-    /// [`Grads::clip`] for a caller who has measured the norm and gives these up: their memory goes as the clipped ones come,
-    /// or on a GPU is theirs.
+    /// [`Grads::clip`] with a known norm, consuming the gradients: memory is freed or reused as the clipped ones are
+    /// made.
     ///
     /// # Errors
     /// See [`Grads::clip`].
@@ -135,10 +136,10 @@ impl Grads {
         self.scaled(factor)
     }
 
-    /// Element by element, for accumulation.
+    /// The sum with other gradients, for accumulation.
     ///
     /// # Errors
-    /// Refuses gradients of another model.
+    /// Gradients of another model.
     pub fn add(&self, other: &Self) -> Result<Self> {
         if self.entries.len() != other.entries.len() {
             let (a, b) = (self.entries.len(), other.entries.len());
@@ -153,7 +154,7 @@ impl Grads {
         Ok(Self { entries: entries.collect::<Result<_>>()? })
     }
 
-    /// All of them times a number.
+    /// The gradients times a number.
     ///
     /// # Errors
     /// Only when the device fails.
@@ -161,7 +162,7 @@ impl Grads {
         self.clone().scaled(factor)
     }
 
-    /// [`Grads::scale`] of what is given up.
+    /// [`Grads::scale`], consuming the gradients.
     fn scaled(self, factor: f64) -> Result<Self> {
         let entries = self.entries.into_iter().map(|(name, gradient)| Ok((name, (gradient * factor)?)));
         Ok(Self { entries: entries.collect::<Result<_>>()? })
@@ -186,7 +187,7 @@ fn another_model(differ: &str) -> Error {
     Error::mistake(format!("these are gradients of two different models: {differ}"))
 }
 
-/// The factor that brings a norm down to `max_norm`; `None` where it is not above.
+/// The factor for clipping to `max_norm`; `None` where the norm is not above.
 fn clipping(norm: f64, max_norm: f64) -> Result<Option<f64>> {
     if !(max_norm.is_finite() && max_norm > 0.0) {
         return Err(Error::mistake(format!("the norm to clip to must be above 0, not {max_norm}")));

@@ -1,4 +1,4 @@
-//! One run at a time in a folder.
+//! Locks of run folders: one run at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::error::{Error, Result};
 
-/// The file that is locked; it holds the number of the process.
+/// The lock file; it contains the process id.
 const LOCK: &str = ".train.lock";
 
-/// What this process holds: another run of it in the same folder shares the lock, since they take turns.
+/// The locks of this process: another run of it in the same folder shares the lock, since they take turns.
 static HELD: Mutex<Vec<(PathBuf, Weak<LockFile>)>> = Mutex::new(Vec::new());
 
-/// The right to write a run into a folder, as long as it or a clone of it is held. It ends with the process, too.
+/// A lock on a run folder, held as long as it or a clone of it exists, and until the process ends.
 #[derive(Debug, Clone)]
 pub struct FolderLock {
     _file: Arc<LockFile>,
 }
 
-/// The locked file; none where there are no locks.
+/// The locked file; `None` where the file system has no locks.
 #[derive(Debug)]
 struct LockFile(Option<(File, PathBuf)>);
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // While it is locked still: who finds it gone makes another.
+        // Removed while it is still locked: a process that finds it gone makes another.
         if let Some((_, path)) = &self.0 {
             let _ = std::fs::remove_file(path);
         }
@@ -33,8 +33,7 @@ impl Drop for LockFile {
 }
 
 impl FolderLock {
-    /// Takes the lock of a folder that is there. Where the file system knows no locks, or nothing can be written, there
-    /// is none to take, and the folder is free.
+    /// Locks an existing folder. Where the file system has no locks, or nothing can be written, there is no lock.
     ///
     /// # Errors
     /// When another process holds it.
@@ -57,10 +56,10 @@ fn lock(dir: &Path) -> Result<LockFile> {
         let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let Ok(mut file) = opened else { return Ok(LockFile(None)) };
         match file.try_lock() {
-            // Its last holder may have removed it meanwhile: then it is nobody's.
+            // Its last holder may have removed it in the meantime: then the lock is void.
             Ok(()) if !is_at(&file, &path) => {}
             Ok(()) => {
-                // The holder's name is for people; the lock works without it.
+                // The process id is for people; the lock works without it.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 return Ok(LockFile(Some((file, path))));
             }
@@ -101,7 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let ours = FolderLock::take(dir.path()).expect("it is free");
         let again = FolderLock::take(&dir.path().join(".")).expect("this process holds it");
-        // Another process, by its own handle on the file.
+        // Another process, through a handle of its own.
         let other = || lock(dir.path());
         let error = other().expect_err("it is held");
         let process = format!("process {}", std::process::id());

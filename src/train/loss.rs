@@ -6,7 +6,7 @@ use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::train::parallel::Group;
 
-/// Mean loss (nats a token) over a split, each token counting once; at most `batches` batches of `rows` rows.
+/// Mean loss (nats a token) over a split, all tokens weighted equally; at most `batches` batches of `rows` rows.
 ///
 /// # Errors
 /// An empty split; `interrupted`, when the user cancels.
@@ -20,8 +20,8 @@ pub fn held_out_loss(
     held_out_loss_of(&Group::single(), model, split, rows, batches, progress)
 }
 
-/// [`held_out_loss`], measured by all ranks of a group: each takes every n-th batch, and all have the same answer, which is
-/// that of one rank to the bit.
+/// [`held_out_loss`], measured by all ranks of a group: each takes every n-th batch, and all get the same result, equal
+/// to that of one rank to the bit.
 pub(super) fn held_out_loss_of(
     group: &Group,
     model: &Model,
@@ -38,7 +38,7 @@ pub(super) fn held_out_loss_of(
     {
         group.fail(error.message());
     }
-    // Who was asked to stop says so; the others wait for its numbers.
+    // A cancelled rank says so; the others wait for its numbers.
     let (stopped, mine) = match measured {
         Ok(mine) => (0, mine),
         Err(error) if error.is_interrupted() && !group.is_single() => (1, Vec::new()),
@@ -68,7 +68,7 @@ pub(super) fn held_out_loss_of(
     Ok(sum / counted)
 }
 
-/// This rank's batches: the labels that count in each, and their mean loss.
+/// This rank's batches: the number of labels of each, and their mean loss.
 fn own(
     group: &Group,
     model: &Model,
@@ -99,7 +99,7 @@ fn numbers(bytes: &[u8]) -> Vec<f64> {
     words.iter().map(|&word| f64::from_le_bytes(word)).collect()
 }
 
-/// The labels of a batch that count.
+/// The number of labels of a batch that are not ignored.
 pub(crate) fn counts(batch: &Batch) -> usize {
     batch.labels.iter().filter(|&&label| label != IGNORE).count()
 }

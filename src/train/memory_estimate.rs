@@ -1,11 +1,11 @@
-//! How much memory a step takes, and how many rows at once there is room for.
+//! Estimates of the memory of a step, and of the rows that fit.
 //!
-//! With `n` tokens in a micro-batch, `h` the hidden size, `k` the width of the keys, `i` that of the feed-forward, `m` the
-//! number of its layers (3 with a gate, 2 without) and `V` the vocabulary, a block keeps for backward what its ops took in:
-//! `9 h + 4 k + m i` floats a token. On top stand
-//! the logits with their gradient, `2 V`, and what backward holds at once, about `6 h + m i`. With recomputation a block
-//! keeps its input `h` alone, and one block at a time all of it. The weights, their gradients (twice while they are
-//! added up), the moments and the running mean do not depend on the rows.
+//! With `n` tokens in a micro-batch, `h` the hidden size, `k` the width of the keys, `i` that of the feed-forward, `m`
+//! the number of its layers (3 with a gate, 2 without) and `V` the vocabulary, a block saves the inputs of its ops for
+//! backward: `9 h + 4 k + m i` floats a token. In addition there are the logits with their gradient, `2 V`, and the
+//! temporaries of backward, about `6 h + m i`. With checkpointing a block saves its input `h` only, and one block at a
+//! time all of it. The weights, their gradients (twice while they are summed), the moments and the running mean do not
+//! depend on the rows.
 
 use std::path::Path;
 
@@ -15,11 +15,11 @@ use crate::error::{Error, Result};
 use crate::nn::{self, Model};
 use crate::train::TrainOptions;
 
-/// Of the memory that is free, this share is used: allocators and others need room, too.
+/// The share of free memory that is used: allocators and other processes need memory, too.
 const SHARE: f64 = 0.7;
 
-/// Bytes that a step with `rows` rows of `width` tokens at once needs beyond the weights that are there already;
-/// `moments` are those of the optimizer.
+/// Bytes that a step with `rows` rows of `width` tokens needs in addition to the weights; `moments` are the bytes of
+/// the optimizer.
 pub(super) fn step_bytes(model: &Model, options: &TrainOptions, moments: usize, rows: usize, width: usize) -> u64 {
     let (stack, v) = (&model.spec().decoder, model.spec().vocab_size);
     let (h, k) = (stack.hidden_size, stack.key_width());
@@ -34,7 +34,7 @@ pub(super) fn step_bytes(model: &Model, options: &TrainOptions, moments: usize, 
 /// The largest part of `global_batch_size` whose step fits into `free` bytes.
 ///
 /// # Errors
-/// When not even a row fits.
+/// When not even one row fits.
 pub(super) fn rows_that_fit(
     model: &Model,
     options: &TrainOptions,
@@ -53,7 +53,7 @@ pub(super) fn rows_that_fit(
     })
 }
 
-/// Bytes that this process may still take; `None` where the system does not say.
+/// Bytes that this process may still allocate; `None` where the system does not report it.
 pub fn free_memory() -> Option<u64> {
     let text = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
     let of_machine = available(&text("/proc/meminfo")?)?;
@@ -62,8 +62,8 @@ pub fn free_memory() -> Option<u64> {
     Some(limit.map_or(of_machine, |(most, used)| of_machine.min(most.saturating_sub(used))))
 }
 
-/// The most memory that was in use at once, in bytes, since the program began or since [`reset_peak_memory`]: that of the
-/// process, or on a GPU that of the tensors there; `None` where the system does not say.
+/// The peak memory in bytes since the program began or since [`reset_peak_memory`]: that of the process, or on a GPU
+/// that of its tensors; `None` where the system does not report it.
 pub fn peak_memory(device: &Device) -> Option<u64> {
     if !device.is_cpu() {
         return nn::peak_memory(device);
@@ -73,10 +73,10 @@ pub fn peak_memory(device: &Device) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 
-/// Begins to measure [`peak_memory`] anew, where the system can.
+/// Resets [`peak_memory`], where the system can.
 pub fn reset_peak_memory(device: &Device) {
     nn::reset_peak_memory(device);
-    // Linux, proc(5): 5 sets the peak to what is used now.
+    // Linux, proc(5): 5 sets the peak to the current value.
     let _ = std::fs::write("/proc/self/clear_refs", "5");
 }
 

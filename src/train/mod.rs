@@ -1,4 +1,4 @@
-//! Training: gradients, AdamW, the learning-rate schedule, and the loop that puts them together.
+//! Training: gradients, AdamW, learning-rate schedules, and the training loop.
 
 mod adamw;
 mod agreement;

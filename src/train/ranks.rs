@@ -1,9 +1,9 @@
-//! A step that many ranks take together (data parallel).
+//! Data-parallel steps over several ranks.
 //!
-//! The batches of a step stand in one line, whatever the number of ranks, and rank `r` takes the `r`-th stretch of it. Each
-//! knows how many labels count in all of them and weighs its own by that, so that the sum over the ranks is the step that
-//! one rank would take over all batches. Weights, moments and schedule are the same everywhere and stay so, since every
-//! rank has the same sum.
+//! The batches of a step form one sequence, for any number of ranks, and rank `r` takes the `r`-th stretch of it. Each
+//! rank knows the number of labels in all of them and weights its own by that, so that the sum over the ranks is the
+//! step that one rank would take over all batches. Weights, moments and schedule are the same everywhere and stay so,
+//! since every rank has the same sum.
 
 use candle_core::Tensor;
 
@@ -17,7 +17,7 @@ use crate::train::trainer::{dropout_seed, nothing_to_learn};
 use crate::train::{Grads, Trainer};
 
 impl Trainer {
-    /// The loss of a step and its gradients, the batches of all ranks given.
+    /// The loss of a step and its gradients over all ranks.
     pub(super) fn gradients_of_ranks(
         &mut self,
         number: u64,
@@ -56,7 +56,7 @@ impl Trainer {
         }
     }
 
-    /// This rank's share of the loss; its share of the gradients goes out as it becomes known.
+    /// This rank's share of the loss; its gradients are sent as they become final.
     fn own_part(
         &self,
         batches: &[Batch],
@@ -87,7 +87,7 @@ impl Trainer {
             })?;
             loss += share * f64::from(mean.to_scalar::<f32>()?);
         }
-        // What the last micro-batch did not reach, but one before it did.
+        // Parameters that an earlier micro-batch reached and the last one did not.
         for (place, sum) in sums.into_iter().enumerate() {
             if let Some(sum) = sum {
                 outbox.put(place, sum)?;

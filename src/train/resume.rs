@@ -1,4 +1,4 @@
-//! Going on with a run from a checkpoint, and back to one.
+//! Resuming a run from a checkpoint, and going back to one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::train::parallel::Group;
 use crate::train::trainer::within;
 use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, files};
 
-/// What the order of the batches follows from.
+/// The options that determine the order of the batches.
 const FIXED: [&str; 4] = ["seed", "batch_size", "gradient_accumulation_steps", "global_batch_size"];
 
-/// What a checkpoint says of its run, without the weights.
+/// The description of a run in a checkpoint, without the weights.
 #[derive(Debug)]
 pub struct StoredRun {
     /// Its folder.
     pub checkpoint: PathBuf,
     /// The options of the run.
     pub options: TrainOptions,
-    /// How the rows were made.
+    /// The options of its dataset.
     pub data: DatasetOptions,
-    /// The folder of the saved dataset they were read from, if they were.
+    /// The folder of the saved dataset, if it was read from one.
     pub source: Option<PathBuf>,
-    /// The pieces they were made of, if they were.
+    /// The MIDI files of the dataset, if it was built from files.
     pub files: Vec<PathBuf>,
 }
 
 impl StoredRun {
-    /// Reads the checkpoint that `dir` is, or the newest whole one of the run in it.
+    /// Reads the checkpoint in `dir`, or the newest intact one of the run there.
     ///
     /// # Errors
     /// Names a folder without one, and a state that cannot be read.
@@ -48,7 +48,7 @@ impl StoredRun {
 }
 
 impl Trainer {
-    /// Goes on with a run from its last checkpoint, alone; see [`Trainer::resume_in_group`].
+    /// Resumes a run on a single rank; see [`Trainer::resume_in_group`].
     ///
     /// # Errors
     /// See [`Trainer::resume_in_group`].
@@ -62,14 +62,14 @@ impl Trainer {
         Self::resume_in_group(&Group::single(), dir, data, overrides, device, progress)
     }
 
-    /// Goes on with a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
+    /// Resumes a run from its last checkpoint; `dir` is the folder of the run or of one checkpoint.
     ///
-    /// Without `data` they are built again from the same files, or read from the folder they were saved in. `overrides`
-    /// is a map of training options that replace those of the run; the order of the batches cannot be changed. On the
-    /// CPU the steps that follow are those of a run that never stopped, bit for bit.
+    /// Without `data` the dataset is built again from the same files, or read from the folder it was saved in.
+    /// `overrides` is a map of training options that replace those of the run; the order of the batches cannot be
+    /// changed. On the CPU the steps that follow are those of an uninterrupted run, bit for bit.
     ///
-    /// A run may go on with another number of ranks, as long as they can share the rows of a step: then
-    /// `gradient_accumulation_steps` changes with it. Every rank reads `dir`.
+    /// The number of ranks may change, as long as they can share the rows of a step: then `gradient_accumulation_steps`
+    /// changes with it. Every rank reads `dir`.
     ///
     /// # Errors
     /// Names a folder without a checkpoint, an unknown option, and data that are gone or not those of the run.
@@ -101,7 +101,7 @@ impl Trainer {
         let mut options = with_overrides(&state.options, overrides)?;
         share_again(&state, group.world_size(), &mut options)?;
         if overrides.get("output_dir").or(overrides.get("out")).is_none() {
-            // The folder may have been moved, or be named from another place.
+            // The folder may have been moved, or have another name here.
             options.output_dir = checkpoint.parent().map(Path::to_path_buf);
         }
         let data = match data {
@@ -125,7 +125,7 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Goes back to a checkpoint of this run: weights, moments, history, place.
+    /// Goes back to a checkpoint of this run: weights, moments, history, position.
     pub(super) fn back_to(&mut self, checkpoint: &Path) -> Result<()> {
         let state = read(checkpoint)?;
         let stored = Model::load(checkpoint, self.model.device())?.parameters();
@@ -150,7 +150,7 @@ impl Trainer {
     }
 }
 
-/// Lets `ranks` ranks take the rows of a step that those of the checkpoint took.
+/// Distributes the rows of a step of the checkpoint over `ranks` ranks.
 fn share_again(state: &TrainerState, ranks: usize, options: &mut TrainOptions) -> Result<()> {
     let BatchSize::Rows(rows) = options.batch_size else { return Ok(()) };
     let before = state.world_size * options.gradient_accumulation_steps;
@@ -166,10 +166,10 @@ fn share_again(state: &TrainerState, ranks: usize, options: &mut TrainOptions) -
     Ok(())
 }
 
-/// [`newest`], when what a killed run left half done is put in order.
+/// [`newest`] after cleaning up what a killed run left unfinished.
 fn find(dir: &Path, group: &Group) -> Result<(PathBuf, Vec<String>)> {
     if group.is_first() && dir.is_dir() && !is_checkpoint(dir) {
-        // A run that is at work has folders half done of its own.
+        // A running trainer has unfinished folders of its own.
         let _lock = FolderLock::take(dir)?;
         files::mend(dir);
     }
@@ -177,7 +177,7 @@ fn find(dir: &Path, group: &Group) -> Result<(PathBuf, Vec<String>)> {
     newest(dir)
 }
 
-/// The checkpoint that a folder is, or the newest whole one that it holds; and a sentence for each that is damaged.
+/// The checkpoint in a folder, or the newest intact one of the run there; and a note for each damaged one.
 fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
     if is_checkpoint(dir) {
         return match files::damage(dir) {
@@ -223,7 +223,7 @@ fn read(checkpoint: &Path) -> Result<TrainerState> {
     })
 }
 
-/// The data of a run, once more.
+/// Builds or reads the data of a run again.
 fn again(origin: &Origin, checkpoint: &Path, progress: &Progress) -> Result<Dataset> {
     if let Some(source) = &origin.source {
         return Dataset::load(source);

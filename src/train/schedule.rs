@@ -1,8 +1,8 @@
-//! The learning rate as a function of the step.
+//! Learning-rate schedules.
 //!
-//! Warm-up is linear and never wastes a step on a rate of 0: with `w` steps of it, step `s < w` has
-//! `peak · (s + 1) / (w + 1)` and step `w` has `peak` itself. After it, with `p = (s − w) / (total − w)`:
-//! cosine `min + (peak − min) · (1 + cos πp) / 2`, linear `peak + (min − peak) · p`, constant `peak`.
+//! Warm-up is linear and never has a rate of 0: with `w` steps of it, step `s < w` has `peak · (s + 1) / (w + 1)` and
+//! step `w` has `peak` itself. After it, with `p = (s − w) / (total − w)`: cosine `min + (peak − min) · (1 + cos πp) /
+//! 2`, linear `peak + (min − peak) · p`, constant `peak`.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub enum ScheduleKind {
     Cosine,
     /// A straight line from peak to min.
     Linear,
-    /// Peak for ever.
+    /// Constant at peak.
     Constant,
 }
 
@@ -94,7 +94,7 @@ impl Schedule {
         }
     }
 
-    /// Checks that the numbers fit each other.
+    /// Checks the ranges.
     ///
     /// # Errors
     /// Names the option and its value.

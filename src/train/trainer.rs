@@ -1,10 +1,10 @@
-//! The training loop, a step at a time or to the end.
+//! The training loop.
 //!
-//! A step either happens or does not: its gradients are computed first, with the stop flag asked all the way, and only
-//! then are the weights changed, in one go that asks nothing. What fails on the way puts the order of the batches back.
+//! A step is atomic: its gradients are computed first, with the interrupt checked throughout, and only then are the
+//! weights changed, without a check in between. A failure restores the order of the batches.
 //!
-//! The loss of a step is `Σ nᵢ lᵢ / Σ nᵢ` over its micro-batches, `nᵢ` being the labels that count in micro-batch `i` and
-//! `lᵢ` their mean loss: accumulating over small batches is the same step as one large batch.
+//! The loss of a step is `Σ nᵢ lᵢ / Σ nᵢ` over its micro-batches, `nᵢ` being the number of labels of micro-batch `i`
+//! that are not ignored and `lᵢ` their mean loss: accumulating over small batches is the same step as one large batch.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -21,7 +21,7 @@ use crate::train::loss::{counts, held_out_loss_of};
 use crate::train::parallel::Group;
 use crate::train::{AdamW, BatchSize, Grads, Schedule, Step, TrainOptions, agreement, divergence, memory_estimate};
 
-/// A model, data, an optimizer and a schedule, and how far they have come.
+/// A model, data, an optimizer and a schedule, and their progress.
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) model: Model,
@@ -30,13 +30,13 @@ pub struct Trainer {
     pub(super) optimizer: AdamW,
     pub(super) order: Batches,
     pub(super) history: Vec<Step>,
-    /// The step after which the last checkpoint was written, by this run.
+    /// The step of the last checkpoint written by this run.
     pub(super) saved: Option<u64>,
-    /// The running mean of the weights, if one is kept.
+    /// The moving average of the weights, if one is kept.
     pub(super) ema: Option<Ema>,
-    /// Whether the last step that was tried failed because the run no longer learns.
+    /// Whether the last attempted step failed because the run diverged.
     pub(super) diverged: bool,
-    /// A number that tells these data from others, once a checkpoint has asked for it.
+    /// A fingerprint of the data, computed for the first checkpoint.
     pub(super) fingerprint: OnceLock<String>,
     pub(super) parameters: Vec<Parameter>,
     /// The ranks that take each step together.
@@ -46,20 +46,20 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A run that has not begun.
+    /// A new run.
     ///
     /// # Errors
-    /// Refuses options out of range, a model in which nothing trains, and data that do not fit the model.
+    /// Options out of range, a model without trainable parameters, and data that do not fit the model.
     pub fn new(model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
         Self::in_group(Group::single(), model, data, options)
     }
 
-    /// A run that has not begun, of many ranks: each step takes `batch_size` times `gradient_accumulation_steps` rows on
-    /// every rank, and is the step that one rank would take over all of them. Every rank calls this with the same model,
-    /// data and options, and then does the same; rank 0 writes.
+    /// A new run over several ranks: each step takes `batch_size` times `gradient_accumulation_steps` rows on every
+    /// rank, and equals the step that one rank would take over all of them. Every rank calls this with the same model,
+    /// data and options, and then makes the same calls; rank 0 writes.
     ///
     /// # Errors
-    /// See [`Trainer::new`]; and ranks that do not have the same.
+    /// See [`Trainer::new`]; and ranks whose models, data or options differ.
     pub fn in_group(group: Arc<Group>, model: Model, data: Dataset, options: TrainOptions) -> Result<Self> {
         give_back_freed_memory();
         let made = Self::make(group.clone(), model, data, options);
@@ -109,12 +109,12 @@ impl Trainer {
         })
     }
 
-    /// What was decided for the caller, a sentence each.
+    /// Notes for the user about options that were adapted.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// One step: micro-batches, backward, clip, update. Cancelling in the middle leaves everything as it was before.
+    /// One step: micro-batches, backward, clipping, update. Cancellation leaves everything as it was before.
     ///
     /// # Errors
     /// A loss that is not finite; `interrupted`, when the user cancels.
@@ -132,7 +132,7 @@ impl Trainer {
         }
     }
 
-    /// Held-out loss now, of the running mean of the weights if one is kept.
+    /// The held-out loss now, of the moving average of the weights if one is kept.
     ///
     /// # Errors
     /// See [`held_out_loss`](crate::train::held_out_loss).
@@ -141,7 +141,7 @@ impl Trainer {
         self.averaged(|| held_out_loss_of(group, model, &data.val, options.rows(), options.eval_batches, progress))
     }
 
-    /// Does something while the weights are their running mean, if one is kept.
+    /// Runs `work` while the weights are their moving average, if one is kept.
     pub(super) fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         match &self.ema {
             Some(ema) if !self.history.is_empty() => ema.during(&self.parameters, work),
@@ -179,7 +179,7 @@ impl Trainer {
         &self.group
     }
 
-    /// Bytes that training takes beside the model itself: gradients, moments, the running mean.
+    /// Bytes of training in addition to the model: gradients, moments, the moving average.
     pub fn memory(&self) -> usize {
         let copies = 1 + usize::from(self.ema.is_some());
         self.optimizer.memory() + copies * 4 * self.model.trainable()
@@ -241,7 +241,7 @@ impl Trainer {
                 None => part,
             });
         }
-        // Read when all has been asked for, so that a GPU is waited for once.
+        // Read after everything is queued, so that the host waits for a GPU once.
         for (share, mean) in means {
             let value = f64::from(mean.to_scalar::<f32>()?);
             if !value.is_finite() {
@@ -253,7 +253,7 @@ impl Trainer {
         Ok((loss, grads))
     }
 
-    /// The mean loss of a micro-batch, and how to come by its gradients.
+    /// The mean loss of a micro-batch, and what its gradients are computed from.
     fn way_back(&self, batch: &Batch, pass: &ForwardCtx) -> Result<(Tensor, Back)> {
         if self.options.gradient_checkpointing {
             let (mean, grads) = Grads::recomputed(&self.model, batch, pass)?;
@@ -277,19 +277,19 @@ impl Trainer {
     }
 }
 
-/// Every label of a step is given rather than predicted.
+/// The error of a step in which all labels are ignored.
 pub(super) fn nothing_to_learn(step: u64) -> Error {
     Error::mistake(format!("the batches of step {step} hold nothing to learn"))
 }
 
-/// Whether the gradients of a loss are known.
+/// The source of a loss's gradients.
 enum Back {
     Ahead(Tape),
     Done(Grads),
 }
 
 impl Back {
-    /// Those of `share` times the loss.
+    /// The gradients of `share` times the loss.
     fn gradients(self, loss: Tensor, share: f64, parameters: &[Parameter]) -> Result<Grads> {
         match self {
             Self::Done(grads) if share < 1.0 => grads.scale(share),
@@ -299,8 +299,8 @@ impl Back {
     }
 }
 
-/// Cuts the rows of a step into as many micro-batches as memory asks for: a sentence that says so. Ranks share the rows of
-/// a step; the one that has least memory decides.
+/// Splits the rows of a step into micro-batches that fit the memory; gives a note for the user. Ranks share the rows of
+/// a step; the one with the least memory decides.
 fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usize, width: usize) -> Result<String> {
     let (whole, ranks) = (options.global_batch_size, group.world_size());
     if !whole.is_multiple_of(ranks) {
@@ -334,7 +334,7 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
     Ok(format!("batch_size: {rows} rows at a time{on}, {times} times a step; {why}"))
 }
 
-/// The data in rows that the model can read, where they can be cut so.
+/// The data in rows that fit the model, where they can be cut so.
 pub(super) fn within(model: &Model, data: Dataset) -> Dataset {
     data.within(model.spec().max_positions).unwrap_or(data)
 }
@@ -363,7 +363,8 @@ fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {
     Ok(())
 }
 
-/// The seed of the dropout masks of one micro-batch, whichever rank takes it (the finaliser of SplitMix64, Steele et al. 2014, over the three).
+/// The seed of the dropout masks of one micro-batch, on any rank (the finaliser of SplitMix64, Steele et al. 2014, over
+/// the three).
 pub(super) fn dropout_seed(seed: u64, step: u64, micro: u64) -> u64 {
     [step, micro].iter().fold(mix(seed), |state, &part| mix(state ^ mix(part.wrapping_add(0x9e37_79b9_7f4a_7c15))))
 }

@@ -1,15 +1,15 @@
-//! One draw from a distribution.
+//! Sampling from logits.
 //!
-//! What is not allowed is taken out first; then, in the order of `transformers`' processors, come the repetition
-//! penalty, the temperature, top-k, top-p and min-p, and one draw from what is left. With logits `z`:
+//! Ids that are not allowed are removed first; then, in the order of `transformers`' processors, come the repetition
+//! penalty, the temperature, top-k, top-p and min-p, and one draw from the rest. With logits `z`:
 //!
 //! - penalty θ: `z/θ` where `z > 0`, else `z·θ`, for every previous id, once;
-//! - top-k: what is at least the k-th largest (equal ones all stay);
+//! - top-k: logits that are at least the k-th largest (all equal ones stay);
 //! - top-p: the shortest run of the likeliest whose probabilities reach `p`;
-//! - min-p: what has at least `min_p` times the probability of the likeliest.
+//! - min-p: ids with at least `min_p` times the probability of the likeliest.
 //!
-//! The vocabulary is never sorted whole: a run of the likeliest is selected, and twice as long a one while it falls
-//! short of `top_p`.
+//! The vocabulary is never sorted as a whole: a run of the likeliest is selected, and twice as long a one while it
+//! falls short of `top_p`.
 
 mod options;
 #[cfg(test)]
@@ -22,17 +22,17 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::error::Result;
 
-/// A stream of draws.
+/// A sampler with its random stream.
 #[derive(Debug, Clone)]
 pub struct Sampler {
     options: SamplerOptions,
     random: ChaCha8Rng,
-    /// Kept between draws only for their memory.
+    /// Reused memory.
     field: Vec<Candidate>,
     ranks: Vec<Rank>,
 }
 
-/// An id that can still be drawn.
+/// An id that can be sampled.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     id: u32,
@@ -67,7 +67,7 @@ impl Sampler {
         &self.options
     }
 
-    /// Replaces the options; the stream starts anew when the seed changes.
+    /// Replaces the options; the stream is restarted when the seed changes.
     ///
     /// # Errors
     /// See [`SamplerOptions::validate`].
@@ -80,17 +80,18 @@ impl Sampler {
         Ok(())
     }
 
-    /// A sampler with the same options and a stream of its own, which depends on the seed and the take alone.
+    /// A sampler with the same options and a stream of its own, which depends on the seed and the number of the
+    /// sequence only.
     pub(crate) fn for_take(&self, take: usize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(self.options.seed);
         random.set_stream(take as u64 + 1); // stream 0 is the sampler's own
         Self { options: self.options.clone(), random, field: Vec::new(), ranks: Vec::new() }
     }
 
-    /// Draws an id from logits (vocabulary). `previous` are the ids so far (for the penalty), `mask` what is allowed.
+    /// Samples an id from logits (vocabulary). `previous` are the ids so far (for the penalty), `mask` the allowed ids.
     ///
-    /// NaN counts as impossible. Where no allowed id has a logit above −∞, one of the allowed is drawn, all alike (the
-    /// first of them at temperature 0); where nothing is allowed, as if there were no mask; without logits, 0.
+    /// NaN counts as impossible. Where no allowed id has a logit above −∞, the allowed ids are equally likely (the
+    /// first at temperature 0); where nothing is allowed, the mask is ignored; without logits the result is 0.
     ///
     /// ```
     /// use etude::generate::{Sampler, SamplerOptions};
@@ -130,7 +131,7 @@ impl Sampler {
         self.pick(field)
     }
 
-    /// Each previous id is penalised once, however often it came.
+    /// Each previous id is penalised once, however often it occurred.
     fn penalise(&self, field: &mut [Candidate], previous: &[u32]) {
         let penalty = self.options.repetition_penalty as f32;
         if penalty == 1.0 || previous.is_empty() {
@@ -170,11 +171,11 @@ impl Sampler {
             let enough = *top_p * ranks.iter().map(|rank| rank.weight).sum::<f64>();
             likeliest(ranks, enough)
         } else {
-            // The order of the draw must not depend on how the field was cut.
+            // The draw must not depend on how the candidates were selected.
             ranks.sort_unstable_by_key(Rank::id);
             ranks
         };
-        // The likeliest weighs 1, so min_p is the least weight that stays.
+        // The likeliest has weight 1, so that min_p is the least weight that stays.
         let weight = |rank: &Rank| if rank.weight >= *min_p { rank.weight } else { 0.0 };
         let total: f64 = kept.iter().map(weight).sum();
         let mut left = random.random::<f64>() * total;
@@ -193,7 +194,7 @@ impl Sampler {
     }
 }
 
-/// A candidate with its weight, the likeliest 1.
+/// A candidate with its weight relative to the likeliest.
 #[derive(Debug, Clone, Copy)]
 struct Rank {
     key: u64,
@@ -206,9 +207,10 @@ impl Rank {
     }
 }
 
-/// A number whose order is that of the candidates, the likeliest first and equal ones by id, which it holds.
+/// An integer that sorts candidates by descending logit, equal ones by id, which it contains.
 fn key(c: &Candidate) -> u64 {
-    // As `f32::total_cmp` has them, the bits of negative numbers are turned over; and all of them, for the highest comes first.
+    // As in `f32::total_cmp` the bits of negative numbers are inverted; and then all of them, since the highest comes
+    // first.
     let bits = c.logit.to_bits();
     let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
     u64::from(!rising) << 32 | u64::from(c.id)

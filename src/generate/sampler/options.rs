@@ -1,14 +1,14 @@
-//! How to draw, in the words of `transformers`' `GenerationConfig`.
+//! Sampling options, with the names of `transformers`' `GenerationConfig`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How to draw.
+/// Sampling options.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SamplerOptions {
-    /// Logits are divided by it; 0 takes the likeliest.
+    /// Divides the logits; 0 takes the likeliest.
     pub temperature: f64,
     /// Keep the `k` most likely; 0 keeps all.
     pub top_k: usize,
@@ -16,11 +16,11 @@ pub struct SamplerOptions {
     pub top_p: f64,
     /// Keep what is at least this share of the likeliest, 0 ≤ min_p < 1.
     pub min_p: f64,
-    /// Divides positive and multiplies negative logits of previous ids (Keskar et al. 2019); 1 does nothing.
+    /// Divides positive and multiplies negative logits of previous ids (Keskar et al. 2019); 1 has no effect.
     pub repetition_penalty: f64,
-    /// Two samplers with one seed draw the same.
+    /// The seed: samplers with the same seed and options give the same ids.
     pub seed: u64,
-    /// Whether only what the grammar allows can be drawn.
+    /// Whether the grammar masks the logits.
     pub grammar: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What each option of the sampler keeps and leaves out.
+//! The effect of each sampling option.
 
 use super::*;
 
@@ -88,7 +88,7 @@ fn draws_follow_the_rules_written_out() {
             counts[sampler.sample(&logits, &previous, Some(&mask)) as usize] += 1.0 / f64::from(draws);
         }
         for (id, (&count, &p)) in counts.iter().zip(&expected).enumerate() {
-            // Five standard deviations of a binomial and a few chance hits; nothing at all where the rules leave nothing.
+            // Five standard deviations of a binomial and a few chance hits; zero where the rules leave nothing.
             let slack = 5.0 * (p * (1.0 - p) / f64::from(draws)).sqrt() + 6.0 / f64::from(draws);
             assert!(
                 (count - p).abs() <= slack && (p > 0.0 || count == 0.0),

@@ -1,15 +1,17 @@
-//! Moments in 8 bits (Dettmers et al. 2021, arXiv:2110.02861), with the arithmetic of bitsandbytes' blockwise AdamW.
+//! AdamW with 8-bit moments (Dettmers et al. 2021, arXiv:2110.02861), with the arithmetic of bitsandbytes' blockwise
+//! AdamW.
 //!
-//! The moments stand in blocks of 256, each scaled by its largest absolute value and kept as codes of a dynamic map: a
-//! signed one for the first moment, an unsigned one for the second. A step takes a block out, and with `c = √(1 − β₂ᵗ)`
+//! The moments are stored in blocks of 256, each scaled by its largest absolute value and kept as codes of a dynamic map:
+//! a signed one for the first moment, an unsigned one for the second. A step dequantises a block, and with
+//! `c = √(1 − β₂ᵗ)`
 //!
 //! ```text
 //! m ← β₁ m + (1 − β₁) g      v ← β₂ v + (1 − β₂) g²
 //! p ← p − lr c / (1 − β₁ᵗ) · m / (√v + c ε)      p ← p (1 − lr λ)
 //! ```
 //!
-//! and puts it back at the nearest codes; a negative `m` never becomes 0, so that its sign survives. Parameters of fewer
-//! than 4096 values keep 32 bits, which is nearly nothing.
+//! and quantises it to the nearest codes; a negative `m` never becomes 0, so that it keeps its sign. Parameters of fewer
+//! than 4096 values keep 32-bit moments, which take little memory.
 
 use std::sync::LazyLock;
 
@@ -30,7 +32,7 @@ pub(super) const LEAST: usize = 4096;
 /// One moment of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Codes {
-    /// A code a value.
+    /// A code for each value.
     pub(super) codes: Vec<u8>,
     /// The largest absolute value of each block.
     pub(super) absmax: Vec<f32>,
@@ -52,19 +54,19 @@ impl Moments8 {
         Self { first: zeros(&SIGNED), second: zeros(&UNSIGNED) }
     }
 
-    /// Bytes it holds.
+    /// Bytes used.
     pub(super) fn bytes(&self) -> usize {
         [&self.first, &self.second].iter().map(|moment| moment.codes.len() + 4 * moment.absmax.len()).sum()
     }
 
-    /// A copy on the GPU of a parameter; `None` when that lives on the CPU.
+    /// A copy on the GPU of a parameter; `None` when that is on the CPU.
     pub(super) fn on_device_of(&self, parameter: &Var) -> Result<Option<DeviceMoments8>> {
         let of = [(&self.first.codes[..], &self.first.absmax[..]), (&self.second.codes, &self.second.absmax)];
         let maps = EightBitMaps { values: [&SIGNED.values, &UNSIGNED.values], zeros: [SIGNED.zero, UNSIGNED.zero] };
         DeviceMoments8::of(parameter, of, &maps)
     }
 
-    /// The moments of a GPU.
+    /// The moments from a GPU.
     pub(super) fn of_device(moments: &DeviceMoments8) -> Result<Self> {
         let [first, second] = moments.to_host()?.map(|(codes, absmax)| Codes { codes, absmax });
         Ok(Self { first, second })
@@ -88,7 +90,7 @@ impl Moments8 {
     }
 }
 
-/// The step's numbers, rounded.
+/// The factors of a step, rounded.
 pub(super) fn numbers(hyper: &AdamWStep) -> EightBitStep {
     let (t, (b1, b2)) = (hyper.step as f64, hyper.betas);
     let correction = (1.0 - b2.powf(t)).sqrt();
@@ -109,10 +111,10 @@ fn update(factors: &EightBitStep, p: &mut [f32], g: &[f32], m: &mut [f32], v: &m
     }
 }
 
-/// The values of 256 codes, in rising order.
+/// The values of 256 codes, ascending.
 struct Map {
     values: [f32; 256],
-    /// Halfway between neighbours.
+    /// The midpoints between neighbours.
     middles: [f32; 255],
     /// The code of 0.
     zero: u8,

@@ -1,7 +1,7 @@
 //! AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101) with PyTorch's arithmetic and defaults.
 //!
-//! The update itself is [`adamw_step`]; here stand the options, the moments, and what is refused before anything
-//! changes. Parameters of one axis (norms, biases) are not decayed. With `bits: 8` the moments are kept in 8 bits.
+//! The update itself is [`adamw_step`]; this module has the options, the moments, and the checks before anything
+//! changes. Parameters of one axis (norms, biases) are not decayed. With `bits: 8` the moments have 8 bits.
 
 mod eight;
 mod options;
@@ -49,7 +49,7 @@ impl Moments {
         }
     }
 
-    /// Moves to where the parameter lives, the first time it is stepped.
+    /// Moves the moments to the device of the parameter, at its first step.
     fn follow(&mut self, parameter: &Var) -> Result<()> {
         let there = match self {
             Self::Full(mean, square) => DeviceMoments::of(parameter, mean, square)?.map(Self::Device),
@@ -64,10 +64,10 @@ impl Moments {
 }
 
 impl AdamW {
-    /// An optimizer that has not stepped.
+    /// An optimizer before its first step.
     ///
     /// # Errors
-    /// Refuses options out of range, and a model in which nothing trains.
+    /// Options out of range, and a model without trainable parameters.
     pub fn new(parameters: Vec<Parameter>, options: AdamWOptions) -> Result<Self> {
         options.validate()?;
         if parameters.is_empty() {
@@ -86,7 +86,7 @@ impl AdamW {
     /// Sets the learning rate of the next step.
     ///
     /// # Errors
-    /// Refuses what is negative or not finite.
+    /// A rate that is negative or not finite.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
         let options = AdamWOptions { lr, ..self.options.clone() };
         options.validate()?;
@@ -99,7 +99,7 @@ impl AdamW {
         self.steps
     }
 
-    /// The options, with the present learning rate.
+    /// The options, with the current learning rate.
     pub fn options(&self) -> &AdamWOptions {
         &self.options
     }
@@ -107,7 +107,7 @@ impl AdamW {
     /// Updates every parameter in place.
     ///
     /// # Errors
-    /// Refuses gradients of another model, and ones that are not finite (nothing is changed then).
+    /// Gradients of another model, and ones that are not finite (nothing is changed then).
     pub fn step(&mut self, grads: &Grads) -> Result<()> {
         self.check(grads)?;
         let AdamWOptions { lr, betas, eps, weight_decay, .. } = self.options;
@@ -134,7 +134,7 @@ impl AdamW {
         Ok(())
     }
 
-    /// Bytes of the moments, as they are after the first step.
+    /// Bytes of the moments after the first step.
     pub fn memory(&self) -> usize {
         let bytes = |(parameter, moments): (&Parameter, &Moments)| match moments {
             Moments::Full(..) | Moments::Device(_) => 8 * parameter.var.elem_count(),

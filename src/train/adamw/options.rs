@@ -1,10 +1,10 @@
-//! What a caller may choose about the optimizer, with PyTorch's names and defaults.
+//! The options of AdamW, with PyTorch's names and defaults.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// PyTorch's names and defaults.
+/// The options of AdamW, with PyTorch's names and defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamWOptions {

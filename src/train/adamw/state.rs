@@ -1,4 +1,5 @@
-//! The optimizer on disk: `optimizer.safetensors` holds the moments, `optimizer.json` the options and the steps taken.
+//! The state of the optimizer on disk: `optimizer.safetensors` holds the moments, `optimizer.json` the options and the
+//! number of steps.
 //!
 //! A parameter has `NAME.exp_avg` and `NAME.exp_avg_sq` (PyTorch's names), or in 8 bits `NAME.state1`, `NAME.absmax1`,
 //! `NAME.state2` and `NAME.absmax2` (those of bitsandbytes).
@@ -24,7 +25,7 @@ struct Numbers {
     options: AdamWOptions,
 }
 
-/// A tensor on its way to the file.
+/// A tensor to be written.
 struct Stored {
     name: String,
     dtype: Dtype,
@@ -33,7 +34,7 @@ struct Stored {
 }
 
 impl AdamW {
-    /// Writes the moments, the options and the count of steps into a folder, which is made if it is not there.
+    /// Writes the moments, the options and the number of steps into a folder, which is made if it is missing.
     ///
     /// # Errors
     /// Names the path when the file system refuses.
@@ -59,7 +60,7 @@ impl AdamW {
         files::write_json(&dir.join(NUMBERS), &numbers)
     }
 
-    /// Goes to the state that [`AdamW::save`] wrote.
+    /// Loads the state that [`AdamW::save`] wrote.
     ///
     /// # Errors
     /// Names the file, and the tensor that is missing or has another shape; nothing is changed then.
@@ -118,7 +119,7 @@ fn eight_bits(parameter: &Parameter, Moments8 { first, second }: &Moments8) -> V
     of(1, first).into_iter().chain(of(2, second)).collect()
 }
 
-/// The moments of a parameter, or what is wrong with them.
+/// The moments of a parameter, or the reason why they cannot be used.
 fn moments(parameter: &Parameter, bits: u8, tensors: &SafeTensors<'_>) -> Result<Moments, String> {
     let (shape, n) = (parameter.var.dims(), parameter.var.elem_count());
     let find = |suffix: &str, dtype, shape: &[usize]| {

@@ -1,4 +1,4 @@
-//! AdamW held to a plain twin and to PyTorch's numbers.
+//! AdamW compared with a plain reference and with PyTorch's numbers.
 
 #![allow(clippy::excessive_precision)] // golden numbers stay as they were printed
 

@@ -1,4 +1,4 @@
-//! Rows of a micro-batch: a number, or as many as memory has room for.
+//! Rows of a micro-batch: a number, or as many as fit the memory.
 
 use std::fmt;
 

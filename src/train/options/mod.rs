@@ -1,4 +1,4 @@
-//! What a caller may choose about a training run; the words of the command line, the YAML and the script.
+//! The options of a training run; the command line, YAML and scripts have the same names.
 
 mod batch_size;
 mod precision;
@@ -23,13 +23,13 @@ pub struct TrainOptions {
     pub batch_size: BatchSize,
     /// Micro-batches in a step.
     pub gradient_accumulation_steps: usize,
-    /// Rows in a step when `batch_size` is auto; how they fall into micro-batches is then up to the memory.
+    /// Rows in a step when `batch_size` is auto; micro-batches are then chosen by memory.
     pub global_batch_size: usize,
     /// Steps of the run.
     pub max_steps: u64,
     /// Shape of the learning rate.
     pub schedule: ScheduleKind,
-    /// Steps over which the schedule is laid (`max_steps` when absent).
+    /// The length of the schedule in steps (`max_steps` when absent).
     pub schedule_steps: Option<u64>,
     /// Steps of linear warm-up.
     pub warmup_steps: u64,
@@ -45,19 +45,19 @@ pub struct TrainOptions {
     pub weight_decay: f64,
     /// Bits of the moments: 32, or 8 in blocks.
     pub bits: u8,
-    /// Decay of the running mean of the weights, which is then what is measured and saved; 0 keeps none.
+    /// Decay of the moving average of the weights, which is then evaluated and saved; 0 keeps none.
     pub ema: f64,
     /// Number format of products.
     pub mixed_precision: MixedPrecision,
-    /// Whether activations are computed again on the way back, block by block, instead of being kept.
+    /// Whether to use activation checkpointing: activations are recomputed in backward, block by block.
     pub gradient_checkpointing: bool,
     /// Steps between measurements of the held-out loss; 0 never.
     pub eval_every: u64,
     /// Batches of one measurement (the whole split when absent).
     pub eval_batches: Option<usize>,
-    /// Measurements without a better held-out loss after which the run ends; 0 never.
+    /// Evaluations without a better held-out loss after which the run ends; 0 never.
     pub early_stopping_patience: u64,
-    /// A held-out loss is better when it is lower by at least this.
+    /// The least improvement of the held-out loss that counts.
     pub early_stopping_threshold: f64,
     /// The run stops when the mean of five losses exceeds the median of the fifty before by this factor; 0 never.
     pub spike_factor: f64,
@@ -65,19 +65,19 @@ pub struct TrainOptions {
     pub checkpoint_every: u64,
     /// Checkpoints kept.
     pub save_total_limit: Option<usize>,
-    /// Steps between takes of the model as it is; 0 never.
+    /// Steps between samples of the model; 0 never.
     pub sample_every: u64,
-    /// Chords the takes are over; none when empty.
+    /// Chords of the samples; none when empty.
     pub sample_chords: String,
-    /// Ids of a take.
+    /// Ids of a sample.
     pub sample_tokens: usize,
     /// Folder of the run; nothing is written when absent.
     #[serde(alias = "out", with = "crate::forms::path")]
     pub output_dir: Option<PathBuf>,
-    /// Where the course of the run is written beside the checkpoints: names of sinks.
+    /// Sinks for the metrics of the run, in addition to the JSON lines.
     #[serde(deserialize_with = "crate::forms::words")]
     pub track: Vec<String>,
-    /// Project of the run in Weights & Biases; naming one adds the sink.
+    /// Project of the run in Weights & Biases; setting it adds the sink.
     pub wandb_project: Option<String>,
     /// Seed of the order of batches and of dropout.
     pub seed: u64,
@@ -133,7 +133,7 @@ impl TrainOptions {
         if !(min.is_finite() && (0.0..=peak).contains(&min)) {
             return Err(Error::mistake(format!("min_lr must lie between 0 and lr ({peak}), not be {min}")));
         }
-        // Of a run that is shorter than its warm-up, the warm-up is cut; see `cut_warmup`.
+        // The warm-up of a run that is shorter than it is cut; see `cut_warmup`.
         if self.schedule != ScheduleKind::Constant && self.schedule_steps.is_some() && warmup >= total {
             return Err(Error::mistake(format!("warmup_steps must be less than schedule_steps: {warmup} of {total}"))
                 .with_hint("warm up for a few percent of the steps"));
@@ -198,7 +198,7 @@ impl TrainOptions {
     }
 
     /// Cuts a warm-up that would last as long as the run to a tenth of it, so that any recipe can be tried for a few
-    /// steps: a sentence that says so.
+    /// steps; gives a note for the user.
     pub(crate) fn cut_warmup(&mut self) -> Option<String> {
         let (asked, all) = (self.warmup_steps, self.max_steps);
         if self.schedule == ScheduleKind::Constant || self.schedule_steps.is_some() || asked < all {
@@ -211,7 +211,7 @@ impl TrainOptions {
         ))
     }
 
-    /// Rows of a micro-batch, once it is known.
+    /// Rows of a micro-batch, once determined.
     pub(crate) fn rows(&self) -> usize {
         match self.batch_size {
             BatchSize::Rows(rows) => rows,
@@ -219,7 +219,7 @@ impl TrainOptions {
         }
     }
 
-    /// The learning rate over the run.
+    /// The learning-rate schedule.
     pub fn plan(&self) -> Schedule {
         Schedule {
             kind: self.schedule,

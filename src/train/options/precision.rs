@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::nn::Precision;
 
-/// What `mixed_precision` asks for. Weights that train and their moments are f32 in every case.
+/// The value of `mixed_precision`. Trainable weights and their moments are f32 in every case.
 ///
-/// A CPU multiplies in the format of 16 bits that it is faster in, or in f32 where there is none, whichever is asked for:
-/// taking the request literally would cost time. [`Trainer::notes`](crate::train::Trainer::notes) says so.
+/// A CPU uses the 16-bit format in which it is faster, or f32 where there is none, whichever format is asked for:
+/// taking the option literally would cost time. [`Trainer::notes`](crate::train::Trainer::notes) reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MixedPrecision {
@@ -25,7 +25,7 @@ pub enum MixedPrecision {
 }
 
 impl<'de> Deserialize<'de> for MixedPrecision {
-    /// A name; `no` is false to readers of YAML 1.1 such as PyYAML, so false is no.
+    /// A name; `no` is false in YAML 1.1 (PyYAML), so that false is accepted as no.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
         impl Visitor<'_> for Name {
@@ -66,7 +66,7 @@ impl MixedPrecision {
         }
     }
 
-    /// What there is to say about it on a device, when that is not what was asked for.
+    /// A note for the user when the format on a device is not the one asked for.
     pub(crate) fn note(self, device: &Device) -> Option<&'static str> {
         let asked = self.precision();
         if asked == Precision::F32 {

@@ -1,9 +1,10 @@
-//! Gradients on their way between ranks while backward still works.
+//! Exchange of gradients between ranks, overlapped with backward.
 //!
-//! Backward goes through the blocks from the last to the first, and a block's gradients are final as soon as it has been
-//! gone through. They are packed into buckets in that order; a full bucket is summed over the ranks by a thread of its
-//! own while the blocks below are computed. With gradient accumulation that is so in the last micro-batch, which adds what
-//! the ones before it have left. Only what trains travels: with adapters, the adapters.
+//! Backward goes through the blocks from the last to the first, and a block's gradients are final as soon as it is
+//! done. They are packed into buckets in that order; a full bucket is summed over the ranks on a thread of its own
+//! while the blocks below are computed. With gradient accumulation this is done in the last micro-batch, to which the
+//! sums of the others are added. Only gradients of trainable parameters are exchanged: with adapters, those of the
+//! adapters.
 
 use std::sync::mpsc::{Sender, channel};
 
@@ -13,10 +14,10 @@ use super::Group;
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
 
-/// A bucket is full with this many values: enough to be worth the way, and several to a model.
+/// The values of a full bucket: enough to be worth a message, and several for each model.
 const FULL: usize = 1 << 16;
 
-/// Which parameters go together, in the order in which their gradients become known: from the last to the first.
+/// Assigns parameters to buckets in the order in which their gradients become final: from the last to the first.
 fn plan(sizes: &[usize], full: usize) -> Vec<Vec<usize>> {
     let (mut buckets, mut bucket, mut held) = (Vec::new(), Vec::new(), 0);
     for (place, size) in sizes.iter().enumerate().rev() {
@@ -30,19 +31,19 @@ fn plan(sizes: &[usize], full: usize) -> Vec<Vec<usize>> {
     buckets
 }
 
-/// Takes gradients as they become known, and sends full buckets off.
+/// Collects final gradients, and sends full buckets.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a> {
     parameters: &'a [Parameter],
     plan: Vec<Vec<usize>>,
     ready: Vec<Option<Tensor>>,
-    /// The bucket that goes next; all ranks send them in one order.
+    /// The next bucket; all ranks send them in the same order.
     next: usize,
     road: Sender<Tensor>,
 }
 
 impl Outbox<'_> {
-    /// The gradient of a parameter, final.
+    /// Adds the final gradient of a parameter.
     pub(crate) fn put(&mut self, place: usize, gradient: Tensor) -> Result<()> {
         self.ready[place] = Some(gradient);
         while self.plan.get(self.next).is_some_and(|bucket| bucket.iter().all(|&place| self.ready[place].is_some())) {
@@ -51,7 +52,7 @@ impl Outbox<'_> {
         Ok(())
     }
 
-    /// Sends the next bucket, zeros for what is not there.
+    /// Sends the next bucket, with zeros for missing gradients.
     fn send(&mut self) -> Result<()> {
         let mut parts = Vec::new();
         for &place in &self.plan[self.next] {
@@ -62,17 +63,17 @@ impl Outbox<'_> {
             parts.push(flat);
         }
         self.next += 1;
-        // A road that is closed has failed; its end says why.
+        // A closed channel means that the exchange has failed; its result says why.
         let _ = self.road.send(Tensor::cat(&parts, 0)?);
         Ok(())
     }
 }
 
-/// Does `work`, which hands out gradients, and sums them over the ranks meanwhile: what `work` gave, and the sums in the
-/// order of the parameters. When `work` fails, zeros go in the place of what it did not give, so that no rank waits.
+/// Runs `work`, which yields gradients, and sums them over the ranks at the same time: the result of `work`, and the
+/// sums in the order of the parameters. When `work` fails, zeros replace missing gradients, so that no rank waits.
 ///
 /// # Errors
-/// Ranks that cannot go on.
+/// Ranks that cannot continue.
 pub(crate) fn summed<T>(
     group: &Group,
     parameters: &[Parameter],
@@ -103,7 +104,7 @@ pub(crate) fn summed<T>(
     });
     let sums = match (sums, done) {
         (Ok(sums), done) => (sums, done),
-        // What failed here says more than that the others then could not go on.
+        // An error of this rank says more than that the others could not continue because of it.
         (Err(_), Err(own)) if !own.is_interrupted() => return Err(own),
         (Err(error), _) => return Err(error),
     };

@@ -1,8 +1,8 @@
-//! What ranks tell each other beside numbers: that one was asked to stop, that one cannot go on, that one is gone.
+//! The control line between ranks: cancellation, failure, loss of a rank.
 //!
-//! Rank 0 has a stream to each of the others. A process that dies closes its stream, which the other side sees at once; a
-//! machine that dies says nothing, and is given up after [`SILENCE`] seconds without a beat. Rank 0 passes on what it
-//! hears, so that all know within a moment.
+//! Rank 0 has a stream to each of the others. A process that dies closes its stream, which the other side notices at
+//! once; a machine that dies sends nothing, and counts as lost after [`SILENCE`] seconds without a heartbeat. Rank 0
+//! forwards what it receives, so that all ranks know within a moment.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,8 +16,8 @@ use super::wire::{TICK, frame, patience, read_frame, write};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// Seconds without a beat after which a rank is lost; `ETUDE_RANK_TIMEOUT` sets another number. Ticks are counted, not
-/// the clock, so that a machine that slept as a whole finds nobody missing.
+/// Seconds without a heartbeat after which a rank is lost; `ETUDE_RANK_TIMEOUT` sets another number. Ticks are counted
+/// rather than the clock, so that ranks are not lost when a machine sleeps.
 pub(super) const SILENCE: u32 = 60;
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -30,10 +30,10 @@ const FAILED: u8 = b'f';
 const LOST: u8 = b'l';
 const BYE: u8 = b'e';
 
-/// Why the ranks cannot go on together.
+/// The reason why the ranks cannot continue together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// Its process ended without a word (`closed`), or nothing is heard of it.
+    /// Its process ended without a message (`closed`), or has become silent.
     Lost { rank: usize, closed: bool },
     /// It failed, with the reason.
     Failed { rank: usize, why: String },
@@ -56,30 +56,30 @@ impl Trouble {
     }
 }
 
-/// What all threads of a rank know.
+/// The state shared by all threads of a rank.
 #[derive(Debug)]
 struct Shared {
     rank: usize,
     stop: AtomicBool,
     broken: AtomicBool,
-    /// This rank has ended its connection.
+    /// Whether this rank has ended its connection.
     over: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     /// Ranks that have ended their connections.
     left: Mutex<BTreeSet<usize>>,
-    /// Ranks of which nothing more will be heard, for whatever reason.
+    /// Ranks that send nothing more, for whatever reason.
     gone: Mutex<BTreeSet<usize>>,
-    /// The work of a step asks it; a cancellation or failure of any rank sets it.
+    /// The interrupt of a step's work; a cancellation or failure of any rank sets it.
     brake: Interrupt,
-    /// What this process is asked to stop by.
+    /// The interrupt of this process.
     follows: Mutex<Option<Interrupt>>,
-    /// Where to write: on rank 0 to all others, else to rank 0.
+    /// The streams to write to: on rank 0 to all others, else to rank 0.
     out: Vec<Mutex<TcpStream>>,
     /// Ticks of silence after which a rank is lost.
     silence: u32,
 }
 
-/// One rank's end of it.
+/// One rank's end of the control line.
 pub(super) struct Control(Arc<Shared>);
 
 impl fmt::Debug for Control {
@@ -93,7 +93,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Control {
-    /// Begins to listen and to beat; `links` as they were met.
+    /// Starts listening and sending heartbeats on the streams of the rendezvous.
     pub(super) fn start(rank: usize, links: Vec<TcpStream>, silence: u32) -> Result<Arc<Self>> {
         let fail = |e| Error::io("cannot keep up", "the streams between ranks", e);
         let read: Vec<TcpStream> = links.iter().map(TcpStream::try_clone).collect::<io::Result<_>>().map_err(fail)?;
@@ -121,27 +121,27 @@ impl Control {
         Ok(Arc::new(Self(shared)))
     }
 
-    /// The flag that the work of a step asks.
+    /// The interrupt of a step's work.
     pub(super) fn brake(&self) -> &Interrupt {
         &self.0.brake
     }
 
-    /// From now on cancelling this process cancels all ranks, and the other way round.
+    /// From now on cancelling this process cancels all ranks, and vice versa.
     pub(super) fn follow(&self, interrupt: &Interrupt) {
         *held(&self.0.follows) = Some(interrupt.clone());
     }
 
-    /// Why the ranks cannot go on, if so.
+    /// The reason why the ranks cannot continue, if there is one.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         held(&self.0.trouble).clone()
     }
 
-    /// Fails once the ranks cannot go on; asked by whoever waits for one.
+    /// Fails once the ranks cannot continue; checked while waiting for another rank.
     pub(super) fn check(&self) -> io::Result<()> {
         if self.0.broken.load(Ordering::SeqCst) { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
-    /// What an error in an exchange with `peer` comes from: this side may see it before the word about it comes.
+    /// The cause of an error in an exchange with `peer`: this side may notice it before the message about it arrives.
     pub(super) fn explain(&self, peer: usize, error: &io::Error) -> Error {
         let until = Instant::now() + Duration::from_secs(2);
         loop {
@@ -165,12 +165,12 @@ impl Control {
         trouble.error()
     }
 
-    /// Tells all others that this rank cannot go on.
+    /// Tells all others that this rank cannot continue.
     pub(super) fn fail(&self, why: &str) {
         self.0.take(Trouble::Failed { rank: self.0.rank, why: why.into() }, true);
     }
 
-    /// Waits until rank 0 has ended, which keeps the run; `most` at most.
+    /// Waits until rank 0, which saves the run, has ended; at most `most`.
     pub(super) fn wait_for_first(&self, most: Duration) {
         let until = Instant::now() + most;
         while self.0.rank != 0 && !held(&self.0.gone).contains(&0) && Instant::now() < until {
@@ -190,7 +190,7 @@ impl Drop for Control {
 }
 
 impl Shared {
-    /// Writes to all, or to all but one; who cannot be reached is missed by the one who listens to it.
+    /// Writes to all, or to all but one; an unreachable rank is noticed by the thread that listens to it.
     fn send(&self, kind: u8, payload: &[u8], but: Option<usize>) {
         let bytes = frame(kind, payload);
         for (place, stream) in self.out.iter().enumerate() {
@@ -200,7 +200,7 @@ impl Shared {
         }
     }
 
-    /// Notes the first trouble there is, and passes it on.
+    /// Records the first trouble, and forwards it.
     fn take(&self, trouble: Trouble, tell: bool) {
         {
             let mut first = held(&self.trouble);
@@ -237,7 +237,7 @@ impl Shared {
         }
     }
 
-    /// Hears one stream to its end.
+    /// Reads one stream to its end.
     fn listen(&self, peer: usize, mut stream: TcpStream) {
         loop {
             let heard = read_frame(&mut stream, &mut |silent| {
@@ -275,7 +275,7 @@ impl Shared {
     }
 }
 
-/// Beats, and looks whether this process was asked to stop.
+/// Sends heartbeats, and checks whether this process was cancelled.
 fn beat(shared: &Weak<Shared>) {
     let mut beaten = Instant::now();
     while let Some(shared) = shared.upgrade() {

@@ -1,4 +1,4 @@
-//! The ranks of a run as its trainer sees them: an engine that moves numbers, and a line for words.
+//! The ranks of a run as its trainer uses them: an engine for tensors, and the control line.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use super::{Collective, Single, World};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// Ranks are waited for so long; `ETUDE_JOIN_TIMEOUT` sets other seconds.
+/// The time to wait for ranks in seconds; `ETUDE_JOIN_TIMEOUT` sets another.
 const JOIN: u64 = 300;
-/// A rank that cannot go on waits so long for the one that keeps the run before it ends.
+/// The time that a rank waits, after trouble, for the one that saves the run.
 const KEEPING: Duration = Duration::from_secs(60);
 
 /// The ranks of a run.
@@ -34,14 +34,14 @@ impl fmt::Debug for Group {
     }
 }
 
-/// What a rank made of its part of a step; the ranks tell each other before anything changes.
+/// A rank's result of a step; the ranks exchange it before anything changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Part {
     /// Its share of the loss.
     Done(f64),
-    /// It was asked to stop.
+    /// It was cancelled.
     Stopped,
-    /// Its loss is not a number but this.
+    /// Its loss is this value, which is not finite.
     NoNumber(f64),
 }
 
@@ -51,11 +51,11 @@ impl Group {
         Arc::new(Self { engine: Box::new(Single), control: None, world: None, name: "single" })
     }
 
-    /// Meets the other ranks of this process's world; without a world it is alone. `device` is where gradients are, and
-    /// `interrupt` what this process is asked to stop by.
+    /// Connects to the other ranks of this process's world; without a world it is alone. `device` is where gradients
+    /// are, and `interrupt` that of this process.
     ///
-    /// The engine is MPI where the program was built with it and started by `mpirun` or by `srun` with PMI; else a ring of
-    /// TCP streams; `ETUDE_BACKEND` names another. With the feature `nccl`, gradients on GPUs are summed by NCCL.
+    /// The engine is MPI where the program was built with it and started by `mpirun` or by `srun` with PMI; else a ring
+    /// of TCP streams; `ETUDE_BACKEND` names another. With the feature `nccl`, gradients on GPUs are summed by NCCL.
     ///
     /// # Errors
     /// Ranks that do not come in time, a port that is taken; `interrupted`, when the user cancels.
@@ -73,17 +73,17 @@ impl Group {
         Ok(Arc::new(Self { engine, control: Some(control), world: Some(world), name }))
     }
 
-    /// The number of this process, from 0.
+    /// The rank of this process, from 0.
     pub fn rank(&self) -> usize {
         self.engine.rank()
     }
 
-    /// How many processes there are.
+    /// The number of ranks.
     pub fn world_size(&self) -> usize {
         self.engine.world_size()
     }
 
-    /// How many of them share this machine.
+    /// The number of ranks on this machine.
     pub fn local_size(&self) -> usize {
         self.world.as_ref().map_or(1, |world| world.local_size)
     }
@@ -93,12 +93,12 @@ impl Group {
         self.name
     }
 
-    /// True when there is nobody else.
+    /// True when there is only this rank.
     pub fn is_single(&self) -> bool {
         self.world_size() == 1
     }
 
-    /// Whether this rank writes files and speaks: rank 0, or rank 1 once the process of rank 0 has died.
+    /// Whether this rank writes files and output: rank 0, or rank 1 once the process of rank 0 has died.
     pub fn is_first(&self) -> bool {
         match self.rank() {
             0 => true,
@@ -110,25 +110,25 @@ impl Group {
         }
     }
 
-    /// What the work of a step asks whether to stop: `own` of a process alone; else a flag that cancelling any rank sets.
+    /// The interrupt of a step's work: `own` of a process alone; else one that cancelling any rank sets.
     pub(crate) fn brake<'a>(&'a self, own: &'a Interrupt) -> &'a Interrupt {
         self.control.as_ref().map_or(own, |control| control.brake())
     }
 
-    /// Why the ranks cannot go on together, if so.
+    /// The reason why the ranks cannot continue together, if there is one.
     pub(crate) fn trouble(&self) -> Option<Error> {
         self.control.as_ref()?.trouble().map(|trouble| trouble.error())
     }
 
-    /// Tells the others that this rank cannot go on.
+    /// Tells the others that this rank cannot continue.
     pub(crate) fn fail(&self, why: &str) {
         if let Some(control) = &self.control {
             control.fail(why);
         }
     }
 
-    /// Waits, after trouble, until the rank that keeps the run has done so: whoever started the ranks may end all of them
-    /// when one ends.
+    /// Waits, after trouble, until the rank that saves the run has done so: the launcher may end all ranks when one
+    /// ends.
     pub(crate) fn wait_for_first(&self) {
         if let Some(control) = self.control.as_ref().filter(|_| !self.is_first()) {
             control.wait_for_first(KEEPING);
@@ -148,7 +148,7 @@ impl Group {
         Ok(Tensor::from_vec(flat, shape, &device)?)
     }
 
-    /// What each rank says, all of them equally long.
+    /// The bytes of each rank, equally many.
     pub(crate) fn gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
         self.engine.all_gather(mine)
     }
@@ -158,7 +158,7 @@ impl Group {
         self.engine.barrier()
     }
 
-    /// Fails on every rank unless all say the same; `what` names it.
+    /// Fails on every rank unless all have the same bytes; `what` names them.
     pub(crate) fn agree(&self, what: &str, mine: &[u8; 8]) -> Result<()> {
         let all = self.gather(mine)?;
         match all.iter().position(|theirs| *theirs != all[0]) {
@@ -168,8 +168,8 @@ impl Group {
         }
     }
 
-    /// What all ranks together made of a step: the loss, or why it does not count. `before` is the norm of the last
-    /// step's gradients, which must have been the same everywhere.
+    /// The result of a step over all ranks: the loss, or the reason why the step does not count. `before` is the norm
+    /// of the last step's gradients, which must have been the same everywhere.
     pub(crate) fn verdict(&self, part: Part, step: u64, before: f64) -> Result<Part> {
         let (code, value) = match part {
             Part::Done(loss) => (0_u64, loss),

@@ -134,34 +134,34 @@ pub(crate) use group::Part;
 pub use single::Single;
 pub use world::World;
 
-/// What moves numbers between the ranks of a run. All ranks make the same calls in the same order, and each call waits
-/// for all of them; when one is lost, it fails on the others.
+/// Collective operations between the ranks of a run. All ranks make the same calls in the same order, and each call
+/// waits for all of them; when one is lost, it fails on the others.
 pub trait Collective: Send + Sync + Debug {
-    /// The number of this process, from 0.
+    /// The rank of this process, from 0.
     fn rank(&self) -> usize;
 
-    /// How many processes there are.
+    /// The number of ranks.
     fn world_size(&self) -> usize;
 
-    /// The sum over all ranks in the place of each one's values: the same bits on every rank.
+    /// Replaces the values by their sum over all ranks: the same bits on every rank.
     ///
     /// # Errors
     /// A rank that is lost or has ended.
     fn all_reduce_sum(&self, values: &mut [f32]) -> Result<()>;
 
-    /// What each rank gave, in their order; all give equally many bytes.
+    /// The bytes of each rank, in order; equally many from all.
     ///
     /// # Errors
     /// See [`Collective::all_reduce_sum`].
     fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>>;
 
-    /// The values of rank `root` in the place of everyone's.
+    /// Replaces the values by those of rank `root`.
     ///
     /// # Errors
     /// See [`Collective::all_reduce_sum`].
     fn broadcast(&self, values: &mut [f32], root: usize) -> Result<()>;
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks have called it.
     ///
     /// # Errors
     /// See [`Collective::all_reduce_sum`].
@@ -169,7 +169,7 @@ pub trait Collective: Send + Sync + Debug {
         self.all_gather(&[0]).map(drop)
     }
 
-    /// The sum of flat f32 tensors over all ranks, where they are; by way of the CPU unless the engine can do better.
+    /// The sum of flat f32 tensors over all ranks; through the CPU unless the engine can do better.
     ///
     /// # Errors
     /// See [`Collective::all_reduce_sum`].

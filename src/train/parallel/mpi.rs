@@ -1,8 +1,8 @@
-//! The ranks over MPI, started by `mpirun` or by `srun` with PMI.
+//! The MPI engine, started by `mpirun` or by `srun` with PMI.
 //!
-//! All calls of MPI are made by one thread, which others ask and wait for with an eye on the control line: MPI itself waits
-//! for ever for a rank that is lost, and then that thread is left behind. A sum is a reduce-scatter and an all-gather, so
-//! that each part of it is added up on one rank and has the same bits on all.
+//! One thread makes all calls of MPI; others wait for it and check the control line: MPI itself waits for ever for a
+//! lost rank, and then that thread is abandoned. A sum is a reduce-scatter and an all-gather, so that each part of it
+//! is added up on one rank and has the same bits on all.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -24,12 +24,12 @@ use super::{Collective, World};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// The thread of MPI looks so often whether others have come; waiting in MPI itself would take a processor.
+/// The polling interval of the MPI thread; waiting inside MPI would occupy a processor.
 const NAP: Duration = Duration::from_micros(50);
 /// A host's name in the first message.
 const NAME: usize = 256;
 
-/// Whether the launcher of this process speaks MPI's language.
+/// Whether the launcher of this process supports MPI.
 pub(super) fn started_by(world: &World) -> bool {
     match world.launcher {
         "mpirun" | "mpich" => true,
@@ -38,14 +38,14 @@ pub(super) fn started_by(world: &World) -> bool {
     }
 }
 
-/// What the thread of MPI is asked for.
+/// A request to the MPI thread.
 enum Ask {
     Sum(Vec<f32>),
     Gather(Vec<u8>),
     Broadcast(Vec<f32>, usize),
 }
 
-/// What it answers.
+/// Its reply.
 enum Answer {
     Floats(Vec<f32>),
     Bytes(Vec<u8>),
@@ -67,7 +67,7 @@ impl fmt::Debug for Mpi {
 }
 
 impl Mpi {
-    /// Begins MPI, and the control line beside it, whose place the ranks tell each other by MPI.
+    /// Starts MPI, and the control line, whose address is exchanged through MPI.
     ///
     /// # Errors
     /// An MPI that does not know the other ranks, or cannot be asked by a thread.
@@ -103,7 +103,7 @@ impl Mpi {
         Ok((this, control))
     }
 
-    /// Where rank 0 waits: a port that is free there, on the machine of this name.
+    /// The address of rank 0: a free port on the machine of this name.
     fn place(&self, host: &str) -> Result<(String, u16)> {
         let port = match self.rank {
             0 => {
@@ -160,7 +160,7 @@ impl Mpi {
 
 impl Drop for Mpi {
     fn drop(&mut self) {
-        // Without a line the thread ends MPI and itself; with a rank lost that would never come to an end.
+        // Without the control line the thread ends MPI and itself; with a lost rank that would never return.
         *self.line.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let whole = self.control.as_ref().is_some_and(|control| control.trouble().is_none());
         if let Some(thread) = self.thread.take().filter(|_| whole) {
@@ -196,7 +196,7 @@ impl Collective for Mpi {
 
 type Began = Result<(usize, usize, String)>;
 
-/// The thread of MPI: begins it, does what is asked, ends it.
+/// The MPI thread: starts MPI, serves requests, ends MPI.
 fn serve(asked: &Receiver<Ask>, reply: &Sender<Answer>, ready: &Sender<Began>) {
     let universe = match begin() {
         Ok(universe) => universe,
@@ -246,7 +246,7 @@ fn sum(world: &SimpleCommunicator, mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-/// Waits for the others without keeping a processor busy.
+/// Waits for the others without occupying a processor.
 fn finish<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
     let mut looks = 0_u32;
     while let Err(not_yet) = request.test() {

@@ -1,8 +1,8 @@
-//! Sums of gradients that lie on GPUs, by NCCL: straight from one GPU's memory to another's.
+//! The NCCL engine: sums of gradients on GPUs, directly between their memories.
 //!
-//! The ranks meet by another engine, which carries NCCL's id and all that is not a gradient. All calls of NCCL are made by one
-//! thread, which others wait for with an eye on the control line, since NCCL waits for ever for a rank that is lost. The
-//! sum is queued on the stream that the gradients were computed on, behind them.
+//! Another engine connects the ranks, exchanges NCCL's id and transports everything but gradients. One thread makes all
+//! calls of NCCL; others wait for it and check the control line, since NCCL waits for ever for a lost rank. A sum is
+//! queued on the stream of the gradients' kernels, behind them.
 
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,7 +16,7 @@ use super::control::Control;
 use super::wire::TICK;
 use crate::error::{Error, Result};
 
-/// One rank's end of NCCL, and of the engine beside it.
+/// One rank's end of NCCL, and of the other engine.
 pub(super) struct Nccl {
     host: Box<dyn Collective>,
     control: Arc<Control>,
@@ -30,7 +30,7 @@ impl fmt::Debug for Nccl {
 }
 
 impl Nccl {
-    /// Makes NCCL's circle of the ranks that `host` knows, each with the GPU `device` of its own.
+    /// Creates the NCCL communicator of the ranks of `host`, each with its own GPU `device`.
     ///
     /// # Errors
     /// A library that is not there, two ranks on one GPU, or GPUs that cannot reach each other.
@@ -78,7 +78,7 @@ fn failed(why: &str) -> Error {
     )
 }
 
-/// Waits for the thread of NCCL as long as no rank is lost.
+/// Waits for the NCCL thread unless a rank is lost.
 fn wait<T>(answers: &Receiver<T>, control: &Control) -> Result<T> {
     loop {
         match answers.recv_timeout(TICK) {
@@ -139,7 +139,7 @@ impl Collective for Nccl {
             self.all_reduce_sum(&mut values)?;
             return Ok(Tensor::from_vec(values, flat.shape(), flat.device())?);
         }
-        // The whole storage is summed: it must be the tensor's alone.
+        // The whole storage is summed, so it must belong to the tensor alone.
         let flat = flat.copy()?;
         let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
         line.0.send(flat).map_err(|_| Error::internal("the thread of NCCL has ended"))?;

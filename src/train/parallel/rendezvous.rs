@@ -11,7 +11,7 @@ use super::wire::{frame, patience, prepare, read_frame, write};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// Between two looks.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Ticks within which a new connection must identify itself.
 const POLITE: u32 = 50;
@@ -20,29 +20,29 @@ const HELLO: u8 = b'h';
 const WELCOME: u8 = b'w';
 const REFUSED: u8 = b'r';
 
-/// Who comes.
+/// The identification of a connecting rank.
 #[derive(Debug, Serialize, Deserialize)]
 struct Hello {
     job: u64,
     rank: usize,
     size: usize,
-    /// Where it listens itself.
+    /// The port where it listens itself.
     port: u16,
     version: String,
 }
 
-/// The ranks, met.
+/// The connected ranks.
 #[derive(Debug)]
 pub(super) struct Peers {
     /// On rank 0 the streams to ranks 1, 2, …; on the others the one to rank 0.
     pub(super) links: Vec<TcpStream>,
-    /// Where each rank listens.
+    /// The address of each rank.
     pub(super) addresses: Vec<SocketAddr>,
-    /// Where this one does.
+    /// The listener of this rank.
     pub(super) listener: TcpListener,
 }
 
-/// Meets the other ranks, `limit` at most from now.
+/// Connects to the other ranks, within `limit` from now.
 ///
 /// # Errors
 /// Ranks that do not come, a port that is taken, a rank of another program or twice the same one; `interrupted`, when the user cancels.
@@ -63,7 +63,7 @@ struct Deadline<'a> {
 }
 
 impl Deadline<'_> {
-    /// Pauses; false once the time is over.
+    /// Waits a polling interval; false once the time is over.
     fn pause(&self) -> Result<bool> {
         self.interrupt.check()?;
         std::thread::sleep(PAUSE);
@@ -72,13 +72,13 @@ impl Deadline<'_> {
 }
 
 fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    // Where a name has both kinds, IPv4 is the one that surely works on both sides.
+    // Where a name has both kinds of addresses, IPv4 works on both sides.
     let mut all: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     all.sort_by_key(SocketAddr::is_ipv6);
     all.into_iter().next().ok_or_else(|| ErrorKind::NotFound.into())
 }
 
-/// A listener on the interfaces through which `towards` is reached: none but the loopback for the loopback.
+/// A listener on the interfaces through which `towards` is reached: the loopback only for the loopback.
 fn listen(towards: IpAddr, port: u16) -> io::Result<TcpListener> {
     let ip = match towards {
         ip if ip.is_loopback() => ip,
@@ -88,7 +88,7 @@ fn listen(towards: IpAddr, port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((ip, port))
 }
 
-/// Rank 0: opens the door and waits for all.
+/// Rank 0: listens and waits for all.
 fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Peers> {
     let place = format!("{host}:{port}");
     let taken = |e: io::Error| {
@@ -122,7 +122,7 @@ fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
     let mut table: Vec<(Option<IpAddr>, u16)> = vec![(None, listener.local_addr().map_err(taken)?.port())];
     let mut links = Vec::new();
     for (stream, ip, port) in came.into_iter().flatten() {
-        // An address of the loopback says nothing to other machines: "where rank 0 is".
+        // A loopback address is meaningless on other machines: it means the address of rank 0.
         table.push((Some(ip).filter(|ip| !ip.is_loopback()), port));
         links.push(stream);
     }
@@ -134,7 +134,7 @@ fn wait(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
     Ok(Peers { links, addresses: places(&table, own.ip()), listener })
 }
 
-/// Somebody is at the door: a rank is taken in, a stranger sent away, a mistake ends the wait.
+/// Handles a connection: accepts a rank, rejects other programs, and ends the wait on a mistake.
 fn receive(
     world: &World,
     mut stream: TcpStream,
@@ -147,7 +147,7 @@ fn receive(
         return Ok(());
     };
     let mut refuse = |why: &str| {
-        // It may have gone already.
+        // It may be gone already.
         let _ = write(&mut stream, &frame(REFUSED, why.as_bytes()), &mut patience(POLITE));
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -173,7 +173,7 @@ fn receive(
     Ok(())
 }
 
-/// The other ranks: knock until the door opens.
+/// The other ranks: try to connect until rank 0 listens.
 fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result<Peers> {
     let place = format!("{host}:{port}");
     let failed = |e: io::Error| {
@@ -187,7 +187,7 @@ fn come(world: &World, host: &str, port: u16, deadline: &Deadline<'_>) -> Result
         match knocked {
             Ok(stream) => match enter(world, stream, deadline)? {
                 Some(met) => return Ok(met),
-                // Somebody else's door, or one that was just closed: rank 0 of this run will come.
+                // Another program's port, or one that was just closed: rank 0 of this run will come.
                 None if deadline.pause()? => {}
                 None => return Err(failed(ErrorKind::ConnectionRefused.into())),
             },
@@ -224,7 +224,7 @@ fn enter(world: &World, mut stream: TcpStream, deadline: &Deadline<'_>) -> Resul
     }
 }
 
-/// Where each rank is, seen from here; `first` is where rank 0 is.
+/// The address of each rank as seen from here; `first` is that of rank 0.
 fn places(table: &[(Option<IpAddr>, u16)], first: IpAddr) -> Vec<SocketAddr> {
     table.iter().map(|(ip, port)| SocketAddr::new(ip.unwrap_or(first), *port)).collect()
 }

@@ -1,9 +1,9 @@
-//! The ranks in a ring of TCP streams: each hears the one before it and speaks to the one after it.
+//! The TCP engine: ranks in a ring of streams, each receiving from the one before it and sending to the one after it.
 //!
-//! A sum goes round in parts, one for each rank (Patarasuk & Yuan 2009): after `n − 1` rounds every rank holds one part
-//! of it whole, after `n − 1` more all of it. A rank sends `2 (n − 1) / n` times the bytes of what is summed, whatever the
-//! number of ranks. The part of rank `p` is added up in the order `p, p + 1, …`, and what came out is handed round, so the
-//! sum has the same bits on every rank and in every run.
+//! An all-reduce goes round in parts, one for each rank (Patarasuk & Yuan 2009): after `n − 1` rounds every rank holds
+//! one complete part, after `n − 1` more all of it. A rank sends `2 (n − 1) / n` times the bytes of the values, for any
+//! number of ranks. The part of rank `p` is summed in the order `p, p + 1, …`, and the result is passed round, so that
+//! the sum has the same bits on every rank and in every run.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,11 +16,11 @@ use super::control::Control;
 use super::wire::{frame, prepare, read, read_frame, write};
 use crate::error::{Error, Result};
 
-/// Neighbours that have met rank 0 find each other within this time.
+/// The time within which neighbours connect after the rendezvous.
 const SOON: Duration = Duration::from_secs(60);
 const NEIGHBOUR: u8 = b'n';
 
-/// Which exchange a message belongs to, in front of it.
+/// The bytes of a message header, which identifies the exchange.
 const HEAD: usize = 12;
 
 /// One rank's place in the ring.
@@ -34,17 +34,17 @@ pub(super) struct Ring {
 
 #[derive(Debug)]
 struct Ends {
-    /// To a thread that writes to the next rank, so that reading and writing never wait for each other.
+    /// The channel to a thread that writes to the next rank, so that reading and writing never wait for each other.
     next: Sender<Vec<u8>>,
-    /// The thread says when a message is with the system, which delivers it even when this process ends.
+    /// Signals that a message was handed to the system, which delivers it even when this process ends.
     written: Receiver<()>,
     previous: TcpStream,
-    /// Messages so far: the neighbours count alike, or they do not do the same.
+    /// The number of messages so far; it must be the same on the neighbours.
     count: u64,
 }
 
 impl Ring {
-    /// Closes the ring between ranks that have met.
+    /// Connects the ring after the rendezvous.
     ///
     /// # Errors
     /// A neighbour that cannot be reached.
@@ -80,13 +80,13 @@ impl Ring {
         Ok(Self { rank, size, control, ends })
     }
 
-    /// Says `bytes` to the next rank and hears what the one before says, which has the same length `wanted`.
+    /// Sends `bytes` to the next rank and receives `wanted` bytes from the one before.
     fn exchange(&self, ends: &mut Ends, bytes: &[u8], wanted: usize) -> Result<Vec<u8>> {
         let mut message = Vec::with_capacity(HEAD + bytes.len());
         message.extend(ends.count.to_le_bytes());
         message.extend((bytes.len() as u32).to_le_bytes());
         message.extend(bytes);
-        // When the writer has gone, its reason is found while reading.
+        // When the writer has ended, reading finds out why.
         let _ = ends.next.send(message);
         let before = (self.rank + self.size - 1) % self.size;
         let mut heard = || -> io::Result<Vec<u8>> {
@@ -114,7 +114,7 @@ impl Ring {
         Ok(heard)
     }
 
-    /// Where part `part` of `len` values lies.
+    /// The range of part `part` of `len` values.
     fn part(&self, part: usize, len: usize) -> std::ops::Range<usize> {
         let part = part % self.size;
         len * part / self.size..len * (part + 1) / self.size
@@ -161,7 +161,7 @@ impl Collective for Ring {
 
     fn broadcast(&self, values: &mut [f32], root: usize) -> Result<()> {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        // Everyone hands on what it has, so that each message has its answer; what counts is what came from `root`.
+        // Everyone passes on what it has, so that each message has its answer; only what came from `root` is used.
         for round in 0..self.size - 1 {
             let heard = self.exchange(&mut ends, &bytes_of(values), 4 * values.len())?;
             if (root + round + 1) % self.size == self.rank {
@@ -181,7 +181,7 @@ fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
     values.iter().map(|&bytes| f32::from_le_bytes(bytes))
 }
 
-/// Waits for the neighbour before; others are sent away.
+/// Accepts the neighbour before; other connections are rejected.
 fn accept(listener: &TcpListener, before: usize, control: &Control) -> io::Result<TcpStream> {
     listener.set_nonblocking(true)?;
     let until = Instant::now() + SOON;
@@ -206,7 +206,7 @@ fn accept(listener: &TcpListener, before: usize, control: &Control) -> io::Resul
     }
 }
 
-/// Writes to the next rank what is due.
+/// Writes messages to the next rank.
 fn speak(mut next: TcpStream, messages: &Receiver<Vec<u8>>, written: &Sender<()>, control: &Control) {
     for message in messages {
         // When it fails, the reading side finds out why.

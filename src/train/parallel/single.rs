@@ -1,4 +1,4 @@
-//! One rank, which has nobody to ask.
+//! The engine of a single rank.
 
 use super::Collective;
 use crate::error::Result;

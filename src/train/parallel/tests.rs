@@ -1,4 +1,4 @@
-//! Ranks that are threads of this process, over the loopback.
+//! Ranks as threads of this process, over the loopback.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::train::tests::{adapted, dataset, losses, model, options, values};
 use crate::train::{BatchSize, Event, TrainOptions, Trainer};
 
-/// Does the same on `size` ranks at once: what came of it, by rank.
+/// Runs `work` on `size` ranks at once: the results by rank.
 fn on_ranks<T: Send>(size: usize, work: impl Fn(Arc<Group>, Progress) -> T + Sync) -> Vec<T> {
     let door = TcpListener::bind("127.0.0.1:0").and_then(|door| door.local_addr()).expect("a free port");
     let world = |rank| World {
@@ -125,7 +125,7 @@ fn alone(rows: usize, micros: usize, plain: bool) -> (Vec<f64>, Vec<f64>) {
 
 #[test]
 fn two_and_four_ranks_train_to_the_losses_of_one() {
-    // With dropout a micro-batch is the unit: its masks are its own, whoever takes it.
+    // With dropout the unit is a micro-batch: its masks are the same on any rank.
     let (one, others) = alone(1, 8, false);
     for (size, again) in [(2, false), (4, false), (2, true)] {
         let ranks = trained(size, 1, 8 / size, false, again);
@@ -254,7 +254,7 @@ fn what_fails_at_one_rank_ends_all() {
     let options = TrainOptions { output_dir: Some(out.path().join("file/run")), ..options() };
     let begun = Instant::now();
     let errors = on_ranks(3, |group, progress| {
-        // Who is late hears of it while it still makes its trainer.
+        // A rank that is late is told while it still makes its trainer.
         let run = Trainer::in_group(group, adapted(), dataset(), options.clone());
         run.and_then(|mut run| run.fit(&progress)).expect_err("there can be no folder")
     });

@@ -1,19 +1,19 @@
-//! Frames on a TCP stream: a kind, a length, bytes.
+//! Message frames on a TCP stream: a kind, a length, bytes.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Reading and writing wake up so often to see whether they should go on.
+/// Reading and writing wake up at this interval to check whether they should continue.
 pub(super) const TICK: Duration = Duration::from_millis(100);
 
-/// No frame of a few words is longer.
+/// The longest frame, in bytes.
 const LONGEST: u32 = 1 << 20;
 
-/// A frame: what it says, and its bytes.
+/// A frame: its kind, and its bytes.
 pub(super) type Frame = (u8, Vec<u8>);
 
-/// Makes a stream fit for small frames that are waited for with a pulse.
+/// Configures a stream for small frames and periodic wake-ups.
 pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
@@ -26,8 +26,8 @@ fn waits(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
-/// Fills `bytes`; `pulse` is asked at every [`TICK`] without a byte, with the number of them in a row, and ends the wait by
-/// failing.
+/// Fills `bytes`; `pulse` is called at every [`TICK`] without a byte, with the number of them in a row, and ends the
+/// wait by failing.
 pub(super) fn read(
     stream: &mut impl Read,
     bytes: &mut [u8],
@@ -45,7 +45,7 @@ pub(super) fn write(
     through(bytes.len(), ErrorKind::WriteZero, pulse, |done| stream.write(&bytes[done..]))
 }
 
-/// Moves `all` bytes, some at a time; moving none is the end of the stream.
+/// Transfers `all` bytes, some at a time; transferring none is the end of the stream.
 fn through(
     all: usize,
     end: ErrorKind,

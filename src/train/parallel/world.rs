@@ -14,9 +14,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::error::{Error, Result};
 
-/// Ports that are derived from the number of a job lie from here on.
+/// The first port of those derived from a job number.
 const FIRST_PORT: u64 = 15_000;
-/// The number of ranks.
+/// The number of ports.
 const PORTS: u64 = 10_000;
 
 /// A process among others that train together.
@@ -24,28 +24,28 @@ const PORTS: u64 = 10_000;
 pub struct World {
     /// From 0.
     pub rank: usize,
-    /// How many there are.
+    /// The number of ranks.
     pub size: usize,
-    /// Its number on its machine, from 0: the number of its GPU.
+    /// Its rank on its machine, from 0: the number of its GPU.
     pub local_rank: usize,
-    /// How many there are on its machine.
+    /// The number of ranks on its machine.
     pub local_size: usize,
-    /// Who started it: "torchrun", "mpirun", "mpich", "srun".
+    /// The launcher: "torchrun", "mpirun", "mpich", "srun".
     pub launcher: &'static str,
-    /// Where rank 0 waits for the others: host and port.
+    /// The address of rank 0: host and port.
     pub meeting: Option<(String, u16)>,
-    /// Tells this job from others that may knock at the same door.
+    /// Distinguishes this job from others that may connect to the same port.
     pub job: u64,
 }
 
-/// A look at the environment.
+/// A look-up of an environment variable.
 type Look<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl World {
-    /// What the environment says; `None` for a process that was started alone.
+    /// Reads the environment; `None` for a process that was started alone.
     ///
     /// # Errors
-    /// Numbers that are none, a rank beyond the ranks, a half-set environment.
+    /// Invalid numbers, a rank beyond the ranks, an incomplete environment.
     pub fn from_env() -> Result<Option<Self>> {
         Self::read(&|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
     }
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// How one launcher calls things.
+/// The environment variables of one launcher.
 #[derive(Debug, Clone, Copy)]
 struct Names {
     launcher: &'static str,
@@ -112,7 +112,7 @@ const ALL: [Names; 4] = [
 ];
 
 impl Names {
-    /// Those of the launcher that was here.
+    /// The world of the launcher that is present.
     fn found(look: Look<'_>) -> Result<Option<Self>> {
         if let (Some(_), None) = (look("WORLD_SIZE"), look("RANK"))
             && number(look, "WORLD_SIZE")? != Some(1)
@@ -135,7 +135,7 @@ fn number(look: Look<'_>, name: &str) -> Result<Option<usize>> {
     }
 }
 
-/// Where rank 0 waits.
+/// The address of rank 0.
 fn meeting(look: Look<'_>, names: &Names, job: u64, one_machine: bool) -> Result<Option<(String, u16)>> {
     let wanted = |name: &str| -> Result<Option<u16>> {
         let Some(port) = number(look, name)? else { return Ok(None) };
@@ -176,7 +176,7 @@ fn first_host(list: &str) -> Option<String> {
     Some(format!("{name}{first}{behind}"))
 }
 
-/// A number that the ranks of one job share and others hardly have.
+/// A number that the ranks of one job share and other jobs hardly have.
 fn job(look: Look<'_>) -> u64 {
     const SAID: [&str; 8] = [
         "ETUDE_JOB",

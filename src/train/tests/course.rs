@@ -1,4 +1,4 @@
-//! What happens in the course of a run: measurements that end it, losses that leap, takes, weights that are averaged.
+//! The course of a run: early stopping, divergence, samples, averaged weights.
 
 use std::path::{Path, PathBuf};
 
@@ -120,14 +120,14 @@ fn whoever_follows_a_run_hears_of_all_of_it() {
         Ok(())
     })
     .expect("a run");
-    // A format that the CPU is no faster in is not used, and the run says so.
+    // A format that is not faster on the CPU is not used, and the run says so.
     let notes = usize::from(Precision::Bf16.on_this_cpu() != Precision::Bf16);
     let wanted = "step 1; step 2; sample 2; saved checkpoint-2; step 3; step 4; measured true; sample 4; \
                   saved checkpoint-4; ended";
     assert_eq!(heard.join("; "), format!("began, {notes} note; {wanted}"));
 }
 
-/// Makes the next losses no numbers.
+/// Makes the next losses NaN.
 fn poison(trainer: &Trainer) {
     let var = trainer.model().parameters().pop().expect("a parameter").var;
     var.set(&Tensor::full(f32::NAN, var.shape(), var.device()).expect("a tensor")).expect("one shape");
@@ -200,7 +200,7 @@ fn a_checkpoint_that_finds_no_room_loses_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let out = dir.path().join("run");
     let mut run = blocked(out.clone());
-    // What cannot be moved away is in the place of the second checkpoint: writing it fails at the last moment.
+    // A file that cannot be moved is in the place of the second checkpoint: writing it fails at the last moment.
     let block = |out: &Path| std::fs::write(out.join("checkpoint-4"), b"in the way").expect("written");
     let error = run.fit_with(&Progress::silent(), &mut |_, event| {
         if let Event::Saved(_) = event {
@@ -226,14 +226,14 @@ fn a_checkpoint_of_another_format_and_an_older_course_are_told_apart() {
     let again = |from: &str, overrides: Value| {
         Trainer::resume(&dir.path().join(from), Some(dataset()), &overrides, &Device::Cpu, &Progress::silent())
     };
-    // Going on from an earlier checkpoint leaves the later ones behind.
+    // Resuming from an earlier checkpoint renames the later ones.
     let back = fitted(again("checkpoint-2", json!({ "max_steps": 4, "schedule_steps": 6 })).expect("a checkpoint"));
     assert_eq!(losses(&back), losses(&run)[..4]);
     assert_eq!(Trainer::latest_checkpoint(dir.path()), Some(dir.path().join("checkpoint-4")));
     let state = dir.path().join("checkpoint-4/trainer_state.json");
     let text = std::fs::read_to_string(&state).expect("readable").replace("\"format\": 1", "\"format\": 7");
     std::fs::write(&state, text).expect("writable");
-    // As a program wrote it that knew no checksums.
+    // As written by a program without checksums.
     std::fs::remove_file(dir.path().join("checkpoint-4/checksums.json")).expect("removed");
     let error = again("", Value::Null).expect_err("another format");
     assert!(error.message().contains("format 7") && error.hint().is_some_and(|h| h.contains("etude")), "{error}");

@@ -1,4 +1,4 @@
-//! Training on a GPU takes the steps that training on the CPU takes.
+//! Training on a GPU gives the steps of the CPU.
 
 use candle_core::Device;
 

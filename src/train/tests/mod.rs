@@ -1,4 +1,4 @@
-//! Training a tiny model on rows made up here.
+//! Training of a tiny model on generated rows.
 
 mod course;
 #[cfg(feature = "cuda")]

@@ -1,4 +1,4 @@
-//! Runs that stop and go on: the same numbers as one that never stopped.
+//! Interrupted and resumed runs give the numbers of uninterrupted ones.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::data::Augment;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Sink, Snapshot};
 
-/// Stops the work when it is first heard of: after the first step.
+/// Triggers the interrupt at the first progress report: after the first step.
 struct Impatient(Interrupt, Mutex<Vec<Snapshot>>);
 
 impl Sink for Impatient {
@@ -47,7 +47,7 @@ fn resume(dir: &Path, overrides: &Value) -> crate::Result<Trainer> {
     Trainer::resume(dir, Some(dataset()), overrides, &Device::Cpu, &Progress::silent())
 }
 
-/// The history without the clock's part of it.
+/// The history without the times.
 fn course(trainer: &Trainer) -> Vec<[f64; 4]> {
     let numbers = |s: &crate::train::Step| [s.loss, s.lr, s.grad_norm, s.val_loss.unwrap_or(-1.0)];
     trainer.history().iter().map(numbers).collect()
@@ -82,7 +82,7 @@ fn stopping_and_resuming_is_the_same_run_as_never_stopping() {
     let mut rest = resume(out.path(), &json!({ "max_steps": 12 })).expect("a checkpoint");
     assert_eq!(course(&rest), course(&part));
     rest.fit(&Progress::silent()).expect("a run");
-    // The part was measured once more, at its own end.
+    // The part was evaluated once more, at its own end.
     let without_val = |trainer: &Trainer| course(trainer).iter().map(|s| [s[0], s[1], s[2]]).collect::<Vec<_>>();
     assert_eq!(without_val(&rest), without_val(&whole));
     assert_eq!(values(rest.model()), values(whole.model()));
@@ -100,7 +100,7 @@ fn a_stop_saves_the_state_and_fit_goes_on_from_there() {
     let progress = Progress::new(sink.clone(), flag.clone());
     let mut stopped = trainer(adapted(), long(Some(out.path())));
     assert!(stopped.fit(&progress).is_err_and(|error| error.is_interrupted()));
-    // What is shown is shown some times a second at most: a fast machine has made more than one step by then.
+    // Progress is reported a few times a second at most: a fast machine has done more than one step by then.
     let at = stopped.steps();
     assert!((1..12).contains(&at), "{at}");
     assert_eq!(folders(out.path()).last(), Some(&format!("checkpoint-{at}")));

@@ -1,4 +1,4 @@
-//! One step: accumulation, clipping, stops, losses that are not finite.
+//! Single steps: accumulation, clipping, cancellation, losses that are not finite.
 
 use std::time::{Duration, Instant};
 
