@@ -7,13 +7,10 @@
 use crate::error::{Error, Result};
 use crate::generate::GenerateOptions;
 use crate::harmony::{Chart, Chord, ChordAt, ChordClass};
-use crate::midi::{Note, Track};
+use crate::midi::{Note, Score, Track};
 use crate::tokens::{Grammar, Tokenizer};
 
-/// Beats in a bar without a chart.
-const BAR: f64 = 4.0;
-
-/// The conditioning of all sequences of a generation.
+/// What is set over time for all takes alike.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// The cues of one pass of the chart.
@@ -69,16 +66,15 @@ impl Plan {
         let beat_seconds = 60.0 / options.tempo();
         // Encodings in beats count seconds at 120 beats a minute: half a second a beat.
         let origin = Origin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
-        let (mut cues, length) = match &options.chords {
-            Some(chart) => (changes(chart, tokenizer)?, chart.beats()),
-            None => (Vec::new(), BAR),
-        };
+        let chorus = options.chorus();
+        let mut cues = options.chords.as_ref().map_or(Ok(Vec::new()), |chart| changes(chart, tokenizer))?;
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());
         let clicks = (chords || counted) && tokenizer.beat_id(true).is_some();
         if clicks {
-            cues = with_clicks(cues, options.chords.as_ref(), tokenizer);
+            cues = with_clicks(cues, &chorus, tokenizer);
         }
         let until = options.refill.as_ref().map(|refill| refill.to);
+        let length = chorus.beats();
         Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit: options.beats(), until })
     }
 
@@ -141,7 +137,7 @@ fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Cue>> {
 }
 
 /// The changes with a click on every beat.
-fn with_clicks(mut cues: Vec<Cue>, chart: Option<&Chart>, tokenizer: &Tokenizer) -> Vec<Cue> {
+fn with_clicks(mut cues: Vec<Cue>, chart: &Chart, tokenizer: &Tokenizer) -> Vec<Cue> {
     for (beat, bar) in clicks(chart) {
         let click = tokenizer.beat_id(bar);
         match cues.iter_mut().find(|cue| (cue.beat - beat).abs() < 1e-6) {
@@ -153,15 +149,13 @@ fn with_clicks(mut cues: Vec<Cue>, chart: Option<&Chart>, tokenizer: &Tokenizer)
     cues
 }
 
-/// The beats of one pass, in quarters, and whether a bar begins there: by the chart's metres, else of a bar in 4/4.
-fn clicks(chart: Option<&Chart>) -> Vec<(f64, bool)> {
-    let Some(chart) = chart else {
-        return (0..BAR as u32).map(|beat| (f64::from(beat), beat == 0)).collect();
-    };
-    let mut score = chart.score(120.0);
-    let quarter = f64::from(score.ticks_per_quarter);
-    // Beats continue to the end of the last note; bars without a chord have beats, too.
+/// Where the beats of one pass stand, in quarters, and whether a bar begins there.
+fn clicks(chart: &Chart) -> Vec<(f64, bool)> {
+    let quarter = f64::from(Chart::TICKS_PER_QUARTER);
+    // Beats go to the end of the last note; bars without a chord have beats, too.
     let whole = Note { start: 0, pitch: 60, end: (chart.beats() * quarter).round() as u32, velocity: 1 };
-    score.tracks = vec![Track { notes: vec![whole], ..Track::default() }];
+    let mut score = Score::new(Chart::TICKS_PER_QUARTER);
+    score.meters = chart.meters_over(chart.bars.len());
+    score.tracks.push(Track { notes: vec![whole], ..Track::default() });
     score.beats().iter().map(|beat| (f64::from(beat.tick) / quarter, beat.bar)).collect()
 }

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use crate::generate::{GenerateOptions, Refill};
-use crate::harmony::ChordAt;
+use crate::harmony::{Chart, ChordAt};
 use crate::midi::{Clock, Marker, Meter, Note, Score, Tempo, Track};
 use crate::tokens::Tokenizer;
 
-/// The division of a score with a tempo of its own.
-const TICKS_PER_QUARTER: u32 = 480;
+/// The division of a score that is laid on a tempo of its own: that of charts.
+const TICKS_PER_QUARTER: u32 = Chart::TICKS_PER_QUARTER;
 
 /// The score of the ids of a generated sequence.
 ///
@@ -25,7 +25,9 @@ pub fn finish(tokenizer: &Tokenizer, ids: &[u32], options: &GenerateOptions) -> 
     match &options.prompt {
         Some(prompt) => behind(prompt, &played, tokenizer),
         None if counted => {
-            let mut score = at_tempo(played, options.tempo(), options.meters(TICKS_PER_QUARTER));
+            let chorus = options.chorus();
+            let meters = chorus.meters_over(options.bars.unwrap_or(chorus.bars.len()));
+            let mut score = at_tempo(played, options.tempo(), meters);
             if let Some(beats) = options.beats() {
                 close(&mut score, (beats * f64::from(TICKS_PER_QUARTER)).round() as u32);
             }

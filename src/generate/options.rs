@@ -1,5 +1,7 @@
 //! The options of generation.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::harmony::{BarMeter, Chart};
 use crate::midi::{Meter, Score};
@@ -20,7 +22,8 @@ pub struct GenerateOptions {
     pub refill: Option<Refill>,
     /// The most ids to add, sampled and given (chords) ones.
     pub max_new_tokens: usize,
-    /// The most bars to add, in the metre of the chords (4/4 without); a shorter chart is repeated.
+    /// Bars to add at most, in the metre of the chords, else of the prompt's end, else 4/4; a chart that is shorter is
+    /// repeated.
     pub bars: Option<usize>,
     /// The number of sequences.
     pub count: usize,
@@ -72,9 +75,9 @@ impl Default for GenerateOptions {
 const TOKENS_A_SECOND: f64 = 120.0;
 /// The most tokens that are allowed by default.
 const LONGEST_TAKE: f64 = 100_000.0;
-/// The most bars for which metres are written.
-const MOST_BARS: usize = 100_000;
-/// Accepted tempi in beats a minute.
+/// Of this length in quarters there is no music: what is left of a bar that rounding has not ended.
+const TINY: f64 = 1e-6;
+/// Beats a minute that can be asked for.
 const TEMPI: std::ops::RangeInclusive<f64> = 10.0..=1000.0;
 
 impl GenerateOptions {
@@ -125,33 +128,44 @@ impl GenerateOptions {
     /// ```
     pub fn beats(&self) -> Option<f64> {
         match (self.bars, &self.chords) {
-            (Some(bars), Some(chart)) if !chart.bars.is_empty() => {
-                let (passes, rest) = (bars / chart.bars.len(), bars % chart.bars.len());
-                let rest: f64 = (0..rest).map(|bar| chart.beats_of_bar(bar)).sum();
-                Some(passes as f64 * chart.beats() + rest)
+            (Some(bars), _) => {
+                let chorus = self.chorus();
+                let (passes, rest) = (bars / chorus.bars.len(), bars % chorus.bars.len());
+                let rest: f64 = (0..rest).map(|bar| chorus.beats_of_bar(bar)).sum();
+                Some(passes as f64 * chorus.beats() + rest)
             }
-            (Some(bars), _) => Some(4.0 * bars as f64),
             (None, Some(chart)) if self.refill.is_none() => Some(chart.beats()),
             _ => None,
         }
     }
 
-    /// The metres of a generation without a prompt: those of the chords, for all passes; 4/4 without chords.
-    pub fn meters(&self, ticks_per_quarter: u32) -> Vec<Meter> {
-        let Some(chart) = self.chords.as_ref().filter(|chart| !chart.bars.is_empty()) else {
-            return vec![Meter::DEFAULT];
-        };
-        let mut meters: Vec<Meter> = Vec::new();
-        let mut beat = 0.0;
-        for bar in 0..self.bars.unwrap_or(chart.bars.len()).clamp(1, MOST_BARS) {
-            let BarMeter { numerator, denominator, .. } = chart.meter(bar % chart.bars.len());
-            let tick = (beat * f64::from(ticks_per_quarter)).round() as u32;
-            if meters.last().is_none_or(|last| (last.numerator, last.denominator) != (numerator, denominator)) {
-                meters.push(Meter { tick, numerator, denominator });
+    /// What is laid end to end: the chords, else one bar without chords, in the metre in which the prompt ends (4/4
+    /// without a prompt).
+    pub(super) fn chorus(&self) -> Cow<'_, Chart> {
+        match &self.chords {
+            Some(chart) if !chart.bars.is_empty() => Cow::Borrowed(chart),
+            _ => {
+                let meter = self.before().and_then(|score| score.meters.last()).unwrap_or(&Meter::DEFAULT);
+                let (numerator, denominator) = (meter.numerator.max(1), meter.denominator.max(1));
+                let bar = Chart::of_bars(vec![Vec::new()]);
+                Cow::Owned(bar.in_meter(BarMeter { bar: 0, numerator, denominator }))
             }
-            beat += chart.beats_of_bar(bar % chart.bars.len());
         }
-        meters
+    }
+
+    /// The bar, from 1, in which a take is after so many quarters, and how many bars it was to have; `None` where they
+    /// are not counted.
+    pub fn bar_reached(&self, beats: f64) -> Option<(usize, usize)> {
+        self.beats()?;
+        let chorus = self.chorus();
+        let bars = self.bars.unwrap_or(chorus.bars.len());
+        let passes = (beats / chorus.beats()).max(0.0) as usize;
+        let (mut bar, mut left) = (passes.saturating_mul(chorus.bars.len()), beats - passes as f64 * chorus.beats());
+        while left > TINY {
+            left -= chorus.beats_of_bar(bar % chorus.bars.len());
+            bar += 1;
+        }
+        Some((bar.clamp(1, bars), bars))
     }
 
     /// A number of tokens that is enough for that length, even for dense music.
@@ -168,8 +182,33 @@ impl GenerateOptions {
     /// assert_eq!(GenerateOptions::default().tempo(), 120.0);
     /// ```
     pub fn tempo(&self) -> f64 {
-        let before = self.prompt.as_ref().or(self.refill.as_ref().map(|refill| &refill.score));
-        let of_prompt = || before.map(Score::tempo).filter(|tempo| TEMPI.contains(tempo));
+        let of_prompt = || self.before().map(Score::tempo).filter(|tempo| TEMPI.contains(tempo));
         self.tempo.or_else(of_prompt).unwrap_or(120.0)
+    }
+
+    /// The score that is gone on from, or of which a part is played anew.
+    fn before(&self) -> Option<&Score> {
+        self.prompt.as_ref().or(self.refill.as_ref().map(|refill| &refill.score))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_counted_in_the_metre_there_is() {
+        let chords = Some("3/4: C | F | 2/4: G".parse().expect("a chart"));
+        let options = GenerateOptions { chords, bars: Some(5), ..GenerateOptions::default() };
+        assert_eq!(options.beats(), Some(14.0));
+        let reached = |beats| options.bar_reached(beats);
+        assert_eq!([0.0, 2.9, 3.0, 3.1].map(reached), [1, 1, 1, 2].map(|bar| Some((bar, 5))));
+        assert_eq!([6.1, 8.0, 8.1, 13.0, 99.0].map(reached), [3, 3, 4, 5, 5].map(|bar| Some((bar, 5))));
+        assert_eq!(GenerateOptions::default().bar_reached(3.0), None);
+
+        let mut waltz = Score::new(480);
+        waltz.meters = vec![Meter::DEFAULT, Meter { tick: 1920, numerator: 3, denominator: 4 }];
+        let options = GenerateOptions { prompt: Some(waltz), bars: Some(4), ..GenerateOptions::default() };
+        assert_eq!((options.beats(), options.bar_reached(6.5)), (Some(12.0), Some((3, 4))));
     }
 }

@@ -1,6 +1,7 @@
 //! Charts: chords in bars, as lead sheets write them.
 
 mod lex;
+mod meter;
 mod of_score;
 mod read;
 #[cfg(test)]
@@ -9,10 +10,12 @@ mod unroll;
 
 use std::fmt;
 
+pub use meter::BarMeter;
+
 use super::voicing;
 use crate::error::{Error, Result};
 use crate::harmony::{Chord, ChordAt};
-use crate::midi::{Clock, Marker, Meter, Score, Tempo, Track};
+use crate::midi::{Clock, Marker, Score, Tempo, Track};
 
 /// The chords of one bar, which share it equally; a chord that lasts longer than others is repeated.
 pub type Bar = Vec<Chord>;
@@ -56,17 +59,6 @@ pub struct Chart {
     pub sections: Vec<Section>,
 }
 
-/// A metre from a bar on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BarMeter {
-    /// The first bar it holds for, from 0.
-    pub bar: usize,
-    /// Beats in a bar.
-    pub numerator: u8,
-    /// The note value of a beat: 4 is a quarter.
-    pub denominator: u8,
-}
-
 /// A part of the form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
@@ -76,39 +68,8 @@ pub struct Section {
     pub name: String,
 }
 
-/// Ticks in a quarter of the scores made here.
-const TICKS: u32 = 480;
-
 /// The most bars of a chart, repeats played out.
 const MOST_BARS: usize = 1 << 16;
-
-impl BarMeter {
-    /// Reads `3/4`: 1 to 32 beats of a whole note to a thirty-second.
-    ///
-    /// ```
-    /// use etude::harmony::BarMeter;
-    ///
-    /// assert_eq!(BarMeter::read("6/8").map(|meter| meter.numerator), Some(6));
-    /// assert_eq!(BarMeter::read("5/3"), None);
-    /// ```
-    pub fn read(text: &str) -> Option<Self> {
-        let (beats, unit) = text.split_once('/')?;
-        let (numerator, denominator) = (beats.trim().parse().ok()?, unit.trim().parse().ok()?);
-        let sane = (1..=32).contains(&numerator) && matches!(denominator, 1 | 2 | 4 | 8 | 16 | 32);
-        sane.then_some(Self { bar: 0, numerator, denominator })
-    }
-
-    /// Ticks in a bar; a whole number, as the denominator is 32 at most.
-    fn ticks(self) -> u32 {
-        4 * TICKS * u32::from(self.numerator) / u32::from(self.denominator.max(1))
-    }
-}
-
-impl fmt::Display for BarMeter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.numerator, self.denominator)
-    }
-}
 
 /// A chord and the ticks at which it begins and ends.
 type PlacedChord<'a> = (u32, u32, &'a Chord);
@@ -124,55 +85,7 @@ impl Chart {
         self.bars.iter().flat_map(|bar| runs(bar).map(|(_, chord, _)| chord))
     }
 
-    /// The metre of a bar.
-    ///
-    /// ```
-    /// # use etude::harmony::Chart;
-    /// let waltz: Chart = "3/4: Dm7 | G7".parse()?;
-    /// assert_eq!((waltz.meter(0).to_string(), waltz.beats()), ("3/4".into(), 6.0));
-    /// # Ok::<(), etude::Error>(())
-    /// ```
-    pub fn meter(&self, bar: usize) -> BarMeter {
-        let at = self.meters.partition_point(|m| m.bar <= bar).checked_sub(1);
-        at.map_or(BarMeter { bar: 0, numerator: 4, denominator: 4 }, |at| self.meters[at])
-    }
-
-    /// The chart in another metre, up to the first metre that it names itself.
-    #[must_use]
-    pub fn in_meter(mut self, meter: BarMeter) -> Self {
-        if self.meters.first().is_none_or(|first| first.bar > 0) {
-            // Before that it was in 4/4.
-            self.meters.insert(0, BarMeter { bar: 0, ..meter });
-        }
-        self.settled()
-    }
-
-    /// The length of a bar in beats (quarters).
-    ///
-    /// ```
-    /// use etude::harmony::Chart;
-    ///
-    /// let chart: Chart = "6/8: C | 3/4: G7".parse()?;
-    /// assert_eq!((chart.beats_of_bar(0), chart.beats_of_bar(1), chart.beats()), (3.0, 3.0, 6.0));
-    /// # Ok::<(), etude::Error>(())
-    /// ```
-    pub fn beats_of_bar(&self, bar: usize) -> f64 {
-        f64::from(self.meter(bar).ticks()) / f64::from(TICKS)
-    }
-
-    /// Its length in beats (quarters).
-    ///
-    /// ```
-    /// # use etude::harmony::Chart;
-    /// let chart: Chart = "Dm7 G7 | Cmaj7".parse()?;
-    /// assert_eq!(chart.beats(), 8.0);
-    /// # Ok::<(), etude::Error>(())
-    /// ```
-    pub fn beats(&self) -> f64 {
-        (0..self.bars.len()).map(|bar| self.beats_of_bar(bar)).sum()
-    }
-
-    /// The names of its sections in order: "AABA". Names of several letters are separated by spaces: "Intro A B".
+    /// The names of its sections in order: "AABA". Names of several letters stand apart: "Intro A B".
     ///
     /// ```
     /// # use etude::harmony::Chart;
@@ -246,14 +159,6 @@ impl Chart {
         Self { bars: self.bars[within].to_vec(), meters, sections }.settled()
     }
 
-    /// Leaves out metres that change nothing.
-    fn settled(mut self) -> Self {
-        let mut last = (4, 4);
-        self.meters
-            .retain(|m| std::mem::replace(&mut last, (m.numerator, m.denominator)) != (m.numerator, m.denominator));
-        self
-    }
-
     /// This chart and then another.
     ///
     /// ```
@@ -304,10 +209,13 @@ impl Chart {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn onsets(&self, tempo: f64) -> Vec<ChordAt> {
-        let mut score = Score::new(TICKS);
+        let mut score = Score::new(Self::TICKS_PER_QUARTER);
         score.tempos.push(Tempo::from_bpm(tempo));
         let clock = Clock::new(&score);
-        self.placed().into_iter().map(|(tick, _, chord)| ChordAt::new(tick, chord.clone(), &clock, TICKS)).collect()
+        self.placed()
+            .into_iter()
+            .map(|(tick, _, chord)| ChordAt::new(tick, chord.clone(), &clock, Self::TICKS_PER_QUARTER))
+            .collect()
     }
 
     /// The chart `semitones` higher.
@@ -334,17 +242,9 @@ impl Chart {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn score(&self, tempo: f64) -> Score {
-        let mut score = Score::new(TICKS);
+        let mut score = Score::new(Self::TICKS_PER_QUARTER);
         score.tempos.push(Tempo::from_bpm(tempo));
-        let mut tick = 0u32;
-        for i in 0..self.bars.len() {
-            let meter = self.meter(i);
-            if i == 0 || meter.bar == i {
-                let BarMeter { numerator, denominator, .. } = meter;
-                score.meters.push(Meter { tick, numerator, denominator });
-            }
-            tick = tick.saturating_add(meter.ticks());
-        }
+        score.meters = self.meters_over(self.bars.len());
         let mut track = Track { name: "chords".into(), ..Track::default() };
         let mut voicing = voicing::Voicing::default();
         for (start, end, chord) in self.placed() {

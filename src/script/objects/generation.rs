@@ -19,6 +19,7 @@ use crate::script::objects::ranking::{self, By};
 use crate::script::objects::refill::refill;
 use crate::script::objects::{Chords, Model, Sampler, Score};
 use crate::script::registry::{Object, Registry};
+use crate::script::show::counted;
 use crate::tokens;
 use crate::train::MixedPrecision;
 
@@ -118,7 +119,7 @@ impl Object for Stream {
         "A model that plays, token by token: for said in net.stream(sampler()) { print(said.token) }.";
 
     fn line(&self) -> String {
-        format!("Stream: {} tokens so far", self.generator.borrow().ids(0).len())
+        format!("Stream: {} so far", counted(self.generator.borrow().ids(0).len(), "token"))
     }
 }
 
@@ -198,18 +199,16 @@ fn cut_short(
     takes: &[(midi::Score, f64)],
     options: &GenerateOptions,
 ) -> Option<String> {
-    let beats = options.beats()?;
     let cut: Vec<&midi::Score> =
         generated.iter().zip(takes).filter(|(take, _)| !take.complete).map(|(_, (score, _))| score).collect();
-    let first = cut.first()?;
     let before = options.prompt.as_ref().map_or(0.0, midi::Score::duration);
-    let bar = ((first.duration() - before).max(0.0) * options.tempo() / 240.0).ceil().max(1.0);
+    let beats = (cut.first()?.duration() - before) * options.tempo() / 60.0;
+    let (bar, bars) = options.bar_reached(beats)?;
     let which =
         if takes.len() == 1 { "the take".to_string() } else { format!("{} of {} takes", cut.len(), takes.len()) };
     Some(format!(
-        "{which} ended in bar {bar} of {}, where the {} tokens of max_new_tokens were used up",
-        (beats / 4.0).ceil(),
-        options.max_new_tokens
+        "{which} ended in bar {bar} of {bars}, where the {} of max_new_tokens were used up",
+        counted(options.max_new_tokens, "token")
     ))
 }
 
@@ -281,4 +280,25 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
     options.max_new_tokens = max_new_tokens.unwrap_or_else(|| options.enough_tokens());
     options.validate()?;
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_short_names_the_bar_of_the_charts_own_metre() {
+        let mut score = midi::Score::new(480);
+        let last = midi::Note { start: 0, end: 7 * 480, pitch: 60, velocity: 80 };
+        score.tracks.push(midi::Track { notes: vec![last], ..midi::Track::default() });
+        let take = |complete| generate::Generated { ids: Vec::new(), log_likelihood: 0.0, complete };
+        let chords = Some("3/4: C | F | G | C".parse().expect("a chart"));
+        let options = GenerateOptions { chords, max_new_tokens: 9, ..GenerateOptions::default() };
+        let takes = [(score.clone(), 0.0), (score, 0.0)];
+        assert_eq!(
+            cut_short(&[take(true), take(false)], &takes, &options).as_deref(),
+            Some("1 of 2 takes ended in bar 3 of 4, where the 9 tokens of max_new_tokens were used up")
+        );
+        assert_eq!(cut_short(&[take(true)], &takes[..1], &options), None);
+    }
 }
