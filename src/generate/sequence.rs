@@ -135,7 +135,7 @@ impl Sequence {
             && mask[reaching as usize]
         {
             let shifts = (reaching..=reaching).chain(longer);
-            logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize]));
+            logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize])) as f32;
         }
         let may_end = self.notes > 0 && plan.until.is_none() && plan.played_through(&self.grammar);
         mask[table.eos as usize] &= may_end;
@@ -186,9 +186,10 @@ impl Sequence {
     /// openings, with the chord in force, if its tokens were cut off.
     pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
         self.context.drain(..self.context.len() - keep);
-        let mut before = table.grammar.clone();
-        self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
-        if let Some(opening) = before.opening() {
+        if table.grammar.opening().is_some() {
+            let mut before = table.grammar.clone();
+            self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
+            let opening = before.opening().unwrap_or_default();
             let len = opening.len().min(keep / 2);
             self.context.splice(..len, opening.into_iter().take(len));
             return;
@@ -212,18 +213,31 @@ impl Sequence {
 
 /// The log-probability of `id` among the ids of a mask.
 fn log_softmax(logits: &[f32], mask: &[bool], id: u32) -> f64 {
-    let allowed = || logits.iter().zip(mask).filter(|(_, allowed)| **allowed).map(|(&logit, _)| f64::from(logit));
-    let highest = allowed().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = allowed().map(|logit| (logit - highest).exp()).sum();
-    f64::from(logits[id as usize]) - highest - sum.ln()
+    let allowed = logits.iter().zip(mask).filter(|(_, allowed)| **allowed).map(|(&logit, _)| logit);
+    f64::from(logits[id as usize]) - log_sum_exp(allowed)
 }
 
 /// The logarithm of the sum of the exponentials.
-fn log_sum_exp(logits: impl Iterator<Item = f32> + Clone) -> f32 {
-    let highest = logits.clone().fold(f32::NEG_INFINITY, f32::max);
-    if highest == f32::NEG_INFINITY {
-        highest
-    } else {
-        highest + logits.map(|logit| (logit - highest).exp()).sum::<f32>().ln()
+fn log_sum_exp(logits: impl Iterator<Item = f32> + Clone) -> f64 {
+    let highest = f64::from(logits.clone().fold(f32::NEG_INFINITY, f32::max));
+    if highest == f64::NEG_INFINITY {
+        return highest;
+    }
+    highest + logits.map(|logit| (f64::from(logit) - highest).exp()).sum::<f64>().ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_exponentials_does_not_overflow() {
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+        assert!(near(log_sum_exp([0.0, 0.0].into_iter()), 2f64.ln()));
+        assert!(near(log_sum_exp([1e4, 1e4].into_iter()), 1e4 + 2f64.ln()));
+        assert_eq!(log_sum_exp([f32::NEG_INFINITY; 2].into_iter()), f64::NEG_INFINITY);
+        assert_eq!(log_sum_exp(std::iter::empty()), f64::NEG_INFINITY);
+        let mask = [true, false, true];
+        assert!(near(log_softmax(&[5.0, 99.0, 5.0], &mask, 2), -(2f64.ln())));
     }
 }
