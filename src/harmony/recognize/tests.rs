@@ -125,10 +125,13 @@ fn a_user_who_cancels_does_not_wait() {
     while score.duration() < 4000.0 {
         score = score.append(&score);
     }
+    let begun = std::time::Instant::now();
+    recognize(&score);
+    let whole = begun.elapsed();
     let interrupt = Interrupt::new();
     std::thread::scope(|scope| {
         let recognized = scope.spawn(|| recognize_until(&score, &interrupt));
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(whole / 4);
         interrupt.trigger();
         let asked = std::time::Instant::now();
         let outcome = recognized.join().expect("no panic");

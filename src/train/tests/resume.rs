@@ -9,16 +9,15 @@ use super::*;
 use crate::data::Augment;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, Sink, Snapshot};
+use crate::train::Event;
 
-/// Triggers the interrupt at the first progress report: after the first step.
-struct Impatient(Interrupt, Mutex<Vec<Snapshot>>);
+/// Keeps what is shown.
+#[derive(Default)]
+struct Shown(Mutex<Vec<Snapshot>>);
 
-impl Sink for Impatient {
+impl Sink for Shown {
     fn show(&self, snapshot: &Snapshot) {
-        if snapshot.done > 0 {
-            self.0.trigger();
-        }
-        self.1.lock().expect("no panic holds it").push(snapshot.clone());
+        self.0.lock().expect("no panic holds it").push(snapshot.clone());
     }
 }
 
@@ -96,15 +95,20 @@ fn a_stop_saves_the_state_and_fit_goes_on_from_there() {
     whole.fit(&Progress::silent()).expect("a run");
 
     let flag = Interrupt::new();
-    let sink = Arc::new(Impatient(flag.clone(), Mutex::default()));
+    let sink = Arc::new(Shown::default());
     let progress = Progress::new(sink.clone(), flag.clone());
     let mut stopped = trainer(adapted(), long(Some(out.path())));
-    assert!(stopped.fit(&progress).is_err_and(|error| error.is_interrupted()));
-    // Progress is reported a few times a second at most: a fast machine has done more than one step by then.
-    let at = stopped.steps();
-    assert!((1..12).contains(&at), "{at}");
-    assert_eq!(folders(out.path()).last(), Some(&format!("checkpoint-{at}")));
-    let all = sink.1.lock().expect("no panic holds it").clone();
+    // The user cancels while the second step is told of; what is shown is shown some times a second at most.
+    let stopped_at = stopped.fit_with(&progress, &mut |_, event| {
+        if matches!(event, Event::Stepped(step) if step.step == 2) {
+            flag.trigger();
+        }
+        Ok(())
+    });
+    assert!(stopped_at.is_err_and(|error| error.is_interrupted()));
+    assert_eq!(stopped.steps(), 2);
+    assert_eq!(folders(out.path()).last().map(String::as_str), Some("checkpoint-2"));
+    let all = sink.0.lock().expect("no panic holds it").clone();
     assert!(
         all[0].done == 0 && all[0].note.contains("the first step, 4 rows of"),
         "it speaks at once: {}",
