@@ -17,6 +17,8 @@ const CHANNELS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15];
 const OVERLAPS: usize = 4;
 /// No more synthesizers play a font; further tracks share their channels.
 const SYNTHESIZERS: usize = 16;
+/// Events that are sorted, or notes that are handed out, between two checks for cancellation.
+const SORTED_AT_ONCE: usize = 1 << 15;
 
 /// MIDI commands and controllers.
 pub(super) const NOTE_ON: u8 = 0x90;
@@ -86,7 +88,7 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
         let drums = track.channel == DRUM_CHANNEL;
         let Some((font, program)) = font.instrument(track.program, drums) else { continue };
         let program = program.clamp(0, 127) as u8;
-        let lanes = if drums { vec![track.notes.clone()] } else { lanes(&track.notes) };
+        let lanes = if drums { vec![track.notes.clone()] } else { lanes(&track.notes, progress)? };
         for notes in lanes {
             let (index, channels) = stage.channel(font, drums);
             *stage.addresses.entry(((track.port, track.channel), index)).or_default() |= channels;
@@ -104,10 +106,25 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
     }
     controllers(score, &clock, &mut stage, progress)?;
     for part in &mut stage.parts {
-        progress.check()?;
-        part.events.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.rank.cmp(&b.rank)));
+        sort(&mut part.events, progress)?;
     }
     Ok(stage.parts)
+}
+
+/// Sorts by time, what ends before what begins, in pieces that take moments: a sorted half costs the sort of the whole
+/// no more than its merging.
+fn sort(events: &mut [Event], progress: &Progress) -> Result<()> {
+    let mut piece = SORTED_AT_ONCE;
+    loop {
+        for part in events.chunks_mut(piece) {
+            progress.check()?;
+            part.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.rank.cmp(&b.rank)));
+        }
+        if piece >= events.len() {
+            return Ok(());
+        }
+        piece *= 2;
+    }
 }
 
 /// Controllers and pitch bends: what a track says of its channel counts for all tracks there.
@@ -143,11 +160,14 @@ fn bytes(message: &Message) -> Option<[u8; 3]> {
 }
 
 /// The notes, sorted by start, in as few lists as it takes for no pitch to overlap itself in one.
-fn lanes(notes: &[Note]) -> Vec<Vec<Note>> {
+fn lanes(notes: &[Note], progress: &Progress) -> Result<Vec<Vec<Note>>> {
     let mut lanes: Vec<Vec<Note>> = vec![Vec::with_capacity(notes.len())];
     // Until when each pitch sounds in each lane.
     let mut busy: Vec<[u32; 128]> = vec![[0; 128]];
-    for note in notes {
+    for (count, note) in notes.iter().enumerate() {
+        if count % SORTED_AT_ONCE == 0 {
+            progress.check()?;
+        }
         let pitch = usize::from(note.pitch & 127);
         let free = busy.iter().position(|lane| lane[pitch] <= note.start);
         let lane = match free {
@@ -162,7 +182,7 @@ fn lanes(notes: &[Note]) -> Vec<Vec<Note>> {
         busy[lane][pitch] = note.end;
         lanes[lane].push(*note);
     }
-    lanes
+    Ok(lanes)
 }
 
 #[cfg(test)]
@@ -182,10 +202,10 @@ mod tests {
     fn notes_of_one_pitch_that_overlap_get_a_channel_each() {
         let spans = |lane: &Vec<Note>| lane.iter().map(|n| (n.start, n.end)).collect::<Vec<_>>();
         let notes = [note(0, 10, 60), note(0, 20, 64), note(5, 30, 60), note(10, 12, 60), note(11, 40, 60)];
-        let split: Vec<_> = lanes(&notes).iter().map(spans).collect();
+        let split: Vec<_> = lanes(&notes, &Progress::silent()).expect("nobody stops it").iter().map(spans).collect();
         assert_eq!(split, [vec![(0, 10), (0, 20), (10, 12)], vec![(5, 30)], vec![(11, 40)]]);
         let many: Vec<Note> = (0..50).map(|i| note(i, 1000, 60)).collect();
-        assert_eq!(lanes(&many).len(), OVERLAPS);
+        assert_eq!(lanes(&many, &Progress::silent()).expect("nobody stops it").len(), OVERLAPS);
     }
 
     #[test]
@@ -224,5 +244,24 @@ mod tests {
             events.iter().filter(|e| e.message[1] == 7).map(|e| (e.channels, e.message[2])).collect();
         assert_eq!(volumes, [(0b11, 90), (0b11, 20)]);
         assert_eq!(events.iter().filter(|e| e.message == [CONTROL, PEDAL, 127]).count(), 4);
+    }
+
+    #[test]
+    fn many_events_are_sorted_in_pieces_as_at_once() {
+        let event = |i: usize| Event {
+            seconds: (i * 7919 % 10_007) as f64,
+            rank: (i % 5) as u8,
+            channels: 0,
+            program: 0,
+            message: [(i % 251) as u8, 0, 0],
+        };
+        let mut events: Vec<Event> = (0..3 * SORTED_AT_ONCE + 5).map(event).collect();
+        let mut expected = events.clone();
+        expected.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.rank.cmp(&b.rank)));
+        sort(&mut events, &Progress::silent()).expect("nobody stops it");
+        assert!(events == expected);
+        let stopped = Progress::silent();
+        stopped.interrupt().trigger();
+        assert!(sort(&mut events, &stopped).is_err_and(|error| error.is_interrupted()));
     }
 }

@@ -12,8 +12,8 @@ use crate::interrupt::Interrupt;
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a command that was asked to stop may take before it is killed.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a command that was asked to stop may take before it is killed: a stop ends everything within 200 ms.
+const GRACE: Duration = Duration::from_millis(120);
 
 /// How long output is waited for after the command has ended: one that it left in the background may hold the pipe.
 const LINGER: Duration = Duration::from_millis(200);
@@ -62,7 +62,11 @@ pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(Lin
             ended = child.try_wait().map_err(refused)?.map(|status| (status, Instant::now()));
         }
         match ended {
-            Some(_) if stopped.is_some() => return Err(Error::interrupted()),
+            Some(_) if stopped.is_some() => {
+                // What it left in the background ignores the first signal.
+                signal(&child, Signal::Kill);
+                return Err(Error::interrupted());
+            }
             Some((status, at)) if !open || at.elapsed() > LINGER => return Ok(status),
             Some(_) => {}
             None if !open => thread::sleep(LOOK),
@@ -71,11 +75,11 @@ pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(Lin
         match stopped {
             None if interrupt.is_set() => {
                 stopped = Some(Instant::now());
-                signal(&child, "INT");
+                signal(&child, Signal::Interrupt);
             }
             Some(at) if ended.is_none() && at.elapsed() > GRACE => {
-                signal(&child, "KILL");
-                // The shell itself, should there be nothing to send signals with.
+                signal(&child, Signal::Kill);
+                // The shell itself, where there are no process groups.
                 let _ = child.kill();
             }
             _ => {}
@@ -87,11 +91,27 @@ fn interpreter() -> &'static str {
     if cfg!(windows) { "cmd" } else { "sh" }
 }
 
-/// Sends a signal to the command and to all it started.
-fn signal(child: &Child, name: &str) {
-    let kill = format!("kill -{name} -- -{}", child.id());
-    let _ = Command::new(interpreter()).arg("-c").arg(kill).stderr(Stdio::null()).status();
+/// What a command is told.
+enum Signal {
+    Interrupt,
+    Kill,
 }
+
+/// Sends a signal to the command and to all it started.
+#[cfg(unix)]
+fn signal(child: &Child, signal: Signal) {
+    use nix::sys::signal::{Signal as Number, killpg};
+    let Ok(group) = i32::try_from(child.id()) else { return };
+    let number = match signal {
+        Signal::Interrupt => Number::SIGINT,
+        Signal::Kill => Number::SIGKILL,
+    };
+    // A group that is gone needs no signal.
+    let _ = killpg(nix::unistd::Pid::from_raw(group), number);
+}
+
+#[cfg(not(unix))]
+fn signal(_: &Child, _: Signal) {}
 
 /// Sends the lines of a pipe as they come.
 fn read(reader: PipeReader, sender: mpsc::Sender<Line>, kind: fn(String) -> Line) {
@@ -128,17 +148,32 @@ mod tests {
 
     #[test]
     fn a_stop_ends_the_command_and_its_children() {
-        let flag = Interrupt::new();
-        let trigger = flag.clone();
-        let stopper = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(200));
-            trigger.trigger();
-        });
-        let begun = Instant::now();
-        let error = run("sleep 30 & sleep 30; echo never", &flag, &mut |_| {}).expect_err("it was stopped");
-        assert!(error.is_interrupted());
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-        stopper.join().expect("no panic");
+        // One that heeds the signal; one that runs in the background, which ignores it; one that will not hear of it.
+        for command in [
+            "echo $$; sleep 30",
+            "sleep 30 & echo $!; sleep 30; echo never",
+            "trap '' INT; sleep 30 & echo $!; sleep 30; echo never",
+        ] {
+            let flag = Interrupt::new();
+            let (mut asked, mut pid) = (Instant::now(), None);
+            let error = run(command, &flag, &mut |line| {
+                let Line::Out(line) = line else { panic!("{line:?}") };
+                pid = line.trim().parse::<i32>().ok();
+                asked = Instant::now();
+                flag.trigger();
+            })
+            .expect_err("it was stopped");
+            assert!(error.is_interrupted());
+            assert!(asked.elapsed() < Duration::from_millis(900), "{command}: {:?}", asked.elapsed());
+            let pid = pid.expect("a process id");
+            // It takes a moment to die, and is a zombie until init has heard of it.
+            let lives =
+                || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|state| !state.contains(") Z "));
+            while lives() {
+                assert!(asked.elapsed() < Duration::from_secs(10), "{command} left a process");
+                thread::sleep(LOOK);
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rustysynth::{Synthesizer, SynthesizerSettings};
 use super::parts::{self, Event, NOTE_ON};
 use super::{Font, Wave};
 use crate::error::{Error, Result};
-use crate::midi::Score;
+use crate::midi::{Clock, Score};
 use crate::progress::Progress;
 
 /// How long strings and room sound on after the last note, in seconds.
@@ -19,8 +19,10 @@ const MOST_GAIN: f32 = 8.0;
 const LONGEST: f64 = 3600.0;
 /// Longer pieces are played twice, to find their peak and to write them, in seconds.
 const AT_ONCE: f64 = if cfg!(test) { 30.0 } else { 600.0 };
-/// Blocks a second; cancellation is checked after each.
+/// Blocks a second; cancellation is checked after each synthesizer's part of one.
 const BLOCKS: u32 = 20;
+/// Events between two checks: a damaged file has a million at one moment.
+const CHECK_EVERY: usize = 1024;
 /// Voices of a synthesizer: a piano takes two for each string that sounds.
 const VOICES: usize = 128;
 
@@ -55,7 +57,8 @@ pub struct Part {
 
 /// The part that `settings` let through.
 pub fn part(score: &Score, settings: &Settings) -> Part {
-    let onset = score.sounds().first().map_or(0.0, |s| s.start);
+    let first = score.tracks.iter().flat_map(|track| &track.notes).map(|note| note.start).min();
+    let onset = first.map_or(0.0, |tick| Clock::new(score).seconds(tick));
     let from = if settings.skip_silence && onset > 5.0 { onset - 1.0 } else { 0.0 };
     let end = score.duration();
     if end <= 0.0 {
@@ -79,7 +82,7 @@ pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progre
     let mut wave = Wave { rate: settings.rate, channels: settings.channels, samples: Vec::new() };
     wave.samples.reserve(player.frames as usize * usize::from(settings.channels));
     let mut task = progress.task("playing", Some(seconds.ceil() as u64), "seconds");
-    while let Some(block) = player.next() {
+    while let Some(block) = player.next(progress)? {
         wave.samples.extend_from_slice(block);
         task.advance(player.seconds())?;
     }
@@ -114,7 +117,7 @@ pub fn play_in_blocks(
         let mut player = Player::new(score, font, part, settings, progress)?;
         let mut task = progress.task(title, Some(seconds.ceil() as u64), "seconds");
         let gain = gain(peak);
-        while let Some(block) = player.next() {
+        while let Some(block) = player.next(progress)? {
             if write {
                 block.iter_mut().for_each(|s| *s *= gain);
                 sink(block)?;
@@ -187,15 +190,16 @@ impl Player {
         })
     }
 
-    /// The next block of samples, all channels side by side.
-    fn next(&mut self) -> Option<&mut [f32]> {
+    /// The next block of samples, all channels side by side; `None` at the end.
+    fn next(&mut self, progress: &Progress) -> Result<Option<&mut [f32]>> {
         let count = (self.frames - self.at).min(u64::from(self.rate / BLOCKS)) as usize;
         if count == 0 {
-            return None;
+            return Ok(None);
         }
         self.block.clear();
         self.block.resize(count * self.channels, 0.0);
         for stage in &mut self.stages {
+            progress.check()?;
             let mut done = 0;
             while done < count {
                 // Everything due now, then sound up to what comes next.
@@ -205,6 +209,9 @@ impl Player {
                     && due(&event, self.rate, self.from) <= self.at + done as u64
                 {
                     stage.next += 1;
+                    if stage.next % CHECK_EVERY == 0 {
+                        progress.check()?;
+                    }
                     // What ended before the part begins is not even struck.
                     if event.seconds >= self.from || event.message[0] != NOTE_ON {
                         stage.send(&event);
@@ -225,7 +232,7 @@ impl Player {
             }
         }
         self.at += count as u64;
-        Some(&mut self.block)
+        Ok(Some(&mut self.block))
     }
 
     /// Whole seconds that were rendered since the last call.

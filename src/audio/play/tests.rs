@@ -161,6 +161,17 @@ fn volume_pan_and_bends_are_heard() {
 }
 
 #[test]
+fn a_stop_is_noticed_before_a_block_is_rendered() {
+    let chord = score(0, &[(0, 100, 60), (0, 100, 64)]);
+    let (progress, font) = (Progress::silent(), Font::built_in().expect("the built-in font"));
+    let mut player =
+        Player::new(&chord, &font, &part(&chord, &Settings::FILE), &Settings::FILE, &progress).expect("a player");
+    progress.interrupt().trigger();
+    assert!(player.next(&progress).is_err_and(|e| e.is_interrupted()));
+    assert_eq!(player.stages[0].next, 0, "nothing was played");
+}
+
+#[test]
 fn a_stop_is_noticed_within_a_block() {
     let long = score(0, &[(0, 50_000, 60)]);
     let (progress, font) = (Progress::silent(), Font::built_in().expect("the built-in font"));

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::atomic;
 use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::midi::{Event, Message, Score, Track};
 
 use chunk::{Chunk, rank};
@@ -38,7 +39,15 @@ impl Score {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        atomic::write(path.as_ref(), &self.to_bytes())
+        self.write_until(path, &Interrupt::new())
+    }
+
+    /// [`Score::write`], which a user can cancel: a piece of hours, or a damaged file, has a million notes.
+    ///
+    /// # Errors
+    /// Those of [`Score::write`]; `interrupted`, when the user cancels, and then nothing is written.
+    pub fn write_until(&self, path: impl AsRef<Path>, interrupt: &Interrupt) -> Result<()> {
+        atomic::write(path.as_ref(), &self.bytes(interrupt)?)
     }
 
     /// The bytes of a MIDI file (format 1) that reads back as this score.
@@ -63,12 +72,17 @@ impl Score {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
+        // Nobody cancels, and nothing else can fail.
+        self.bytes(&Interrupt::new()).unwrap_or_default()
+    }
+
+    fn bytes(&self, interrupt: &Interrupt) -> Result<Vec<u8>> {
         if !(1..=FINEST).contains(&self.ticks_per_quarter) {
-            return self.resample(FINEST.min(self.ticks_per_quarter.max(1))).to_bytes();
+            return self.resample(FINEST.min(self.ticks_per_quarter.max(1))).bytes(interrupt);
         }
         // The header counts tracks in 16 bits.
         let tracks = &self.tracks[..self.tracks.len().min(0xfffe)];
-        let programs = Programs::plan(tracks, &self.events);
+        let programs = Programs::plan(tracks, &self.events, interrupt)?;
         let mut bytes = b"MThd\0\0\0\x06\0\x01".to_vec();
         bytes.reserve(8 * self.len() + 256);
         bytes.extend((tracks.len() as u16 + 1).to_be_bytes());
@@ -77,11 +91,12 @@ impl Score {
         conductor.until(self.length);
         conductor.write(&mut bytes);
         for (index, track) in tracks.iter().enumerate() {
+            interrupt.check()?;
             let mut chunk = part(track, programs.of(index));
             self.settings_of_channel(index, programs.of(index), &mut chunk);
             chunk.write(&mut bytes);
         }
-        bytes
+        Ok(bytes)
     }
 
     /// Other tracks' events for the channel of a track that is written on another channel.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::error::Result;
+use crate::interrupt::Interrupt;
 use crate::midi::{Event, Track};
 
 use super::chunk::rank;
@@ -23,12 +25,13 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    pub(super) fn plan(tracks: &[Track], events: &[Event]) -> Self {
-        let mut parts: Vec<Part> = spread(tracks, events)
+    pub(super) fn plan(tracks: &[Track], events: &[Event], interrupt: &Interrupt) -> Result<Self> {
+        let mut parts: Vec<Part> = spread(tracks, events, interrupt)?
             .into_iter()
             .map(|(port, channel)| Part { port, channel, changes: Vec::new() })
             .collect();
         for channel in 0..16 {
+            interrupt.check()?;
             let here: Vec<usize> = (0..tracks.len()).filter(|&i| parts[i].channel == channel).collect();
             if contested(tracks, events, &here, channel) {
                 say_again(tracks, events, &here, &mut parts, channel);
@@ -45,7 +48,7 @@ impl Programs {
                 }
             }
         }
-        Self { parts }
+        Ok(Self { parts })
     }
 
     pub(super) fn of(&self, index: usize) -> &Part {
@@ -108,8 +111,8 @@ fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Pa
     }
 }
 
-/// Port and channel of each track: its own, unless another program holds one of its keys there at the same time.
-fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
+/// Port and channel of each track: its own, unless another program holds one of its keys there meanwhile.
+fn spread(tracks: &[Track], events: &[Event], interrupt: &Interrupt) -> Result<Vec<(u8, u8)>> {
     let mut addresses: Vec<(u8, u8)> = tracks.iter().map(|t| (t.port, t.channel.min(15))).collect();
     let mut shared: BTreeMap<(u8, u8), Vec<usize>> = BTreeMap::new();
     for (index, track) in tracks.iter().enumerate().filter(|(_, t)| !t.notes.is_empty() && !t.is_drums()) {
@@ -117,12 +120,12 @@ fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
     }
     shared.retain(|_, here| here.iter().any(|&i| tracks[i].program != tracks[here[0]].program));
     if shared.is_empty() {
-        return addresses;
+        return Ok(addresses);
     }
     let loose = events.iter().filter(|e| e.message.is_channel()).map(|e| (e.port, e.channel));
     let mut taken: BTreeSet<(u8, u8)> = addresses.iter().copied().chain(loose).collect();
     for here in shared.into_values() {
-        for index in colliding(tracks, &here) {
+        for index in colliding(tracks, &here, interrupt)? {
             let port = tracks[index].port;
             let all = (port..=u8::MAX).flat_map(|port| (0..16).map(move |channel| (port, channel)));
             let free = all.filter(|a| a.1 != Track::DRUMS).find(|a| !taken.contains(a));
@@ -132,20 +135,22 @@ fn spread(tracks: &[Track], events: &[Event]) -> Vec<(u8, u8)> {
             }
         }
     }
-    addresses
+    Ok(addresses)
 }
 
 /// Of tracks that share a channel, those that hold a key while an earlier track of another program holds it.
-fn colliding(tracks: &[Track], here: &[usize]) -> BTreeSet<usize> {
+fn colliding(tracks: &[Track], here: &[usize], interrupt: &Interrupt) -> Result<BTreeSet<usize>> {
     let mut notes: Vec<(u8, u32, u32, usize)> = Vec::new();
     for &index in here {
         notes.extend(tracks[index].notes.iter().map(|n| (n.pitch, n.start, n.end, index)));
     }
+    interrupt.check()?;
     notes.sort_unstable();
     let mut out = BTreeSet::new();
     for key in notes.chunk_by(|a, b| a.0 == b.0) {
         // The tick until which each program holds the key, and the track that holds it.
         let mut held: BTreeMap<u8, (u32, usize)> = BTreeMap::new();
+        interrupt.check()?;
         for &(_, start, end, index) in key {
             if out.contains(&index) {
                 continue;
@@ -159,5 +164,5 @@ fn colliding(tracks: &[Track], here: &[usize]) -> BTreeSet<usize> {
             *longest = (*longest).max((end, index));
         }
     }
-    out
+    Ok(out)
 }
