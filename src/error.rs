@@ -164,7 +164,7 @@ impl fmt::Debug for Error {
     }
 }
 
-/// The member of `known` that is nearest to `name` in edit distance, if any is near.
+/// The member of `known` that `name` was probably meant to be: a third of its letters may be wrong, and not all.
 ///
 /// ```
 /// assert_eq!(etude::error::nearest("temprature", &["temperature", "top_p"]), Some("temperature"));
@@ -174,7 +174,10 @@ pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .map(|&k| (strsim::damerau_levenshtein(name, k), k))
         .min()
-        .filter(|(distance, k)| *distance <= 1 + k.len().max(name.len()) / 3)
+        .filter(|(distance, k)| {
+            let (name, k) = (name.chars().count(), k.chars().count());
+            *distance <= (k.max(name) / 3).max(1) && *distance < k.min(name)
+        })
         .map(|(_, k)| k)
 }
 
@@ -188,6 +191,13 @@ mod tests {
         assert_eq!(error.message(), "no tokenizer is called 'rami'");
         assert!(error.hint().is_some_and(|h| h.starts_with("did you mean 'remi'?")), "{error}");
         assert_eq!(nearest("zzzzzz", &["remi"]), None);
+        // Short names that share a letter were not meant.
+        for (name, other) in [("x", "mix"), ("x", "m"), ("foo", "pow"), ("arr", "args"), ("elif", "exit")] {
+            assert_eq!(nearest(name, &[other]), None, "{name}");
+        }
+        for (name, other) in [("mdi", "midi"), ("lenn", "len"), ("ltr", "lr"), ("temprature", "temperature")] {
+            assert_eq!(nearest(name, &[other]), Some(other));
+        }
     }
 
     #[test]

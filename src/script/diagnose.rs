@@ -10,10 +10,30 @@ use crate::script::context::Typed;
 use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::scan::place;
-use crate::script::sources::Source;
-use crate::script::{modules, one_line, remedy, suggestions, syntax, type_names};
+use crate::script::sources::{Source, Sources};
+use crate::script::{missing_key, modules, remedy, show, suggestions, syntax};
 
-impl ErrorContext<'_> {
+/// What a diagnosis may look at.
+pub(crate) struct Scene<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) sources: &'a Sources,
+    pub(crate) scope: &'a Scope<'static>,
+    /// Functions that scripts defined: name and number of parameters.
+    pub(crate) functions: Vec<(String, usize)>,
+    /// What `eval` was last given.
+    pub(crate) evaluated: Typed,
+}
+
+/// The line in which something went wrong, the column (from 1, in characters), and whether it is outside of all functions,
+/// where the variables are those of the session.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct At<'t> {
+    pub(crate) line: &'t str,
+    pub(crate) column: usize,
+    pub(crate) outside: bool,
+}
+
+impl Scene<'_> {
     /// The fault of a failed evaluation.
     pub(crate) fn fault(&self, error: EvalAltResult) -> CellError {
         // From the outermost call to the error itself: which function, and where it was called.
@@ -45,7 +65,8 @@ impl ErrorContext<'_> {
         };
         let place = source.as_ref().and_then(|source| source.place(position));
         let line = place.map_or("", |(line, _)| source.as_ref().map_or("", |source| source.line(line)));
-        let mut fault = self.words(error, ErrorPlace { line, column: place.map_or(0, |(_, column)| column) });
+        let mut fault =
+            self.words(error, At { line, column: place.map_or(0, |(_, column)| column), outside: calls.is_empty() });
         if let (Some((number, column)), Some(source)) = (place, &source) {
             fault.place = Some((number, column, line.into()));
             fault.source.clone_from(&source.name);
@@ -110,6 +131,7 @@ impl ErrorContext<'_> {
             E::ErrorTerminated(..) => CellError { interrupted: true, ..CellError::new("Interrupted", "interrupted") },
             E::ErrorFunctionNotFound(signature, _) => suggestions::function(self, &signature),
             E::ErrorVariableNotFound(name, _) => self.variable(&name, at),
+            E::ErrorPropertyNotFound(name, _) => missing_key::fault(self, &name, at),
             E::ErrorDotExpr(text, _) => suggestions::property(self, &text),
             E::ErrorParsing(error, _) => {
                 let (message, hint) = syntax::words(&error);
@@ -192,13 +214,6 @@ fn plain(error: EvalAltResult) -> CellError {
     };
     let holds = |n: usize, what: &str| format!("it has {n} {what}{}", if n == 1 { "" } else { "s" });
     match error {
-        E::ErrorPropertyNotFound(name, _) => hinted(
-            "NameError",
-            format!("the map has no entry '{name}'"),
-            &format!(
-                "write map.get(\"{name}\", 0), or map[\"{name}\"] ?? 0; \"{name}\" in map asks whether it is there"
-            ),
-        ),
         E::ErrorIndexingType(text, _) => {
             let (object, index) = text.split_once(" [").unwrap_or((&text, ""));
             let index = index.split(']').next().unwrap_or("");

@@ -28,6 +28,7 @@ mod host;
 mod html;
 mod inspect;
 mod layout;
+mod missing_key;
 mod modules;
 mod objects;
 mod one_line;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 mod completion;
 mod faults;
 mod forms;
+mod missing_keys;
 mod surface;
 
 use super::*;
