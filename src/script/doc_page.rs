@@ -51,8 +51,9 @@ impl DocPage {
         (!self.0.is_empty()).then_some(self)
     }
 
-    /// The page as text.
-    pub(crate) fn plain(&self) -> String {
+    /// The page as text for a terminal of `width` columns; code is left as it is.
+    pub(crate) fn plain(&self, width: usize) -> String {
+        let width = readable(width);
         let mut text = String::new();
         for (i, block) in self.0.iter().enumerate() {
             let airy = !matches!(block, DocBlock::Entry { .. } | DocBlock::Table { .. });
@@ -60,19 +61,24 @@ impl DocPage {
             match block {
                 DocBlock::Entry { code, doc, options } => {
                     let _ = writeln!(text, "{code}");
-                    for line in doc.lines() {
-                        let _ = writeln!(text, "    {line}");
+                    for line in doc.lines().flat_map(|line| wrapped(line, width - 4)) {
+                        let _ = writeln!(text, "{}", format!("    {line}").trim_end());
                     }
-                    let width = options.iter().map(|o| o.0.len()).max().unwrap_or(0);
+                    let names = options.iter().map(|o| o.0.len()).max().unwrap_or(0);
                     for (key, doc) in options {
-                        let _ = writeln!(text, "      {key:<width$}  {doc}");
+                        for (i, line) in wrapped(doc, width.saturating_sub(names + 8).max(20)).iter().enumerate() {
+                            let key = if i == 0 { key } else { "" };
+                            let _ = writeln!(text, "      {key:<names$}  {line}");
+                        }
                     }
                 }
                 DocBlock::Table { head, rows } => {
-                    let _ = writeln!(text, "{}", columns(head, rows).trim_end());
+                    let _ = writeln!(text, "{}", columns(head, rows, width).trim_end());
                 }
                 DocBlock::Text(words) => {
-                    let _ = writeln!(text, "{words}");
+                    for line in words.lines().flat_map(|line| wrapped(line, width)) {
+                        let _ = writeln!(text, "{line}");
+                    }
                 }
             }
         }
@@ -85,24 +91,37 @@ impl DocPage {
         blocks.join("\n\n")
     }
 
-    /// Both forms.
-    pub(crate) fn bundle(&self) -> Bundle {
-        let mut bundle = Bundle::text(self.plain());
+    /// Both forms, the text for a terminal of `width` columns.
+    pub(crate) fn bundle(&self, width: usize) -> Bundle {
+        let mut bundle = Bundle::text(self.plain(width));
         bundle.forms.insert("text/markdown", self.markdown());
         bundle
     }
 }
 
-/// Columns of a page in a terminal, and those that names take at most.
-const WIDTH: usize = 100;
+/// Columns of a page at most: longer lines are hard to read.
+pub(crate) const WIDEST: usize = 100;
+/// Columns that names take at most.
 const NAMES: usize = 44;
 
-/// Names and their descriptions in two columns, the words wrapped.
-pub(crate) fn columns(head: &str, rows: &[Vec<String>]) -> String {
+/// The columns that are used of a terminal: the last one stays free, where some terminals wrap.
+pub(crate) fn readable(width: usize) -> usize {
+    width.saturating_sub(1).clamp(40, WIDEST)
+}
+
+/// Names and their descriptions in two columns, the words wrapped, for a terminal of `width` columns.
+pub(crate) fn columns(head: &str, rows: &[Vec<String>], width: usize) -> String {
+    let width = readable(width);
     let cell = |row: &Vec<String>, i: usize| row.get(i).cloned().unwrap_or_default();
-    let wide = rows.iter().map(|row| cell(row, 0).width()).filter(|w| *w <= NAMES).max().unwrap_or(0).max(head.width());
-    let room = WIDTH.saturating_sub(wide + 2).max(20);
-    let mut text = format!("{head}\n{}\n", "─".repeat(WIDTH.min(wide + 2 + room)));
+    let wide = rows
+        .iter()
+        .map(|row| cell(row, 0).width())
+        .filter(|w| *w <= NAMES.min(width / 2))
+        .max()
+        .unwrap_or(0)
+        .max(head.width());
+    let room = width.saturating_sub(wide + 2).max(20);
+    let mut text = format!("{head}\n{}\n", "─".repeat(width.min(wide + 2 + room)));
     for row in rows {
         let name = cell(row, 0);
         let lines = wrapped(&cell(row, 1), room);
@@ -119,7 +138,7 @@ pub(crate) fn columns(head: &str, rows: &[Vec<String>]) -> String {
 }
 
 /// Wraps words into lines of at most `width` columns.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -174,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_page_is_indented_in_a_terminal() {
-        let text = page().plain();
+        let text = page().plain(80);
         assert!(
             text.starts_with(
                 "f(x: int) -> Score\n    Makes a * b.\n    More.\n      key  what it means\n      k    x < 1\nmember"
@@ -186,10 +205,18 @@ mod tests {
     #[test]
     fn what_is_said_of_a_name_is_wrapped_and_never_cut() {
         let words = "word ".repeat(40);
-        let text = columns("member", &[vec!["x".into(), words.clone()], vec!["y".repeat(50), "short".into()]]);
-        assert!(text.lines().all(|line| line.width() <= 100), "{text}");
-        assert_eq!(text.matches("word").count(), 40);
-        assert!(text.lines().last().is_some_and(|line| line.trim() == "short"), "{text}");
+        for width in [60, 80, 300] {
+            let rows = [vec!["x".into(), words.clone()], vec!["y".repeat(50), "short".into()]];
+            let text = columns("member", &rows, width);
+            assert!(text.lines().all(|line| line.width() < width.min(101)), "{text}");
+            assert_eq!(text.matches("word").count(), 40);
+            assert!(text.lines().last().is_some_and(|line| line.trim() == "short"), "{text}");
+            let mut page = DocPage::default();
+            page.entry("f()", &words, &[("key", &words)]).text(words.clone());
+            let text = page.plain(width);
+            assert!(text.lines().all(|line| line.width() < width.min(101)), "{text}");
+            assert_eq!(text.matches("word").count(), 120);
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use crate::script::doc_page::{DocPage, columns};
 use crate::script::type_names::type_name;
 use crate::script::{guide, standard};
 
-/// Everything there is, a line each.
-pub(crate) fn overview(catalog: &Catalog) -> String {
+/// Everything there is, a line each, for a terminal of `width` columns.
+pub(crate) fn overview(catalog: &Catalog, width: usize) -> String {
     let rows = |names: Vec<(&str, &str)>| -> Vec<Vec<String>> {
         names.into_iter().map(|(name, doc)| vec![name.into(), doc.into()]).collect()
     };
@@ -21,26 +21,26 @@ pub(crate) fn overview(catalog: &Catalog) -> String {
         .collect();
     format!(
         "{}\n\n{}\n\nThe language: {}.\n\nhelp(\"midi\"), help(\"Model\"), help(\"Model.generate\"), help(\"array\") and help(x) tell more.",
-        columns("function", &rows(functions)).trim_end(),
-        columns("type", &rows(types)).trim_end(),
+        columns("function", &rows(functions), width).trim_end(),
+        columns("type", &rows(types), width).trim_end(),
         guide::titles().collect::<Vec<_>>().join(", "),
     )
 }
 
 /// The documentation a value asks for: what a string names, or the type of any other value.
-pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic) -> Result<String> {
+pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic, width: usize) -> Result<String> {
     if let Some(function) = topic.read_lock::<FnPtr>()
         && let Some(page) = named(catalog, function.fn_name()).or_else(|| standard::help(function.fn_name()))
     {
-        return Ok(page.plain());
+        return Ok(page.plain(width));
     }
     if let Ok(name) = topic.as_immutable_string_ref() {
-        return named(catalog, &name).map(|page| page.plain()).ok_or_else(|| unknown(catalog, &name));
+        return named(catalog, &name).map(|page| page.plain(width)).ok_or_else(|| unknown(catalog, &name));
     }
     let name = type_name(topic);
     of_type(catalog, &name)
         .or_else(|| language(catalog, &name))
-        .map(|page| page.plain())
+        .map(|page| page.plain(width))
         .ok_or_else(|| Error::mistake(format!("there is no help on {name}")).with_hint("help() lists what there is"))
 }
 
@@ -115,9 +115,7 @@ fn members(catalog: &Catalog, kind: &str) -> Vec<Vec<String>> {
     let known: Vec<String> = catalog.member_names(kind).into_iter().map(String::from).collect();
     let rhais =
         standard::methods(kind).into_iter().filter(|f| !known.contains(&f.name) && !f.name.starts_with("to_json"));
-    rows.extend(
-        rhais.map(|f| vec![f.signature.clone(), f.doc.lines().next().unwrap_or_default().trim_end_matches('.').into()]),
-    );
+    rows.extend(rhais.map(|f| vec![f.signature.clone(), f.brief()]));
     rows.sort();
     rows.dedup_by(|a, b| a[0] == b[0]);
     rows

@@ -2,7 +2,7 @@
 
 use crate::script::catalog::{Kind as Of, Member};
 use crate::script::cursor::Before;
-use crate::script::doc_page::DocPage;
+use crate::script::doc_page::{DocPage, WIDEST};
 use crate::script::scan::{Kind, Open};
 use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
@@ -33,17 +33,22 @@ impl Symbols {
             let called = Before::new(code, paren);
             if called.word().is_empty() { None } else { self.document(&called) }
         });
-        page.map(|page| page.bundle())
+        page.map(|page| page.bundle(WIDEST))
     }
 
     /// The documentation of a function, type, member ("Model.generate", "net.generate") or variable; `None` when there
     /// is none.
     pub fn help(&self, name: &str) -> Option<Bundle> {
+        self.help_within(name, WIDEST)
+    }
+
+    /// [`Symbols::help`], whose text is for a terminal of `width` columns.
+    pub fn help_within(&self, name: &str, width: usize) -> Option<Bundle> {
         let name = name.trim().trim_end_matches("()");
         let before = Before::new(name, name.len());
         let whole = !before.word().is_empty() && before.scan.tokens.iter().all(|t| t.kind != Kind::Text);
         let found = if whole { self.document(&before) } else { None };
-        found.or_else(|| help::named(self.catalog(), name)).map(|page| page.bundle())
+        found.or_else(|| help::named(self.catalog(), name)).map(|page| page.bundle(width))
     }
 
     /// The signature of a function or method, for hints while typing; of several, the one with most parameters.

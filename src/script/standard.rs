@@ -105,7 +105,9 @@ fn read(info: rhai::FuncInfo) -> Option<Standard> {
 
 /// The methods of a built-in type ("array", "string", "map", "int", "float").
 pub(crate) fn methods(owner: &str) -> Vec<&'static Standard> {
-    let shown = |f: &&Standard| f.owner == owner && !matches!(f.name.as_str(), "to_debug" | "print" | "debug");
+    // Functions that take a text and are no methods of it.
+    let other = |name: &str| matches!(name, "to_debug" | "print" | "debug" | "get_fn_metadata_list");
+    let shown = |f: &&Standard| f.owner == owner && !other(&f.name);
     let mut methods: Vec<&Standard> = ALL.iter().filter(shown).collect();
     // Of several, the one that takes a function is shown, not the one that takes its name.
     methods.sort_by_key(|f| (f.name.as_str(), !f.property, !f.signature.contains("function"), f.signature.len()));
@@ -132,6 +134,14 @@ impl Standard {
         page.entry(format!("{owner}{}", self.signature), &self.doc, &[]);
         page
     }
+
+    /// The first sentence of its documentation, which may go on over lines.
+    pub(crate) fn brief(&self) -> String {
+        let paragraph: Vec<&str> = self.doc.lines().take_while(|line| !line.trim().is_empty()).collect();
+        let paragraph = paragraph.join(" ");
+        let sentence = paragraph.split_once(". ").map_or(paragraph.as_str(), |(first, _)| first);
+        sentence.trim_end_matches('.').to_string()
+    }
 }
 
 /// A line of a doc comment without its leader; Markdown's headings and fences are dropped.
@@ -139,4 +149,22 @@ fn plain_comment(line: &str) -> &str {
     let line = line.trim_start_matches('/');
     let line = line.strip_prefix(' ').unwrap_or(line);
     if line.starts_with("```") { "" } else { line.trim_start_matches("# ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_told_in_a_whole_sentence() {
+        let find = methods("array").into_iter().find(|f| f.name == "find").expect("Rhai has it").brief();
+        assert!(find.ends_with("that returns `true`"), "{find}");
+        for owner in ["array", "string", "map"] {
+            for method in methods(owner) {
+                let (brief, cut) = (method.brief(), ["and", "as", "the", "a", "of", "each"]);
+                assert!(cut.iter().all(|word| !brief.ends_with(&format!(" {word}"))), "{}: {brief}", method.name);
+            }
+        }
+        assert!(methods("string").iter().all(|f| f.name != "get_fn_metadata_list"));
+    }
 }

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::{COMMANDS, Done, command, mistake, said};
 use crate::plot::table_within;
+use crate::script::doc_page::{readable, wrapped};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Bundle, CellError, Output, Session};
 
+/// Columns of the names in the overview, with the space around them.
+const NAMES: usize = 21;
+
 pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError> {
     if name.is_empty() {
-        return Ok(Done::Page(Bundle::text(overview())));
+        return Ok(Done::Page(Bundle::text(overview(session.width()))));
     }
     let of_command = |name: &str| command(name).map(|c| format!(":{} {}\n  {}", c.name, c.args, c.about));
     if let Some(name) = name.strip_prefix(':') {
@@ -20,7 +24,8 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError>
         };
     }
     let text = Program::named(name).map(Program::help).or_else(|| of_command(name));
-    match session.symbols().help(name).or_else(|| text.map(Bundle::text)) {
+    let width = session.width();
+    match session.symbols().help_within(name, width).or_else(|| text.map(Bundle::text)) {
         Some(page) => Ok(Done::Page(page)),
         None => {
             mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
@@ -28,23 +33,30 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError>
     }
 }
 
-fn overview() -> String {
+fn overview(width: usize) -> String {
     let mut text = String::from(
-        "Type code, and its value is shown; a final ; hides it, _ is the last value. Tab completes, Ctrl-C stops.\n\n",
+        "Type code, and its value is shown; a final ; hides it, _ is the last value. Tab completes, Ctrl-C stops.",
     );
+    text = wrapped(&text, readable(width)).join("\n") + "\n\n";
+    let line = |name: &str, about: &str, text: &mut String| {
+        for (i, words) in wrapped(about, readable(width) - NAMES).iter().enumerate() {
+            let name = if i == 0 { name } else { "" };
+            let _ = writeln!(text, "  {name:<18} {words}");
+        }
+    };
     for c in COMMANDS {
-        let call = format!(":{} {}", c.name, c.args);
-        let _ = writeln!(text, "  {call:<18} {}", c.about);
+        line(&format!(":{} {}", c.name, c.args), c.about, &mut text);
     }
-    text.push_str(
-        "  ?NAME or NAME?     the documentation of a function, type, member or word: ?midi, Model.generate?, ?for\n",
+    line(
+        "?NAME or NAME?",
+        "the documentation of a function, type, member or word: ?midi, Model.generate?, ?for",
+        &mut text,
     );
-    text.push_str("  help()             all functions and types; help(\"python\"): coming from Python\n");
-    text.push_str(
-        "  !COMMAND           a command of the system's shell: !ls\n\nPrograms, for :load NAME or etude NAME:\n\n",
-    );
+    line("help()", "all functions and types; help(\"python\"): coming from Python", &mut text);
+    line("!COMMAND", "a command of the system's shell: !ls", &mut text);
+    text.push_str("\nPrograms, for :load NAME or etude NAME:\n\n");
     for program in PROGRAMS {
-        let _ = writeln!(text, "  {:<18} {}", program.name, program.about());
+        line(program.name, program.about(), &mut text);
     }
     text.push_str(concat!(
         "\nA first piece of music:\n\n",
@@ -129,6 +141,15 @@ pub(super) fn reset(session: &mut Session, _: &str) -> Result<Done, CellError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_overview_is_as_wide_as_the_terminal() {
+        for width in [60, 80, 200] {
+            let text = overview(width);
+            assert!(text.lines().all(|line| line.chars().count() < width.min(101)), "{text}");
+            assert!(text.contains(":help [NAME]") && text.contains("song.save"), "{text}");
+        }
+    }
 
     #[test]
     fn durations_have_three_digits() {

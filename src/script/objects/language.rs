@@ -48,13 +48,13 @@ fn output(registry: &mut Registry) {
     member.options = &[("password", "true hides what is typed (false)")];
     let ctx = registry.ctx();
     registry.function("help() -> Text", "What there is: the types and functions, with a line on each.", move || {
-        Text(help::overview(ctx.catalog()))
+        Text(help::overview(ctx.catalog(), ctx.width()))
     });
     let ctx = registry.ctx();
     registry.function(
         "help(topic: any) -> Text",
         "The documentation of a value's type, or of the function, type or member (\"Model.generate\") a string names.",
-        move |topic: Dynamic| -> Fallible<Text> { Ok(Text(help::topic(ctx.catalog(), &topic)?)) },
+        move |topic: Dynamic| -> Fallible<Text> { Ok(Text(help::topic(ctx.catalog(), &topic, ctx.width())?)) },
     );
 }
 
