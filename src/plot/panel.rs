@@ -13,6 +13,7 @@ use super::number::short;
 use super::series::{Series, Style};
 use super::svg::{COLORS, Svg};
 use super::{Figure, lines, sparkline};
+use crate::progress::thousands;
 
 /// Width and height of the picture, of the words at its top, and the width of the chart of losses.
 const SIZE: (f64, f64) = (760.0, 290.0);
@@ -50,16 +51,14 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// The figures in words: "loss 2.31", "3.4k tokens/s", …
+    /// The figures in words: "loss 2.31", "3,412 tokens/s", …
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         words.extend(self.losses.last().map(|loss| format!("loss {loss:.3}")));
         words.extend(self.held_out.last().map(|(_, loss)| format!("held out {loss:.3}")));
         words.extend(self.rates.last().map(|rate| format!("lr {}", short(*rate))));
-        match self.speed {
-            s if s >= 1e4 => words.push(format!("{:.1}k tokens/s", s / 1e3)),
-            s if s > 0.0 => words.push(format!("{s:.0} tokens/s")),
-            _ => {}
+        if self.speed > 0.0 {
+            words.push(format!("{} tokens/s", thousands(self.speed.round() as u64)));
         }
         words.push(match self.left {
             Some(left) => format!("{} left", clock(left)),
@@ -73,7 +72,8 @@ impl Panel {
     }
 
     fn count(&self) -> String {
-        format!("{} of {} steps", self.steps.0, self.steps.1)
+        let (done, all) = self.steps;
+        format!("{} of {} step{}", thousands(done), thousands(all), if all == 1 { "" } else { "s" })
     }
 
     /// The state of the run in one line: "trained: 12 of 12 steps, loss 2.310, …".
@@ -244,7 +244,7 @@ mod tests {
             "loss 0.100",
             "held out 0.500",
             "lr 0.0039",
-            "3412 tokens/s",
+            "3,412 tokens/s",
             "2:00 left",
             "cpu 93 %  memory 512 MiB",
         ] {

@@ -6,8 +6,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::script::catalog::Catalog;
 use crate::script::html::{escape, folded, note};
-use crate::script::one_line::{line, thousands};
-use crate::script::type_names::type_name;
+use crate::script::show::{counted, line, thousands, type_name};
 
 /// Rows of a table, columns of a table of maps, and tables in tables.
 const ROWS: usize = 100;
@@ -31,20 +30,12 @@ pub(super) fn page(catalog: &Catalog, value: &Dynamic) -> Option<String> {
 fn fold(catalog: &Catalog, value: &Dynamic, deep: usize, open: bool) -> String {
     let rows = if deep == DEEP { ROWS } else { INNER_ROWS };
     if let Ok(items) = value.as_array_ref() {
-        return folded(&count(items.len(), "item"), &array(catalog, &items, deep, rows), open);
+        return folded(&counted(items.len(), "item"), &array(catalog, &items, deep, rows), open);
     }
     if let Ok(entries) = value.as_map_ref() {
-        return folded(&count(entries.len(), "entry"), &map(catalog, &entries, deep, rows), open);
+        return folded(&counted(entries.len(), "entry"), &map(catalog, &entries, deep, rows), open);
     }
     escape(&line(catalog, value))
-}
-
-fn count(n: usize, what: &str) -> String {
-    match (n, what) {
-        (1, what) => format!("1 {what}"),
-        (n, "entry") => format!("{} entries", thousands(n)),
-        (n, what) => format!("{} {what}s", thousands(n)),
-    }
 }
 
 fn array(catalog: &Catalog, items: &Array, deep: usize, rows: usize) -> String {

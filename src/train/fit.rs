@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::progress::{Progress, Task};
+use crate::progress::{Progress, Task, thousands};
 use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
 use crate::train::{Callback, Event, FolderLock, Step, Trainer, divergence, files};
 
@@ -267,10 +267,10 @@ impl Trainer {
     }
 }
 
-/// "loss 2.31  lr 1.0e-4  3.4k tok/s"
+/// "loss 2.31  lr 1.0e-4  3,412 tok/s"
 fn words(step: &Step) -> String {
     let Step { loss, lr, tokens_per_second: speed, val_loss, .. } = step;
-    let speed = if *speed < 1000.0 { format!("{speed:.0}") } else { format!("{:.1}k", speed / 1000.0) };
+    let speed = thousands(speed.round() as u64);
     let held_out = val_loss.map_or(String::new(), |loss| format!("  held out {loss:.2}"));
     format!("loss {loss:.2}  lr {lr:.1e}  {speed} tok/s{held_out}")
 }

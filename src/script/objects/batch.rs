@@ -10,6 +10,7 @@ use crate::data::{self, IGNORE};
 use crate::script::convert::{from_ids, place};
 use crate::script::failure::Fallible;
 use crate::script::registry::{Object, Registry};
+use crate::script::show::{counted, thousands};
 use crate::tokens;
 
 /// A handle on an order of batches; clones go on where the others are.
@@ -65,7 +66,8 @@ impl Object for Batch {
     fn line(&self) -> String {
         let Self { batch, .. } = self;
         let labels = batch.labels.iter().filter(|&&l| l != IGNORE).count();
-        format!("Batch: {} rows of {} ids, {labels} to predict", batch.rows, batch.width)
+        let (rows, ids) = (counted(batch.rows, "row"), counted(batch.width, "id"));
+        format!("Batch: {rows} of {ids}, {} to predict", thousands(labels))
     }
 
     fn text(&self, width: usize) -> String {

@@ -20,6 +20,7 @@ use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
 use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
+use crate::script::show::{counted, thousands};
 use crate::tokens;
 
 /// A handle on a dataset.
@@ -53,12 +54,11 @@ impl Object for Dataset {
     fn line(&self) -> String {
         let stats = self.0.stats();
         format!(
-            "Dataset: {} file{}, {} + {} rows of {} ids",
-            thousands(stats.files),
-            if stats.files == 1 { "" } else { "s" },
+            "Dataset: {}, {} + {} of {}",
+            counted(stats.files, "file"),
             thousands(stats.rows[0]),
-            thousands(stats.rows[1]),
-            thousands(stats.width)
+            counted(stats.rows[1], "row"),
+            counted(stats.width, "id")
         )
     }
 
@@ -93,7 +93,8 @@ impl Object for Split {
     const DOC: &'static str = "One side of a dataset: rows of ids. split.batches(4) hands them out, split[0] is one.";
 
     fn line(&self) -> String {
-        format!("Split: {} rows of {} ids, {} tokens", self.split.len(), self.split.width(), self.split.tokens())
+        let (rows, ids) = (counted(self.split.len(), "row"), counted(self.split.width(), "id"));
+        format!("Split: {rows} of {ids}, {}", counted(self.split.tokens() as usize, "token"))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::script::failure::Fallible;
 use crate::script::objects::{History, Score, Tensor};
 use crate::script::one_line::thousands;
 use crate::script::registry::{Object, Registry};
+use crate::script::show::counted;
 
 /// A handle on a figure.
 #[derive(Debug, Clone)]
@@ -85,9 +86,9 @@ impl Object for Figure {
 
     fn line(&self) -> String {
         match &*self.0 {
-            PlotContent::Roll(score) => format!("Figure: the piano roll of {} notes", score.0.len()),
-            PlotContent::Xy(figure) => format!("Figure: {} points", thousands(figure.points.len())),
-            PlotContent::Bars(figure) => format!("Figure: {} bars", thousands(figure.bars.len())),
+            PlotContent::Roll(score) => format!("Figure: the piano roll of {}", counted(score.0.len(), "note")),
+            PlotContent::Xy(figure) => format!("Figure: {}", counted(figure.points.len(), "point")),
+            PlotContent::Bars(figure) => format!("Figure: {}", counted(figure.bars.len(), "bar")),
             PlotContent::Parallel(figure) => {
                 let names: Vec<&str> = figure.columns.iter().map(|column| column.name.as_str()).collect();
                 format!("Figure: {}", names.join(", "))

@@ -8,6 +8,7 @@ use crate::plot;
 use crate::progress::Progress;
 use crate::script::context::ScriptContext;
 use crate::script::objects::Score as Handle;
+use crate::script::show::{counted, thousands};
 use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
 use crate::train::{Event, Step, Trainer};
@@ -107,7 +108,7 @@ impl Panel {
             let bundle = score.player(&roll, &Progress::silent());
             self.ctx.say(Output::Display { bundle, id: None });
         }
-        let words = format!("take after step {step}: {} notes, {:.1} s", score.0.len(), score.0.duration());
+        let words = take_words(step, &score.0);
         let picture = html::picture(roll.svg).with("text/plain", Some(words));
         match self.take {
             Some((id, shown)) if shown != step || over => {
@@ -152,7 +153,7 @@ impl Panel {
     fn bundle(&self, view: &plot::Panel, over: bool, take: Option<&(u64, Score)>) -> Bundle {
         let mut text = view.text(self.ctx.width());
         if let Some((step, score)) = take {
-            text += &format!("\ntake after step {step}: {} notes, {:.1} s", score.len(), score.duration());
+            text += &format!("\n{}", take_words(*step, score));
         }
         let bundle = Bundle::text(text);
         if !self.ctx.rich() {
@@ -162,4 +163,9 @@ impl Panel {
         // What is seen while it trains is seen where it trains; what stays is seen anywhere.
         if over { html::with_picture(bundle) } else { bundle }
     }
+}
+
+/// "take after step 1,000: 1 note, 2.0 s"
+fn take_words(step: u64, score: &Score) -> String {
+    format!("take after step {}: {}, {:.1} s", thousands(step as usize), counted(score.len(), "note"), score.duration())
 }

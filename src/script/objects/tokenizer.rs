@@ -16,6 +16,7 @@ use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
 use crate::script::objects::{Score, Text};
 use crate::script::registry::{Object, Registry};
+use crate::script::show::counted;
 use crate::tokens;
 
 /// A handle on a tokenizer; training replaces what all handles see, and nothing that was made with it before.
@@ -64,7 +65,7 @@ impl Object for Tokenizer {
     fn line(&self) -> String {
         let tokenizer = self.get();
         let learned = tokenizer.learned().map_or(String::new(), |learned| format!(", {learned} of them learned"));
-        format!("Tokenizer: {}, {} tokens{learned}", tokenizer.scheme(), tokenizer.vocab_size())
+        format!("Tokenizer: {}, {}{learned}", tokenizer.scheme(), counted(tokenizer.vocab_size(), "token"))
     }
 
     fn text(&self, _width: usize) -> String {
