@@ -10,7 +10,7 @@ use crate::harmony::{Chart, Chord, ChordAt, ChordClass};
 use crate::midi::{Note, Score, Track};
 use crate::tokens::{Grammar, Tokenizer};
 
-/// What is set over time for all takes alike.
+/// The conditioning of all sequences of a generation.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     /// The cues of one pass of the chart.
@@ -149,10 +149,10 @@ fn with_clicks(mut cues: Vec<Cue>, chart: &Chart, tokenizer: &Tokenizer) -> Vec<
     cues
 }
 
-/// Where the beats of one pass stand, in quarters, and whether a bar begins there.
+/// The beats of one pass, in quarters, and whether a bar begins there.
 fn clicks(chart: &Chart) -> Vec<(f64, bool)> {
     let quarter = f64::from(Chart::TICKS_PER_QUARTER);
-    // Beats go to the end of the last note; bars without a chord have beats, too.
+    // Beats continue to the end of the last note; bars without a chord have beats, too.
     let whole = Note { start: 0, pitch: 60, end: (chart.beats() * quarter).round() as u32, velocity: 1 };
     let mut score = Score::new(Chart::TICKS_PER_QUARTER);
     score.meters = chart.meters_over(chart.bars.len());

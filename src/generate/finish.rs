@@ -7,7 +7,7 @@ use crate::harmony::{Chart, ChordAt};
 use crate::midi::{Clock, Marker, Meter, Note, Score, Tempo, Track};
 use crate::tokens::Tokenizer;
 
-/// The division of a score that is laid on a tempo of its own: that of charts.
+/// The division of a score with a tempo of its own: that of charts.
 const TICKS_PER_QUARTER: u32 = Chart::TICKS_PER_QUARTER;
 
 /// The score of the ids of a generated sequence.

@@ -22,8 +22,7 @@ pub struct GenerateOptions {
     pub refill: Option<Refill>,
     /// The most ids to add, sampled and given (chords) ones.
     pub max_new_tokens: usize,
-    /// Bars to add at most, in the metre of the chords, else of the prompt's end, else 4/4; a chart that is shorter is
-    /// repeated.
+    /// The most bars to add, in the metre of the chords, else of the prompt's end, else 4/4; a shorter chart is repeated.
     pub bars: Option<usize>,
     /// The number of sequences.
     pub count: usize,
@@ -75,9 +74,9 @@ impl Default for GenerateOptions {
 const TOKENS_A_SECOND: f64 = 120.0;
 /// The most tokens that are allowed by default.
 const LONGEST_TAKE: f64 = 100_000.0;
-/// Of this length in quarters there is no music: what is left of a bar that rounding has not ended.
+/// Rounding error of positions, in quarters.
 const TINY: f64 = 1e-6;
-/// Beats a minute that can be asked for.
+/// Accepted tempi in beats a minute.
 const TEMPI: std::ops::RangeInclusive<f64> = 10.0..=1000.0;
 
 impl GenerateOptions {
@@ -139,8 +138,8 @@ impl GenerateOptions {
         }
     }
 
-    /// What is laid end to end: the chords, else one bar without chords, in the metre in which the prompt ends (4/4
-    /// without a prompt).
+    /// The chart that is repeated end to end: the chords, else one bar without chords, in the metre in which the prompt
+    /// ends (4/4 without a prompt).
     pub(super) fn chorus(&self) -> Cow<'_, Chart> {
         match &self.chords {
             Some(chart) if !chart.bars.is_empty() => Cow::Borrowed(chart),
@@ -153,8 +152,8 @@ impl GenerateOptions {
         }
     }
 
-    /// The bar, from 1, in which a take is after so many quarters, and how many bars it was to have; `None` where they
-    /// are not counted.
+    /// The number of the bar, from 1, at a position in quarters, and the number of bars of the generation; `None` where
+    /// bars are not counted.
     pub fn bar_reached(&self, beats: f64) -> Option<(usize, usize)> {
         self.beats()?;
         let chorus = self.chorus();
@@ -186,7 +185,7 @@ impl GenerateOptions {
         self.tempo.or_else(of_prompt).unwrap_or(120.0)
     }
 
-    /// The score that is gone on from, or of which a part is played anew.
+    /// The score that is continued, or of which a part is regenerated.
     fn before(&self) -> Option<&Score> {
         self.prompt.as_ref().or(self.refill.as_ref().map(|refill| &refill.score))
     }
