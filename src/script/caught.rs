@@ -37,7 +37,7 @@ pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
         let number = said.place.line().unwrap_or(0);
         let line = number.checked_sub(1).map_or("", |i| text.lines().nth(i).unwrap_or_default());
         let column = places.column(number, said.place.position().unwrap_or(1));
-        scene.words(rebuilt(said.what), At { line, column, outside: false })
+        context.words(rebuilt(said.what), ErrorPlace { line, column, outside: false })
     };
     Dynamic::from(Failure { message: fault.message, hint: fault.hint, usage: false })
 }

@@ -10,30 +10,10 @@ use crate::script::context::Typed;
 use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::scan::place;
-use crate::script::sources::{Source, Sources};
-use crate::script::{missing_key, modules, remedy, show, suggestions, syntax};
+use crate::script::sources::Source;
+use crate::script::{missing_key, modules, one_line, remedy, suggestions, syntax, type_names};
 
-/// What a diagnosis may look at.
-pub(crate) struct Scene<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) sources: &'a Sources,
-    pub(crate) scope: &'a Scope<'static>,
-    /// Functions that scripts defined: name and number of parameters.
-    pub(crate) functions: Vec<(String, usize)>,
-    /// What `eval` was last given.
-    pub(crate) evaluated: Typed,
-}
-
-/// The line in which something went wrong, the column (from 1, in characters), and whether it is outside of all functions,
-/// where the variables are those of the session.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct At<'t> {
-    pub(crate) line: &'t str,
-    pub(crate) column: usize,
-    pub(crate) outside: bool,
-}
-
-impl Scene<'_> {
+impl ErrorContext<'_> {
     /// The fault of a failed evaluation.
     pub(crate) fn fault(&self, error: EvalAltResult) -> CellError {
         // From the outermost call to the error itself: which function, and where it was called.
@@ -65,8 +45,10 @@ impl Scene<'_> {
         };
         let place = source.as_ref().and_then(|source| source.place(position));
         let line = place.map_or("", |(line, _)| source.as_ref().map_or("", |source| source.line(line)));
-        let mut fault =
-            self.words(error, At { line, column: place.map_or(0, |(_, column)| column), outside: calls.is_empty() });
+        let mut fault = self.words(
+            error,
+            ErrorPlace { line, column: place.map_or(0, |(_, column)| column), outside: calls.is_empty() },
+        );
         if let (Some((number, column)), Some(source)) = (place, &source) {
             fault.place = Some((number, column, line.into()));
             fault.source.clone_from(&source.name);

@@ -17,9 +17,11 @@ pub(crate) struct ErrorContext<'a> {
     pub(crate) evaluated: Typed,
 }
 
-/// The line in which an error happened, and the column (from 1, in characters).
+/// The line in which an error happened, the column (from 1, in characters), and whether it is outside of all functions,
+/// where the variables are those of the session.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct ErrorPlace<'t> {
     pub(crate) line: &'t str,
     pub(crate) column: usize,
+    pub(crate) outside: bool,
 }

@@ -4,7 +4,7 @@ use rhai::{Dynamic, Map};
 
 use crate::error::nearest;
 use crate::script::CellError;
-use crate::script::diagnose::{At, Scene};
+use crate::script::error_context::{ErrorContext, ErrorPlace};
 
 /// The entries of the maps that our objects give, for places where the map itself is gone: inside a function.
 pub(super) const OURS: [(&str, &[&str]); 5] = [
@@ -16,11 +16,11 @@ pub(super) const OURS: [(&str, &[&str]); 5] = [
 ];
 
 /// The fault of `map.name` or `map["name"]` where there is no such entry.
-pub(super) fn fault(scene: &Scene, name: &str, at: At) -> CellError {
+pub(super) fn fault(context: &ErrorContext, name: &str, at: ErrorPlace) -> CellError {
     let object = object(at);
     let map = if object.starts_with(|c: char| c == '_' || c.is_alphabetic()) { object.as_str() } else { "map" };
     let ask = format!("write {map}.get(\"{name}\", 0), or {map}[\"{name}\"] ?? 0");
-    let keys = match value(scene, &object, at) {
+    let keys = match value(context, &object, at) {
         Some(map) => map.keys().map(ToString::to_string).collect(),
         None => written(&object),
     };
@@ -39,7 +39,7 @@ pub(super) fn fault(scene: &Scene, name: &str, at: At) -> CellError {
 }
 
 /// The text of what was asked for the entry, from the line and the column of the entry: `a.b[0]` of `x + a.b[0].name`.
-fn object(at: At) -> String {
+fn object(at: ErrorPlace) -> String {
     let chars: Vec<char> = at.line.chars().take(at.column.saturating_sub(1)).collect();
     let end = chars.iter().rposition(|c| !c.is_whitespace()).filter(|&i| matches!(chars[i], '.' | '['));
     let Some(end) = end else { return String::new() };
@@ -69,9 +69,9 @@ fn object(at: At) -> String {
 }
 
 /// The map, where it is a variable of the session or an entry of one; inside a function other variables count.
-fn value(scene: &Scene, object: &str, at: At) -> Option<Map> {
+fn value(context: &ErrorContext, object: &str, at: ErrorPlace) -> Option<Map> {
     let mut path = object.split('.').map(str::trim).filter(|_| at.outside);
-    let mut value: Dynamic = scene.scope.get(path.next()?)?.flatten_clone();
+    let mut value: Dynamic = context.scope.get(path.next()?)?.flatten_clone();
     for name in path {
         let inner = value.as_map_ref().ok()?.get(name)?.clone();
         value = inner;
@@ -95,7 +95,7 @@ mod tests {
     fn what_was_asked_is_found_before_the_entry() {
         let object = |line: &str, entry: &str| {
             let column = line.find(entry).map_or(0, |byte| line[..byte].chars().count() + 1);
-            super::object(At { line, column, outside: true })
+            super::object(ErrorPlace { line, column, outside: true })
         };
         assert_eq!(object("let x = m.pitc", "pitc"), "m");
         assert_eq!(object("m[\"pitc\"]", "\"pitc\""), "m");

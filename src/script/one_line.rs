@@ -38,6 +38,15 @@ pub(crate) fn thousands(n: usize) -> String {
     crate::progress::thousands(n as u64)
 }
 
+/// A number of things: "1 note", "1,024 notes".
+pub(crate) fn counted(n: usize, what: &str) -> String {
+    match (n, what) {
+        (1, what) => format!("1 {what}"),
+        (n, "entry") => format!("{} entries", thousands(n)),
+        (n, what) => format!("{} {what}s", thousands(n)),
+    }
+}
+
 /// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
 pub(super) fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
     if let Some(shower) = catalog.showers.get(&value.type_id()) {

@@ -8,7 +8,7 @@ use crate::script::Bundle;
 use crate::script::catalog::Catalog;
 use crate::script::context::ScriptContext;
 use crate::script::html::LARGEST;
-use crate::script::one_line::{line, shorten, thousands, write};
+use crate::script::one_line::{counted, line, shorten, thousands, write};
 use crate::script::tables;
 
 /// A result is cut after this many lines.
@@ -74,83 +74,6 @@ pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt
     Bundle::text(shorten(text, 2000))
 }
 
-/// A float among others, or in a line: at most four digits that count, and all before the point.
-pub(crate) fn brief(n: f64) -> String {
-    let size = n.abs();
-    if !n.is_finite() || size == 0.0 || (n.fract() == 0.0 && size < 1e15) {
-        return format!("{n:?}");
-    }
-    let trimmed = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
-        false => text.to_string(),
-    };
-    if !(1e-4..1e15).contains(&size) {
-        let text = format!("{n:.3e}");
-        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{power}", trimmed(digits));
-    }
-    let places = (3 - size.log10().floor() as i32).max(0) as usize;
-    trimmed(&format!("{n:.places$}"))
-}
-
-/// A count with commas between thousands.
-pub(crate) fn thousands(n: usize) -> String {
-    crate::progress::thousands(n as u64)
-}
-
-/// A number of things: "1 note", "1,024 notes".
-pub(crate) fn counted(n: usize, what: &str) -> String {
-    match (n, what) {
-        (1, what) => format!("1 {what}"),
-        (n, "entry") => format!("{} entries", thousands(n)),
-        (n, what) => format!("{} {what}s", thousands(n)),
-    }
-}
-
-/// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
-fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
-    if let Some(shower) = catalog.showers.get(&value.type_id()) {
-        out.push_str(&(shower.line)(value));
-    } else if let Ok(items) = value.as_array_ref() {
-        out.push('[');
-        for (i, item) in items.iter().enumerate() {
-            if out.len() > limit {
-                break;
-            }
-            out.push_str(if i > 0 { ", " } else { "" });
-            write(catalog, item, out, limit);
-        }
-        out.push(']');
-    } else if let Ok(entries) = value.as_map_ref() {
-        out.push_str("#{");
-        for (i, (key, item)) in entries.iter().enumerate() {
-            if out.len() > limit {
-                break;
-            }
-            out.push_str(if i > 0 { ", " } else { " " });
-            out.push_str(&format!("{key}: "));
-            write(catalog, item, out, limit);
-        }
-        out.push_str(if entries.is_empty() { "}" } else { " }" });
-    } else if let Some(f) = value.read_lock::<FnPtr>() {
-        let known = catalog.functions(f.fn_name()).next();
-        out.push_str(&match (f.is_anonymous(), known) {
-            (true, _) => "closure".to_string(),
-            (_, Some(function)) => format!("fn {}", function.signature()),
-            _ => format!("fn {}", f.fn_name()),
-        });
-    } else if let Ok(text) = value.as_immutable_string_ref() {
-        let head: String = text.chars().take(limit + 1).collect();
-        out.push_str(&format!("{head:?}"));
-    } else if let Ok(n) = value.as_float() {
-        out.push_str(&brief(n));
-    } else if value.is_unit() {
-        out.push_str("()");
-    } else {
-        out.push_str(&value.to_string());
-    }
-}
-
 /// An array: in one line when it fits, else as many columns of a grid as fit.
 fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
     if let Some(table) = rows_of_maps(catalog, items, width).or_else(|| rows_of_arrays(catalog, items, width)) {
@@ -169,10 +92,8 @@ fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
     let mut text = String::from("[\n");
     for row in shown.chunks(columns).take(LINES) {
         text.push_str("  ");
-        let (last, before) = row.split_last().map_or(("", row), |(last, before)| (last.as_str(), before));
-        before.iter().for_each(|s| text.push_str(&(padded(s) + ", ")));
-        // Nothing is written behind the last comma of a line.
-        text.push_str(if numbers { padded(&last.into()) } else { last.into() }.as_str());
+        let cells = row.iter().map(padded).collect::<Vec<_>>().join(", ");
+        text.push_str(cells.trim_end());
         text.push_str(",\n");
     }
     let left = items.len().saturating_sub(LINES * columns);

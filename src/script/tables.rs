@@ -6,7 +6,8 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::script::catalog::Catalog;
 use crate::script::html::{escape, folded, note};
-use crate::script::show::{counted, line, thousands, type_name};
+use crate::script::one_line::{counted, line, thousands};
+use crate::script::type_names::type_name;
 
 /// Rows of a table, columns of a table of maps, and tables in tables.
 const ROWS: usize = 100;

@@ -9,8 +9,8 @@ use rhai::{Array, Dynamic};
 use crate::data::{self, IGNORE};
 use crate::script::convert::{from_ids, place};
 use crate::script::failure::Fallible;
+use crate::script::one_line::{counted, thousands};
 use crate::script::registry::{Object, Registry};
-use crate::script::show::{counted, thousands};
 use crate::tokens;
 
 /// A handle on an order of batches; clones go on where the others are.

@@ -18,9 +18,8 @@ use crate::script::failure::Fallible;
 use crate::script::html;
 use crate::script::objects::dataset_page;
 use crate::script::objects::{Batches, Tokenizer};
-use crate::script::one_line::thousands;
+use crate::script::one_line::{counted, thousands};
 use crate::script::registry::{Members, Object, Registry};
-use crate::script::show::{counted, thousands};
 use crate::tokens;
 
 /// A handle on a dataset.

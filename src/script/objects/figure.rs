@@ -12,9 +12,8 @@ use crate::plot;
 use crate::script::convert::{article, number, numbers, options};
 use crate::script::failure::Fallible;
 use crate::script::objects::{History, Score, Tensor};
-use crate::script::one_line::thousands;
+use crate::script::one_line::counted;
 use crate::script::registry::{Object, Registry};
-use crate::script::show::counted;
 
 /// A handle on a figure.
 #[derive(Debug, Clone)]

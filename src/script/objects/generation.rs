@@ -18,8 +18,8 @@ use crate::script::failure::Fallible;
 use crate::script::objects::ranking::{self, By};
 use crate::script::objects::refill::refill;
 use crate::script::objects::{Chords, Model, Sampler, Score};
+use crate::script::one_line::counted;
 use crate::script::registry::{Object, Registry};
-use crate::script::show::counted;
 use crate::tokens;
 use crate::train::MixedPrecision;
 

@@ -8,7 +8,7 @@ use crate::plot;
 use crate::progress::Progress;
 use crate::script::context::ScriptContext;
 use crate::script::objects::Score as Handle;
-use crate::script::show::{counted, thousands};
+use crate::script::one_line::{counted, thousands};
 use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
 use crate::train::{Event, Step, Trainer};

@@ -67,7 +67,7 @@ fn sound(score: &mut Members<Score>) {
 fn save(score: &Score, path: &Path, progress: &Progress) -> Result<()> {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     match ending.as_str() {
-        "mid" | "midi" | "kar" => score.0.write(path),
+        "mid" | "midi" | "kar" => score.0.write_until(path, progress.interrupt()),
         "svg" | "png" => Figure::roll(score.clone()).save(path, progress.interrupt()),
         sound if crate::audio::ENDINGS.contains(&sound) => Audio::plain(&score.0)?.save(path, progress),
         _ => {

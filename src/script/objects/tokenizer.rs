@@ -15,8 +15,8 @@ use crate::script::convert::{article, count, from_ids, ids, options, text};
 use crate::script::failure::Fallible;
 use crate::script::html::{self, Cell};
 use crate::script::objects::{Score, Text};
+use crate::script::one_line::counted;
 use crate::script::registry::{Object, Registry};
-use crate::script::show::counted;
 use crate::tokens;
 
 /// A handle on a tokenizer; training replaces what all handles see, and nothing that was made with it before.
