@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::median;
+use super::{median, source};
 use crate::error::{Error, Result};
 use crate::generate::{Sampler, SamplerOptions};
 use crate::nn::{Cache, CacheDtype, ForwardCtx, Model, Precision};
@@ -61,6 +61,9 @@ fn run(model: &Model, how: &Decoding, progress: &Progress, step: &mut dyn FnMut(
     let prompt: Vec<u32> = (0..how.rows * how.prompt).map(|i| (i as u32 * 37 + 11) % vocabulary).collect();
     let mut ids = Tensor::from_vec(prompt, (how.rows, how.prompt), &Device::Cpu)?;
     let mut cache = Cache::of(how.cache);
+    if let Some(source) = source(model, how.rows) {
+        model.read_source(&source, &mut cache, &pass)?;
+    }
     for _ in 0..how.tokens {
         let logits = model.step(&ids, &mut cache, &pass)?.to_vec2::<f32>()?; // (rows, vocabulary)
         let drawn: Vec<u32> =

@@ -4,26 +4,82 @@
 //! if it trains. Causal attention over `t` tokens takes two products forward and four on the way back, each of
 //! `t · heads · head_dim` a token, since half of the scores are beyond the diagonal. The rest is left out.
 
+//!
+//! With an encoder the source costs as much for each of its tokens as its own matrices and two products of attention over all
+//! of it; the decoder's products of attention are then over its own tokens and over the source.
+
 use crate::nn::{ArchSpec, Model};
 
-/// Of attention, a token, for `products` products over `time` tokens.
-fn attention(spec: &ArchSpec, time: usize, products: usize) -> f64 {
-    (spec.decoder.layers * products * time * spec.decoder.query_width()) as f64
+/// Of attention, a token of the decoder, for `products` products over `time` tokens of a row with `source` tokens of a
+/// source.
+fn attention(spec: &ArchSpec, time: usize, source: usize, products: usize) -> f64 {
+    let s = &spec.decoder;
+    let cross = if s.cross_attention { 2 * source } else { 0 };
+    (s.layers * products * (time + cross) * s.query_width()) as f64
 }
 
-/// Of a training step, a token, with rows of `time` tokens.
-pub fn training(model: &Model, time: usize) -> f64 {
-    let (spec, weights) = (model.spec(), model.spec().matrix_weights() as f64);
-    let trains = model.trainable() as f64;
+/// Of the encoder's attention, all tokens of a source together.
+fn source_attention(spec: &ArchSpec, source: usize, products: usize) -> f64 {
+    spec.encoder.as_ref().map_or(0.0, |s| (s.layers * products * 2 * source * source * s.query_width()) as f64)
+}
+
+/// Of a training step, a token, with rows of `time` tokens and `source` tokens of a source; 0 without an encoder.
+pub fn training(model: &Model, time: usize, source: usize) -> f64 {
+    let spec = model.spec();
+    // A token of the source counts as often as there are such for each token of the decoder.
+    let share = source as f64 / time.max(1) as f64;
+    let weights = spec.decoder_matrix_weights() as f64 + share * spec.source_matrix_weights() as f64;
+    let trains = model.trainable() as f64 * weights / (spec.matrix_weights() as f64).max(1.0);
     let frozen = model.lora_config().is_some();
     // Adapters come on top of the weights; without them all weights train.
     let (forward, inputs, own) =
         if frozen { (weights + trains, weights + trains, trains) } else { (weights, weights, weights) };
-    2.0 * (forward + inputs + own) + attention(spec, time, 6)
+    2.0 * (forward + inputs + own)
+        + attention(spec, time, source, 6)
+        + source_attention(spec, source, 6) / time.max(1) as f64
 }
 
-/// Of decoding, a token, after `time` tokens.
-pub fn decoding(model: &Model, time: usize) -> f64 {
+/// Of decoding, a token, after `time` tokens, over `source` tokens of a source that were read before; 0 without an encoder.
+pub fn decoding(model: &Model, time: usize, source: usize) -> f64 {
     // Twice what a causal product takes: the last query sees all.
-    2.0 * model.spec().matrix_weights() as f64 + 2.0 * attention(model.spec(), time, 2)
+    2.0 * model.spec().decoder_matrix_weights() as f64 + 2.0 * attention(model.spec(), time, source / 2, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::nn::{LlamaConfig, T5Config};
+
+    #[test]
+    fn a_source_adds_what_its_tokens_cost() {
+        let llama = LlamaConfig {
+            vocab_size: 40,
+            hidden_size: 32,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            intermediate_size: 64,
+            ..LlamaConfig::default()
+        };
+        let llama = Model::new(&llama, &Device::Cpu, 1).unwrap();
+        let all = llama.spec().matrix_weights() as f64;
+        // Six products of n weights, and six of attention over 10 tokens in each of two layers.
+        assert_eq!(training(&llama, 10, 0), 6.0 * all + f64::from(2 * 6 * 10 * 32));
+        assert_eq!(decoding(&llama, 10, 0), 2.0 * all + f64::from(2 * 2 * 2 * 10 * 32));
+        let t5 = T5Config {
+            vocab_size: 40,
+            hidden_size: 32,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            intermediate_size: 64,
+            ..T5Config::default()
+        };
+        let t5 = Model::new(&t5, &Device::Cpu, 1).unwrap();
+        let more = training(&t5, 10, 20) - training(&t5, 10, 0);
+        let linear = 6.0 * 2.0 * t5.spec().source_matrix_weights() as f64;
+        // Over the source: six products in each layer of the decoder for each token, and as many in the encoder for two.
+        assert_eq!(more, linear + f64::from(2 * 6 * 40 * 32) + f64::from(2 * 6 * 2 * 20 * 20 * 32) / 10.0);
+        assert!(decoding(&t5, 10, 20) > decoding(&t5, 10, 0));
+    }
 }

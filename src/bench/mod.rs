@@ -12,6 +12,19 @@ pub use decoding::{Decoding, decoding};
 pub use nf4::{Quantized, nf4};
 pub use training::{Training, training};
 
+use crate::data::EncoderInput;
+use crate::nn::Model;
+
+/// Ids of a source a row, for models that read one.
+const SOURCE: usize = 64;
+
+/// A source for each of some rows, the same for all; `None` for models that read none.
+pub fn source(model: &Model, rows: usize) -> Option<EncoderInput> {
+    let vocabulary = model.spec().vocab_size as u32;
+    let source: Vec<u32> = (0..SOURCE as u32).map(|i| (i * 29 + 5) % vocabulary).collect();
+    model.has_encoder().then(|| EncoderInput::padded(&vec![source; rows], 0))
+}
+
 /// The middle value.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -28,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::data::{Batch, IGNORE};
-    use crate::nn::{CacheDtype, LlamaConfig, LoraConfig, Model, Precision};
+    use crate::nn::{CacheDtype, LlamaConfig, LoraConfig, Precision};
     use crate::progress::Progress;
     use crate::train::AdamWOptions;
 
@@ -65,7 +78,7 @@ mod tests {
         let tokens: Vec<u32> = (0..64).map(|i| i % 8).collect();
         let mut labels: Vec<u32> = tokens.iter().map(|id| (id + 1) % 8).collect();
         (labels[31], labels[63]) = (IGNORE, IGNORE);
-        let batch = Batch { rows: 2, width: 32, input_ids: tokens, labels, position_ids: None };
+        let batch = Batch { rows: 2, width: 32, input_ids: tokens, labels, ..Batch::default() };
         let how = Training { steps: 6, warmup: 2, precision: Precision::F32 };
         let adamw = AdamWOptions { lr: 1e-2, ..AdamWOptions::default() };
         let done = training(&model, &batch, &adamw, &how, &Progress::silent()).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::ids::Ids;
 use crate::data::split::Rules;
-use crate::data::{DatasetOptions, SkippedFile, Source, Split, encode, openings, partition, piece};
+use crate::data::{Condition, DatasetOptions, SkippedFile, Source, Split, encode, openings, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::tokens::Tokenizer;
@@ -39,6 +39,14 @@ impl Dataset {
         Some(Self { train: self.train.within(longest)?, val: self.val.within(longest)?, ..self.clone() })
     }
 
+    /// The same, handed out as its options say.
+    pub(super) fn conditioned(self) -> Result<Self> {
+        match self.options.condition {
+            Condition::None => Ok(self),
+            Condition::Chords => self.paired(),
+        }
+    }
+
     /// Reads, splits, augments, encodes and packs the pieces under `paths`, on all cores.
     ///
     /// # Errors
@@ -64,6 +72,9 @@ impl Dataset {
         progress: &Progress,
     ) -> Result<Self> {
         options.validate()?;
+        if options.condition == Condition::Chords {
+            tokenizer.check_pairs().map_err(|e| e.context("condition: \"chords\""))?;
+        }
         let (pieces, mut broken) = piece::read(sources, &tokenizer, options, progress)?;
         let contents: Vec<u64> = pieces.iter().map(|piece| piece.content).collect();
         let folders: Vec<&Path> = pieces.iter().map(|piece| piece.path.as_path()).collect();
@@ -97,6 +108,8 @@ impl Dataset {
         let train = Split::pack(copies, options.max_seq_len, rules).with_packing(options.packing);
         let described = sources.iter().any(|source| !source.is_plain());
         let sources = if described { sources.to_vec() } else { Vec::new() };
-        Ok(Self { train, val, files, val_files, sources, broken, tokenizer, options: options.clone(), source: None })
+        let options = options.clone();
+        let made = Self { train, val, files, val_files, sources, broken, tokenizer, options, source: None };
+        made.conditioned()
     }
 }

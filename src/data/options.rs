@@ -25,6 +25,8 @@ pub struct DatasetOptions {
     pub style_dropout: f64,
     /// Whether pieces that share a row attend to each other.
     pub packing: Packing,
+    /// What the encoder of a model reads.
+    pub condition: Condition,
     /// The seed of the split, the order and all draws.
     pub seed: u64,
 }
@@ -39,6 +41,7 @@ impl Default for DatasetOptions {
             chord_dropout: 0.0,
             style_dropout: 0.0,
             packing: Packing::Masked,
+            condition: Condition::None,
             seed: 0,
         }
     }
@@ -88,6 +91,17 @@ pub enum Packing {
     Masked,
     /// Each id attends to all earlier ids of its row, whatever piece they belong to.
     Joined,
+}
+
+/// What the encoder of a model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// Nothing: rows for a decoder only, with in-line chords.
+    #[default]
+    None,
+    /// The chart of each piece: chords, and beats and style where the encoding has them. The decoder reads the events.
+    Chords,
 }
 
 /// Reads stored options: those written before [`Packing`] existed mean [`Packing::Joined`].

@@ -16,6 +16,8 @@ pub struct Split {
     tokens: u64,
     rules: Arc<Rules>,
     packing: Packing,
+    /// The tokenizer that makes pairs of its rows, where these are handed out.
+    pairs: Option<Arc<Tokenizer>>,
 }
 
 /// The vocabulary properties that a split needs.
@@ -39,6 +41,11 @@ impl Rules {
             .map(|id| id == pad || matches!(tokenizer.kind(id), Kind::Chord | Kind::Given))
             .collect();
         Self { vocab_size, pad, bos: tokenizer.bos(), given }
+    }
+
+    /// Whether a model is to predict an id; where pieces are `separate`, nothing says at the end of one that another begins.
+    pub(super) fn is_predicted(&self, id: u32, separate: bool) -> bool {
+        !(self.given[id as usize] || (separate && id == self.bos))
     }
 }
 
@@ -75,13 +82,23 @@ impl Split {
     pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
         debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
         let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
-        Self { ids: Arc::new(ids), width, tokens, rules, packing: Packing::Joined }
+        Self { ids: Arc::new(ids), width, tokens, rules, packing: Packing::Joined, pairs: None }
     }
 
     /// The same rows with another packing.
     #[must_use]
     pub fn with_packing(self, packing: Packing) -> Self {
         Self { packing, ..self }
+    }
+
+    /// The same rows, of whose batches `tokenizer` makes pairs.
+    pub(super) fn with_pairs(self, tokenizer: Arc<Tokenizer>) -> Self {
+        Self { pairs: Some(tokenizer), ..self }
+    }
+
+    /// What makes pairs of its batches, where these are handed out.
+    pub(super) fn pairs(&self) -> Option<&Tokenizer> {
+        self.pairs.as_deref()
     }
 
     /// Whether pieces in one row attend to each other.
@@ -148,20 +165,25 @@ impl Split {
         (index < self.len()).then(|| self.ids_of(index).collect())
     }
 
-    /// The batch of these rows, which must exist.
+    /// The batch of these rows, which must exist; pairs have more rows where several pieces share one.
     pub(super) fn batch(&self, rows: &[usize]) -> Batch {
         let mut tokens = Vec::with_capacity(rows.len() * self.width);
         rows.iter().for_each(|&row| tokens.extend(self.ids_of(row)));
         let mut labels = Vec::with_capacity(tokens.len());
         let separate = self.packing == Packing::Masked;
-        // The end of one piece does not predict that another begins.
-        let ignored = |id: u32| self.rules.given[id as usize] || (separate && id == self.rules.bos);
         for row in tokens.chunks_exact(self.width.max(1)) {
-            labels.extend(row[1..].iter().map(|&id| if ignored(id) { IGNORE } else { id }));
+            labels.extend(row[1..].iter().map(|&id| if self.rules.is_predicted(id, separate) { id } else { IGNORE }));
             labels.push(IGNORE);
         }
         let position_ids = if separate { self.position_ids(&tokens) } else { None };
-        Batch { input_ids: tokens, labels, position_ids, rows: rows.len(), width: self.width }
+        self.as_pairs(Batch {
+            input_ids: tokens,
+            labels,
+            position_ids,
+            encoder: None,
+            rows: rows.len(),
+            width: self.width,
+        })
     }
 
     /// The position of each id in its piece, as far as the row holds it; `None` where every row is one piece.

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 
 impl Split {
-    /// The same pieces in the ids of `to`, in rows of the same width.
+    /// The same pieces in the ids of `to`, in rows of the same width; not as pairs.
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let ids: Vec<u32> = self.ids().collect();
         Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to))).with_packing(self.packing())

@@ -78,6 +78,12 @@ impl Plan {
         Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit: options.beats(), until })
     }
 
+    /// The same with the chords given elsewhere: their cues are gone, and the clicks stay.
+    pub(super) fn without_chords(&self) -> Self {
+        let clicks = self.cues.iter().filter(|cue| cue.click.is_some());
+        Self { cues: clicks.map(|cue| Cue { chord: None, ..cue.clone() }).collect(), ..self.clone() }
+    }
+
     /// The `index`-th cue and its moment; `None` when there are no more.
     pub(super) fn cue(&self, index: usize) -> Option<(ChordAt, &Cue)> {
         let n = self.cues.len();

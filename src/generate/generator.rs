@@ -5,6 +5,8 @@
 //! context is cut to its last half (with the chord in force in front) and computed anew: sequences and prompts may be
 //! longer than the model's context. The context is the same with and without the cache, so the ids are the same.
 //!
+//! A model with an encoder reads the chart there, from the beginning of the context on.
+//!
 //! # Random streams
 //! Sequence `i` draws from a stream that depends on the sampler's seed and on `i` only: asking for more sequences does
 //! not change the first.
@@ -15,6 +17,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::generate::conditioning::Plan;
 use crate::generate::sequence::{Sequence, TokenTable};
+use crate::generate::source::SourceChart;
 use crate::generate::{GenerateOptions, Refill, Sampler};
 use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
@@ -81,6 +84,8 @@ pub struct Generator {
     sequences: Vec<Sequence>,
     /// The number of ids that may still be added to each sequence.
     left: usize,
+    /// What the encoder reads, for models that have one.
+    source: Option<SourceChart>,
     cache: Cache,
     use_cache: bool,
     pass: ForwardCtx,
@@ -105,7 +110,15 @@ impl Generator {
             let message = format!("the model knows {knows} tokens, the {} tokenizer has {says}", tokenizer.scheme());
             return Err(Error::mistake(message).with_hint("use the tokenizer the model was trained with"));
         }
-        let (prompt, plan) = set_up(tokenizer, options)?;
+        let (mut prompt, mut plan) = set_up(tokenizer, options)?;
+        let mut source = None;
+        if model.has_encoder() {
+            source = Some(SourceChart::new(&prompt, &plan, tokenizer, options.count)?);
+            prompt = tokenizer.pair(&prompt)?.events;
+            if !tokenizer.counts_from_chords() {
+                plan = plan.without_chords();
+            }
+        }
         let table = TokenTable::new(tokenizer);
         let sequences = (0..options.count)
             .map(|sequence| Sequence::new(&prompt, tokenizer, &plan, sampler.for_take(sequence)))
@@ -116,6 +129,7 @@ impl Generator {
             plan,
             sequences,
             left: options.max_new_tokens,
+            source,
             cache: Cache::of(options.kv_cache_dtype),
             use_cache: options.use_cache,
             pass: ForwardCtx {
@@ -175,8 +189,16 @@ impl Generator {
     fn logits(&mut self) -> Result<Vec<Vec<f32>>> {
         let longest = self.model.spec().max_positions;
         if self.sequences[0].context.len() > longest {
-            self.sequences.iter_mut().for_each(|sequence| sequence.forget((longest / 2).max(1), &self.table));
+            for (place, sequence) in self.sequences.iter_mut().enumerate() {
+                let from = sequence.forget((longest / 2).max(1), &self.table);
+                if let Some(source) = &mut self.source {
+                    source.read_from(place, from);
+                }
+            }
             self.cache.forget(0);
+        }
+        if let Some(source) = self.source.as_ref().filter(|_| self.use_cache && self.cache.is_empty()) {
+            self.model.read_source(&source.input(), &mut self.cache, &self.pass)?;
         }
         let from = if self.use_cache { self.cache.len() } else { 0 };
         let fresh: Vec<u32> = self.sequences.iter().flat_map(|sequence| &sequence.context[from..]).copied().collect();
@@ -185,7 +207,10 @@ impl Generator {
         let logits = if self.use_cache {
             self.model.step(&fresh, &mut self.cache, &self.pass)? // (sequences, vocabulary)
         } else {
-            let logits = self.model.forward(&fresh, &self.pass)?; // (sequences, time, vocabulary)
+            let logits = match &self.source {
+                Some(source) => self.model.forward_with(&fresh, &source.input(), &self.pass)?,
+                None => self.model.forward(&fresh, &self.pass)?,
+            }; // (sequences, time, vocabulary)
             logits.narrow(1, shape.1 - 1, 1)?.squeeze(1)? // (sequences, vocabulary)
         };
         Ok(logits.to_dtype(DType::F32)?.to_vec2()?)

@@ -6,6 +6,7 @@ mod generator;
 mod options;
 mod sampler;
 mod sequence;
+mod source;
 #[cfg(test)]
 mod tests;
 

@@ -183,8 +183,9 @@ impl Sequence {
     }
 
     /// Cuts the context to the last `keep` ids, with the opening of a training row in front; where the encoding has no
-    /// openings, with the chord in force, if its tokens were cut off.
-    pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
+    /// openings, with the chord in force, if its tokens were cut off. Returns the time at which the context begins, in
+    /// seconds.
+    pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) -> f64 {
         self.context.drain(..self.context.len() - keep);
         if table.grammar.opening().is_some() {
             let mut before = table.grammar.clone();
@@ -192,12 +193,13 @@ impl Sequence {
             let opening = before.opening().unwrap_or_default();
             let len = opening.len().min(keep / 2);
             self.context.splice(..len, opening.into_iter().take(len));
-            return;
+            return before.seconds();
         }
         let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
         if keep > chord.len() && !self.context.iter().any(|&id| table.is(id, Kind::Chord)) {
             self.context[..chord.len()].copy_from_slice(&chord);
         }
+        before.seconds()
     }
 
     /// Sets the horizon to the next cue or the end, whichever comes first.

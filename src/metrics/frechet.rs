@@ -16,11 +16,12 @@
 use candle_core::{DType, Tensor};
 use nalgebra::DMatrix;
 
+use crate::data::EncoderInput;
 use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
-use crate::tokens::Tokenizer;
+use crate::tokens::{Pair, Tokenizer};
 
 /// Tokens taken at once; a longer piece is embedded in windows of this length.
 const WINDOW: usize = 512;
@@ -42,8 +43,7 @@ pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &
         let ids: Vec<u32> = std::iter::once(tokenizer.bos()).chain(tokenizer.encode(piece)).collect();
         let mut sum = vec![0.0; model.spec().decoder.hidden_size];
         for ids in ids.chunks(window) {
-            let tokens = Tensor::new(ids, model.device())?.unsqueeze(0)?; // (1, time)
-            let hidden = model.hidden(&tokens, &pass)?; // (1, time, hidden)
+            let hidden = hidden(model, tokenizer, ids, &pass)?; // (1, time, hidden)
             let of_window = hidden.to_dtype(DType::F32)?.squeeze(0)?.sum(0)?.to_vec1::<f32>()?; // (hidden)
             sum.iter_mut().zip(of_window).for_each(|(sum, x)| *sum += f64::from(x));
         }
@@ -51,6 +51,18 @@ pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &
         all.push(sum);
     }
     Ok(all)
+}
+
+/// The hidden states of a window of a piece, (1, time, hidden); a model with an encoder reads the chart of it there.
+fn hidden(model: &Model, tokenizer: &Tokenizer, ids: &[u32], pass: &ForwardCtx) -> Result<Tensor> {
+    let tensor = |ids: &[u32]| Ok::<_, Error>(Tensor::new(ids, model.device())?.unsqueeze(0)?); // (1, time)
+    if !model.has_encoder() {
+        return model.hidden(&tensor(ids)?, pass);
+    }
+    let Pair { mut chart, events } = tokenizer.pair(ids)?;
+    chart.push(tokenizer.eos());
+    let events = if events.is_empty() { vec![tokenizer.pad()] } else { events };
+    model.hidden_with(&tensor(&events)?, &EncoderInput::padded(&[chart], tokenizer.pad()), pass)
 }
 
 /// The Fréchet distance `d²` between two sets of vectors, all of one length.

@@ -16,10 +16,12 @@
 //! with it encodings compare that say more or less exactly when a note ends.
 //!
 //! `cᵢ` is the chord in force, that of the last chord token in the row up to place `i`, as the pitch classes of the
-//! plainest chord of its family; places before the first chord, or under "N.C.", do not count. A share of nothing is
-//! NaN.
+//! plainest chord of its family; places before the first chord, or under "N.C.", do not count. Where an encoder reads the chart,
+//! it is the last chord of that up to the moment of place `i`. A share of nothing is NaN.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use candle_core::DType;
 use rayon::prelude::*;
@@ -93,6 +95,9 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
     // Rows that are too long for the model are measured as the trainer takes them: in parts.
     let cut = split.within(model.spec().max_positions);
     let split = cut.as_ref().unwrap_or(split);
+    let pairs = (model.has_encoder() && !split.is_paired()).then(|| split.clone().paired(&Arc::new(tokenizer.clone())));
+    let pairs = pairs.transpose()?;
+    let split = pairs.as_ref().unwrap_or(split);
     let pass = ForwardCtx { interrupt: progress.interrupt().clone(), ..ForwardCtx::default() };
     let rows = rows_at_once(model, split.width());
     let mut task = progress.task("evaluating", Some(split.len().div_ceil(rows) as u64), "batches");
@@ -192,13 +197,36 @@ impl VocabularyIndex {
         Self { kinds: ids.map(|id| tokenizer.kind(id)).collect(), tokenizer: tokenizer.clone() }
     }
 
+    /// The chords of the chart that an encoder reads with a row: seconds and tones; none without one.
+    fn given(&self, batch: &Batch, row: usize) -> VecDeque<(f64, u16)> {
+        let Some(encoder) = &batch.encoder else { return VecDeque::new() };
+        let (chart, mut root) = (&encoder.input_ids[row * encoder.width..(row + 1) * encoder.width], 0);
+        let tones = chart.iter().map(|&id| self.tokenizer.chord_tones(id, &mut root));
+        let tones: Vec<Option<u16>> = tones.collect();
+        self.tokenizer.moments(chart).into_iter().zip(tones).filter_map(|(at, tones)| Some((at, tones?))).collect()
+    }
+
+    /// The second after each id of a row, where a chart is given over time; else 0.
+    fn moments(&self, batch: &Batch, row: usize) -> Vec<f64> {
+        if batch.encoder.is_none() {
+            return vec![0.0; batch.width];
+        }
+        let ids = &batch.input_ids[row * batch.width..(row + 1) * batch.width];
+        // The moment of the id that is predicted next is that at which the one before it ends.
+        self.tokenizer.moments(&[ids, &[self.tokenizer.pad()]].concat())[1..].to_vec()
+    }
+
     /// One row: logits (width, vocabulary).
     fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> ReportSums {
         let places = row * batch.width..(row + 1) * batch.width;
         let places = batch.input_ids[places.clone()].iter().zip(&batch.labels[places]);
         let mut sums = ReportSums::default();
         let (mut chord, mut root) = (0, 0);
-        for ((&token, &label), logits) in places.zip(logits.chunks(vocabulary)) {
+        let mut given = self.given(batch, row);
+        for (((&token, &label), logits), now) in places.zip(logits.chunks(vocabulary)).zip(self.moments(batch, row)) {
+            while let Some((_, tones)) = given.pop_front_if(|(at, _)| *at <= now) {
+                chord = tones;
+            }
             match self.kinds.get(token as usize) {
                 Some(Kind::Chord) => chord = self.tokenizer.chord_tones(token, &mut root).unwrap_or(chord),
                 _ if token == self.tokenizer.bos() => chord = 0, // another piece begins

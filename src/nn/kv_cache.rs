@@ -1,6 +1,7 @@
 //! Key–value cache for incremental decoding: a new token is computed with the stored keys and values of earlier
 //! positions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -26,12 +27,29 @@ pub enum CacheDtype {
     Int8,
 }
 
+/// What the blocks of a decoder attend to of a source: keys and values of each block, made once.
+#[derive(Debug)]
+pub(crate) struct EncoderCache {
+    /// Keys and values of each block: (batch, source, kv_heads, dim).
+    pub(in crate::nn) keys_values: Vec<(Tensor, Tensor)>,
+    /// The places of each row that are not padding.
+    pub(in crate::nn) visible: Vec<Range<usize>>,
+}
+
+impl EncoderCache {
+    fn bytes(&self) -> usize {
+        self.keys_values.iter().map(|(k, v)| 4 * (k.elem_count() + v.elem_count())).sum()
+    }
+}
+
 /// The key–value cache of one batch; see [`Model::step`](crate::nn::Model::step). Clones are independent.
 #[derive(Debug, Clone, Default)]
 pub struct Cache {
     layers: Vec<LayerCache>,
     len: usize,
     dtype: CacheDtype,
+    /// What was made of the source, for models with an encoder; clones share it.
+    encoder: Option<Arc<EncoderCache>>,
     /// The 4-bit weights of the model, prepacked for products of one position; owned by the cache, so that training
     /// does not hold them in memory as well.
     prepacked: Option<Arc<[Option<Prepacked>]>>,
@@ -82,7 +100,24 @@ impl Cache {
 
     /// Bytes used.
     pub fn bytes(&self) -> usize {
-        self.layers.iter().map(LayerCache::bytes).sum()
+        let encoder = self.encoder.as_ref().map_or(0, |encoder| encoder.bytes());
+        encoder + self.layers.iter().map(LayerCache::bytes).sum::<usize>()
+    }
+
+    /// Whether a source was read; see [`Model::read_source`](crate::nn::Model::read_source).
+    pub fn has_source(&self) -> bool {
+        self.encoder.is_some()
+    }
+
+    /// What was made of the source.
+    pub(in crate::nn) fn encoder(&self) -> Option<Arc<EncoderCache>> {
+        self.encoder.clone()
+    }
+
+    /// Puts another source in the place of the one before, and forgets what was decoded over that.
+    pub(in crate::nn) fn set_encoder(&mut self, encoder: EncoderCache) {
+        self.encoder = Some(Arc::new(encoder));
+        self.len = 0;
     }
 
     /// The cache of each of `count` layers, and the number of positions stored in all of them.

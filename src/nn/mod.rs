@@ -26,8 +26,8 @@ mod weights;
 
 pub use autograd::Tape;
 pub use config::{
-    ArchSpec, AttentionScale, Biases, Gpt2Config, LlamaConfig, MlpKind, ModelConfig, NormKind, Positions, ReadOptions,
-    RopeParameters, StackSpec,
+    ArchSpec, AttentionKind, AttentionScale, Biases, Gpt2Config, Initializer, LlamaConfig, MlpKind, ModelConfig,
+    NormKind, Positions, ReadOptions, RopeParameters, StackSpec, T5Config,
 };
 pub use device::{device, free_memory};
 pub(crate) use device::{peak_memory, reset_peak_memory};

@@ -9,6 +9,7 @@ mod grammar;
 mod miditok;
 mod note_duration;
 mod options;
+mod pair;
 mod performance;
 mod pitches;
 mod scheme;
@@ -18,5 +19,6 @@ mod vocabulary;
 
 pub use grammar::Grammar;
 pub use options::Options;
+pub use pair::Pair;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::{Kind, Vocabulary};

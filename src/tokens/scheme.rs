@@ -10,6 +10,7 @@ use crate::tokens::bpe_words::{Split, Words};
 use crate::tokens::miditok::{self, MidiTok, Style};
 use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
+use crate::tokens::timed::LONGEST_SHIFT;
 use crate::tokens::{Options, Vocabulary};
 
 /// An encoding with its options.
@@ -168,6 +169,34 @@ impl Scheme {
             Self::NoteDuration(n) => n.beat_id(bar),
             _ => None,
         }
+    }
+
+    /// The steps of 10 ms that a token lets pass, if it does nothing else.
+    pub(super) fn shift_steps(&self, id: u32) -> Option<u32> {
+        match self {
+            Self::Performance(p) => p.shift_steps(id),
+            Self::NoteDuration(n) => n.shift_steps(id),
+            Self::MidiTok(_) => None,
+        }
+    }
+
+    /// The ids that let so many steps pass; none for encodings that count time otherwise.
+    pub(super) fn pause(&self, steps: u32) -> Vec<u32> {
+        let of = |shift: &dyn Fn(u32) -> u32| {
+            let rest = steps % LONGEST_SHIFT;
+            let whole = std::iter::repeat_n(shift(LONGEST_SHIFT), (steps / LONGEST_SHIFT) as usize);
+            whole.chain((rest > 0).then(|| shift(rest))).collect()
+        };
+        match self {
+            Self::Performance(p) => of(&|steps| p.shift(steps)),
+            Self::NoteDuration(n) => of(&|steps| n.shift(steps)),
+            Self::MidiTok(_) => Vec::new(),
+        }
+    }
+
+    /// Whether pitches are counted from the chord in force.
+    pub(super) fn counts_from_chords(&self) -> bool {
+        matches!(self, Self::NoteDuration(n) if n.chord_relative)
     }
 
     /// Seconds at which each id happens (for encodings in beats: at 120 beats per minute).

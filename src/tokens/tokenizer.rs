@@ -18,9 +18,9 @@ use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
 /// Encodes scores as token ids and decodes them.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    scheme: Scheme,
+    pub(super) scheme: Scheme,
     vocabulary: Arc<Vocabulary>,
-    bpe: Option<Arc<Bpe>>,
+    pub(super) bpe: Option<Arc<Bpe>>,
 }
 
 impl Tokenizer {
@@ -329,8 +329,8 @@ impl Tokenizer {
         })
     }
 
-    /// Seconds at which each id begins.
-    fn moments(&self, ids: &[u32]) -> Vec<f64> {
+    /// Seconds at which each id begins (for encodings in beats: at 120 beats per minute).
+    pub fn moments(&self, ids: &[u32]) -> Vec<f64> {
         let Some(bpe) = &self.bpe else { return self.scheme.moments(ids) };
         let runs: Vec<&[u32]> = ids.iter().map(|&id| bpe.piece(id)).collect();
         let mut all = self.scheme.moments(&runs.concat());

@@ -2,17 +2,17 @@
 //!
 //! With `n` tokens in a micro-batch, `h` the hidden size, `k` the width of the keys, `i` that of the feed-forward, `m`
 //! the number of its layers (3 with a gate, 2 without) and `V` the vocabulary, a block saves the inputs of its ops for
-//! backward: `9 h + 4 k + m i` floats a token. In addition there are the logits with their gradient, `2 V`, and the
-//! temporaries of backward, about `6 h + m i`. With checkpointing a block saves its input `h` only, and one block at a
-//! time all of it. The weights, their gradients (twice while they are summed), the moments and the running mean do not
-//! depend on the rows.
+//! backward: `9 h + 4 k + m i` floats a token, and `5 h + 4 k` more with cross attention. A source is counted as long as
+//! the rows, an upper bound. In addition there are the logits with their gradient, `2 V`, and the temporaries of backward,
+//! about `6 h + m i`. With checkpointing a block saves its input `h` only, and one block at a time all of it. The weights,
+//! their gradients (twice while they are summed), the moments and the running mean do not depend on the rows.
 
 use std::path::Path;
 
 use candle_core::Device;
 
 use crate::error::{Error, Result};
-use crate::nn::{self, Model};
+use crate::nn::{self, Model, StackSpec};
 use crate::train::TrainOptions;
 
 /// The share of free memory that is used: allocators and other processes need memory, too.
@@ -22,10 +22,15 @@ const SHARE: f64 = 0.7;
 /// the optimizer.
 pub(super) fn step_bytes(model: &Model, options: &TrainOptions, moments: usize, rows: usize, width: usize) -> u64 {
     let (stack, v) = (&model.spec().decoder, model.spec().vocab_size);
-    let (h, k) = (stack.hidden_size, stack.key_width());
-    let mlp = (stack.mlp_inputs() + 1) * stack.intermediate_size;
-    let block = 9 * h + 4 * k + mlp;
-    let kept = if options.gradient_checkpointing { stack.layers * h + block } else { stack.layers * block };
+    let (h, mlp) = (stack.hidden_size, (stack.mlp_inputs() + 1) * stack.intermediate_size);
+    let kept = |stack: &StackSpec| {
+        let (h, k) = (stack.hidden_size, stack.key_width());
+        let mlp = (stack.mlp_inputs() + 1) * stack.intermediate_size;
+        let cross = if stack.cross_attention { 5 * h + 4 * k } else { 0 };
+        let block = 9 * h + 4 * k + mlp + cross;
+        if options.gradient_checkpointing { stack.layers * h + block } else { stack.layers * block }
+    };
+    let kept = kept(stack) + model.spec().encoder.as_ref().map_or(0, kept);
     let a_token = kept + 2 * v + 6 * h + mlp;
     let copies = 1 + usize::from(options.global_batch_size > rows) + usize::from(options.ema > 0.0);
     (4 * (rows * width * a_token + copies * model.trainable()) + moments) as u64

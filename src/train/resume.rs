@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::tokens::Tokenizer;
 use crate::train::fingerprint::fingerprint;
 use crate::train::parallel::Group;
-use crate::train::trainer::within;
+use crate::train::trainer::for_model;
 use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, files};
 
 /// The options that determine the order of the batches.
@@ -110,7 +110,7 @@ impl Trainer {
                 .map_err(|e| e.context(format!("the data of the run in {}", checkpoint.display())))?,
         };
         let model = Model::load(checkpoint, device)?;
-        let data = within(&model, data);
+        let data = for_model(&model, data)?;
         if fingerprint(&data) != state.data.fingerprint {
             let message = format!("these are not the data of the run in {}", checkpoint.display());
             return Err(Error::mistake(message).with_hint(format!(

@@ -70,7 +70,7 @@ impl Trainer {
         options.validate()?;
         let cut = options.cut_warmup();
         let wide = data.train.width();
-        let data = within(&model, data);
+        let data = for_model(&model, data)?;
         fits(&model, &data, &options)?;
         let parameters = model.parameters();
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
@@ -334,9 +334,18 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
     Ok(format!("batch_size: {rows} rows at a time{on}, {times} times a step; {why}"))
 }
 
-/// The data in rows that fit the model, where they can be cut so.
-pub(super) fn within(model: &Model, data: Dataset) -> Dataset {
-    data.within(model.spec().max_positions).unwrap_or(data)
+/// The data in rows that fit the model, where they can be cut so; as pairs for a model with an encoder.
+///
+/// # Errors
+/// Data without charts for a model with an encoder, and pairs for one without.
+pub(super) fn for_model(model: &Model, data: Dataset) -> Result<Dataset> {
+    let data = data.within(model.spec().max_positions).unwrap_or(data);
+    match (model.has_encoder(), data.is_paired()) {
+        (true, false) => data.paired(),
+        (false, true) => Err(Error::mistake("the dataset has condition \"chords\", and the model has no encoder")
+            .with_hint("build the dataset without condition: the model then reads in-line chords")),
+        _ => Ok(data),
+    }
 }
 
 fn fits(model: &Model, data: &Dataset, options: &TrainOptions) -> Result<()> {

@@ -31,7 +31,7 @@ fn models() -> [Model; 2] {
 
 fn batch() -> Batch {
     let tokens: Vec<u32> = (0..32).map(|i| i * 7 % 50).collect();
-    Batch { labels: tokens.clone(), input_ids: tokens, rows: 2, width: 16, position_ids: None }
+    Batch { labels: tokens.clone(), input_ids: tokens, rows: 2, width: 16, ..Batch::default() }
 }
 
 #[test]

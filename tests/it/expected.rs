@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, safetensors};
-use etude::data::{Batch, IGNORE};
+use etude::data::{Batch, EncoderInput, IGNORE};
 use etude::nn::{ForwardCtx, Model};
 
 /// The largest difference between two tensors of one shape.
@@ -22,7 +22,8 @@ impl Expected {
         Self(safetensors::load(folder.join("expected.safetensors"), &Device::Cpu).unwrap())
     }
 
-    fn ids(&self, name: &str) -> Vec<i64> {
+    /// The numbers of a tensor of ids.
+    pub(crate) fn ids(&self, name: &str) -> Vec<i64> {
         self.0[name].flatten_all().unwrap().to_vec1().unwrap()
     }
 
@@ -31,7 +32,12 @@ impl Expected {
         let (rows, width) = self.0["tokens"].dims2().unwrap();
         let tokens = self.ids("tokens").iter().map(|&id| id as u32).collect();
         let labels = self.ids("labels").iter().map(|&id| if id < 0 { IGNORE } else { id as u32 }).collect();
-        Batch { input_ids: tokens, labels, rows, width, position_ids: None }
+        let encoder = self.0.get("source").map(|source| EncoderInput {
+            input_ids: self.ids("source").iter().map(|&id| id as u32).collect(),
+            attention_mask: self.ids("source_mask").iter().map(|&seen| seen == 1).collect(),
+            width: source.dim(1).unwrap(),
+        });
+        Batch { input_ids: tokens, labels, encoder, rows, width, ..Batch::default() }
     }
 
     /// Compares everything there is; gives the number of gradients compared.

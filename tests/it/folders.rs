@@ -39,9 +39,9 @@ fn logits(model: &Model) -> Vec<f32> {
     let batch = Batch {
         input_ids: (0..10).map(|i| i * 7 % 29).collect(),
         labels: vec![1; 10],
-        position_ids: None,
         rows: 2,
         width: 5,
+        ..Batch::default()
     };
     model.logits(&batch, &ForwardCtx::default()).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }

@@ -30,4 +30,5 @@ mod resume;
 mod scripts;
 mod store;
 mod sweep;
+mod t5;
 mod train;

@@ -84,7 +84,7 @@ impl Dataset {
         about.check_rows(&about_file, [train.len(), val.len()])?;
         // Absolute, so that it is found from another working folder.
         let source = Some(dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf()));
-        Ok(Self { source, ..about.dataset(train, val, tokenizer) })
+        Self { source, ..about.dataset(train, val, tokenizer) }.conditioned()
     }
 }
 

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::check;
-use super::spec::{ArchSpec, AttentionScale, Biases, MlpKind, NormKind, Positions, StackSpec};
+use super::spec::{
+    ArchSpec, AttentionKind, AttentionScale, Biases, Initializer, MlpKind, NormKind, Positions, StackSpec,
+};
 use crate::error::{Error, Result};
 
 /// The shape of a GPT-2, in the words of its `config.json`; the words that other families use are taken, too.
@@ -107,8 +109,11 @@ impl Gpt2Config {
     fn spec(&self) -> Result<ArchSpec> {
         let activation = self.activation_function.parse().map_err(|e: Error| e.context("activation_function"))?;
         Ok(ArchSpec {
+            encoder: None,
             decoder: StackSpec {
                 layers: self.num_hidden_layers,
+                attention: AttentionKind::Causal,
+                cross_attention: false,
                 hidden_size: self.hidden_size,
                 intermediate_size: self.inner_size(),
                 heads: self.num_attention_heads,
@@ -127,7 +132,8 @@ impl Gpt2Config {
             vocab_size: self.vocab_size,
             max_positions: self.max_position_embeddings,
             tied_head: self.tie_word_embeddings,
-            initializer_range: self.initializer_range,
+            head_scale: None,
+            initializer: Initializer::Range(self.initializer_range),
         })
     }
 }

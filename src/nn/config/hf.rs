@@ -7,9 +7,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{FAMILIES, ModelConfig, ReadOptions};
+use super::{FAMILIES, MlpKind, ModelConfig, ReadOptions};
 use crate::error::{Error, Result};
 use crate::nn::dtype::Dtype;
+use crate::nn::ops::Activation;
 
 /// The keys of a family's files that are read.
 struct Keys {
@@ -52,6 +53,42 @@ const GPT2: Keys = Keys {
     ],
 };
 
+const T5: Keys = Keys {
+    shape: &["vocab_size", "d_model", "d_ff", "num_layers", "num_heads"],
+    more: &[
+        "model_type",
+        "d_kv",
+        "num_decoder_layers",
+        "relative_attention_num_buckets",
+        "relative_attention_max_distance",
+        "feed_forward_proj",
+        "is_gated_act",
+        "layer_norm_epsilon",
+        "tie_word_embeddings",
+        "scale_decoder_outputs",
+        "initializer_factor",
+        "n_positions",
+        "decoder_start_token_id",
+        "pad_token_id",
+        "eos_token_id",
+        "is_encoder_decoder",
+    ],
+};
+
+/// What `transformers` takes where a T5's file says nothing, and the defaults here are others.
+fn settle_t5(file: &mut Map<String, Value>) {
+    for (key, value) in [
+        ("d_kv", json!(64)),
+        ("feed_forward_proj", json!("relu")),
+        ("decoder_start_token_id", json!(0)),
+        ("eos_token_id", json!(1)),
+    ] {
+        if file.get(key).is_none_or(Value::is_null) {
+            file.insert(key.into(), value);
+        }
+    }
+}
+
 /// Reads a file's values as they are.
 struct File;
 
@@ -89,6 +126,10 @@ impl ModelConfig {
                 refuse_cross_attention(&file)?;
                 GPT2
             }
+            Some("t5") => {
+                settle_t5(&mut file);
+                T5
+            }
             Some(other) => return Err(Error::unknown("model_type", other, &FAMILIES)),
             None => return Err(Error::broken("config.json does not say its model_type")),
         };
@@ -125,6 +166,20 @@ impl ModelConfig {
             Self::Gpt2(_) => {
                 file.insert("architectures".into(), json!(["GPT2LMHeadModel"]));
             }
+            Self::T5(config) => {
+                let mut set = |key: &str, value: Value| file.insert(key.into(), value);
+                let (gated, activation) = match config.feed_forward()? {
+                    MlpKind::Gated(activation) => (true, activation),
+                    MlpKind::Plain(activation) => (false, activation),
+                };
+                set("architectures", json!(["T5ForConditionalGeneration"]));
+                set("d_kv", json!(config.head_dim()));
+                set("num_decoder_layers", json!(config.decoder_layers()));
+                set("dropout_rate", json!(0.0));
+                set("scale_decoder_outputs", json!(config.scales_head()));
+                set("is_gated_act", json!(gated));
+                set("dense_act_fn", json!(t5_activation(activation)));
+            }
         }
         file.insert("torch_dtype".into(), json!(dtype.torch_name()));
         file.insert("use_cache".into(), json!(true));
@@ -135,6 +190,14 @@ impl ModelConfig {
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         let sorted: Map<String, Value> = sorted.into_iter().collect();
         Ok(format!("{:#}\n", Value::Object(sorted)))
+    }
+}
+
+/// The name that files of T5 have for an activation.
+fn t5_activation(activation: Activation) -> String {
+    match activation {
+        Activation::GeluTanh => "gelu_new".into(),
+        other => other.to_string(),
     }
 }
 

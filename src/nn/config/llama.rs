@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::rope::RopeParameters;
-use super::spec::{ArchSpec, AttentionScale, Biases, MlpKind, NormKind, Positions, StackSpec};
+use super::spec::{
+    ArchSpec, AttentionKind, AttentionScale, Biases, Initializer, MlpKind, NormKind, Positions, StackSpec,
+};
 use crate::error::{Error, Result};
 use crate::nn::ops::{Activation, Rotary};
 
@@ -139,8 +141,11 @@ impl LlamaConfig {
         };
         let most = self.max_position_embeddings;
         Ok(ArchSpec {
+            encoder: None,
             decoder: StackSpec {
                 layers: self.num_hidden_layers,
+                attention: AttentionKind::Causal,
+                cross_attention: false,
                 hidden_size: self.hidden_size,
                 intermediate_size: self.intermediate_size,
                 heads: self.num_attention_heads,
@@ -156,7 +161,8 @@ impl LlamaConfig {
             vocab_size: self.vocab_size,
             max_positions: self.rope_parameters.as_ref().map_or(most, |rope| rope.reach(most)),
             tied_head: self.tie_word_embeddings,
-            initializer_range: self.initializer_range,
+            head_scale: None,
+            initializer: Initializer::Range(self.initializer_range),
         })
     }
 

@@ -6,6 +6,7 @@ mod hf;
 mod llama;
 mod rope;
 mod spec;
+mod t5;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,10 @@ use serde_json::Value;
 pub use self::gpt2::Gpt2Config;
 pub use self::llama::LlamaConfig;
 pub use self::rope::RopeParameters;
-pub use self::spec::{ArchSpec, AttentionScale, Biases, MlpKind, NormKind, Positions, StackSpec};
+pub use self::spec::{
+    ArchSpec, AttentionKind, AttentionScale, Biases, Initializer, MlpKind, NormKind, Positions, StackSpec,
+};
+pub use self::t5::T5Config;
 use crate::error::{Error, Result};
 
 /// The configuration of a model of any family.
@@ -28,10 +32,12 @@ pub enum ModelConfig {
     Llama(LlamaConfig),
     /// "gpt2"
     Gpt2(Gpt2Config),
+    /// "t5"
+    T5(T5Config),
 }
 
 /// The families, as `model_type` names them.
-const FAMILIES: [&str; 2] = ["llama", "gpt2"];
+const FAMILIES: [&str; 3] = ["llama", "gpt2", "t5"];
 
 /// Reads the options of one family: strictly for a user's, as they are for a file's.
 pub trait ReadOptions {
@@ -51,15 +57,17 @@ impl ModelConfig {
         match map.get("model_type").and_then(Value::as_str) {
             None | Some("llama") => Ok(Self::Llama(reader.read::<LlamaConfig>(map)?.with_one_theta())),
             Some("gpt2") => Ok(Self::Gpt2(reader.read(map)?)),
+            Some("t5") => Ok(Self::T5(reader.read::<T5Config>(map)?.in_the_words_of_files())),
             Some(other) => Err(Error::unknown("model_type", other, &FAMILIES)),
         }
     }
 
-    /// The family: "llama", "gpt2".
+    /// The family: "llama", "gpt2", "t5".
     pub fn model_type(&self) -> &'static str {
         match self {
             Self::Llama(_) => "llama",
             Self::Gpt2(_) => "gpt2",
+            Self::T5(_) => "t5",
         }
     }
 
@@ -71,6 +79,7 @@ impl ModelConfig {
         match self {
             Self::Llama(config) => config.lower(),
             Self::Gpt2(config) => config.lower(),
+            Self::T5(config) => config.lower(),
         }
     }
 
@@ -78,7 +87,15 @@ impl ModelConfig {
     pub fn llama(&self) -> Option<&LlamaConfig> {
         match self {
             Self::Llama(config) => Some(config),
-            Self::Gpt2(_) => None,
+            Self::Gpt2(_) | Self::T5(_) => None,
+        }
+    }
+
+    /// The same with a head of its own, for families whose files say so by their weights alone; `None` for the others.
+    pub(in crate::nn) fn with_own_head(&self) -> Option<Self> {
+        match self {
+            Self::T5(config) => Some(Self::T5(config.with_own_head())),
+            Self::Llama(_) | Self::Gpt2(_) => None,
         }
     }
 
@@ -123,6 +140,18 @@ impl From<Gpt2Config> for ModelConfig {
 impl From<&Gpt2Config> for ModelConfig {
     fn from(config: &Gpt2Config) -> Self {
         Self::Gpt2(config.clone())
+    }
+}
+
+impl From<T5Config> for ModelConfig {
+    fn from(config: T5Config) -> Self {
+        Self::T5(config)
+    }
+}
+
+impl From<&T5Config> for ModelConfig {
+    fn from(config: &T5Config) -> Self {
+        Self::T5(config.clone())
     }
 }
 

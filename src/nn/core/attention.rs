@@ -1,14 +1,15 @@
-//! Causal self-attention: heads that may share keys and values (Ainslie et al. 2023), rotated by their positions or not.
+//! Attention: to the stream itself, causal or not, or across to what an encoder made; heads may share keys and values
+//! (Ainslie et al. 2023), be rotated by their positions, or get a bias by distance.
 
 use candle_core::Tensor;
 
-use super::{Linear, MapWeights, Places};
-use crate::error::Result;
+use super::{BlockInput, Encoded, EncodedStates, Linear, MapWeights};
+use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
 use crate::nn::ops::{self, AttentionOptions, AttentionShape, PackedSequences, Rotary};
 
-/// Causal self-attention of one block.
+/// An attention of one block.
 #[derive(Debug, Clone)]
 pub(crate) struct Attention {
     pub(crate) projections: Projections,
@@ -21,6 +22,8 @@ pub(crate) struct Attention {
     pub(crate) rotary: Option<Rotary>,
     /// What scores are multiplied by.
     pub(crate) scale: f32,
+    /// Whether a position sees those up to its own only.
+    pub(crate) causal: bool,
 }
 
 /// What makes queries, keys and values of the stream.
@@ -41,27 +44,56 @@ pub(crate) enum Projections {
 }
 
 impl Attention {
-    /// x (batch, time, hidden) -> the same shape.
+    /// Self-attention: x (batch, time, hidden) -> the same shape.
     ///
     /// Rotary scores depend on differences of positions only, so that packed sequences need not be rotated from 0 on.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        places: Places<'_>,
+        input: &BlockInput<'_>,
         cache: Option<&mut LayerCache>,
         ctx: &ForwardCtx,
     ) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
-        let [q, k, v] = self.project(x, places.offset, ctx)?;
+        let [q, k, v] = self.project(x, input.places.offset, ctx)?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?,
             None => (k, v),
         };
-        let shape = AttentionShape { causal: true, scale: self.scale };
-        let (sequences, precision) = (places.sequences, ctx.precision);
-        let options = AttentionOptions { sequences, precision, ..AttentionOptions::default() };
+        let shape = AttentionShape { causal: self.causal, scale: self.scale };
+        let options = AttentionOptions {
+            visible: input.visible,
+            sequences: input.places.sequences,
+            bias: input.bias,
+            precision: ctx.precision,
+            ..AttentionOptions::default()
+        };
         let y = ops::attention_with(&q, &k, &v, shape, options, &ctx.interrupt)?; // (batch, time, heads, dim)
         self.output.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, ctx)
+    }
+
+    /// Attention to what the encoder made: x (batch, time, hidden) -> the same shape.
+    pub(super) fn cross(&self, x: &Tensor, encoded: Encoded<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+        let (batch, time, _) = x.dims3()?;
+        let Projections::Separate { q, .. } = &self.projections else { return Err(fused_cross()) };
+        let q = ops::reshape(&q.forward(x, ctx)?, (batch, time, self.heads, self.head_dim))?;
+        let (k, v) = match encoded.states {
+            EncodedStates::Hidden(states) => self.keys_and_values(states, ctx)?,
+            EncodedStates::KeysValues(k, v) => (k.clone(), v.clone()),
+        };
+        let shape = AttentionShape { causal: false, scale: self.scale };
+        let visible = Some(encoded.visible);
+        let options = AttentionOptions { visible, precision: ctx.precision, ..AttentionOptions::default() };
+        let y = ops::attention_with(&q, &k, &v, shape, options, &ctx.interrupt)?; // (batch, time, heads, dim)
+        self.output.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, ctx)
+    }
+
+    /// Keys and values of what the encoder made, (batch, source, hidden): each (batch, source, kv_heads, dim).
+    pub(super) fn keys_and_values(&self, states: &Tensor, ctx: &ForwardCtx) -> Result<(Tensor, Tensor)> {
+        let (batch, source, _) = states.dims3()?;
+        let Projections::Separate { k, v, .. } = &self.projections else { return Err(fused_cross()) };
+        let split = |x: &Tensor| ops::reshape(x, (batch, source, self.kv_heads, self.head_dim));
+        Ok((split(&k.forward(states, ctx)?)?, split(&v.forward(states, ctx)?)?))
     }
 
     /// Queries (batch, time, heads, dim), keys and values (batch, time, kv_heads, dim).
@@ -95,7 +127,7 @@ impl Attention {
     }
 
     /// The attention weights, which the forward pass never holds: x (batch, time, hidden) -> (batch, heads, time, time).
-    pub(super) fn probabilities(&self, x: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+    pub(super) fn probabilities(&self, x: &Tensor, input: &BlockInput<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
         let group = self.heads / self.kv_heads;
         let [q, k, _] = self.project(x, 0, ctx)?;
@@ -107,13 +139,19 @@ impl Attention {
             .permute((0, 2, 3, 1))?
             .contiguous()?; // (batch, heads, dim, time)
         let whole = vec![0; time];
-        let rows = places.sequences.map_or(&whole[..], PackedSequences::starts);
-        let seen = |start: u32, t: usize, key: usize| key >= start as usize && key <= t;
+        let rows = input.places.sequences.map_or(&whole[..], PackedSequences::starts);
+        let seen = |start: u32, t: usize, key: usize| key >= start as usize && (key <= t || !self.causal);
         let mask = rows.iter().enumerate().flat_map(|(place, &start)| {
             (0..time).map(move |key| if seen(start, place % time, key) { 0.0 } else { f32::NEG_INFINITY })
         });
         let mask = Tensor::from_vec(mask.collect(), (rows.len() / time, 1, time, time), x.device())?;
-        let scores = q.matmul(&k)?.broadcast_add(&mask)?; // (batch, heads, time, time)
+        let mut scores = q.matmul(&k)?.broadcast_add(&mask)?; // (batch, heads, time, time)
+        if let Some(bias) = input.bias {
+            let ids: Vec<u32> = (0..time).flat_map(|t| (0..time).map(move |key| (key + time - 1 - t) as u32)).collect();
+            let ids = Tensor::from_vec(ids, time * time, x.device())?;
+            let bias = bias.detach().index_select(&ids, 0)?.reshape((time, time, self.heads))?.permute((2, 0, 1))?;
+            scores = scores.broadcast_add(&bias.contiguous()?)?;
+        }
         Ok(candle_nn::ops::softmax_last_dim(&scores)?)
     }
 
@@ -135,4 +173,9 @@ impl Attention {
         };
         Ok(Self { projections, output: map.linear(&self.output)?, ..*self })
     }
+}
+
+/// A family whose names do not fit its description.
+fn fused_cross() -> Error {
+    Error::internal("one linear layer cannot make queries of one stream and keys of another")
 }

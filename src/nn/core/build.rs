@@ -1,9 +1,13 @@
 //! Builds a model from its description: names, shapes and initialisation of its weights.
 
-use super::{Attention, Block, Head, Linear, Mlp, Norm, Projections, Stack, Transformer, Weight};
+use super::{
+    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Mlp, Names, Norm, Projections, RelativeBias, Stack,
+    StackNames, Transformer, Weight,
+};
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
-use crate::nn::{ArchSpec, MlpKind, NormKind, Positions, StackSpec};
+use crate::nn::ops::RelativeBuckets;
+use crate::nn::{ArchSpec, AttentionKind, Initializer, MlpKind, NormKind, Positions, StackSpec};
 
 /// A source of a model's weights: random initialisation, or files.
 pub(crate) trait Source {
@@ -29,61 +33,67 @@ pub(crate) struct LinearSpec {
     pub(crate) init: Init,
 }
 
-/// The names of a family's weights.
-#[derive(Debug)]
-pub(crate) struct Names {
-    /// "model.embed_tokens"
-    pub(crate) embedding: &'static str,
-    /// Learned positions; empty where there are none.
-    pub(crate) positions: &'static str,
-    /// "model.layers", in front of the number of a block and the names below.
-    pub(crate) layers: &'static str,
-    pub(crate) attention_norm: &'static str,
-    /// Queries, keys and values: three layers, or one.
-    pub(crate) projections: &'static [&'static str],
-    pub(crate) attention_output: &'static str,
-    pub(crate) mlp_norm: &'static str,
-    /// Of a gated feed-forward; empty where there is none.
-    pub(crate) gate: &'static str,
-    pub(crate) up: &'static str,
-    pub(crate) down: &'static str,
-    /// The norm behind the last block.
-    pub(crate) norm: &'static str,
-    pub(crate) head: &'static str,
-    /// Whether files hold the linear layers of blocks as (in, out).
-    pub(crate) transposed: bool,
-}
-
 impl Transformer {
-    /// The model that `spec` describes, its weights taken from `source` in the order of the forward pass.
-    ///
-    /// Fresh weights are normal with `initializer_range`; those that write to the residual stream are smaller by
-    /// 1/√(2 · layers), as in GPT-2, so that the stream keeps its size however deep the model.
+    /// The model that `spec` describes, its weights taken from `source` in the order of the forward pass; fresh ones begin as
+    /// its [`Initializer`] says.
     pub(crate) fn build(spec: &ArchSpec, names: &Names, source: &mut dyn Source) -> Result<Self> {
-        let stack = &spec.decoder;
-        let normal = Init::Normal(spec.initializer_range);
-        let embedding = weight(source, names.embedding, &[spec.vocab_size, stack.hidden_size], normal)?;
-        let positions = match stack.positions {
-            Positions::Learned => {
-                Some(weight(source, names.positions, &[spec.max_positions, stack.hidden_size], normal)?)
-            }
-            Positions::None | Positions::Rotary(_) => None,
+        let hidden = spec.decoder.hidden_size;
+        let embedding = match spec.initializer {
+            Initializer::Range(deviation) | Initializer::FanIn(deviation) => Init::Normal(deviation),
         };
-        let blocks =
-            (0..stack.layers).map(|layer| Builder::new(spec, names, layer).block(source)).collect::<Result<_>>()?;
-        let norm = norm(stack, names.norm, source)?;
+        let embedding = weight(source, names.embedding, &[spec.vocab_size, hidden], embedding)?;
+        let encoder = match (&spec.encoder, &names.encoder) {
+            (Some(encoder), Some(names_of)) => Some(stack(spec, encoder, (names, names_of), source)?),
+            (None, None) => None,
+            _ => return Err(Error::internal("the names of an encoder do not fit the description")),
+        };
+        let decoder = stack(spec, &spec.decoder, (names, &names.decoder), source)?;
         let head = match spec.tied_head {
             true => Head::Tied,
             false => Head::Untied(source.linear(&LinearSpec {
                 name: names.head.into(),
-                shape: (spec.vocab_size, stack.hidden_size),
+                shape: (spec.vocab_size, hidden),
                 bias: false,
                 transposed: false,
-                init: normal,
+                init: match spec.initializer {
+                    Initializer::Range(range) => Init::Normal(range),
+                    Initializer::FanIn(factor) => Init::Normal(factor / (hidden as f64).sqrt()),
+                },
             })?),
         };
-        Ok(Self { spec: spec.clone(), embedding, decoder: Stack { positions, blocks, norm }, head })
+        Ok(Self { spec: spec.clone(), embedding, encoder, decoder, head })
     }
+}
+
+fn stack(
+    spec: &ArchSpec,
+    stack: &StackSpec,
+    (all, names): (&Names, &StackNames),
+    source: &mut dyn Source,
+) -> Result<Stack> {
+    let builder = |layer: usize| Builder { spec, stack, names, transposed: all.transposed, layer };
+    let positions = match stack.positions {
+        Positions::Learned => {
+            let shape = [spec.max_positions, stack.hidden_size];
+            Some(weight(source, names.positions, &shape, builder(0).init(Role::Input, stack.hidden_size))?)
+        }
+        Positions::None | Positions::Rotary(_) | Positions::T5Bias { .. } => None,
+    };
+    let relative = match stack.positions {
+        Positions::T5Bias { buckets, max_distance } => {
+            let init = builder(0).init(Role::Input, stack.hidden_size);
+            let table = weight(source, names.relative_bias, &[buckets, stack.heads], init)?;
+            let buckets = RelativeBuckets {
+                bidirectional: stack.attention == AttentionKind::Bidirectional,
+                relative_attention_num_buckets: buckets,
+                relative_attention_max_distance: max_distance,
+            };
+            Some(RelativeBias { table, buckets })
+        }
+        Positions::None | Positions::Learned | Positions::Rotary(_) => None,
+    };
+    let blocks = (0..stack.layers).map(|layer| builder(layer).block(source)).collect::<Result<_>>()?;
+    Ok(Stack { positions, relative, blocks, norm: norm(stack, names.norm, source)? })
 }
 
 fn weight(source: &mut dyn Source, name: &str, shape: &[usize], init: Init) -> Result<Weight> {
@@ -101,27 +111,60 @@ fn norm(stack: &StackSpec, name: &str, source: &mut dyn Source) -> Result<Norm> 
     })
 }
 
-/// Builds one block.
-struct Builder<'a> {
-    stack: &'a StackSpec,
-    names: &'a Names,
-    layer: usize,
-    normal: Init,
-    residual: Init,
+/// What a linear layer is for, as far as fresh weights depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Makes queries.
+    Query,
+    /// Reads the stream.
+    Input,
+    /// Writes to it.
+    Output,
 }
 
-impl<'a> Builder<'a> {
-    fn new(spec: &'a ArchSpec, names: &'a Names, layer: usize) -> Self {
-        let (stack, range) = (&spec.decoder, spec.initializer_range);
-        let residual = Init::Normal(range / (2.0 * stack.layers as f64).sqrt());
-        Self { stack, names, layer, normal: Init::Normal(range), residual }
+/// Builds one block.
+struct Builder<'a> {
+    spec: &'a ArchSpec,
+    stack: &'a StackSpec,
+    names: &'a StackNames,
+    transposed: bool,
+    layer: usize,
+}
+
+impl Builder<'_> {
+    /// How a fresh matrix that reads `wide` numbers begins.
+    fn init(&self, role: Role, wide: usize) -> Init {
+        let s = self.stack;
+        Init::Normal(match (self.spec.initializer, role) {
+            (Initializer::Range(range), Role::Output) => range / (2.0 * s.layers as f64).sqrt(),
+            (Initializer::Range(range), Role::Query | Role::Input) => range,
+            (Initializer::FanIn(factor), Role::Query) => factor / (wide as f64 * s.head_dim as f64).sqrt(),
+            (Initializer::FanIn(factor), Role::Input | Role::Output) => factor / (wide as f64).sqrt(),
+        })
     }
 
     fn block(&self, source: &mut dyn Source) -> Result<Block> {
+        let names = self.names;
+        let cross = match (self.stack.cross_attention, &names.cross) {
+            (true, Some(cross)) => Some(cross),
+            (false, None) => None,
+            _ => return Err(Error::internal("the names of cross attention do not fit the description")),
+        };
+        let rotary = match self.stack.positions {
+            Positions::Rotary(rotary) => Some(rotary),
+            Positions::None | Positions::Learned | Positions::T5Bias { .. } => None,
+        };
+        let causal = self.stack.attention == AttentionKind::Causal;
         Ok(Block {
-            attention_norm: norm(self.stack, &self.name(self.names.attention_norm), source)?,
-            attention: self.attention(source)?,
-            mlp_norm: norm(self.stack, &self.name(self.names.mlp_norm), source)?,
+            attention_norm: norm(self.stack, &self.name(names.attention.norm), source)?,
+            attention: Attention { rotary, causal, ..self.attention(&names.attention, source)? },
+            cross: cross
+                .map(|names| {
+                    let norm = norm(self.stack, &self.name(names.norm), source)?;
+                    Ok::<_, Error>(CrossAttention { norm, attention: self.attention(names, source)? })
+                })
+                .transpose()?,
+            mlp_norm: norm(self.stack, &self.name(names.mlp_norm), source)?,
             mlp: self.mlp(source)?,
         })
     }
@@ -135,55 +178,59 @@ impl<'a> Builder<'a> {
         part: &str,
         shape: (usize, usize),
         bias: bool,
-        init: Init,
+        role: Role,
         source: &mut dyn Source,
     ) -> Result<Linear> {
-        source.linear(&LinearSpec { name: self.name(part), shape, bias, transposed: self.names.transposed, init })
+        let init = self.init(role, shape.1);
+        source.linear(&LinearSpec { name: self.name(part), shape, bias, transposed: self.transposed, init })
     }
 
-    fn attention(&self, source: &mut dyn Source) -> Result<Attention> {
+    /// An attention to all positions, nothing rotated.
+    fn attention(&self, names: &AttentionNames, source: &mut dyn Source) -> Result<Attention> {
         let s = self.stack;
         let (hidden, queries, keys) = (s.hidden_size, s.query_width(), s.key_width());
+        // Fresh queries are smaller where scores are not scaled.
+        let query = if s.attention_scale.by_head_dim { Role::Input } else { Role::Query };
         let mut input =
-            |part: &str, out: usize| self.linear(part, (out, hidden), s.bias.qkv, self.normal, &mut *source);
-        let projections = match (self.names.projections, s.fused_qkv) {
-            ([q, k, v], false) => {
-                Projections::Separate { q: input(q, queries)?, k: input(k, keys)?, v: input(v, keys)? }
-            }
-            ([all], true) => Projections::Fused(input(all, queries + 2 * keys)?),
+            |part: &str, out: usize, role: Role| self.linear(part, (out, hidden), s.bias.qkv, role, &mut *source);
+        let projections = match (names.projections, s.fused_qkv) {
+            ([q, k, v], false) => Projections::Separate {
+                q: input(q, queries, query)?,
+                k: input(k, keys, Role::Input)?,
+                v: input(v, keys, Role::Input)?,
+            },
+            ([all], true) => Projections::Fused(input(all, queries + 2 * keys, Role::Input)?),
             (names, fused) => return Err(Error::internal(format!("{names:?} do not name the projections ({fused})"))),
         };
         let bias = s.bias.attention_output;
         Ok(Attention {
             projections,
-            output: self.linear(self.names.attention_output, (hidden, queries), bias, self.residual, source)?,
+            output: self.linear(names.output, (hidden, queries), bias, Role::Output, source)?,
             heads: s.heads,
             kv_heads: s.kv_heads,
             head_dim: s.head_dim,
-            rotary: match s.positions {
-                Positions::Rotary(rotary) => Some(rotary),
-                Positions::None | Positions::Learned => None,
-            },
+            rotary: None,
             scale: s.attention_scale.of(self.layer, s.head_dim),
+            causal: false,
         })
     }
 
     fn mlp(&self, source: &mut dyn Source) -> Result<Mlp> {
         let (s, names) = (self.stack, self.names);
         let (hidden, inner, bias) = (s.hidden_size, s.intermediate_size, s.bias.mlp);
-        let mut input = |part: &str| self.linear(part, (inner, hidden), bias, self.normal, &mut *source);
+        let mut input = |part: &str| self.linear(part, (inner, hidden), bias, Role::Input, &mut *source);
         Ok(match s.mlp {
             MlpKind::Plain(activation) => {
                 let up = input(names.up)?;
                 Mlp::Plain {
                     up,
-                    down: self.linear(names.down, (hidden, inner), bias, self.residual, source)?,
+                    down: self.linear(names.down, (hidden, inner), bias, Role::Output, source)?,
                     activation,
                 }
             }
             MlpKind::Gated(activation) => {
                 let (gate, up) = (input(names.gate)?, input(names.up)?);
-                let down = self.linear(names.down, (hidden, inner), bias, self.residual, source)?;
+                let down = self.linear(names.down, (hidden, inner), bias, Role::Output, source)?;
                 Mlp::Gated { gate, up, down, activation }
             }
         })

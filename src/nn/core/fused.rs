@@ -24,7 +24,9 @@ pub(crate) trait FusedDecode {
 /// Whether the parts are those of LLaMA: RMSNorm, rotary positions, SwiGLU, no biases.
 pub(super) fn is_llama(spec: &ArchSpec) -> bool {
     let stack = &spec.decoder;
-    matches!(stack.norm, NormKind::Rms { .. })
+    spec.encoder.is_none()
+        && spec.head_scale.is_none()
+        && matches!(stack.norm, NormKind::Rms { .. })
         && matches!(stack.positions, Positions::Rotary(_))
         && stack.mlp == MlpKind::Gated(Activation::Silu)
         && stack.bias == Biases::default()

@@ -10,6 +10,8 @@ pub(crate) enum Part<'a> {
     Embedding(&'a Weight),
     /// Learned positions: (positions, hidden).
     Positions(&'a Weight),
+    /// Biases of attention by distance: (buckets, heads).
+    RelativeBias(&'a Weight),
     /// (hidden), with or without a bias.
     Norm(&'a Norm),
     /// A linear layer of a block: (out, in), with or without a bias.
@@ -30,7 +32,9 @@ impl<'a> Part<'a> {
     /// Its weights in f32: all but those in 4 bits.
     pub(crate) fn weights(self) -> Box<dyn Iterator<Item = &'a Weight> + 'a> {
         match self {
-            Self::Embedding(weight) | Self::Positions(weight) => Box::new(std::iter::once(weight)),
+            Self::Embedding(weight) | Self::Positions(weight) | Self::RelativeBias(weight) => {
+                Box::new(std::iter::once(weight))
+            }
             Self::Norm(norm) => Box::new(norm.weights()),
             Self::Linear(linear) | Self::Head(linear) => Box::new(linear.weights()),
         }
@@ -41,6 +45,9 @@ impl Transformer {
     /// Shows all parts to `visit` in the order of the forward pass; a tied head is not one.
     pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
         visit(Part::Embedding(&self.embedding));
+        if let Some(encoder) = &self.encoder {
+            encoder.visit(visit);
+        }
         self.decoder.visit(visit);
         if let Head::Untied(linear) = &self.head {
             visit(Part::Head(linear));

@@ -3,14 +3,19 @@
 
 mod gpt2;
 mod llama;
+mod t5;
 
-use crate::nn::ModelConfig;
 use crate::nn::core::Names;
+use crate::nn::{MlpKind, ModelConfig};
 
 /// The names of the weights of a configuration's family.
 pub(crate) fn names(config: &ModelConfig) -> &'static Names {
     match config {
         ModelConfig::Llama(_) => &llama::NAMES,
         ModelConfig::Gpt2(_) => &gpt2::NAMES,
+        ModelConfig::T5(config) => match config.feed_forward() {
+            Ok(MlpKind::Gated(_)) => &t5::GATED,
+            _ => &t5::PLAIN,
+        },
     }
 }

@@ -7,14 +7,15 @@ use candle_core::{Device, Tensor};
 use super::Model;
 use crate::error::{Error, Result};
 use crate::nn::core::{Linear, Lora, MapWeights, Matrix, Weight};
+use crate::nn::families;
 use crate::nn::init::Init;
 use crate::nn::lora::{ALL_LINEAR, LoraConfig};
 use crate::nn::quant::Nf4;
 use crate::nn::targets::Targets;
 
 impl Model {
-    /// A copy whose block weights are frozen in NF4 with double quantisation; embedding, norms and head stay as they
-    /// are, shared and frozen. Adapters stay and train on.
+    /// A copy whose block weights are frozen in NF4 with double quantisation; embedding, norms, head and the layers that
+    /// `transformers` keeps in f32 ("wo" of a T5) stay as they are, shared and frozen. Adapters stay and train on.
     ///
     /// # Errors
     /// `scheme` other than "nf4" is refused.
@@ -42,7 +43,7 @@ impl Model {
         if scheme != "nf4" {
             return Err(Error::unknown("quantization", scheme, &["nf4"]));
         }
-        self.mapped(&Quantize)
+        self.mapped(&Quantize { kept: families::names(&self.config).unquantized })
     }
 
     /// A copy that shares the weights, frozen, and has fresh adapters; it answers the same until they train.
@@ -148,7 +149,10 @@ fn fresh(linear: &Linear, config: &LoraConfig, seed: u64, device: &Device) -> Re
     })
 }
 
-struct Quantize;
+struct Quantize {
+    /// Layers that stay as they are, by the last part of their names.
+    kept: &'static [&'static str],
+}
 
 impl MapWeights for Quantize {
     fn weight(&self, weight: &Weight) -> Result<Weight> {
@@ -157,6 +161,9 @@ impl MapWeights for Quantize {
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
         let Matrix::Dense(weight) = &linear.matrix else { return Ok(linear.clone()) };
+        if self.kept.contains(&linear.module()) {
+            return Ok(linear.frozen());
+        }
         let matrix = Matrix::Nf4(Arc::new(Nf4::of(&weight.detached())?));
         Ok(Linear { matrix, ..linear.frozen() })
     }

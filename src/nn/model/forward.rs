@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor, TensorId};
 use super::Model;
 use crate::data::{Batch, IGNORE};
 use crate::error::{Error, Result};
-use crate::nn::core::Places;
+use crate::nn::core::{PassInput, Places, SourceIds};
 use crate::nn::kv_cache::Cache;
 use crate::nn::ops::PackedSequences;
 use crate::nn::{ForwardCtx, Tape, ops};
@@ -39,7 +39,7 @@ impl Model {
     /// ```
     pub fn forward(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
-        self.core.forward(&tokens, Places::default(), ctx)
+        self.core.forward(PassInput::of(&tokens), ctx)
     }
 
     /// The hidden states behind the logits, after the last block and the final norm: ids (batch, time) ->
@@ -49,7 +49,7 @@ impl Model {
     /// See [`Model::forward`].
     pub fn hidden(&self, tokens: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let tokens = self.checked(tokens, 0)?;
-        self.core.hidden(&tokens, &ctx.with_grad(false))
+        self.core.hidden(PassInput::of(&tokens), &ctx.with_grad(false))
     }
 
     /// Logits of a batch; see [`Model::forward`].
@@ -57,8 +57,7 @@ impl Model {
     /// # Errors
     /// See [`Model::forward`].
     pub fn logits(&self, batch: &Batch, ctx: &ForwardCtx) -> Result<Tensor> {
-        let sequences = sequences(batch)?;
-        self.core.forward(&self.tokens(batch)?, Places::packed(sequences.as_ref()), ctx)
+        self.core.forward(self.read(batch)?.input(), ctx)
     }
 
     /// Mean cross-entropy (nats) over the labels of a batch that count; a scalar that candle's `backward` can start from
@@ -150,9 +149,7 @@ impl Model {
         let mut by_place = |id, gradient| take(places[&id], gradient);
         if again {
             let loss = |logits: &Tensor| self.mean_loss(logits, batch, ctx);
-            let sequences = sequences(batch)?;
-            let places = Places::packed(sequences.as_ref());
-            return self.core.recomputed((&self.tokens(batch)?, places), ctx, &leaves, &mut by_place, loss);
+            return self.core.recomputed(self.read(batch)?.input(), ctx, &leaves, &mut by_place, loss);
         }
         let ctx = ctx.with_grad(true);
         let (loss, tape) = Tape::record(&leaves, || self.loss(batch, &ctx))?;
@@ -222,9 +219,16 @@ impl Model {
             return Err(Error::mistake(format!("there is no layer {layer}"))
                 .with_hint(format!("the model has {layers}, from 0 to {}", layers - 1)));
         }
-        let sequences = sequences(batch)?;
-        let places = Places::packed(sequences.as_ref());
-        self.core.attention(&self.tokens(batch)?, places, layer, &ForwardCtx::default())
+        self.core.attention(self.read(batch)?.input(), layer, &ForwardCtx::default())
+    }
+
+    /// A batch as the core reads it.
+    fn read(&self, batch: &Batch) -> Result<ReadBatch> {
+        Ok(ReadBatch {
+            tokens: self.tokens(batch)?,
+            sequences: sequences(batch)?,
+            source: batch.encoder.as_ref().map(|encoder| self.source_ids(encoder, batch.rows)).transpose()?,
+        })
     }
 
     /// The ids of a batch as a tensor: (rows, width).
@@ -239,7 +243,7 @@ impl Model {
     }
 
     /// Ids fit for the embedding: (batch, new), u32.
-    fn checked(&self, tokens: &Tensor, held: usize) -> Result<Tensor> {
+    pub(super) fn checked(&self, tokens: &Tensor, held: usize) -> Result<Tensor> {
         let (rows, new) = tokens.dims2().map_err(|_| {
             Error::mistake(format!("ids have the shape {:?}", tokens.dims())).with_hint("it must be (batch, time)")
         })?;
@@ -250,7 +254,7 @@ impl Model {
         Ok(tokens.to_device(self.device())?)
     }
 
-    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+    pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {
         match ids.iter().find(|&&id| id as usize >= self.core.spec.vocab_size) {
             Some(&id) => Err(self.beyond("id", id)),
             None => Ok(()),
@@ -275,6 +279,20 @@ impl Model {
             .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings"));
         }
         Ok(())
+    }
+}
+
+/// A batch on the device.
+struct ReadBatch {
+    tokens: Tensor,
+    sequences: Option<PackedSequences>,
+    source: Option<SourceIds>,
+}
+
+impl ReadBatch {
+    fn input(&self) -> PassInput<'_> {
+        let places = Places::packed(self.sequences.as_ref());
+        PassInput { tokens: &self.tokens, places, source: self.source.as_ref() }
     }
 }
 

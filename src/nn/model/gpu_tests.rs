@@ -39,7 +39,7 @@ fn batch() -> Batch {
     for i in [3, 6, 12, 25] {
         labels[i] = IGNORE;
     }
-    Batch { input_ids: tokens, labels, rows: 2, width: 13, position_ids: None }
+    Batch { input_ids: tokens, labels, rows: 2, width: 13, ..Batch::default() }
 }
 
 #[test]

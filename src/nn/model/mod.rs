@@ -13,6 +13,7 @@ mod gpu_tests;
 #[cfg(test)]
 mod packed_tests;
 mod random;
+mod source;
 mod table;
 #[cfg(test)]
 mod tests;

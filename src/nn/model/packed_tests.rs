@@ -36,7 +36,7 @@ fn batch(masked: bool) -> Batch {
     let input_ids: Vec<u32> = (0..24).map(|i| (7 * i + i * i) % 23).collect();
     let labels = (0..24).map(|i| if i % 5 == 4 { IGNORE } else { (3 * i) % 23 }).collect();
     let positions = LENGTHS.iter().flat_map(|row| row.iter().flat_map(|&length| 0..length as u32)).collect();
-    Batch { input_ids, labels, position_ids: masked.then_some(positions), rows: 2, width: 12 }
+    Batch { input_ids, labels, position_ids: masked.then_some(positions), rows: 2, width: 12, ..Batch::default() }
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn each_sequence_answers_as_it_does_alone() {
             let mut begin = 0;
             for &length in *lengths {
                 let ids = batch.input_ids[row * 12 + begin..][..length].to_vec();
-                let alone = Batch { labels: ids.clone(), input_ids: ids, rows: 1, width: length, position_ids: None };
+                let alone = Batch { labels: ids.clone(), input_ids: ids, rows: 1, width: length, ..Batch::default() };
                 let part = |x: &Tensor, axis: usize| x.narrow(0, row, 1).unwrap().narrow(axis, begin, length).unwrap();
                 close("logits", &part(&logits, 1), &model.logits(&alone, &ctx).unwrap(), 1e-5);
                 let seen = part(&weights, 2).narrow(3, begin, length).unwrap();

@@ -21,7 +21,7 @@ pub struct Parameter {
 pub struct Layer {
     /// "model.layers.0.self_attn.q_proj"
     pub name: String,
-    /// "embedding", "positions", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
+    /// "embedding", "positions", "relative_bias", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
     pub kind: String,
     /// Shape of its weight; that of a linear layer is (out, in).
     pub shape: Vec<usize>,
@@ -82,6 +82,7 @@ fn layer(part: Part<'_>) -> Layer {
     match part {
         Part::Embedding(weight) => plain("embedding", weight, part),
         Part::Positions(weight) => plain("positions", weight, part),
+        Part::RelativeBias(weight) => plain("relative_bias", weight, part),
         Part::Norm(norm) => plain(norm.kind(), norm.weight(), part),
         Part::Linear(linear) | Part::Head(linear) => of_linear(linear),
     }

@@ -38,7 +38,7 @@ fn batch() -> Batch {
     for i in [3, 6, 13] {
         labels[i] = IGNORE;
     }
-    Batch { input_ids: tokens, labels, rows: 2, width: 7, position_ids: None }
+    Batch { input_ids: tokens, labels, rows: 2, width: 7, ..Batch::default() }
 }
 
 fn values(tensor: &Tensor) -> Vec<f32> {

@@ -23,6 +23,7 @@ mod precision;
 pub(in crate::nn) mod reference;
 mod rms_norm;
 mod rope;
+mod scale;
 mod swiglu;
 mod tiled;
 
@@ -45,6 +46,7 @@ pub(in crate::nn) use linear::Prepacked;
 pub use linear::{Adapter, Frozen, linear, lora_linear};
 pub use rms_norm::rms_norm;
 pub use rope::{RopeScaling, Rotary, rope};
+pub use scale::scale;
 pub use swiglu::swiglu;
 
 /// The same values in another shape, as a view if the strides allow it.

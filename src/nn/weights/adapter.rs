@@ -149,7 +149,8 @@ pub(super) fn write(model: &Model, dir: &Path, base: Option<&Path>) -> Result<()
     }
     write_tensors(&dir.join(WEIGHTS), entries)?;
     let transposed = model.core.linears().any(|linear| linear.adapter.is_some() && linear.transposed);
-    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), transposed, base))
+    let task = if model.spec().encoder.is_some() { "SEQ_2_SEQ_LM" } else { "CAUSAL_LM" };
+    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(model), (transposed, task), base))
 }
 
 /// The layers with an adapter as a minimal list for PEFT: the last part of a name where all layers that end in it have
@@ -162,8 +163,13 @@ fn targets(model: &Model) -> BTreeSet<&str> {
     adapted.map(|linear| if all_of(linear.module()) { linear.module() } else { linear.name.as_str() }).collect()
 }
 
-/// `transposed` says that files of the base hold the adapted layers as (in, out).
-fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, transposed: bool, base: Option<&Path>) -> String {
+/// `transposed` says that files of the base hold the adapted layers as (in, out); `task` is PEFT's word for what the model does.
+fn to_peft_json(
+    config: &LoraConfig,
+    modules: &BTreeSet<&str>,
+    (transposed, task): (bool, &str),
+    base: Option<&Path>,
+) -> String {
     let file = json!({
         "alpha_pattern": {},
         "auto_mapping": null,
@@ -182,7 +188,7 @@ fn to_peft_json(config: &LoraConfig, modules: &BTreeSet<&str>, transposed: bool,
         "rank_pattern": {},
         "revision": null,
         "target_modules": modules,
-        "task_type": "CAUSAL_LM",
+        "task_type": task,
         "use_dora": false,
         "use_rslora": config.use_rslora,
     });

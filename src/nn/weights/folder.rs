@@ -86,7 +86,9 @@ impl Model {
         let mut packed = false;
         for part in self.core.parts() {
             match part {
-                Part::Embedding(weight) | Part::Positions(weight) => entries.push(entry(weight, dtype)),
+                Part::Embedding(weight) | Part::Positions(weight) | Part::RelativeBias(weight) => {
+                    entries.push(entry(weight, dtype));
+                }
                 Part::Norm(norm) => entries.extend(norm.weights().map(|weight| entry(weight, dtype))),
                 Part::Linear(linear) | Part::Head(linear) => {
                     packed |= matches!(linear.matrix, Matrix::Nf4(_));
@@ -108,23 +110,28 @@ impl Model {
 }
 
 fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Device) -> Result<Model> {
-    if config.lower()?.tied_head {
-        check_tied(&mut file, families::names(config))?;
+    let mut config = config.clone();
+    if config.lower()?.tied_head && has_own_head(&mut file, families::names(&config))? {
+        config = config.with_own_head().ok_or_else(|| contradicted_tie(&file, families::names(&config)))?;
     }
     let frozen = nf4::any_packed(&file);
-    Model::build(config, device, &mut Stored { file, frozen, device })
+    Model::build(&config, device, &mut Stored { file, frozen, device })
 }
 
-/// Refuses a head that differs from the embedding although the configuration ties them.
-fn check_tied(file: &mut Checkpoint<'_>, names: &Names) -> Result<()> {
+/// Whether a file has a head that differs from the embedding.
+fn has_own_head(file: &mut Checkpoint<'_>, names: &Names) -> Result<bool> {
     let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
     let embedding = stored_name(file, &embedding).to_owned();
-    if !file.has(&head) || !file.has(&embedding) || file.bytes(&head)? == file.bytes(&embedding)? {
-        return Ok(());
-    }
+    Ok(file.has(&head) && file.has(&embedding) && file.bytes(&head)? != file.bytes(&embedding)?)
+}
+
+/// A head that differs from the embedding although the config ties them.
+fn contradicted_tie(file: &Checkpoint<'_>, names: &Names) -> Error {
+    let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
+    let embedding = stored_name(file, &embedding).to_owned();
     let message = format!("{}: '{head}' is another than '{embedding}', but config.json ties them", file.label());
-    Err(Error::broken(message)
-        .with_hint("set tie_word_embeddings to false in config.json to use the head; take it out of the file to tie"))
+    Error::broken(message)
+        .with_hint("set tie_word_embeddings to false in config.json to use the head; take it out of the file to tie")
 }
 
 /// The name under which a file has a tensor: files of the model without its head leave the first part out ("wte.weight" for

@@ -67,7 +67,8 @@ impl Object for Batch {
         let Self { batch, .. } = self;
         let labels = batch.labels.iter().filter(|&&l| l != IGNORE).count();
         let (rows, ids) = (counted(batch.rows, "row"), counted(batch.width, "id"));
-        format!("Batch: {rows} of {ids}, {} to predict", thousands(labels))
+        let source = batch.encoder.as_ref().map_or_else(String::new, |source| format!(", charts of {}", source.width));
+        format!("Batch: {rows} of {ids}{source}, {} to predict", thousands(labels))
     }
 
     fn text(&self, width: usize) -> String {
@@ -109,6 +110,19 @@ pub(super) fn register(registry: &mut Registry) {
                 .chunks(b.batch.width.max(1))
                 .map(|row| row.iter().map(label).collect::<Array>().into())
                 .collect()
+        },
+    );
+    batch.get(
+        "source -> array",
+        "What an encoder reads, an array a row without its padding; empty where it reads nothing.",
+        |b: &mut Batch| -> Array {
+            let Some(encoder) = &b.batch.encoder else { return Array::new() };
+            let rows = encoder.input_ids.chunks(encoder.width).zip(encoder.attention_mask.chunks(encoder.width));
+            rows.map(|(ids, mask)| {
+                let seen: Vec<u32> = ids.iter().zip(mask).filter(|(_, seen)| **seen).map(|(&id, _)| id).collect();
+                from_ids(&seen).into()
+            })
+            .collect()
         },
     );
     batch.index(

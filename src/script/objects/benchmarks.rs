@@ -84,7 +84,8 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn training(ctx: &ScriptContext, model: &Model, rows: &Array, map: &Map) -> Result<Map> {
     let chosen: TrainingOptions = options("training_speed", map)?;
-    let batch = batch(rows)?;
+    let batch = Batch { encoder: bench::source(&model.model, rows.len()), ..batch(rows)? };
+    let source = batch.encoder.as_ref().map_or(0, |source| source.width);
     let how =
         bench::Training { steps: chosen.steps, warmup: chosen.warmup, precision: chosen.mixed_precision.precision() };
     let adamw = AdamWOptions { lr: chosen.lr, ..AdamWOptions::default() };
@@ -95,7 +96,7 @@ fn training(ctx: &ScriptContext, model: &Model, rows: &Array, map: &Map) -> Resu
         ("seconds".into(), done.seconds.into()),
         ("losses".into(), losses.into()),
         ("peak_memory".into(), done.peak_memory.map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
-        ("flops".into(), (done.tokens_per_second * flops::training(&model.model, batch.width)).into()),
+        ("flops".into(), (done.tokens_per_second * flops::training(&model.model, batch.width, source)).into()),
     ]))
 }
 
@@ -113,10 +114,11 @@ fn decoding(ctx: &ScriptContext, model: &Model, map: &Map) -> Result<Map> {
     train::reset_peak_memory(device);
     let speed = bench::decoding(&model.model, &how, ctx.progress())?;
     let middle = chosen.prompt + chosen.tokens / 2;
+    let source = bench::source(&model.model, 1).map_or(0, |source| source.width);
     Ok(Map::from([
         ("tokens_per_second".into(), speed.into()),
         ("peak_memory".into(), train::peak_memory(device).map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
-        ("flops".into(), (speed * flops::decoding(&model.model, middle)).into()),
+        ("flops".into(), (speed * flops::decoding(&model.model, middle, source)).into()),
     ]))
 }
 
@@ -134,5 +136,5 @@ fn batch(rows: &Array) -> Result<Batch> {
         tokens.extend(row);
     }
     let width = width.ok_or_else(|| Error::mistake("training_speed: there are no rows"))?;
-    Ok(Batch { rows: rows.len(), width, input_ids: tokens, labels, position_ids: None })
+    Ok(Batch { rows: rows.len(), width, input_ids: tokens, labels, ..Batch::default() })
 }

@@ -42,6 +42,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("chord_dropout", "share of the training copies that are encoded without chords (0)"),
     ("style_dropout", "share of the training copies that are encoded without their style (0)"),
     ("packing", "whether pieces that share a row attend to each other: \"masked\", \"joined\" (masked)"),
+    ("condition", "what an encoder reads of each piece: \"chords\", its chart (\"none\": the chords stay in line)"),
     ("seed", "decides split, order and draws (0)"),
 ];
 
@@ -213,6 +214,11 @@ fn facts(dataset: &mut Members<Dataset>) {
         Tokenizer::new(d.0.tokenizer.clone())
     });
     dataset.get("max_seq_len -> int", "Ids in a row.", |d: &mut Dataset| d.0.train.width() as i64);
+    dataset.get(
+        "source_vocab_size -> int",
+        "Number of ids that an encoder may read: charts are made of the tokenizer's own tokens.",
+        |d: &mut Dataset| d.0.tokenizer.vocab_size() as i64,
+    );
 }
 
 fn split(registry: &mut Registry) {

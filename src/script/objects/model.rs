@@ -94,15 +94,24 @@ impl Model {
         (tokenizer.vocab_size() != knows).then_some(own)
     }
 
-    /// A batch in the ids that the model knows.
+    /// A batch as the model reads it: in the ids that it knows, and as pairs where it has an encoder.
     fn reads(&self, batch: &Batch) -> Fallible<Rc<data::Batch>> {
-        match self.other_than(&batch.tokenizer) {
-            Some(own) => Ok(Rc::new(batch.batch.translated(&batch.tokenizer, &own))),
+        let (batch, tokenizer) = match self.other_than(&batch.tokenizer) {
+            Some(_) if batch.batch.encoder.is_some() => {
+                return Err(Error::mistake("the batch is made of pairs of another tokenizer than the model's")
+                    .with_hint("build the dataset with the model's: net.tokenizer")
+                    .into());
+            }
+            Some(own) => (Rc::new(batch.batch.translated(&batch.tokenizer, &own)), own),
             None => {
                 self.meets(&batch.tokenizer)?;
-                Ok(batch.batch.clone())
+                (batch.batch.clone(), batch.tokenizer.clone())
             }
+        };
+        if self.model.has_encoder() && batch.encoder.is_none() {
+            return Ok(Rc::new(batch.paired(&tokenizer)?));
         }
+        Ok(batch)
     }
 
     /// The tokenizer it speaks.
@@ -154,9 +163,12 @@ impl Model {
     /// Its size in words.
     fn about(&self) -> String {
         let (spec, stack) = (self.model.spec(), &self.model.spec().decoder);
+        let layers = match &spec.encoder {
+            Some(encoder) => format!("{} + {} layers (encoder + decoder)", encoder.layers, stack.layers),
+            None => format!("{} layers", stack.layers),
+        };
         format!(
-            "{} layers, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
-            stack.layers,
+            "{layers}, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
             stack.heads,
             stack.head_dim,
             stack.hidden_size,

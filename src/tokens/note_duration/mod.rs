@@ -222,6 +222,19 @@ impl NoteDuration {
         Some(moved)
     }
 
+    /// The steps that a time shift lets pass.
+    pub(super) fn shift_steps(&self, id: u32) -> Option<u32> {
+        match self.layout.event(id) {
+            Some(Event::Shift(steps)) => Some(steps),
+            _ => None,
+        }
+    }
+
+    /// The id of a time shift of 1 to 100 steps.
+    pub(super) fn shift(&self, steps: u32) -> u32 {
+        self.layout.id(Event::Shift(steps))
+    }
+
     pub(super) fn rules(&self) -> Rules {
         Rules::new(self)
     }

@@ -199,6 +199,19 @@ impl Performance {
         Some(moved)
     }
 
+    /// The steps that a time shift lets pass.
+    pub(super) fn shift_steps(self, id: u32) -> Option<u32> {
+        match Event::of(id) {
+            Some(Event::Shift(steps)) => Some(steps),
+            _ => None,
+        }
+    }
+
+    /// The id of a time shift of 1 to [`LONGEST_SHIFT`] steps.
+    pub(super) fn shift(self, steps: u32) -> u32 {
+        Event::Shift(steps).id()
+    }
+
     pub(super) fn rules(self) -> Rules {
         Rules::new(self.vocab_size())
     }
