@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use etude::nn::{Dtype, ForwardCtx, Gpt2Config, LlamaConfig, LoraConfig, Model};
+use etude::data::EncoderInput;
+use etude::nn::{Dtype, ForwardCtx, Gpt2Config, LlamaConfig, LoraConfig, Model, T5Config};
 use etude::sweep::{Course, Sweep, SweepConfig};
 use serde_json::{Value, json};
 
@@ -46,6 +47,21 @@ fn gpt2() -> Model {
     model
 }
 
+fn t5(version_1_1: bool) -> Model {
+    let config = T5Config {
+        vocab_size: 61,
+        hidden_size: 64,
+        num_hidden_layers: 2,
+        num_decoder_layers: Some(3),
+        num_attention_heads: 4,
+        intermediate_size: 128,
+        feed_forward_proj: if version_1_1 { "gated-gelu" } else { "relu" }.into(),
+        tie_word_embeddings: !version_1_1,
+        ..T5Config::default()
+    };
+    Model::new(&config, &Device::Cpu, 3).unwrap()
+}
+
 fn adapted(model: &Model, config: &LoraConfig) -> Model {
     let adapted = model.lora(config, 5).unwrap();
     for parameter in adapted.parameters() {
@@ -74,6 +90,11 @@ fn write_models_for_the_peers() {
         ("gpt2", gpt2(), Dtype::F32),
         ("gpt2_lora", adapted(&gpt2(), &LoraConfig { r: 4, ..LoraConfig::default() }), Dtype::F32),
         ("gpt2_nf4", gpt2().quantize("nf4").unwrap(), Dtype::F32),
+        ("t5", t5(false), Dtype::F32),
+        ("t5_gated", t5(true), Dtype::F32),
+        ("t5_lora", adapted(&t5(true), &LoraConfig { r: 4, ..LoraConfig::default() }), Dtype::F32),
+        ("t5_nf4", t5(false).quantize("nf4").unwrap(), Dtype::F32),
+        ("t5_qlora", adapted(&t5(true).quantize("nf4").unwrap(), &stable), Dtype::F32),
         ("merged", adapted(&free, &stable).merge().unwrap(), Dtype::F32),
     ];
     let ids: Vec<u32> = (0..40).map(|i| (i * i + 5 * i) % 61).collect();
@@ -81,8 +102,18 @@ fn write_models_for_the_peers() {
     for (name, model, dtype) in models {
         let dir = out.join(name);
         model.save_with(&dir, dtype).unwrap();
-        let logits = model.forward(&tokens, &ForwardCtx::default()).unwrap();
-        let answers = HashMap::from([("tokens", tokens.clone()), ("logits", logits)]);
+        let mut answers = HashMap::from([("tokens", tokens.clone())]);
+        let logits = if model.has_encoder() {
+            let source = EncoderInput::padded(&[(3..40).collect(), (20..31).collect()], 0);
+            let ids = source.input_ids.clone();
+            let mask = source.attention_mask.iter().map(|&seen| u32::from(seen)).collect();
+            let tensor = |values: Vec<u32>| Tensor::from_vec(values, (2, source.width), &Device::Cpu).unwrap();
+            answers.extend([("source", tensor(ids)), ("source_mask", tensor(mask))]);
+            model.forward_with(&tokens, &source, &ForwardCtx::default()).unwrap()
+        } else {
+            model.forward(&tokens, &ForwardCtx::default()).unwrap()
+        };
+        answers.insert("logits", logits);
         candle_core::safetensors::save(&answers, dir.join("expected.safetensors")).unwrap();
     }
 }

@@ -16,7 +16,7 @@ import tempfile
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 NEAR = 2e-4
 
@@ -31,7 +31,8 @@ def base_of(folder):
 
 def load(folder):
     kind = dict(dtype=torch.float32, attn_implementation="eager", device_map="cpu")
-    return AutoModelForCausalLM.from_pretrained(folder, **kind)
+    encoder = AutoConfig.from_pretrained(folder).is_encoder_decoder
+    return (AutoModelForSeq2SeqLM if encoder else AutoModelForCausalLM).from_pretrained(folder, **kind)
 
 
 def compare(name, how, model, expected):
@@ -40,7 +41,10 @@ def compare(name, how, model, expected):
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     with torch.no_grad():
-        logits = model(input_ids=expected["tokens"].long()).logits
+        ids = dict(input_ids=expected["tokens"].long())
+        if "source" in expected:
+            ids = dict(input_ids=expected["source"].long(), attention_mask=expected["source_mask"].long(), decoder_input_ids=ids["input_ids"])
+        logits = model(**ids).logits
     off = (logits - expected["logits"]).abs().max().item()
     print(f"{name:8} {how:28} {off:.1e}")
     if not off < NEAR:
@@ -52,11 +56,12 @@ def main():
     command = ["cargo", "test", "-q", "--test", "it", "peers::", "--", "--ignored"]
     subprocess.run(command, check=True, env={**os.environ, "ETUDE_PEERS": out}, stdout=subprocess.DEVNULL)
     seen = sorted(os.listdir(out))
-    assert seen == ["gpt2", "gpt2_lora", "gpt2_nf4", "half", "lora", "merged", "nf4", "plain", "qlora", "tied"], seen
+    assert seen == ["gpt2", "gpt2_lora", "gpt2_nf4", "half", "lora", "merged", "nf4", "plain", "qlora", "t5", "t5_gated", "t5_lora", "t5_nf4", "t5_qlora",
+                    "tied"], seen
     for name in seen:
         folder = os.path.join(out, name)
         expected = load_file(os.path.join(folder, "expected.safetensors"))
-        compare(name, "AutoModelForCausalLM", load(folder), expected)
+        compare(name, "AutoModel", load(folder), expected)
         if os.path.exists(os.path.join(folder, "adapter_config.json")):
             model = PeftModel.from_pretrained(load(base_of(folder)), folder)
             compare(name, "PeftModel.from_pretrained", model, expected)
