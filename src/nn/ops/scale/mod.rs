@@ -5,11 +5,11 @@ mod cuda;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::{floats, floats_of};
 use super::input::input;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::cpu::{floats, floats_of};
 use crate::nn::error::check;
 
 /// `factor · x`. Gradient for x.
