@@ -190,9 +190,10 @@ impl Generator {
         let longest = self.model.spec().max_positions;
         if self.sequences[0].context.len() > longest {
             for (place, sequence) in self.sequences.iter_mut().enumerate() {
-                let from = sequence.forget((longest / 2).max(1), &self.table);
+                let keep = (longest / 2).max(1);
+                sequence.forget(keep, &self.table);
                 if let Some(source) = &mut self.source {
-                    source.read_from(place, from);
+                    source.read_from(place, sequence.begins_at(keep, &self.table));
                 }
             }
             self.cache.forget(0);

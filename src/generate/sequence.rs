@@ -183,9 +183,8 @@ impl Sequence {
     }
 
     /// Cuts the context to the last `keep` ids, with the opening of a training row in front; where the encoding has no
-    /// openings, with the chord in force, if its tokens were cut off. Returns the time at which the context begins, in
-    /// seconds.
-    pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) -> f64 {
+    /// openings, with the chord in force, if its tokens were cut off.
+    pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
         self.context.drain(..self.context.len() - keep);
         if table.grammar.opening().is_some() {
             let mut before = table.grammar.clone();
@@ -193,12 +192,18 @@ impl Sequence {
             let opening = before.opening().unwrap_or_default();
             let len = opening.len().min(keep / 2);
             self.context.splice(..len, opening.into_iter().take(len));
-            return before.seconds();
+            return;
         }
         let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
         if keep > chord.len() && !self.context.iter().any(|&id| table.is(id, Kind::Chord)) {
             self.context[..chord.len()].copy_from_slice(&chord);
         }
+    }
+
+    /// The time at which the last `keep` ids begin, in seconds.
+    pub(super) fn begins_at(&self, keep: usize, table: &TokenTable) -> f64 {
+        let mut before = table.grammar.clone();
+        self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
         before.seconds()
     }
 
