@@ -130,7 +130,7 @@ mod blocks {
     const WAITING: usize = 2048;
 
     /// Memory for one value.
-    pub(super) struct Block {
+    pub(super) struct MappedBlock {
         /// Null when the system is out of memory.
         pub(super) start: *mut u8,
         /// Whether the block held a value before; if not, its bytes are zero.
@@ -168,19 +168,19 @@ mod blocks {
         size.next_multiple_of(step)
     }
 
-    pub(super) fn take(size: usize) -> Block {
+    pub(super) fn take(size: usize) -> MappedBlock {
         let size = class(size);
         let mut shelf = shelf();
         if let Some(at) = shelf.last(size) {
             shelf.count(size);
-            return Block { start: ptr::with_exposed_provenance_mut(shelf.remove(at).start), used: true };
+            return MappedBlock { start: ptr::with_exposed_provenance_mut(shelf.remove(at).start), used: true };
         }
         shelf.make_room(size);
         let start = if size < HUGE { shelf.cut(size) } else { map(size) };
         if !start.is_null() {
             shelf.count(size);
         }
-        Block { start, used: false }
+        MappedBlock { start, used: false }
     }
 
     pub(super) fn keep(start: *mut u8, size: usize) {

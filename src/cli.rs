@@ -48,7 +48,7 @@ enum What {
     /// The Jupyter kernel: install it, or serve one
     Kernel {
         #[command(subcommand)]
-        what: Kernel,
+        what: KernelCommand,
     },
     /// A program that comes with the binary, or a script file
     #[command(external_subcommand)]
@@ -56,7 +56,7 @@ enum What {
 }
 
 #[derive(Debug, Subcommand)]
-enum Kernel {
+enum KernelCommand {
     /// Tell Jupyter about this binary
     Install {
         /// Install for the current user [default]
@@ -108,7 +108,9 @@ pub(crate) fn main() -> i32 {
         Err(e) => e.exit(),
     };
     match &call.what {
-        Some(What::Kernel { what: Kernel::Run { .. } }) => notebook::log_file().into_iter().for_each(logging::to_file),
+        Some(What::Kernel { what: KernelCommand::Run { .. } }) => {
+            notebook::log_file().into_iter().for_each(logging::to_file)
+        }
         _ => logging::to_stderr(),
     }
     if let Some(threads) = call.threads.map(NonZeroUsize::get).or_else(launch::threads) {
@@ -152,18 +154,18 @@ fn run(words: &[String]) -> i32 {
 }
 
 /// `etude kernel …`
-fn kernel(what: Kernel) -> i32 {
+fn kernel(what: KernelCommand) -> i32 {
     let done = match what {
-        Kernel::Install { prefix, sys_prefix, name, display_name, .. } => {
+        KernelCommand::Install { prefix, sys_prefix, name, display_name, .. } => {
             notebook::install(&Choice { prefix, sys_prefix, name, display_name }).map(|done| say(&installed(&done)))
         }
-        Kernel::List => Ok(say(&kernels())),
-        Kernel::Uninstall { name, prefix, sys_prefix } => {
+        KernelCommand::List => Ok(say(&kernels())),
+        KernelCommand::Uninstall { name, prefix, sys_prefix } => {
             notebook::uninstall(&Choice { prefix, sys_prefix, name, display_name: None })
                 .map(|folder| say(&format!("removed the kernel in {}", folder.display())))
         }
         // A restart is up to the front end, which starts another process.
-        Kernel::Run { connection_file, .. } => notebook::serve(&connection_file).map(|_| 0),
+        KernelCommand::Run { connection_file, .. } => notebook::serve(&connection_file).map(|_| 0),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "error: {error}");

@@ -17,14 +17,14 @@ pub struct Error(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    kind: Kind,
+    kind: ErrorClass,
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ErrorClass {
     Mistake,
     SkippedFile,
     Io,
@@ -35,12 +35,12 @@ enum Kind {
 impl Error {
     /// An invalid argument of the caller: a bad value, an unknown name.
     pub fn mistake(message: impl Into<String>) -> Self {
-        Self::new(Kind::Mistake, message)
+        Self::new(ErrorClass::Mistake, message)
     }
 
     /// A file or a byte string is malformed.
     pub fn broken(message: impl Into<String>) -> Self {
-        Self::new(Kind::SkippedFile, message)
+        Self::new(ErrorClass::SkippedFile, message)
     }
 
     /// The file system refused: `doing` is a verb phrase ("cannot read"), the path follows it. Where the kind of I/O
@@ -50,7 +50,7 @@ impl Error {
         let reason = source.to_string();
         // The standard library appends the name of a temporary file, which means nothing to the user.
         let reason = reason.split(" at path \"").next().unwrap_or(&reason);
-        let mut error = Self::new(Kind::Io, format!("{doing} {path}: {reason}"));
+        let mut error = Self::new(ErrorClass::Io, format!("{doing} {path}: {reason}"));
         error.0.hint = remedy(source.kind()).map(String::from);
         error.0.source = Some(Box::new(source));
         error
@@ -58,13 +58,13 @@ impl Error {
 
     /// The user cancelled; nothing is wrong.
     pub fn interrupted() -> Self {
-        Self::new(Kind::Interrupted, "interrupted")
+        Self::new(ErrorClass::Interrupted, "interrupted")
     }
 
     /// A library below failed in a way that no input should cause.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
-        let mut error = Self::new(Kind::Internal, source.to_string());
+        let mut error = Self::new(ErrorClass::Internal, source.to_string());
         error.0.source = Some(source);
         error
     }
@@ -113,12 +113,12 @@ impl Error {
 
     /// True when the user cancelled.
     pub fn is_interrupted(&self) -> bool {
-        self.0.kind == Kind::Interrupted
+        self.0.kind == ErrorClass::Interrupted
     }
 
     /// True when other input would have worked.
     pub fn is_mistake(&self) -> bool {
-        matches!(self.0.kind, Kind::Mistake | Kind::SkippedFile | Kind::Io)
+        matches!(self.0.kind, ErrorClass::Mistake | ErrorClass::SkippedFile | ErrorClass::Io)
     }
 
     /// The remedy, if one is known.
@@ -131,7 +131,7 @@ impl Error {
         &self.0.message
     }
 
-    fn new(kind: Kind, message: impl Into<String>) -> Self {
+    fn new(kind: ErrorClass, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
     }
 }

@@ -49,21 +49,21 @@ impl Snapshot {
 }
 
 /// A display of [`Snapshot`]s: a terminal line, a notebook display.
-pub trait Sink: Send + Sync {
+pub trait ProgressSink: Send + Sync {
     /// Shows the state of a task; called at most ten times a second, and once when the task ends.
     fn show(&self, snapshot: &Snapshot);
 }
 
-/// A clonable handle on a [`Sink`] and an [`Interrupt`].
+/// A clonable handle on a [`ProgressSink`] and an [`Interrupt`].
 #[derive(Clone)]
 pub struct Progress {
-    sink: Arc<dyn Sink>,
+    sink: Arc<dyn ProgressSink>,
     interrupt: Interrupt,
 }
 
 impl Progress {
     /// Reports to `sink`, stops on `interrupt`.
-    pub fn new(sink: Arc<dyn Sink>, interrupt: Interrupt) -> Self {
+    pub fn new(sink: Arc<dyn ProgressSink>, interrupt: Interrupt) -> Self {
         Self { sink, interrupt }
     }
 
@@ -126,7 +126,7 @@ impl fmt::Debug for Progress {
 
 struct Silent;
 
-impl Sink for Silent {
+impl ProgressSink for Silent {
     fn show(&self, _: &Snapshot) {}
 }
 
@@ -186,7 +186,7 @@ mod tests {
     #[derive(Default)]
     struct Record(Mutex<Vec<Snapshot>>);
 
-    impl Sink for Record {
+    impl ProgressSink for Record {
         fn show(&self, snapshot: &Snapshot) {
             self.0.lock().expect("no panic holds it").push(snapshot.clone());
         }

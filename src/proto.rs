@@ -7,9 +7,9 @@ use prost::encoding::{WireType, decode_key, decode_varint, double, encode_key, e
 
 /// A message under construction: fields in the order in which they are added.
 #[derive(Debug, Clone, Default)]
-pub struct Message(Vec<u8>);
+pub struct ProtoMessage(Vec<u8>);
 
-impl Message {
+impl ProtoMessage {
     /// An empty message.
     pub fn new() -> Self {
         Self::default()
@@ -18,9 +18,9 @@ impl Message {
     /// Adds an `int64`, `int32`, `bool` or enum field.
     ///
     /// ```
-    /// use etude::proto::Message;
+    /// use etude::proto::ProtoMessage;
     ///
-    /// assert_eq!(Message::new().int(1, 150).as_bytes(), [0x08, 0x96, 0x01]);
+    /// assert_eq!(ProtoMessage::new().int(1, 150).as_bytes(), [0x08, 0x96, 0x01]);
     /// ```
     #[must_use]
     pub fn int(mut self, field: u32, value: i64) -> Self {
@@ -102,17 +102,17 @@ mod tests {
     /// The examples of the encoding guide: `Test1 { a: 150 }`, `Test2 { b: "testing" }`, `Test3 { c: Test1 }`.
     #[test]
     fn the_examples_of_the_guide() {
-        let a = Message::new().int(1, 150);
+        let a = ProtoMessage::new().int(1, 150);
         assert_eq!(a.as_bytes(), [0x08, 0x96, 0x01]);
-        let b = Message::new().bytes(2, "testing");
+        let b = ProtoMessage::new().bytes(2, "testing");
         assert_eq!(b.as_bytes(), [0x12, 7, 0x74, 0x65, 0x73, 0x74, 0x69, 0x6e, 0x67]);
-        assert_eq!(Message::new().message(3, &a).as_bytes(), [0x1a, 3, 0x08, 0x96, 0x01]);
-        assert_eq!(Message::new().int(1, -1).as_bytes().len(), 11);
-        let all = Message::new().double(4, 1.0).message(3, &a).float(5, 1.0).int(1, -1);
+        assert_eq!(ProtoMessage::new().message(3, &a).as_bytes(), [0x1a, 3, 0x08, 0x96, 0x01]);
+        assert_eq!(ProtoMessage::new().int(1, -1).as_bytes().len(), 11);
+        let all = ProtoMessage::new().double(4, 1.0).message(3, &a).float(5, 1.0).int(1, -1);
         let read: Vec<_> = fields(all.as_bytes()).collect();
         let inner: &[u8] = a.as_bytes();
         assert_eq!(read, [(4, Field::Fixed), (3, Field::Bytes(inner)), (5, Field::Fixed), (1, Field::Int(u64::MAX))]);
         assert!((0..all.as_bytes().len()).all(|cut| fields(&all.as_bytes()[..cut]).count() < 4), "a cut one ends");
-        assert_eq!(Message::new().float(2, 1.0).as_bytes(), [0x15, 0, 0, 0x80, 0x3f]);
+        assert_eq!(ProtoMessage::new().float(2, 1.0).as_bytes(), [0x15, 0, 0, 0x80, 0x3f]);
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::encode::Mp3;
-use super::play::{self, Part, Settings};
+use super::play::{self, HeardPart, Settings};
 use super::{Font, wave};
 use crate::atomic;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub fn save(score: &Score, font: &Font, path: &Path, progress: &Progress) -> Res
     }
 }
 
-fn wav(score: &Score, font: &Font, part: &Part, path: &Path, progress: &Progress) -> Result<()> {
+fn wav(score: &Score, font: &Font, part: &HeardPart, path: &Path, progress: &Progress) -> Result<()> {
     let settings = Settings::FILE;
     let size = play::frames(part, &settings) * 2 * u64::from(settings.channels);
     let Some(size) = u32::try_from(size).ok().filter(|s| *s <= u32::MAX - wave::HEADER) else {
@@ -56,7 +56,7 @@ fn wav(score: &Score, font: &Font, part: &Part, path: &Path, progress: &Progress
     })
 }
 
-fn mp3(score: &Score, font: &Font, part: &Part, path: &Path, progress: &Progress) -> Result<()> {
+fn mp3(score: &Score, font: &Font, part: &HeardPart, path: &Path, progress: &Progress) -> Result<()> {
     let settings = Settings::FILE;
     written(path, |file| {
         let (mut encoder, mut bytes) = (Mp3::new(KBPS, settings.rate, settings.channels), Vec::new());

@@ -15,5 +15,5 @@ pub use encode::{Mp3, mp3};
 pub use file::{ENDINGS, save};
 pub use font::Font;
 pub use pack::pack;
-pub use play::{Part, Settings, part, play, play_in_blocks};
+pub use play::{HeardPart, Settings, part, play, play_in_blocks};
 pub use wave::Wave;

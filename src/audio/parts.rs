@@ -29,7 +29,7 @@ const PEDAL: u8 = 64;
 
 /// Something that happens at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Event {
+pub(super) struct AudioEvent {
     pub(super) seconds: f64,
     /// What ends comes before what begins.
     rank: u8,
@@ -42,10 +42,10 @@ pub(super) struct Event {
 
 /// What one synthesizer plays, in the order of time.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct SynthPart {
     /// Index of the instruments in the font.
     pub(super) font: usize,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<AudioEvent>,
 }
 
 /// Port and channel in the score.
@@ -54,7 +54,7 @@ type PortChannel = (u8, u8);
 /// Hands out channels.
 #[derive(Debug, Default)]
 struct ChannelAllocator {
-    parts: Vec<Part>,
+    parts: Vec<SynthPart>,
     /// Synthesizers of each font, and how many of their channels are taken: of pitched instruments, of drums.
     fonts: BTreeMap<usize, (Vec<usize>, usize, usize)>,
     /// The channels of each synthesizer that play an address of the score.
@@ -70,7 +70,7 @@ impl ChannelAllocator {
         *count += 1;
         if place == synthesizers.len() {
             synthesizers.push(self.parts.len());
-            self.parts.push(Part { font, events: Vec::new() });
+            self.parts.push(SynthPart { font, events: Vec::new() });
         }
         (synthesizers[place], 1 << if drums { DRUM_CHANNEL } else { CHANNELS[number] })
     }
@@ -80,7 +80,7 @@ impl ChannelAllocator {
 ///
 /// # Errors
 /// `interrupted`, when the user cancels.
-pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<Vec<Part>> {
+pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<Vec<SynthPart>> {
     let clock = Clock::new(score);
     let mut stage = ChannelAllocator::default();
     for track in score.tracks.iter().filter(|t| !t.notes.is_empty()) {
@@ -92,7 +92,8 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
         for notes in lanes {
             let (index, channels) = stage.channel(font, drums);
             *stage.addresses.entry(((track.port, track.channel), index)).or_default() |= channels;
-            let event = |tick, rank, message| Event { seconds: clock.seconds(tick), rank, channels, program, message };
+            let event =
+                |tick, rank, message| AudioEvent { seconds: clock.seconds(tick), rank, channels, program, message };
             let events = &mut stage.parts[index].events;
             for note in notes {
                 events.push(event(note.start, 4, [NOTE_ON, note.pitch, note.velocity]));
@@ -139,7 +140,7 @@ fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progr
         let Some(message) = message else { continue };
         let seconds = clock.seconds(tick);
         for (&(_, index), &channels) in stage.addresses.range((address, 0)..=(address, usize::MAX)) {
-            stage.parts[index].events.push(Event { seconds, rank: 2, channels, program: 0, message });
+            stage.parts[index].events.push(AudioEvent { seconds, rank: 2, channels, program: 0, message });
         }
     }
     Ok(())
@@ -194,7 +195,7 @@ mod tests {
         Note { start, pitch, end, velocity: 80 }
     }
 
-    fn played(score: &Score) -> Vec<Part> {
+    fn played(score: &Score) -> Vec<SynthPart> {
         parts(score, &Font::built_in().expect("the built-in font"), &Progress::silent()).expect("nobody stops it")
     }
 

@@ -15,6 +15,6 @@ mod yaml;
 
 pub use flags::flags;
 pub use keys::from_map;
-pub use recipe::{Method, Recipe, Sources};
+pub use recipe::{AdapterMethod, DataSources, Recipe};
 pub use set::set;
 pub use yaml::{parse_yaml, read_yaml};

@@ -1,7 +1,7 @@
 //! A recipe: all that a fine-tuning run is made of, as one flat map whose keys are those of the YAML files, of the
 //! command line and of the script options.
 //!
-//! The keys of the parts are the fields of their option structs; the few that belong to none stand in [`Sources`]. `seed`
+//! The keys of the parts are the fields of their option structs; the few that belong to none stand in [`DataSources`]. `seed`
 //! is shared by all.
 
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::train::TrainOptions;
 pub struct Recipe {
     /// Where model and data come from.
     #[serde(flatten)]
-    pub sources: Sources,
+    pub sources: DataSources,
     /// The adapters, when there are to be any.
     pub lora: Option<LoraConfig>,
     /// The rows.
@@ -37,11 +37,11 @@ pub struct Recipe {
 /// The keys that belong to no part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Sources {
+pub struct DataSources {
     /// "base", the folder of a model, or the YAML file of a shape.
     pub base_model: String,
     /// What trains.
-    pub method: Method,
+    pub method: AdapterMethod,
     /// Device to compute on.
     pub device: String,
     /// How pieces become ids, for models that do not know it themselves.
@@ -51,11 +51,11 @@ pub struct Sources {
     pub data_dir: Option<PathBuf>,
 }
 
-impl Default for Sources {
+impl Default for DataSources {
     fn default() -> Self {
         Self {
             base_model: "base".into(),
-            method: Method::default(),
+            method: AdapterMethod::default(),
             device: "auto".into(),
             tokenizer: "note_duration".into(),
             data_dir: None,
@@ -66,7 +66,7 @@ impl Default for Sources {
 /// What trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
+pub enum AdapterMethod {
     /// Adapters beside a base in 4 bits.
     #[default]
     Qlora,
@@ -109,11 +109,11 @@ impl Recipe {
         ["base_model", "tokenizer", "data_dir"].iter().try_for_each(|key| at_home(&mut sources, key))?;
         at_home(&mut train, "output_dir")?;
         let seed = train.get("seed").cloned();
-        let sources: Sources = from_map(what, Value::Object(sources))?;
+        let sources: DataSources = from_map(what, Value::Object(sources))?;
         let lora: LoraConfig = from_map(what, Value::Object(lora))?;
         let data: DatasetOptions = from_map(what, Value::Object(data))?;
         let train: TrainOptions = from_map(what, Value::Object(train))?;
-        let lora = (sources.method != Method::Full).then_some(lora);
+        let lora = (sources.method != AdapterMethod::Full).then_some(lora);
         lora.iter().try_for_each(LoraConfig::validate)?;
         data.validate()?;
         train.validate()?;
@@ -147,7 +147,7 @@ fn parts() -> [Map<String, Value>; 4] {
         _ => Map::new(), // plain structs are maps
     };
     [
-        map(serde_json::to_value(Sources::default())),
+        map(serde_json::to_value(DataSources::default())),
         map(serde_json::to_value(LoraConfig::default())),
         map(serde_json::to_value(DatasetOptions::default())),
         map(serde_json::to_value(TrainOptions::default())),
@@ -194,7 +194,7 @@ mod tests {
         let map = json!({ "base_model": "b", "method": "lora", "r": 4, "max_seq_len": 64, "augment": true,
                           "lr": 1, "seed": 5, "out": "o", "batch_size": "auto" });
         let recipe = Recipe::from_map("train", map).expect("known keys");
-        assert_eq!((recipe.sources.base_model.as_str(), recipe.sources.method), ("b", Method::Lora));
+        assert_eq!((recipe.sources.base_model.as_str(), recipe.sources.method), ("b", AdapterMethod::Lora));
         assert_eq!(recipe.lora.map(|lora| lora.r), Some(4));
         assert_eq!((recipe.data.max_seq_len, recipe.data.augment.transpose, recipe.data.seed), (64, 12, 5));
         assert_eq!((recipe.train.lr, recipe.train.seed, recipe.seed), (1.0, 5, 5));

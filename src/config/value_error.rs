@@ -11,12 +11,12 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(super) struct ValueError {
     /// The steps to the place, the last first.
-    path: Vec<Step>,
+    path: Vec<KeyStep>,
     problem: Problem,
 }
 
 #[derive(Debug)]
-enum Step {
+enum KeyStep {
     Key(String),
     Index(usize),
 }
@@ -38,13 +38,13 @@ impl ValueError {
 
     /// The same fault, seen from the map around it.
     pub(super) fn under(mut self, key: String) -> Self {
-        self.path.push(Step::Key(key));
+        self.path.push(KeyStep::Key(key));
         self
     }
 
     /// The same fault, seen from the array around it.
     pub(super) fn at(mut self, index: usize) -> Self {
-        self.path.push(Step::Index(index));
+        self.path.push(KeyStep::Index(index));
         self
     }
 
@@ -76,9 +76,9 @@ impl ValueError {
         let mut path = String::new();
         for step in self.path.iter().rev() {
             match step {
-                Step::Key(key) if path.is_empty() => path.push_str(key),
-                Step::Key(key) => path.extend([".", key]),
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                KeyStep::Key(key) if path.is_empty() => path.push_str(key),
+                KeyStep::Key(key) => path.extend([".", key]),
+                KeyStep::Index(index) => path.push_str(&format!("[{index}]")),
             }
         }
         path

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data::ids::Ids;
-use crate::data::split::Rules;
+use crate::data::split::VocabularyRules;
 use crate::data::{Condition, DatasetOptions, SkippedFile, Source, Split, encode, openings, partition, piece};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -87,7 +87,7 @@ impl Dataset {
         }
         let side = |out| pieces.iter().zip(&held).filter(move |(_, held)| **held == out).map(|(piece, _)| piece);
 
-        let rules = Arc::new(Rules::new(&tokenizer));
+        let rules = Arc::new(VocabularyRules::new(&tokenizer));
         let val = side(true).map(|piece| {
             let mut ids = Ids::with_capacity(rules.vocab_size, piece.ids.len() + 2);
             encode::whole(&mut ids, piece.style, &piece.ids, &tokenizer);

@@ -41,8 +41,8 @@ mod tests {
 
     use super::*;
     use crate::data::Split;
-    use crate::data::split::Rules;
-    use crate::tokens::{Kind, Options};
+    use crate::data::split::VocabularyRules;
+    use crate::tokens::{Options, TokenKind};
 
     fn part(tokenizer: &Tokenizer, names: &[&str]) -> Ids {
         let mut ids = Ids::with_capacity(tokenizer.vocab_size(), names.len());
@@ -59,7 +59,7 @@ mod tests {
         names.extend(["Root_-7", "Quality_maj", "Velocity_17", "Pitch_48", "Duration_10", "EOS_None"]);
         names.extend(["BOS_None", "Velocity_16", "Pitch_60", "Duration_10", "EOS_None"]);
         let parts = repeat(vec![part(&tokenizer, &names)], 10, &tokenizer);
-        let split = Split::pack(parts, 10, Arc::new(Rules::new(&tokenizer)));
+        let split = Split::pack(parts, 10, Arc::new(VocabularyRules::new(&tokenizer)));
         let named = |row| -> Vec<String> {
             let ids: Vec<u32> = split.row(row).expect("a row");
             ids.into_iter().map(|id| tokenizer.token(id).expect("a token").to_string()).collect()
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(named(2)[..4], ["Style_rag", "Root_-5", "Quality_maj", "Pitch_48"]);
         assert_eq!(named(2)[5..], ["EOS_None", "BOS_None", "Velocity_16", "Pitch_60", "Duration_10"]);
         let batch = split.in_order(1).nth(1).expect("a batch");
-        let given = |id: u32| matches!(tokenizer.kind(id), Kind::Chord | Kind::Given);
+        let given = |id: u32| matches!(tokenizer.kind(id), TokenKind::Chord | TokenKind::Given);
         assert!(batch.labels.iter().all(|&id| id == crate::data::IGNORE || !given(id)), "an opening is not predicted");
     }
 

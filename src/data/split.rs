@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::data::ids::Ids;
 use crate::data::{Batch, IGNORE, Packing};
 use crate::error::{Error, Result};
-use crate::tokens::{Kind, Tokenizer};
+use crate::tokens::{TokenKind, Tokenizer};
 
 /// Packed rows; clones share them.
 #[derive(Clone)]
@@ -14,7 +14,7 @@ pub struct Split {
     ids: Arc<Ids>,
     width: usize,
     tokens: u64,
-    rules: Arc<Rules>,
+    rules: Arc<VocabularyRules>,
     packing: Packing,
     /// The tokenizer that makes pairs of its rows, where these are handed out.
     pairs: Option<Arc<Tokenizer>>,
@@ -22,7 +22,7 @@ pub struct Split {
 
 /// The vocabulary properties that a split needs.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct VocabularyRules {
     /// The number of ids.
     pub(super) vocab_size: usize,
     /// The id of padding.
@@ -33,12 +33,12 @@ pub(super) struct Rules {
     given: Vec<bool>,
 }
 
-impl Rules {
+impl VocabularyRules {
     /// The rules of a tokenizer's vocabulary.
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
         let given = (0..vocab_size as u32)
-            .map(|id| id == pad || matches!(tokenizer.kind(id), Kind::Chord | Kind::Given))
+            .map(|id| id == pad || matches!(tokenizer.kind(id), TokenKind::Chord | TokenKind::Given))
             .collect();
         Self { vocab_size, pad, bos: tokenizer.bos(), given }
     }
@@ -64,7 +64,7 @@ impl Split {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn from_rows(rows: &[Vec<u32>], tokenizer: &Tokenizer) -> Result<Self> {
-        let rules = Rules::new(tokenizer);
+        let rules = VocabularyRules::new(tokenizer);
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut ids = Ids::with_capacity(rules.vocab_size, rows.len() * width);
         for (place, row) in rows.iter().enumerate() {
@@ -79,7 +79,7 @@ impl Split {
     }
 
     /// Rows of `width` from complete rows laid end to end.
-    pub(super) fn new(ids: Ids, width: usize, rules: Arc<Rules>) -> Self {
+    pub(super) fn new(ids: Ids, width: usize, rules: Arc<VocabularyRules>) -> Self {
         debug_assert!(ids.len() == 0 || ids.len().is_multiple_of(width), "rows are whole");
         let tokens = ids.range(0..ids.len()).filter(|&id| id != rules.pad).count() as u64;
         Self { ids: Arc::new(ids), width, tokens, rules, packing: Packing::Joined, pairs: None }
@@ -107,7 +107,7 @@ impl Split {
     }
 
     /// Lays `parts` end to end, cuts them into rows of `width` and fills the last one.
-    pub(super) fn pack(parts: Vec<Ids>, width: usize, rules: Arc<Rules>) -> Self {
+    pub(super) fn pack(parts: Vec<Ids>, width: usize, rules: Arc<VocabularyRules>) -> Self {
         let total: usize = parts.iter().map(Ids::len).sum();
         let mut ids = Ids::with_capacity(rules.vocab_size, total.next_multiple_of(width));
         parts.into_iter().for_each(|part| ids.append(&part));
@@ -207,7 +207,7 @@ impl Split {
     }
 
     /// The vocabulary's rules.
-    pub(super) fn rules(&self) -> &Rules {
+    pub(super) fn rules(&self) -> &VocabularyRules {
         &self.rules
     }
 
@@ -228,15 +228,20 @@ pub(super) mod tests {
 
     /// Rows of one length over the ids 0 to 99, none of which is padding or a chord.
     pub(in crate::data) fn split(rows: &[Vec<u32>]) -> Split {
-        let rules = Rules { vocab_size: 100, pad: 100, bos: 101, given: vec![false; 100] };
+        let rules = VocabularyRules { vocab_size: 100, pad: 100, bos: 101, given: vec![false; 100] };
         let mut all = Ids::with_capacity(100, 0);
         rows.iter().for_each(|row| all.extend(row.iter().copied()));
         Split::new(all, rows.first().map_or(2, Vec::len), Arc::new(rules))
     }
 
     /// Ids 0 (padding) to 9; 3 is a chord.
-    fn rules() -> Arc<Rules> {
-        Arc::new(Rules { vocab_size: 10, pad: 0, bos: 1, given: (0..10).map(|id| id == 0 || id == 3).collect() })
+    fn rules() -> Arc<VocabularyRules> {
+        Arc::new(VocabularyRules {
+            vocab_size: 10,
+            pad: 0,
+            bos: 1,
+            given: (0..10).map(|id| id == 0 || id == 3).collect(),
+        })
     }
 
     fn ids(list: &[u32]) -> Ids {

@@ -1,7 +1,7 @@
 //! Counts of a dataset.
 
 use crate::data::Dataset;
-use crate::tokens::Kind;
+use crate::tokens::TokenKind;
 
 /// Counts of a dataset: files, rows, ids, kinds of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Stats {
     /// Ids in a row.
     pub width: usize,
     /// How often each kind of token occurs in the training rows, the commonest first; padding is left out.
-    pub kinds: Vec<(Kind, u64)>,
+    pub kinds: Vec<(TokenKind, u64)>,
 }
 
 impl Dataset {
@@ -33,11 +33,11 @@ impl Dataset {
         }
     }
 
-    fn kinds(&self) -> Vec<(Kind, u64)> {
+    fn kinds(&self) -> Vec<(TokenKind, u64)> {
         let rules = self.train.rules();
         let mut counts = vec![0_u64; rules.vocab_size];
         self.train.ids().for_each(|id| counts[id as usize] += 1);
-        let mut kinds: Vec<(Kind, u64)> = Vec::new();
+        let mut kinds: Vec<(TokenKind, u64)> = Vec::new();
         for (id, &count) in (0..).zip(&counts) {
             if count == 0 || id == rules.pad {
                 continue;

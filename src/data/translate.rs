@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::data::ids::Ids;
-use crate::data::split::Rules;
+use crate::data::split::VocabularyRules;
 use crate::data::{Batch, Dataset, Packing, Source, Split};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -16,7 +16,8 @@ impl Split {
     /// The same pieces in the ids of `to`, in rows of the same width; not as pairs.
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
         let ids: Vec<u32> = self.ids().collect();
-        Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(Rules::new(to))).with_packing(self.packing())
+        Self::pack(vec![translate(&ids, from, to)], self.width(), Arc::new(VocabularyRules::new(to)))
+            .with_packing(self.packing())
     }
 }
 
@@ -24,7 +25,7 @@ impl Batch {
     /// The same rows in the ids of `to`: truncated or padded to their width.
     #[must_use]
     pub fn translated(&self, from: &Tokenizer, to: &Tokenizer) -> Self {
-        let rules = Arc::new(Rules::new(to));
+        let rules = Arc::new(VocabularyRules::new(to));
         let rows = self.input_ids.chunks_exact(self.width.max(1)).map(|row| {
             let mut ids = translate(row, from, to);
             ids.resize(self.width, rules.pad);
@@ -99,7 +100,7 @@ mod tests {
             pieces.iter().for_each(|score| all.extend(frame(t, score)));
             all
         };
-        let split = |t: &Tokenizer| Split::pack(vec![ids(t)], 64, Arc::new(Rules::new(t)));
+        let split = |t: &Tokenizer| Split::pack(vec![ids(t)], 64, Arc::new(VocabularyRules::new(t)));
         let rows = |split: &Split| (0..split.len()).filter_map(|row| split.row(row)).collect::<Vec<_>>();
         assert_eq!(rows(&split(&from).translated(&from, &to)), rows(&split(&to)));
 

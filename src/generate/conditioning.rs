@@ -12,7 +12,7 @@ use crate::tokens::{Grammar, Tokenizer};
 
 /// The conditioning of all sequences of a generation.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(super) struct CuePlan {
     /// The cues of one pass of the chart.
     cues: Vec<Cue>,
     /// Whether there is a cue on every beat.
@@ -23,7 +23,7 @@ pub(super) struct Plan {
     length: f64,
     tempo: f64,
     /// Where the first beat is.
-    origin: Origin,
+    origin: ChartOrigin,
     /// The most beats to generate.
     limit: Option<f64>,
     /// The end of a regenerated part, in seconds.
@@ -52,12 +52,12 @@ impl Cue {
 
 /// A moment in the two units of time of the encodings.
 #[derive(Debug, Clone, Copy, Default)]
-struct Origin {
+struct ChartOrigin {
     beat: f64,
     seconds: f64,
 }
 
-impl Plan {
+impl CuePlan {
     /// The plan for the options, for music that begins after `after` seconds of prompt, on the nearest beat.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Plan {
     pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, after: f64) -> Result<Self> {
         let beat_seconds = 60.0 / options.tempo();
         // Encodings in beats count seconds at 120 beats a minute: half a second a beat.
-        let origin = Origin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
+        let origin = ChartOrigin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
         let chorus = options.chorus();
         let mut cues = options.chords.as_ref().map_or(Ok(Vec::new()), |chart| changes(chart, tokenizer))?;
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());

@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::generate::conditioning::Plan;
+use crate::generate::conditioning::CuePlan;
 use crate::generate::sequence::{Sequence, TokenTable};
 use crate::generate::source::SourceChart;
 use crate::generate::{GenerateOptions, Refill, Sampler};
@@ -80,7 +80,7 @@ pub fn generate_takes(
 pub struct Generator {
     model: Model,
     table: TokenTable,
-    plan: Plan,
+    plan: CuePlan,
     sequences: Vec<Sequence>,
     /// The number of ids that may still be added to each sequence.
     left: usize,
@@ -238,17 +238,17 @@ impl Iterator for Generator {
 ///
 /// A prompt keeps its own chords; those of the options begin on the beat nearest to its end, and the first of them is
 /// set in the prompt when that beat comes before the end of the last note.
-fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, Plan)> {
+fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>, CuePlan)> {
     let style = options.style.as_ref().map(|style| tokenizer.style_id(style)).transpose()?;
     let behind_style = |ids: Vec<u32>| style.into_iter().chain(ids).collect::<Vec<u32>>();
     let before = options.refill.as_ref().and_then(Refill::prompt);
     let Some(prompt) = options.prompt.as_ref().or(before.as_ref()) else {
-        return Ok((behind_style(Vec::new()), Plan::new(options, tokenizer, 0.0)?));
+        return Ok((behind_style(Vec::new()), CuePlan::new(options, tokenizer, 0.0)?));
     };
     let ids = tokenizer.encode(prompt);
     let mut grammar = tokenizer.grammar();
     ids.iter().for_each(|&id| grammar.push(id));
-    let plan = Plan::new(options, tokenizer, grammar.seconds())?;
+    let plan = CuePlan::new(options, tokenizer, grammar.seconds())?;
     let ids = match plan.cue(0) {
         Some((first, cue)) if cue.chord.is_some() && grammar.reached(&first) => {
             tokenizer.encode_with(prompt, &with_chord(prompt, first))

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 
 use crate::generate::Sampler;
-use crate::generate::conditioning::{Cue, Plan};
-use crate::tokens::{Grammar, Kind, Tokenizer};
+use crate::generate::conditioning::{Cue, CuePlan};
+use crate::tokens::{Grammar, TokenKind, Tokenizer};
 
 /// Vocabulary look-ups shared by all sequences.
 #[derive(Debug)]
 pub(super) struct TokenTable {
     /// Whether an id can be sampled: chords and special tokens other than EOS are given.
     drawable: Vec<bool>,
-    kinds: Vec<Kind>,
+    kinds: Vec<TokenKind>,
     /// The grammar at the beginning of a sequence.
     grammar: Grammar,
     pad: u32,
@@ -21,11 +21,11 @@ pub(super) struct TokenTable {
 impl TokenTable {
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (pad, eos) = (tokenizer.pad(), tokenizer.eos());
-        let kinds: Vec<Kind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
+        let kinds: Vec<TokenKind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
         let drawable = kinds
             .iter()
             .zip(0..)
-            .map(|(kind, id)| !matches!(kind, Kind::Chord | Kind::Given | Kind::Special) || id == eos);
+            .map(|(kind, id)| !matches!(kind, TokenKind::Chord | TokenKind::Given | TokenKind::Special) || id == eos);
         Self { drawable: drawable.collect(), kinds, grammar: tokenizer.grammar(), pad, eos }
     }
 
@@ -33,7 +33,7 @@ impl TokenTable {
         self.kinds.len()
     }
 
-    fn is(&self, id: u32, kind: Kind) -> bool {
+    fn is(&self, id: u32, kind: TokenKind) -> bool {
         self.kinds.get(id as usize) == Some(&kind)
     }
 }
@@ -62,7 +62,7 @@ pub(super) struct Sequence {
 
 impl Sequence {
     /// A sequence that begins with the prompt.
-    pub(super) fn new(prompt: &[u32], tokenizer: &Tokenizer, plan: &Plan, sampler: Sampler) -> Self {
+    pub(super) fn new(prompt: &[u32], tokenizer: &Tokenizer, plan: &CuePlan, sampler: Sampler) -> Self {
         let mut grammar = tokenizer.grammar();
         for &id in prompt {
             grammar.push(id);
@@ -83,7 +83,7 @@ impl Sequence {
     }
 
     /// The id that is given next: of a chord, a bar or a beat.
-    pub(super) fn due(&mut self, plan: &Plan) -> Option<u32> {
+    pub(super) fn due(&mut self, plan: &CuePlan) -> Option<u32> {
         if let Some(id) = self.pending.pop_front() {
             return Some(id);
         }
@@ -123,7 +123,7 @@ impl Sequence {
     ///
     /// Where time must stop at the horizon, the shift that ends there gets the probability of all longer ones: without
     /// it the shorter shifts would become likelier, and notes would crowd before every beat.
-    pub(super) fn draw(&mut self, logits: &[f32], plan: &Plan, table: &TokenTable) -> u32 {
+    pub(super) fn draw(&mut self, logits: &[f32], plan: &CuePlan, table: &TokenTable) -> u32 {
         let mut mask = table.drawable.clone();
         if self.sampler.options().grammar {
             self.grammar.allow(&mut mask);
@@ -160,7 +160,7 @@ impl Sequence {
     }
 
     /// Appends an id, sampled or given; `None` when it ends the sequence.
-    pub(super) fn append(&mut self, id: u32, plan: &Plan, table: &TokenTable) -> Option<u32> {
+    pub(super) fn append(&mut self, id: u32, plan: &CuePlan, table: &TokenTable) -> Option<u32> {
         if id == table.eos {
             self.over = true;
             self.context.push(table.pad);
@@ -169,10 +169,10 @@ impl Sequence {
         self.grammar.push(id);
         self.ids.push(id);
         self.context.push(id);
-        if (table.is(id, Kind::Chord) || table.is(id, Kind::Given)) && self.pending.is_empty() {
+        if (table.is(id, TokenKind::Chord) || table.is(id, TokenKind::Given)) && self.pending.is_empty() {
             self.aim(plan);
         }
-        self.notes += usize::from(table.is(id, Kind::Note));
+        self.notes += usize::from(table.is(id, TokenKind::Note));
         self.over = plan.end().is_some_and(|end| self.grammar.reached(&end));
         Some(id)
     }
@@ -195,7 +195,7 @@ impl Sequence {
             return;
         }
         let chord = self.grammar.chord().map_or_else(Vec::new, |class| self.grammar.chord_ids(class));
-        if keep > chord.len() && !self.context.iter().any(|&id| table.is(id, Kind::Chord)) {
+        if keep > chord.len() && !self.context.iter().any(|&id| table.is(id, TokenKind::Chord)) {
             self.context[..chord.len()].copy_from_slice(&chord);
         }
     }
@@ -208,7 +208,7 @@ impl Sequence {
     }
 
     /// Sets the horizon to the next cue or the end, whichever comes first.
-    fn aim(&mut self, plan: &Plan) {
+    fn aim(&mut self, plan: &CuePlan) {
         let change = plan.cue(self.next).map(|(at, _)| at);
         let soonest = match (change, plan.end()) {
             (Some(change), Some(end)) => Some(if end.seconds < change.seconds { end } else { change }),

@@ -9,7 +9,7 @@ use crate::harmony::{Chart, Chord};
 use crate::midi::{Meter, Note, Score, Tempo, Track};
 use crate::nn::{LlamaConfig, Model};
 use crate::progress::Progress;
-use crate::tokens::{Kind, Options, Tokenizer};
+use crate::tokens::{Options, TokenKind, Tokenizer};
 
 fn tokenizer() -> Tokenizer {
     Tokenizer::new("performance", &Options::default()).expect("a known name")
@@ -53,7 +53,7 @@ fn chords(ids: &[u32]) -> Vec<(f64, String)> {
     let mut found = Vec::new();
     for &id in ids {
         assert!(grammar.accepts(id), "{} at {} s", tokenizer.token(id).expect("known"), grammar.seconds());
-        if tokenizer.kind(id) == Kind::Chord {
+        if tokenizer.kind(id) == TokenKind::Chord {
             found.push((grammar.seconds(), tokenizer.token(id).expect("known").to_owned()));
         }
         grammar.push(id);
@@ -115,8 +115,8 @@ fn without_the_grammar_the_result_still_decodes() {
     let ids = play(&model(64), &sampler, &options).remove(0);
     let tokenizer = tokenizer();
     assert!(!tokenizer.decode(&ids).is_empty());
-    assert_eq!(tokenizer.kind(ids[0]), Kind::Chord);
-    assert!(ids.iter().all(|&id| tokenizer.kind(id) != Kind::Special));
+    assert_eq!(tokenizer.kind(ids[0]), TokenKind::Chord);
+    assert!(ids.iter().all(|&id| tokenizer.kind(id) != TokenKind::Special));
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod two_sample;
 pub use defects::Defects;
 pub use frechet::{embed, frechet_distance};
 pub use intervals::Interval;
-pub use originality::{Corpus, Shared};
+pub use originality::{Corpus, SharedPassage};
 pub use piece::PieceFigures;
 pub use report::{Report, evaluate};
 pub use style::{Likeness, style};

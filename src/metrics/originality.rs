@@ -20,7 +20,7 @@ const TOGETHER: f64 = 0.03;
 
 /// The longest run that a take shares with a corpus.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shared {
+pub struct SharedPassage {
     /// Notes in it; 0 where not even eight in a row are shared.
     pub notes: usize,
     /// The piece, by its place in the corpus.
@@ -118,9 +118,9 @@ impl Corpus {
     /// assert_eq!(corpus.longest_shared(&piece.transpose(3)?, None).notes, piece.len());
     /// # Ok::<(), etude::Error>(())
     /// ```
-    pub fn longest_shared(&self, take: &Score, without: Option<usize>) -> Shared {
+    pub fn longest_shared(&self, take: &Score, without: Option<usize>) -> SharedPassage {
         let line = NoteLine::of(take);
-        let mut longest = Shared { notes: 0, piece: 0, bar: 0, at: 0.0 };
+        let mut longest = SharedPassage { notes: 0, piece: 0, bar: 0, at: 0.0 };
         for (note, seed) in line.seeds() {
             for &(piece, place) in self.places.get(seed).map_or(&[][..], Vec::as_slice) {
                 let (piece, place) = (piece as usize, place as usize);
@@ -135,7 +135,7 @@ impl Corpus {
                 let steps = ours[note..].iter().zip(&theirs[place..]).take_while(|(a, b)| a == b).count();
                 if steps + 1 > longest.notes {
                     let bar = self.bars[piece][place] as usize;
-                    longest = Shared { notes: steps + 1, piece, bar, at: line.onsets[note] };
+                    longest = SharedPassage { notes: steps + 1, piece, bar, at: line.onsets[note] };
                 }
             }
         }

@@ -32,7 +32,7 @@ use crate::metrics::Interval;
 use crate::metrics::intervals::bootstrap;
 use crate::nn::{ForwardCtx, Model};
 use crate::progress::{Progress, four_digits, thousands};
-use crate::tokens::{Kind, Tokenizer};
+use crate::tokens::{TokenKind, Tokenizer};
 
 /// Teacher-forced figures over a split. Accuracies are shares of top-1 predictions that are right.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -187,7 +187,7 @@ impl ReportSums {
 
 /// What the figures ask of a vocabulary, ready to look up.
 struct VocabularyIndex {
-    kinds: Vec<Kind>,
+    kinds: Vec<TokenKind>,
     tokenizer: Tokenizer,
 }
 
@@ -228,7 +228,7 @@ impl VocabularyIndex {
                 chord = tones;
             }
             match self.kinds.get(token as usize) {
-                Some(Kind::Chord) => chord = self.tokenizer.chord_tones(token, &mut root).unwrap_or(chord),
+                Some(TokenKind::Chord) => chord = self.tokenizer.chord_tones(token, &mut root).unwrap_or(chord),
                 _ if token == self.tokenizer.bos() => chord = 0, // another piece begins
                 _ => {}
             }
@@ -241,14 +241,14 @@ impl VocabularyIndex {
             sums.rounded += f64::from(self.tokenizer.width(label)).ln();
             let right = u64::from(top == label);
             match self.kinds.get(label as usize) {
-                Some(Kind::Note) => {
+                Some(TokenKind::Note) => {
                     sums.notes = (sums.notes.0 + right, sums.notes.1 + 1);
                     if let (Some(pitch), true) = (self.tokenizer.pitch_class(top), chord != 0) {
                         let inside = u64::from(chord >> pitch & 1);
                         sums.chords = (sums.chords.0 + inside, sums.chords.1 + 1);
                     }
                 }
-                Some(Kind::Time) => sums.times = (sums.times.0 + right, sums.times.1 + 1),
+                Some(TokenKind::Time) => sums.times = (sums.times.0 + right, sums.times.1 + 1),
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use super::report::{Report, evaluate};
 use crate::data::{IGNORE, Split};
 use crate::nn::{ForwardCtx, LlamaConfig, Model};
 use crate::progress::Progress;
-use crate::tokens::{Kind, Options, Tokenizer};
+use crate::tokens::{Options, TokenKind, Tokenizer};
 use crate::train::{AdamW, AdamWOptions, Grads, held_out_loss};
 
 fn tokenizer() -> Tokenizer {
@@ -85,8 +85,8 @@ fn the_shares_are_those_counted_one_by_one() {
             let label = batch.labels[place];
             let kind = match tokenizer.kind(label) {
                 _ if label == IGNORE => continue,
-                Kind::Note => 0,
-                Kind::Time => 1,
+                TokenKind::Note => 0,
+                TokenKind::Time => 1,
                 _ => continue,
             };
             let best = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

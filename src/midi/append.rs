@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::midi::state::State;
+use crate::midi::state::ChannelState;
 use crate::midi::{Event, Key, Marker, Message, Meter, Note, Pedal, Score, Tempo, Track};
 
 /// The finest division that a MIDI file can hold, in ticks a quarter.
@@ -52,7 +52,7 @@ pub(super) struct Joiner {
     /// Index of a track by name, port, channel, program, and its place among the tracks that share these.
     tracks: HashMap<(String, u8, u8, u8, usize), usize>,
     /// The channel state at the end.
-    state: State,
+    state: ChannelState,
     /// Index of the first event of the last score, by track (`None`: the score's own events).
     tails: Vec<(Option<usize>, usize)>,
 }
@@ -63,7 +63,7 @@ impl Joiner {
             score: Score::new(score.ticks_per_quarter),
             end: 0,
             tracks: HashMap::new(),
-            state: State::default(),
+            state: ChannelState::default(),
             tails: Vec::new(),
         };
         joiner.append_tracks(&score);
@@ -95,7 +95,7 @@ impl Joiner {
 
     /// Resets the channels to their initial state where the other score begins.
     fn reset_channels(&mut self, other: &Score) {
-        let mut first = State::default();
+        let mut first = ChannelState::default();
         channel_events(other).iter().take_while(|e| e.tick == 0).for_each(|e| first.set(e));
         let used = |port, channel| other.tracks.iter().any(|t| (t.port, t.channel) == (port, channel));
         let resets = self.state.resets(self.end, |key| first.sets(key) || !used(key.0, key.1));

@@ -18,15 +18,15 @@ pub(super) enum Item {
 }
 
 /// Port, channel and setting.
-pub(super) type Key = (u8, u8, Item);
+pub(super) type SettingKey = (u8, u8, Item);
 
 /// The parameter that data entry applies to.
 type Selected = (bool, u8, u8);
 
 /// The current values by channel, in the order in which they have to be set again.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
-    values: BTreeMap<Key, i16>,
+pub(super) struct ChannelState {
+    values: BTreeMap<SettingKey, i16>,
     selected: BTreeMap<(u8, u8), Selected>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct State {
 const DATA: u8 = 6;
 const DATA_LOW: u8 = 38;
 
-impl State {
+impl ChannelState {
     /// Applies a channel message.
     pub(super) fn set(&mut self, event: &Event) {
         let (port, channel) = (event.port, event.channel);
@@ -84,7 +84,7 @@ impl State {
     }
 
     /// True when a value is set for this setting.
-    pub(super) fn sets(&self, key: &Key) -> bool {
+    pub(super) fn sets(&self, key: &SettingKey) -> bool {
         self.values.contains_key(key)
     }
 
@@ -99,7 +99,7 @@ impl State {
 
     /// The events that reset, at a tick, every value that differs from a synthesizer's initial one and for which `keep`
     /// is false.
-    pub(super) fn resets(&self, tick: u32, keep: impl Fn(&Key) -> bool) -> Vec<Event> {
+    pub(super) fn resets(&self, tick: u32, keep: impl Fn(&SettingKey) -> bool) -> Vec<Event> {
         let changed = self.values.iter().filter_map(|(key, value)| {
             let default = default(key.2)?;
             (default != *value && !keep(key)).then_some((*key, default))
@@ -123,7 +123,7 @@ fn default(item: Item) -> Option<i16> {
     })
 }
 
-fn setting((port, channel, item): Key, value: i16, tick: u32) -> Vec<Event> {
+fn setting((port, channel, item): SettingKey, value: i16, tick: u32) -> Vec<Event> {
     let event = |message| Event { tick, port, channel, message };
     let low = (value & 127) as u8;
     let controller = |number, value| event(Message::Controller { number, value });
@@ -155,7 +155,7 @@ fn selection(port: u8, channel: u8, registered: bool, high: u8, low: u8, tick: u
 /// sequencer-specific settings).
 pub(super) fn between(events: &[Event], from: u32, to: u32) -> Vec<Event> {
     let (before, rest) = events.split_at(events.partition_point(|e| e.tick < from));
-    let mut state = State::default();
+    let mut state = ChannelState::default();
     let mut said = Vec::new();
     for event in before {
         match &event.message {
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn only_what_was_changed_is_set_back() {
-        let mut state = State::default();
+        let mut state = ChannelState::default();
         let events = [
             controller(0, 7, 90),
             controller(0, 10, 64),

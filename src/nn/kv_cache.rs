@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::nn::Precision;
 use crate::nn::cpu::floats;
 #[cfg(feature = "cuda")]
-use crate::nn::ops::decode::cuda::Decoding;
-use crate::nn::ops::{Format, KvBuffer, Prepacked};
+use crate::nn::ops::decode::cuda::CudaDecoder;
+use crate::nn::ops::{KvBuffer, KvFormat, Prepacked};
 
 /// Positions added when the memory is full.
 const CHUNK: usize = 256;
@@ -61,7 +61,7 @@ pub struct Cache {
 /// Buffers on a GPU and recorded graphs; a clone makes its own.
 #[cfg(feature = "cuda")]
 #[derive(Default)]
-struct Own(Option<Box<Decoding>>);
+struct Own(Option<Box<CudaDecoder>>);
 
 #[cfg(feature = "cuda")]
 impl Clone for Own {
@@ -124,9 +124,9 @@ impl Cache {
     pub(crate) fn layers(&mut self, count: usize, precision: Precision) -> Result<&mut [LayerCache]> {
         if self.layers.is_empty() {
             let format = match (self.dtype, precision.on_this_cpu()) {
-                (CacheDtype::Int8, _) => Format::Int8,
-                (CacheDtype::Auto, Precision::Bf16 | Precision::F16) => Format::Bf16,
-                (CacheDtype::Auto, Precision::F32) => Format::F32,
+                (CacheDtype::Int8, _) => KvFormat::Int8,
+                (CacheDtype::Auto, Precision::Bf16 | Precision::F16) => KvFormat::Bf16,
+                (CacheDtype::Auto, Precision::F32) => KvFormat::F32,
             };
             self.layers = vec![LayerCache { memory: Memory::None, len: 0, format }; count];
         }
@@ -148,7 +148,7 @@ impl Cache {
 
     /// The state of a GPU between positions; the caller takes it and puts it back.
     #[cfg(feature = "cuda")]
-    pub(in crate::nn) fn decoding(&mut self) -> &mut Option<Box<Decoding>> {
+    pub(in crate::nn) fn decoding(&mut self) -> &mut Option<Box<CudaDecoder>> {
         &mut self.decoding.0
     }
 
@@ -169,7 +169,7 @@ impl Cache {
 pub(crate) struct LayerCache {
     memory: Memory,
     len: usize,
-    format: Format,
+    format: KvFormat,
 }
 
 #[derive(Debug)]

@@ -26,12 +26,12 @@ impl Running {
 
 /// Answers from a snapshot.
 #[derive(Debug)]
-pub(super) struct Assistant {
+pub(super) struct NotebookAssistant {
     pub(super) symbols: Symbols,
     pub(super) running: Running,
 }
 
-impl Assistant {
+impl NotebookAssistant {
     /// The typed text behind the cell that runs, whose variables may be meant: the text, and where the typed one begins.
     fn in_context(&self, code: &str) -> (String, usize) {
         let mut text = self.running.text();
@@ -44,7 +44,7 @@ impl Assistant {
     }
 }
 
-impl kernel::Assistant for Assistant {
+impl kernel::Assistant for NotebookAssistant {
     fn completeness(&self, code: &str) -> kernel::Completeness {
         forms::completeness(command::completeness(&self.symbols, code))
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etude_kernel::{Bundle, Outbox, Output};
 
 use super::forms::display_id;
-use crate::progress::{Sink, Snapshot};
+use crate::progress::{ProgressSink, Snapshot};
 
 /// A task shorter than this is never shown.
 const FIRST_SHOWN: Duration = Duration::from_millis(700);
@@ -18,7 +18,7 @@ const LAST_ID: u64 = u64::MAX;
 
 /// The bar of whatever runs; tasks inside of tasks stand below each other in one display.
 #[derive(Debug)]
-pub(super) struct Bar {
+pub(super) struct ProgressBar {
     outbox: Outbox,
     state: Mutex<BarState>,
 }
@@ -33,7 +33,7 @@ struct BarState {
     count: u64,
 }
 
-impl Bar {
+impl ProgressBar {
     /// A bar that is displayed through `outbox`.
     pub(super) fn new(outbox: Outbox) -> Self {
         Self { outbox, state: Mutex::default() }
@@ -76,7 +76,7 @@ impl Bar {
     }
 }
 
-impl Sink for Bar {
+impl ProgressSink for ProgressBar {
     fn show(&self, task: &Snapshot) {
         let mut state = self.state();
         if task.finished {
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_short_task_shows_nothing() {
         let (outbox, seen) = Outbox::recorder();
-        let bar = Bar::new(outbox);
+        let bar = ProgressBar::new(outbox);
         bar.show(&task("reading", 0, false));
         bar.show(&task("reading", 300, false));
         bar.show(&task("reading", 400, true));
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_long_task_lives_in_one_display_and_leaves_a_line() {
         let (outbox, seen) = Outbox::recorder();
-        let bar = Bar::new(outbox);
+        let bar = ProgressBar::new(outbox);
         bar.show(&task("fit", 800, false));
         bar.show(&task("fit", 810, false));
         bar.show(&task("evaluate", 0, false));
@@ -161,7 +161,7 @@ mod tests {
         assert!(matches!(&seen_id(&bar), Some(next) if *next != id.as_str()), "the next task has its own display");
     }
 
-    fn seen_id(bar: &Bar) -> Option<String> {
+    fn seen_id(bar: &ProgressBar) -> Option<String> {
         bar.state().shown.map(|(id, _)| display_id(id))
     }
 }

@@ -18,9 +18,9 @@ use etude_kernel::{Bundle, Exit, Fault, Interpreter, Language, Outbox, Output, S
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
-use crate::script::command::{self, Done};
+use crate::script::command::{self, Outcome};
 use crate::script::{Host, Session};
-use assistant::{Assistant, Running};
+use assistant::{NotebookAssistant, Running};
 pub use etude_kernel::Installed;
 pub use spec::{Choice, Support, install, list, log_file, uninstall};
 
@@ -55,7 +55,7 @@ impl Notebook {
     pub fn new(outbox: Outbox, stdin: Stdin, interrupt: Interrupt) -> Self {
         let said = outbox.clone();
         let host = Host {
-            progress: Progress::new(Arc::new(bar::Bar::new(outbox.clone())), interrupt),
+            progress: Progress::new(Arc::new(bar::ProgressBar::new(outbox.clone())), interrupt),
             output: Arc::new(move |output| said.send(forms::output(output))),
             input: Arc::new(move |prompt, hidden| stdin.ask(prompt, hidden).map_err(|fault| forms::no_line(&fault))),
             width: WIDTH,
@@ -65,15 +65,15 @@ impl Notebook {
 
     fn run(&mut self, cell: &str) -> Result<Option<Bundle>, Fault> {
         let outbox = &self.outbox;
-        let mut said = |done: Done| match done {
-            Done::Said(bundle) if bundle.plain().is_empty() => {}
-            Done::Said(bundle) if bundle.forms.len() == 1 => {
+        let mut said = |done: Outcome| match done {
+            Outcome::Said(bundle) if bundle.plain().is_empty() => {}
+            Outcome::Said(bundle) if bundle.forms.len() == 1 => {
                 outbox.send(Output::Stdout(format!("{}\n", bundle.plain())));
             }
-            Done::Said(bundle) => outbox.send(Output::Display { bundle: forms::bundle(&bundle), id: None }),
-            Done::Page(bundle) => outbox.send(Output::Page(forms::bundle(&bundle))),
-            Done::Quit => outbox.send(Output::Leave),
-            Done::NotACommand => {}
+            Outcome::Said(bundle) => outbox.send(Output::Display { bundle: forms::bundle(&bundle), id: None }),
+            Outcome::Page(bundle) => outbox.send(Output::Page(forms::bundle(&bundle))),
+            Outcome::Quit => outbox.send(Output::Leave),
+            Outcome::NotACommand => {}
         };
         let value = command::run_cell(&mut self.session, None, cell, &mut said).map_err(|f| forms::fault(&f))?;
         if self.session.take_exit().is_some() {
@@ -118,7 +118,7 @@ impl Interpreter for Notebook {
 
     fn assistant(&self) -> Box<dyn etude_kernel::Assistant> {
         let symbols = (*self.session.symbols()).clone();
-        Box::new(Assistant { symbols, running: self.running.clone() })
+        Box::new(NotebookAssistant { symbols, running: self.running.clone() })
     }
 }
 

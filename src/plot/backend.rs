@@ -23,7 +23,7 @@ pub(super) type Area<'s> = DrawingArea<Backend<'s>, Shift>;
 /// What plotters gives back: it fails only where this backend would, and this backend never does.
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
-type Done = Result<(), DrawingErrorKind<Infallible>>;
+type DrawResult = Result<(), DrawingErrorKind<Infallible>>;
 
 /// An SVG as plotters sees it.
 pub(super) struct Backend<'s> {
@@ -73,33 +73,39 @@ impl DrawingBackend for Backend<'_> {
         self.size
     }
 
-    fn ensure_prepared(&mut self) -> Done {
+    fn ensure_prepared(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn present(&mut self) -> Done {
+    fn present(&mut self) -> DrawResult {
         Ok(())
     }
 
-    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> Done {
+    fn draw_pixel(&mut self, at: BackendCoord, color: BackendColor) -> DrawResult {
         self.svg.merged(&fill(&color), &format!("M{} {}h.1v.1h-.1z", px(at.0), px(at.1)));
         Ok(())
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Done {
+    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> DrawResult {
         let data = format!("M{} {}L{} {}", px(from.0), px(from.1), px(to.0), px(to.1));
         self.svg.merged(&stroke(style), &data);
         Ok(())
     }
 
-    fn draw_rect<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S, filled: bool) -> Done {
+    fn draw_rect<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+        filled: bool,
+    ) -> DrawResult {
         let (wide, high) = (to.0 - from.0, to.1 - from.1);
         let data = format!("M{} {}h{}v{}h{}z", px(from.0), px(from.1), px(wide), px(high), px(-wide));
         self.svg.merged(&if filled { fill(&style.color()) } else { stroke(style) }, &data);
         Ok(())
     }
 
-    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Done {
+    fn draw_path<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> DrawResult {
         let points: Vec<String> = path.into_iter().map(|(x, y)| format!("{} {}", px(x), px(y))).collect();
         if points.len() > 1 && style.color().alpha > 0.0 {
             let data = format!("M{}", points.join("L"));
@@ -109,7 +115,7 @@ impl DrawingBackend for Backend<'_> {
     }
 
     /// A filled circle is a stroke of no length with round ends, so that many of them are one path.
-    fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, filled: bool) -> Done {
+    fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, filled: bool) -> DrawResult {
         let color = style.color();
         let radius = f64::from(radius) / UNITS;
         if filled {
@@ -122,7 +128,11 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(&mut self, path: I, style: &S) -> Done {
+    fn fill_polygon<S: BackendStyle, I: IntoIterator<Item = BackendCoord>>(
+        &mut self,
+        path: I,
+        style: &S,
+    ) -> DrawResult {
         let points: Vec<String> = path.into_iter().map(|(x, y)| format!("{} {}", px(x), px(y))).collect();
         if !points.is_empty() {
             self.svg.merged(&fill(&style.color()), &format!("M{}z", points.join("L")));
@@ -130,7 +140,7 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    fn draw_text<T: BackendTextStyle>(&mut self, words: &str, style: &T, at: BackendCoord) -> Done {
+    fn draw_text<T: BackendTextStyle>(&mut self, words: &str, style: &T, at: BackendCoord) -> DrawResult {
         let (size, color) = (style.size() / UNITS, style.color());
         if words.is_empty() || color.alpha == 0.0 {
             return Ok(());

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::braille::Canvas;
 use super::number::short;
 use super::save;
-use super::series::{Series, Style, range};
+use super::series::{Series, SeriesStyle, range};
 use crate::error::Result;
 
 /// Series of numbers over their index or over others, with a title and axis names.
@@ -36,10 +36,10 @@ impl Figure {
         let (first, last) = self.span();
         let canvas_wide = canvas.wide();
         // Where dots would run into each other only their mean is drawn.
-        let crowded = |series: &Series| series.style == Style::Faint && series.y.len() > canvas_wide;
+        let crowded = |series: &Series| series.style == SeriesStyle::Faint && series.y.len() > canvas_wide;
         for series in self.series.iter().filter(|series| !crowded(series)) {
             let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
-            canvas.points(&points, (first, last), (low, high), series.style != Style::Points);
+            canvas.points(&points, (first, last), (low, high), series.style != SeriesStyle::Points);
         }
         let mut text = Vec::new();
         text.extend([&self.title, &self.y_label].into_iter().filter(|t| !t.is_empty()).cloned());
@@ -82,8 +82,8 @@ impl Figure {
 
     /// The last and the least value of a series; of a smoothed one those of what it smooths.
     fn legend(&self, at: usize, series: &Series) -> Option<String> {
-        let behind = at.checked_sub(1).map(|before| &self.series[before]).filter(|s| s.style == Style::Faint);
-        if series.style == Style::Faint {
+        let behind = at.checked_sub(1).map(|before| &self.series[before]).filter(|s| s.style == SeriesStyle::Faint);
+        if series.style == SeriesStyle::Faint {
             return None;
         }
         let finite = || behind.unwrap_or(series).y.iter().copied().filter(|v| v.is_finite());

@@ -11,7 +11,7 @@ use super::Figure;
 use super::axis::{Axis, ticks};
 use super::backend::{Area, Backend, Drawn, color, failed, ink, text, units};
 use super::number::short;
-use super::series::{Series, Style};
+use super::series::{Series, SeriesStyle};
 use super::svg::{COLORS, Svg, text_width};
 use crate::error::{Error, Result};
 
@@ -75,9 +75,9 @@ pub(super) fn draw(area: &Area<'_>, figure: &Figure) -> Drawn {
     axes(&mut chart, figure)?;
     for (series, hue) in figure.series.iter().zip(hues(&figure.series)) {
         match series.style {
-            Style::Line => line(&mut chart, series, wide, color(hue, 1.0).stroke_width(20))?,
-            Style::Faint => line(&mut chart, series, wide, color(hue, 0.3).stroke_width(12))?,
-            Style::Points => dots(&mut chart, series, color(hue, 0.75))?,
+            SeriesStyle::Line => line(&mut chart, series, wide, color(hue, 1.0).stroke_width(20))?,
+            SeriesStyle::Faint => line(&mut chart, series, wide, color(hue, 0.3).stroke_width(12))?,
+            SeriesStyle::Points => dots(&mut chart, series, color(hue, 0.75))?,
         }
     }
     names(area, figure, (left, title, wide))
@@ -144,7 +144,7 @@ fn names(area: &Area<'_>, figure: &Figure, (left, title, wide): (f64, f64, f64))
 fn hues(series: &[Series]) -> impl Iterator<Item = &'static str> {
     series.iter().scan(0, |next, series| {
         let hue = COLORS[*next % COLORS.len()];
-        *next += usize::from(series.style != Style::Faint);
+        *next += usize::from(series.style != SeriesStyle::Faint);
         Some(hue)
     })
 }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_line_that_turns_back_is_drawn_whole() {
-        let turn = Series::over("", vec![0.0, 2.0, 1.0], vec![0.0, 1.0, 2.0], Style::Line);
+        let turn = Series::over("", vec![0.0, 2.0, 1.0], vec![0.0, 1.0, 2.0], SeriesStyle::Line);
         assert_eq!(runs(&turn, 2), [vec![(0.0, 0.0), (2.0, 1.0), (1.0, 2.0)]]);
     }
 

@@ -35,7 +35,7 @@ pub use parallel::{Column, Mark, Parallel};
 pub use piano_roll::piano_roll;
 pub use raster::{Paper, Pixels};
 pub use roll::{Roll, System, roll};
-pub use series::{Series, Style};
+pub use series::{Series, SeriesStyle};
 pub use shades::shades;
 pub use sparkline::sparkline;
 pub use svg::{escape, size};

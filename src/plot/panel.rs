@@ -10,7 +10,7 @@ use plotters_backend::text_anchor::{HPos, VPos};
 use super::backend::{Area, Backend, Drawn, color, ink, text, units};
 use super::braille::Canvas;
 use super::number::short;
-use super::series::{Series, Style};
+use super::series::{Series, SeriesStyle};
 use super::svg::{COLORS, Svg};
 use super::{Figure, lines, sparkline};
 use crate::progress::thousands;
@@ -170,7 +170,7 @@ impl Panel {
         let figure = self.losses();
         // Where the dots would run into each other only their mean is drawn.
         let crowded = self.losses.len() > canvas.wide();
-        for series in figure.series.iter().filter(|series| !crowded || series.style != Style::Faint) {
+        for series in figure.series.iter().filter(|series| !crowded || series.style != SeriesStyle::Faint) {
             let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
             canvas.points(&points, figure.span(), (low, high), true);
         }

@@ -69,7 +69,7 @@ pub fn roll(score: &Score, chords: &[ChordAt], interrupt: &Interrupt) -> Result<
     let spans = spans(begin, end, &bars);
     let longest = spans.iter().fold(0.1, |most: f64, (a, b)| most.max(b - a));
     let scale = (WIDTH - LEFT - RIGHT) / longest;
-    let keys = Keys::of(&sounds, spans.len());
+    let keys = PitchAxis::of(&sounds, spans.len());
     let hues = Hues::of(score);
     let mut svg = Svg::new(WIDTH, 0.0);
     svg.set_css(labels::CSS);
@@ -113,13 +113,13 @@ fn spans(begin: f64, end: f64, bars: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// The pitches that are drawn, and how tall each is.
-struct Keys {
+struct PitchAxis {
     low: u8,
     high: u8,
     pixels: f64,
 }
 
-impl Keys {
+impl PitchAxis {
     fn of(sounds: &[Sound], systems: usize) -> Self {
         let pitches = || sounds.iter().map(|s| s.pitch.min(127));
         let (low, high) = (pitches().min().unwrap_or(60), pitches().max().unwrap_or(60));

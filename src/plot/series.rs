@@ -2,7 +2,7 @@
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Style {
+pub enum SeriesStyle {
     /// A line from value to value.
     #[default]
     Line,
@@ -22,7 +22,7 @@ pub struct Series {
     /// The values; what is not finite is a gap.
     pub y: Vec<f64>,
     /// How it is drawn.
-    pub style: Style,
+    pub style: SeriesStyle,
 }
 
 impl Series {
@@ -32,7 +32,7 @@ impl Series {
     }
 
     /// Values over others, as a line or as dots.
-    pub fn over(name: impl Into<String>, x: Vec<f64>, y: Vec<f64>, style: Style) -> Self {
+    pub fn over(name: impl Into<String>, x: Vec<f64>, y: Vec<f64>, style: SeriesStyle) -> Self {
         Self { name: name.into(), x: Some(x), y, style }
     }
 
@@ -43,7 +43,7 @@ impl Series {
             return vec![Self::line(name, y)];
         }
         let mean = exponential_mean(&y, span);
-        vec![Self { style: Style::Faint, ..Self::line("", y) }, Self::line(name, mean)]
+        vec![Self { style: SeriesStyle::Faint, ..Self::line("", y) }, Self::line(name, mean)]
     }
 
     /// The points: x, and y where it is finite.
@@ -113,6 +113,6 @@ mod tests {
     fn a_short_line_is_not_smoothed() {
         assert_eq!(Series::smoothed("a", vec![1.0, 2.0], 10).len(), 1);
         let two = Series::smoothed("a", vec![1.0; 9], 10);
-        assert_eq!((two[0].style, two[0].name.as_str(), two[1].name.as_str()), (Style::Faint, "", "a"));
+        assert_eq!((two[0].style, two[0].name.as_str(), two[1].name.as_str()), (SeriesStyle::Faint, "", "a"));
     }
 }

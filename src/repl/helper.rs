@@ -14,26 +14,26 @@ use rustyline::{CompletionType, Context, Helper};
 use super::highlight;
 use super::keys::{code_of, ends_blank};
 use super::style::{code, paint};
-use crate::script::scan::{Kind, Open, scan};
+use crate::script::scan::{LexemeKind, Open, scan};
 use crate::script::{Completeness, Session, command};
 
 /// Answers from the session.
-pub(super) struct Assistant {
+pub(super) struct ReplAssistant {
     session: Rc<RefCell<Session>>,
     history: HistoryHinter,
     color: bool,
 }
 
-impl Assistant {
+impl ReplAssistant {
     /// An assistant that asks `session`, which is free while a line is read.
     pub(super) fn new(session: Rc<RefCell<Session>>, color: bool) -> Self {
         Self { session, history: HistoryHinter::new(), color }
     }
 }
 
-impl Helper for Assistant {}
+impl Helper for ReplAssistant {}
 
-impl Completer for Assistant {
+impl Completer for ReplAssistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> Result<(usize, Vec<Pair>), ReadlineError> {
@@ -66,7 +66,7 @@ impl rustyline::hint::Hint for Hint {
     }
 }
 
-impl Hinter for Assistant {
+impl Hinter for ReplAssistant {
     type Hint = Hint;
 
     fn hint(&self, line: &str, pos: usize, ctx: &Context<'_>) -> Option<Hint> {
@@ -93,11 +93,11 @@ fn callee(text: &str) -> Option<&str> {
     let before = &text[..behind - 1];
     let inside = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     let start = before.rfind(|c| !inside(c)).map_or(0, |i| i + before[i..].chars().next().map_or(1, char::len_utf8));
-    let word = scan.tokens.iter().any(|t| t.kind == Kind::Word && t.end == before.len());
+    let word = scan.tokens.iter().any(|t| t.kind == LexemeKind::Word && t.end == before.len());
     Some(before[start..].trim_start_matches('.')).filter(|name| word && !name.is_empty())
 }
 
-impl Highlighter for Assistant {
+impl Highlighter for ReplAssistant {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
         if self.color { highlight::highlight(line, pos).into() } else { line.into() }
     }
@@ -120,7 +120,7 @@ impl Highlighter for Assistant {
     }
 }
 
-impl Validator for Assistant {
+impl Validator for ReplAssistant {
     fn validate(&self, ctx: &mut ValidationContext<'_>) -> Result<ValidationResult, ReadlineError> {
         let text = ctx.input();
         let code = code_of(text);

@@ -1,7 +1,7 @@
 //! Colours for a line of code while it is typed.
 
 use super::style::{code, paint};
-use crate::script::scan::{Kind, scan};
+use crate::script::scan::{LexemeKind, scan};
 
 /// The words of the language.
 const KEYWORDS: [&str; 31] = [
@@ -54,11 +54,11 @@ fn highlight_code(text: &str, cursor: usize) -> String {
     for token in &scan(text).tokens {
         let word = &text[token.start..token.end];
         let color = match token.kind {
-            Kind::Word if KEYWORDS.contains(&word) => code::KEYWORD,
-            Kind::Number => code::NUMBER,
-            Kind::Text => code::TEXT,
-            Kind::Comment => code::COMMENT,
-            Kind::Symbol if partner == Some(token.start) => code::PARTNER,
+            LexemeKind::Word if KEYWORDS.contains(&word) => code::KEYWORD,
+            LexemeKind::Number => code::NUMBER,
+            LexemeKind::Text => code::TEXT,
+            LexemeKind::Comment => code::COMMENT,
+            LexemeKind::Symbol if partner == Some(token.start) => code::PARTNER,
             _ => "",
         };
         painted.push_str(&text[end..token.start]);
@@ -82,7 +82,7 @@ fn command_end(text: &str) -> Option<usize> {
 fn partner(text: &str, cursor: usize) -> Option<usize> {
     let mut open: Vec<usize> = Vec::new();
     let mut pairs: Vec<(usize, usize)> = Vec::new();
-    for token in scan(text).tokens.iter().filter(|t| t.kind == Kind::Symbol) {
+    for token in scan(text).tokens.iter().filter(|t| t.kind == LexemeKind::Symbol) {
         match &text[token.start..token.end] {
             "(" | "[" | "{" | "#{" | "${" => open.push(token.start),
             ")" | "]" | "}" => pairs.extend(open.pop().map(|start| (start, token.start))),

@@ -9,12 +9,12 @@ use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{ColorMode, CompletionType, Editor};
 
-use super::helper::Assistant;
+use super::helper::ReplAssistant;
 use super::style::{code, paint};
 use super::terminal_session::TerminalSession;
 
 use super::{files, keys};
-use crate::script::command::{self, Done};
+use crate::script::command::{self, Outcome};
 use crate::script::{Bundle, CellError, Session};
 
 const PROMPT: &str = "♪ ";
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 10_000;
 /// Most lines and characters of a result that is shown.
 const SHOWN: (usize, usize) = (200, 40_000);
 
-type LineEditor = Editor<Assistant, DefaultHistory>;
+type LineEditor = Editor<ReplAssistant, DefaultHistory>;
 
 /// Greets, then reads and runs until the user leaves: the exit code.
 pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
@@ -68,9 +68,9 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Done::Said(bundle) | Done::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
-                Done::Quit => Ok(AfterLine::Leave),
-                Done::NotACommand => session.eval(text).map(AfterLine::Show),
+                Outcome::Said(bundle) | Outcome::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
+                Outcome::Quit => Ok(AfterLine::Leave),
+                Outcome::NotACommand => session.eval(text).map(AfterLine::Show),
             }
         });
         let result = match outcome {
@@ -117,7 +117,7 @@ fn editor(stage: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<Lin
         .bell_style(BellStyle::None)
         .build();
     let mut editor = Editor::with_config(config)?;
-    editor.set_helper(Some(Assistant::new(session.clone(), color)));
+    editor.set_helper(Some(ReplAssistant::new(session.clone(), color)));
     Ok(editor)
 }
 

@@ -10,7 +10,7 @@ use super::bar;
 use super::live::{Live, Size};
 use super::picture::Protocol;
 use super::style::Stream;
-use crate::progress::{Sink, Snapshot};
+use crate::progress::{ProgressSink, Snapshot};
 use crate::script::Bundle;
 
 /// A task shorter than this is never drawn: the line would only flicker.
@@ -205,7 +205,7 @@ impl Terminal {
     }
 }
 
-impl Sink for Terminal {
+impl ProgressSink for Terminal {
     fn show(&self, task: &Snapshot) {
         let mut tasks = self.tasks();
         if task.finished {
@@ -299,12 +299,12 @@ mod tests {
     fn a_task_inside_another_ends_before_it() {
         let terminal = Terminal::new();
         for (title, finished) in [("fit", false), ("evaluate", false), ("evaluate", true), ("evaluate", false)] {
-            Sink::show(&terminal, &snapshot(title, finished));
+            ProgressSink::show(&terminal, &snapshot(title, finished));
         }
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        Sink::show(&terminal, &snapshot("never begun", true));
+        ProgressSink::show(&terminal, &snapshot("never begun", true));
         assert_eq!(terminal.tasks().live, ["fit", "evaluate"]);
-        Sink::show(&terminal, &snapshot("fit", true));
+        ProgressSink::show(&terminal, &snapshot("fit", true));
         assert!(terminal.tasks().live.is_empty(), "what was inside is over, too");
     }
 }

@@ -11,7 +11,7 @@ use rustyline::{Completer, DefaultEditor, Editor, Helper, Hinter, Validator};
 use super::stop::Stop;
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
-use crate::progress::{Progress, Sink, Snapshot};
+use crate::progress::{Progress, ProgressSink, Snapshot};
 use crate::script::{Host, Output, Session};
 
 /// The terminal and the keys that stop.
@@ -65,7 +65,7 @@ impl TerminalSession {
 /// Shows nothing.
 struct Mute;
 
-impl Sink for Mute {
+impl ProgressSink for Mute {
     fn show(&self, _: &Snapshot) {}
 }
 

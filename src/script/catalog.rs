@@ -13,7 +13,7 @@ use crate::script::Bundle;
 
 /// What kind of thing a [`Member`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MemberKind {
     /// `midi(path)`
     Function,
     /// `score.transpose(2)`
@@ -37,7 +37,7 @@ pub(crate) struct Member {
     /// Its name.
     pub(crate) name: &'static str,
     /// What it is.
-    pub(crate) kind: Kind,
+    pub(crate) kind: MemberKind,
     /// Names and types of the parameters, the object itself left out.
     pub(crate) params: Vec<(&'static str, &'static str)>,
     /// The type of what it gives, "" for nothing, several with ` | ` between.
@@ -54,16 +54,16 @@ impl Member {
         let mut text = String::new();
         if let Some(owner) = self.owner {
             let _ = match self.kind {
-                Kind::Method | Kind::Property { .. } => write!(text, "{owner}."),
-                Kind::Operator => write!(text, "{owner} "),
+                MemberKind::Method | MemberKind::Property { .. } => write!(text, "{owner}."),
+                MemberKind::Operator => write!(text, "{owner} "),
                 _ => write!(text, "{owner}"),
             };
         }
         let params: Vec<String> = self.params.iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
         let _ = match self.kind {
-            Kind::Property { .. } => write!(text, "{}", self.name),
-            Kind::Operator => write!(text, "{} {}", self.name, self.params.first().map_or("", |p| p.1)),
-            Kind::Index => write!(text, "[{}]", params.join(", ")),
+            MemberKind::Property { .. } => write!(text, "{}", self.name),
+            MemberKind::Operator => write!(text, "{} {}", self.name, self.params.first().map_or("", |p| p.1)),
+            MemberKind::Index => write!(text, "[{}]", params.join(", ")),
             _ => write!(text, "{}({})", self.name, params.join(", ")),
         };
         if !self.returns.is_empty() {
@@ -125,6 +125,9 @@ impl Catalog {
 
     /// The names of the members of a type, operators left out, once each.
     pub(crate) fn member_names(&self, owner: &str) -> BTreeSet<&'static str> {
-        self.members(owner).filter(|m| !matches!(m.kind, Kind::Operator | Kind::Index)).map(|m| m.name).collect()
+        self.members(owner)
+            .filter(|m| !matches!(m.kind, MemberKind::Operator | MemberKind::Index))
+            .map(|m| m.name)
+            .collect()
     }
 }

@@ -6,7 +6,7 @@ use crate::script::context::{ScriptContext, Typed};
 use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::parser;
-use crate::script::sources::Sources;
+use crate::script::sources::ScriptSources;
 
 /// Where Rhai's sentence says what went wrong, and in which line and column.
 struct Said<'t> {
@@ -30,7 +30,7 @@ pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
     {
         ErrorContext::syntax_of(&error, &text)
     } else {
-        let (scope, sources) = (Scope::new(), Sources::default());
+        let (scope, sources) = (Scope::new(), ScriptSources::default());
         let evaluated = Typed::default();
         let context =
             ErrorContext { catalog: ctx.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rhai::ParseErrorType;
 
-use crate::script::catalog::{Kind as Of, Member};
+use crate::script::catalog::{Member, MemberKind as Of};
 use crate::script::cursor::{Before, Completion, Completions};
 use crate::script::resolve::Resolver;
-use crate::script::scan::{Kind, Open, scan};
+use crate::script::scan::{LexemeKind, Open, scan};
 use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 use crate::script::{parser, paths, standard, syntax};
@@ -236,5 +236,5 @@ fn matching(items: Vec<Completion>, word: &str) -> Vec<Completion> {
 
 /// `2e` is the begin of a number, not of a name.
 fn glued_to_number(before: &Before) -> bool {
-    before.tokens.last().is_some_and(|t| t.kind == Kind::Number && t.end == before.text.len())
+    before.tokens.last().is_some_and(|t| t.kind == LexemeKind::Number && t.end == before.text.len())
 }

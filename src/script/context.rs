@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::nn;
 use crate::progress::Progress;
 use crate::script::catalog::Catalog;
-use crate::script::sugar::{self, Names, Places};
+use crate::script::sugar::{self, ColumnMap, KnownNames};
 use crate::script::{Host, Output, Variable};
 use crate::train::parallel::{Group, World};
 
@@ -40,7 +40,7 @@ struct ContextState {
     trial: RefCell<Option<Listener>>,
     group: OnceCell<Arc<Group>>,
     /// The names of the text that runs, the text, and what `eval` was last given.
-    names: RefCell<Names>,
+    names: RefCell<KnownNames>,
     text: RefCell<Typed>,
     evaluated: RefCell<Typed>,
 }
@@ -49,12 +49,12 @@ struct ContextState {
 #[derive(Debug, Clone)]
 pub(crate) struct Typed {
     pub(crate) text: Rc<str>,
-    pub(crate) places: Places,
+    pub(crate) places: ColumnMap,
 }
 
 impl Default for Typed {
     fn default() -> Self {
-        Self { text: "".into(), places: Places::default() }
+        Self { text: "".into(), places: ColumnMap::default() }
     }
 }
 
@@ -159,7 +159,7 @@ impl ScriptContext {
     }
 
     /// Says which names mean what while a text is made plain; the text itself, as it was typed.
-    pub(crate) fn set_text(&self, text: &str, places: Places, names: Names) {
+    pub(crate) fn set_text(&self, text: &str, places: ColumnMap, names: KnownNames) {
         *self.0.names.borrow_mut() = names;
         *self.0.text.borrow_mut() = Typed { text: text.into(), places };
         *self.0.evaluated.borrow_mut() = Typed::default();

@@ -1,6 +1,6 @@
 //! The text before the cursor, and the completions there.
 
-use crate::script::scan::{Kind, Scan, Token, scan};
+use crate::script::scan::{Lexeme, LexemeKind, Scan, scan};
 
 /// One possibility.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(crate) struct Before<'t> {
     pub(crate) text: &'t str,
     pub(crate) scan: Scan,
     /// The tokens before the word at the cursor, comments left out.
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Lexeme>,
     /// Where the word at the cursor begins.
     pub(crate) start: usize,
 }
@@ -41,9 +41,9 @@ impl<'t> Before<'t> {
         }
         let text = &code[..end];
         let scan = scan(text);
-        let mut tokens: Vec<Token> = scan.code().copied().collect();
+        let mut tokens: Vec<Lexeme> = scan.code().copied().collect();
         let start = match tokens.last() {
-            Some(last) if last.kind == Kind::Word && last.end == end => {
+            Some(last) if last.kind == LexemeKind::Word && last.end == end => {
                 tokens.pop();
                 last_start(&scan, end)
             }

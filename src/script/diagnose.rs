@@ -10,7 +10,7 @@ use crate::script::context::Typed;
 use crate::script::error_context::{ErrorContext, ErrorPlace};
 use crate::script::failure::Failure;
 use crate::script::scan::place;
-use crate::script::sources::Source;
+use crate::script::sources::ScriptSource;
 use crate::script::{missing_key, modules, one_line, remedy, suggestions, syntax, type_names};
 
 impl ErrorContext<'_> {
@@ -60,11 +60,11 @@ impl ErrorContext<'_> {
     }
 
     /// The text of a function, of which Rhai may know the file; the running text for none.
-    fn source(&self, function: Option<(&str, &str)>) -> Option<Source> {
+    fn source(&self, function: Option<(&str, &str)>) -> Option<ScriptSource> {
         match function {
             Some(("eval", _)) => {
                 let Typed { text, places } = self.evaluated.clone();
-                Some(Source { name: Some("eval".into()), text, places })
+                Some(ScriptSource { name: Some("eval".into()), text, places })
             }
             Some((name, file)) if !self.sources.defines(name) && Path::new(file).is_file() => {
                 Some(modules::source(file))

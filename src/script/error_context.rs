@@ -4,12 +4,12 @@ use rhai::Scope;
 
 use crate::script::catalog::Catalog;
 use crate::script::context::Typed;
-use crate::script::sources::Sources;
+use crate::script::sources::ScriptSources;
 
 /// What is known where an error happened: the session's names, its texts and what `eval` was given.
 pub(crate) struct ErrorContext<'a> {
     pub(crate) catalog: &'a Catalog,
-    pub(crate) sources: &'a Sources,
+    pub(crate) sources: &'a ScriptSources,
     pub(crate) scope: &'a Scope<'static>,
     /// Functions that scripts defined: name and number of parameters.
     pub(crate) functions: Vec<(String, usize)>,

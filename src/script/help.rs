@@ -3,7 +3,7 @@
 use rhai::{Dynamic, FnPtr};
 
 use crate::error::{Error, Result};
-use crate::script::catalog::{Catalog, Kind, Member};
+use crate::script::catalog::{Catalog, Member, MemberKind};
 use crate::script::doc_page::{DocPage, columns};
 use crate::script::type_names::type_name;
 use crate::script::{guide, standard};
@@ -78,7 +78,7 @@ pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<DocPage> {
     let row = |m: &Member| {
         let signature = m.signature();
         let short = signature.strip_prefix(name).unwrap_or(&signature).trim_start();
-        let set = if m.kind == (Kind::Property { writable: true }) { " (can be set)" } else { "" };
+        let set = if m.kind == (MemberKind::Property { writable: true }) { " (can be set)" } else { "" };
         vec![short.trim_start_matches('.').to_string(), format!("{}{set}", m.brief())]
     };
     let own = catalog.members(name).filter(|m| !m.name.starts_with("to_"));
@@ -109,7 +109,7 @@ fn language(catalog: &Catalog, name: &str) -> Option<DocPage> {
 
 /// What can be done with a value of one of Rhai's types: name and a line on each, sorted.
 fn members(catalog: &Catalog, kind: &str) -> Vec<Vec<String>> {
-    let own = catalog.members(kind).filter(|m| m.kind == Kind::Method);
+    let own = catalog.members(kind).filter(|m| m.kind == MemberKind::Method);
     let short = |m: &Member| m.signature().split_once('.').map_or_else(|| m.signature(), |(_, rest)| rest.to_string());
     let mut rows: Vec<Vec<String>> = own.map(|m| vec![short(m), m.brief().into()]).collect();
     let known: Vec<String> = catalog.member_names(kind).into_iter().map(String::from).collect();

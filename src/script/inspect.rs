@@ -1,9 +1,9 @@
 //! The documentation of what is at the cursor.
 
-use crate::script::catalog::{Kind as Of, Member};
+use crate::script::catalog::{Member, MemberKind as Of};
 use crate::script::cursor::Before;
 use crate::script::doc_page::{DocPage, WIDEST};
-use crate::script::scan::{Kind, Open};
+use crate::script::scan::{LexemeKind, Open};
 use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 use crate::script::{Bundle, help, standard};
@@ -46,7 +46,7 @@ impl Symbols {
     pub fn help_within(&self, name: &str, width: usize) -> Option<Bundle> {
         let name = name.trim().trim_end_matches("()");
         let before = Before::new(name, name.len());
-        let whole = !before.word().is_empty() && before.scan.tokens.iter().all(|t| t.kind != Kind::Text);
+        let whole = !before.word().is_empty() && before.scan.tokens.iter().all(|t| t.kind != LexemeKind::Text);
         let found = if whole { self.document(&before) } else { None };
         found.or_else(|| help::named(self.catalog(), name)).map(|page| page.bundle(width))
     }

@@ -8,16 +8,16 @@ use std::time::SystemTime;
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use crate::files::read_text;
-use crate::script::sources::Source;
-use crate::script::sugar::{self, Names};
+use crate::script::sources::ScriptSource;
+use crate::script::sugar::{self, KnownNames};
 
 /// When a module was changed last, and what it holds.
-type Known = (Option<SystemTime>, Shared<Module>);
+type LoadedModule = (Option<SystemTime>, Shared<Module>);
 
 /// Reads modules; one that has not changed is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
-    known: RefCell<HashMap<PathBuf, Known>>,
+    known: RefCell<HashMap<PathBuf, LoadedModule>>,
 }
 
 impl ModuleResolver for Modules {
@@ -37,7 +37,7 @@ impl ModuleResolver for Modules {
         }
         let failed = |error: Box<EvalAltResult>| EvalAltResult::ErrorInModule(file.display().to_string(), error, place);
         let text = read_text(&file).map_err(|error| failed(error.into()))?;
-        let plain = sugar::plain(&text, &Names::default()).text;
+        let plain = sugar::plain(&text, &KnownNames::default()).text;
         let mut ast = engine.compile(plain).map_err(|error| failed(error.into()))?;
         ast.set_source(file.display().to_string());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine).map_err(failed)?;
@@ -58,8 +58,8 @@ fn find(source: Option<&str>, path: &str) -> Option<PathBuf> {
 }
 
 /// The text of a module, to show the line in which something went wrong.
-pub(crate) fn source(file: &str) -> Source {
+pub(crate) fn source(file: &str) -> ScriptSource {
     let text = read_text(Path::new(file)).unwrap_or_default();
-    let places = sugar::plain(&text, &Names::default()).places;
-    Source { name: Some(file.into()), text: text.into(), places }
+    let places = sugar::plain(&text, &KnownNames::default()).places;
+    ScriptSource { name: Some(file.into()), text: text.into(), places }
 }

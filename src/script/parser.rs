@@ -8,7 +8,7 @@ use std::rc::Rc;
 use rhai::{AST, Engine, OptimizationLevel, ParseError, Position, Token};
 
 use crate::script::scan;
-use crate::script::sugar::{self, Names, Places};
+use crate::script::sugar::{self, ColumnMap, KnownNames};
 
 /// Expressions within expressions, outside and inside functions.
 const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
@@ -34,7 +34,7 @@ pub(crate) fn parse(code: &str) -> Result<AST, ParseError> {
             syntax(&mut engine, &marks);
             Parser { engine, marks }
         });
-        with_marks(engine, marks, code, &Names::default()).map(|(ast, _)| ast)
+        with_marks(engine, marks, code, &KnownNames::default()).map(|(ast, _)| ast)
     })
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn with_marks(
     engine: &Engine,
     marks: &LastMarks,
     code: &str,
-    names: &Names,
-) -> Result<(AST, Places), ParseError> {
+    names: &KnownNames,
+) -> Result<(AST, ColumnMap), ParseError> {
     let plain = sugar::plain(code, names);
     *marks.borrow_mut() = scan::last_marks(&plain.text).into_iter().collect();
     let parsed = engine.compile(&plain.text);

@@ -5,7 +5,7 @@ use std::fs;
 use crate::files::locate;
 use crate::script::catalog::Catalog;
 use crate::script::cursor::{Before, Completion, Completions};
-use crate::script::scan::Kind;
+use crate::script::scan::LexemeKind;
 use crate::script::{guide, standard};
 use crate::tokens::Tokenizer;
 use crate::train::ScheduleKind;
@@ -35,7 +35,7 @@ pub(crate) fn complete(catalog: &Catalog, before: &Before, inside: usize) -> Com
 
 /// The function whose argument the string is; "" when it is none's.
 fn argument_of<'t>(before: &Before<'t>) -> &'t str {
-    let mut tokens = before.tokens.iter().enumerate().rev().skip_while(|(_, t)| t.kind == Kind::Text);
+    let mut tokens = before.tokens.iter().enumerate().rev().skip_while(|(_, t)| t.kind == LexemeKind::Text);
     match tokens.next() {
         Some((i, _)) if before.token(i) == "(" && i > 0 => before.token(i - 1),
         _ => "",

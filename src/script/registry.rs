@@ -10,7 +10,7 @@ use rhai::{Engine, FuncRegistration, RhaiNativeFunc, Variant};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::script::Bundle;
-use crate::script::catalog::{Catalog, Kind, Member, Shower};
+use crate::script::catalog::{Catalog, Member, MemberKind, Shower};
 use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
 use crate::script::html;
@@ -99,7 +99,7 @@ impl<'e> Registry<'e> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(None, Kind::Function, signature, doc);
+        let member = parse(None, MemberKind::Function, signature, doc);
         let name = member.name;
         self.add(FuncRegistration::new(name), member, f)
     }
@@ -116,7 +116,7 @@ impl<'e> Registry<'e> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(owner), Kind::Method, signature, doc);
+        let member = parse(Some(owner), MemberKind::Method, signature, doc);
         self.add(FuncRegistration::new(member.name), member, f)
     }
 
@@ -131,7 +131,7 @@ impl<'e> Registry<'e> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(owner), Kind::Method, signature, doc);
+        let member = parse(Some(owner), MemberKind::Method, signature, doc);
         FuncRegistration::new(member.name).with_purity(false).register_into_engine(self.engine, f);
         self.catalog.members.push(member);
     }
@@ -147,7 +147,7 @@ impl<'e> Registry<'e> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(owner), Kind::Operator, signature, doc);
+        let member = parse(Some(owner), MemberKind::Operator, signature, doc);
         self.add(FuncRegistration::new(member.name), member, f);
     }
 
@@ -235,7 +235,7 @@ impl<T: Object> Members<'_, '_, T> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(T::NAME), Kind::Method, signature, doc);
+        let member = parse(Some(T::NAME), MemberKind::Method, signature, doc);
         self.registry.add(FuncRegistration::new(member.name), member, f)
     }
 
@@ -249,7 +249,7 @@ impl<T: Object> Members<'_, '_, T> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(T::NAME), Kind::Property { writable: false }, signature, doc);
+        let member = parse(Some(T::NAME), MemberKind::Property { writable: false }, signature, doc);
         self.registry.add(FuncRegistration::new_getter(member.name), member, f);
     }
 
@@ -264,7 +264,7 @@ impl<T: Object> Members<'_, '_, T> {
     {
         let mut known = self.registry.catalog.members.iter_mut();
         if let Some(member) = known.rfind(|m| m.owner == Some(T::NAME) && m.name == name) {
-            member.kind = Kind::Property { writable: true };
+            member.kind = MemberKind::Property { writable: true };
         }
         FuncRegistration::new_setter(name).with_purity(true).register_into_engine(self.registry.engine, f);
     }
@@ -279,7 +279,7 @@ impl<T: Object> Members<'_, '_, T> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(T::NAME), Kind::Operator, signature, doc);
+        let member = parse(Some(T::NAME), MemberKind::Operator, signature, doc);
         self.registry.add(FuncRegistration::new(member.name), member, f);
     }
 
@@ -293,7 +293,7 @@ impl<T: Object> Members<'_, '_, T> {
         R: Variant + Clone,
         FUNC: RhaiNativeFunc<A, N, X, R, F> + 'static,
     {
-        let member = parse(Some(T::NAME), Kind::Index, signature, doc);
+        let member = parse(Some(T::NAME), MemberKind::Index, signature, doc);
         self.registry.add(FuncRegistration::new_index_getter(), member, f);
     }
 
@@ -312,7 +312,7 @@ impl<T: Object> Members<'_, '_, T> {
 }
 
 /// Reads `name(a: type, b: type) -> type`.
-fn parse(owner: Option<&'static str>, kind: Kind, signature: &'static str, doc: &'static str) -> Member {
+fn parse(owner: Option<&'static str>, kind: MemberKind, signature: &'static str, doc: &'static str) -> Member {
     let (head, returns) = signature.split_once(" -> ").unwrap_or((signature, ""));
     let (name, params) = match head.split_once('(') {
         Some((name, params)) => (name, params.trim_end_matches(')')),
@@ -329,13 +329,13 @@ mod tests {
     #[test]
     fn a_signature_is_read_and_written() {
         for signature in ["midi(path: string) -> Score", "seed(n: int)", "device() -> string"] {
-            assert_eq!(parse(None, Kind::Function, signature, "").signature(), signature);
+            assert_eq!(parse(None, MemberKind::Function, signature, "").signature(), signature);
         }
-        let get = parse(Some("Score"), Kind::Property { writable: false }, "duration -> float", "");
+        let get = parse(Some("Score"), MemberKind::Property { writable: false }, "duration -> float", "");
         assert_eq!(get.signature(), "Score.duration -> float");
-        let index = parse(Some("Chords"), Kind::Index, "[](index: int) -> Chord", "");
+        let index = parse(Some("Chords"), MemberKind::Index, "[](index: int) -> Chord", "");
         assert_eq!(index.signature(), "Chords[index: int] -> Chord");
-        let plus = parse(Some("Score"), Kind::Operator, "+(other: Score) -> Score", "");
+        let plus = parse(Some("Score"), MemberKind::Operator, "+(other: Score) -> Score", "");
         assert_eq!(plus.signature(), "Score + Score -> Score");
     }
 }

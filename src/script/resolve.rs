@@ -1,8 +1,8 @@
 //! The type of the expression before a dot, without running it: what is known of a variable, then from type to type by what the
 //! catalog says its members give.
 
-use crate::script::catalog::Kind as Of;
-use crate::script::scan::{Kind, Token};
+use crate::script::catalog::MemberKind as Of;
+use crate::script::scan::{Lexeme, LexemeKind};
 use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 
@@ -10,7 +10,7 @@ use crate::script::value_info::ValueInfo;
 pub(crate) struct Resolver<'a> {
     pub(crate) text: &'a str,
     /// The tokens of the text, comments left out.
-    pub(crate) tokens: &'a [Token],
+    pub(crate) tokens: &'a [Lexeme],
     pub(crate) symbols: &'a Symbols,
 }
 
@@ -35,7 +35,7 @@ impl Resolver<'_> {
         self.tokens.get(i).and_then(|t| self.text.get(t.start..t.end)).unwrap_or_default()
     }
 
-    fn kind(&self, i: usize) -> Option<Kind> {
+    fn kind(&self, i: usize) -> Option<LexemeKind> {
         self.tokens.get(i).map(|t| t.kind)
     }
 
@@ -49,7 +49,7 @@ impl Resolver<'_> {
             let begin = match self.word(last) {
                 ")" => {
                     let open = self.opening(last)?;
-                    match open.checked_sub(1).filter(|&i| self.kind(i) == Some(Kind::Word)) {
+                    match open.checked_sub(1).filter(|&i| self.kind(i) == Some(LexemeKind::Word)) {
                         Some(name) => {
                             links.push(Link::Call(self.word(name)));
                             name
@@ -62,7 +62,7 @@ impl Resolver<'_> {
                     let open = self.opening(last)?;
                     let indexed = open
                         .checked_sub(1)
-                        .is_some_and(|i| self.kind(i) == Some(Kind::Word) || matches!(self.word(i), ")" | "]"));
+                        .is_some_and(|i| self.kind(i) == Some(LexemeKind::Word) || matches!(self.word(i), ")" | "]"));
                     if !indexed {
                         break (ValueInfo::of_type("array"), open);
                     }
@@ -77,12 +77,12 @@ impl Resolver<'_> {
                     }
                     break (ValueInfo::of_type("map"), open);
                 }
-                _ if self.kind(last) == Some(Kind::Text) => break (ValueInfo::of_type("string"), last),
-                word if self.kind(last) == Some(Kind::Number) => {
+                _ if self.kind(last) == Some(LexemeKind::Text) => break (ValueInfo::of_type("string"), last),
+                word if self.kind(last) == Some(LexemeKind::Number) => {
                     let kind = if word.contains(['.', 'e']) && !word.starts_with("0x") { "float" } else { "int" };
                     break (ValueInfo::of_type(kind), last);
                 }
-                word if self.kind(last) == Some(Kind::Word) => {
+                word if self.kind(last) == Some(LexemeKind::Word) => {
                     links.push(Link::Name(word));
                     last
                 }
@@ -107,8 +107,8 @@ impl Resolver<'_> {
         let mut open = 0;
         for i in (0..=close).rev() {
             match self.word(i) {
-                ")" | "]" | "}" if self.kind(i) == Some(Kind::Symbol) => open += 1,
-                "(" | "[" | "{" | "#{" | "${" if self.kind(i) == Some(Kind::Symbol) => {
+                ")" | "]" | "}" if self.kind(i) == Some(LexemeKind::Symbol) => open += 1,
+                "(" | "[" | "{" | "#{" | "${" if self.kind(i) == Some(LexemeKind::Symbol) => {
                     open -= 1;
                     if open == 0 {
                         return Some(i);
@@ -136,7 +136,7 @@ impl Resolver<'_> {
     /// A variable this text defines before token `at`: `let name = …;` or `for name in …`.
     fn defined(&self, name: &str, at: usize, depth: usize) -> Option<ValueInfo> {
         let i = (1..at).rev().find(|&i| {
-            self.kind(i) == Some(Kind::Word)
+            self.kind(i) == Some(LexemeKind::Word)
                 && self.word(i) == name
                 && matches!(self.word(i - 1), "let" | "const" | "for")
         })?;

@@ -1,9 +1,9 @@
 //! A text cut into words, symbols, strings and comments; what is open at its end. Any text at all is cut, valid or not:
 //! completion and completeness look at what a user is still typing, which no parser takes.
 
-/// What a [`Token`] is.
+/// What a [`Lexeme`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum LexemeKind {
     /// A name or keyword.
     Word,
     /// A number.
@@ -18,8 +18,8 @@ pub(crate) enum Kind {
 
 /// A piece of the text, by bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Token {
-    pub(crate) kind: Kind,
+pub(crate) struct Lexeme {
+    pub(crate) kind: LexemeKind,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
@@ -46,7 +46,7 @@ pub(crate) enum Open {
 /// A text that was cut.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: Vec<Lexeme>,
     pub(crate) open: Vec<Open>,
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn scan(text: &str) -> Scan {
 
 impl Scan {
     /// The tokens without comments.
-    pub(crate) fn code(&self) -> impl DoubleEndedIterator<Item = &Token> {
-        self.tokens.iter().filter(|t| t.kind != Kind::Comment)
+    pub(crate) fn code(&self) -> impl DoubleEndedIterator<Item = &Lexeme> {
+        self.tokens.iter().filter(|t| t.kind != LexemeKind::Comment)
     }
 }
 
@@ -72,10 +72,12 @@ pub(crate) fn last_marks(text: &str) -> Vec<(usize, usize)> {
         return Vec::new();
     }
     let scan = scan(text);
-    let code: Vec<&Token> = scan.code().collect();
-    let word = |t: Option<&&Token>| t.map(|t| &text[t.start..t.end]);
+    let code: Vec<&Lexeme> = scan.code().collect();
+    let word = |t: Option<&&Lexeme>| t.map(|t| &text[t.start..t.end]);
     let marks = code.iter().enumerate().filter(|(i, t)| {
-        &text[t.start..t.end] == "_" && t.kind == Kind::Word && !matches!(word(code.get(i + 1)), Some("=>" | "if"))
+        &text[t.start..t.end] == "_"
+            && t.kind == LexemeKind::Word
+            && !matches!(word(code.get(i + 1)), Some("=>" | "if"))
     });
     marks.map(|(_, t)| place(text, t.start)).collect()
 }
@@ -107,7 +109,7 @@ impl Scanner<'_> {
         } else if rest.starts_with("/*") {
             self.block_comment();
         } else if c == '_' || c.is_alphabetic() {
-            self.take(Kind::Word, rest.find(|c: char| c != '_' && !c.is_alphanumeric()));
+            self.take(LexemeKind::Word, rest.find(|c: char| c != '_' && !c.is_alphanumeric()));
         } else if c.is_ascii_digit() {
             self.number(rest);
         } else if c == '"' {
@@ -122,9 +124,9 @@ impl Scanner<'_> {
         }
     }
 
-    fn take(&mut self, kind: Kind, len: Option<usize>) {
+    fn take(&mut self, kind: LexemeKind, len: Option<usize>) {
         let end = len.map_or(self.text.len(), |len| self.at + len);
-        self.scan.tokens.push(Token { kind, start: self.at, end });
+        self.scan.tokens.push(Lexeme { kind, start: self.at, end });
         self.at = end;
     }
 
@@ -139,13 +141,13 @@ impl Scanner<'_> {
         if rest[..end].ends_with(['e', 'E']) && !rest.starts_with("0x") && tail.starts_with(['-', '+']) {
             end += 1 + tail[1..].find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len() - 1);
         }
-        self.take(Kind::Number, Some(end));
+        self.take(LexemeKind::Number, Some(end));
     }
 
     fn symbol(&mut self, rest: &str, c: char) {
         let long = ["=>", "#{", "::", "..", "?."].into_iter().find(|s| rest.starts_with(s));
         let len = long.map_or(c.len_utf8(), str::len);
-        self.take(Kind::Symbol, Some(len));
+        self.take(LexemeKind::Symbol, Some(len));
         match c {
             '(' | '[' | '{' => self.scan.open.push(Open::Bracket(c, self.at)),
             '#' if len == 2 => self.scan.open.push(Open::Bracket('{', self.at)),
@@ -168,7 +170,7 @@ impl Scanner<'_> {
 
     fn line_comment(&mut self, rest: &str) {
         let end = rest.find('\n');
-        self.take(Kind::Comment, end);
+        self.take(LexemeKind::Comment, end);
         if end.is_none() {
             self.scan.open.push(Open::LineComment);
         }
@@ -187,13 +189,13 @@ impl Scanner<'_> {
                 depth -= 1;
                 at += 2;
                 if depth == 0 {
-                    return self.take(Kind::Comment, Some(at));
+                    return self.take(LexemeKind::Comment, Some(at));
                 }
             } else {
                 at += here.chars().next().map_or(1, char::len_utf8);
             }
         }
-        self.take(Kind::Comment, None);
+        self.take(LexemeKind::Comment, None);
         self.scan.open.push(Open::Comment);
     }
 
@@ -205,14 +207,14 @@ impl Scanner<'_> {
             if c == '\\' {
                 chars.next();
             } else if c == quote {
-                return self.take(Kind::Text, Some(i + 1));
+                return self.take(LexemeKind::Text, Some(i + 1));
             } else if c == '\n' {
                 // It ends with the line: the parser will say so.
-                return self.take(Kind::Text, Some(i));
+                return self.take(LexemeKind::Text, Some(i));
             }
         }
         let inside = self.at + 1;
-        self.take(Kind::Text, None);
+        self.take(LexemeKind::Text, None);
         self.scan.open.push(if quote == '"' { Open::Text(inside) } else { Open::Single });
     }
 
@@ -227,18 +229,18 @@ impl Scanner<'_> {
                     chars.next();
                     continue;
                 }
-                self.take(Kind::Text, Some(i + 1));
+                self.take(LexemeKind::Text, Some(i + 1));
                 self.scan.open.pop();
                 return;
             }
             if rest[i..].starts_with("${") {
-                self.take(Kind::Text, Some(i));
-                self.take(Kind::Symbol, Some(2));
+                self.take(LexemeKind::Text, Some(i));
+                self.take(LexemeKind::Symbol, Some(2));
                 self.scan.open.push(Open::Code);
                 return;
             }
         }
-        self.take(Kind::Text, None);
+        self.take(LexemeKind::Text, None);
     }
 }
 

@@ -22,8 +22,8 @@ use crate::script::failure::Fallible;
 use crate::script::globals::{self, CHECKPOINT, Globals, LAST};
 use crate::script::objects::Displayed;
 use crate::script::parser::LastMarks;
-use crate::script::sources::Sources;
-use crate::script::sugar::Names;
+use crate::script::sources::ScriptSources;
+use crate::script::sugar::KnownNames;
 use crate::script::symbols::{Function, Symbols};
 use crate::script::transcript::{Shown, Transcript};
 use crate::script::value_info::ValueInfo;
@@ -46,7 +46,7 @@ pub struct Session {
     checkpoint: Stmt,
     /// Rhai keeps constants for `global::NAME` only where there are functions, or this.
     anchor: rhai::Shared<Module>,
-    sources: Sources,
+    sources: ScriptSources,
     cells: Vec<String>,
     record: Transcript,
     /// What each of the cells has shown.
@@ -80,7 +80,7 @@ impl Session {
             runtime,
             checkpoint: checkpoint(),
             anchor: anchor.into(),
-            sources: Sources::default(),
+            sources: ScriptSources::default(),
             cells: Vec::new(),
             record,
             shown: Vec::new(),
@@ -218,7 +218,7 @@ impl Session {
         self.globals.set_functions(&self.functions);
         self.globals.end(&mut self.scope);
         self.runtime = self.engine.new_global_runtime_state();
-        self.sources = Sources::default();
+        self.sources = ScriptSources::default();
         self.ctx.set_last(Dynamic::UNIT);
         self.cells.clear();
         self.shown.clear();
@@ -285,12 +285,12 @@ impl Session {
     }
 
     /// The names that decide what a call `f(x)` means.
-    fn names(&self) -> Names {
+    fn names(&self) -> KnownNames {
         let closures = (&self.scope).into_iter().filter(|(_, value, _)| value.read_lock::<FnPtr>().is_some());
         let scripted = self.functions.iter_functions().map(|f| f.name.to_string());
         let registered = self.ctx.catalog().function_names().into_iter().map(String::from);
         let rhais = standard::FUNCTIONS.iter().map(|name| (*name).to_string());
-        Names {
+        KnownNames {
             closures: closures.map(|(name, ..)| name.to_string()).collect(),
             functions: scripted.chain(registered).chain(rhais).collect(),
         }

@@ -20,7 +20,7 @@ const LINGER: Duration = Duration::from_millis(200);
 
 /// A line of a command's output.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum ShellLine {
     /// On its standard output.
     Out(String),
     /// On its standard error.
@@ -31,7 +31,7 @@ pub(crate) enum Line {
 ///
 /// # Errors
 /// When there is no shell; `interrupted`, when the user cancels.
-pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(Line)) -> Result<ExitStatus> {
+pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(ShellLine)) -> Result<ExitStatus> {
     let refused = |e| Error::io("cannot run", interpreter(), e);
     let (reader, writer) = std::io::pipe().map_err(refused)?;
     let (errors, error_writer) = std::io::pipe().map_err(refused)?;
@@ -45,8 +45,8 @@ pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(Lin
         call.spawn().map_err(refused)?
     };
     let (sender, lines) = mpsc::channel();
-    read(reader, sender.clone(), Line::Out);
-    read(errors, sender, Line::Err);
+    read(reader, sender.clone(), ShellLine::Out);
+    read(errors, sender, ShellLine::Err);
     let mut stopped: Option<Instant> = None;
     let mut ended: Option<(ExitStatus, Instant)> = None;
     loop {
@@ -114,7 +114,7 @@ fn signal(child: &Child, signal: Signal) {
 fn signal(_: &Child, _: Signal) {}
 
 /// Sends the lines of a pipe as they come.
-fn read(reader: PipeReader, sender: mpsc::Sender<Line>, kind: fn(String) -> Line) {
+fn read(reader: PipeReader, sender: mpsc::Sender<ShellLine>, kind: fn(String) -> ShellLine) {
     thread::spawn(move || {
         let mut reader = BufReader::new(reader);
         let mut line = Vec::new();
@@ -131,7 +131,7 @@ fn read(reader: PipeReader, sender: mpsc::Sender<Line>, kind: fn(String) -> Line
 mod tests {
     use super::*;
 
-    fn said(command: &str) -> (ExitStatus, Vec<Line>) {
+    fn said(command: &str) -> (ExitStatus, Vec<ShellLine>) {
         let mut lines = Vec::new();
         let status = run(command, &Interrupt::new(), &mut |line| lines.push(line)).expect("it ran");
         (status, lines)
@@ -142,8 +142,11 @@ mod tests {
         let (status, mut lines) = said("echo one; echo two >&2; printf three; exit 3");
         assert_eq!(status.code(), Some(3));
         // Two pipes keep no common order.
-        lines.sort_by_key(|line| matches!(line, Line::Err(_)));
-        assert_eq!(lines, [Line::Out("one\n".into()), Line::Out("three".into()), Line::Err("two\n".into())]);
+        lines.sort_by_key(|line| matches!(line, ShellLine::Err(_)));
+        assert_eq!(
+            lines,
+            [ShellLine::Out("one\n".into()), ShellLine::Out("three".into()), ShellLine::Err("two\n".into())]
+        );
     }
 
     #[test]
@@ -181,13 +184,13 @@ mod tests {
         let begun = Instant::now();
         let (_, lines) = said("sleep 30 & echo $! ");
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-        let [Line::Out(pid)] = &lines[..] else { panic!("{lines:?}") };
+        let [ShellLine::Out(pid)] = &lines[..] else { panic!("{lines:?}") };
         let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a process id"));
         assert!(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).is_ok(), "it still ran");
     }
 
     #[test]
     fn nothing_waits_for_input() {
-        assert_eq!(said("cat; echo done").1, [Line::Out("done\n".into())]);
+        assert_eq!(said("cat; echo done").1, [ShellLine::Out("done\n".into())]);
     }
 }

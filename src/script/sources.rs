@@ -6,19 +6,19 @@ use std::rc::Rc;
 
 use rhai::{AST, Position};
 
-use crate::script::sugar::Places;
+use crate::script::sugar::ColumnMap;
 
 /// A text that ran.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct ScriptSource {
     /// The file, or the cell by its number; none for the text just run when it is not a file.
     pub(crate) name: Option<String>,
     pub(crate) text: Rc<str>,
     /// How places in its plain form are told in it.
-    pub(crate) places: Places,
+    pub(crate) places: ColumnMap,
 }
 
-impl Source {
+impl ScriptSource {
     /// Line and column (from 1, in characters) that a position in the plain text means.
     pub(crate) fn place(&self, position: Position) -> Option<(usize, usize)> {
         let line = position.line()?;
@@ -41,22 +41,22 @@ const LINE: usize = 60;
 
 /// Which text each function came from.
 #[derive(Debug, Default)]
-pub(crate) struct Sources {
-    current: Option<Source>,
+pub(crate) struct ScriptSources {
+    current: Option<ScriptSource>,
     runs: usize,
-    functions: HashMap<String, Source>,
+    functions: HashMap<String, ScriptSource>,
 }
 
-impl Sources {
+impl ScriptSources {
     /// A text begins to run.
     pub(crate) fn begin(&mut self, text: &str, file: Option<&Path>) {
         self.runs += 1;
         let name = file.map(|f| f.display().to_string());
-        self.current = Some(Source { name, text: text.into(), places: Places::default() });
+        self.current = Some(ScriptSource { name, text: text.into(), places: ColumnMap::default() });
     }
 
     /// The running text was parsed in its plain form.
-    pub(crate) fn set_places(&mut self, places: Places) {
+    pub(crate) fn set_places(&mut self, places: ColumnMap) {
         if let Some(current) = &mut self.current {
             current.places = places;
         }
@@ -67,7 +67,7 @@ impl Sources {
         let Some(current) = &self.current else { return };
         let name = current.name.clone().unwrap_or_else(|| format!("cell {}", self.runs));
         for function in ast.iter_functions() {
-            let source = Source { name: Some(name.clone()), ..current.clone() };
+            let source = ScriptSource { name: Some(name.clone()), ..current.clone() };
             self.functions.insert(function.name.to_string(), source);
         }
     }
@@ -78,7 +78,7 @@ impl Sources {
     }
 
     /// The text a function came from; the running one for `None` and for what is not known.
-    pub(crate) fn of(&self, function: Option<&str>) -> Option<Source> {
+    pub(crate) fn of(&self, function: Option<&str>) -> Option<ScriptSource> {
         let running = self.current.clone();
         let Some(source) = function.and_then(|f| self.functions.get(f)) else { return running };
         match running {
@@ -92,7 +92,7 @@ impl Sources {
     pub(crate) fn call(&self, function: &str, caller: Option<&str>, position: Position) -> String {
         let name = if function.starts_with("anon$") { "a closure" } else { function };
         let mut told = match self.of(Some(function)) {
-            Some(Source { name: Some(home), .. }) if function != "eval" => format!("{name} ({home})"),
+            Some(ScriptSource { name: Some(home), .. }) if function != "eval" => format!("{name} ({home})"),
             _ => name.to_string(),
         };
         let source = self.of(caller);

@@ -2,7 +2,7 @@
 
 use crate::error::nearest;
 use crate::script::CellError;
-use crate::script::catalog::{Kind, Member};
+use crate::script::catalog::{Member, MemberKind};
 use crate::script::convert::article;
 use crate::script::error_context::ErrorContext;
 use crate::script::type_names::plain_type;
@@ -78,7 +78,7 @@ pub(crate) fn property(context: &ErrorContext, text: &str) -> CellError {
     let known = of(context, owner, name);
     if setting && let Some(member) = known {
         return match member.kind {
-            Kind::Property { writable: true } => {
+            MemberKind::Property { writable: true } => {
                 let given = quoted.get(2).map_or("this", |t| plain_type(t));
                 CellError::new("TypeError", format!("{owner}.{name} cannot be set to {given}"))
             }
@@ -103,10 +103,9 @@ fn operator(context: &ErrorContext, name: &str, given: &[&str]) -> CellError {
         [left, right] => format!("{left} {name} {right} has no meaning"),
         _ => format!("{name} does not apply here"),
     };
-    let fitting =
-        context.catalog.members.iter().filter(|m| {
-            m.kind == Kind::Operator && m.name == name && m.owner.is_some_and(|owner| given.contains(&owner))
-        });
+    let fitting = context.catalog.members.iter().filter(|m| {
+        m.kind == MemberKind::Operator && m.name == name && m.owner.is_some_and(|owner| given.contains(&owner))
+    });
     let list: Vec<String> = fitting.take(LISTED).map(Member::signature).collect();
     let hint = match (list.is_empty(), name, given) {
         (false, ..) => Some(format!("there is {}", list.join("\n        "))),
@@ -123,7 +122,7 @@ fn kind_of(context: &ErrorContext, name: &str) -> String {
 }
 
 fn callable(member: &Member) -> bool {
-    matches!(member.kind, Kind::Function | Kind::Method)
+    matches!(member.kind, MemberKind::Function | MemberKind::Method)
 }
 
 fn of<'s>(context: &'s ErrorContext, owner: &str, name: &str) -> Option<&'s Member> {

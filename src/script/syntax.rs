@@ -2,7 +2,7 @@
 
 use rhai::{LexError, ParseError, ParseErrorType};
 
-use crate::script::scan::{Kind, Open, scan};
+use crate::script::scan::{LexemeKind, Open, scan};
 
 /// The bracket that explains an error because it is never closed, by its byte: where the parser ran into the end of the
 /// text, or found a function inside a block.
@@ -28,7 +28,7 @@ pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'s
     }
     let mut open: Vec<(usize, &'static str)> = Vec::new();
     let mut suspect = None;
-    for token in scan.code().filter(|t| t.kind == Kind::Symbol) {
+    for token in scan.code().filter(|t| t.kind == LexemeKind::Symbol) {
         match &text[token.start..token.end] {
             "(" => open.push((token.start, "(")),
             "[" => open.push((token.start, "[")),

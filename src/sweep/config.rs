@@ -16,7 +16,7 @@ const PASSED_OVER: [&str; 10] =
 
 /// How values are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum SearchMethod {
     /// Every combination.
     Grid,
     /// Any values.
@@ -53,7 +53,7 @@ pub enum Impute {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepConfig {
     /// How values are chosen.
-    pub method: Method,
+    pub method: SearchMethod,
     /// What is to become small, or large; a grid and a random search do without.
     pub metric: Option<Metric>,
     /// What is searched.
@@ -88,22 +88,22 @@ impl SweepConfig {
         let keys = Keys::new("the sweep", value, &known)?;
         keys.need("method")?;
         let method = match keys.word("method", &["grid", "random", "bayes"])? {
-            Some("random") => Method::Random,
-            Some("bayes") => Method::Bayes,
-            _ => Method::Grid,
+            Some("random") => SearchMethod::Random,
+            Some("bayes") => SearchMethod::Bayes,
+            _ => SearchMethod::Grid,
         };
         let metric = keys.get("metric").map(Metric::parse).transpose()?;
         let space = Space::parse(keys.need("parameters")?)?;
         let early_terminate = keys.get("early_terminate").map(Hyperband::parse).transpose()?;
-        if metric.is_none() && (method == Method::Bayes || early_terminate.is_some()) {
-            let what = if method == Method::Bayes { "method: bayes" } else { "early_terminate" };
+        if metric.is_none() && (method == SearchMethod::Bayes || early_terminate.is_some()) {
+            let what = if method == SearchMethod::Bayes { "method: bayes" } else { "early_terminate" };
             return Err(Error::mistake(format!("{what} goes by a metric, and the sweep names none"))
                 .with_hint("metric: {name: val_loss, goal: minimize}"));
         }
-        if method == Method::Bayes && space.searched().next().is_none() {
+        if method == SearchMethod::Bayes && space.searched().next().is_none() {
             return Err(Error::mistake("the sweep has no parameter with more than one value to search"));
         }
-        if method == Method::Grid {
+        if method == SearchMethod::Grid {
             Grid::new(&space)?;
         }
         let run_cap = keys.count("run_cap")?;

@@ -42,16 +42,16 @@ pub enum Distribution {
     /// Real numbers.
     Real {
         /// Where they lie.
-        shape: Shape,
+        shape: RealShape,
         /// What they are multiples of.
-        step: Option<Step>,
+        step: Option<QuantStep>,
     },
 }
 
 /// A distribution of real numbers; limits of logarithmic ones are exponents of e.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are those of the formulas")]
-pub enum Shape {
+pub enum RealShape {
     Uniform { min: f64, max: f64, whole: bool },
     LogUniform { min: f64, max: f64 },
     InvLogUniform { min: f64, max: f64 },
@@ -62,7 +62,7 @@ pub enum Shape {
 
 /// The distance of quantised values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct QuantStep {
     /// The distance.
     pub q: f64,
     /// Whether it was given as a whole number, so that the values are whole numbers too.
@@ -179,7 +179,7 @@ fn cell(u: f64, n: usize) -> usize {
     ((u * n as f64).ceil() - 1.0).max(0.0).min(n as f64 - 1.0) as usize
 }
 
-impl Shape {
+impl RealShape {
     /// The number at a place between 0 and 1; the ends of what has no end are near it.
     fn quantile(&self, u: f64) -> f64 {
         let inside = u.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
@@ -246,16 +246,18 @@ fn disorder(keys: &Keys<'_>, min: impl std::fmt::Display, max: impl std::fmt::Di
     keys.mistake(&format!("has min {min}, which is not less than max {max}"))
 }
 
-fn shape(keys: &Keys<'_>, kind: &str) -> Result<Shape> {
+fn shape(keys: &Keys<'_>, kind: &str) -> Result<RealShape> {
     let plain = kind.strip_prefix("q_").unwrap_or(kind);
     let above_zero = |key: &str, usual: f64| match keys.real(key, usual)? {
         value if value > 0.0 && value.is_finite() => Ok(value),
         value => Err(keys.mistake(&format!("has {key} {value}")).with_hint("it must be above 0")),
     };
     match plain {
-        "normal" => return Ok(Shape::Normal { mu: keys.real("mu", 0.0)?, sigma: above_zero("sigma", 1.0)? }),
-        "log_normal" => return Ok(Shape::LogNormal { mu: keys.real("mu", 0.0)?, sigma: above_zero("sigma", 1.0)? }),
-        "beta" => return Ok(Shape::Beta { a: above_zero("a", 1.0)?, b: above_zero("b", 1.0)? }),
+        "normal" => return Ok(RealShape::Normal { mu: keys.real("mu", 0.0)?, sigma: above_zero("sigma", 1.0)? }),
+        "log_normal" => {
+            return Ok(RealShape::LogNormal { mu: keys.real("mu", 0.0)?, sigma: above_zero("sigma", 1.0)? });
+        }
+        "beta" => return Ok(RealShape::Beta { a: above_zero("a", 1.0)?, b: above_zero("b", 1.0)? }),
         _ => {}
     }
     let (low, high) = (keys.need_number("min")?, keys.need_number("max")?);
@@ -269,15 +271,15 @@ fn shape(keys: &Keys<'_>, kind: &str) -> Result<Shape> {
         return Err(keys.mistake(&format!("has min {low}")).with_hint("a logarithm wants values above 0"));
     }
     Ok(match plain {
-        "log_uniform" => Shape::LogUniform { min, max },
-        "log_uniform_values" => Shape::LogUniform { min: min.ln(), max: max.ln() },
-        "inv_log_uniform" => Shape::InvLogUniform { min, max },
-        "inv_log_uniform_values" => Shape::InvLogUniform { min: -max.ln(), max: -min.ln() },
-        _ => Shape::Uniform { min, max, whole },
+        "log_uniform" => RealShape::LogUniform { min, max },
+        "log_uniform_values" => RealShape::LogUniform { min: min.ln(), max: max.ln() },
+        "inv_log_uniform" => RealShape::InvLogUniform { min, max },
+        "inv_log_uniform_values" => RealShape::InvLogUniform { min: -max.ln(), max: -min.ln() },
+        _ => RealShape::Uniform { min, max, whole },
     })
 }
 
-fn step(keys: &Keys<'_>, kind: &str) -> Result<Option<Step>> {
+fn step(keys: &Keys<'_>, kind: &str) -> Result<Option<QuantStep>> {
     if !kind.starts_with("q_") {
         return Ok(None);
     }
@@ -286,5 +288,5 @@ fn step(keys: &Keys<'_>, kind: &str) -> Result<Option<Step>> {
     if !(q > 0.0 && q.is_finite()) {
         return Err(keys.mistake(&format!("has q {q}")).with_hint("it must be above 0"));
     }
-    Ok(Some(Step { q, whole: given.is_some_and(|n| n.is_i64() || n.is_u64()) }))
+    Ok(Some(QuantStep { q, whole: given.is_some_and(|n| n.is_i64() || n.is_u64()) }))
 }

@@ -46,7 +46,7 @@ pub(super) fn bayes(space: &Space, seed: u64, number: u64, past: &[Past<'_>]) ->
         return Ok(random(space, seed, number));
     }
     let mut rng = TpeRandom(generator(seed, number));
-    let place = |(at, parameter): (usize, &super::Parameter)| -> Result<f64> {
+    let place = |(at, parameter): (usize, &super::SearchParameter)| -> Result<f64> {
         let choices = parameter.distribution.choices();
         let (estimator, range) = match choices {
             Some(n) => (histogram_estimator(), categorical_range(n)),

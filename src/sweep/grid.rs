@@ -5,8 +5,8 @@
 
 use serde_json::{Number, Value, json};
 
-use super::distribution::{Distribution, Shape, Step};
-use super::space::{Parameter, Space};
+use super::distribution::{Distribution, QuantStep, RealShape};
+use super::space::{SearchParameter, Space};
 use crate::error::{Error, Result};
 
 /// The most values on one side of a grid.
@@ -46,7 +46,7 @@ impl Grid {
     }
 }
 
-fn values(parameter: &Parameter) -> Result<Vec<Value>> {
+fn values(parameter: &SearchParameter) -> Result<Vec<Value>> {
     let many = |n: u64| match n {
         n if n <= MOST => Ok(()),
         n => Err(Error::mistake(format!("the parameter '{}' has {n} values: too many for a grid", parameter.name()))
@@ -58,7 +58,7 @@ fn values(parameter: &Parameter) -> Result<Vec<Value>> {
             many(max.abs_diff(*min).saturating_add(1))?;
             Ok((*min..=*max).map(|n| json!(n)).collect())
         }
-        Distribution::Real { shape: Shape::Uniform { min, max, whole }, step: Some(step) } => {
+        Distribution::Real { shape: RealShape::Uniform { min, max, whole }, step: Some(step) } => {
             many(((max - min) / step.q).ceil() as u64)?;
             Ok(range(*min, *max, *step, *whole && step.whole))
         }
@@ -73,7 +73,7 @@ fn values(parameter: &Parameter) -> Result<Vec<Value>> {
 }
 
 /// `numpy.arange(min, max, q)`, to the last bit: the distance is that of the first two values.
-fn range(min: f64, max: f64, step: Step, whole: bool) -> Vec<Value> {
+fn range(min: f64, max: f64, step: QuantStep, whole: bool) -> Vec<Value> {
     let n = ((max - min) / step.q).ceil().max(0.0) as u64;
     let distance = (min + step.q) - min;
     let value = |i: u64| match i {

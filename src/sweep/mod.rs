@@ -19,11 +19,11 @@ mod table;
 mod tests;
 mod trial;
 
-pub use config::{Impute, Method, Metric, SweepConfig};
-pub use distribution::{Distribution, Shape, Step};
+pub use config::{Impute, Metric, SearchMethod, SweepConfig};
+pub use distribution::{Distribution, QuantStep, RealShape};
 pub use grid::Grid;
 pub use hyperband::{Course, Hyperband};
 pub use pool::Worker;
-pub use space::{Parameter, Space};
+pub use space::{SearchParameter, Space};
 pub use state::Sweep;
 pub use trial::{Standing, Trial};

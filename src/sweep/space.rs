@@ -7,14 +7,14 @@ use crate::error::{Error, Result};
 
 /// One parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parameter {
+pub struct SearchParameter {
     /// The keys to it, from the outside in.
     pub path: Vec<String>,
     /// How its values are distributed.
     pub distribution: Distribution,
 }
 
-impl Parameter {
+impl SearchParameter {
     /// Its name, a dot between the keys: `augment.transpose`.
     pub fn name(&self) -> String {
         self.path.join(".")
@@ -30,7 +30,7 @@ impl Parameter {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Space {
     /// The parameters.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<SearchParameter>,
 }
 
 impl Space {
@@ -45,7 +45,7 @@ impl Space {
     }
 
     /// The parameters that have more than one value.
-    pub fn searched(&self) -> impl Iterator<Item = &Parameter> {
+    pub fn searched(&self) -> impl Iterator<Item = &SearchParameter> {
         self.parameters.iter().filter(|parameter| parameter.is_searched())
     }
 
@@ -69,7 +69,7 @@ impl Space {
     }
 }
 
-fn unfold(path: &[String], value: &Value, found: &mut Vec<Parameter>) -> Result<()> {
+fn unfold(path: &[String], value: &Value, found: &mut Vec<SearchParameter>) -> Result<()> {
     let place = if path.is_empty() { "parameters".to_string() } else { format!("parameters of '{}'", path.join(".")) };
     let map = match value {
         Value::Object(map) if !map.is_empty() => map,
@@ -91,7 +91,7 @@ fn unfold(path: &[String], value: &Value, found: &mut Vec<Parameter>) -> Result<
             }
             None => {
                 let distribution = Distribution::parse(&inner.join("."), &map[name])?;
-                found.push(Parameter { path: inner, distribution });
+                found.push(SearchParameter { path: inner, distribution });
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::config::{Impute, Method, SweepConfig};
+use super::config::{Impute, SearchMethod, SweepConfig};
 use super::draw::{self, Past};
 use super::grid::Grid;
 use super::hyperband::Course;
@@ -105,7 +105,7 @@ impl Sweep {
 
     /// How many trials there will be in all, where that is known.
     pub fn total(&self) -> Option<u64> {
-        let grid = (self.config.method == Method::Grid).then(|| Grid::new(&self.config.space).ok()).flatten();
+        let grid = (self.config.method == SearchMethod::Grid).then(|| Grid::new(&self.config.space).ok()).flatten();
         [grid.map(|grid| grid.size()), self.config.run_cap].into_iter().flatten().min()
     }
 
@@ -145,15 +145,15 @@ impl Sweep {
         }
         let space = &self.config.space;
         let (params, places) = match self.config.method {
-            Method::Grid => match Grid::new(space)?.point(number - 1) {
+            SearchMethod::Grid => match Grid::new(space)?.point(number - 1) {
                 Some(point) => (space.assemble(point), Vec::new()),
                 None => return Ok(None),
             },
-            Method::Random => {
+            SearchMethod::Random => {
                 let places = draw::random(space, self.seed, number);
                 (space.at(&places), places)
             }
-            Method::Bayes => {
+            SearchMethod::Bayes => {
                 let places = draw::bayes(space, self.seed, number, &self.past())?;
                 (space.at(&places), places)
             }

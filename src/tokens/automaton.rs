@@ -8,9 +8,9 @@ use crate::tokens::{miditok, note_duration, performance};
 /// The grammar state of a sequence of base tokens.
 #[derive(Debug, Clone)]
 pub(super) enum Automaton {
-    Performance(performance::Rules),
-    NoteDuration(Box<note_duration::Rules>),
-    MidiTok(miditok::Rules),
+    Performance(performance::KeyRules),
+    NoteDuration(Box<note_duration::NoteRules>),
+    MidiTok(miditok::MidiTokRules),
 }
 
 /// The same call on the rules of either encoding.

@@ -25,13 +25,13 @@ impl Words {
 
 /// Where a sequence is split into words before merging (MidiTok's `encode_ids_split`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Split {
+pub(super) enum WordSplit {
     No,
     Bar,
     Beat,
 }
 
-impl Split {
+impl WordSplit {
     pub(super) const ALL: [Self; 3] = [Self::Bar, Self::Beat, Self::No];
 
     /// MidiTok's name for it.

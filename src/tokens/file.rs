@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::tokens::bpe::{self, Bpe};
-use crate::tokens::miditok::{Config, MidiTok, Style};
+use crate::tokens::miditok::{BeatScheme, Config, MidiTok};
 use crate::tokens::scheme::Scheme;
 use crate::tokens::{Options, Vocabulary};
 
@@ -102,7 +102,7 @@ fn scheme(tokenization: &str, config: Map<String, Value>) -> Result<Scheme> {
             .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
         return Scheme::new(name, &options);
     }
-    match Style::ALL.into_iter().find(|style| style.class() == tokenization) {
+    match BeatScheme::ALL.into_iter().find(|style| style.class() == tokenization) {
         Some(style) => Ok(Scheme::MidiTok(Arc::new(MidiTok::new(style, Config::from_json(&config)?)))),
         None => Err(Error::unknown(
             "tokenization",

@@ -25,7 +25,7 @@ pub struct Grammar {
 #[derive(Debug, Clone)]
 pub(super) enum Rules {
     Base(Automaton),
-    Bpe(bpe::Rules),
+    Bpe(bpe::BpeRules),
 }
 
 impl Grammar {

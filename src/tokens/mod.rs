@@ -21,4 +21,4 @@ pub use grammar::Grammar;
 pub use options::Options;
 pub use pair::Pair;
 pub use tokenizer::Tokenizer;
-pub use vocabulary::{Kind, Vocabulary};
+pub use vocabulary::{TokenKind, Vocabulary};

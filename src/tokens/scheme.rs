@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::tokens::automaton::Automaton;
-use crate::tokens::bpe_words::{Split, Words};
-use crate::tokens::miditok::{self, MidiTok, Style};
+use crate::tokens::bpe_words::{WordSplit, Words};
+use crate::tokens::miditok::{self, BeatScheme, MidiTok};
 use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
 use crate::tokens::timed::LONGEST_SHIFT;
@@ -34,7 +34,7 @@ impl Scheme {
             options.only(name, &note_duration::KEYS)?;
             return Ok(Self::NoteDuration(NoteDuration::new(options)?));
         }
-        match Style::ALL.into_iter().find(|style| style.name() == name) {
+        match BeatScheme::ALL.into_iter().find(|style| style.name() == name) {
             Some(style) => {
                 options.only(name, &miditok::KEYS)?;
                 Ok(Self::MidiTok(Arc::new(MidiTok::new(style, miditok::Config::new(options)?))))
@@ -94,7 +94,7 @@ impl Scheme {
     pub(super) fn marks_words(&self) -> bool {
         match self {
             Self::Performance(_) | Self::NoteDuration(_) => true,
-            Self::MidiTok(m) => m.config().split() != Split::No,
+            Self::MidiTok(m) => m.config().split() != WordSplit::No,
         }
     }
 
@@ -221,7 +221,7 @@ impl Scheme {
         match self {
             Self::Performance(p) => Automaton::Performance(p.rules()),
             Self::NoteDuration(n) => Automaton::NoteDuration(Box::new(n.rules())),
-            Self::MidiTok(m) => Automaton::MidiTok(miditok::Rules::new(m)),
+            Self::MidiTok(m) => Automaton::MidiTok(miditok::MidiTokRules::new(m)),
         }
     }
 }

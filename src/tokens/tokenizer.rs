@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::tokens::bpe::{self, Bpe};
 use crate::tokens::grammar::Rules;
 use crate::tokens::scheme::Scheme;
-use crate::tokens::{Grammar, Kind, Options, Vocabulary, file};
+use crate::tokens::{Grammar, Options, TokenKind, Vocabulary, file};
 
 /// Encodes scores as token ids and decodes them.
 #[derive(Debug, Clone)]
@@ -234,27 +234,27 @@ impl Tokenizer {
         self.vocabulary.id(token)
     }
 
-    /// The kind of an id; [`Kind::Other`] for ids beyond the vocabulary.
+    /// The kind of an id; [`TokenKind::Other`] for ids beyond the vocabulary.
     ///
     /// ```
-    /// use etude::tokens::{Kind, Options, Tokenizer};
+    /// use etude::tokens::{TokenKind, Options, Tokenizer};
     ///
     /// let tokenizer = Tokenizer::new("performance", &Options::default())?;
     /// let note = tokenizer.id("NoteOn_60")?;
-    /// assert_eq!((tokenizer.kind(note), tokenizer.pitch(note)), (Kind::Note, Some(60)));
-    /// assert_eq!(tokenizer.kind(tokenizer.eos()), Kind::Special);
+    /// assert_eq!((tokenizer.kind(note), tokenizer.pitch(note)), (TokenKind::Note, Some(60)));
+    /// assert_eq!(tokenizer.kind(tokenizer.eos()), TokenKind::Special);
     /// # Ok::<(), etude::Error>(())
     /// ```
-    pub fn kind(&self, id: u32) -> Kind {
-        self.vocabulary.kind(id).unwrap_or(Kind::Other)
+    pub fn kind(&self, id: u32) -> TokenKind {
+        self.vocabulary.kind(id).unwrap_or(TokenKind::Other)
     }
 
-    /// The key number (0–127) of a [`Kind::Note`] token.
+    /// The key number (0–127) of a [`TokenKind::Note`] token.
     pub fn pitch(&self, id: u32) -> Option<u8> {
         self.scheme.pitch(id)
     }
 
-    /// The pitch class (0–11) of a [`Kind::Note`] token: above the root of the chord in force where the encoding has
+    /// The pitch class (0–11) of a [`TokenKind::Note`] token: above the root of the chord in force where the encoding has
     /// relative pitches.
     pub fn pitch_class(&self, id: u32) -> Option<u8> {
         self.scheme.pitch_class(id)
@@ -324,7 +324,7 @@ impl Tokenizer {
     pub fn grammar(&self) -> Grammar {
         let base = self.scheme.automaton();
         Grammar::new(match &self.bpe {
-            Some(bpe) => Rules::Bpe(bpe::Rules::new(base, bpe)),
+            Some(bpe) => Rules::Bpe(bpe::BpeRules::new(base, bpe)),
             None => Rules::Base(base),
         })
     }

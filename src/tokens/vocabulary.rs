@@ -7,7 +7,7 @@ use crate::error::{Error, Result, nearest};
 
 /// The kind of a token, for metrics and masks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum TokenKind {
     /// PAD, BOS, EOS, MASK.
     Special,
     /// A chord symbol: conditioning, given rather than predicted.
@@ -30,13 +30,13 @@ pub enum Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     names: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<TokenKind>,
     ids: HashMap<String, u32>,
 }
 
 impl Vocabulary {
     /// Appends a token; a name that exists keeps its id.
-    pub(super) fn push(&mut self, name: String, kind: Kind) {
+    pub(super) fn push(&mut self, name: String, kind: TokenKind) {
         self.ids.entry(name.clone()).or_insert(self.names.len() as u32);
         self.names.push(name);
         self.kinds.push(kind);
@@ -58,7 +58,7 @@ impl Vocabulary {
     }
 
     /// The kind of an id.
-    pub fn kind(&self, id: u32) -> Option<Kind> {
+    pub fn kind(&self, id: u32) -> Option<TokenKind> {
         self.kinds.get(id as usize).copied()
     }
 
@@ -118,7 +118,7 @@ impl Vocabulary {
     fn prefix(&self, index: usize) -> Option<&str> {
         let name = self.names.get(index)?;
         match self.kinds[index] {
-            Kind::Special => Some("special"),
+            TokenKind::Special => Some("special"),
             _ => Some(name.split_once('_').map_or(name.as_str(), |(prefix, _)| prefix)),
         }
     }
@@ -137,11 +137,11 @@ mod tests {
     fn small() -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
         for (name, kind) in [
-            ("PAD_None", Kind::Special),
-            ("BOS_None", Kind::Special),
-            ("NoteOn_0", Kind::Note),
-            ("NoteOn_1", Kind::Note),
-            ("Bar_None", Kind::Time),
+            ("PAD_None", TokenKind::Special),
+            ("BOS_None", TokenKind::Special),
+            ("NoteOn_0", TokenKind::Note),
+            ("NoteOn_1", TokenKind::Note),
+            ("Bar_None", TokenKind::Time),
         ] {
             vocabulary.push(name.to_string(), kind);
         }

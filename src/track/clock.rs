@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970, UTC, whenever it is asked.
-pub type Clock = Arc<dyn Fn() -> f64 + Send + Sync>;
+pub type WallClock = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The clock of the machine.
-pub fn wall_clock() -> Clock {
+pub fn wall_clock() -> WallClock {
     Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))
 }
 

@@ -18,7 +18,7 @@ pub enum Media {
 
 /// What trackers want to know of a sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sound {
+pub(super) struct AudioInfo {
     pub(super) rate: u32,
     pub(super) channels: u16,
     pub(super) frames: u32,
@@ -63,7 +63,7 @@ pub(super) fn size(png: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// The form of a WAV, from its chunks.
-pub(super) fn sound(wav: &[u8]) -> Option<Sound> {
+pub(super) fn sound(wav: &[u8]) -> Option<AudioInfo> {
     let mut rest = wav.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WAVE")?;
     let (mut rate, mut channels, mut block) = (0, 0, 0);
     loop {
@@ -75,7 +75,7 @@ pub(super) fn sound(wav: &[u8]) -> Option<Sound> {
                 rate = u32::from_le_bytes(body.get(4..8)?.try_into().ok()?);
                 block = u32::from(u16::from_le_bytes(body.get(12..14)?.try_into().ok()?));
             }
-            b"data" => return (block > 0).then(|| Sound { rate, channels, frames: size / block }),
+            b"data" => return (block > 0).then(|| AudioInfo { rate, channels, frames: size / block }),
             _ => {}
         }
         rest = body.get(size as usize + (size % 2) as usize..)?;
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn files_say_their_size() {
         assert_eq!(size(&PNG), Some((1, 1)));
-        assert_eq!(sound(&WAV), Some(Sound { rate: 8000, channels: 1, frames: 4 }));
+        assert_eq!(sound(&WAV), Some(AudioInfo { rate: 8000, channels: 1, frames: 4 }));
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod tensorboard;
 mod tests;
 mod wandb;
 
-pub use clock::{Clock, wall_clock};
+pub use clock::{WallClock, wall_clock};
 pub use machine::machine;
 pub use media::Media;
 pub use monitor::Monitor;

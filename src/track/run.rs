@@ -10,7 +10,7 @@ use super::mlflow::Mlflow;
 use super::sink::{Beginning, Moment, Sink};
 use super::tensorboard::TensorBoard;
 use super::wandb::Wandb;
-use super::{Clock, Media, RunOptions, Status, jsonl};
+use super::{Media, RunOptions, Status, WallClock, jsonl};
 use crate::atomic;
 use crate::error::{Error, Result};
 
@@ -47,7 +47,7 @@ pub struct Run {
     folder: PathBuf,
     sinks: Vec<Box<dyn Sink>>,
     warnings: Vec<String>,
-    clock: Clock,
+    clock: WallClock,
     step: u64,
     finished: bool,
 }
@@ -64,7 +64,7 @@ impl Run {
     /// # Errors
     /// A name that is not a folder, an unknown sink, or a folder that cannot be written. A sink beside the JSON lines that
     /// cannot begin is only warned of.
-    pub fn start(name: &str, options: &RunOptions, clock: Clock, entropy: u64) -> Result<Self> {
+    pub fn start(name: &str, options: &RunOptions, clock: WallClock, entropy: u64) -> Result<Self> {
         options.validate()?;
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
             return Err(Error::mistake(format!("a run cannot be called '{name}'"))

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::media::samples::{PNG, WAV};
-use super::{Clock, Media, Run, RunOptions, Runs, Status};
+use super::{Media, Run, RunOptions, Runs, Status, WallClock};
 
 /// A second passes whenever it is asked, from the first of January 2025 on.
-fn clock() -> Clock {
+fn clock() -> WallClock {
     let seconds = AtomicU64::new(1_735_689_600);
     Arc::new(move || seconds.fetch_add(1, Ordering::SeqCst) as f64)
 }

@@ -7,7 +7,7 @@ use crate::train::{Step, Trainer};
 
 /// An event of a training run.
 #[derive(Debug, Clone, Copy)]
-pub enum Event<'a> {
+pub enum TrainEvent<'a> {
     /// [`Trainer::fit`] has begun or continues.
     Began,
     /// A step is done.
@@ -26,4 +26,4 @@ pub enum Event<'a> {
 
 /// Called with the events of a run, between its steps. An error that it returns ends the run like a cancellation: its
 /// state is kept.
-pub type Callback<'a> = dyn FnMut(&Trainer, Event<'_>) -> Result<()> + 'a;
+pub type Callback<'a> = dyn FnMut(&Trainer, TrainEvent<'_>) -> Result<()> + 'a;

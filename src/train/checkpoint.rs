@@ -54,7 +54,7 @@ pub(super) struct TrainerState {
     /// The learning-rate schedule, as the options give it.
     pub(super) schedule: Schedule,
     pub(super) options: TrainOptions,
-    pub(super) data: Origin,
+    pub(super) data: DataOrigin,
     pub(super) history: Vec<Step>,
 }
 
@@ -65,7 +65,7 @@ fn one() -> usize {
 
 /// The origin of the data, for building them again and for noticing others.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Origin {
+pub(super) struct DataOrigin {
     /// The folder of a saved dataset; else they were built from `sources`, or where those are empty from `files`.
     #[serde(with = "crate::forms::path")]
     pub(super) source: Option<PathBuf>,
@@ -112,7 +112,7 @@ impl Trainer {
             seed: self.options.seed,
             schedule: self.options.plan(),
             options: self.options.clone(),
-            data: Origin {
+            data: DataOrigin {
                 source: self.data.source.clone(),
                 sources: self.data.sources.clone(),
                 files: self.data.files.clone(),

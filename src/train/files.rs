@@ -50,7 +50,7 @@ const SUMS: &str = "checksums.json";
 
 /// Length and checksum of a file, to detect damage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Sum {
+struct FileSum {
     bytes: u64,
     /// CRC-32 of its bytes, as in zip and PNG (IEEE 802.3), in hexadecimal.
     crc32: String,
@@ -73,7 +73,7 @@ pub(super) fn damage(dir: &Path) -> Option<(PathBuf, String)> {
     if !sums.exists() {
         return None;
     }
-    let known: BTreeMap<String, Sum> = match read_json(&sums) {
+    let known: BTreeMap<String, FileSum> = match read_json(&sums) {
         Ok(known) => known,
         Err(_) => return Some((sums, "cannot be read".into())),
     };
@@ -91,13 +91,13 @@ pub(super) fn damage(dir: &Path) -> Option<(PathBuf, String)> {
     })
 }
 
-fn sum(path: &Path) -> Result<Sum> {
+fn sum(path: &Path) -> Result<FileSum> {
     let fail = |e| Error::io("cannot read", path, e);
     let mut file = File::open(path).map_err(fail)?;
     let (mut crc, mut bytes, mut part) = (crc32fast::Hasher::new(), 0, vec![0; 1 << 20]);
     loop {
         match file.read(&mut part).map_err(fail)? {
-            0 => return Ok(Sum { bytes, crc32: format!("{:08x}", crc.finalize()) }),
+            0 => return Ok(FileSum { bytes, crc32: format!("{:08x}", crc.finalize()) }),
             n => {
                 crc.update(&part[..n]);
                 bytes += n as u64;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Task, thousands};
 use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
-use crate::train::{Callback, Event, FolderLock, Step, Trainer, divergence, files};
+use crate::train::{Callback, FolderLock, Step, TrainEvent, Trainer, divergence, files};
 
 impl Trainer {
     /// Trains until `max_steps`, with evaluation and checkpoints on the way.
@@ -32,7 +32,7 @@ impl Trainer {
             }
         };
         let done = self.run(progress, watch).map_err(|reason| self.leave(reason));
-        let ended = self.tell(watch, Event::Ended);
+        let ended = self.tell(watch, TrainEvent::Ended);
         if done.is_err() {
             self.group.wait_for_first();
         }
@@ -70,7 +70,7 @@ impl Trainer {
 
     /// Calls the callback; of several ranks only on the first. Cancellation there is not an error: all ranks end after
     /// the same step, as the next step finds out.
-    fn tell(&self, watch: &mut Callback<'_>, event: Event<'_>) -> Result<()> {
+    fn tell(&self, watch: &mut Callback<'_>, event: TrainEvent<'_>) -> Result<()> {
         if self.group.is_first() { self.unless_stopped(watch(self, event)) } else { Ok(()) }
     }
 
@@ -112,7 +112,7 @@ impl Trainer {
     }
 
     fn run(&mut self, progress: &Progress, watch: &mut Callback<'_>) -> Result<()> {
-        self.tell(watch, Event::Began)?;
+        self.tell(watch, TrainEvent::Began)?;
         let left = self.options.max_steps.saturating_sub(self.steps());
         let mut task = progress.task("training", Some(left), "steps");
         if left > 0 {
@@ -123,7 +123,7 @@ impl Trainer {
             self.settle(progress, &mut task, watch)?;
             if let Some(reason) = self.enough() {
                 self.checkpoint_if_due(true, watch)?;
-                self.tell(watch, Event::StoppedEarly(&reason))?;
+                self.tell(watch, TrainEvent::StoppedEarly(&reason))?;
                 break;
             }
             if self.steps() >= self.options.max_steps {
@@ -131,7 +131,7 @@ impl Trainer {
             }
             let step = self.step(progress)?;
             task.note(words(&step));
-            self.tell(watch, Event::Stepped(&step))?;
+            self.tell(watch, TrainEvent::Stepped(&step))?;
             self.unless_stopped(task.advance(1))?;
         }
         if self.options.output_dir.is_some() { self.save() } else { Ok(()) }
@@ -159,7 +159,7 @@ impl Trainer {
             self.measure(progress, task, watch)?;
         }
         if due(self.options.sample_every) && self.saved != Some(last.step) {
-            self.tell(watch, Event::SampleDue(last.step))?;
+            self.tell(watch, TrainEvent::SampleDue(last.step))?;
         }
         self.checkpoint_if_due(at_end || due(self.options.checkpoint_every), watch)
     }
@@ -174,7 +174,7 @@ impl Trainer {
         if best && self.options.output_dir.is_some() && self.group.is_first() {
             self.save_best()?;
         }
-        self.tell(watch, Event::Measured(&last))
+        self.tell(watch, TrainEvent::Measured(&last))
     }
 
     fn checkpoint_if_due(&mut self, due: bool, watch: &mut Callback<'_>) -> Result<()> {
@@ -186,7 +186,7 @@ impl Trainer {
             return Ok(());
         }
         let folder = self.checkpoint()?;
-        self.tell(watch, Event::Saved(&folder))
+        self.tell(watch, TrainEvent::Saved(&folder))
     }
 
     /// The reason to stop early, if the held-out loss has not improved for `early_stopping_patience` evaluations.

@@ -24,7 +24,7 @@ mod tests;
 mod trainer;
 
 pub use adamw::{AdamW, AdamWOptions};
-pub use callbacks::{Callback, Event};
+pub use callbacks::{Callback, TrainEvent};
 pub use grads::Grads;
 pub use lock::FolderLock;
 pub use loss::held_out_loss;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
 use crate::progress::Progress;
 use crate::train::loss::counts;
-use crate::train::parallel::{Outbox, Part, summed};
+use crate::train::parallel::{Outbox, StepPart, summed};
 use crate::train::trainer::{dropout_seed, nothing_to_learn};
 use crate::train::{Grads, Trainer};
 
@@ -40,19 +40,19 @@ impl Trainer {
         };
         let (done, sums) = summed(&group, &self.parameters, |outbox| self.own_part(mine, counted, &pass, outbox))?;
         let part = match done {
-            Ok(loss) if loss.is_finite() => Part::Done(loss),
-            Ok(loss) => Part::NoNumber(loss),
+            Ok(loss) if loss.is_finite() => StepPart::Done(loss),
+            Ok(loss) => StepPart::NoNumber(loss),
             Err(error) if error.is_interrupted() => match group.trouble() {
                 Some(trouble) => return Err(trouble),
-                None => Part::Stopped,
+                None => StepPart::Stopped,
             },
             Err(error) => return Err(error),
         };
         let before = self.history.last().map_or(0.0, |step| step.grad_norm);
         match group.verdict(part, number, before)? {
-            Part::Done(loss) => Ok((loss, Grads::of_parameters(&self.parameters, sums))),
-            Part::Stopped => Err(Error::interrupted()),
-            Part::NoNumber(value) => Err(self.no_number("loss", number, value)),
+            StepPart::Done(loss) => Ok((loss, Grads::of_parameters(&self.parameters, sums))),
+            StepPart::Stopped => Err(Error::interrupted()),
+            StepPart::NoNumber(value) => Err(self.no_number("loss", number, value)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use serde_json::Value;
 
-use super::checkpoint::{FORMAT, Origin, PREFIX, STATE, TOKENIZER, TrainerState, is_checkpoint, numbered};
+use super::checkpoint::{DataOrigin, FORMAT, PREFIX, STATE, TOKENIZER, TrainerState, is_checkpoint, numbered};
 use crate::data::{Dataset, DatasetOptions};
 use crate::error::{Error, Result};
 use crate::nn::Model;
@@ -224,7 +224,7 @@ fn read(checkpoint: &Path) -> Result<TrainerState> {
 }
 
 /// Builds or reads the data of a run again.
-fn again(origin: &Origin, checkpoint: &Path, progress: &Progress) -> Result<Dataset> {
+fn again(origin: &DataOrigin, checkpoint: &Path, progress: &Progress) -> Result<Dataset> {
     if let Some(source) = &origin.source {
         return Dataset::load(source);
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use etude::data::{Augment, ChordSource, Dataset, DatasetOptions, IGNORE, Source, Split, scan};
 use etude::interrupt::Interrupt;
 use etude::midi::{Marker, Note, Score, Track};
-use etude::progress::{Progress, Sink, Snapshot};
-use etude::tokens::{Kind, Options, Tokenizer};
+use etude::progress::{Progress, ProgressSink, Snapshot};
+use etude::tokens::{Options, TokenKind, Tokenizer};
 
 fn performance() -> Arc<Tokenizer> {
     Arc::new(Tokenizer::new("performance", &Options::default()).expect("it is known"))
@@ -160,7 +160,7 @@ fn thirty_six_copies_are_the_transposed_and_stretched_piece() {
         for semitones in -5..=6 {
             let moved = stretched.transpose(semitones).expect("it fits");
             let ids = tokenizer.encode(&moved);
-            assert!(ids.iter().any(|&id| tokenizer.kind(id) == Kind::Chord));
+            assert!(ids.iter().any(|&id| tokenizer.kind(id) == TokenKind::Chord));
             assert_eq!(copies.next(), Some(&ids), "tempo {tempo}, {semitones} semitones");
         }
     }
@@ -183,7 +183,7 @@ fn chords_are_said_given_and_dropped_by_their_share() {
     }
     let sung = |data: &Dataset| {
         let all = pieces(&data.train, &data.tokenizer);
-        let with = all.iter().filter(|p| p.iter().any(|&id| data.tokenizer.kind(id) == Kind::Chord)).count();
+        let with = all.iter().filter(|p| p.iter().any(|&id| data.tokenizer.kind(id) == TokenKind::Chord)).count();
         (with, all.len())
     };
     let options = DatasetOptions { chords: ChordSource::Auto, val: 0.1, ..plain() };
@@ -193,8 +193,9 @@ fn chords_are_said_given_and_dropped_by_their_share() {
         for (place, &label) in batch.labels.iter().enumerate() {
             let last = (place + 1) % batch.width == 0;
             let next = batch.input_ids.get(place + 1).copied().filter(|_| !last);
-            let given =
-                |id| data.tokenizer.kind(id) == Kind::Chord || id == data.tokenizer.pad() || id == data.tokenizer.bos();
+            let given = |id| {
+                data.tokenizer.kind(id) == TokenKind::Chord || id == data.tokenizer.pad() || id == data.tokenizer.bos()
+            };
             let predicted = next.filter(|&id| !given(id));
             assert_eq!(label, predicted.unwrap_or(IGNORE));
         }
@@ -203,7 +204,7 @@ fn chords_are_said_given_and_dropped_by_their_share() {
     let dropped = build(root.path(), &DatasetOptions { chord_dropout: 0.5, ..options });
     assert!((3..16).contains(&sung(&dropped).0), "{:?}", sung(&dropped));
     let held = pieces(&dropped.val, &dropped.tokenizer);
-    assert!(held.iter().all(|p| p.iter().any(|&id| dropped.tokenizer.kind(id) == Kind::Chord)));
+    assert!(held.iter().all(|p| p.iter().any(|&id| dropped.tokenizer.kind(id) == TokenKind::Chord)));
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn chords_are_heard_where_no_marker_names_them() {
     let chords = |source| {
         let data = build(root.path(), &DatasetOptions { chords: source, ..plain() });
         let ids = rows(&data.train).concat();
-        ids.into_iter().filter(|&id| data.tokenizer.kind(id) == Kind::Chord).count()
+        ids.into_iter().filter(|&id| data.tokenizer.kind(id) == TokenKind::Chord).count()
     };
     assert_eq!(chords(ChordSource::Detect), 4);
     assert_eq!(chords(ChordSource::Auto), 4);
@@ -246,7 +247,7 @@ fn a_seed_is_a_dataset_whatever_the_number_of_threads() {
 #[derive(Default)]
 struct Record(Mutex<Vec<Snapshot>>);
 
-impl Sink for Record {
+impl ProgressSink for Record {
     fn show(&self, snapshot: &Snapshot) {
         self.0.lock().expect("no panic holds it").push(snapshot.clone());
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rustysynth::{Synthesizer, SynthesizerSettings};
 
-use super::parts::{self, Event, NOTE_ON};
+use super::parts::{self, AudioEvent, NOTE_ON};
 use super::{Font, Wave};
 use crate::error::{Error, Result};
 use crate::midi::{Clock, Score};
@@ -48,7 +48,7 @@ impl Settings {
 
 /// Which part of a score is heard.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct HeardPart {
     /// From where to where, in seconds of the score, what sounds on after the last note included.
     pub span: Range<f64>,
     /// False when something is left out at the end.
@@ -56,23 +56,23 @@ pub struct Part {
 }
 
 /// The part that `settings` let through.
-pub fn part(score: &Score, settings: &Settings) -> Part {
+pub fn part(score: &Score, settings: &Settings) -> HeardPart {
     let first = score.tracks.iter().flat_map(|track| &track.notes).map(|note| note.start).min();
     let onset = first.map_or(0.0, |tick| Clock::new(score).seconds(tick));
     let from = if settings.skip_silence && onset > 5.0 { onset - 1.0 } else { 0.0 };
     let end = score.duration();
     if end <= 0.0 {
-        return Part { span: 0.0..0.0, whole: true };
+        return HeardPart { span: 0.0..0.0, whole: true };
     }
     let whole = end + TAIL - from <= settings.most_seconds;
-    Part { span: from..if whole { end + TAIL } else { from + settings.most_seconds }, whole }
+    HeardPart { span: from..if whole { end + TAIL } else { from + settings.most_seconds }, whole }
 }
 
 /// Plays a part of a score.
 ///
 /// # Errors
 /// `interrupted`, when the user cancels; a part of more than an hour, which [`play_in_blocks`] takes.
-pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progress: &Progress) -> Result<Wave> {
+pub fn play(score: &Score, font: &Font, part: &HeardPart, settings: &Settings, progress: &Progress) -> Result<Wave> {
     let seconds = part.span.end - part.span.start;
     if seconds > LONGEST {
         return Err(Error::mistake(format!("{:.0} minutes are too long to be held in memory", seconds / 60.0))
@@ -98,7 +98,7 @@ pub fn play(score: &Score, font: &Font, part: &Part, settings: &Settings, progre
 pub fn play_in_blocks(
     score: &Score,
     font: &Font,
-    part: &Part,
+    part: &HeardPart,
     settings: &Settings,
     progress: &Progress,
     sink: &mut dyn FnMut(&[f32]) -> Result<()>,
@@ -131,7 +131,7 @@ pub fn play_in_blocks(
 }
 
 /// How many frames a part has.
-pub(super) fn frames(part: &Part, settings: &Settings) -> u64 {
+pub(super) fn frames(part: &HeardPart, settings: &Settings) -> u64 {
     ((part.span.end - part.span.start) * f64::from(settings.rate)).ceil() as u64
 }
 
@@ -159,14 +159,14 @@ struct Player {
 /// A synthesizer and what it has still to play.
 struct SynthesizerQueue {
     synthesizer: Synthesizer,
-    events: Vec<Event>,
+    events: Vec<AudioEvent>,
     next: usize,
     /// The program of each channel.
     programs: [Option<u8>; 16],
 }
 
 impl Player {
-    fn new(score: &Score, font: &Font, part: &Part, settings: &Settings, progress: &Progress) -> Result<Self> {
+    fn new(score: &Score, font: &Font, part: &HeardPart, settings: &Settings, progress: &Progress) -> Result<Self> {
         let mut stages = Vec::new();
         for part in parts::parts(score, font, progress)? {
             progress.check()?;
@@ -203,8 +203,9 @@ impl Player {
             let mut done = 0;
             while done < count {
                 // Everything due now, then sound up to what comes next.
-                let due =
-                    |event: &Event, rate: u32, from: f64| ((event.seconds - from).max(0.0) * f64::from(rate)) as u64;
+                let due = |event: &AudioEvent, rate: u32, from: f64| {
+                    ((event.seconds - from).max(0.0) * f64::from(rate)) as u64
+                };
                 while let Some(event) = stage.events.get(stage.next).copied()
                     && due(&event, self.rate, self.from) <= self.at + done as u64
                 {
@@ -246,7 +247,7 @@ impl Player {
 }
 
 impl SynthesizerQueue {
-    fn send(&mut self, event: &Event) {
+    fn send(&mut self, event: &AudioEvent) {
         let [command, a, b] = event.message.map(i32::from);
         for channel in (0..16).filter(|c| event.channels >> c & 1 == 1) {
             if event.message[0] == NOTE_ON && self.programs[channel] != Some(event.program) {

@@ -70,9 +70,9 @@ fn nothing_is_silent_and_short() {
 fn a_long_piece_is_cut_and_silence_before_it_is_passed_over_in_notebooks_only() {
     let long = score(0, &[(2000, 2100, 60), (40_000, 40_100, 62)]);
     let cut = part(&long, &Settings::NOTEBOOK);
-    assert_eq!(cut, Part { span: 19.0..199.0, whole: false });
+    assert_eq!(cut, HeardPart { span: 19.0..199.0, whole: false });
     assert!((played(&long, &Settings { most_seconds: 2.0, ..Settings::NOTEBOOK }).duration() - 2.0).abs() < 0.01);
-    assert_eq!(part(&long, &Settings::FILE), Part { span: 0.0..402.5, whole: true });
+    assert_eq!(part(&long, &Settings::FILE), HeardPart { span: 0.0..402.5, whole: true });
 }
 
 #[test]

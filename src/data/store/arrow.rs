@@ -19,11 +19,11 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use super::meta::{self, State};
+use super::meta::{self, SplitState};
 use super::{STATE, folder};
 use crate::data::Split;
 use crate::data::ids::Ids;
-use crate::data::split::Rules;
+use crate::data::split::VocabularyRules;
 use crate::error::{Error, Result};
 
 /// The file of a split.
@@ -72,10 +72,10 @@ fn fingerprint(split: &Split) -> u64 {
 }
 
 /// Reads the split in a folder.
-pub(super) fn read(dir: &Path, rules: &Arc<Rules>) -> Result<Split> {
-    let state: State = folder::read_json(&dir.join(STATE))?;
+pub(super) fn read(dir: &Path, rules: &Arc<VocabularyRules>) -> Result<Split> {
+    let state: SplitState = folder::read_json(&dir.join(STATE))?;
     let mut rows =
-        Rows { ids: Ids::with_capacity(rules.vocab_size, 0), ends: Vec::new(), vocab_size: rules.vocab_size };
+        ArrowRows { ids: Ids::with_capacity(rules.vocab_size, 0), ends: Vec::new(), vocab_size: rules.vocab_size };
     for file in state.files() {
         let path = dir.join(file);
         let file = File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
@@ -87,13 +87,13 @@ pub(super) fn read(dir: &Path, rules: &Arc<Rules>) -> Result<Split> {
 }
 
 /// Rows of any lengths, end to end.
-struct Rows {
+struct ArrowRows {
     ids: Ids,
     ends: Vec<usize>,
     vocab_size: usize,
 }
 
-impl Rows {
+impl ArrowRows {
     /// Reads a stream; other columns are ignored.
     fn read(&mut self, mut file: impl Read + Seek, path: &Path) -> Result<()> {
         let broken = |what: String| Error::broken(format!("{}: {what}", path.display()));
@@ -160,7 +160,7 @@ impl Rows {
     }
 
     /// The rows as a split, padded to the longest.
-    fn split(self, rules: &Arc<Rules>) -> Result<Split> {
+    fn split(self, rules: &Arc<VocabularyRules>) -> Result<Split> {
         let lengths = || self.ends.iter().scan(0, |begin, &end| Some(end - std::mem::replace(begin, end)));
         let (shortest, width) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
         if shortest == width {

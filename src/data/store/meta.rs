@@ -19,7 +19,7 @@ pub(super) struct Sides {
 
 /// The part of `state.json` with the places of the rows.
 #[derive(Debug, Deserialize)]
-pub(super) struct State {
+pub(super) struct SplitState {
     #[serde(rename = "_data_files")]
     data_files: Vec<DataFile>,
 }
@@ -29,7 +29,7 @@ struct DataFile {
     filename: PathBuf,
 }
 
-impl State {
+impl SplitState {
     /// The Arrow files, in order.
     pub(super) fn files(self) -> impl Iterator<Item = PathBuf> {
         self.data_files.into_iter().map(|f| f.filename)

@@ -18,7 +18,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::data::split::Rules;
+use crate::data::split::VocabularyRules;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::tokens::Tokenizer;
@@ -73,7 +73,7 @@ impl Dataset {
             )));
         }
         let tokenizer = Arc::new(Tokenizer::load(&tokenizer_file)?);
-        let rules = Arc::new(Rules::new(&tokenizer));
+        let rules = Arc::new(VocabularyRules::new(&tokenizer));
         let about_file = dir.join(ABOUT);
         let about: About = if about_file.is_file() { folder::read_json(&about_file)? } else { About::default() };
         let train = arrow::read(&train, &rules)?;

@@ -13,7 +13,7 @@ mod lexicon;
 mod quality;
 
 use lexicon::{WORDS, Word};
-use quality::Quality;
+use quality::SymbolTones;
 
 /// Reads what is behind a root: intervals in semitones above it, in the order root, third, fifth, seventh,
 /// tensions. The error is the index of the character that makes no sense.
@@ -21,7 +21,7 @@ pub(super) fn intervals(symbol: &[char]) -> Result<Vec<u8>, usize> {
     let symbol: Vec<char> = symbol.iter().map(|sign| plain(*sign)).collect();
     let symbol = symbol.as_slice();
     let behind = numbers_stand_together(symbol);
-    let mut reader = SymbolReader { symbol, at: 0, quality: Quality::default(), behind, open: 0 };
+    let mut reader = SymbolReader { symbol, at: 0, quality: SymbolTones::default(), behind, open: 0 };
     while reader.at < symbol.len() {
         reader.step()?;
     }
@@ -40,7 +40,7 @@ fn numbers_stand_together(symbol: &[char]) -> bool {
 struct SymbolReader<'a> {
     symbol: &'a [char],
     at: usize,
-    quality: Quality,
+    quality: SymbolTones,
     /// Accidentals stand behind their numbers.
     behind: bool,
     /// Open parentheses.
@@ -187,8 +187,13 @@ impl SymbolReader<'_> {
     /// `+` and `-`: a triad in front of the extension, an accidental behind it.
     fn sign(&mut self, alter: i8) -> Result<(), usize> {
         let begin = self.at;
-        let mut ahead =
-            SymbolReader { symbol: self.symbol, at: begin + 1, quality: Quality::default(), behind: false, open: 0 };
+        let mut ahead = SymbolReader {
+            symbol: self.symbol,
+            at: begin + 1,
+            quality: SymbolTones::default(),
+            behind: false,
+            open: 0,
+        };
         let number = ahead.number();
         let five = number == Some(5) && !self.quality.extended;
         if five || (self.quality.extended && number.is_some_and(|n| tension(n, alter).is_some() || n == 5)) {

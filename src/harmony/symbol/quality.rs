@@ -2,7 +2,7 @@
 
 /// The state of a chord while its symbol is read. Intervals are semitones above the root.
 #[derive(Debug, Default)]
-pub(super) struct Quality {
+pub(super) struct SymbolTones {
     pub(super) minor: bool,
     /// The third gives way to these: 2, 5.
     pub(super) suspended: Vec<u8>,
@@ -31,7 +31,7 @@ pub(super) struct Quality {
     pub(super) added_third: bool,
 }
 
-impl Quality {
+impl SymbolTones {
     /// Semitones above the root, in the order root, third, fifth, seventh, tensions; each pitch class once.
     pub(super) fn intervals(&self) -> Vec<u8> {
         let mut tones = vec![0];

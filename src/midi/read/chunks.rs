@@ -27,7 +27,7 @@ pub(super) struct Header {
 
 /// The bytes of one track chunk.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Chunk<'a> {
+pub(super) struct TrackChunk<'a> {
     /// Offset of its first byte in the file.
     pub(super) offset: usize,
     /// The bytes.
@@ -86,7 +86,7 @@ impl<'a> Chunks<'a> {
 
     /// The next track, `None` after the last. Chunks of other types are skipped; bytes after the declared number of
     /// tracks may be anything.
-    pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<Option<Chunk<'a>>> {
+    pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<Option<TrackChunk<'a>>> {
         loop {
             let rest = &self.file[self.at..];
             if rest.len() < 8 {
@@ -107,7 +107,7 @@ impl<'a> Chunks<'a> {
                     let next = |from: usize| find(&self.file[from..], b"MTrk").map(|i| from + i);
                     let end = if unbounded { next(begin).unwrap_or(self.file.len()) } else { end };
                     self.at = end;
-                    return Ok(Some(Chunk { offset: begin, bytes: &self.file[begin..end], unbounded }));
+                    return Ok(Some(TrackChunk { offset: begin, bytes: &self.file[begin..end], unbounded }));
                 }
                 _ if self.found > 0 && self.found >= self.declared => return Ok(None),
                 name if !cut && name.iter().all(|b| (b' '..=b'~').contains(b)) => self.at = end,

@@ -21,7 +21,7 @@ use crate::midi::append::Joiner;
 use crate::midi::{Score, Tempo};
 
 use chunks::{Chunks, Timing};
-use track::Reader;
+use track::ScoreReader;
 
 /// The last tick of an event: a note at this tick can still have an end.
 const LAST_TICK: u32 = u32::MAX - 1;
@@ -71,7 +71,7 @@ impl Score {
         let (header, mut chunks) = Chunks::open(bytes, &mut repairs)?;
         let empty = empty(header.timing);
         let metrical = matches!(header.timing, Timing::Metrical(_));
-        let mut reader = Reader::new(empty.clone(), metrical, repairs);
+        let mut reader = ScoreReader::new(empty.clone(), metrical, repairs);
         let mut joiner = (header.format == 2).then(|| Joiner::new(empty));
         while let Some(chunk) = chunks.next(&mut reader.repairs)? {
             let end = reader.read(&chunk)?;

@@ -9,7 +9,7 @@ pub(super) type Address = (u8, u8);
 
 /// The state of one track chunk.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct ChunkState {
     /// The current tick.
     pub(super) tick: u32,
     /// The current port.
@@ -46,7 +46,7 @@ pub(super) struct Slot {
     pub(super) pedal: Vec<(u32, Move)>,
 }
 
-impl Part {
+impl ChunkState {
     /// The slot of a channel of the current port.
     #[inline]
     pub(super) fn slot(&mut self, channel: u8) -> &mut Slot {

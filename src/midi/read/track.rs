@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::LAST_TICK;
-use super::chunks::Chunk;
+use super::chunks::TrackChunk;
 use super::note_matching::NoteMatching;
-use super::part::{Address, Part, Slot};
+use super::part::{Address, ChunkState, Slot};
 use super::pedal::{Move, Pedals};
-use super::walk::{Raw, Stop, Walker};
+use super::walk::{EndReason, Raw, Walker};
 use crate::error::{Error, Result};
 use crate::midi::repair::{self, Fault, Repair};
 use crate::midi::write::LONGEST_TEXT;
@@ -18,10 +18,10 @@ const LONGEST_NAME: usize = 256;
 
 /// Builds a score track by track.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct ScoreReader {
     /// The score that each file begins with.
     empty: Score,
-    /// The score so far; its lists are sorted by [`Reader::finish`].
+    /// The score so far; its lists are sorted by [`ScoreReader::finish`].
     score: Score,
     /// False under SMPTE timing, where tempo events are ignored.
     tempo_counts: bool,
@@ -38,7 +38,7 @@ pub(super) struct Reader {
     pub(super) repairs: Vec<Repair>,
 }
 
-impl Reader {
+impl ScoreReader {
     pub(super) fn new(empty: Score, tempo_counts: bool, repairs: Vec<Repair>) -> Self {
         Self {
             score: empty.clone(),
@@ -54,8 +54,8 @@ impl Reader {
     }
 
     /// Reads one track chunk. Gives the offset at which it ended.
-    pub(super) fn read(&mut self, chunk: &Chunk<'_>) -> Result<usize> {
-        let mut part = Part::default();
+    pub(super) fn read(&mut self, chunk: &TrackChunk<'_>) -> Result<usize> {
+        let mut part = ChunkState::default();
         let first = self.score.tracks.len();
         let mut walker = Walker::new(chunk.bytes, chunk.offset);
         let mut port = 0;
@@ -64,7 +64,7 @@ impl Reader {
             let offset = chunk.offset + walker.at;
             let (wait, raw) = match walker.next(&mut self.repairs) {
                 Ok(next) => next,
-                Err(Stop::End) => {
+                Err(EndReason::End) => {
                     if chunk.unbounded {
                         repair::note(&mut self.repairs, if ended { Fault::Length } else { Fault::Cut }, offset);
                     }
@@ -74,12 +74,12 @@ impl Reader {
                     repair::note(&mut self.repairs, Fault::Length, offset);
                     break;
                 }
-                Err(Stop::Cut) => {
+                Err(EndReason::Cut) => {
                     repair::note(&mut self.repairs, if chunk.unbounded { Fault::Cut } else { Fault::Length }, offset);
                     walker.at = chunk.bytes.len();
                     break;
                 }
-                Err(Stop::NoStatus) => return Err(no_event(walker.rest(), offset)),
+                Err(EndReason::NoStatus) => return Err(no_event(walker.rest(), offset)),
             };
             match part.tick.checked_add(wait).filter(|&t| t <= LAST_TICK) {
                 Some(tick) => part.tick = tick,
@@ -147,7 +147,7 @@ impl Reader {
         place as u8
     }
 
-    fn meta(&mut self, part: &mut Part, kind: u8, data: &[u8], offset: usize) {
+    fn meta(&mut self, part: &mut ChunkState, kind: u8, data: &[u8], offset: usize) {
         let tick = part.tick;
         let mut wrong = false;
         match (kind, data) {
@@ -177,7 +177,7 @@ impl Reader {
     }
 
     #[inline]
-    fn message(&mut self, part: &mut Part, port: usize, status: u8, a: u8, b: u8) {
+    fn message(&mut self, part: &mut ChunkState, port: usize, status: u8, a: u8, b: u8) {
         let (tick, channel) = (part.tick, status & 15);
         match status & 0xf0 {
             0x90 if b > 0 => {
@@ -202,7 +202,7 @@ impl Reader {
     }
 
     /// Handles a message that is neither a note nor the sustain pedal.
-    fn other(&mut self, part: &mut Part, port: usize, status: u8, a: u8, b: u8) {
+    fn other(&mut self, part: &mut ChunkState, port: usize, status: u8, a: u8, b: u8) {
         let (tick, channel) = (part.tick, status & 15);
         let Some(message) = Event::channel_message(status, a, b) else { return };
         let address = (part.port, channel);
@@ -275,7 +275,7 @@ impl Reader {
         }
     }
 
-    fn end_of_track(&mut self, mut part: Part, first: usize, offset: usize) {
+    fn end_of_track(&mut self, mut part: ChunkState, first: usize, offset: usize) {
         for (_, keys) in &mut self.ports {
             for _ in 0..keys.end_all(&mut self.score.tracks, None, part.tick) {
                 repair::note(&mut self.repairs, Fault::Unended, offset);
@@ -303,7 +303,7 @@ impl Reader {
     }
 
     /// Gives the tracks of a chunk its name and the pending events.
-    fn place_events(&mut self, part: Part, first: usize) {
+    fn place_events(&mut self, part: ChunkState, first: usize) {
         let score = &mut self.score;
         let named = part.name.is_some();
         for slot in part.slots {
@@ -390,7 +390,7 @@ fn in_force(programs: &[(u32, u8)], tick: u32) -> Option<u8> {
 }
 
 /// Keeps an event without a channel.
-fn keep(part: &mut Part, message: Message) {
+fn keep(part: &mut ChunkState, message: Message) {
     part.metas.push(Event { tick: part.tick, port: 0, channel: 0, message });
 }
 

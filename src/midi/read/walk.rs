@@ -23,7 +23,7 @@ pub(super) enum Raw<'a> {
 
 /// The reason why there is no further event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum EndReason {
     /// The bytes end between two events.
     End,
     /// The bytes end inside of an event.
@@ -66,22 +66,22 @@ impl<'a> Walker<'a> {
 
     /// The next event and its delta time in ticks.
     #[inline]
-    pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<(u32, Raw<'a>), Stop> {
+    pub(super) fn next(&mut self, repairs: &mut Vec<Repair>) -> Result<(u32, Raw<'a>), EndReason> {
         let mut at = self.at;
         let wait = match self.bytes.get(at) {
-            None => return Err(Stop::End),
+            None => return Err(EndReason::End),
             Some(&byte) if byte < 0x80 => {
                 at += 1;
                 u32::from(byte)
             }
             Some(_) => self.number(&mut at, repairs)?,
         };
-        let byte = *self.bytes.get(at).ok_or(Stop::Cut)?;
+        let byte = *self.bytes.get(at).ok_or(EndReason::Cut)?;
         let status = if byte >= 0x80 {
             at += 1;
             byte
         } else if self.running == 0 {
-            return Err(Stop::NoStatus);
+            return Err(EndReason::NoStatus);
         } else {
             if self.interrupted {
                 self.interrupted = false;
@@ -120,8 +120,8 @@ impl<'a> Walker<'a> {
 
     /// The first of `left` data bytes; one above 127 is clipped, unless it is a real-time byte that was put between.
     #[cold]
-    fn data(&self, at: &mut usize, left: usize, repairs: &mut Vec<Repair>) -> Result<u8, Stop> {
-        let byte = *self.bytes.get(*at).ok_or(Stop::Cut)?;
+    fn data(&self, at: &mut usize, left: usize, repairs: &mut Vec<Repair>) -> Result<u8, EndReason> {
+        let byte = *self.bytes.get(*at).ok_or(EndReason::Cut)?;
         if byte < 0x80 {
             *at += 1;
             return Ok(byte);
@@ -186,7 +186,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Reads an event with a status byte from `F0` on.
-    fn system(&mut self, status: u8, at: &mut usize, repairs: &mut Vec<Repair>) -> Result<Raw<'a>, Stop> {
+    fn system(&mut self, status: u8, at: &mut usize, repairs: &mut Vec<Repair>) -> Result<Raw<'a>, EndReason> {
         if !matches!(status, 0xf0 | 0xf7 | 0xff) {
             repair::note(repairs, Fault::System, self.offset + *at - 1);
             let most = match status {
@@ -199,12 +199,12 @@ impl<'a> Walker<'a> {
         }
         let kind = if status == 0xff {
             *at += 1;
-            *self.bytes.get(*at - 1).ok_or(Stop::Cut)?
+            *self.bytes.get(*at - 1).ok_or(EndReason::Cut)?
         } else {
             0
         };
         let length = self.number(at, repairs)? as usize;
-        let data = self.bytes.get(*at..at.saturating_add(length)).ok_or(Stop::Cut)?;
+        let data = self.bytes.get(*at..at.saturating_add(length)).ok_or(EndReason::Cut)?;
         *at += length;
         self.interrupted = true;
         Ok(match status {
@@ -215,11 +215,11 @@ impl<'a> Walker<'a> {
     }
 
     /// A variable-length number: seven bits a byte, the last without its top bit, four bytes by the standard.
-    fn number(&self, at: &mut usize, repairs: &mut Vec<Repair>) -> Result<u32, Stop> {
+    fn number(&self, at: &mut usize, repairs: &mut Vec<Repair>) -> Result<u32, EndReason> {
         let begun = *at;
         let mut value: u64 = 0;
         loop {
-            let byte = *self.bytes.get(*at).ok_or(Stop::Cut)?;
+            let byte = *self.bytes.get(*at).ok_or(EndReason::Cut)?;
             *at += 1;
             value = (value << 7 | u64::from(byte & 0x7f)).min(u64::from(u32::MAX));
             if byte < 0x80 {
@@ -237,7 +237,7 @@ impl<'a> Walker<'a> {
 mod tests {
     use super::*;
 
-    fn walked(bytes: &[u8]) -> (Vec<(u32, Raw<'_>)>, Stop, Vec<Fault>) {
+    fn walked(bytes: &[u8]) -> (Vec<(u32, Raw<'_>)>, EndReason, Vec<Fault>) {
         let (mut walker, mut repairs, mut events) = (Walker::new(bytes, 0), Vec::new(), Vec::new());
         loop {
             match walker.next(&mut repairs) {
@@ -251,7 +251,7 @@ mod tests {
     fn running_status_holds_through_everything_else() {
         let bytes = [0, 0x90, 60, 80, 1, 0xff, 1, 1, b'x', 1, 60, 0, 1, 0xf0, 1, 0xf7, 1, 62, 80, 0, 0xf8, 1, 62, 0];
         let (events, stop, faults) = walked(&bytes);
-        assert_eq!(stop, Stop::End);
+        assert_eq!(stop, EndReason::End);
         assert_eq!(faults, [Fault::RunningStatus, Fault::System]);
         let notes: Vec<u8> =
             events.iter().filter_map(|e| if let Raw::Channel(_, a, _) = e.1 { Some(a) } else { None }).collect();
@@ -263,7 +263,7 @@ mod tests {
         for wrong in [&[0xf1, 5][..], &[0xf2, 5, 6], &[0xf3, 5], &[0xf4], &[0xf5], &[0xf6], &[0xf9], &[0xfd], &[0xfe]] {
             let bytes = [&[0][..], wrong, &[7, 0x90, 60, 80]].concat();
             let (events, stop, faults) = walked(&bytes);
-            assert_eq!((events, stop), (vec![(0, Raw::System), (7, Raw::Channel(0x90, 60, 80))], Stop::End));
+            assert_eq!((events, stop), (vec![(0, Raw::System), (7, Raw::Channel(0x90, 60, 80))], EndReason::End));
             assert_eq!(faults, [Fault::System]);
         }
     }
@@ -290,10 +290,10 @@ mod tests {
 
     #[test]
     fn what_is_cut_and_what_has_no_status_is_told_apart() {
-        assert_eq!(walked(&[0, 0x90, 60]).1, Stop::Cut);
-        assert_eq!(walked(&[0x81]).1, Stop::Cut);
-        assert_eq!(walked(&[0, 0xff, 1, 9, b'x']).1, Stop::Cut);
-        assert_eq!(walked(&[0, 60, 80]).1, Stop::NoStatus);
+        assert_eq!(walked(&[0, 0x90, 60]).1, EndReason::Cut);
+        assert_eq!(walked(&[0x81]).1, EndReason::Cut);
+        assert_eq!(walked(&[0, 0xff, 1, 9, b'x']).1, EndReason::Cut);
+        assert_eq!(walked(&[0, 60, 80]).1, EndReason::NoStatus);
         assert_eq!(walked(&[0x80, 0x80, 0x80, 0x80, 16, 0xc0, 5]).0, [(16, Raw::Channel(0xc0, 5, 0))]);
     }
 }

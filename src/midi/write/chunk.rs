@@ -30,13 +30,13 @@ enum Body<'a> {
 
 /// The events of a track.
 #[derive(Debug, Default)]
-pub(super) struct Chunk<'a> {
+pub(super) struct ChunkWriter<'a> {
     events: Vec<(u32, u8, Body<'a>)>,
     /// The tick at which the track ends, if that is after its last event.
     end: u32,
 }
 
-impl<'a> Chunk<'a> {
+impl<'a> ChunkWriter<'a> {
     pub(super) fn with_room(events: usize) -> Self {
         Self { events: Vec::with_capacity(events), end: 0 }
     }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::midi::{Event, Message, Score, Track};
 
-use chunk::{Chunk, rank};
+use chunk::{ChunkWriter, rank};
 use programs::Programs;
 
 /// The finest division of a file.
@@ -100,7 +100,7 @@ impl Score {
     }
 
     /// Other tracks' events for the channel of a track that is written on another channel.
-    fn settings_of_channel<'a>(&'a self, index: usize, part: &programs::Part, chunk: &mut Chunk<'a>) {
+    fn settings_of_channel<'a>(&'a self, index: usize, part: &programs::TrackPlan, chunk: &mut ChunkWriter<'a>) {
         let own = &self.tracks[index];
         let address = (own.port, own.channel.min(15));
         if (part.port, part.channel) == address {
@@ -119,8 +119,8 @@ impl Score {
     }
 
     /// Metres, keys, tempi, markers and the score's own events, by tick.
-    fn conductor(&self) -> Chunk<'_> {
-        let mut chunk = Chunk::default();
+    fn conductor(&self) -> ChunkWriter<'_> {
+        let mut chunk = ChunkWriter::default();
         for meter in &self.meters {
             let power = meter.denominator.max(1).ilog2() as u8;
             chunk.meta(meter.tick, 0x58, &[meter.numerator.max(1), power, 24, 8]);
@@ -148,9 +148,9 @@ impl Score {
 
 /// Name, programs, notes, pedal and events of a track, by tick. At one tick, note-offs come before pedal and other
 /// events, and note-ons after them.
-fn part<'a>(track: &'a Track, programs: &programs::Part) -> Chunk<'a> {
+fn part<'a>(track: &'a Track, programs: &programs::TrackPlan) -> ChunkWriter<'a> {
     let channel = programs.channel.min(15);
-    let mut chunk = Chunk::with_room(2 * track.notes.len() + 2 * track.pedals.len() + track.events.len() + 3);
+    let mut chunk = ChunkWriter::with_room(2 * track.notes.len() + 2 * track.pedals.len() + track.events.len() + 3);
     if !track.name.is_empty() {
         chunk.head(0x03, short(&track.name));
     }

@@ -11,7 +11,7 @@ use super::program;
 
 /// The channel of a track and its program changes.
 #[derive(Debug, Default)]
-pub(super) struct Part {
+pub(super) struct TrackPlan {
     pub(super) port: u8,
     pub(super) channel: u8,
     /// Program changes in addition to those among its events, by tick.
@@ -21,14 +21,14 @@ pub(super) struct Part {
 /// The assignment for all tracks of a score.
 #[derive(Debug)]
 pub(super) struct Programs {
-    parts: Vec<Part>,
+    parts: Vec<TrackPlan>,
 }
 
 impl Programs {
     pub(super) fn plan(tracks: &[Track], events: &[Event], interrupt: &Interrupt) -> Result<Self> {
-        let mut parts: Vec<Part> = spread(tracks, events, interrupt)?
+        let mut parts: Vec<TrackPlan> = spread(tracks, events, interrupt)?
             .into_iter()
-            .map(|(port, channel)| Part { port, channel, changes: Vec::new() })
+            .map(|(port, channel)| TrackPlan { port, channel, changes: Vec::new() })
             .collect();
         for channel in 0..16 {
             interrupt.check()?;
@@ -51,7 +51,7 @@ impl Programs {
         Ok(Self { parts })
     }
 
-    pub(super) fn of(&self, index: usize) -> &Part {
+    pub(super) fn of(&self, index: usize) -> &TrackPlan {
         &self.parts[index]
     }
 }
@@ -87,7 +87,7 @@ impl InForce {
 }
 
 /// Goes through the tracks of a channel in time, and adds a program change wherever another program is in force.
-fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Part], channel: u8) {
+fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [TrackPlan], channel: u8) {
     // Tick, chunk (the conductor is the first), rank, port, and the program that is set or, for notes, needed.
     let mut moments: Vec<(u32, usize, u8, u8, u8)> = Vec::new();
     let said = |e: &Event, chunk, port| program(e).map(|p| (e.tick, chunk, rank::EVENT, port, p));

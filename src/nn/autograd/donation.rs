@@ -20,14 +20,14 @@ pub(in crate::nn) fn take_donated(x: &Tensor) -> Result<Option<Vec<f32>>> {
     if !DONATED.with_borrow_mut(|donated| donated.remove(&x.id())) {
         return Ok(None);
     }
-    let taken = Take(Mutex::new(None));
+    let taken = TakeOp(Mutex::new(None));
     x.inplace_op1(&taken)?;
     Ok(taken.0.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-struct Take(Mutex<Option<Vec<f32>>>);
+struct TakeOp(Mutex<Option<Vec<f32>>>);
 
-impl InplaceOp1 for Take {
+impl InplaceOp1 for TakeOp {
     fn name(&self) -> &'static str {
         "take_donated"
     }

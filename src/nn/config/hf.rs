@@ -13,14 +13,14 @@ use crate::nn::dtype::Dtype;
 use crate::nn::ops::Activation;
 
 /// The keys of a family's files that are read.
-struct Keys {
+struct FileKeys {
     /// Keys that a file must have, since the defaults of `transformers` are those of a much larger model.
     shape: &'static [&'static str],
     /// Further keys that are read.
     more: &'static [&'static str],
 }
 
-const LLAMA: Keys = Keys {
+const LLAMA: FileKeys = FileKeys {
     shape: &["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"],
     more: &[
         "model_type",
@@ -38,7 +38,7 @@ const LLAMA: Keys = Keys {
     ],
 };
 
-const GPT2: Keys = Keys {
+const GPT2: FileKeys = FileKeys {
     shape: &["vocab_size", "n_embd", "n_layer", "n_head"],
     more: &[
         "model_type",

@@ -10,7 +10,7 @@ use crate::nn::ops::RelativeBuckets;
 use crate::nn::{ArchSpec, AttentionKind, Initializer, MlpKind, NormKind, Positions, StackSpec};
 
 /// A source of a model's weights: random initialisation, or files.
-pub(crate) trait Source {
+pub(crate) trait WeightSource {
     /// The tensor called `name`; `init` is its random initialisation.
     fn weight(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Weight>;
 
@@ -36,7 +36,7 @@ pub(crate) struct LinearSpec {
 impl Transformer {
     /// The model that `spec` describes, its weights taken from `source` in the order of the forward pass; fresh ones begin as
     /// its [`Initializer`] says.
-    pub(crate) fn build(spec: &ArchSpec, names: &Names, source: &mut dyn Source) -> Result<Self> {
+    pub(crate) fn build(spec: &ArchSpec, names: &Names, source: &mut dyn WeightSource) -> Result<Self> {
         let hidden = spec.decoder.hidden_size;
         let embedding = match spec.initializer {
             Initializer::Range(deviation) | Initializer::FanIn(deviation) => Init::Normal(deviation),
@@ -69,7 +69,7 @@ fn stack(
     spec: &ArchSpec,
     stack: &StackSpec,
     (all, names): (&Names, &StackNames),
-    source: &mut dyn Source,
+    source: &mut dyn WeightSource,
 ) -> Result<Stack> {
     let builder = |layer: usize| Builder { spec, stack, names, transposed: all.transposed, layer };
     let positions = match stack.positions {
@@ -96,11 +96,11 @@ fn stack(
     Ok(Stack { positions, relative, blocks, norm: norm(stack, names.norm, source)? })
 }
 
-fn weight(source: &mut dyn Source, name: &str, shape: &[usize], init: Init) -> Result<Weight> {
+fn weight(source: &mut dyn WeightSource, name: &str, shape: &[usize], init: Init) -> Result<Weight> {
     source.weight(&format!("{name}.weight"), shape, init)
 }
 
-fn norm(stack: &StackSpec, name: &str, source: &mut dyn Source) -> Result<Norm> {
+fn norm(stack: &StackSpec, name: &str, source: &mut dyn WeightSource) -> Result<Norm> {
     let shape = [stack.hidden_size];
     let weight = weight(source, name, &shape, Init::Ones)?;
     Ok(match stack.norm {
@@ -143,7 +143,7 @@ impl Builder<'_> {
         })
     }
 
-    fn block(&self, source: &mut dyn Source) -> Result<Block> {
+    fn block(&self, source: &mut dyn WeightSource) -> Result<Block> {
         let names = self.names;
         let cross = match (self.stack.cross_attention, &names.cross) {
             (true, Some(cross)) => Some(cross),
@@ -179,14 +179,14 @@ impl Builder<'_> {
         shape: (usize, usize),
         bias: bool,
         role: Role,
-        source: &mut dyn Source,
+        source: &mut dyn WeightSource,
     ) -> Result<Linear> {
         let init = self.init(role, shape.1);
         source.linear(&LinearSpec { name: self.name(part), shape, bias, transposed: self.transposed, init })
     }
 
     /// An attention to all positions, nothing rotated.
-    fn attention(&self, names: &AttentionNames, source: &mut dyn Source) -> Result<Attention> {
+    fn attention(&self, names: &AttentionNames, source: &mut dyn WeightSource) -> Result<Attention> {
         let s = self.stack;
         let (hidden, queries, keys) = (s.hidden_size, s.query_width(), s.key_width());
         // Fresh queries are smaller where scores are not scaled.
@@ -215,7 +215,7 @@ impl Builder<'_> {
         })
     }
 
-    fn mlp(&self, source: &mut dyn Source) -> Result<Mlp> {
+    fn mlp(&self, source: &mut dyn WeightSource) -> Result<Mlp> {
         let (s, names) = (self.stack, self.names);
         let (hidden, inner, bias) = (s.hidden_size, s.intermediate_size, s.bias.mlp);
         let mut input = |part: &str| self.linear(part, (inner, hidden), bias, Role::Input, &mut *source);

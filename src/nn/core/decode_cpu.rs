@@ -9,7 +9,7 @@ use super::fused::{FusedDecode, is_llama};
 use super::{Block, Head, Linear, Matrix, Mlp, Norm, Projections, Transformer, Weight};
 use crate::error::Result;
 use crate::nn::kv_cache::Cache;
-use crate::nn::ops::{self, Decoder, KvBuffer, LinearRef, Prepacked, Update};
+use crate::nn::ops::{self, Decoder, KvBuffer, LinearRef, Prepacked, UpdateRef};
 use crate::nn::{ArchSpec, ForwardCtx, Precision};
 
 /// LLaMA's decoder on the CPU.
@@ -79,7 +79,7 @@ impl Transformer {
         let head = match &self.head {
             Head::Tied => {
                 let dims = self.embedding.dims();
-                let (weight, shape) = (ops::Matrix::Dense(self.embedding.values()?), (dims[0], dims[1]));
+                let (weight, shape) = (ops::MatrixRef::Dense(self.embedding.values()?), (dims[0], dims[1]));
                 LinearRef { weight, shape, update: None }
             }
             Head::Untied(head) => linear(head)?,
@@ -92,7 +92,7 @@ impl Block {
     fn borrow<'a>(
         &'a self,
         linear: &mut impl FnMut(&'a Linear) -> Result<LinearRef<'a>>,
-    ) -> Result<Option<ops::Block<'a>>> {
+    ) -> Result<Option<ops::BlockRef<'a>>> {
         let attention = &self.attention;
         let (Projections::Separate { q, k, v }, Mlp::Gated { gate, up, down, .. }, Some(rotary)) =
             (&attention.projections, &self.mlp, attention.rotary)
@@ -103,7 +103,7 @@ impl Block {
         else {
             return Ok(None);
         };
-        Ok(Some(ops::Block {
+        Ok(Some(ops::BlockRef {
             attention_norm,
             q: linear(q)?,
             k: linear(k)?,
@@ -122,9 +122,9 @@ impl Block {
 }
 
 impl Norm {
-    fn borrow(&self) -> Result<Option<ops::Norm<'_>>> {
+    fn borrow(&self) -> Result<Option<ops::NormRef<'_>>> {
         match self {
-            Self::Rms { weight, eps } => Ok(Some(ops::Norm { weight: weight.values()?, eps: *eps as f32 })),
+            Self::Rms { weight, eps } => Ok(Some(ops::NormRef { weight: weight.values()?, eps: *eps as f32 })),
             Self::Layer { .. } => Ok(None),
         }
     }
@@ -133,10 +133,10 @@ impl Norm {
 impl Linear {
     fn borrow<'a>(&'a self, prepacked: Option<&'a Prepacked>) -> Result<LinearRef<'a>> {
         let weight = match &self.matrix {
-            Matrix::Dense(weight) => ops::Matrix::Dense(weight.values()?),
+            Matrix::Dense(weight) => ops::MatrixRef::Dense(weight.values()?),
             Matrix::Nf4(codes) => match prepacked.filter(|prepacked| prepacked.is_of(codes)) {
-                Some(prepacked) => ops::Matrix::Prepacked(prepacked),
-                None => ops::Matrix::Nf4(codes),
+                Some(prepacked) => ops::MatrixRef::Prepacked(prepacked),
+                None => ops::MatrixRef::Nf4(codes),
             },
         };
         let update = self.adapter.as_ref().map(|lora| update(&lora.a, &lora.b, lora.scale)).transpose()?;
@@ -144,6 +144,6 @@ impl Linear {
     }
 }
 
-fn update<'a>(a: &'a Weight, b: &'a Weight, scale: f64) -> Result<Update<'a>> {
-    Ok(Update { a: a.values()?, b: b.values()?, rank: a.dims()[0], scale: scale as f32 })
+fn update<'a>(a: &'a Weight, b: &'a Weight, scale: f64) -> Result<UpdateRef<'a>> {
+    Ok(UpdateRef { a: a.values()?, b: b.values()?, rank: a.dims()[0], scale: scale as f32 })
 }

@@ -7,7 +7,7 @@ use super::fused::{FusedDecode, is_llama};
 use super::{Block, Head, Linear, Matrix, Mlp, Norm, Projections, Transformer};
 use crate::error::Result;
 use crate::nn::kv_cache::Cache;
-use crate::nn::ops::decode::cuda::{self, Cuda, Decoding, Heads, Layer, Plan};
+use crate::nn::ops::decode::cuda::{self, Cuda, CudaDecoder, CudaLinear, CudaPlan, Heads};
 use crate::nn::{ArchSpec, ForwardCtx};
 
 /// LLaMA's decoder on a GPU.
@@ -20,15 +20,15 @@ impl FusedDecode for CudaDecode {
 
     fn step(model: &Transformer, tokens: &Tensor, cache: &mut Cache, ctx: &ForwardCtx) -> Result<Option<Tensor>> {
         let rows = tokens.dim(0)?;
-        if rows > Plan::ROWS {
+        if rows > CudaPlan::ROWS {
             return Ok(None);
         }
         let (gpu, tokens) = (Cuda::of(tokens)?, tokens.contiguous()?);
-        let Some(plan) = model.plan(rows, &gpu)?.filter(Plan::fits) else { return Ok(None) };
+        let Some(plan) = model.plan(rows, &gpu)?.filter(CudaPlan::fits) else { return Ok(None) };
         let held = cache.len();
         let mut decoding = match cache.decoding().take().filter(|decoding| decoding.is_for(&plan)) {
             Some(decoding) => decoding,
-            None => Box::new(Decoding::new(plan, &gpu)?),
+            None => Box::new(CudaDecoder::new(plan, &gpu)?),
         };
         for column in 0..tokens.dim(1)? {
             if let Err(error) = model.step_one_cuda((&tokens, column), &mut decoding, &gpu, cache, ctx) {
@@ -47,7 +47,7 @@ impl Transformer {
     fn step_one_cuda(
         &self,
         (tokens, column): (&Tensor, usize),
-        decoding: &mut Decoding,
+        decoding: &mut CudaDecoder,
         gpu: &Cuda,
         cache: &mut Cache,
         ctx: &ForwardCtx,
@@ -69,9 +69,9 @@ impl Transformer {
     }
 
     /// The arguments of the kernels; `None` when they do not support the model.
-    fn plan(&self, rows: usize, gpu: &Cuda) -> Candle<Option<Plan>> {
+    fn plan(&self, rows: usize, gpu: &Cuda) -> Candle<Option<CudaPlan>> {
         let Some(heads) = self.heads() else { return Ok(None) };
-        let (embedding, norm) = (Layer::dense(self.embedding.borrowed(), gpu), self.decoder.norm.plan(gpu));
+        let (embedding, norm) = (CudaLinear::dense(self.embedding.borrowed(), gpu), self.decoder.norm.plan(gpu));
         let head = match &self.head {
             Head::Tied => embedding,
             Head::Untied(linear) => linear.plan(gpu)?,
@@ -80,7 +80,7 @@ impl Transformer {
         let (Some(embedding), Some(norm), Some(head), Some(blocks)) = (embedding, norm, head, blocks) else {
             return Ok(None);
         };
-        Ok(Some(Plan { rows, embedding, blocks, heads, norm, head }))
+        Ok(Some(CudaPlan { rows, embedding, blocks, heads, norm, head }))
     }
 
     /// The heads of all layers, if they are the same everywhere.
@@ -95,7 +95,7 @@ impl Transformer {
 }
 
 impl Block {
-    fn plan(&self, gpu: &Cuda) -> Candle<Option<cuda::Block>> {
+    fn plan(&self, gpu: &Cuda) -> Candle<Option<cuda::CudaBlock>> {
         let (Projections::Separate { q, k, v }, Mlp::Gated { gate, up, down, .. }) =
             (&self.attention.projections, &self.mlp)
         else {
@@ -109,24 +109,24 @@ impl Block {
         let [Some(q), Some(k), Some(v), Some(o), Some(gate), Some(up), Some(down)] = layers else { return Ok(None) };
         let norms = (self.attention_norm.plan(gpu), self.mlp_norm.plan(gpu));
         let (Some(attention_norm), Some(feed_forward_norm)) = norms else { return Ok(None) };
-        Ok(Some(cuda::Block { attention_norm, q, k, v, o, feed_forward_norm, gate, up, down }))
+        Ok(Some(cuda::CudaBlock { attention_norm, q, k, v, o, feed_forward_norm, gate, up, down }))
     }
 }
 
 impl Norm {
-    fn plan(&self, gpu: &Cuda) -> Option<cuda::Norm> {
+    fn plan(&self, gpu: &Cuda) -> Option<cuda::CudaNorm> {
         match self {
-            Self::Rms { weight, eps } => cuda::Norm::new(weight.borrowed(), *eps, gpu),
+            Self::Rms { weight, eps } => cuda::CudaNorm::new(weight.borrowed(), *eps, gpu),
             Self::Layer { .. } => None,
         }
     }
 }
 
 impl Linear {
-    fn plan(&self, gpu: &Cuda) -> Candle<Option<Layer>> {
+    fn plan(&self, gpu: &Cuda) -> Candle<Option<CudaLinear>> {
         let weight = match &self.matrix {
-            Matrix::Dense(weight) => Layer::dense(weight.borrowed(), gpu),
-            Matrix::Nf4(codes) => Some(Layer::nf4(codes, self.shape, gpu)?),
+            Matrix::Dense(weight) => CudaLinear::dense(weight.borrowed(), gpu),
+            Matrix::Nf4(codes) => Some(CudaLinear::nf4(codes, self.shape, gpu)?),
         };
         Ok(match (weight, &self.adapter) {
             (Some(weight), Some(lora)) => {

@@ -24,7 +24,7 @@ use candle_core::Tensor;
 
 pub(crate) use self::attention::{Attention, Projections};
 pub(crate) use self::block_input::{BlockInput, Encoded, EncodedStates, PassInput, SourceIds};
-pub(crate) use self::build::{LinearSpec, Source};
+pub(crate) use self::build::{LinearSpec, WeightSource};
 pub(crate) use self::linear::{Linear, Lora, Matrix};
 pub(crate) use self::map::MapWeights;
 pub(crate) use self::mlp::Mlp;

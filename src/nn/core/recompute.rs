@@ -14,18 +14,18 @@ use crate::error::Result;
 use crate::nn::{ForwardCtx, Tape, autograd};
 
 /// Receives the gradient of a leaf, by its id, once it is final.
-pub(crate) type Take<'a> = dyn FnMut(TensorId, Tensor) -> Result<()> + 'a;
+pub(crate) type TakeGradient<'a> = dyn FnMut(TensorId, Tensor) -> Result<()> + 'a;
 
 /// Gradients that are summed before they are given away.
-struct Sums<'a> {
+struct GradientSums<'a> {
     leaves: &'a [&'a Tensor],
-    take: &'a mut Take<'a>,
+    take: &'a mut TakeGradient<'a>,
     /// Leaves that get a gradient from several places, and its sum: the embedding, which a tied head is, too, and which
     /// encoder and decoder share; tables of biases; the encoder's output.
     shared: Vec<(TensorId, Option<Tensor>)>,
 }
 
-impl Sums<'_> {
+impl GradientSums<'_> {
     /// Records `work`, from `inputs` on.
     fn record(&self, inputs: &[&Tensor], work: impl FnOnce() -> Result<Tensor>) -> Result<(Tensor, Tape)> {
         let leaves: Vec<&Tensor> = self.leaves.iter().chain(inputs).copied().collect();
@@ -118,7 +118,7 @@ impl Transformer {
         input: PassInput<'_>,
         ctx: &ForwardCtx,
         leaves: &'a [&'a Tensor],
-        take: &'a mut Take<'a>,
+        take: &'a mut TakeGradient<'a>,
         loss: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let (still, recording) = (ctx.with_grad(false), ctx.with_grad(true));
@@ -127,7 +127,7 @@ impl Transformer {
         let given = BlockInput { places: input.places, encoded: input.encoded(states), ..BlockInput::default() };
         let x = self.embed(input.tokens, input.places, &still)?; // (batch, time, hidden)
         let Trace { inputs, output: x } = self.decoder.trace(x, &given, &still)?;
-        let mut sums = Sums { leaves, take, shared: self.shared_leaves(states) };
+        let mut sums = GradientSums { leaves, take, shared: self.shared_leaves(states) };
         let (value, tape) = sums.record(&[&x], || loss(&self.logits(&x, &recording)?))?;
         let dy = sums.backward(tape, &value, value.ones_like()?, &x)?;
         drop(x);

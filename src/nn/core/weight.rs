@@ -9,11 +9,11 @@ use crate::nn::cpu::{Floats, floats};
 #[derive(Debug, Clone)]
 pub(crate) struct Weight {
     name: String,
-    values: Values,
+    values: WeightValues,
 }
 
 #[derive(Debug, Clone)]
-enum Values {
+enum WeightValues {
     Trains(Var),
     Frozen(Tensor),
 }
@@ -21,12 +21,12 @@ enum Values {
 impl Weight {
     /// A weight that trains; the values are copied.
     pub(crate) fn trained(name: impl Into<String>, values: &Tensor) -> Result<Self> {
-        Ok(Self { name: name.into(), values: Values::Trains(Var::from_tensor(values)?) })
+        Ok(Self { name: name.into(), values: WeightValues::Trains(Var::from_tensor(values)?) })
     }
 
     /// A weight that does not train.
     pub(crate) fn fixed(name: impl Into<String>, values: Tensor) -> Self {
-        Self { name: name.into(), values: Values::Frozen(values) }
+        Self { name: name.into(), values: WeightValues::Frozen(values) }
     }
 
     /// "model.norm.weight"
@@ -36,13 +36,13 @@ impl Weight {
 
     /// The same memory, no longer training here.
     pub(crate) fn frozen(&self) -> Self {
-        Self { name: self.name.clone(), values: Values::Frozen(self.detached()) }
+        Self { name: self.name.clone(), values: WeightValues::Frozen(self.detached()) }
     }
 
     /// The tensor, reached by gradients when `tracked` and it trains.
     pub(crate) fn tensor(&self, tracked: bool) -> Tensor {
         match &self.values {
-            Values::Trains(var) if tracked => var.as_tensor().clone(),
+            WeightValues::Trains(var) if tracked => var.as_tensor().clone(),
             _ => self.detached(),
         }
     }
@@ -50,8 +50,8 @@ impl Weight {
     /// The values, out of reach of gradients.
     pub(crate) fn detached(&self) -> Tensor {
         match &self.values {
-            Values::Trains(var) => var.as_detached_tensor(),
-            Values::Frozen(tensor) => tensor.clone(),
+            WeightValues::Trains(var) => var.as_detached_tensor(),
+            WeightValues::Frozen(tensor) => tensor.clone(),
         }
     }
 
@@ -59,8 +59,8 @@ impl Weight {
     #[cfg(feature = "cuda")]
     pub(in crate::nn) fn borrowed(&self) -> &Tensor {
         match &self.values {
-            Values::Trains(var) => var.as_tensor(),
-            Values::Frozen(tensor) => tensor,
+            WeightValues::Trains(var) => var.as_tensor(),
+            WeightValues::Frozen(tensor) => tensor,
         }
     }
 
@@ -70,24 +70,24 @@ impl Weight {
     /// A weight that is not on the CPU.
     pub(in crate::nn) fn values(&self) -> Result<Floats<'_>> {
         Ok(match &self.values {
-            Values::Trains(var) => floats(var.as_tensor())?,
-            Values::Frozen(tensor) => floats(tensor)?,
+            WeightValues::Trains(var) => floats(var.as_tensor())?,
+            WeightValues::Frozen(tensor) => floats(tensor)?,
         })
     }
 
     /// What an optimizer updates.
     pub(crate) fn var(&self) -> Option<&Var> {
         match &self.values {
-            Values::Trains(var) => Some(var),
-            Values::Frozen(_) => None,
+            WeightValues::Trains(var) => Some(var),
+            WeightValues::Frozen(_) => None,
         }
     }
 
     /// Its shape.
     pub(crate) fn dims(&self) -> &[usize] {
         match &self.values {
-            Values::Trains(var) => var.dims(),
-            Values::Frozen(tensor) => tensor.dims(),
+            WeightValues::Trains(var) => var.dims(),
+            WeightValues::Frozen(tensor) => tensor.dims(),
         }
     }
 

@@ -12,28 +12,28 @@ use super::gpu_error::fault;
 
 /// An operand: a row-major matrix on the device, or its transpose.
 #[derive(Clone, Copy)]
-pub(in crate::nn) struct Mat<'a> {
-    values: Values<'a>,
+pub(in crate::nn) struct CudaMat<'a> {
+    values: CudaValues<'a>,
     /// Distance between rows in memory.
     row: usize,
     turned: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Values<'a> {
+enum CudaValues<'a> {
     F32(&'a CudaView<'a, f32>),
     Bf16(&'a CudaView<'a, bf16>),
 }
 
-impl<'a> Mat<'a> {
+impl<'a> CudaMat<'a> {
     /// f32, with rows `row` values apart.
     pub(in crate::nn) fn f32(values: &'a CudaView<'a, f32>, row: usize) -> Self {
-        Self { values: Values::F32(values), row, turned: false }
+        Self { values: CudaValues::F32(values), row, turned: false }
     }
 
     /// bfloat16, with rows `row` values apart.
     pub(in crate::nn) fn bf16(values: &'a CudaView<'a, bf16>, row: usize) -> Self {
-        Self { values: Values::Bf16(values), row, turned: false }
+        Self { values: CudaValues::Bf16(values), row, turned: false }
     }
 
     /// The transpose, without moving data.
@@ -47,15 +47,15 @@ impl<'a> Mat<'a> {
 
     fn dtype(&self) -> sys::cudaDataType {
         match self.values {
-            Values::F32(_) => sys::cudaDataType::CUDA_R_32F,
-            Values::Bf16(_) => sys::cudaDataType::CUDA_R_16BF,
+            CudaValues::F32(_) => sys::cudaDataType::CUDA_R_32F,
+            CudaValues::Bf16(_) => sys::cudaDataType::CUDA_R_16BF,
         }
     }
 }
 
 /// The sizes of a product: (m, k) · (k, n) -> (m, n), `out = alpha · product + beta · out`.
 #[derive(Clone, Copy)]
-pub(in crate::nn) struct Product {
+pub(in crate::nn) struct CudaProduct {
     pub(in crate::nn) m: usize,
     pub(in crate::nn) n: usize,
     pub(in crate::nn) k: usize,
@@ -66,7 +66,7 @@ pub(in crate::nn) struct Product {
     pub(in crate::nn) row: usize,
 }
 
-impl Product {
+impl CudaProduct {
     /// `out = a · b` for a contiguous output.
     pub(in crate::nn) fn new(m: usize, n: usize, k: usize) -> Self {
         Self { m, n, k, alpha: 1.0, beta: 0.0, at: 0, row: n }
@@ -79,9 +79,9 @@ impl Product {
 /// What cuBLAS says; factors of two types.
 pub(in crate::nn) fn product(
     device: &CudaDevice,
-    p: Product,
-    a: Mat<'_>,
-    b: Mat<'_>,
+    p: CudaProduct,
+    a: CudaMat<'_>,
+    b: CudaMat<'_>,
     out: &mut CudaSlice<f32>,
 ) -> Candle<()> {
     if p.m == 0 || p.n == 0 {
@@ -97,10 +97,10 @@ pub(in crate::nn) fn product(
     let (a_row, b_row, row) = (int(a.row.max(1))?, int(b.row.max(1))?, int(p.row.max(1))?);
     let mut out = out.slice_mut(p.at..);
     let (out, _out_guard) = out.device_ptr_mut(&stream);
-    let with = |x: &Mat<'_>| match x.values {
+    let with = |x: &CudaMat<'_>| match x.values {
         // No guards are needed: event tracking is off, the device has one stream.
-        Values::F32(values) => values.device_ptr(&stream).0,
-        Values::Bf16(values) => values.device_ptr(&stream).0,
+        CudaValues::F32(values) => values.device_ptr(&stream).0,
+        CudaValues::Bf16(values) => values.device_ptr(&stream).0,
     };
     // cuBLAS is column-major, so that our rows are its columns and everything is transposed: outᵀ = bᵀ · aᵀ. SAFETY:
     // the sizes and distances are those of the matrices, which the callers take from shapes they checked.

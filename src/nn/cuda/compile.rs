@@ -10,7 +10,7 @@ use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, com
 use sha2::{Digest, Sha256};
 
 use super::gpu_error::{GpuError, fault};
-use super::source::Source;
+use super::source::KernelSource;
 use crate::atomic;
 
 /// The target architectures, newest first; later GPUs run the PTX of the newest. Older GPUs have no bfloat16.
@@ -18,7 +18,7 @@ use crate::atomic;
 const ARCHITECTURES: [((i32, i32), &str); 2] = [((9, 0), "compute_90"), ((8, 0), "compute_80")];
 
 /// The PTX of a source for a device.
-pub(super) fn ptx(device: &CudaDevice, source: &Source) -> Candle<String> {
+pub(super) fn ptx(device: &CudaDevice, source: &KernelSource) -> Candle<String> {
     let arch = architecture(device)?;
     let version = nvrtc_version()?;
     let file = file(source, arch, version);
@@ -78,7 +78,7 @@ fn nvrtc_version() -> Candle<(i32, i32)> {
 }
 
 /// The cache file of the PTX: its name contains everything that it depends on. `None` without a home folder.
-fn file(source: &Source, arch: &str, version: (i32, i32)) -> Option<PathBuf> {
+fn file(source: &KernelSource, arch: &str, version: (i32, i32)) -> Option<PathBuf> {
     let key = Sha256::digest(format!("{arch} {}.{}\n{}", version.0, version.1, source.text));
     let key: String = key.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Some(folder()?.join(format!("{}-{arch}-{key}.ptx", source.name)))
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_name_says_what_the_ptx_depends_on() {
-        let (a, b) = (Source { name: "a", text: "1" }, Source { name: "a", text: "2" });
+        let (a, b) = (KernelSource { name: "a", text: "1" }, KernelSource { name: "a", text: "2" });
         let names = [
             file(&a, "compute_80", (13, 0)),
             file(&b, "compute_80", (13, 0)),

@@ -9,7 +9,7 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 
 use super::compile;
 use super::gpu_error::fault;
-use super::source::Source;
+use super::source::KernelSource;
 
 /// A kernel that can be launched.
 pub(in crate::nn) struct Kernel {
@@ -29,7 +29,7 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 ///
 /// # Errors
 /// What NVRTC or the driver says.
-pub(in crate::nn) fn kernel(device: &CudaDevice, source: &'static Source, name: &'static str) -> Candle<Kernel> {
+pub(in crate::nn) fn kernel(device: &CudaDevice, source: &'static KernelSource, name: &'static str) -> Candle<Kernel> {
     let stream = device.cuda_stream();
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let Loaded { modules, functions } = loaded.get_or_insert_default();

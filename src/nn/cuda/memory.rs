@@ -16,13 +16,13 @@ pub(in crate::nn) fn gpu(x: &Tensor) -> Candle<&CudaDevice> {
 }
 
 /// The values of a tensor on the device, borrowed.
-pub(in crate::nn) struct KvBuffer<'a> {
+pub(in crate::nn) struct DeviceValues<'a> {
     storage: StorageRef<'a>,
     start: usize,
     end: Option<usize>,
 }
 
-impl KvBuffer<'_> {
+impl DeviceValues<'_> {
     /// The memory as a kernel argument.
     ///
     /// # Errors
@@ -40,18 +40,18 @@ impl KvBuffer<'_> {
 ///
 /// # Errors
 /// A tensor that is not contiguous.
-pub(in crate::nn) fn held(x: &Tensor) -> Candle<KvBuffer<'_>> {
+pub(in crate::nn) fn held(x: &Tensor) -> Candle<DeviceValues<'_>> {
     let (storage, layout) = x.storage_and_layout();
     match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(KvBuffer { storage, start, end: Some(end) }),
+        Some((start, end)) => Ok(DeviceValues { storage, start, end: Some(end) }),
         None => Err(candle_core::Error::RequiresContiguous { op: "a GPU op" }.bt()),
     }
 }
 
 /// Borrows a tensor from its first value on, with any strides.
-pub(in crate::nn) fn held_from(x: &Tensor) -> KvBuffer<'_> {
+pub(in crate::nn) fn held_from(x: &Tensor) -> DeviceValues<'_> {
     let (storage, layout) = x.storage_and_layout();
-    KvBuffer { storage, start: layout.start_offset(), end: None }
+    DeviceValues { storage, start: layout.start_offset(), end: None }
 }
 
 /// Uninitialised memory for n values, which a kernel writes next.

@@ -14,11 +14,11 @@ mod peak;
 mod source;
 mod start;
 
-pub(in crate::nn) use blas::{Mat, Product, product};
+pub(in crate::nn) use blas::{CudaMat, CudaProduct, product};
 pub(in crate::nn) use gpu_error::{fault, remedy};
 pub(in crate::nn) use in_place::in_place;
 pub(in crate::nn) use kernels::{Kernel, blocks, elements, kernel, launch};
 pub(in crate::nn) use memory::{alloc, gpu, held, held_from, host, tensor, upload};
 pub(in crate::nn) use peak::peak;
-pub(in crate::nn) use source::{Source, source};
+pub(in crate::nn) use source::{KernelSource, source};
 pub(in crate::nn) use start::{open, peak_memory, reset_peak_memory};

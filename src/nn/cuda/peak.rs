@@ -6,7 +6,7 @@ use candle_core::Result as Candle;
 use candle_core::cuda_backend::CudaDevice;
 use half::bf16;
 
-use super::blas::{Mat, Product, product};
+use super::blas::{CudaMat, CudaProduct, product};
 use super::gpu_error::fault;
 use super::memory::{alloc, upload};
 
@@ -24,15 +24,15 @@ pub(in crate::nn) fn peak(device: &CudaDevice, half: bool) -> Candle<f64> {
     // Values of all magnitudes: products of zeros draw less power, and are faster.
     let value = |i: usize| ((i * 7919 % 10_007) as f32 - 5003.0) / 5003.0;
     let mut out = alloc::<f32>(device, n)?;
-    let p = Product::new(SIZE, SIZE, SIZE);
+    let p = CudaProduct::new(SIZE, SIZE, SIZE);
     if half {
         let x = upload(device, &(0..n).map(|i| bf16::from_f32(value(i))).collect::<Vec<_>>())?;
         let x = x.as_view();
-        rate(device, || product(device, p, Mat::bf16(&x, SIZE), Mat::bf16(&x, SIZE), &mut out))
+        rate(device, || product(device, p, CudaMat::bf16(&x, SIZE), CudaMat::bf16(&x, SIZE), &mut out))
     } else {
         let x = upload(device, &(0..n).map(value).collect::<Vec<_>>())?;
         let x = x.as_view();
-        rate(device, || product(device, p, Mat::f32(&x, SIZE), Mat::f32(&x, SIZE), &mut out))
+        rate(device, || product(device, p, CudaMat::f32(&x, SIZE), CudaMat::f32(&x, SIZE), &mut out))
     }
 }
 

@@ -26,7 +26,7 @@ use candle_core::{Device, Tensor};
 pub(crate) use self::adapt::adapter_name;
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
-use crate::nn::core::{Source, Transformer};
+use crate::nn::core::{Transformer, WeightSource};
 use crate::nn::passthrough::Passthrough;
 use crate::nn::{ArchSpec, LoraConfig, ModelConfig, families};
 
@@ -82,7 +82,7 @@ impl Model {
     }
 
     /// The model of `config` with the weights of `source`.
-    pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn Source) -> Result<Self> {
+    pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn WeightSource) -> Result<Self> {
         let core = Transformer::build(&config.lower()?, families::names(config), source)?;
         let (config, device) = (config.clone(), device.clone());
         Ok(Self { config, core, lora: None, origin: None, kept: Arc::default(), device })

@@ -3,7 +3,7 @@
 use candle_core::Device;
 
 use crate::error::Result;
-use crate::nn::core::{Linear, LinearSpec, Matrix, Source, Weight};
+use crate::nn::core::{Linear, LinearSpec, Matrix, Weight, WeightSource};
 use crate::nn::init::Init;
 
 /// Draws every weight from a seed; all of them train.
@@ -12,7 +12,7 @@ pub(super) struct Random<'a> {
     pub(super) device: &'a Device,
 }
 
-impl Source for Random<'_> {
+impl WeightSource for Random<'_> {
     fn weight(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Weight> {
         Weight::trained(name, &init.draw(name, shape, self.seed, self.device)?)
     }

@@ -6,7 +6,7 @@ use crate::nn::cpu::{Prefetch, for_each_isa};
 
 /// The number format of cached keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::nn) enum Format {
+pub(in crate::nn) enum KvFormat {
     F32,
     /// The format that bf16 products read.
     Bf16,
@@ -21,11 +21,11 @@ pub(in crate::nn) struct KvBuffer {
     heads: usize,
     dim: usize,
     capacity: usize,
-    numbers: Numbers,
+    numbers: KvNumbers,
 }
 
 #[derive(Debug, Clone)]
-enum Numbers {
+enum KvNumbers {
     F32(Vec<f32>),
     Bf16(Vec<bf16>),
     /// Numbers, and a scale for each row.
@@ -34,7 +34,7 @@ enum Numbers {
 
 /// The rows of one head, (positions, dim).
 #[derive(Debug, Clone, Copy)]
-pub(in crate::nn) enum Head<'a> {
+pub(in crate::nn) enum KvHead<'a> {
     F32(&'a [f32]),
     Bf16(&'a [bf16]),
     /// Numbers, and a scale for each row.
@@ -43,11 +43,11 @@ pub(in crate::nn) enum Head<'a> {
 
 impl KvBuffer {
     /// An empty buffer.
-    pub(in crate::nn) fn new(format: Format, batch: usize, heads: usize, dim: usize) -> Self {
+    pub(in crate::nn) fn new(format: KvFormat, batch: usize, heads: usize, dim: usize) -> Self {
         let numbers = match format {
-            Format::F32 => Numbers::F32(Vec::new()),
-            Format::Bf16 => Numbers::Bf16(Vec::new()),
-            Format::Int8 => Numbers::Int8(Vec::new(), Vec::new()),
+            KvFormat::F32 => KvNumbers::F32(Vec::new()),
+            KvFormat::Bf16 => KvNumbers::Bf16(Vec::new()),
+            KvFormat::Int8 => KvNumbers::Int8(Vec::new(), Vec::new()),
         };
         Self { batch, heads, dim, capacity: 0, numbers }
     }
@@ -67,9 +67,9 @@ impl KvBuffer {
         let (blocks, dim) = (self.batch * self.heads, self.dim);
         let sizes = |width: usize| (blocks, width * self.capacity, width * capacity, width * len);
         match &mut self.numbers {
-            Numbers::F32(x) => widen(x, sizes(dim), 0.0),
-            Numbers::Bf16(x) => widen(x, sizes(dim), bf16::ZERO),
-            Numbers::Int8(x, scales) => {
+            KvNumbers::F32(x) => widen(x, sizes(dim), 0.0),
+            KvNumbers::Bf16(x) => widen(x, sizes(dim), bf16::ZERO),
+            KvNumbers::Int8(x, scales) => {
                 widen(x, sizes(dim), 0);
                 widen(scales, sizes(1), 0.0);
             }
@@ -85,9 +85,9 @@ impl KvBuffer {
             let place = (b * self.heads + h) * self.capacity + at + t;
             let range = place * self.dim..(place + 1) * self.dim;
             match &mut self.numbers {
-                Numbers::F32(to) => to[range].copy_from_slice(row),
-                Numbers::Bf16(to) => narrow(row, &mut to[range]),
-                Numbers::Int8(to, scales) => {
+                KvNumbers::F32(to) => to[range].copy_from_slice(row),
+                KvNumbers::Bf16(to) => narrow(row, &mut to[range]),
+                KvNumbers::Int8(to, scales) => {
                     let most = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
                     let (scale, over) = if most > 0.0 { (most / 127.0, 127.0 / most) } else { (0.0, 0.0) };
                     scales[place] = scale;
@@ -98,13 +98,13 @@ impl KvBuffer {
     }
 
     /// The first `len` positions of a head.
-    pub(in crate::nn) fn head(&self, row: usize, head: usize, len: usize) -> Head<'_> {
+    pub(in crate::nn) fn head(&self, row: usize, head: usize, len: usize) -> KvHead<'_> {
         let first = (row * self.heads + head) * self.capacity;
         let range = first * self.dim..(first + len) * self.dim;
         match &self.numbers {
-            Numbers::F32(x) => Head::F32(&x[range]),
-            Numbers::Bf16(x) => Head::Bf16(&x[range]),
-            Numbers::Int8(x, scales) => Head::Int8(&x[range], &scales[first..first + len]),
+            KvNumbers::F32(x) => KvHead::F32(&x[range]),
+            KvNumbers::Bf16(x) => KvHead::Bf16(&x[range]),
+            KvNumbers::Int8(x, scales) => KvHead::Int8(&x[range], &scales[first..first + len]),
         }
     }
 
@@ -128,23 +128,23 @@ impl KvBuffer {
     pub(in crate::nn::ops) fn ahead(&self, len: usize) -> Prefetch<'_> {
         let (used, stride) = (len * self.dim, self.capacity * self.dim);
         match &self.numbers {
-            Numbers::F32(x) => Prefetch::new(x, used, stride),
-            Numbers::Bf16(x) => Prefetch::new(x, used, stride),
-            Numbers::Int8(x, _) => Prefetch::new(x, used, stride),
+            KvNumbers::F32(x) => Prefetch::new(x, used, stride),
+            KvNumbers::Bf16(x) => Prefetch::new(x, used, stride),
+            KvNumbers::Int8(x, _) => Prefetch::new(x, used, stride),
         }
     }
 
     /// Bytes used.
     pub(in crate::nn) fn bytes(&self) -> usize {
         match &self.numbers {
-            Numbers::F32(x) => 4 * x.len(),
-            Numbers::Bf16(x) => 2 * x.len(),
-            Numbers::Int8(x, scales) => x.len() + 4 * scales.len(),
+            KvNumbers::F32(x) => 4 * x.len(),
+            KvNumbers::Bf16(x) => 2 * x.len(),
+            KvNumbers::Int8(x, scales) => x.len() + 4 * scales.len(),
         }
     }
 }
 
-impl Head<'_> {
+impl KvHead<'_> {
     /// The number of rows of `dim` numbers.
     pub(in crate::nn) fn count(&self, dim: usize) -> usize {
         match self {
@@ -211,7 +211,7 @@ mod tests {
         let rows = |new: usize, seed: usize| -> Vec<f32> {
             (0..batch * new * heads * dim).map(|i| ((i * 7 + seed * 13) as f32).sin() * 3.0).collect()
         };
-        for (format, slack) in [(Format::F32, 0.0), (Format::Bf16, 0.004), (Format::Int8, 0.012)] {
+        for (format, slack) in [(KvFormat::F32, 0.0), (KvFormat::Bf16, 0.004), (KvFormat::Int8, 0.012)] {
             let mut held = KvBuffer::new(format, batch, heads, dim);
             held.grow(4, 0);
             let (first, second) = (rows(3, 1), rows(2, 2));
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_row_of_zeros_stays_one() {
-        let mut held = KvBuffer::new(Format::Int8, 1, 1, 4);
+        let mut held = KvBuffer::new(KvFormat::Int8, 1, 1, 4);
         held.grow(1, 0);
         held.put(&[0.0; 4], 0, 1);
         assert_eq!(held.all(1), [0.0; 4]);

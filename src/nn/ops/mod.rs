@@ -38,9 +38,9 @@ pub use attention::{
 };
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;
-pub(in crate::nn) use decode::{Block, Decoder, LinearRef, Matrix, Norm, Update, decode_step};
+pub(in crate::nn) use decode::{BlockRef, Decoder, LinearRef, MatrixRef, NormRef, UpdateRef, decode_step};
 pub use embedding::embedding;
-pub(in crate::nn) use kv_buffer::{Format, KvBuffer};
+pub(in crate::nn) use kv_buffer::{KvBuffer, KvFormat};
 pub use layer_norm::layer_norm;
 pub(in crate::nn) use linear::Prepacked;
 pub use linear::{Adapter, Frozen, linear, lora_linear};

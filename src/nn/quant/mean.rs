@@ -8,9 +8,9 @@ const LANES: usize = 8;
 const ROWS: usize = 4;
 const LEVELS: usize = 4;
 
-type Row = [f32; LANES];
+type MeanRow = [f32; LANES];
 
-fn add(a: &mut Row, b: &Row) {
+fn add(a: &mut MeanRow, b: &MeanRow) {
     for (a, b) in a.iter_mut().zip(b) {
         *a += b;
     }
@@ -36,7 +36,7 @@ fn sum(x: &[f32]) -> f32 {
     total.iter().fold(rest, |sum, x| sum + x)
 }
 
-fn cascade(groups: &[[Row; ROWS]]) -> [Row; ROWS] {
+fn cascade(groups: &[[MeanRow; ROWS]]) -> [MeanRow; ROWS] {
     let mut levels = [[[0.0; LANES]; ROWS]; LEVELS];
     // Groups that go into a level before it is passed up: a fourth root of all, at least 16.
     let power = (groups.len().max(1).next_power_of_two().ilog2() / LEVELS as u32).max(4);

@@ -6,9 +6,9 @@ use candle_core::cuda_backend::{CudaDevice, DeviceId};
 use half::bf16;
 
 use super::tables::{NESTED_MAP, NF4_MAP};
-use crate::nn::cuda::{Source, alloc, blocks, elements, launch, source, upload};
+use crate::nn::cuda::{KernelSource, alloc, blocks, elements, launch, source, upload};
 
-pub(super) static SOURCE: Source = source!("nf4", "../cuda", "nf4.cuh");
+pub(super) static SOURCE: KernelSource = source!("nf4", "../cuda", "nf4.cuh");
 
 /// A 4-bit weight in the memory of a GPU.
 pub(in crate::nn) struct OnDevice {

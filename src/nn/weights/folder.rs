@@ -12,7 +12,7 @@ use super::nf4::{self, Packed};
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove};
-use crate::nn::core::{Linear, LinearSpec, Matrix, Names, Part, Source, Weight};
+use crate::nn::core::{Linear, LinearSpec, Matrix, Names, Part, Weight, WeightSource};
 use crate::nn::dtype::Dtype;
 use crate::nn::init::Init;
 use crate::nn::model::Model;
@@ -115,7 +115,7 @@ fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Devi
         config = config.with_own_head().ok_or_else(|| contradicted_tie(&file, families::names(&config)))?;
     }
     let frozen = nf4::any_packed(&file);
-    Model::build(&config, device, &mut Stored { file, frozen, device })
+    Model::build(&config, device, &mut StoredWeights { file, frozen, device })
 }
 
 /// Whether a file has a head that differs from the embedding.
@@ -144,20 +144,20 @@ fn stored_name<'n>(file: &Checkpoint<'_>, name: &'n str) -> &'n str {
 }
 
 /// Reads every weight from files.
-struct Stored<'a> {
+struct StoredWeights<'a> {
     file: Checkpoint<'a>,
     /// Whether nothing is trainable, since some weights are in 4 bits.
     frozen: bool,
     device: &'a Device,
 }
 
-impl Stored<'_> {
+impl StoredWeights<'_> {
     fn made(&self, name: &str, values: Tensor) -> Result<Weight> {
         if self.frozen { Ok(Weight::fixed(name, values)) } else { Weight::trained(name, &values) }
     }
 }
 
-impl Source for Stored<'_> {
+impl WeightSource for StoredWeights<'_> {
     fn weight(&mut self, name: &str, shape: &[usize], _init: Init) -> Result<Weight> {
         let stored = stored_name(&self.file, name);
         let values = self.file.floats(stored, shape, self.device)?;

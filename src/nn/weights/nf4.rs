@@ -18,7 +18,7 @@ use crate::nn::quant::{Mirror, NESTED_MAP, NF4_MAP, Nf4};
 
 /// The content of `quant_state`.
 #[derive(Deserialize)]
-struct State {
+struct QuantState {
     blocksize: usize,
     shape: (usize, usize),
     nested_blocksize: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) fn any_packed(file: &Checkpoint<'_>) -> bool {
 pub(super) fn read(file: &mut Checkpoint<'_>, weight: &str, shape: (usize, usize), device: &Device) -> Result<Packed> {
     let label = file.label().to_owned();
     let broken = |what: String| Error::broken(format!("{label}: tensor '{weight}' {what}"));
-    let state: State = serde_json::from_slice(&file.bytes(&state_of(weight))?)
+    let state: QuantState = serde_json::from_slice(&file.bytes(&state_of(weight))?)
         .map_err(|e| broken(format!("has a quant_state that cannot be read: {e}")))?;
     if state.shape != shape {
         return Err(broken(format!(

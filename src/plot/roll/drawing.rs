@@ -7,7 +7,7 @@ use super::super::axis::{moment, time_step};
 use super::super::pitch_name;
 use super::super::svg::{Anchor, COLORS, Px, Svg, escape};
 use super::labels::{CLASSES, fitting, thinned};
-use super::{Keys, LEFT, RIGHT, System, WIDTH};
+use super::{LEFT, PitchAxis, RIGHT, System, WIDTH};
 use crate::error::Result;
 use crate::harmony::ChordAt;
 use crate::interrupt::Interrupt;
@@ -29,7 +29,7 @@ const LETTERS: usize = 22;
 /// What is drawn in one system.
 pub(super) struct Drawing<'a> {
     pub(super) system: &'a System,
-    pub(super) keys: &'a Keys,
+    pub(super) keys: &'a PitchAxis,
     pub(super) hues: &'a Hues,
     pub(super) scale: f64,
     pub(super) end: f64,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::{COMMANDS, Done, command, mistake, said};
+use super::{COMMANDS, Outcome, command, mistake, said};
 use crate::plot::table_within;
 use crate::script::doc_page::{readable, wrapped};
 use crate::script::programs::{PROGRAMS, Program};
@@ -12,9 +12,9 @@ use crate::script::{Bundle, CellError, Output, Session};
 /// Columns of the names in the overview, with the space around them.
 const NAMES: usize = 21;
 
-pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError> {
+pub(super) fn help(session: &mut Session, name: &str) -> Result<Outcome, CellError> {
     if name.is_empty() {
-        return Ok(Done::Page(Bundle::text(overview(session.width()))));
+        return Ok(Outcome::Page(Bundle::text(overview(session.width()))));
     }
     let of_command = |name: &str| command(name).map(|c| format!(":{} {}\n  {}", c.name, c.args, c.about));
     if let Some(name) = name.strip_prefix(':') {
@@ -26,7 +26,7 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Done, CellError>
     let text = Program::named(name).map(Program::help).or_else(|| of_command(name));
     let width = session.width();
     match session.symbols().help_within(name, width).or_else(|| text.map(Bundle::text)) {
-        Some(page) => Ok(Done::Page(page)),
+        Some(page) => Ok(Outcome::Page(page)),
         None => {
             mistake(format!("nothing is known about '{name}'"), ":help says what can be asked; Tab completes names")
         }
@@ -67,7 +67,7 @@ fn overview(width: usize) -> String {
     text
 }
 
-pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, CellError> {
+pub(super) fn vars(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
     let mut variables = session.variables();
     variables.retain(|v| v.name.starts_with(args));
     if variables.is_empty() {
@@ -77,14 +77,14 @@ pub(super) fn vars(session: &mut Session, args: &str) -> Result<Done, CellError>
     said(table_within(&["name", "type", "value"], &rows, session.width()))
 }
 
-pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Done, CellError> {
+pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Outcome, CellError> {
     if code.is_empty() {
         return mistake(":type needs an expression", ":type midi(\"a.mid\").notes");
     }
     said(session.type_of(code)?)
 }
 
-pub(super) fn time(session: &mut Session, code: &str) -> Result<Done, CellError> {
+pub(super) fn time(session: &mut Session, code: &str) -> Result<Outcome, CellError> {
     if code.is_empty() {
         return mistake(":time needs code to run", ":time net.loss(batch)");
     }
@@ -116,7 +116,7 @@ fn duration(d: Duration) -> String {
     format!("{value:.decimals$} {unit}")
 }
 
-pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, CellError> {
+pub(super) fn history(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
     let Ok(count) = (if args.is_empty() { Ok(20) } else { args.parse::<usize>() }) else {
         return mistake(format!(":history takes a number of cells, not '{args}'"), ":history 50");
     };
@@ -133,7 +133,7 @@ pub(super) fn history(session: &mut Session, args: &str) -> Result<Done, CellErr
     said(lines.collect::<Vec<_>>().join("\n"))
 }
 
-pub(super) fn reset(session: &mut Session, _: &str) -> Result<Done, CellError> {
+pub(super) fn reset(session: &mut Session, _: &str) -> Result<Outcome, CellError> {
     session.reset();
     said("variables, functions and cells are forgotten")
 }

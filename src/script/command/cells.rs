@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::script::scan::{Kind, Scan, Token, scan};
+use crate::script::scan::{Lexeme, LexemeKind, Scan, scan};
 
 /// The first words of a script written by `:save`; a file that begins so may be written over.
 pub(super) const HEADER: &str = "// Saved from a session of Étude.";
@@ -66,9 +66,9 @@ fn name_last_values(cells: &mut [String], whole: &impl Fn(&str) -> bool) {
 /// The bytes at which a cell says `_` for the last value.
 fn marks(cell: &str) -> Vec<usize> {
     let scan = scan(cell);
-    let code: Vec<&Token> = scan.code().collect();
+    let code: Vec<&Lexeme> = scan.code().collect();
     let follows = |i: usize| code.get(i + 1).map(|t| word(cell, t));
-    let is_mark = |(i, t): &(usize, &&Token)| word(cell, t) == "_" && !matches!(follows(*i), Some("=>" | "if"));
+    let is_mark = |(i, t): &(usize, &&Lexeme)| word(cell, t) == "_" && !matches!(follows(*i), Some("=>" | "if"));
     code.iter().enumerate().filter(is_mark).map(|(_, t)| t.start).collect()
 }
 
@@ -117,7 +117,7 @@ fn without_old_functions(cells: &[String]) -> Vec<String> {
 /// Name with number of parameters, and bytes, of every function a cell defines.
 fn functions(cell: &str) -> Vec<((String, usize), std::ops::Range<usize>)> {
     let scan = scan(cell);
-    let tokens: Vec<(&Token, usize)> = with_depth(cell, &scan).collect();
+    let tokens: Vec<(&Lexeme, usize)> = with_depth(cell, &scan).collect();
     let mut found = Vec::new();
     for i in 0..tokens.len() {
         let (token, depth) = tokens[i];
@@ -128,7 +128,7 @@ fn functions(cell: &str) -> Vec<((String, usize), std::ops::Range<usize>)> {
         let (Some(open), Some(close), Some(body)) = (at("("), at(")"), at("{")) else { continue };
         let Some(end) = tokens[body..].iter().find(|(t, depth)| *depth == 1 && word(cell, t) == "}") else { continue };
         let name = cell[token.end..tokens[open].0.start].trim().to_owned();
-        let params = tokens[open..close].iter().filter(|(t, _)| t.kind == Kind::Word).count();
+        let params = tokens[open..close].iter().filter(|(t, _)| t.kind == LexemeKind::Word).count();
         let private = i.checked_sub(1).map(|before| tokens[before].0).filter(|t| word(cell, t) == "private");
         let start = documented(cell, &scan, private.unwrap_or(token).start);
         found.push(((name, params), start..end.0.end));
@@ -139,16 +139,16 @@ fn functions(cell: &str) -> Vec<((String, usize), std::ops::Range<usize>)> {
 /// Where the comments that document what begins at `start` begin.
 fn documented(cell: &str, scan: &Scan, start: usize) -> usize {
     let before = scan.tokens.iter().rev().skip_while(|t| t.start >= start);
-    let docs =
-        before.take_while(|t| t.kind == Kind::Comment && ["///", "/**"].iter().any(|d| word(cell, t).starts_with(d)));
+    let docs = before
+        .take_while(|t| t.kind == LexemeKind::Comment && ["///", "/**"].iter().any(|d| word(cell, t).starts_with(d)));
     docs.last().map_or(start, |t| t.start)
 }
 
 /// The tokens that are not comments, with the number of brackets open at each; a bracket counts as inside.
-fn with_depth<'s>(cell: &'s str, scan: &'s Scan) -> impl Iterator<Item = (&'s Token, usize)> {
+fn with_depth<'s>(cell: &'s str, scan: &'s Scan) -> impl Iterator<Item = (&'s Lexeme, usize)> {
     let mut depth = 0_usize;
     scan.code().map(move |token| {
-        let bracket = if token.kind == Kind::Symbol { word(cell, token) } else { "" };
+        let bracket = if token.kind == LexemeKind::Symbol { word(cell, token) } else { "" };
         let closes = matches!(bracket, ")" | "]" | "}");
         depth += usize::from(matches!(bracket, "(" | "[" | "{" | "#{" | "${"));
         let here = depth;
@@ -157,7 +157,7 @@ fn with_depth<'s>(cell: &'s str, scan: &'s Scan) -> impl Iterator<Item = (&'s To
     })
 }
 
-fn word<'t>(text: &'t str, token: &Token) -> &'t str {
+fn word<'t>(text: &'t str, token: &Lexeme) -> &'t str {
     &text[token.start..token.end]
 }
 

@@ -1,6 +1,6 @@
 //! What could stand at the cursor of a command.
 
-use super::parts::{Part, parts};
+use super::parts::{CommandPart, parts};
 use super::{COMMANDS, Command, TAKE_CODE, command};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Completeness, Completion, Completions, Symbols};
@@ -68,11 +68,11 @@ fn shifted(mut completions: Completions, by: usize) -> Completions {
 /// Whether a cell of code and commands can be run as it is.
 pub fn completeness(symbols: &Symbols, cell: &str) -> Completeness {
     match parts(cell).last() {
-        Some(Part::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {
+        Some(CommandPart::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {
             Some(code) => symbols.completeness(code),
             None => Completeness::Complete,
         },
-        Some(Part::Code(code, _)) => symbols.completeness(code),
+        Some(CommandPart::Code(code, _)) => symbols.completeness(code),
         None => Completeness::Complete,
     }
 }

@@ -1,7 +1,7 @@
 //! Scripts that were made of notebooks, as `jupyter nbconvert --to script` makes them: the code of cells one below the
 //! other. A cell need not end its last statement, and it may hold commands; a script has to and may not.
 
-use super::parts::{Part, parts};
+use super::parts::{CommandPart, parts};
 use crate::script::parser;
 
 /// The cells of a text that is not a program as a whole, but each of whose paragraphs is, commands apart: the line on which
@@ -38,8 +38,8 @@ fn keep(cells: &mut Vec<(usize, String)>, cell: &mut String, first: usize) {
 /// True when all code of a cell is a program.
 fn whole(cell: &str) -> bool {
     parts(cell).iter().all(|part| match part {
-        Part::Code(code, _) => parser::parse(code).is_ok(),
-        Part::Command(_) => true,
+        CommandPart::Code(code, _) => parser::parse(code).is_ok(),
+        CommandPart::Command(_) => true,
     })
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Done, cells, exported, ipynb, mistake, run_cell, said};
+use super::{Outcome, cells, exported, ipynb, mistake, run_cell, said};
 use crate::error::Error;
 use crate::files::{locate, read_text, set_notebook_folder};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Bundle, CellError, Output, Session, parser};
 
-pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, CellError> {
+pub(super) fn save(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
     if args.is_empty() {
         return mistake(":save needs a file name", ":save song.rhai, or :save song.ipynb for a notebook");
     }
@@ -35,7 +35,7 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Done, CellError>
     said(format!("{count} {cells} in {0}; run it with: etude run {0}", path.display()))
 }
 
-pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, CellError> {
+pub(super) fn load(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
     let mut words = words(args).into_iter();
     let Some(name) = words.next() else {
         return mistake(":load needs a file or the name of a program", ":load quickstart");
@@ -51,7 +51,7 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Done, CellError>
         Some(program) => session.run_source(program.name, program.source)?,
         None => run_file(session, &path)?,
     };
-    Ok(Done::Said(value.unwrap_or_default()))
+    Ok(Outcome::Said(value.unwrap_or_default()))
 }
 
 /// Runs a script, or the code cells of a notebook one after the other.
@@ -85,11 +85,11 @@ fn run_cells(
     let mut value = None;
     for (name, cell) in cells {
         let mut left = false;
-        let mut said = |done: Done| match done {
-            Done::Said(bundle) | Done::Page(bundle) if !bundle.plain().is_empty() => {
+        let mut said = |done: Outcome| match done {
+            Outcome::Said(bundle) | Outcome::Page(bundle) if !bundle.plain().is_empty() => {
                 output(Output::Text(format!("{}\n", bundle.plain())));
             }
-            done => left |= matches!(done, Done::Quit),
+            done => left |= matches!(done, Outcome::Quit),
         };
         value = run_cell(session, Some(&name), &cell, &mut said)?;
         if left || session.exits() {
@@ -103,13 +103,13 @@ fn is_notebook(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("ipynb"))
 }
 
-pub(super) fn cd(session: &mut Session, args: &str) -> Result<Done, CellError> {
+pub(super) fn cd(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
     let folder = home(if args.is_empty() { "~" } else { unquoted(args) })?;
     std::env::set_current_dir(&folder).map_err(|e| CellError::from(&Error::io("cannot go to", &folder, e)))?;
     pwd(session, "")
 }
 
-pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Done, CellError> {
+pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Outcome, CellError> {
     let folder =
         std::env::current_dir().map_err(|e| CellError::from(&Error::io("cannot find", "the current folder", e)))?;
     said(folder.display().to_string())

@@ -18,7 +18,7 @@ use crate::script::{Bundle, CellError, Session};
 
 /// What a command did.
 #[derive(Debug)]
-pub enum Done {
+pub enum Outcome {
     /// The command's output; empty when there is none.
     Said(Bundle),
     /// It found this documentation; a notebook shows it in its pager.
@@ -34,7 +34,7 @@ struct Command {
     name: &'static str,
     args: &'static str,
     about: &'static str,
-    run: fn(&mut Session, &str) -> Result<Done, CellError>,
+    run: fn(&mut Session, &str) -> Result<Outcome, CellError>,
 }
 
 const COMMANDS: &[Command] = &[
@@ -58,7 +58,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "reset", args: "", about: "forget variables, functions and cells", run: ask::reset },
     Command { name: "cd", args: "[FOLDER]", about: "go to a folder", run: files::cd },
     Command { name: "pwd", args: "", about: "say which folder this is", run: files::pwd },
-    Command { name: "quit", args: "", about: "leave (also Ctrl-D, exit())", run: |_, _| Ok(Done::Quit) },
+    Command { name: "quit", args: "", about: "leave (also Ctrl-D, exit())", run: |_, _| Ok(Outcome::Quit) },
 ];
 
 /// Other names of commands.
@@ -76,7 +76,7 @@ const BARE: [&str; 3] = ["exit", "help", "quit"];
 ///
 /// # Errors
 /// What the command did wrong.
-pub fn run(session: &mut Session, line: &str) -> Result<Done, CellError> {
+pub fn run(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
     let line = line.trim();
     if let Some(rest) = line.strip_prefix(':') {
         let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -102,11 +102,11 @@ pub fn run(session: &mut Session, line: &str) -> Result<Done, CellError> {
     if BARE.contains(&line) && !session.variables().iter().any(|v| v.name == line) {
         return run(session, &format!(":{line}"));
     }
-    Ok(Done::NotACommand)
+    Ok(Outcome::NotACommand)
 }
 
 /// What IPython calls magics, as commands of ours.
-fn magic(session: &mut Session, line: &str) -> Result<Done, CellError> {
+fn magic(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
     let rest = line.trim_start_matches('%');
     let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let as_command = match name {
@@ -154,8 +154,8 @@ fn is_path(text: &str) -> bool {
     text.split('.').all(name)
 }
 
-fn said(text: impl Into<String>) -> Result<Done, CellError> {
-    Ok(Done::Said(Bundle::text(text)))
+fn said(text: impl Into<String>) -> Result<Outcome, CellError> {
+    Ok(Outcome::Said(Bundle::text(text)))
 }
 
 fn mistake<T>(message: impl Into<String>, hint: &str) -> Result<T, CellError> {
@@ -181,7 +181,7 @@ mod tests {
 
     fn says(session: &mut Session, line: &str) -> String {
         match run(session, line) {
-            Ok(Done::Said(bundle) | Done::Page(bundle)) => bundle.plain().to_owned(),
+            Ok(Outcome::Said(bundle) | Outcome::Page(bundle)) => bundle.plain().to_owned(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -194,7 +194,7 @@ mod tests {
     fn code_is_no_command() {
         let mut session = session();
         for code in ["1 + 1", "x.y", "`a?`", "let a = 1;"] {
-            assert!(matches!(run(&mut session, code), Ok(Done::NotACommand)), "{code}");
+            assert!(matches!(run(&mut session, code), Ok(Outcome::NotACommand)), "{code}");
         }
     }
 
@@ -219,18 +219,19 @@ mod tests {
         assert_eq!(session.cells().len(), 2, "asking for a type leaves no cell");
         says(&mut session, ":reset");
         assert_eq!(says(&mut session, ":vars"), "no variables");
-        assert!(matches!(run(&mut session, ":q"), Ok(Done::Quit)));
+        assert!(matches!(run(&mut session, ":q"), Ok(Outcome::Quit)));
     }
 
     #[test]
     fn what_newcomers_type_works_without_a_colon() {
         let mut session = session();
         assert!(
-            matches!(run(&mut session, "exit"), Ok(Done::Quit)) && matches!(run(&mut session, "quit"), Ok(Done::Quit))
+            matches!(run(&mut session, "exit"), Ok(Outcome::Quit))
+                && matches!(run(&mut session, "quit"), Ok(Outcome::Quit))
         );
         assert_eq!(says(&mut session, "help"), says(&mut session, ":help"));
         session.eval("let exit = 1;").expect("runs");
-        assert!(matches!(run(&mut session, "exit"), Ok(Done::NotACommand)), "a variable");
+        assert!(matches!(run(&mut session, "exit"), Ok(Outcome::NotACommand)), "a variable");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! A cell cut into code and commands: `:vars`, `?midi`, `!ls` may stand on lines of their own above, between and below
 //! code.
 
-use super::{Done, command, is_path, run};
+use super::{Outcome, command, is_path, run};
 use crate::script::scan::{Open, scan};
 use crate::script::{Bundle, CellError, Session};
 
 /// A piece of a cell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Part<'t> {
+pub(super) enum CommandPart<'t> {
     /// A line that is a command; of `:time` and `:type`, all that follows.
     Command(&'t str),
     /// Code, and the line of the cell it begins on, from 0.
@@ -15,12 +15,12 @@ pub(super) enum Part<'t> {
 }
 
 /// Cuts a cell.
-pub(super) fn parts(cell: &str) -> Vec<Part<'_>> {
+pub(super) fn parts(cell: &str) -> Vec<CommandPart<'_>> {
     let mut parts = Vec::new();
     let (mut begin, mut at, mut number, mut first) = (0, 0, 0, 0);
     let code = |parts: &mut Vec<_>, from: usize, to: usize, first: usize| {
         if !cell[from..to].trim().is_empty() {
-            parts.push(Part::Code(&cell[from..to], first));
+            parts.push(CommandPart::Code(&cell[from..to], first));
         }
     };
     for line in cell.split_inclusive('\n') {
@@ -28,10 +28,10 @@ pub(super) fn parts(cell: &str) -> Vec<Part<'_>> {
         if marked(line) && ended(&cell[begin..at], line) {
             code(&mut parts, begin, at, first);
             if takes_code(line) {
-                parts.push(Part::Command(cell[at..].trim()));
+                parts.push(CommandPart::Command(cell[at..].trim()));
                 return parts;
             }
-            parts.push(Part::Command(line.trim()));
+            parts.push(CommandPart::Command(line.trim()));
             (begin, first) = (end, number + 1);
         }
         at = end;
@@ -73,21 +73,21 @@ pub fn run_cell(
     session: &mut Session,
     name: Option<&str>,
     cell: &str,
-    said: &mut dyn FnMut(Done),
+    said: &mut dyn FnMut(Outcome),
 ) -> Result<Option<Bundle>, CellError> {
     let mut value = None;
     for part in parts(cell) {
         value = match part {
-            Part::Command(line) => {
+            CommandPart::Command(line) => {
                 let done = run(session, line)?;
-                let over = matches!(done, Done::Quit);
+                let over = matches!(done, Outcome::Quit);
                 said(done);
                 if over {
                     return Ok(None);
                 }
                 None
             }
-            Part::Code(code, first) => {
+            CommandPart::Code(code, first) => {
                 // Lines keep their numbers in faults.
                 let code = format!("{}{code}", "\n".repeat(first));
                 match name {
@@ -112,18 +112,18 @@ mod tests {
         assert_eq!(
             parts(":cd x\n?midi\nlet a = [\n  1 ];\n!ls\nf(a)\n:vars"),
             [
-                Part::Command(":cd x"),
-                Part::Command("?midi"),
-                Part::Code("let a = [\n  1 ];\n", 2),
-                Part::Command("!ls"),
-                Part::Code("f(a)\n", 5),
-                Part::Command(":vars"),
+                CommandPart::Command(":cd x"),
+                CommandPart::Command("?midi"),
+                CommandPart::Code("let a = [\n  1 ];\n", 2),
+                CommandPart::Command("!ls"),
+                CommandPart::Code("f(a)\n", 5),
+                CommandPart::Command(":vars"),
             ]
         );
-        assert_eq!(parts("let a = true\n  && b &&\n!c"), [Part::Code("let a = true\n  && b &&\n!c", 0)]);
-        assert_eq!(parts("`text\n:vars\n`"), [Part::Code("`text\n:vars\n`", 0)]);
-        assert_eq!(parts("net.generate?"), [Part::Command("net.generate?")]);
-        assert_eq!(parts(":time for i in 0..3 {\n  i\n}"), [Part::Command(":time for i in 0..3 {\n  i\n}")]);
+        assert_eq!(parts("let a = true\n  && b &&\n!c"), [CommandPart::Code("let a = true\n  && b &&\n!c", 0)]);
+        assert_eq!(parts("`text\n:vars\n`"), [CommandPart::Code("`text\n:vars\n`", 0)]);
+        assert_eq!(parts("net.generate?"), [CommandPart::Command("net.generate?")]);
+        assert_eq!(parts(":time for i in 0..3 {\n  i\n}"), [CommandPart::Command(":time for i in 0..3 {\n  i\n}")]);
         assert_eq!(parts(" \n\n"), []);
     }
 }

@@ -1,19 +1,19 @@
 //! `!command`: a command of the system's shell, its output passed on line by line as it comes.
 
-use super::{Done, mistake, said};
-use crate::script::shell::{Line, run};
+use super::{Outcome, mistake, said};
+use crate::script::shell::{ShellLine, run};
 use crate::script::{CellError, Output, Session};
 
 /// `!command`: says nothing more than the exit code, and that only when it is not 0.
-pub(super) fn shell(session: &mut Session, command: &str) -> Result<Done, CellError> {
+pub(super) fn shell(session: &mut Session, command: &str) -> Result<Outcome, CellError> {
     if command.trim().is_empty() {
         return mistake("! needs a command of the shell", "!ls");
     }
     let host = session.host();
     host.progress.interrupt().clear();
     let output = host.output.clone();
-    let mut say = |line: Line| match line {
-        Line::Out(text) | Line::Err(text) => output(Output::Text(text)),
+    let mut say = |line: ShellLine| match line {
+        ShellLine::Out(text) | ShellLine::Err(text) => output(Output::Text(text)),
     };
     let status = run(command, host.progress.interrupt(), &mut say).map_err(|e| CellError::from(&e))?;
     match status.code() {

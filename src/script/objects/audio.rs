@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::audio::{self, Font, Part, Settings};
+use crate::audio::{self, Font, HeardPart, Settings};
 use crate::error::{Error, Result};
 use crate::files::locate;
 use crate::midi;
@@ -70,7 +70,7 @@ impl Audio {
         Self::new(score, &Chosen::default())?.sound(progress)
     }
 
-    fn part(&self) -> Part {
+    fn part(&self) -> HeardPart {
         audio::part(&self.score, &self.settings)
     }
 

@@ -23,13 +23,13 @@ const OPTIONS: &[(&str, &str)] = &[
 
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Plain {
+struct ScoreOptions {
     tempo: f64,
     program: u8,
     name: String,
 }
 
-impl Default for Plain {
+impl Default for ScoreOptions {
     fn default() -> Self {
         Self { tempo: 120.0, program: 0, name: "Piano".into() }
     }
@@ -40,7 +40,7 @@ pub(super) fn register(registry: &mut Registry) {
         "score(notes: array) -> Score",
         "A score of notes, each a map as score.notes gives them: pitch (60 is middle C), start and end (seconds), and \
          velocity (80 where absent).",
-        |notes: Array| -> Fallible<Score> { Ok(Score::new(compose(&notes, &Plain::default())?)) },
+        |notes: Array| -> Fallible<Score> { Ok(Score::new(compose(&notes, &ScoreOptions::default())?)) },
     );
     let member = registry.function(
         "score(notes: array, options: map) -> Score",
@@ -55,7 +55,7 @@ pub(super) fn register(registry: &mut Registry) {
     );
 }
 
-fn compose(notes: &[Dynamic], options: &Plain) -> Result<Midi> {
+fn compose(notes: &[Dynamic], options: &ScoreOptions) -> Result<Midi> {
     if !(1.0..=1000.0).contains(&options.tempo) {
         return Err(Error::mistake(format!("score: tempo is {}, not 1 to 1000 beats a minute", options.tempo)));
     }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::files::{locate, read_text};
 use crate::script::failure::Fallible;
 use crate::script::registry::Registry;
-use crate::script::shell::{Line, run};
+use crate::script::shell::{ShellLine, run};
 use crate::script::{Output, glob};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -76,8 +76,8 @@ fn shell(registry: &mut Registry) {
         move |command: &str| -> Fallible<String> {
             let (mut out, mut errors) = (String::new(), String::new());
             let status = run(command, ctx.progress().interrupt(), &mut |line| match line {
-                Line::Out(text) => out += &text,
-                Line::Err(text) => errors += &text,
+                ShellLine::Out(text) => out += &text,
+                ShellLine::Err(text) => errors += &text,
             })?;
             let said = errors.trim_end();
             if status.success() {

@@ -9,7 +9,7 @@ use crate::midi::Score;
 use crate::script::Output;
 use crate::script::context::ScriptContext;
 use crate::script::objects::tracking::Tracking;
-use crate::train::{Event, TrainOptions, Trainer};
+use crate::train::{TrainEvent, TrainOptions, Trainer};
 
 /// The folder of the takes, in that of the run.
 const SAMPLES: &str = "samples";
@@ -38,16 +38,16 @@ impl FitCallbacks {
         Ok(())
     }
 
-    pub(super) fn hear(&mut self, run: &Trainer, event: Event<'_>) -> Result<()> {
+    pub(super) fn hear(&mut self, run: &Trainer, event: TrainEvent<'_>) -> Result<()> {
         match event {
-            Event::Began => {
+            TrainEvent::Began => {
                 run.notes().iter().for_each(|note| self.say(note));
                 self.tracking = Tracking::start(&self.ctx, run);
             }
-            Event::SampleDue(step) => self.play(run, step)?,
-            Event::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
-            Event::Ended => self.farewell(run),
-            Event::Stepped(_) | Event::Measured(_) | Event::Saved(_) => {}
+            TrainEvent::SampleDue(step) => self.play(run, step)?,
+            TrainEvent::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
+            TrainEvent::Ended => self.farewell(run),
+            TrainEvent::Stepped(_) | TrainEvent::Measured(_) | TrainEvent::Saved(_) => {}
         }
         if let Some(tracking) = &mut self.tracking {
             tracking.hear(run, &event, self.take.as_ref());

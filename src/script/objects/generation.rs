@@ -44,7 +44,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
 /// What of the options is plain data.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Plain {
+pub(super) struct PlainOptions {
     chords: Option<bool>,
     prompt: Option<bool>,
     score: Option<bool>,
@@ -61,7 +61,7 @@ pub(super) struct Plain {
     mixed_precision: MixedPrecision,
 }
 
-impl Default for Plain {
+impl Default for PlainOptions {
     fn default() -> Self {
         let GenerateOptions { tempo, bars, count, use_cache, kv_cache_dtype, .. } = GenerateOptions::default();
         let mixed_precision = MixedPrecision::No;
@@ -240,7 +240,7 @@ fn chosen(map: &Map) -> Fallible<GenerateOptions> {
             *value = if value.is_unit() { Dynamic::UNIT } else { true.into() };
         }
     }
-    let Plain { style, tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, mixed_precision, .. } =
+    let PlainOptions { style, tempo, max_new_tokens, bars, count, use_cache, kv_cache_dtype, mixed_precision, .. } =
         options("generate", &plain)?;
     let chords = match map.get("chords").filter(|v| !v.is_unit()) {
         None => None,

@@ -5,7 +5,7 @@ use std::any::TypeId;
 use rhai::{Array, Dynamic, Engine, Map, NativeCallContext};
 
 use crate::error::Error;
-use crate::script::catalog::Kind;
+use crate::script::catalog::MemberKind;
 use crate::script::caught;
 use crate::script::context::ScriptContext;
 use crate::script::convert::article;
@@ -73,8 +73,8 @@ fn settable(ctx: &ScriptContext, args: &mut [&mut Dynamic]) -> Fallible<()> {
     let name = args[1].to_string();
     let catalog = ctx.catalog();
     let member = catalog.members(&owner).find(|m| m.name == name.as_str());
-    let copied =
-        member.is_some_and(|m| m.kind == Kind::Property { writable: false } && matches!(m.returns, "array" | "map"));
+    let copied = member
+        .is_some_and(|m| m.kind == MemberKind::Property { writable: false } && matches!(m.returns, "array" | "map"));
     if !copied {
         return Ok(());
     }

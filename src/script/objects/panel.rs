@@ -11,7 +11,7 @@ use crate::script::objects::Score as Handle;
 use crate::script::one_line::{counted, thousands};
 use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
-use crate::train::{Event, Step, Trainer};
+use crate::train::{Step, TrainEvent, Trainer};
 
 /// Between two updates.
 const UPDATE_EVERY: Duration = Duration::from_millis(400);
@@ -21,7 +21,7 @@ const LOAD_EVERY: Duration = Duration::from_secs(2);
 const LATELY: usize = 10;
 
 /// One panel.
-pub(super) struct Panel {
+pub(super) struct FitPanel {
     ctx: ScriptContext,
     id: u64,
     begun: Instant,
@@ -36,7 +36,7 @@ pub(super) struct Panel {
     read: Option<Instant>,
 }
 
-impl Panel {
+impl FitPanel {
     /// A panel where displays can be updated; elsewhere the plain bar of the task serves.
     pub(super) fn new(ctx: &ScriptContext) -> Option<Self> {
         ctx.live().then(|| Self {
@@ -54,18 +54,18 @@ impl Panel {
     }
 
     /// What happened in the run; `take` is the latest take of the model and the step after which it was played.
-    pub(super) fn hear(&mut self, run: &Trainer, event: &Event<'_>, take: Option<&(u64, Score)>) {
+    pub(super) fn hear(&mut self, run: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         let over = match event {
-            Event::Began => {
+            TrainEvent::Began => {
                 self.begun = Instant::now();
                 self.before = run.steps();
                 false
             }
-            Event::StoppedEarly(why) => {
+            TrainEvent::StoppedEarly(why) => {
                 self.why = Some(format!("stopped early: {why}"));
                 false
             }
-            Event::Ended => true,
+            TrainEvent::Ended => true,
             _ => false,
         };
         if self.read.is_none_or(|at| at.elapsed() >= LOAD_EVERY) {

@@ -147,9 +147,9 @@ impl StoredRunInfo {
             },
             "method" => {
                 let found = match (self.model.is_some(), self.packed) {
-                    (true, true) => config::Method::Qlora,
-                    (true, false) => config::Method::Lora,
-                    (false, _) => config::Method::Full,
+                    (true, true) => config::AdapterMethod::Qlora,
+                    (true, false) => config::AdapterMethod::Lora,
+                    (false, _) => config::AdapterMethod::Full,
                 };
                 (json!(old.map_or(found, |old| old.method)), json!(new.method))
             }
@@ -214,7 +214,7 @@ fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Mode
     let Some(lora) = &wanted.lora else { return Ok(model.with(plain.merge()?)) };
     let packed = |model: &nn::Model| model.layers().iter().any(|layer| layer.kind.contains("nf4"));
     let in_four_bits = |model: nn::Model| match wanted.sources.method {
-        config::Method::Qlora if !packed(&model) => model.quantize("nf4"),
+        config::AdapterMethod::Qlora if !packed(&model) => model.quantize("nf4"),
         _ => Ok(model),
     };
     let say = |text: String| ctx.say(Output::Warning(format!("{text}\n")));

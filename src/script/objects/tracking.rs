@@ -13,7 +13,7 @@ use crate::script::Output;
 use crate::script::context::ScriptContext;
 use crate::script::objects::{Audio, Score as Handle, run};
 use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
-use crate::train::{Event, TrainOptions, Trainer};
+use crate::train::{TrainEvent, TrainOptions, Trainer};
 
 /// Between two readings of the machine.
 const LOAD_EVERY: Duration = Duration::from_secs(10);
@@ -60,9 +60,9 @@ impl Tracking {
     }
 
     /// What happened in the run; `take` is the latest take of the model.
-    pub(super) fn hear(&mut self, trainer: &Trainer, event: &Event<'_>, take: Option<&(u64, Score)>) {
+    pub(super) fn hear(&mut self, trainer: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         match event {
-            Event::Stepped(step) => {
+            TrainEvent::Stepped(step) => {
                 let of_the_step = [
                     ("loss", step.loss),
                     ("lr", step.lr),
@@ -76,14 +76,14 @@ impl Tracking {
                 }
                 self.run.log(step.step, &values);
             }
-            Event::Measured(step) => self.run.log(step.step, &[("val_loss", step.val_loss.unwrap_or(f64::NAN))]),
-            Event::SampleDue(step) => {
+            TrainEvent::Measured(step) => self.run.log(step.step, &[("val_loss", step.val_loss.unwrap_or(f64::NAN))]),
+            TrainEvent::SampleDue(step) => {
                 if let Some((_, score)) = take.filter(|(at, _)| at == step) {
                     self.sample(*step, score);
                 }
             }
-            Event::StoppedEarly(_) => self.ended_early = true,
-            Event::Ended => {
+            TrainEvent::StoppedEarly(_) => self.ended_early = true,
+            TrainEvent::Ended => {
                 let done = self.ended_early || trainer.steps() >= trainer.options().max_steps;
                 let stopped = self.ctx.progress().interrupt().is_set();
                 self.run.finish(match (done, stopped) {
@@ -92,7 +92,7 @@ impl Tracking {
                     _ => Status::Failed,
                 });
             }
-            Event::Began | Event::Saved(_) => {}
+            TrainEvent::Began | TrainEvent::Saved(_) => {}
         }
         self.warn();
     }

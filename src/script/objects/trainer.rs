@@ -15,7 +15,7 @@ use crate::script::convert::{article, json_map, options};
 use crate::script::failure::Fallible;
 use crate::script::objects::fit_callbacks::FitCallbacks;
 use crate::script::objects::history::step_map;
-use crate::script::objects::panel::Panel;
+use crate::script::objects::panel::FitPanel;
 use crate::script::objects::{Dataset, History, Model};
 use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
@@ -205,7 +205,7 @@ fn work(trainer: &mut Members<Trainer>) {
         move |t: &mut Trainer| -> Fallible<()> {
             let mut following = FitCallbacks::new(&ctx);
             let mut run = t.run.borrow_mut();
-            let Some(mut panel) = Panel::new(&ctx) else {
+            let Some(mut panel) = FitPanel::new(&ctx) else {
                 return Ok(run.fit_with(ctx.progress(), &mut |run, event| following.hear(run, event))?);
             };
             // The panel says what the bar would say.

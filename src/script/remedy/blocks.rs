@@ -1,9 +1,9 @@
 //! Blocks that Python opens with a colon: functions, conditions, loops.
 
-use super::{Line, Remedy, ours};
+use super::{Remedy, SourceLine, ours};
 
 /// The remedy for a line that opens a block.
-pub(super) fn remedy(line: &Line) -> Option<Remedy> {
+pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
     let first = line.word(0);
     if matches!(first, "def" | "function") && line.is_name(1) && line.word(2) == "(" {
         return function(line);
@@ -46,7 +46,7 @@ pub(super) fn remedy(line: &Line) -> Option<Remedy> {
 }
 
 /// `def f(x: int, y=1) -> int: return x` becomes `fn f(x, y) { return x }`.
-fn function(line: &Line) -> Option<Remedy> {
+fn function(line: &SourceLine) -> Option<Remedy> {
     let close = line.close(2)?;
     let mut names = Vec::new();
     let mut i = 3;

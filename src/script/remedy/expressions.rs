@@ -1,11 +1,11 @@
 //! Parts of a line: f-strings, lambdas, comprehensions, slices, dictionaries, tuples, words for operators.
 
-use super::{Line, Remedy, ours, quoted};
-use crate::script::scan::Kind;
+use super::{Remedy, SourceLine, ours, quoted};
+use crate::script::scan::LexemeKind;
 
 /// The remedy for a line with an expression of Python in it.
-pub(super) fn remedy(line: &Line) -> Option<Remedy> {
-    let finders: [fn(&Line) -> Option<Remedy>; 12] = [
+pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
+    let finders: [fn(&SourceLine) -> Option<Remedy>; 12] = [
         unclosed,
         f_string,
         layout,
@@ -23,16 +23,19 @@ pub(super) fn remedy(line: &Line) -> Option<Remedy> {
 }
 
 /// The line with the tokens `from..=to` replaced.
-fn replaced(line: &Line, from: usize, to: usize, new: &str) -> String {
+fn replaced(line: &SourceLine, from: usize, to: usize, new: &str) -> String {
     format!("{}{new}{}", ours(&line.text[..line.start(from)]), ours(&line.text[line.end(to)..]))
 }
 
 /// `print("hi`
-fn unclosed(line: &Line) -> Option<Remedy> {
+fn unclosed(line: &SourceLine) -> Option<Remedy> {
     let last = line.len().checked_sub(1)?;
     let word = line.word(last);
-    let quote =
-        word.chars().next().filter(|c| matches!(c, '"' | '\'')).filter(|_| line.kind(last) == Some(Kind::Text))?;
+    let quote = word
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '"' | '\''))
+        .filter(|_| line.kind(last) == Some(LexemeKind::Text))?;
     if word.len() > 1 && word.ends_with(quote) && !word.ends_with("\\\"") {
         return None;
     }
@@ -47,9 +50,9 @@ fn unclosed(line: &Line) -> Option<Remedy> {
 }
 
 /// f"…{x:.2f}…"
-fn f_string(line: &Line) -> Option<Remedy> {
+fn f_string(line: &SourceLine) -> Option<Remedy> {
     let i = (0..line.len())
-        .find(|&i| matches!(line.word(i), "f" | "F") && line.kind(i + 1) == Some(Kind::Text) && line.touch(i))?;
+        .find(|&i| matches!(line.word(i), "f" | "F") && line.kind(i + 1) == Some(LexemeKind::Text) && line.touch(i))?;
     let word = line.word(i + 1);
     let inside = word.trim_matches(|c| c == '"' || c == '\'');
     let mut text = String::new();
@@ -68,7 +71,7 @@ fn f_string(line: &Line) -> Option<Remedy> {
 }
 
 /// `${x:.2f}`
-fn layout(line: &Line) -> Option<Remedy> {
+fn layout(line: &SourceLine) -> Option<Remedy> {
     let open = (0..line.len()).find(|&i| line.word(i) == "${" && line.close(i).is_some())?;
     let close = line.close(open)?;
     let colon = line.find(open + 1, close, ":")?;
@@ -78,7 +81,7 @@ fn layout(line: &Line) -> Option<Remedy> {
 }
 
 /// lambda x: x + 1
-fn lambda(line: &Line) -> Option<Remedy> {
+fn lambda(line: &SourceLine) -> Option<Remedy> {
     let i = (0..line.len()).find(|&i| line.word(i) == "lambda")?;
     let colon = line.find(i + 1, line.len(), ":")?;
     Remedy::new(
@@ -88,7 +91,7 @@ fn lambda(line: &Line) -> Option<Remedy> {
 }
 
 /// [x * 2 for x in xs if x > 1]
-fn comprehension(line: &Line) -> Option<Remedy> {
+fn comprehension(line: &SourceLine) -> Option<Remedy> {
     let open = (0..line.len()).find(|&i| {
         line.word(i) == "[" && line.close(i).is_some_and(|close| line.find(i + 1, close, "for").is_some())
     })?;
@@ -109,7 +112,7 @@ fn comprehension(line: &Line) -> Option<Remedy> {
 }
 
 /// a if c else b
-fn conditional(line: &Line) -> Option<Remedy> {
+fn conditional(line: &SourceLine) -> Option<Remedy> {
     let test = line.find(1, line.len(), "if")?;
     let other = line.find(test + 1, line.len(), "else")?;
     if line.word(test + 1).is_empty() || line.word(other - 1) == "}" {
@@ -127,7 +130,7 @@ fn conditional(line: &Line) -> Option<Remedy> {
 }
 
 /// sampler(temperature=0.9)
-fn named_arguments(line: &Line) -> Option<Remedy> {
+fn named_arguments(line: &SourceLine) -> Option<Remedy> {
     let named = |i: usize| {
         line.is_name(i)
             && line.word(i + 1) == "="
@@ -155,21 +158,23 @@ fn named_arguments(line: &Line) -> Option<Remedy> {
 }
 
 /// {"a": 1}
-fn dictionary(line: &Line) -> Option<Remedy> {
+fn dictionary(line: &SourceLine) -> Option<Remedy> {
     let open = (0..line.len()).find(|&i| {
-        line.word(i) == "{" && (line.kind(i + 1) == Some(Kind::Text) || line.is_name(i + 1)) && line.word(i + 2) == ":"
+        line.word(i) == "{"
+            && (line.kind(i + 1) == Some(LexemeKind::Text) || line.is_name(i + 1))
+            && line.word(i + 2) == ":"
     })?;
     let close = line.close(open)?;
     let mut inside = String::new();
     for i in open + 1..close {
         inside += &line.text[line.end(i - 1)..line.start(i)];
-        inside += &if line.kind(i) == Some(Kind::Text) { quoted(line.word(i)) } else { ours(line.word(i)) };
+        inside += &if line.kind(i) == Some(LexemeKind::Text) { quoted(line.word(i)) } else { ours(line.word(i)) };
     }
     Remedy::new("a map begins with #{", replaced(line, open, close, &format!("#{{{inside} }}")))
 }
 
 /// a[1:3]
-fn slice(line: &Line) -> Option<Remedy> {
+fn slice(line: &SourceLine) -> Option<Remedy> {
     let marked = |i: usize, mark: &str| line.close(i).is_some_and(|close| line.find(i + 1, close, mark).is_some());
     let open = (1..line.len()).find(|&i| line.word(i) == "[" && (marked(i, ":") || marked(i, "::")))?;
     let close = line.close(open)?;
@@ -186,15 +191,15 @@ fn slice(line: &Line) -> Option<Remedy> {
 }
 
 /// i++
-fn counter(line: &Line) -> Option<Remedy> {
+fn counter(line: &SourceLine) -> Option<Remedy> {
     let i = (0..line.len())
         .find(|&i| line.is_name(i) && matches!((line.word(i + 1), line.word(i + 2)), ("+", "+") | ("-", "-")))?;
     Remedy::new("there is no ++", replaced(line, i, i + 2, &format!("{} {}= 1", line.word(i), line.word(i + 1))))
 }
 
 /// map.39
-fn entry(line: &Line) -> Option<Remedy> {
-    let i = (1..line.len()).find(|&i| line.kind(i) == Some(Kind::Number) && line.word(i - 1) == ".")?;
+fn entry(line: &SourceLine) -> Option<Remedy> {
+    let i = (1..line.len()).find(|&i| line.kind(i) == Some(LexemeKind::Number) && line.word(i - 1) == ".")?;
     Remedy::new(
         "a key that is not a name is written in brackets",
         replaced(line, i - 1, i, &format!("[\"{}\"]", line.word(i))),
@@ -202,7 +207,7 @@ fn entry(line: &Line) -> Option<Remedy> {
 }
 
 /// (1, 2)
-fn tuple(line: &Line) -> Option<Remedy> {
+fn tuple(line: &SourceLine) -> Option<Remedy> {
     let open = (0..line.len()).find(|&i| {
         let called = i > 0
             && (line.is_name(i - 1) && !matches!(line.word(i - 1), "return" | "in")
@@ -218,13 +223,13 @@ fn tuple(line: &Line) -> Option<Remedy> {
 }
 
 /// `not a`, `a and b`, `'text'`
-fn words(line: &Line) -> Option<Remedy> {
+fn words(line: &SourceLine) -> Option<Remedy> {
     let has = |words: &[&str]| (0..line.len()).any(|i| line.is_name(i) && words.contains(&line.word(i)));
     let code = ours(line.text);
     if has(&["and", "or", "not", "is"]) {
         return Remedy::new("and, or, not are && || !", code);
     }
-    let text = (0..line.len()).any(|i| line.kind(i) == Some(Kind::Text) && line.word(i).starts_with('\''));
+    let text = (0..line.len()).any(|i| line.kind(i) == Some(LexemeKind::Text) && line.word(i).starts_with('\''));
     if text {
         return Remedy::new("strings stand in double quotes", code);
     }

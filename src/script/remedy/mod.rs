@@ -7,7 +7,7 @@ mod statements;
 
 pub(crate) use names::{call, method, word};
 
-use crate::script::scan::{Kind, Token, scan};
+use crate::script::scan::{Lexeme, LexemeKind, scan};
 
 /// What a line means, and how it is written here.
 #[derive(Debug, PartialEq)]
@@ -29,12 +29,12 @@ impl Remedy {
 }
 
 /// A line, cut.
-struct Line<'t> {
+struct SourceLine<'t> {
     text: &'t str,
-    tokens: Vec<Token>,
+    tokens: Vec<Lexeme>,
 }
 
-impl<'t> Line<'t> {
+impl<'t> SourceLine<'t> {
     fn new(text: &'t str) -> Self {
         Self { text, tokens: scan(text).code().copied().collect() }
     }
@@ -47,12 +47,12 @@ impl<'t> Line<'t> {
         self.tokens.get(i).map_or("", |t| &self.text[t.start..t.end])
     }
 
-    fn kind(&self, i: usize) -> Option<Kind> {
+    fn kind(&self, i: usize) -> Option<LexemeKind> {
         self.tokens.get(i).map(|t| t.kind)
     }
 
     fn is_name(&self, i: usize) -> bool {
-        self.kind(i) == Some(Kind::Word)
+        self.kind(i) == Some(LexemeKind::Word)
     }
 
     fn start(&self, i: usize) -> usize {
@@ -72,7 +72,7 @@ impl<'t> Line<'t> {
     fn close(&self, open: usize) -> Option<usize> {
         let mut depth = 0;
         for i in open..self.len() {
-            if self.kind(i) != Some(Kind::Symbol) {
+            if self.kind(i) != Some(LexemeKind::Symbol) {
                 continue;
             }
             match self.word(i) {
@@ -93,10 +93,11 @@ impl<'t> Line<'t> {
     fn find(&self, from: usize, to: usize, wanted: &str) -> Option<usize> {
         let mut i = from;
         while i < to.min(self.len()) {
-            if self.word(i) == wanted && self.kind(i) != Some(Kind::Text) {
+            if self.word(i) == wanted && self.kind(i) != Some(LexemeKind::Text) {
                 return Some(i);
             }
-            let opens = self.kind(i) == Some(Kind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${");
+            let opens =
+                self.kind(i) == Some(LexemeKind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${");
             i = if opens { self.close(i).unwrap_or(i) + 1 } else { i + 1 };
         }
         None
@@ -112,7 +113,7 @@ impl<'t> Line<'t> {
 pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
     let trimmed = text.trim();
     let before = text.chars().take(column.saturating_sub(1)).filter(|c| !c.is_whitespace()).count();
-    let line = Line::new(trimmed);
+    let line = SourceLine::new(trimmed);
     statements::remedy(&line, before == 0)
         .or_else(|| blocks::remedy(&line))
         .or_else(|| expressions::remedy(&line))
@@ -122,16 +123,16 @@ pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
 /// A word on code that runs and means something else in Python: `7 // 2`.
 pub(crate) fn note(code: &str) -> Option<String> {
     let tokens = scan(code).tokens;
-    let divides = |pair: &[Token]| {
+    let divides = |pair: &[Lexeme]| {
         let [value, comment] = pair else { return false };
         let said = &code[comment.start..comment.end];
         let number = said.strip_prefix("//").map(|rest| rest.trim().trim_end_matches([';', ')']));
         let whole = number.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
         let between = &code[value.end..comment.start];
-        comment.kind == Kind::Comment
+        comment.kind == LexemeKind::Comment
             && whole
             && !between.contains('\n')
-            && matches!(value.kind, Kind::Word | Kind::Number)
+            && matches!(value.kind, LexemeKind::Word | LexemeKind::Number)
     };
     let found = tokens.windows(2).any(divides);
     found.then(|| "note: // begins a comment; whole numbers are divided by /: 7 / 2 is 3".into())
@@ -139,7 +140,7 @@ pub(crate) fn note(code: &str) -> Option<String> {
 
 /// An expression of Python with its words in ours: `not a and b is None` becomes `!a && b == ()`.
 fn ours(text: &str) -> String {
-    let line = Line::new(text);
+    let line = SourceLine::new(text);
     let mut code = String::new();
     let (mut end, mut i) = (0, 0);
     while i < line.len() {
@@ -154,7 +155,7 @@ fn ours(text: &str) -> String {
             ("True", _) if name => ("true".into(), 1),
             ("False", _) if name => ("false".into(), 1),
             ("None", _) if name => ("()".into(), 1),
-            _ if line.kind(i) == Some(Kind::Text) => (quoted(word), 1),
+            _ if line.kind(i) == Some(LexemeKind::Text) => (quoted(word), 1),
             _ => (word.into(), 1),
         };
         code.push_str(&text[end..line.start(i)]);

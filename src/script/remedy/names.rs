@@ -1,6 +1,6 @@
 //! Names that Python has: variables, functions, methods.
 
-use super::{Line, Remedy, ours, statements};
+use super::{Remedy, SourceLine, ours, statements};
 
 /// The remedy for a variable that does not exist, named at `column` (from 1, in characters) of a line.
 pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
@@ -15,7 +15,7 @@ pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
         _ => {}
     }
     let trimmed = text.trim();
-    let line = Line::new(trimmed);
+    let line = SourceLine::new(trimmed);
     statements::of_line(&line).or_else(|| assignment(name, text, column))
 }
 
@@ -47,7 +47,7 @@ fn several(name: &str, text: &str) -> Option<String> {
         return None;
     }
     let values = values.trim().trim_end_matches(';').trim();
-    let line = Line::new(values);
+    let line = SourceLine::new(values);
     let values = match line.find(0, line.len(), ",") {
         Some(_) => format!("[{}]", ours(values)),
         None => ours(values),

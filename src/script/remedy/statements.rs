@@ -1,10 +1,10 @@
 //! Whole lines that are not code here: magics, the shell, imports, comments, declarations.
 
-use super::{Line, Remedy, ours};
-use crate::script::scan::Kind;
+use super::{Remedy, SourceLine, ours};
+use crate::script::scan::LexemeKind;
 
 /// The remedy for a line as a whole; `at_begin` says that the parser stopped at its first character.
-pub(super) fn remedy(line: &Line, at_begin: bool) -> Option<Remedy> {
+pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
     let text = line.text;
     match text.chars().next()? {
         '%' if at_begin => return magic(text),
@@ -17,7 +17,7 @@ pub(super) fn remedy(line: &Line, at_begin: bool) -> Option<Remedy> {
         _ => {}
     }
     let asked = text.trim_end_matches('?');
-    if asked.len() < text.len() && line.tokens.iter().all(|t| t.kind != Kind::Text) && is_path(asked) {
+    if asked.len() < text.len() && line.tokens.iter().all(|t| t.kind != LexemeKind::Text) && is_path(asked) {
         return Remedy::new("'?' asks at the prompt only", format!("help(\"{asked}\")"));
     }
     let first = line.word(0);
@@ -38,7 +38,7 @@ pub(super) fn remedy(line: &Line, at_begin: bool) -> Option<Remedy> {
             Remedy::new("a mistake is thrown", format!("if !({}) {{ throw {said} }}", ours(line.part(1, comma))))
         }
         "raise" => {
-            let text = line.tokens.iter().position(|t| t.kind == Kind::Text);
+            let text = line.tokens.iter().position(|t| t.kind == LexemeKind::Text);
             let said = text.map_or_else(|| "\"what went wrong\"".into(), |i| ours(line.word(i)));
             Remedy::new("a mistake is thrown", format!("throw {said}"))
         }
@@ -114,7 +114,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// What a line that names an unknown variable was meant to be, where the line as a whole says so.
-pub(super) fn of_line(line: &Line) -> Option<Remedy> {
+pub(super) fn of_line(line: &SourceLine) -> Option<Remedy> {
     match line.word(0) {
         "import" | "from" => imported(),
         "!" if is_command(&line.text[1..]) => {

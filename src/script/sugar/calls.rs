@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::tokens::Tokens;
-use super::{Edits, Names};
+use super::{Edits, KnownNames};
 
 /// Methods that call a function for every item and leave the value as it is.
 const WALKS: [&str; 10] =
     ["filter", "map", "all", "some", "find", "find_map", "reduce", "reduce_rev", "for_each", "sorted"];
 
-pub(super) fn edit(tokens: &Tokens, names: &Names, edits: &mut Edits) {
+pub(super) fn edit(tokens: &Tokens, names: &KnownNames, edits: &mut Edits) {
     let own = variables(tokens);
     let defined: BTreeSet<&str> =
         (1..tokens.len()).filter(|&i| tokens.before(i) == "fn" && tokens.is_word(i)).map(|i| tokens.word(i)).collect();

@@ -18,7 +18,7 @@ use tokens::Tokens;
 
 /// What is known about names when a text is edited.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct KnownNames {
     /// Variables of the session that hold a function.
     pub(crate) closures: BTreeSet<String>,
     /// Functions that can be called by name; a variable of the same name does not hide them.
@@ -70,16 +70,16 @@ impl Edits {
 
 /// A text as Rhai parses it, and how it came to be.
 #[derive(Debug, Clone)]
-pub(crate) struct Plain {
+pub(crate) struct PlainText {
     /// The edited text.
     pub(crate) text: String,
     /// How places in it are told in the original.
-    pub(crate) places: Places,
+    pub(crate) places: ColumnMap,
 }
 
 /// Where the edits of a text stand.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Places(Rc<[Shift]>);
+pub(crate) struct ColumnMap(Rc<[Shift]>);
 
 /// An edit by line and column of the original (from 1, in characters).
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,7 @@ struct Shift {
 }
 
 /// The text in Rhai's own grammar.
-pub(crate) fn plain(text: &str, names: &Names) -> Plain {
+pub(crate) fn plain(text: &str, names: &KnownNames) -> PlainText {
     let tokens = Tokens::new(text);
     let mut edits = Edits::default();
     slices::edit(&tokens, &mut edits);
@@ -100,12 +100,12 @@ pub(crate) fn plain(text: &str, names: &Names) -> Plain {
     unpack::edit(&tokens, &mut edits);
     copies::edit(&tokens, &mut edits);
     if edits.found.is_empty() {
-        return Plain { text: text.into(), places: Places::default() };
+        return PlainText { text: text.into(), places: ColumnMap::default() };
     }
     apply(text, edits)
 }
 
-fn apply(text: &str, edits: Edits) -> Plain {
+fn apply(text: &str, edits: Edits) -> PlainText {
     let mut plain = String::with_capacity(text.len() + 64);
     let mut shifts = Vec::with_capacity(edits.found.len());
     let (mut done, mut line, mut line_start) = (0, 1, 0);
@@ -130,10 +130,10 @@ fn apply(text: &str, edits: Edits) -> Plain {
         });
     }
     plain.push_str(&text[done..]);
-    Plain { text: plain, places: Places(shifts.into()) }
+    PlainText { text: plain, places: ColumnMap(shifts.into()) }
 }
 
-impl Places {
+impl ColumnMap {
     /// The column of the original for a column of the edited text; lines are the same in both.
     pub(crate) fn column(&self, line: usize, column: usize) -> usize {
         // Both counted from the original to the edited text.
@@ -160,7 +160,7 @@ pub(crate) mod tests {
     /// The edited text, with the closures `f` and `g` in the session.
     pub(crate) fn edited(text: &str) -> String {
         let names = |all: &[&str]| all.iter().map(|name| (*name).to_string()).collect();
-        plain(text, &Names { closures: names(&["f", "g"]), functions: names(&["midi", "print"]) }).text
+        plain(text, &KnownNames { closures: names(&["f", "g"]), functions: names(&["midi", "print"]) }).text
     }
 
     #[test]
@@ -174,7 +174,7 @@ pub(crate) mod tests {
     #[test]
     fn places_are_told_in_the_original() {
         let text = "let a = xs[1..3];\nf(xs[0..1]) + nothing";
-        let plain = plain(text, &Names { closures: ["f".to_string()].into(), ..Names::default() });
+        let plain = plain(text, &KnownNames { closures: ["f".to_string()].into(), ..KnownNames::default() });
         assert_eq!(plain.text, "let a = xs.slice(1..3);\ncall(f,xs.slice(0..1)) + nothing");
         for (line, (old, new)) in text.lines().zip(plain.text.lines()).enumerate() {
             for word in ["let", "xs", "3", ";", "nothing", "+"] {

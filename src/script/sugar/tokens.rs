@@ -1,11 +1,11 @@
 //! The tokens of a text with their brackets matched.
 
-use crate::script::scan::{Kind, Token, scan};
+use crate::script::scan::{Lexeme, LexemeKind, scan};
 
 /// A text, cut; comments are left out.
 pub(super) struct Tokens<'t> {
     pub(super) text: &'t str,
-    all: Vec<Token>,
+    all: Vec<Lexeme>,
     /// For each bracket, the token of its partner.
     partners: Vec<Option<usize>>,
 }
@@ -17,10 +17,10 @@ const BEFORE_EXPRESSION: [&str; 14] = [
 
 impl<'t> Tokens<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        let all: Vec<Token> = scan(text).code().copied().collect();
+        let all: Vec<Lexeme> = scan(text).code().copied().collect();
         let mut partners = vec![None; all.len()];
         let mut open: Vec<usize> = Vec::new();
-        for (i, token) in all.iter().enumerate().filter(|(_, t)| t.kind == Kind::Symbol) {
+        for (i, token) in all.iter().enumerate().filter(|(_, t)| t.kind == LexemeKind::Symbol) {
             match &text[token.start..token.end] {
                 "(" | "[" | "{" | "#{" | "${" => open.push(i),
                 close @ (")" | "]" | "}") => {
@@ -53,15 +53,15 @@ impl<'t> Tokens<'t> {
     }
 
     pub(super) fn is_word(&self, i: usize) -> bool {
-        self.all.get(i).is_some_and(|t| t.kind == Kind::Word)
+        self.all.get(i).is_some_and(|t| t.kind == LexemeKind::Word)
     }
 
     pub(super) fn is_text(&self, i: usize) -> bool {
-        self.all.get(i).is_some_and(|t| t.kind == Kind::Text)
+        self.all.get(i).is_some_and(|t| t.kind == LexemeKind::Text)
     }
 
     pub(super) fn is_symbol(&self, i: usize, symbol: &str) -> bool {
-        self.all.get(i).is_some_and(|t| t.kind == Kind::Symbol) && self.word(i) == symbol
+        self.all.get(i).is_some_and(|t| t.kind == LexemeKind::Symbol) && self.word(i) == symbol
     }
 
     pub(super) fn start(&self, i: usize) -> usize {

@@ -180,7 +180,7 @@ fn a_stop_ends_a_loop_and_no_script_catches_it() {
 
 struct Nobody;
 
-impl crate::progress::Sink for Nobody {
+impl crate::progress::ProgressSink for Nobody {
     fn show(&self, _: &crate::progress::Snapshot) {}
 }
 

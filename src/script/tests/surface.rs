@@ -6,7 +6,7 @@ use super::session;
 use crate::data::DatasetOptions;
 use crate::generate::SamplerOptions;
 use crate::nn::LoraConfig;
-use crate::script::catalog::{Kind, Member};
+use crate::script::catalog::{Member, MemberKind};
 use crate::train::{AdamWOptions, Schedule, TrainOptions};
 
 #[test]
@@ -17,7 +17,7 @@ fn the_signatures_are_these() {
         .members
         .iter()
         .map(|m| {
-            if m.kind == (Kind::Property { writable: true }) {
+            if m.kind == (MemberKind::Property { writable: true }) {
                 format!("{} (set)", m.signature())
             } else {
                 m.signature()

@@ -7,7 +7,7 @@ use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::error::{Error, Result};
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 use super::{Bpe, MARK, character};
 
@@ -22,7 +22,7 @@ pub(super) fn to_json(model: &BPE, base: &Vocabulary, marks: bool) -> Result<Str
         let metaspace = Metaspace::new(MARK, PrependScheme::Always, true);
         tokenizer.with_pre_tokenizer(Some(metaspace.clone())).with_decoder(Some(metaspace));
     }
-    let specials = (0..base.len() as u32).filter(|&id| base.kind(id) == Some(Kind::Special));
+    let specials = (0..base.len() as u32).filter(|&id| base.kind(id) == Some(TokenKind::Special));
     let specials: Vec<AddedToken> = specials.map(|id| AddedToken::from(character(id).to_string(), true)).collect();
     tokenizer.add_special_tokens(specials).map_err(refused)?;
     tokenizer.to_string(false).map_err(refused)

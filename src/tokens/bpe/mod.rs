@@ -14,7 +14,7 @@ mod train;
 mod trie;
 
 pub(super) use file::from_json;
-pub(super) use rules::Rules;
+pub(super) use rules::BpeRules;
 pub(super) use train::train;
 
 use tokenizers::Model as _;
@@ -22,7 +22,7 @@ use tokenizers::models::bpe::BPE;
 
 use crate::error::{Error, Result};
 use crate::tokens::bpe_words::Words;
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 use trie::Trie;
 
@@ -33,7 +33,7 @@ const MARK: char = '▁';
 
 /// The base tokens of a learned token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct MergedToken {
     /// Whether it begins a word.
     pub(super) marked: bool,
     /// Base tokens; none for the bare mark.
@@ -48,7 +48,7 @@ pub(super) struct Bpe {
     /// Whether words are marked; if not, a sequence is one word.
     marks: bool,
     /// By id.
-    pieces: Vec<Piece>,
+    pieces: Vec<MergedToken>,
     /// Whether a base token is never merged.
     alone: Vec<bool>,
     trie: Trie,
@@ -88,7 +88,7 @@ impl Bpe {
             let piece = piece(&text, size, marks).ok_or_else(|| {
                 Error::broken(format!("token {id} of the model, '{text}', is not a run of base tokens"))
             })?;
-            if id < size && piece != (Piece { marked: false, ids: [id].into() }) {
+            if id < size && piece != (MergedToken { marked: false, ids: [id].into() }) {
                 let name = base.name(id).unwrap_or_default();
                 return Err(Error::broken(format!("token {id} of the model, '{text}', is not {name}")));
             }
@@ -97,8 +97,9 @@ impl Bpe {
         if pieces.len() < base.len() {
             return Err(Error::broken(format!("the model has {} tokens, fewer than {size}", pieces.len())));
         }
-        let alone =
-            (0..size).map(|id| matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))).collect();
+        let alone = (0..size)
+            .map(|id| matches!(base.kind(id), Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given)))
+            .collect();
         let json = file::to_json(&model, base, marks)?;
         let mut bpe = Self { json, model, base: size, marks, pieces, alone, trie: Trie::default() };
         let mut trie = Trie::default();
@@ -133,12 +134,12 @@ impl Bpe {
         for piece in &self.pieces[base.len()..] {
             let names: Vec<&str> = piece.ids.iter().filter_map(|&id| base.name(id)).collect();
             let mark = if piece.marked { "▁" } else { "" };
-            vocabulary.push(format!("{mark}{}", names.join("+")), Kind::Other);
+            vocabulary.push(format!("{mark}{}", names.join("+")), TokenKind::Other);
         }
         vocabulary
     }
 
-    fn alone(&self, piece: &Piece) -> bool {
+    fn alone(&self, piece: &MergedToken) -> bool {
         matches!(piece.ids[..], [id] if !piece.marked && self.alone[id as usize])
     }
 
@@ -199,13 +200,13 @@ impl Bpe {
 }
 
 /// The base tokens of a token of the model, and its mark.
-fn piece(text: &str, base: u32, marks: bool) -> Option<Piece> {
+fn piece(text: &str, base: u32, marks: bool) -> Option<MergedToken> {
     let rest = text.strip_prefix(MARK).filter(|_| marks);
     let ids = rest.unwrap_or(text).chars().map(|c| (c as u32).checked_sub(FIRST).filter(|&id| id < base));
-    Some(Piece { marked: rest.is_some(), ids: ids.collect::<Option<_>>()? })
+    Some(MergedToken { marked: rest.is_some(), ids: ids.collect::<Option<_>>()? })
 }
 
-fn text(piece: &Piece) -> String {
+fn text(piece: &MergedToken) -> String {
     spell(piece.marked, &piece.ids)
 }
 

@@ -7,7 +7,7 @@ use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::automaton::Automaton;
 
 use super::Bpe;
-use super::trie::Node;
+use super::trie::TrieNode;
 
 const EOS: u32 = 2;
 
@@ -16,7 +16,7 @@ type May = fn(&Automaton, u32) -> bool;
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct BpeRules {
     bpe: Arc<Bpe>,
     state: BpeState,
     /// The last id of the current word.
@@ -73,7 +73,7 @@ impl BpeState {
     }
 }
 
-impl Rules {
+impl BpeRules {
     pub(crate) fn new(base: Automaton, bpe: &Arc<Bpe>) -> Self {
         let state = BpeState { base, word: None, marked: false, owes: false, tail: false };
         Self { bpe: Arc::clone(bpe), state, last: None }
@@ -109,7 +109,7 @@ impl Rules {
 
     /// Calls `paint` with the tokens of a trie that may follow, by the base grammar and the word boundaries; `base` are
     /// the base tokens allowed now, `may` decides on those after them.
-    fn paint(&self, root: &Node, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
+    fn paint(&self, root: &TrieNode, base: &[bool], marked: bool, may: May, paint: &mut impl FnMut(u32)) {
         for (&id, node) in root.next.iter().filter(|&(&id, _)| base[id as usize]) {
             if let Some(then) = self.state.after(id, marked, &self.bpe) {
                 descend(node, &then, &self.bpe, may, paint);
@@ -219,7 +219,7 @@ impl Rules {
 }
 
 /// Calls `paint` with the token of a node and those below it that the grammar allows.
-fn descend(node: &Node, state: &BpeState, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
+fn descend(node: &TrieNode, state: &BpeState, bpe: &Bpe, may: May, paint: &mut impl FnMut(u32)) {
     if let Some(token) = node.token {
         paint(token);
     }

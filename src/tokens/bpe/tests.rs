@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::harmony::{Chord, ChordAt};
 use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};
 use crate::progress::Progress;
-use crate::tokens::{Kind, Options, Tokenizer};
+use crate::tokens::{Options, TokenKind, Tokenizer};
 
 /// Phrases from a small stock, so that there are pairs to learn; metres, tempi and chords change at times.
 fn piece(rng: &mut ChaCha8Rng) -> Score {
@@ -170,12 +170,12 @@ fn what_the_grammar_allows_is_what_encoding_makes() {
                 if ends && (ids.len() > 100 || allowed.len() == 1) {
                     break;
                 }
-                let off = |id: &&u32| tokenizer.kind(**id) == Kind::NoteOff && ids.len() > 100;
+                let off = |id: &&u32| tokenizer.kind(**id) == TokenKind::NoteOff && ids.len() > 100;
                 let offs: Vec<u32> = allowed.iter().filter(off).copied().collect();
                 let from = if offs.is_empty() { &allowed } else { &offs };
                 let id = *from.choose(&mut rng).expect("the mask is never empty");
                 if id != tokenizer.eos() {
-                    learned += usize::from(tokenizer.kind(id) == Kind::Other);
+                    learned += usize::from(tokenizer.kind(id) == TokenKind::Other);
                     ids.push(id);
                     grammar.push(id);
                 }

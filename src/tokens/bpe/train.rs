@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::progress::Progress;
 use crate::tokens::scheme::Scheme;
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 use super::{Bpe, MARK, character, fits, spell};
 
@@ -50,7 +50,7 @@ pub(crate) fn train(
         return Err(Error::mistake("byte-pair encoding learns from files, and there are none"));
     }
     let words = read(scheme, base, files, marks, progress)?;
-    let specials = (0..base.len() as u32).filter(|&id| base.kind(id) == Some(Kind::Special));
+    let specials = (0..base.len() as u32).filter(|&id| base.kind(id) == Some(TokenKind::Special));
     let trainer = BpeTrainer::builder()
         .vocab_size(size)
         .show_progress(false)
@@ -84,7 +84,7 @@ fn read(
 
 /// Whether a base token is never merged with others.
 pub(super) fn alone(base: &Vocabulary, id: u32) -> bool {
-    matches!(base.kind(id), Some(Kind::Special | Kind::Chord | Kind::Given))
+    matches!(base.kind(id), Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given))
 }
 
 /// Trains on another thread, so that the caller can stop waiting; the library itself cannot be stopped, and its result

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::Piece;
+use super::MergedToken;
 
 /// Tokens by their base tokens, with and without the mark in two tries.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
-    marked: Node,
-    plain: Node,
+    marked: TrieNode,
+    plain: TrieNode,
 }
 
 /// A run of base tokens.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct TrieNode {
     /// The token that is this run.
     pub(super) token: Option<u32>,
     /// What continues it.
@@ -21,7 +21,7 @@ pub(super) struct Node {
 }
 
 impl Trie {
-    pub(super) fn insert(&mut self, piece: &Piece, id: u32) {
+    pub(super) fn insert(&mut self, piece: &MergedToken, id: u32) {
         let mut node = if piece.marked { &mut self.marked } else { &mut self.plain };
         for &base in &piece.ids {
             node = node.next.entry(base).or_default();
@@ -30,12 +30,12 @@ impl Trie {
     }
 
     /// The trie of tokens that begin a word, or of those that do not.
-    pub(super) fn root(&self, marked: bool) -> &Node {
+    pub(super) fn root(&self, marked: bool) -> &TrieNode {
         if marked { &self.marked } else { &self.plain }
     }
 }
 
-impl Node {
+impl TrieNode {
     /// Whether a token is this run.
     pub(super) fn holds(&self, ids: &[u32]) -> bool {
         let node = ids.iter().try_fold(self, |node, id| node.next.get(id));

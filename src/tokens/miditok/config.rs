@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::tokens::Options;
-use crate::tokens::bpe_words::Split;
+use crate::tokens::bpe_words::WordSplit;
 
 /// The options that these encodings have.
 pub(crate) const KEYS: [&str; 15] = [
@@ -78,7 +78,7 @@ pub(crate) struct Config {
     pub(super) use_pitchdrum_tokens: bool,
     pub(super) drums_pitch_range: (u8, u8),
     pub(super) remove_duplicated_notes: bool,
-    pub(super) split: Split,
+    pub(super) split: WordSplit,
 }
 
 impl Config {
@@ -135,7 +135,7 @@ impl Config {
     }
 
     /// Where byte-pair encoding cuts words.
-    pub(crate) fn split(&self) -> Split {
+    pub(crate) fn split(&self) -> WordSplit {
         self.split
     }
 
@@ -220,9 +220,9 @@ impl Config {
     }
 }
 
-fn split(name: &str) -> Result<Split> {
-    let known = Split::ALL.map(Split::name);
-    let split = Split::ALL.into_iter().find(|split| split.name() == name);
+fn split(name: &str) -> Result<WordSplit> {
+    let known = WordSplit::ALL.map(WordSplit::name);
+    let split = WordSplit::ALL.into_iter().find(|split| split.name() == name);
     split.ok_or_else(|| Error::unknown("value of the option 'encode_ids_split'", name, &known))
 }
 

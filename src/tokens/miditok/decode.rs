@@ -6,7 +6,7 @@ use crate::midi::{Note, Score, Tempo, Track};
 
 use super::token::{DRUMS, Token};
 use super::walk::Walk;
-use super::{MidiTok, Style};
+use super::{BeatScheme, MidiTok};
 
 /// The velocity of notes without a velocity token.
 const UNSAID: u8 = 100;
@@ -79,7 +79,7 @@ impl MidiTokDecoder<'_> {
             velocity = self.miditok.velocities[usize::from(bin)];
         }
         let start = self.walk.now;
-        if self.miditok.style == Style::MidiLike {
+        if self.miditok.style == BeatScheme::MidiLike {
             self.open.push_back((voice, Note { start, pitch, end: start, velocity }));
         } else if let Some(Token::Duration(length)) = rest.next() {
             let end = start.saturating_add(self.miditok.lengths.ticks(length, self.walk.ticks_per_beat()));

@@ -1,11 +1,11 @@
 //! Encodes a score as MidiTok's ids: events in order, with time tokens between them.
 
 use crate::midi::{Meter, Score};
-use crate::tokens::bpe_words::Split;
+use crate::tokens::bpe_words::WordSplit;
 
-use super::grid::{Grid, Placed, ticks_per_bar, ticks_per_beat};
+use super::grid::{NoteGrid, Placed, ticks_per_bar, ticks_per_beat};
 use super::token::{DRUMS, Token};
-use super::{Encoded, MidiTok, Style};
+use super::{BeatScheme, Encoded, MidiTok};
 
 /// An event at a tick; numbers are indices into the grid.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ enum EncodedEvent {
 }
 
 pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
-    let grid = Grid::new(miditok, score);
+    let grid = NoteGrid::new(miditok, score);
     let mut writer = TokenWriter::new(miditok, &grid);
     for (tick, event) in events(miditok, &grid) {
         match event {
@@ -40,7 +40,7 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
 }
 
 /// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.
-fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, EncodedEvent)> {
+fn events(miditok: &MidiTok, grid: &NoteGrid) -> Vec<(u32, EncodedEvent)> {
     let mut events: Vec<(u32, EncodedEvent)> =
         Vec::with_capacity(grid.meters.len() + grid.tempos.len() + 2 * grid.notes.len());
     if miditok.config.use_time_signatures {
@@ -49,7 +49,7 @@ fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, EncodedEvent)> {
     events.extend(grid.tempos.iter().enumerate().map(|(i, tempo)| (tempo.0, EncodedEvent::Tempo(i))));
     for (i, note) in grid.notes.iter().enumerate() {
         events.push((note.start, EncodedEvent::On(i)));
-        if miditok.style == Style::MidiLike {
+        if miditok.style == BeatScheme::MidiLike {
             events.push((note.end, EncodedEvent::Off(i)));
         }
     }
@@ -59,7 +59,7 @@ fn events(miditok: &MidiTok, grid: &Grid) -> Vec<(u32, EncodedEvent)> {
 }
 
 /// The bar lines or beats up to the last event; the first is 0.
-fn lines(split: Split, grid: &Grid) -> Vec<u32> {
+fn lines(split: WordSplit, grid: &NoteGrid) -> Vec<u32> {
     let begins = grid.notes.iter().map(|note| note.start);
     let begins =
         begins.chain(grid.meters.iter().map(|meter| meter.tick)).chain(grid.tempos.iter().map(|tempo| tempo.0));
@@ -68,9 +68,9 @@ fn lines(split: Split, grid: &Grid) -> Vec<u32> {
     for (i, &meter) in grid.meters.iter().enumerate() {
         let end = grid.meters.get(i + 1).map_or(last + 1, |next| next.tick);
         let length = match split {
-            Split::No => return vec![0],
-            Split::Bar => ticks_per_bar(meter, grid.ticks_per_quarter),
-            Split::Beat => ticks_per_beat(meter, grid.ticks_per_quarter).max(1),
+            WordSplit::No => return vec![0],
+            WordSplit::Bar => ticks_per_bar(meter, grid.ticks_per_quarter),
+            WordSplit::Beat => ticks_per_beat(meter, grid.ticks_per_quarter).max(1),
         };
         lines.extend((meter.tick..end).step_by(length as usize));
     }
@@ -91,7 +91,7 @@ struct TokenWriter<'a> {
 }
 
 impl<'a> TokenWriter<'a> {
-    fn new(miditok: &'a MidiTok, grid: &Grid) -> Self {
+    fn new(miditok: &'a MidiTok, grid: &NoteGrid) -> Self {
         let size = 6 * grid.notes.len() + 16;
         Self {
             miditok,
@@ -125,7 +125,7 @@ impl<'a> TokenWriter<'a> {
 
     /// Appends time tokens up to an event.
     fn advance(&mut self, tick: u32) {
-        if self.miditok.style != Style::Remi {
+        if self.miditok.style != BeatScheme::Remi {
             return self.shift(tick);
         }
         self.begin_bars(tick, true);
@@ -165,7 +165,7 @@ impl<'a> TokenWriter<'a> {
 
     fn meter(&mut self, meter: Meter) {
         match self.miditok.style {
-            Style::Remi => self.begin_bars(meter.tick, false),
+            BeatScheme::Remi => self.begin_bars(meter.tick, false),
             _ => self.shift(meter.tick),
         }
         self.meter = meter;
@@ -186,7 +186,7 @@ impl<'a> TokenWriter<'a> {
         self.say(Token::Program(note.voice));
         self.say(if drum { Token::Drum(note.pitch) } else { Token::Pitch(note.pitch) });
         self.say(Token::Velocity(note.velocity));
-        if self.miditok.style != Style::MidiLike {
+        if self.miditok.style != BeatScheme::MidiLike {
             let beat = self.beat();
             self.say(Token::Duration(self.miditok.lengths.nearest(note.end - note.start, beat)));
         }

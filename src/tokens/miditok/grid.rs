@@ -10,7 +10,7 @@
 use crate::midi::{Meter, Note, Score, Track};
 
 use super::token::DRUMS;
-use super::{MidiTok, Style};
+use super::{BeatScheme, MidiTok};
 
 /// A piece is cut after this many quarters without an onset (a day at 120 beats per minute), so that a broken file
 /// cannot make endless silence.
@@ -43,7 +43,7 @@ pub(super) struct Placed {
 
 /// A score on the grid.
 #[derive(Debug, Clone)]
-pub(super) struct Grid {
+pub(super) struct NoteGrid {
     pub(super) ticks_per_quarter: u32,
     /// The first is at 0.
     pub(super) meters: Vec<Meter>,
@@ -53,7 +53,7 @@ pub(super) struct Grid {
     pub(super) notes: Vec<Placed>,
 }
 
-impl Grid {
+impl NoteGrid {
     pub(super) fn new(miditok: &MidiTok, score: &Score) -> Self {
         let Rescaled { ticks_per_quarter, scale, meters } = rescaled(miditok, score);
         let meters = at_bar_lines(meters, ticks_per_quarter);
@@ -180,7 +180,7 @@ impl Sections {
         let length = rounded(note.end.saturating_sub(note.start)).clamp(1, last);
         let start = self.round(onset);
         let (_, ticks_per_beat) = self.at(start);
-        let end = if miditok.style == Style::MidiLike {
+        let end = if miditok.style == BeatScheme::MidiLike {
             let end = self.round(onset.saturating_add(length));
             if end > start { end } else { start + (ticks_per_beat / self.positions).max(1) }
         } else {
@@ -198,7 +198,7 @@ fn sort(miditok: &MidiTok, notes: &mut Vec<Placed>) {
         notes.dedup_by_key(|n| (n.voice, n.start, n.pitch));
     }
     notes.sort_unstable();
-    if miditok.style == Style::MidiLike {
+    if miditok.style == BeatScheme::MidiLike {
         first_in_first_out(notes);
         notes.sort_unstable();
     }

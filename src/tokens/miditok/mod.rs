@@ -25,26 +25,26 @@ mod token;
 mod walk;
 
 pub(super) use config::{Config, KEYS};
-pub(super) use rules::Rules;
+pub(super) use rules::MidiTokRules;
 
 use crate::midi::Score;
 use crate::tokens::bpe_words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 use lengths::Lengths;
-use token::{DRUMS, Layout, Token};
+use token::{DRUMS, MidiTokLayout, Token};
 use walk::Walk;
 
 /// Which of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(super) enum BeatScheme {
     Remi,
     Tsd,
     MidiLike,
 }
 
-impl Style {
+impl BeatScheme {
     pub(super) const ALL: [Self; 3] = [Self::Remi, Self::Tsd, Self::MidiLike];
 
     /// The name in scripts.
@@ -69,20 +69,20 @@ impl Style {
 /// One of the encodings with its configuration and the tables that follow from it.
 #[derive(Debug)]
 pub(super) struct MidiTok {
-    style: Style,
+    style: BeatScheme,
     config: Config,
     lengths: Lengths,
     /// The MIDI velocity of each bin.
     velocities: Vec<u8>,
     /// Beats per minute of each bin.
     tempos: Vec<f64>,
-    layout: Layout,
+    layout: MidiTokLayout,
 }
 
 impl MidiTok {
-    pub(super) fn new(style: Style, config: Config) -> Self {
+    pub(super) fn new(style: BeatScheme, config: Config) -> Self {
         let lengths = Lengths::new(&config.beat_res);
-        let layout = Layout::new(style, &config, &lengths);
+        let layout = MidiTokLayout::new(style, &config, &lengths);
         let bins = f64::from(config.num_velocities);
         let velocities =
             (1..config.num_velocities).map(|i| (f64::from(i) * (127.0 / bins)) as u8).chain([127]).collect();
@@ -90,7 +90,7 @@ impl MidiTok {
         Self { style, config, lengths, velocities, tempos, layout }
     }
 
-    pub(super) fn style(&self) -> Style {
+    pub(super) fn style(&self) -> BeatScheme {
         self.style
     }
 
@@ -172,7 +172,7 @@ impl MidiTok {
     }
 
     fn name(&self, token: Token) -> String {
-        let like = self.style == Style::MidiLike;
+        let like = self.style == BeatScheme::MidiLike;
         match token {
             Token::Special(i) => ["PAD_None", "BOS_None", "EOS_None", "MASK_None"][usize::from(i)].to_string(),
             Token::Bar => "Bar_None".to_string(),
@@ -235,14 +235,16 @@ impl Encoded {
     }
 }
 
-fn kind(token: Token) -> Kind {
+fn kind(token: Token) -> TokenKind {
     match token {
-        Token::Special(_) => Kind::Special,
-        Token::Pitch(_) => Kind::Note,
-        Token::NoteOff(_) => Kind::NoteOff,
-        Token::Velocity(_) => Kind::Velocity,
-        Token::Bar | Token::Duration(_) | Token::Shift(_) | Token::Position(_) => Kind::Time,
-        Token::Drum(_) | Token::DrumOff(_) | Token::Tempo(_) | Token::Program(_) | Token::TimeSig(_) => Kind::Other,
+        Token::Special(_) => TokenKind::Special,
+        Token::Pitch(_) => TokenKind::Note,
+        Token::NoteOff(_) => TokenKind::NoteOff,
+        Token::Velocity(_) => TokenKind::Velocity,
+        Token::Bar | Token::Duration(_) | Token::Shift(_) | Token::Position(_) => TokenKind::Time,
+        Token::Drum(_) | Token::DrumOff(_) | Token::Tempo(_) | Token::Program(_) | Token::TimeSig(_) => {
+            TokenKind::Other
+        }
     }
 }
 

@@ -11,13 +11,13 @@ use crate::harmony::ChordAt;
 
 use super::token::{DRUMS, Token};
 use super::walk::Walk;
-use super::{MidiTok, Style};
+use super::{BeatScheme, MidiTok};
 
 const EOS: Token = Token::Special(2);
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct MidiTokRules {
     miditok: Arc<MidiTok>,
     walk: Walk,
     next: PendingToken,
@@ -88,7 +88,7 @@ enum Taste {
     Sample,
 }
 
-impl Rules {
+impl MidiTokRules {
     pub(crate) fn new(miditok: &Arc<MidiTok>) -> Self {
         Self {
             walk: Walk::new(miditok),
@@ -208,7 +208,7 @@ impl Rules {
 
     /// Whether events may come: in REMI only after a position.
     fn placed(&self) -> bool {
-        self.miditok.style != Style::Remi || self.positioned
+        self.miditok.style != BeatScheme::Remi || self.positioned
     }
 
     fn happens(&self) -> bool {
@@ -226,7 +226,7 @@ impl Rules {
 
     /// A metre by itself (TSD, MIDILike): the first, or a change at a bar line.
     fn changes_metre(&self, index: u8) -> bool {
-        if self.miditok.style == Style::Remi || self.order != InstantOrder::Time {
+        if self.miditok.style == BeatScheme::Remi || self.order != InstantOrder::Time {
             return false;
         }
         let metre = self.miditok.config.time_signatures[usize::from(index)];
@@ -372,7 +372,7 @@ impl Rules {
     }
 
     fn after_velocity(&mut self, onset: Onset) {
-        if self.miditok.style == Style::MidiLike {
+        if self.miditok.style == BeatScheme::MidiLike {
             let Onset { voice, pitch, .. } = onset;
             let open = OpenNote { start: self.walk.now, number: self.begun };
             self.open.entry((voice, pitch)).or_default().push_back(open);
@@ -414,7 +414,7 @@ impl Rules {
 
     /// In MIDILike, notes may end after the last bar or beat in which one begins.
     pub(crate) fn has_tail(&self) -> bool {
-        self.miditok.style == Style::MidiLike
+        self.miditok.style == BeatScheme::MidiLike
     }
 
     pub(crate) fn begins_something(&self, id: u32) -> bool {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harmony::{Chord, ChordAt};
 use crate::midi::{Meter, Note, Score, Tempo, Track};
-use crate::tokens::{Grammar, Kind, Options, Tokenizer};
+use crate::tokens::{Grammar, Options, TokenKind, Tokenizer};
 
 const SCHEMES: [&str; 3] = ["remi", "tsd", "midi_like"];
 
@@ -155,8 +155,8 @@ fn the_vocabularies_are_miditoks() {
         assert!(tokenizer("tsd", &log).id(name).is_ok(), "{name}");
     }
     let remi = plain("remi");
-    assert_eq!((remi.kind(44), remi.pitch(44)), (Kind::Note, Some(60)));
-    assert_eq!((remi.kind(295), remi.pitch(295)), (Kind::Other, None));
+    assert_eq!((remi.kind(44), remi.pitch(44)), (TokenKind::Note, Some(60)));
+    assert_eq!((remi.kind(295), remi.pitch(295)), (TokenKind::Other, None));
 }
 
 #[test]
@@ -224,10 +224,17 @@ fn step(tokenizer: &Tokenizer, grammar: &Grammar, ends: bool, rng: &mut ChaCha8R
     grammar.allow(&mut mask);
     let allowed: Vec<u32> = (0..).zip(&mask).filter(|&(_, &ok)| ok).map(|(id, _)| id).collect();
     assert!(allowed.iter().all(|&id| grammar.accepts(id)));
-    let kinds = [Kind::Note, Kind::NoteOff, Kind::NoteOff, Kind::Time, Kind::Other, Kind::Special];
-    let kind = if ends { Kind::Special } else { *kinds.choose(rng).expect("there are six") };
+    let kinds = [
+        TokenKind::Note,
+        TokenKind::NoteOff,
+        TokenKind::NoteOff,
+        TokenKind::Time,
+        TokenKind::Other,
+        TokenKind::Special,
+    ];
+    let kind = if ends { TokenKind::Special } else { *kinds.choose(rng).expect("there are six") };
     let only = |fits: &dyn Fn(u32) -> bool| allowed.iter().copied().filter(|&id| fits(id)).collect::<Vec<u32>>();
-    let of = |kind: Kind| only(&|id| tokenizer.kind(id) == kind);
+    let of = |kind: TokenKind| only(&|id| tokenizer.kind(id) == kind);
     let is_off = |id: u32| tokenizer.token(id).is_ok_and(|name| name.contains("Off_"));
     let leads_off = |id: u32| {
         let mut then = grammar.clone();
@@ -236,7 +243,7 @@ fn step(tokenizer: &Tokenizer, grammar: &Grammar, ends: bool, rng: &mut ChaCha8R
             && (0..tokenizer.vocab_size() as u32).any(|id| is_off(id) && then.accepts(id))
     };
     let off = only(&|id| ends && (is_off(id) || leads_off(id)));
-    let choices = [of(kind), off, of(Kind::Time), allowed.clone()];
+    let choices = [of(kind), off, of(TokenKind::Time), allowed.clone()];
     let choice = choices.iter().find(|ids| !ids.is_empty()).expect("the mask is never empty");
     *choice.choose(rng).expect("it is not empty")
 }

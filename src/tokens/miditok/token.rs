@@ -1,6 +1,6 @@
 //! The tokens of the vocabulary and the layout of their ids.
 
-use super::{Config, Lengths, Style};
+use super::{BeatScheme, Config, Lengths};
 
 /// A token; bins and lengths are indices of their tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) const DRUMS: u8 = 128;
 
 /// The ids of a configuration: the token of each, and the first of each block.
 #[derive(Debug, Clone)]
-pub(super) struct Layout {
+pub(super) struct MidiTokLayout {
     tokens: Vec<Token>,
     blocks: [TokenBlock; BLOCKS],
 }
@@ -64,28 +64,28 @@ impl Token {
     }
 }
 
-impl Layout {
+impl MidiTokLayout {
     /// The order is MidiTok's.
-    pub(super) fn new(style: Style, config: &Config, lengths: &Lengths) -> Self {
+    pub(super) fn new(style: BeatScheme, config: &Config, lengths: &Lengths) -> Self {
         let mut layout = Self { tokens: Vec::new(), blocks: [TokenBlock::default(); BLOCKS] };
         let lengths = lengths.len() as u16;
         let pitches = config.pitch_range.0..=config.pitch_range.1;
         let drums = config.drums_pitch_range.0..=config.drums_pitch_range.1;
         layout.block((0..4).map(Token::Special));
-        if style == Style::Remi {
+        if style == BeatScheme::Remi {
             layout.block(std::iter::once(Token::Bar));
         }
         layout.block(pitches.clone().map(Token::Pitch));
-        if style == Style::MidiLike {
+        if style == BeatScheme::MidiLike {
             layout.block(pitches.map(Token::NoteOff));
         }
         if config.use_velocities {
             layout.block((0..config.num_velocities).map(Token::Velocity));
         }
-        if style != Style::MidiLike {
+        if style != BeatScheme::MidiLike {
             layout.block((0..lengths).map(Token::Duration));
         }
-        if style == Style::Remi {
+        if style == BeatScheme::Remi {
             let beats = config.time_signatures.iter().map(|&(numerator, _)| u32::from(numerator)).max().unwrap_or(4);
             layout.block((0..(config.positions() * beats) as u16).map(Token::Position));
         } else {
@@ -93,7 +93,7 @@ impl Layout {
         }
         if config.use_pitchdrum_tokens {
             layout.block(drums.clone().map(Token::Drum));
-            if style == Style::MidiLike {
+            if style == BeatScheme::MidiLike {
                 layout.block(drums.map(Token::DrumOff));
             }
         }

@@ -4,8 +4,8 @@ use crate::midi::Meter;
 
 use super::grid;
 use super::token::Token;
-use super::{MidiTok, Style};
-use crate::tokens::bpe_words::Split;
+use super::{BeatScheme, MidiTok};
+use crate::tokens::bpe_words::WordSplit;
 
 /// The time of a sequence: bar, position, tick.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ impl Walk {
             }
             Token::TimeSig(index) => {
                 let (numerator, denominator) = miditok.config.time_signatures[usize::from(index)];
-                let placed = if miditok.style == Style::Remi { bar_said } else { self.at_bar_line() };
+                let placed = if miditok.style == BeatScheme::Remi { bar_said } else { self.at_bar_line() };
                 if placed && (numerator, denominator) != (self.meter.numerator, self.meter.denominator) {
                     self.meter = Meter { tick: self.now, numerator, denominator };
                 }
@@ -70,11 +70,11 @@ impl Walk {
     }
 
     /// The last bar line or beat.
-    pub(super) fn line(&self, split: Split) -> u32 {
+    pub(super) fn line(&self, split: WordSplit) -> u32 {
         let length = match split {
-            Split::No => return 0,
-            Split::Bar => self.ticks_per_bar(),
-            Split::Beat => self.ticks_per_beat().max(1),
+            WordSplit::No => return 0,
+            WordSplit::Bar => self.ticks_per_bar(),
+            WordSplit::Beat => self.ticks_per_beat().max(1),
         };
         let since = self.now - self.meter.tick;
         self.now - since % length

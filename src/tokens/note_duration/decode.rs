@@ -4,7 +4,7 @@ use crate::harmony::Chord;
 use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};
 use crate::tokens::timed::{RATE, velocity};
 
-use super::event::Event;
+use super::event::NoteEvent;
 use super::tonality::Tonality;
 use super::{NoteDuration, lengths};
 
@@ -57,13 +57,13 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
     let mut latest = [usize::MAX; 128];
     for event in ids.iter().filter_map(|&id| scheme.layout.event(id)) {
         match event {
-            Event::Shift(steps) => now = now.saturating_add(steps),
-            Event::Velocity(said) => bin = said,
-            Event::Pitch(above) => {
+            NoteEvent::Shift(steps) => now = now.saturating_add(steps),
+            NoteEvent::Velocity(said) => bin = said,
+            NoteEvent::Pitch(above) => {
                 pitch = tonality.pitch(above);
                 continue;
             }
-            Event::Duration(place) => {
+            NoteEvent::Duration(place) => {
                 if let Some(pitch) = pitch {
                     let last = &mut latest[usize::from(pitch)];
                     match heard.notes.get_mut(*last) {
@@ -78,16 +78,16 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
                     }
                 }
             }
-            Event::Bar | Event::Beat => heard.beats.push((now, event == Event::Bar)),
-            Event::NoChord | Event::Root(_) | Event::Quality(_) => {
+            NoteEvent::Bar | NoteEvent::Beat => heard.beats.push((now, event == NoteEvent::Bar)),
+            NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) => {
                 tonality.push(event);
-                if !matches!(event, Event::Root(_))
+                if !matches!(event, NoteEvent::Root(_))
                     && let Some(class) = tonality.chord
                 {
                     heard.chords.push((now, Chord::of_class(class)));
                 }
             }
-            Event::Pad | Event::Bos | Event::Eos | Event::Mask | Event::Style(_) => {}
+            NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Eos | NoteEvent::Mask | NoteEvent::Style(_) => {}
         }
         pitch = None;
     }

@@ -5,7 +5,7 @@ use crate::midi::{Clock, Score};
 use crate::tokens::chords;
 use crate::tokens::timed::{LONGEST_SHIFT, TimedNote, step, timed_notes};
 
-use super::event::{Event, Layout};
+use super::event::{NoteEvent, NoteLayout};
 use super::tonality::Tonality;
 use super::{NoteDuration, lengths};
 
@@ -27,7 +27,7 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         line.pass(at);
         if beat == Some(at) {
             let bar = beats.next().is_some_and(|(_, bar)| bar);
-            line.say(if bar { Event::Bar } else { Event::Beat });
+            line.say(if bar { NoteEvent::Bar } else { NoteEvent::Beat });
         }
         if chord == Some(at)
             && let Some(class) = chords.next().and_then(|(_, place)| chords::class(place))
@@ -39,12 +39,12 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         given(&mut line, &mut tonality, note.start);
         line.pass(note.start);
         if loudness != Some(note.bin) {
-            line.say(Event::Velocity(note.bin));
+            line.say(NoteEvent::Velocity(note.bin));
             loudness = Some(note.bin);
         }
         line.say(tonality.pitch_event(note.pitch));
         let most = next.map_or(u32::MAX, |next| next - note.start);
-        line.say(Event::Duration(lengths::nearest(note.end - note.start, most)));
+        line.say(NoteEvent::Duration(lengths::nearest(note.end - note.start, most)));
     }
     // Chords after the last onset are encoded, too: they are in force while it sounds.
     given(&mut line, &mut tonality, u32::MAX);
@@ -82,23 +82,23 @@ fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
 
 /// Ids being written.
 struct EncodedLine {
-    layout: Layout,
+    layout: NoteLayout,
     ids: Vec<u32>,
     /// Steps since the start.
     now: u32,
 }
 
 impl EncodedLine {
-    fn say(&mut self, event: Event) {
+    fn say(&mut self, event: NoteEvent) {
         self.ids.push(self.layout.id(event));
     }
 
     fn pass(&mut self, then: u32) {
         let gap = then.saturating_sub(self.now);
-        let longest = self.layout.id(Event::Shift(LONGEST_SHIFT));
+        let longest = self.layout.id(NoteEvent::Shift(LONGEST_SHIFT));
         self.ids.extend(std::iter::repeat_n(longest, (gap / LONGEST_SHIFT) as usize));
         if !gap.is_multiple_of(LONGEST_SHIFT) {
-            self.say(Event::Shift(gap % LONGEST_SHIFT));
+            self.say(NoteEvent::Shift(gap % LONGEST_SHIFT));
         }
         self.now = self.now.max(then);
     }

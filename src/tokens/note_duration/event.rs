@@ -2,7 +2,7 @@
 
 use crate::harmony::Quality;
 use crate::tokens::timed::LONGEST_SHIFT;
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 use super::lengths;
 
@@ -15,7 +15,7 @@ pub(super) const ANCHORS: std::ops::RangeInclusive<i32> = -5..=6;
 
 /// A decoded token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum NoteEvent {
     Pad,
     Bos,
     Eos,
@@ -42,7 +42,7 @@ pub(super) enum Event {
 
 /// The first ids of the blocks of the vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct NoteLayout {
     relative: bool,
     duration: u32,
     shift: u32,
@@ -57,7 +57,7 @@ pub(super) struct Layout {
 
 const PITCH: u32 = 4;
 
-impl Layout {
+impl NoteLayout {
     /// The layout with or without beats, with or without chords, pitches relative or not, and with a number of styles.
     pub(super) fn new(relative: bool, beats: bool, chords: bool, styles: usize) -> Self {
         let pitches = if relative { 128 + (ANCHORS.end() - ANCHORS.start()) as u32 } else { 128 };
@@ -78,53 +78,53 @@ impl Layout {
         if self.relative { (-ANCHORS.end(), -FARTHEST) } else { (0, 0) }
     }
 
-    pub(super) fn event(&self, id: u32) -> Option<Event> {
+    pub(super) fn event(&self, id: u32) -> Option<NoteEvent> {
         let (pitch, root) = self.bases();
         Some(match id {
-            0 => Event::Pad,
-            1 => Event::Bos,
-            2 => Event::Eos,
-            3 => Event::Mask,
-            _ if id < self.duration => Event::Pitch((id - PITCH) as i32 + pitch),
-            _ if id < self.shift => Event::Duration((id - self.duration) as u8),
-            _ if id < self.velocity => Event::Shift(id - self.shift + 1),
-            _ if id < self.beat => Event::Velocity((id - self.velocity) as u8),
+            0 => NoteEvent::Pad,
+            1 => NoteEvent::Bos,
+            2 => NoteEvent::Eos,
+            3 => NoteEvent::Mask,
+            _ if id < self.duration => NoteEvent::Pitch((id - PITCH) as i32 + pitch),
+            _ if id < self.shift => NoteEvent::Duration((id - self.duration) as u8),
+            _ if id < self.velocity => NoteEvent::Shift(id - self.shift + 1),
+            _ if id < self.beat => NoteEvent::Velocity((id - self.velocity) as u8),
             _ if id < self.chord => {
                 if id == self.beat {
-                    Event::Bar
+                    NoteEvent::Bar
                 } else {
-                    Event::Beat
+                    NoteEvent::Beat
                 }
             }
-            _ if id < self.root => Event::NoChord,
-            _ if id < self.quality => Event::Root((id - self.root) as i32 + root),
-            _ if id < self.style => Event::Quality(Quality::ALL[(id - self.quality) as usize]),
-            _ if id < self.end => Event::Style((id - self.style) as u8),
+            _ if id < self.root => NoteEvent::NoChord,
+            _ if id < self.quality => NoteEvent::Root((id - self.root) as i32 + root),
+            _ if id < self.style => NoteEvent::Quality(Quality::ALL[(id - self.quality) as usize]),
+            _ if id < self.end => NoteEvent::Style((id - self.style) as u8),
             _ => return None,
         })
     }
 
     /// The id of an event that the vocabulary has.
-    pub(super) fn id(&self, event: Event) -> u32 {
+    pub(super) fn id(&self, event: NoteEvent) -> u32 {
         let (pitch, root) = self.bases();
         match event {
-            Event::Pad => 0,
-            Event::Bos => 1,
-            Event::Eos => 2,
-            Event::Mask => 3,
-            Event::Pitch(above) => PITCH + (above - pitch) as u32,
-            Event::Duration(place) => self.duration + u32::from(place),
-            Event::Shift(steps) => self.shift + steps - 1,
-            Event::Velocity(bin) => self.velocity + u32::from(bin),
-            Event::Bar => self.beat,
-            Event::Beat => self.beat + 1,
-            Event::NoChord => self.chord,
-            Event::Root(to) => self.root + (to - root) as u32,
-            Event::Quality(quality) => {
+            NoteEvent::Pad => 0,
+            NoteEvent::Bos => 1,
+            NoteEvent::Eos => 2,
+            NoteEvent::Mask => 3,
+            NoteEvent::Pitch(above) => PITCH + (above - pitch) as u32,
+            NoteEvent::Duration(place) => self.duration + u32::from(place),
+            NoteEvent::Shift(steps) => self.shift + steps - 1,
+            NoteEvent::Velocity(bin) => self.velocity + u32::from(bin),
+            NoteEvent::Bar => self.beat,
+            NoteEvent::Beat => self.beat + 1,
+            NoteEvent::NoChord => self.chord,
+            NoteEvent::Root(to) => self.root + (to - root) as u32,
+            NoteEvent::Quality(quality) => {
                 let place = Quality::ALL.iter().position(|&q| q == quality).expect("ALL holds every quality");
                 self.quality + place as u32
             }
-            Event::Style(place) => self.style + u32::from(place),
+            NoteEvent::Style(place) => self.style + u32::from(place),
         }
     }
 
@@ -137,36 +137,36 @@ impl Layout {
         vocabulary
     }
 
-    fn name(&self, event: Event, styles: &[String]) -> String {
+    fn name(&self, event: NoteEvent, styles: &[String]) -> String {
         match event {
-            Event::Pad => "PAD_None".to_string(),
-            Event::Bos => "BOS_None".to_string(),
-            Event::Eos => "EOS_None".to_string(),
-            Event::Mask => "MASK_None".to_string(),
-            Event::Pitch(above) => format!("Pitch_{above}"),
-            Event::Duration(place) => format!("Duration_{}", lengths::steps(place)),
-            Event::Shift(steps) => format!("TimeShift_{steps}"),
-            Event::Velocity(bin) => format!("Velocity_{bin}"),
-            Event::Bar => "Bar_None".to_string(),
-            Event::Beat => "Beat_None".to_string(),
-            Event::NoChord => "Chord_N.C.".to_string(),
-            Event::Root(to) if self.relative => format!("Root_{to:+}"),
-            Event::Root(to) => format!("Root_{}", ROOTS[to as usize % 12]),
-            Event::Quality(Quality::Major) => "Quality_maj".to_string(),
-            Event::Quality(quality) => format!("Quality_{}", quality.suffix()),
-            Event::Style(place) => format!("Style_{}", styles[usize::from(place)]),
+            NoteEvent::Pad => "PAD_None".to_string(),
+            NoteEvent::Bos => "BOS_None".to_string(),
+            NoteEvent::Eos => "EOS_None".to_string(),
+            NoteEvent::Mask => "MASK_None".to_string(),
+            NoteEvent::Pitch(above) => format!("Pitch_{above}"),
+            NoteEvent::Duration(place) => format!("Duration_{}", lengths::steps(place)),
+            NoteEvent::Shift(steps) => format!("TimeShift_{steps}"),
+            NoteEvent::Velocity(bin) => format!("Velocity_{bin}"),
+            NoteEvent::Bar => "Bar_None".to_string(),
+            NoteEvent::Beat => "Beat_None".to_string(),
+            NoteEvent::NoChord => "Chord_N.C.".to_string(),
+            NoteEvent::Root(to) if self.relative => format!("Root_{to:+}"),
+            NoteEvent::Root(to) => format!("Root_{}", ROOTS[to as usize % 12]),
+            NoteEvent::Quality(Quality::Major) => "Quality_maj".to_string(),
+            NoteEvent::Quality(quality) => format!("Quality_{}", quality.suffix()),
+            NoteEvent::Style(place) => format!("Style_{}", styles[usize::from(place)]),
         }
     }
 }
 
-fn kind(event: Event) -> Kind {
+fn kind(event: NoteEvent) -> TokenKind {
     match event {
-        Event::Pad | Event::Bos | Event::Eos | Event::Mask => Kind::Special,
-        Event::Pitch(_) => Kind::Note,
-        Event::Duration(_) | Event::Shift(_) => Kind::Time,
-        Event::Velocity(_) => Kind::Velocity,
-        Event::NoChord | Event::Root(_) | Event::Quality(_) => Kind::Chord,
-        Event::Bar | Event::Beat | Event::Style(_) => Kind::Given,
+        NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Eos | NoteEvent::Mask => TokenKind::Special,
+        NoteEvent::Pitch(_) => TokenKind::Note,
+        NoteEvent::Duration(_) | NoteEvent::Shift(_) => TokenKind::Time,
+        NoteEvent::Velocity(_) => TokenKind::Velocity,
+        NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) => TokenKind::Chord,
+        NoteEvent::Bar | NoteEvent::Beat | NoteEvent::Style(_) => TokenKind::Given,
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     fn ids_and_events_are_inverse_in_every_layout() {
         for (relative, beats, chords) in [(true, true, true), (false, true, true), (false, false, false)] {
             let styles = ["rag".to_string(), "solo".to_string()];
-            let layout = Layout::new(relative, beats, chords, styles.len());
+            let layout = NoteLayout::new(relative, beats, chords, styles.len());
             for id in 0..layout.end {
                 let event = layout.event(id).expect("it is in the vocabulary");
                 assert_eq!(layout.id(event), id, "{event:?}");

@@ -34,7 +34,7 @@ mod tonality;
 
 use std::sync::Arc;
 
-pub(super) use rules::Rules;
+pub(super) use rules::NoteRules;
 
 use crate::error::{Error, Result};
 use crate::harmony::{ChordAt, ChordClass, chord_markers};
@@ -44,7 +44,7 @@ use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::timed::{RATE, velocity};
 use crate::tokens::{Options, Vocabulary};
 
-use event::{Event, Layout};
+use event::{NoteEvent, NoteLayout};
 use tonality::Tonality;
 
 /// Steps in a word.
@@ -65,7 +65,7 @@ pub(super) struct NoteDuration {
     pub(super) chord_relative: bool,
     pub(super) beats: bool,
     pub(super) styles: Arc<[String]>,
-    layout: Layout,
+    layout: NoteLayout,
 }
 
 impl NoteDuration {
@@ -92,7 +92,7 @@ impl NoteDuration {
             return Err(Error::mistake(format!("styles has {} names, but {MOST_STYLES} are the most", styles.len())));
         }
         let beats = options.beats.unwrap_or(true);
-        let layout = Layout::new(chord_relative, beats, chords, styles.len());
+        let layout = NoteLayout::new(chord_relative, beats, chords, styles.len());
         Ok(Self { chords, chord_relative, beats, styles: styles.into(), layout })
     }
 
@@ -118,14 +118,15 @@ impl NoteDuration {
         let (mut now, mut word) = (0, None);
         for id in ids {
             let event = self.layout.event(id);
-            let alone = event.is_some_and(|event| matches!(event, Event::NoChord | Event::Root(_) | Event::Quality(_)))
-                || matches!(event, Some(Event::Bar | Event::Beat | Event::Style(_)));
+            let alone = event
+                .is_some_and(|event| matches!(event, NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_)))
+                || matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat | NoteEvent::Style(_)));
             if alone || word != Some(now / WORD) {
                 words.cut();
             }
             words.ids.push(id);
             word = (!alone).then_some(now / WORD);
-            if let Some(Event::Shift(steps)) = event {
+            if let Some(NoteEvent::Shift(steps)) = event {
                 now += u64::from(steps);
             }
         }
@@ -135,7 +136,7 @@ impl NoteDuration {
     /// The key number of a pitch token, where pitches are absolute.
     pub(super) fn pitch(&self, id: u32) -> Option<u8> {
         match self.layout.event(id) {
-            Some(Event::Pitch(above)) if !self.chord_relative => u8::try_from(above).ok(),
+            Some(NoteEvent::Pitch(above)) if !self.chord_relative => u8::try_from(above).ok(),
             _ => None,
         }
     }
@@ -143,7 +144,7 @@ impl NoteDuration {
     /// The pitch class of a pitch token: above the root of the chord in force where pitches are relative.
     pub(super) fn pitch_class(&self, id: u32) -> Option<u8> {
         match self.layout.event(id) {
-            Some(Event::Pitch(above)) => Some(above.rem_euclid(12) as u8),
+            Some(NoteEvent::Pitch(above)) => Some(above.rem_euclid(12) as u8),
             _ => None,
         }
     }
@@ -153,12 +154,12 @@ impl NoteDuration {
     /// calls.
     pub(super) fn chord_tones(&self, id: u32, root: &mut u8) -> Option<u16> {
         match self.layout.event(id)? {
-            Event::NoChord => Some(0),
-            Event::Root(to) if !self.chord_relative => {
+            NoteEvent::NoChord => Some(0),
+            NoteEvent::Root(to) if !self.chord_relative => {
                 *root = to as u8 % 12;
                 None
             }
-            Event::Quality(quality) => {
+            NoteEvent::Quality(quality) => {
                 let tones = u32::from(tonality::tones(quality));
                 let turn = if self.chord_relative { 0 } else { *root };
                 Some(((tones << turn | tones << turn >> 12) & 0xfff) as u16)
@@ -170,14 +171,14 @@ impl NoteDuration {
     /// The number of step counts that are rounded to the length of a token; 1 for all other tokens.
     pub(super) fn width(&self, id: u32) -> u32 {
         match self.layout.event(id) {
-            Some(Event::Duration(place)) => lengths::width(place),
+            Some(NoteEvent::Duration(place)) => lengths::width(place),
             _ => 1,
         }
     }
 
     pub(super) fn style_id(&self, name: &str) -> Result<u32> {
         match self.styles.iter().position(|style| style == name) {
-            Some(place) => Ok(self.layout.id(Event::Style(place as u8))),
+            Some(place) => Ok(self.layout.id(NoteEvent::Style(place as u8))),
             None => {
                 let known: Vec<&str> = self.styles.iter().map(String::as_str).collect();
                 Err(Error::unknown("style", name, &known))
@@ -186,7 +187,7 @@ impl NoteDuration {
     }
 
     pub(super) fn beat_id(&self, bar: bool) -> Option<u32> {
-        self.beats.then(|| self.layout.id(if bar { Event::Bar } else { Event::Beat }))
+        self.beats.then(|| self.layout.id(if bar { NoteEvent::Bar } else { NoteEvent::Beat }))
     }
 
     /// The ids of the same piece `semitones` higher; `None` when a pitch would leave the piano.
@@ -196,14 +197,14 @@ impl NoteDuration {
         for &id in ids {
             let event = self.layout.event(id);
             match event {
-                Some(Event::Pitch(above)) => {
+                Some(NoteEvent::Pitch(above)) => {
                     let pitch = i32::from(from.pitch(above)?) + semitones;
                     if semitones != 0 && !PIANO.contains(&pitch) {
                         return None;
                     }
                     moved.push(self.layout.id(to.pitch_event(u8::try_from(pitch).ok()?)));
                 }
-                Some(event @ Event::Root(_)) => {
+                Some(event @ NoteEvent::Root(_)) => {
                     from.push(event);
                     let root = (i32::from(from.root?) + semitones).rem_euclid(12) as u8;
                     let chord = ChordClass::Some { root, quality: crate::harmony::Quality::Major };
@@ -225,18 +226,18 @@ impl NoteDuration {
     /// The steps that a time shift lets pass.
     pub(super) fn shift_steps(&self, id: u32) -> Option<u32> {
         match self.layout.event(id) {
-            Some(Event::Shift(steps)) => Some(steps),
+            Some(NoteEvent::Shift(steps)) => Some(steps),
             _ => None,
         }
     }
 
     /// The id of a time shift of 1 to 100 steps.
     pub(super) fn shift(&self, steps: u32) -> u32 {
-        self.layout.id(Event::Shift(steps))
+        self.layout.id(NoteEvent::Shift(steps))
     }
 
-    pub(super) fn rules(&self) -> Rules {
-        Rules::new(self)
+    pub(super) fn rules(&self) -> NoteRules {
+        NoteRules::new(self)
     }
 
     /// Seconds at which each id happens.
@@ -245,7 +246,7 @@ impl NoteDuration {
         ids.iter()
             .map(|&id| {
                 let now = steps;
-                if let Some(Event::Shift(shift)) = self.layout.event(id) {
+                if let Some(NoteEvent::Shift(shift)) = self.layout.event(id) {
                     steps += u64::from(shift);
                 }
                 now as f64 / RATE
@@ -256,10 +257,10 @@ impl NoteDuration {
     /// A description of a token for display: key names where pitches are absolute, seconds, the loudness.
     pub(super) fn gloss(&self, id: u32) -> String {
         match self.layout.event(id) {
-            Some(Event::Pitch(above)) if !self.chord_relative => key_name(above as u8),
-            Some(Event::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
-            Some(Event::Duration(place)) => format!("for {:.2} s", f64::from(lengths::steps(place)) / RATE),
-            Some(Event::Velocity(bin)) => format!("loudness {}", velocity(bin)),
+            Some(NoteEvent::Pitch(above)) if !self.chord_relative => key_name(above as u8),
+            Some(NoteEvent::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
+            Some(NoteEvent::Duration(place)) => format!("for {:.2} s", f64::from(lengths::steps(place)) / RATE),
+            Some(NoteEvent::Velocity(bin)) => format!("loudness {}", velocity(bin)),
             _ => String::new(),
         }
     }

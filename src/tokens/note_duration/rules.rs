@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
-use super::event::{Event, Layout};
+use super::event::{NoteEvent, NoteLayout};
 use super::tonality::Tonality;
 use super::{NoteDuration, WORD, lengths};
 
@@ -19,8 +19,8 @@ const PIANO: RangeInclusive<u8> = 21..=108;
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    layout: Layout,
+pub(crate) struct NoteRules {
+    layout: NoteLayout,
     /// The step at which each pitch falls silent.
     ends: [u64; 128],
     /// Keys that were struck at this instant.
@@ -28,13 +28,13 @@ pub(crate) struct Rules {
     velocity: Option<u8>,
     tonality: Tonality,
     time: Timeline,
-    last: Last,
+    last: LastNoteEvent,
     style: Option<u32>,
 }
 
 /// The last event, as far as the next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum LastNoteEvent {
     /// None yet, or the style.
     Begin,
     /// Time advanced by the longest shift: more may follow.
@@ -54,7 +54,7 @@ enum Last {
     End,
 }
 
-impl Rules {
+impl NoteRules {
     pub(super) fn new(scheme: &NoteDuration) -> Self {
         Self {
             layout: scheme.layout,
@@ -63,7 +63,7 @@ impl Rules {
             velocity: None,
             tonality: Tonality::new(scheme.chord_relative),
             time: Timeline::default(),
-            last: Last::Begin,
+            last: LastNoteEvent::Begin,
             style: None,
         }
     }
@@ -78,18 +78,18 @@ impl Rules {
     pub(crate) fn samples(&self, id: u32) -> bool {
         let Some(event) = self.layout.event(id).filter(|_| self.accepts(id)) else { return false };
         match event {
-            Event::Velocity(_) => !self.is_full() && self.highest().is_none_or(|highest| highest < *PIANO.end()),
-            Event::Pitch(above) => {
+            NoteEvent::Velocity(_) => !self.is_full() && self.highest().is_none_or(|highest| highest < *PIANO.end()),
+            NoteEvent::Pitch(above) => {
                 let pitch = self.tonality.pitch(above);
                 !self.is_full() && pitch.is_some_and(|pitch| PIANO.contains(&pitch))
             }
-            Event::Duration(place) => lengths::steps(place) <= LONGEST_NOTE,
+            NoteEvent::Duration(place) => lengths::steps(place) <= LONGEST_NOTE,
             // With all fingers down, time passes until one is free, or as far as it can.
-            Event::Shift(steps) => {
+            NoteEvent::Shift(steps) => {
                 let then = self.time.now + u64::from(steps);
                 steps == LONGEST_SHIFT || self.time.is_horizon(then) || self.sounding(then) < FINGERS
             }
-            Event::Eos => true,
+            NoteEvent::Eos => true,
             _ => false,
         }
     }
@@ -97,7 +97,7 @@ impl Rules {
     /// True when no finger is free for another key. A pitch after a velocity, or after time has advanced, is still
     /// allowed.
     fn is_full(&self) -> bool {
-        let owing = matches!(self.last, Last::Velocity(_) | Last::Shift);
+        let owing = matches!(self.last, LastNoteEvent::Velocity(_) | LastNoteEvent::Shift);
         !owing && (self.fell >= FINGERS || self.sounding(self.time.now) >= FINGERS)
     }
 
@@ -108,27 +108,32 @@ impl Rules {
 
     pub(crate) fn accepts(&self, id: u32) -> bool {
         let Some(event) = self.layout.event(id) else { return false };
-        let fresh = matches!(self.last, Last::Begin | Last::FullShift | Last::Shift);
+        let fresh = matches!(self.last, LastNoteEvent::Begin | LastNoteEvent::FullShift | LastNoteEvent::Shift);
         match (self.last, event) {
-            (Last::End, _) => event == Event::Eos,
-            (Last::Root, Event::Quality(quality)) => {
+            (LastNoteEvent::End, _) => event == NoteEvent::Eos,
+            (LastNoteEvent::Root, NoteEvent::Quality(quality)) => {
                 let root = self.tonality.root.unwrap_or(0);
                 self.tonality.chord != Some(ChordClass::Some { root, quality })
             }
-            (Last::Pitch(_), Event::Duration(_)) => true,
-            (Last::Root | Last::Pitch(_), _) | (_, Event::Quality(_) | Event::Duration(_)) => false,
-            (_, Event::Pitch(above)) => {
+            (LastNoteEvent::Pitch(_), NoteEvent::Duration(_)) => true,
+            (LastNoteEvent::Root | LastNoteEvent::Pitch(_), _)
+            | (_, NoteEvent::Quality(_) | NoteEvent::Duration(_)) => false,
+            (_, NoteEvent::Pitch(above)) => {
                 self.velocity.is_some() && self.tonality.pitch(above).is_some_and(|pitch| self.is_free(pitch))
             }
-            (Last::Velocity(_), _) => false,
-            (_, Event::Pad | Event::Bos | Event::Mask) => false,
-            (last, Event::Eos) => matches!(last, Last::Begin | Last::Chord | Last::Note(_)),
-            (last, Event::Style(_)) => last == Last::Begin && self.style.is_none() && self.time.now == 0,
-            (_, Event::Bar | Event::Beat) => fresh,
-            (last, Event::NoChord) => (fresh || last == Last::Beat) && self.tonality.chord != Some(ChordClass::None),
-            (last, Event::Root(to)) => (fresh || last == Last::Beat) && self.tonality.reaches(to),
-            (_, Event::Velocity(bin)) => self.velocity != Some(bin) && self.highest() != Some(127),
-            (last, Event::Shift(steps)) => last != Last::Shift && u64::from(steps) <= self.room(),
+            (LastNoteEvent::Velocity(_), _) => false,
+            (_, NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Mask) => false,
+            (last, NoteEvent::Eos) => {
+                matches!(last, LastNoteEvent::Begin | LastNoteEvent::Chord | LastNoteEvent::Note(_))
+            }
+            (last, NoteEvent::Style(_)) => last == LastNoteEvent::Begin && self.style.is_none() && self.time.now == 0,
+            (_, NoteEvent::Bar | NoteEvent::Beat) => fresh,
+            (last, NoteEvent::NoChord) => {
+                (fresh || last == LastNoteEvent::Beat) && self.tonality.chord != Some(ChordClass::None)
+            }
+            (last, NoteEvent::Root(to)) => (fresh || last == LastNoteEvent::Beat) && self.tonality.reaches(to),
+            (_, NoteEvent::Velocity(bin)) => self.velocity != Some(bin) && self.highest() != Some(127),
+            (last, NoteEvent::Shift(steps)) => last != LastNoteEvent::Shift && u64::from(steps) <= self.room(),
         }
     }
 
@@ -138,39 +143,39 @@ impl Rules {
         }
         let Some(event) = self.layout.event(id) else { return };
         self.last = match event {
-            Event::Eos => Last::End,
-            Event::Style(_) => {
+            NoteEvent::Eos => LastNoteEvent::End,
+            NoteEvent::Style(_) => {
                 self.style = Some(id);
-                Last::Begin
+                LastNoteEvent::Begin
             }
-            Event::Bar | Event::Beat => {
+            NoteEvent::Bar | NoteEvent::Beat => {
                 self.time.lift();
-                Last::Beat
+                LastNoteEvent::Beat
             }
-            Event::Root(_) => Last::Root,
-            Event::NoChord | Event::Quality(_) => {
+            NoteEvent::Root(_) => LastNoteEvent::Root,
+            NoteEvent::NoChord | NoteEvent::Quality(_) => {
                 self.time.lift();
-                Last::Chord
+                LastNoteEvent::Chord
             }
-            Event::Velocity(bin) => {
+            NoteEvent::Velocity(bin) => {
                 self.velocity = Some(bin);
-                Last::Velocity(self.highest())
+                LastNoteEvent::Velocity(self.highest())
             }
-            Event::Pitch(above) => {
+            NoteEvent::Pitch(above) => {
                 self.fell += 1;
-                Last::Pitch(self.tonality.pitch(above).unwrap_or(0))
+                LastNoteEvent::Pitch(self.tonality.pitch(above).unwrap_or(0))
             }
-            Event::Duration(place) => {
-                let Last::Pitch(pitch) = self.last else { return };
+            NoteEvent::Duration(place) => {
+                let LastNoteEvent::Pitch(pitch) = self.last else { return };
                 self.ends[usize::from(pitch)] = self.time.now + u64::from(lengths::steps(place));
-                Last::Note(pitch)
+                LastNoteEvent::Note(pitch)
             }
-            Event::Shift(steps) => {
+            NoteEvent::Shift(steps) => {
                 self.time.pass(steps);
                 self.fell = 0;
-                if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
+                if steps == LONGEST_SHIFT { LastNoteEvent::FullShift } else { LastNoteEvent::Shift }
             }
-            Event::Pad | Event::Bos | Event::Mask => self.last,
+            NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Mask => self.last,
         };
         self.tonality.push(event);
     }
@@ -186,7 +191,7 @@ impl Rules {
 
     /// The shift that ends at the horizon, and the longer ones, which would pass it; `None` while none would.
     pub(crate) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
-        let shift = |steps| self.layout.id(Event::Shift(steps));
+        let shift = |steps| self.layout.id(NoteEvent::Shift(steps));
         self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
     }
 
@@ -206,11 +211,11 @@ impl Rules {
     }
 
     pub(crate) fn begins_something(&self, id: u32) -> bool {
-        matches!(self.layout.event(id), Some(Event::Pitch(_)))
+        matches!(self.layout.event(id), Some(NoteEvent::Pitch(_)))
     }
 
     pub(crate) fn shifts(&self, id: u32) -> bool {
-        matches!(self.layout.event(id), Some(Event::Shift(_)))
+        matches!(self.layout.event(id), Some(NoteEvent::Shift(_)))
     }
 
     pub(crate) fn sounds(&self) -> bool {
@@ -232,8 +237,8 @@ impl Rules {
     /// The highest pitch struck at this instant.
     fn highest(&self) -> Option<u8> {
         match self.last {
-            Last::Note(pitch) | Last::Pitch(pitch) => Some(pitch),
-            Last::Velocity(above) => above,
+            LastNoteEvent::Note(pitch) | LastNoteEvent::Pitch(pitch) => Some(pitch),
+            LastNoteEvent::Velocity(above) => above,
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::harmony::{Chord, ChordAt, ChordClass, Quality, chord_markers};
 use crate::midi::{Clock, Meter, Note, Score, Tempo, Track};
-use crate::tokens::{Kind, Options, Tokenizer};
+use crate::tokens::{Options, TokenKind, Tokenizer};
 
 fn tokenizer(relative: bool) -> Tokenizer {
     let options = Options { chord_relative: Some(relative), ..Options::default() };
@@ -44,21 +44,21 @@ fn the_vocabulary_is_the_one_a_base_is_trained_on() {
     let relative = tokenizer(true);
     assert_eq!(relative.vocab_size(), 4 + 139 + 128 + 100 + 32 + 2 + 1 + 23 + 14 + 8);
     for (name, kind) in [
-        ("Pitch_-6", Kind::Note),
-        ("Pitch_132", Kind::Note),
-        ("Duration_2000", Kind::Time),
-        ("TimeShift_100", Kind::Time),
-        ("Velocity_31", Kind::Velocity),
-        ("Bar_None", Kind::Given),
-        ("Chord_N.C.", Kind::Chord),
-        ("Root_+5", Kind::Chord),
-        ("Root_-11", Kind::Chord),
-        ("Quality_m7b5", Kind::Chord),
-        ("Style_rag", Kind::Given),
+        ("Pitch_-6", TokenKind::Note),
+        ("Pitch_132", TokenKind::Note),
+        ("Duration_2000", TokenKind::Time),
+        ("TimeShift_100", TokenKind::Time),
+        ("Velocity_31", TokenKind::Velocity),
+        ("Bar_None", TokenKind::Given),
+        ("Chord_N.C.", TokenKind::Chord),
+        ("Root_+5", TokenKind::Chord),
+        ("Root_-11", TokenKind::Chord),
+        ("Quality_m7b5", TokenKind::Chord),
+        ("Style_rag", TokenKind::Given),
     ] {
         assert_eq!(relative.kind(relative.id(name).expect(name)), kind, "{name}");
     }
-    assert_eq!(tokenizer(false).id("Root_F#").map(|id| tokenizer(false).kind(id)).ok(), Some(Kind::Chord));
+    assert_eq!(tokenizer(false).id("Root_F#").map(|id| tokenizer(false).kind(id)).ok(), Some(TokenKind::Chord));
     assert!(relative.style_id("rags").is_err_and(|e| e.to_string().contains("rag")));
 }
 
@@ -230,7 +230,7 @@ fn what_is_sampled_is_accepted_and_decodes_to_what_was_said() {
             grammar.allow(&mut mask);
             let open: Vec<u32> = (0..).zip(&mask).filter(|(_, open)| **open).map(|(id, _)| id).collect();
             // Mostly notes, so that all fingers come down.
-            let notes: Vec<u32> = open.iter().copied().filter(|&id| tokenizer.kind(id) == Kind::Note).collect();
+            let notes: Vec<u32> = open.iter().copied().filter(|&id| tokenizer.kind(id) == TokenKind::Note).collect();
             let pool = if !notes.is_empty() && rng.random::<f64>() < 0.7 { &notes } else { &open };
             let id = *pool.choose(&mut rng).unwrap_or_else(|| panic!("stuck after {}", words(&tokenizer, &ids)));
             if id == tokenizer.eos() {

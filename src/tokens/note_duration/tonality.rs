@@ -2,7 +2,7 @@
 
 use crate::harmony::{ChordClass, Quality};
 
-use super::event::{ANCHORS, Event};
+use super::event::{ANCHORS, NoteEvent};
 
 /// The chord state of a sequence.
 ///
@@ -28,15 +28,19 @@ impl Tonality {
     }
 
     /// The events that set a chord in this state.
-    pub(super) fn events(&self, class: ChordClass) -> Vec<Event> {
+    pub(super) fn events(&self, class: ChordClass) -> Vec<NoteEvent> {
         match class {
-            ChordClass::None => vec![Event::NoChord],
-            ChordClass::Some { root, quality } => vec![self.root_event(root), Event::Quality(quality)],
+            ChordClass::None => vec![NoteEvent::NoChord],
+            ChordClass::Some { root, quality } => vec![self.root_event(root), NoteEvent::Quality(quality)],
         }
     }
 
-    fn root_event(&self, root: u8) -> Event {
-        if self.relative { Event::Root(anchor_of(root) - self.anchor) } else { Event::Root(i32::from(root % 12)) }
+    fn root_event(&self, root: u8) -> NoteEvent {
+        if self.relative {
+            NoteEvent::Root(anchor_of(root) - self.anchor)
+        } else {
+            NoteEvent::Root(i32::from(root % 12))
+        }
     }
 
     /// The key number of a pitch event, when it lies in MIDI's range.
@@ -45,8 +49,8 @@ impl Tonality {
     }
 
     /// The event of a key number.
-    pub(super) fn pitch_event(&self, pitch: u8) -> Event {
-        Event::Pitch(i32::from(pitch) - self.anchor)
+    pub(super) fn pitch_event(&self, pitch: u8) -> NoteEvent {
+        NoteEvent::Pitch(i32::from(pitch) - self.anchor)
     }
 
     /// Whether a root event leads to a valid anchor.
@@ -55,15 +59,15 @@ impl Tonality {
     }
 
     /// Applies an event; only chord events change the state. A root that leads to no valid anchor is taken modulo 12.
-    pub(super) fn push(&mut self, event: Event) {
+    pub(super) fn push(&mut self, event: NoteEvent) {
         match event {
-            Event::NoChord => (self.chord, self.root) = (Some(ChordClass::None), None),
-            Event::Root(to) if self.relative => {
+            NoteEvent::NoChord => (self.chord, self.root) = (Some(ChordClass::None), None),
+            NoteEvent::Root(to) if self.relative => {
                 let root = (self.anchor + to).rem_euclid(12) as u8;
                 (self.anchor, self.root) = (anchor_of(root), Some(root));
             }
-            Event::Root(to) => self.root = Some(to.rem_euclid(12) as u8),
-            Event::Quality(quality) => {
+            NoteEvent::Root(to) => self.root = Some(to.rem_euclid(12) as u8),
+            NoteEvent::Quality(quality) => {
                 if let Some(root) = self.root.take() {
                     self.chord = Some(ChordClass::Some { root, quality });
                 }

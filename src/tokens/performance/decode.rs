@@ -5,7 +5,7 @@ use crate::midi::{Marker, Note, Score, Tempo, Track};
 use crate::tokens::chords;
 use crate::tokens::timed::velocity;
 
-use super::Event;
+use super::KeyEvent;
 
 /// At this resolution and 120 beats per minute a tick is a step of 10 ms.
 const TICKS_PER_QUARTER: u32 = 50;
@@ -24,17 +24,17 @@ pub(super) fn decode(ids: impl Iterator<Item = u32>) -> Score {
     let mut keys = HeldKeys::default();
     let mut now = 0_u32;
     let mut loudness = UNSAID;
-    for event in ids.filter_map(Event::of) {
+    for event in ids.filter_map(KeyEvent::of) {
         match event {
-            Event::Shift(steps) => now = now.saturating_add(steps),
-            Event::Velocity(bin) => loudness = bin,
-            Event::On(pitch) => keys.down(pitch, now, loudness, &mut track.notes),
-            Event::Off(pitch) => keys.up(pitch, now, &mut track.notes),
-            Event::Chord(place) => {
+            KeyEvent::Shift(steps) => now = now.saturating_add(steps),
+            KeyEvent::Velocity(bin) => loudness = bin,
+            KeyEvent::On(pitch) => keys.down(pitch, now, loudness, &mut track.notes),
+            KeyEvent::Off(pitch) => keys.up(pitch, now, &mut track.notes),
+            KeyEvent::Chord(place) => {
                 let Some(class) = chords::class(place) else { continue };
                 score.markers.push(Marker { tick: now, text: format!("chord:{}", Chord::of_class(class)) });
             }
-            Event::Pad | Event::Bos | Event::Eos | Event::Mask => {}
+            KeyEvent::Pad | KeyEvent::Bos | KeyEvent::Eos | KeyEvent::Mask => {}
         }
     }
     for pitch in 0..128 {

@@ -5,7 +5,7 @@ use crate::midi::Score;
 use crate::tokens::chords;
 use crate::tokens::timed::{LONGEST_SHIFT, step, timed_notes};
 
-use super::Event;
+use super::KeyEvent;
 
 /// The ids of a score over these chords, without BOS and EOS.
 pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
@@ -31,22 +31,22 @@ pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
     for event in events {
         let (then, what) = ((event >> 16) as u32, event & 0xfff);
         let gap = then - now;
-        ids.extend(std::iter::repeat_n(Event::Shift(LONGEST_SHIFT).id(), (gap / LONGEST_SHIFT) as usize));
+        ids.extend(std::iter::repeat_n(KeyEvent::Shift(LONGEST_SHIFT).id(), (gap / LONGEST_SHIFT) as usize));
         if gap % LONGEST_SHIFT > 0 {
-            ids.push(Event::Shift(gap % LONGEST_SHIFT).id());
+            ids.push(KeyEvent::Shift(gap % LONGEST_SHIFT).id());
         }
         now = then;
         let pitch = (what >> 5) as u8;
         match event & 0xf000 {
-            CHORD => ids.push(Event::Chord(what as u32).id()),
-            OFF => ids.push(Event::Off(pitch).id()),
+            CHORD => ids.push(KeyEvent::Chord(what as u32).id()),
+            OFF => ids.push(KeyEvent::Off(pitch).id()),
             _ => {
                 let bin = (what & 31) as u8;
                 if loudness != Some(bin) {
-                    ids.push(Event::Velocity(bin).id());
+                    ids.push(KeyEvent::Velocity(bin).id());
                     loudness = Some(bin);
                 }
-                ids.push(Event::On(pitch).id());
+                ids.push(KeyEvent::On(pitch).id());
             }
         }
     }

@@ -22,7 +22,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(super) use rules::Rules;
+pub(super) use rules::KeyRules;
 
 use crate::harmony::{Chord, ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
@@ -30,14 +30,14 @@ use crate::tokens::bpe_words::Words;
 use crate::tokens::chords;
 use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
-use crate::tokens::{Kind, Vocabulary};
+use crate::tokens::{TokenKind, Vocabulary};
 
 /// Steps in a word.
 const WORD: u64 = 200;
 
 /// A decoded token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Event {
+enum KeyEvent {
     Pad,
     Bos,
     Eos,
@@ -49,7 +49,7 @@ enum Event {
     Chord(u32),
 }
 
-impl Event {
+impl KeyEvent {
     const ON: u32 = 4;
     const OFF: u32 = Self::ON + 128;
     const SHIFT: u32 = Self::OFF + 128;
@@ -100,14 +100,14 @@ impl Event {
         }
     }
 
-    fn kind(self) -> Kind {
+    fn kind(self) -> TokenKind {
         match self {
-            Self::Pad | Self::Bos | Self::Eos | Self::Mask => Kind::Special,
-            Self::On(_) => Kind::Note,
-            Self::Off(_) => Kind::NoteOff,
-            Self::Shift(_) => Kind::Time,
-            Self::Velocity(_) => Kind::Velocity,
-            Self::Chord(_) => Kind::Chord,
+            Self::Pad | Self::Bos | Self::Eos | Self::Mask => TokenKind::Special,
+            Self::On(_) => TokenKind::Note,
+            Self::Off(_) => TokenKind::NoteOff,
+            Self::Shift(_) => TokenKind::Time,
+            Self::Velocity(_) => TokenKind::Velocity,
+            Self::Chord(_) => TokenKind::Chord,
         }
     }
 }
@@ -122,14 +122,14 @@ pub(super) struct Performance {
 impl Performance {
     pub(super) fn vocabulary(self) -> Vocabulary {
         let mut vocabulary = Vocabulary::default();
-        for event in (0..self.vocab_size()).filter_map(Event::of) {
+        for event in (0..self.vocab_size()).filter_map(KeyEvent::of) {
             vocabulary.push(event.name(), event.kind());
         }
         vocabulary
     }
 
     fn vocab_size(self) -> u32 {
-        if self.chords { Event::END } else { Event::CHORD }
+        if self.chords { KeyEvent::END } else { KeyEvent::CHORD }
     }
 
     pub(super) fn encode(self, score: &Score) -> Vec<u32> {
@@ -145,14 +145,14 @@ impl Performance {
         let mut words = Words::default();
         let (mut now, mut word) = (0, None);
         for id in ids {
-            let event = Event::of(id);
-            let chord = matches!(event, Some(Event::Chord(_)));
+            let event = KeyEvent::of(id);
+            let chord = matches!(event, Some(KeyEvent::Chord(_)));
             if chord || word != Some(now / WORD) {
                 words.cut();
             }
             words.ids.push(id);
             word = (!chord).then_some(now / WORD);
-            if let Some(Event::Shift(steps)) = event {
+            if let Some(KeyEvent::Shift(steps)) = event {
                 now += u64::from(steps);
             }
         }
@@ -164,16 +164,16 @@ impl Performance {
     }
 
     pub(super) fn pitch(self, id: u32) -> Option<u8> {
-        match Event::of(id) {
-            Some(Event::On(pitch)) => Some(pitch),
+        match KeyEvent::of(id) {
+            Some(KeyEvent::On(pitch)) => Some(pitch),
             _ => None,
         }
     }
 
     /// The tones of the chord that a token sets, a bit for each pitch class.
     pub(super) fn chord_tones(self, id: u32) -> Option<u16> {
-        match Event::of(id) {
-            Some(Event::Chord(place)) if self.chords => Some(match chords::class(place)? {
+        match KeyEvent::of(id) {
+            Some(KeyEvent::Chord(place)) if self.chords => Some(match chords::class(place)? {
                 ChordClass::None => 0,
                 class => Chord::of_class(class).pitches().iter().fold(0, |set, &pitch| set | 1 << (pitch % 12)),
             }),
@@ -189,10 +189,10 @@ impl Performance {
         };
         let mut moved = Vec::with_capacity(ids.len());
         for &id in ids {
-            moved.push(match Event::of(id) {
-                Some(Event::On(pitch)) => Event::On(shift(pitch)?).id(),
-                Some(Event::Off(pitch)) => Event::Off(shift(pitch)?).id(),
-                Some(Event::Chord(place)) => Event::Chord(chords::transpose(place, semitones)).id(),
+            moved.push(match KeyEvent::of(id) {
+                Some(KeyEvent::On(pitch)) => KeyEvent::On(shift(pitch)?).id(),
+                Some(KeyEvent::Off(pitch)) => KeyEvent::Off(shift(pitch)?).id(),
+                Some(KeyEvent::Chord(place)) => KeyEvent::Chord(chords::transpose(place, semitones)).id(),
                 _ => id,
             });
         }
@@ -201,19 +201,19 @@ impl Performance {
 
     /// The steps that a time shift lets pass.
     pub(super) fn shift_steps(self, id: u32) -> Option<u32> {
-        match Event::of(id) {
-            Some(Event::Shift(steps)) => Some(steps),
+        match KeyEvent::of(id) {
+            Some(KeyEvent::Shift(steps)) => Some(steps),
             _ => None,
         }
     }
 
     /// The id of a time shift of 1 to [`LONGEST_SHIFT`] steps.
     pub(super) fn shift(self, steps: u32) -> u32 {
-        Event::Shift(steps).id()
+        KeyEvent::Shift(steps).id()
     }
 
-    pub(super) fn rules(self) -> Rules {
-        Rules::new(self.vocab_size())
+    pub(super) fn rules(self) -> KeyRules {
+        KeyRules::new(self.vocab_size())
     }
 
     /// Seconds at which each id happens.
@@ -222,7 +222,7 @@ impl Performance {
         ids.iter()
             .map(|&id| {
                 let now = steps;
-                if let Some(Event::Shift(shift)) = Event::of(id) {
+                if let Some(KeyEvent::Shift(shift)) = KeyEvent::of(id) {
                     steps += u64::from(shift);
                 }
                 now as f64 / RATE
@@ -232,10 +232,10 @@ impl Performance {
 
     /// A description of a token for display: the name of the key, the time in seconds, the loudness.
     pub(super) fn gloss(self, id: u32) -> String {
-        match Event::of(id) {
-            Some(Event::On(pitch) | Event::Off(pitch)) => key_name(pitch),
-            Some(Event::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
-            Some(Event::Velocity(bin)) => format!("loudness {}", velocity(bin)),
+        match KeyEvent::of(id) {
+            Some(KeyEvent::On(pitch) | KeyEvent::Off(pitch)) => key_name(pitch),
+            Some(KeyEvent::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
+            Some(KeyEvent::Velocity(bin)) => format!("loudness {}", velocity(bin)),
             _ => String::new(),
         }
     }

@@ -6,7 +6,7 @@ use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::chords;
 use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
-use super::{Event, WORD};
+use super::{KeyEvent, WORD};
 
 /// Keys that may go down at one instant, and be held, when sampling: ten fingers and a pedal. Files may have more.
 const FINGERS: u32 = 10;
@@ -14,7 +14,7 @@ const HELD: u32 = 24;
 
 /// The state of a sequence.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct KeyRules {
     vocab_size: u32,
     /// A bit for each pitch that is held.
     held: u128,
@@ -23,12 +23,12 @@ pub(crate) struct Rules {
     velocity: Option<u8>,
     chord: Option<u32>,
     time: Timeline,
-    last: Last,
+    last: LastKeyEvent,
 }
 
 /// The last event, as far as the next depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum LastKeyEvent {
     /// None yet.
     Begin,
     /// Time advanced by the longest shift: more may follow.
@@ -43,9 +43,17 @@ enum Last {
     End,
 }
 
-impl Rules {
+impl KeyRules {
     pub(super) fn new(vocab_size: u32) -> Self {
-        Self { vocab_size, held: 0, fell: 0, velocity: None, chord: None, time: Timeline::default(), last: Last::Begin }
+        Self {
+            vocab_size,
+            held: 0,
+            fell: 0,
+            velocity: None,
+            chord: None,
+            time: Timeline::default(),
+            last: LastKeyEvent::Begin,
+        }
     }
 
     pub(crate) fn allow(&self, mask: &mut [bool]) {
@@ -56,38 +64,40 @@ impl Rules {
 
     /// Whether sampling may give it: no chords, and no more keys than hands can play.
     pub(crate) fn samples(&self, id: u32) -> bool {
-        let plays = matches!(Event::of(id), Some(Event::On(_) | Event::Velocity(_)));
-        id < Event::CHORD && self.accepts(id) && !(plays && self.is_full())
+        let plays = matches!(KeyEvent::of(id), Some(KeyEvent::On(_) | KeyEvent::Velocity(_)));
+        id < KeyEvent::CHORD && self.accepts(id) && !(plays && self.is_full())
     }
 
     /// True when no finger is free for another key. A note after a velocity is still allowed.
     fn is_full(&self) -> bool {
-        let owing = matches!(self.last, Last::Velocity(_));
+        let owing = matches!(self.last, LastKeyEvent::Velocity(_));
         !owing && (self.fell >= FINGERS || self.held.count_ones() >= HELD)
     }
 
     pub(crate) fn accepts(&self, id: u32) -> bool {
-        let Some(event) = Event::of(id).filter(|_| id < self.vocab_size) else { return false };
-        if self.last == Last::End {
-            return event == Event::Eos;
+        let Some(event) = KeyEvent::of(id).filter(|_| id < self.vocab_size) else { return false };
+        if self.last == LastKeyEvent::End {
+            return event == KeyEvent::Eos;
         }
-        let fresh = matches!(self.last, Last::Begin | Last::FullShift | Last::Shift);
-        let owing = matches!(self.last, Last::Velocity(_));
+        let fresh = matches!(self.last, LastKeyEvent::Begin | LastKeyEvent::FullShift | LastKeyEvent::Shift);
+        let owing = matches!(self.last, LastKeyEvent::Velocity(_));
         match event {
-            Event::Pad | Event::Bos | Event::Mask => false,
-            Event::Eos => self.held == 0 && matches!(self.last, Last::Begin | Last::Chord | Last::Off(_)),
-            Event::Chord(place) => fresh && self.chord != Some(place),
-            Event::Off(pitch) => {
+            KeyEvent::Pad | KeyEvent::Bos | KeyEvent::Mask => false,
+            KeyEvent::Eos => {
+                self.held == 0 && matches!(self.last, LastKeyEvent::Begin | LastKeyEvent::Chord | LastKeyEvent::Off(_))
+            }
+            KeyEvent::Chord(place) => fresh && self.chord != Some(place),
+            KeyEvent::Off(pitch) => {
                 let in_order = match self.last {
-                    Last::Off(before) => pitch > before,
-                    Last::Chord => true,
+                    LastKeyEvent::Off(before) => pitch > before,
+                    LastKeyEvent::Chord => true,
                     _ => fresh,
                 };
                 in_order && self.held >> pitch & 1 == 1
             }
-            Event::On(pitch) => self.velocity.is_some() && self.free() >> pitch & 1 == 1,
-            Event::Velocity(bin) => !owing && self.velocity != Some(bin) && self.free() != 0,
-            Event::Shift(steps) => !owing && self.last != Last::Shift && u64::from(steps) <= self.room(),
+            KeyEvent::On(pitch) => self.velocity.is_some() && self.free() >> pitch & 1 == 1,
+            KeyEvent::Velocity(bin) => !owing && self.velocity != Some(bin) && self.free() != 0,
+            KeyEvent::Shift(steps) => !owing && self.last != LastKeyEvent::Shift && u64::from(steps) <= self.room(),
         }
     }
 
@@ -95,44 +105,44 @@ impl Rules {
         if !self.accepts(id) {
             return;
         }
-        self.last = match Event::of(id) {
-            Some(Event::Eos) => Last::End,
-            Some(Event::Chord(place)) => {
+        self.last = match KeyEvent::of(id) {
+            Some(KeyEvent::Eos) => LastKeyEvent::End,
+            Some(KeyEvent::Chord(place)) => {
                 self.chord = Some(place);
                 self.time.lift();
-                Last::Chord
+                LastKeyEvent::Chord
             }
-            Some(Event::Off(pitch)) => {
+            Some(KeyEvent::Off(pitch)) => {
                 self.held &= !(1 << pitch);
-                Last::Off(pitch)
+                LastKeyEvent::Off(pitch)
             }
-            Some(Event::On(pitch)) => {
+            Some(KeyEvent::On(pitch)) => {
                 self.held |= 1 << pitch;
                 self.fell += 1;
-                Last::On(pitch)
+                LastKeyEvent::On(pitch)
             }
-            Some(Event::Velocity(bin)) => {
+            Some(KeyEvent::Velocity(bin)) => {
                 self.velocity = Some(bin);
-                Last::Velocity(self.highest())
+                LastKeyEvent::Velocity(self.highest())
             }
-            Some(Event::Shift(steps)) => {
+            Some(KeyEvent::Shift(steps)) => {
                 self.time.pass(steps);
                 self.fell = 0;
-                if steps == LONGEST_SHIFT { Last::FullShift } else { Last::Shift }
+                if steps == LONGEST_SHIFT { LastKeyEvent::FullShift } else { LastKeyEvent::Shift }
             }
-            Some(Event::Pad | Event::Bos | Event::Mask) | None => self.last,
+            Some(KeyEvent::Pad | KeyEvent::Bos | KeyEvent::Mask) | None => self.last,
         };
     }
 
     /// The shift that ends at the horizon, and the longer ones, which would pass it; `None` while none would.
     pub(crate) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
-        let shift = |steps| Event::Shift(steps).id();
+        let shift = |steps| KeyEvent::Shift(steps).id();
         self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
     }
 
     /// The id that sets a chord; none where there are no chords.
     pub(crate) fn chord_ids(&self, class: ChordClass) -> Vec<u32> {
-        let id = Event::Chord(chords::place(class)).id();
+        let id = KeyEvent::Chord(chords::place(class)).id();
         if id < self.vocab_size { vec![id] } else { Vec::new() }
     }
 
@@ -150,11 +160,11 @@ impl Rules {
     }
 
     pub(crate) fn begins_something(&self, id: u32) -> bool {
-        matches!(Event::of(id), Some(Event::On(_)))
+        matches!(KeyEvent::of(id), Some(KeyEvent::On(_)))
     }
 
     pub(crate) fn shifts(&self, id: u32) -> bool {
-        matches!(Event::of(id), Some(Event::Shift(_)))
+        matches!(KeyEvent::of(id), Some(KeyEvent::Shift(_)))
     }
 
     pub(crate) fn sounds(&self) -> bool {
@@ -176,8 +186,8 @@ impl Rules {
     /// The highest pitch struck at this instant.
     fn highest(&self) -> Option<u8> {
         match self.last {
-            Last::On(pitch) => Some(pitch),
-            Last::Velocity(above) => above,
+            LastKeyEvent::On(pitch) => Some(pitch),
+            LastKeyEvent::Velocity(above) => above,
             _ => None,
         }
     }
@@ -194,7 +204,7 @@ impl Rules {
 
     /// The steps by which time may advance; see [`Timeline::room`].
     fn room(&self) -> u64 {
-        let stuck = matches!(self.last, Last::On(_)) && (self.free() == 0 || self.is_full());
+        let stuck = matches!(self.last, LastKeyEvent::On(_)) && (self.free() == 0 || self.is_full());
         self.time.room(stuck)
     }
 }

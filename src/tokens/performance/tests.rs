@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::harmony::{Chord, ChordAt, ChordClass, Quality};
 use crate::midi::{Note, Pedal, Score, Tempo, Track};
-use crate::tokens::{Grammar, Kind, Options, Tokenizer};
+use crate::tokens::{Grammar, Options, TokenKind, Tokenizer};
 
 fn performance() -> Tokenizer {
     Tokenizer::new("performance", &Options::default()).expect("it is known")
@@ -38,21 +38,21 @@ fn the_vocabulary_is_the_one_a_base_is_trained_on() {
     let tokenizer = performance();
     assert_eq!(tokenizer.vocab_size(), 561);
     for (id, name, kind) in [
-        (0, "PAD_None", Kind::Special),
-        (1, "BOS_None", Kind::Special),
-        (2, "EOS_None", Kind::Special),
-        (3, "MASK_None", Kind::Special),
-        (4, "NoteOn_0", Kind::Note),
-        (64, "NoteOn_60", Kind::Note),
-        (132, "NoteOff_0", Kind::NoteOff),
-        (260, "TimeShift_1", Kind::Time),
-        (359, "TimeShift_100", Kind::Time),
-        (360, "Velocity_0", Kind::Velocity),
-        (391, "Velocity_31", Kind::Velocity),
-        (392, "Chord_N.C.", Kind::Chord),
-        (393, "Chord_C:maj", Kind::Chord),
-        (407, "Chord_Db:maj", Kind::Chord),
-        (560, "Chord_B:aug", Kind::Chord),
+        (0, "PAD_None", TokenKind::Special),
+        (1, "BOS_None", TokenKind::Special),
+        (2, "EOS_None", TokenKind::Special),
+        (3, "MASK_None", TokenKind::Special),
+        (4, "NoteOn_0", TokenKind::Note),
+        (64, "NoteOn_60", TokenKind::Note),
+        (132, "NoteOff_0", TokenKind::NoteOff),
+        (260, "TimeShift_1", TokenKind::Time),
+        (359, "TimeShift_100", TokenKind::Time),
+        (360, "Velocity_0", TokenKind::Velocity),
+        (391, "Velocity_31", TokenKind::Velocity),
+        (392, "Chord_N.C.", TokenKind::Chord),
+        (393, "Chord_C:maj", TokenKind::Chord),
+        (407, "Chord_Db:maj", TokenKind::Chord),
+        (560, "Chord_B:aug", TokenKind::Chord),
     ] {
         assert_eq!(tokenizer.token(id).expect("it is in the vocabulary"), name);
         assert_eq!(tokenizer.id(name).expect("it is in the vocabulary"), id);
@@ -229,12 +229,12 @@ fn step(tokenizer: &Tokenizer, grammar: &Grammar, ends: bool, rng: &mut ChaCha8R
     let mut mask = vec![true; tokenizer.vocab_size()];
     grammar.allow(&mut mask);
     let allowed: Vec<u32> = (0..).zip(&mask).filter(|&(_, &ok)| ok).map(|(id, _)| id).collect();
-    assert!(allowed.iter().all(|&id| grammar.accepts(id) && tokenizer.kind(id) != Kind::Chord));
-    let kinds = [Kind::Note, Kind::NoteOff, Kind::NoteOff, Kind::Time, Kind::Special];
-    let kind = if ends { Kind::Special } else { *kinds.choose(rng).expect("there are five") };
-    let second = if ends { Kind::NoteOff } else { Kind::Time };
-    let of = |kind: Kind| allowed.iter().copied().filter(|&id| tokenizer.kind(id) == kind).collect::<Vec<u32>>();
-    let choices = [of(kind), of(second), of(Kind::Time), allowed.clone()];
+    assert!(allowed.iter().all(|&id| grammar.accepts(id) && tokenizer.kind(id) != TokenKind::Chord));
+    let kinds = [TokenKind::Note, TokenKind::NoteOff, TokenKind::NoteOff, TokenKind::Time, TokenKind::Special];
+    let kind = if ends { TokenKind::Special } else { *kinds.choose(rng).expect("there are five") };
+    let second = if ends { TokenKind::NoteOff } else { TokenKind::Time };
+    let of = |kind: TokenKind| allowed.iter().copied().filter(|&id| tokenizer.kind(id) == kind).collect::<Vec<u32>>();
+    let choices = [of(kind), of(second), of(TokenKind::Time), allowed.clone()];
     let choice = choices.iter().find(|ids| !ids.is_empty()).expect("the mask is never empty");
     *choice.choose(rng).expect("it is not empty")
 }

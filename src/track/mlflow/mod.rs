@@ -13,7 +13,7 @@ use super::{Media, Status};
 use crate::error::{Error, Result};
 
 use access::Access;
-use server::{Metric, Server};
+use server::{MlflowMetric, Server};
 
 /// What may wait to be sent; what comes when that is full is dropped (the JSON lines have it all).
 const WAITING: usize = 10_000;
@@ -26,7 +26,7 @@ const FAREWELL: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 enum Job {
-    Metric(Metric),
+    Metric(MlflowMetric),
     Artifact(String, Vec<u8>),
     End(Status, f64),
 }
@@ -89,7 +89,7 @@ impl Sink for Mlflow {
 
     fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
         values.iter().try_for_each(|(key, value)| {
-            self.put(Job::Metric(Metric { key: key.clone(), value: *value, step: at.step, time: at.time }))
+            self.put(Job::Metric(MlflowMetric { key: key.clone(), value: *value, step: at.step, time: at.time }))
         })
     }
 
@@ -111,7 +111,7 @@ impl Sink for Mlflow {
 /// Sends what comes until the end.
 fn send(access: &Access, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
     let server = patiently(|| Server::begin(access, run))?;
-    let mut metrics: Vec<Metric> = Vec::new();
+    let mut metrics: Vec<MlflowMetric> = Vec::new();
     loop {
         let job = if metrics.is_empty() {
             jobs.recv().map_err(|_| TryRecvError::Disconnected)

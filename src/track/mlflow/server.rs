@@ -35,7 +35,7 @@ pub(super) struct Server {
 
 /// A value at a step.
 #[derive(Debug, Clone)]
-pub(super) struct Metric {
+pub(super) struct MlflowMetric {
     pub(super) key: String,
     pub(super) value: f64,
     pub(super) step: u64,
@@ -133,9 +133,9 @@ impl Server {
 
     /// # Errors
     /// See [`Server::begin`].
-    pub(super) fn log(&self, metrics: &[Metric]) -> Result<()> {
-        let metric = |m: &Metric| json!({ "key": plain(&m.key), "value": number(m.value), "timestamp": millis(m.time), "step": m.step });
-        let new = |m: &&Metric| self.known.get(&plain(&m.key)).is_none_or(|&last| m.step > last);
+    pub(super) fn log(&self, metrics: &[MlflowMetric]) -> Result<()> {
+        let metric = |m: &MlflowMetric| json!({ "key": plain(&m.key), "value": number(m.value), "timestamp": millis(m.time), "step": m.step });
+        let new = |m: &&MlflowMetric| self.known.get(&plain(&m.key)).is_none_or(|&last| m.step > last);
         let metrics: Vec<Value> = metrics.iter().filter(new).map(metric).collect();
         if metrics.is_empty() {
             return Ok(());

@@ -12,7 +12,7 @@ use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::proto::{Field, Message, fields};
+use crate::proto::{Field, ProtoMessage, fields};
 
 /// The first event says which version of the format this is.
 const VERSION: &str = "brain.Event:2";
@@ -43,7 +43,7 @@ impl TensorBoard {
         let opened = OpenOptions::new().create_new(true).append(true).open(&path);
         let file = opened.map_err(|e| Error::io("cannot write", &path, e))?;
         let mut events = Self { file, path };
-        events.write(&Message::new().double(1, run.time).bytes(3, VERSION))?;
+        events.write(&ProtoMessage::new().double(1, run.time).bytes(3, VERSION))?;
         if !run.config.is_empty() && !goes_on {
             let text: Vec<String> = run.config.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
             let at = Moment { step: 0, time: run.time, runtime: 0.0 };
@@ -52,12 +52,12 @@ impl TensorBoard {
         Ok(events)
     }
 
-    fn summary(&mut self, at: Moment, values: &[Message]) -> Result<()> {
-        let summary = values.iter().fold(Message::new(), |summary, value| summary.message(1, value));
-        self.write(&Message::new().double(1, at.time).int(2, at.step as i64).message(5, &summary))
+    fn summary(&mut self, at: Moment, values: &[ProtoMessage]) -> Result<()> {
+        let summary = values.iter().fold(ProtoMessage::new(), |summary, value| summary.message(1, value));
+        self.write(&ProtoMessage::new().double(1, at.time).int(2, at.step as i64).message(5, &summary))
     }
 
-    fn write(&mut self, event: &Message) -> Result<()> {
+    fn write(&mut self, event: &ProtoMessage) -> Result<()> {
         let written = self.file.write_all(&tfrecord::frame(event.as_bytes()));
         written.map_err(|e| Error::io("cannot write", &self.path, e))
     }
@@ -91,11 +91,11 @@ fn take_back(folder: &Path, step: u64) -> Result<bool> {
 }
 
 /// A text, as the text plugin wants it: a tensor of one string.
-fn text_value(name: &str, text: &str) -> Message {
-    let shape = Message::new().message(2, &Message::new().int(1, 1));
-    let tensor = Message::new().int(1, STRING).message(2, &shape).bytes(8, text);
-    let metadata = Message::new().message(1, &Message::new().bytes(1, "text"));
-    Message::new().bytes(1, format!("{name}/text_summary")).message(8, &tensor).message(9, &metadata)
+fn text_value(name: &str, text: &str) -> ProtoMessage {
+    let shape = ProtoMessage::new().message(2, &ProtoMessage::new().int(1, 1));
+    let tensor = ProtoMessage::new().int(1, STRING).message(2, &shape).bytes(8, text);
+    let metadata = ProtoMessage::new().message(1, &ProtoMessage::new().bytes(1, "text"));
+    ProtoMessage::new().bytes(1, format!("{name}/text_summary")).message(8, &tensor).message(9, &metadata)
 }
 
 impl Sink for TensorBoard {
@@ -104,7 +104,7 @@ impl Sink for TensorBoard {
     }
 
     fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
-        let value = |(name, value): &(String, f64)| Message::new().bytes(1, name).float(2, *value as f32);
+        let value = |(name, value): &(String, f64)| ProtoMessage::new().bytes(1, name).float(2, *value as f32);
         self.summary(at, &values.iter().map(value).collect::<Vec<_>>())
     }
 
@@ -113,18 +113,18 @@ impl Sink for TensorBoard {
             Media::Text(text) => text_value(name, text),
             Media::Image(png) => {
                 let (width, height) = size(png).unwrap_or_default();
-                let image = Message::new().int(1, height.into()).int(2, width.into()).int(3, RGB).bytes(4, png);
-                Message::new().bytes(1, name).message(4, &image)
+                let image = ProtoMessage::new().int(1, height.into()).int(2, width.into()).int(3, RGB).bytes(4, png);
+                ProtoMessage::new().bytes(1, name).message(4, &image)
             }
             Media::Audio(wav) => {
                 let Some(sound) = sound(wav) else { return Ok(()) };
-                let audio = Message::new()
+                let audio = ProtoMessage::new()
                     .float(1, sound.rate as f32)
                     .int(2, sound.channels.into())
                     .int(3, sound.frames.into())
                     .bytes(4, wav)
                     .bytes(5, "audio/wav");
-                Message::new().bytes(1, name).message(6, &audio)
+                ProtoMessage::new().bytes(1, name).message(6, &audio)
             }
             // TensorBoard cannot show MIDI: it says where the file lies.
             Media::Midi(_) => text_value(name, &format!("`{}`", file.display())),

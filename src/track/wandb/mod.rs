@@ -23,7 +23,7 @@ use super::sink::{Beginning, Moment, Sink};
 use super::{Media, Status};
 use crate::atomic;
 use crate::error::{Error, Result};
-use crate::proto::Message;
+use crate::proto::ProtoMessage;
 
 use log::Log;
 
@@ -119,7 +119,7 @@ impl Wandb {
         Ok(Some(wandb))
     }
 
-    fn write(&mut self, record: Message) -> Result<()> {
+    fn write(&mut self, record: ProtoMessage) -> Result<()> {
         self.records += 1;
         let record = record.int(1, self.records);
         self.log.record(record.as_bytes()).map_err(|e| Error::io("cannot write", &self.path, e))

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::proto::{Field, Message, fields};
+use crate::proto::{Field, ProtoMessage, fields};
 use crate::track::sink::Beginning;
 
 /// The release whose records these are, and the oldest that reads them.
@@ -14,10 +14,10 @@ const MEDIA: i64 = 2;
 const NOW: i64 = 0;
 
 /// Keys and their values in JSON: a config, a history, a summary.
-fn items(of: Message, field: u32, values: &Map<String, Value>) -> Message {
+fn items(of: ProtoMessage, field: u32, values: &Map<String, Value>) -> ProtoMessage {
     values.iter().fold(of, |message, (key, value)| {
         // A field of its own makes a key with dots one key; `nested_key` would take it apart.
-        message.message(field, &Message::new().bytes(1, key).bytes(16, value.to_string()))
+        message.message(field, &ProtoMessage::new().bytes(1, key).bytes(16, value.to_string()))
     })
 }
 
@@ -30,35 +30,35 @@ pub(super) fn number(value: f64) -> Value {
     }
 }
 
-pub(super) fn header() -> Message {
-    let version = Message::new().bytes(1, PRODUCER).bytes(2, MIN_CONSUMER);
-    Message::new().message(21, &Message::new().message(1, &version))
+pub(super) fn header() -> ProtoMessage {
+    let version = ProtoMessage::new().bytes(1, PRODUCER).bytes(2, MIN_CONSUMER);
+    ProtoMessage::new().message(21, &ProtoMessage::new().message(1, &version))
 }
 
-pub(super) fn run(run: &Beginning) -> Message {
-    let config = items(Message::new(), 1, &run.config);
-    let start = Message::new().int(1, run.time as i64).int(2, (run.time.fract() * 1e9) as i64);
-    let mut record = Message::new().bytes(1, &run.id).bytes(3, &run.project).message(4, &config);
+pub(super) fn run(run: &Beginning) -> ProtoMessage {
+    let config = items(ProtoMessage::new(), 1, &run.config);
+    let start = ProtoMessage::new().int(1, run.time as i64).int(2, (run.time.fract() * 1e9) as i64);
+    let mut record = ProtoMessage::new().bytes(1, &run.id).bytes(3, &run.project).message(4, &config);
     record = record.bytes(8, &run.name);
     if !run.notes.is_empty() {
         record = record.bytes(9, &run.notes);
     }
     record = run.tags.iter().fold(record, |record, tag| record.bytes(10, tag));
-    Message::new().message(17, &record.message(17, &start))
+    ProtoMessage::new().message(17, &record.message(17, &start))
 }
 
 /// The configuration of a run that goes on.
-pub(super) fn config(config: &Map<String, Value>) -> Message {
-    Message::new().message(5, &items(Message::new(), 1, config))
+pub(super) fn config(config: &Map<String, Value>) -> ProtoMessage {
+    ProtoMessage::new().message(5, &items(ProtoMessage::new(), 1, config))
 }
 
 /// What of a record is kept when a run goes on from a step, without its number: what was there at the beginning, files,
 /// and the history up to the step. What ended the run before is over.
-pub(super) fn kept(record: &[u8], step: u64) -> Option<Message> {
+pub(super) fn kept(record: &[u8], step: u64) -> Option<ProtoMessage> {
     const KEPT: [u32; 5] = [HISTORY, 5, 6, 17, 21];
     let (kind, body) = body(record)?;
     let late = kind == HISTORY && step_of(body).is_none_or(|at| at > step);
-    (KEPT.contains(&kind) && !late).then(|| Message::new().bytes(kind, body))
+    (KEPT.contains(&kind) && !late).then(|| ProtoMessage::new().bytes(kind, body))
 }
 
 /// The values of a record, when it is one of the history.
@@ -99,23 +99,23 @@ fn step_of(history: &[u8]) -> Option<u64> {
     })
 }
 
-pub(super) fn history(step: u64, values: &Map<String, Value>) -> Message {
-    let step = Message::new().int(1, step as i64);
-    Message::new().message(2, &items(Message::new(), 1, values).message(2, &step))
+pub(super) fn history(step: u64, values: &Map<String, Value>) -> ProtoMessage {
+    let step = ProtoMessage::new().int(1, step as i64);
+    ProtoMessage::new().message(2, &items(ProtoMessage::new(), 1, values).message(2, &step))
 }
 
-pub(super) fn summary(values: &Map<String, Value>) -> Message {
-    Message::new().message(3, &items(Message::new(), 1, values))
+pub(super) fn summary(values: &Map<String, Value>) -> ProtoMessage {
+    ProtoMessage::new().message(3, &items(ProtoMessage::new(), 1, values))
 }
 
 /// A file under `files/`, to be sent with the run.
-pub(super) fn file(path: &str) -> Message {
-    let item = Message::new().bytes(1, path).int(2, NOW).int(3, MEDIA);
-    Message::new().message(6, &Message::new().message(1, &item))
+pub(super) fn file(path: &str) -> ProtoMessage {
+    let item = ProtoMessage::new().bytes(1, path).int(2, NOW).int(3, MEDIA);
+    ProtoMessage::new().message(6, &ProtoMessage::new().message(1, &item))
 }
 
-pub(super) fn exit(code: i64, runtime: f64) -> Message {
-    Message::new().message(18, &Message::new().int(1, code).int(2, runtime as i64))
+pub(super) fn exit(code: i64, runtime: f64) -> ProtoMessage {
+    ProtoMessage::new().message(18, &ProtoMessage::new().int(1, code).int(2, runtime as i64))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) const LEAST: usize = 4096;
 
 /// One moment of a parameter.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Codes {
+pub(super) struct Moment8 {
     /// A code for each value.
     pub(super) codes: Vec<u8>,
     /// The largest absolute value of each block.
@@ -42,15 +42,15 @@ pub(super) struct Codes {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moments8 {
     /// Of the gradient, signed.
-    pub(super) first: Codes,
+    pub(super) first: Moment8,
     /// Of its square.
-    pub(super) second: Codes,
+    pub(super) second: Moment8,
 }
 
 impl Moments8 {
     /// Zeros for a parameter of `n` values.
     pub(super) fn zeros(n: usize) -> Self {
-        let zeros = |map: &Map| Codes { codes: vec![map.zero; n], absmax: vec![0.0; n.div_ceil(BLOCK)] };
+        let zeros = |map: &Map| Moment8 { codes: vec![map.zero; n], absmax: vec![0.0; n.div_ceil(BLOCK)] };
         Self { first: zeros(&SIGNED), second: zeros(&UNSIGNED) }
     }
 
@@ -68,7 +68,7 @@ impl Moments8 {
 
     /// The moments from a GPU.
     pub(super) fn of_device(moments: &DeviceMoments8) -> Result<Self> {
-        let [first, second] = moments.to_host()?.map(|(codes, absmax)| Codes { codes, absmax });
+        let [first, second] = moments.to_host()?.map(|(codes, absmax)| Moment8 { codes, absmax });
         Ok(Self { first, second })
     }
 

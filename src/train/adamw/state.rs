@@ -10,7 +10,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::eight::{self, Codes, Moments8};
+use super::eight::{self, Moment8, Moments8};
 use super::{AdamW, AdamWOptions, Moments};
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
@@ -20,13 +20,13 @@ const MOMENTS: &str = "optimizer.safetensors";
 const NUMBERS: &str = "optimizer.json";
 
 #[derive(Serialize, Deserialize)]
-struct Numbers {
+struct StoredOptimizer {
     steps: u64,
     options: AdamWOptions,
 }
 
 /// A tensor to be written.
-struct Stored {
+struct StoredTensor {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -39,7 +39,7 @@ impl AdamW {
     /// # Errors
     /// Names the path when the file system refuses.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let tensors: Vec<Stored> = self
+        let tensors: Vec<StoredTensor> = self
             .parameters
             .iter()
             .zip(&self.moments)
@@ -48,13 +48,13 @@ impl AdamW {
             .into_iter()
             .flatten()
             .collect();
-        let views = tensors.iter().map(|Stored { name, dtype, shape, bytes }| {
+        let views = tensors.iter().map(|StoredTensor { name, dtype, shape, bytes }| {
             Ok((name, TensorView::new(*dtype, shape.clone(), bytes).map_err(Error::internal)?))
         });
         let views = views.collect::<Result<Vec<_>>>()?;
         let format = HashMap::from([("format".to_string(), "pt".to_string())]);
         let moments = safetensors::serialize(views, Some(format)).map_err(Error::internal)?;
-        let numbers = Numbers { steps: self.steps, options: self.options.clone() };
+        let numbers = StoredOptimizer { steps: self.steps, options: self.options.clone() };
         files::make_folder(dir)?;
         crate::atomic::write(&dir.join(MOMENTS), &moments)?;
         files::write_json(&dir.join(NUMBERS), &numbers)
@@ -65,7 +65,7 @@ impl AdamW {
     /// # Errors
     /// Names the file, and the tensor that is missing or has another shape; nothing is changed then.
     pub fn load(&mut self, dir: &Path) -> Result<()> {
-        let numbers: Numbers = files::read_json(&dir.join(NUMBERS))?;
+        let numbers: StoredOptimizer = files::read_json(&dir.join(NUMBERS))?;
         numbers.options.validate().map_err(|e| e.context(dir.join(NUMBERS).display()))?;
         let path = dir.join(MOMENTS);
         let bytes = std::fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
@@ -80,7 +80,7 @@ impl AdamW {
     }
 }
 
-fn stored(parameter: &Parameter, moments: &Moments) -> Result<Vec<Stored>> {
+fn stored(parameter: &Parameter, moments: &Moments) -> Result<Vec<StoredTensor>> {
     Ok(match moments {
         Moments::Full(mean, square) => full(parameter, mean, square),
         Moments::Device(moments) => {
@@ -92,15 +92,15 @@ fn stored(parameter: &Parameter, moments: &Moments) -> Result<Vec<Stored>> {
     })
 }
 
-fn tensor(parameter: &Parameter, suffix: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> Stored {
-    Stored { name: format!("{}.{suffix}", parameter.name), dtype, shape: shape.to_vec(), bytes }
+fn tensor(parameter: &Parameter, suffix: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> StoredTensor {
+    StoredTensor { name: format!("{}.{suffix}", parameter.name), dtype, shape: shape.to_vec(), bytes }
 }
 
 fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-fn full(parameter: &Parameter, mean: &[f32], square: &[f32]) -> Vec<Stored> {
+fn full(parameter: &Parameter, mean: &[f32], square: &[f32]) -> Vec<StoredTensor> {
     let of = |suffix, moment: &[f32]| {
         let mut bytes = bytes_of(moment);
         bytes.resize(4 * parameter.var.elem_count(), 0); // zeros before the first step
@@ -109,8 +109,8 @@ fn full(parameter: &Parameter, mean: &[f32], square: &[f32]) -> Vec<Stored> {
     vec![of("exp_avg", mean), of("exp_avg_sq", square)]
 }
 
-fn eight_bits(parameter: &Parameter, Moments8 { first, second }: &Moments8) -> Vec<Stored> {
-    let of = |number: u8, Codes { codes, absmax }: &Codes| {
+fn eight_bits(parameter: &Parameter, Moments8 { first, second }: &Moments8) -> Vec<StoredTensor> {
+    let of = |number: u8, Moment8 { codes, absmax }: &Moment8| {
         [
             tensor(parameter, &format!("state{number}"), Dtype::U8, parameter.var.dims(), codes.clone()),
             tensor(parameter, &format!("absmax{number}"), Dtype::F32, &[absmax.len()], bytes_of(absmax)),
@@ -141,7 +141,7 @@ fn moments(parameter: &Parameter, bits: u8, tensors: &SafeTensors<'_>) -> Result
     }
     let codes = |number: u8| {
         let codes = find(&format!("state{number}"), Dtype::U8, shape)?;
-        Ok::<_, String>(Codes { codes, absmax: floats(&format!("absmax{number}"), &[n.div_ceil(eight::BLOCK)])? })
+        Ok::<_, String>(Moment8 { codes, absmax: floats(&format!("absmax{number}"), &[n.div_ceil(eight::BLOCK)])? })
     };
     Ok(Moments::Eight(Moments8 { first: codes(1)?, second: codes(2)? }))
 }

@@ -58,7 +58,7 @@ impl Trouble {
 
 /// The state shared by all threads of a rank.
 #[derive(Debug)]
-struct Shared {
+struct ControlState {
     rank: usize,
     stop: AtomicBool,
     broken: AtomicBool,
@@ -80,7 +80,7 @@ struct Shared {
 }
 
 /// One rank's end of the control line.
-pub(super) struct Control(Arc<Shared>);
+pub(super) struct Control(Arc<ControlState>);
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ impl Control {
     pub(super) fn start(rank: usize, links: Vec<TcpStream>, silence: u32) -> Result<Arc<Self>> {
         let fail = |e| Error::io("cannot keep up", "the streams between ranks", e);
         let read: Vec<TcpStream> = links.iter().map(TcpStream::try_clone).collect::<io::Result<_>>().map_err(fail)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ControlState {
             rank,
             stop: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -189,7 +189,7 @@ impl Drop for Control {
     }
 }
 
-impl Shared {
+impl ControlState {
     /// Writes to all, or to all but one; an unreachable rank is noticed by the thread that listens to it.
     fn send(&self, kind: u8, payload: &[u8], but: Option<usize>) {
         let bytes = frame(kind, payload);
@@ -276,7 +276,7 @@ impl Shared {
 }
 
 /// Sends heartbeats, and checks whether this process was cancelled.
-fn beat(shared: &Weak<Shared>) {
+fn beat(shared: &Weak<ControlState>) {
     let mut beaten = Instant::now();
     while let Some(shared) = shared.upgrade() {
         if shared.over.load(Ordering::SeqCst) {

@@ -36,7 +36,7 @@ impl fmt::Debug for Group {
 
 /// A rank's result of a step; the ranks exchange it before anything changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Part {
+pub(crate) enum StepPart {
     /// Its share of the loss.
     Done(f64),
     /// It was cancelled.
@@ -170,11 +170,11 @@ impl Group {
 
     /// The result of a step over all ranks: the loss, or the reason why the step does not count. `before` is the norm
     /// of the last step's gradients, which must have been the same everywhere.
-    pub(crate) fn verdict(&self, part: Part, step: u64, before: f64) -> Result<Part> {
+    pub(crate) fn verdict(&self, part: StepPart, step: u64, before: f64) -> Result<StepPart> {
         let (code, value) = match part {
-            Part::Done(loss) => (0_u64, loss),
-            Part::NoNumber(value) => (1, value),
-            Part::Stopped => (2, 0.0),
+            StepPart::Done(loss) => (0_u64, loss),
+            StepPart::NoNumber(value) => (1, value),
+            StepPart::Stopped => (2, 0.0),
         };
         let words = [code, value.to_bits(), step, before.to_bits()];
         let mine: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -187,9 +187,9 @@ impl Group {
         let of =
             |wanted: u64| said.iter().find(|[code, ..]| *code == wanted).map(|[_, value, ..]| f64::from_bits(*value));
         Ok(match (of(2), of(1)) {
-            (Some(_), _) => Part::Stopped,
-            (_, Some(value)) => Part::NoNumber(value),
-            _ => Part::Done(said.iter().map(|[_, value, ..]| f64::from_bits(*value)).sum()),
+            (Some(_), _) => StepPart::Stopped,
+            (_, Some(value)) => StepPart::NoNumber(value),
+            _ => StepPart::Done(said.iter().map(|[_, value, ..]| f64::from_bits(*value)).sum()),
         })
     }
 }

@@ -130,7 +130,7 @@ use crate::error::Result;
 
 pub(crate) use buckets::{Outbox, summed};
 pub use group::Group;
-pub(crate) use group::Part;
+pub(crate) use group::StepPart;
 pub use single::Single;
 pub use world::World;
 

@@ -58,7 +58,7 @@ impl Nccl {
             };
             let _ = ready.send(Ok(()));
             for values in asked {
-                let summed = values.inplace_op1(&Sum(&comm)).and_then(|()| device.synchronize());
+                let summed = values.inplace_op1(&NcclSum(&comm)).and_then(|()| device.synchronize());
                 if reply.send(summed.map(|()| values).map_err(Error::from)).is_err() {
                     break;
                 }
@@ -94,9 +94,9 @@ fn wait<T>(answers: &Receiver<T>, control: &Control) -> Result<T> {
 }
 
 /// The sum over all ranks, in place.
-struct Sum<'a>(&'a Comm);
+struct NcclSum<'a>(&'a Comm);
 
-impl InplaceOp1 for Sum<'_> {
+impl InplaceOp1 for NcclSum<'_> {
     fn name(&self) -> &'static str {
         "sum over ranks"
     }

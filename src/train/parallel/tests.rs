@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::train::tests::{adapted, dataset, losses, model, options, values};
-use crate::train::{BatchSize, Event, TrainOptions, Trainer};
+use crate::train::{BatchSize, TrainEvent, TrainOptions, Trainer};
 
 /// Runs `work` on `size` ranks at once: the results by rank.
 fn on_ranks<T: Send>(size: usize, work: impl Fn(Arc<Group>, Progress) -> T + Sync) -> Vec<T> {
@@ -269,7 +269,7 @@ fn a_loss_that_is_no_number_at_one_rank_stops_all_with_the_weights_kept() {
         let (rank, options) = (group.rank(), TrainOptions { max_steps: 50, ..options() });
         let mut run = Trainer::in_group(group, adapted(), dataset(), options).expect("all fits");
         let error = run.fit_with(&progress, &mut |run, event| {
-            if let (0, Event::Stepped(step)) = (rank, event)
+            if let (0, TrainEvent::Stepped(step)) = (rank, event)
                 && step.step == 3
             {
                 let var = run.model().parameters().pop().expect("a parameter").var;

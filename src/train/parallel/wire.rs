@@ -11,7 +11,7 @@ pub(super) const TICK: Duration = Duration::from_millis(100);
 const LONGEST: u32 = 1 << 20;
 
 /// A frame: its kind, and its bytes.
-pub(super) type Frame = (u8, Vec<u8>);
+pub(super) type WireFrame = (u8, Vec<u8>);
 
 /// Configures a stream for small frames and periodic wake-ups.
 pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
@@ -76,7 +76,10 @@ pub(super) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Waits for a frame.
-pub(super) fn read_frame(stream: &mut impl Read, pulse: &mut dyn FnMut(u32) -> io::Result<()>) -> io::Result<Frame> {
+pub(super) fn read_frame(
+    stream: &mut impl Read,
+    pulse: &mut dyn FnMut(u32) -> io::Result<()>,
+) -> io::Result<WireFrame> {
     let mut head = [0; 5];
     read(stream, &mut head, pulse)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);

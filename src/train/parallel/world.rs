@@ -51,7 +51,7 @@ impl World {
     }
 
     fn read(look: Look<'_>) -> Result<Option<Self>> {
-        let Some(names) = Names::found(look)? else { return Ok(None) };
+        let Some(names) = RankVariables::found(look)? else { return Ok(None) };
         let size = number(look, names.size)?.unwrap_or(1);
         let rank = number(look, names.rank)?.unwrap_or(0);
         if rank >= size {
@@ -71,7 +71,7 @@ impl World {
 
 /// The environment variables of one launcher.
 #[derive(Debug, Clone, Copy)]
-struct Names {
+struct RankVariables {
     launcher: &'static str,
     rank: &'static str,
     size: &'static str,
@@ -79,15 +79,15 @@ struct Names {
     local_size: &'static str,
 }
 
-const ALL: [Names; 4] = [
-    Names {
+const ALL: [RankVariables; 4] = [
+    RankVariables {
         launcher: "torchrun",
         rank: "RANK",
         size: "WORLD_SIZE",
         local_rank: "LOCAL_RANK",
         local_size: "LOCAL_WORLD_SIZE",
     },
-    Names {
+    RankVariables {
         launcher: "mpirun",
         rank: "OMPI_COMM_WORLD_RANK",
         size: "OMPI_COMM_WORLD_SIZE",
@@ -95,14 +95,14 @@ const ALL: [Names; 4] = [
         local_size: "OMPI_COMM_WORLD_LOCAL_SIZE",
     },
     // A batch script has SLURM_PROCID, too, though it is not a rank: only a step of srun has the number of its tasks.
-    Names {
+    RankVariables {
         launcher: "srun",
         rank: "SLURM_PROCID",
         size: "SLURM_STEP_NUM_TASKS",
         local_rank: "SLURM_LOCALID",
         local_size: "SLURM_NTASKS_PER_NODE",
     },
-    Names {
+    RankVariables {
         launcher: "mpich",
         rank: "PMI_RANK",
         size: "PMI_SIZE",
@@ -111,7 +111,7 @@ const ALL: [Names; 4] = [
     },
 ];
 
-impl Names {
+impl RankVariables {
     /// The world of the launcher that is present.
     fn found(look: Look<'_>) -> Result<Option<Self>> {
         if let (Some(_), None) = (look("WORLD_SIZE"), look("RANK"))
@@ -136,7 +136,7 @@ fn number(look: Look<'_>, name: &str) -> Result<Option<usize>> {
 }
 
 /// The address of rank 0.
-fn meeting(look: Look<'_>, names: &Names, job: u64, one_machine: bool) -> Result<Option<(String, u16)>> {
+fn meeting(look: Look<'_>, names: &RankVariables, job: u64, one_machine: bool) -> Result<Option<(String, u16)>> {
     let wanted = |name: &str| -> Result<Option<u16>> {
         let Some(port) = number(look, name)? else { return Ok(None) };
         let port = u16::try_from(port).ok().filter(|&port| port > 0);

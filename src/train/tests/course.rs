@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::nn::{ForwardCtx, Precision};
 use crate::progress::Progress;
-use crate::train::{AdamW, Event, Grads, MixedPrecision};
+use crate::train::{AdamW, Grads, MixedPrecision, TrainEvent};
 
 fn fitted(mut trainer: Trainer) -> Trainer {
     trainer.fit(&Progress::silent()).expect("a run");
@@ -82,7 +82,7 @@ fn a_loss_that_no_longer_falls_ends_the_run() {
     let mut run = trainer(adapted(), options);
     let mut why = String::new();
     run.fit_with(&Progress::silent(), &mut |_, event| {
-        if let Event::StoppedEarly(reason) = event {
+        if let TrainEvent::StoppedEarly(reason) = event {
             why = reason.into();
         }
         Ok(())
@@ -109,13 +109,13 @@ fn whoever_follows_a_run_hears_of_all_of_it() {
     let mut heard = Vec::new();
     run.fit_with(&Progress::silent(), &mut |run, event| {
         heard.push(match event {
-            Event::Began => format!("began, {} note", run.notes().len()),
-            Event::Stepped(step) => format!("step {}", step.step),
-            Event::Measured(step) => format!("measured {}", step.val_loss.is_some()),
-            Event::SampleDue(step) => format!("sample {step}"),
-            Event::Saved(folder) => format!("saved {}", folder.file_name().expect("a name").to_string_lossy()),
-            Event::StoppedEarly(why) => why.into(),
-            Event::Ended => "ended".into(),
+            TrainEvent::Began => format!("began, {} note", run.notes().len()),
+            TrainEvent::Stepped(step) => format!("step {}", step.step),
+            TrainEvent::Measured(step) => format!("measured {}", step.val_loss.is_some()),
+            TrainEvent::SampleDue(step) => format!("sample {step}"),
+            TrainEvent::Saved(folder) => format!("saved {}", folder.file_name().expect("a name").to_string_lossy()),
+            TrainEvent::StoppedEarly(why) => why.into(),
+            TrainEvent::Ended => "ended".into(),
         });
         Ok(())
     })
@@ -141,8 +141,8 @@ fn a_run_that_no_longer_learns_goes_back_to_its_last_good_checkpoint() {
     let mut at_four = Vec::new();
     let error = run.fit_with(&Progress::silent(), &mut |run, event| {
         match event {
-            Event::Saved(folder) if folder.ends_with("checkpoint-4") => at_four = values(run.model()),
-            Event::Stepped(step) if step.step == 6 => poison(run), // the next checkpoint holds no numbers
+            TrainEvent::Saved(folder) if folder.ends_with("checkpoint-4") => at_four = values(run.model()),
+            TrainEvent::Stepped(step) if step.step == 6 => poison(run), // the next checkpoint holds no numbers
             _ => {}
         }
         Ok(())
@@ -167,7 +167,7 @@ fn a_loss_that_leaps_and_stays_stops_the_run() {
     };
     let mut run = trainer(model(), options);
     let error = run.fit_with(&Progress::silent(), &mut |run, event| {
-        if let Event::Stepped(step) = event
+        if let TrainEvent::Stepped(step) = event
             && step.step == 25
         {
             let var = run.model().parameters().pop().expect("the head").var;
@@ -203,7 +203,7 @@ fn a_checkpoint_that_finds_no_room_loses_nothing() {
     // A file that cannot be moved is in the place of the second checkpoint: writing it fails at the last moment.
     let block = |out: &Path| std::fs::write(out.join("checkpoint-4"), b"in the way").expect("written");
     let error = run.fit_with(&Progress::silent(), &mut |_, event| {
-        if let Event::Saved(_) = event {
+        if let TrainEvent::Saved(_) = event {
             block(&out);
             std::fs::write(out.join(".replaced-checkpoint-4"), b"in the way").expect("written");
         }

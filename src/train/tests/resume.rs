@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::data::Augment;
 use crate::interrupt::Interrupt;
-use crate::progress::{Progress, Sink, Snapshot};
+use crate::progress::{Progress, ProgressSink, Snapshot};
 use crate::train::Event;
 
 /// Keeps what is shown.
 #[derive(Default)]
 struct Shown(Mutex<Vec<Snapshot>>);
 
-impl Sink for Shown {
+impl ProgressSink for Shown {
     fn show(&self, snapshot: &Snapshot) {
         self.0.lock().expect("no panic holds it").push(snapshot.clone());
     }

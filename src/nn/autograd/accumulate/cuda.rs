@@ -2,9 +2,9 @@
 
 use candle_core::{Result as Candle, Tensor};
 
-use crate::nn::cuda::{Source, elements, in_place, launch, source};
+use crate::nn::cuda::{KernelSource, elements, in_place, launch, source};
 
-static SOURCE: Source = source!("add", "../../cuda");
+static SOURCE: KernelSource = source!("add", "../../cuda");
 
 /// `x += y`, both contiguous and of one shape.
 pub(super) fn add_to(x: &Tensor, y: &Tensor) -> Candle<()> {

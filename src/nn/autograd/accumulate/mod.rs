@@ -12,7 +12,7 @@ use crate::nn::cpu::floats_of;
 /// `x + y`, detached.
 pub(in crate::nn) fn plain_sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let plain = x.device().is_cpu() && x.is_contiguous() && y.is_contiguous() && x.dims() == y.dims();
-    Ok(if plain { x.apply_op2_no_bwd(y, &Sum)? } else { (x.detach() + y.detach())? })
+    Ok(if plain { x.apply_op2_no_bwd(y, &SumOp)? } else { (x.detach() + y.detach())? })
 }
 
 /// `x += y`, for an `x` whose memory is not shared.
@@ -26,13 +26,13 @@ pub(in crate::nn) fn add_to(x: Tensor, y: &Tensor) -> Result<Tensor> {
     if !(plain && x.device().is_cpu()) {
         return plain_sum(&x, y);
     }
-    x.inplace_op2(y, &Sum)?;
+    x.inplace_op2(y, &SumOp)?;
     Ok(x)
 }
 
-struct Sum;
+struct SumOp;
 
-impl CustomOp2 for Sum {
+impl CustomOp2 for SumOp {
     fn name(&self) -> &'static str {
         "add"
     }
@@ -42,7 +42,7 @@ impl CustomOp2 for Sum {
     }
 }
 
-impl InplaceOp2 for Sum {
+impl InplaceOp2 for SumOp {
     fn name(&self) -> &'static str {
         "add_to"
     }

@@ -8,10 +8,10 @@ use super::Activation;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, elements, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Binary, Cheap, cheap1};
 
-static SOURCE: Source = source!("activation", "../../cuda");
+static SOURCE: KernelSource = source!("activation", "../../cuda");
 
 /// As [`super::activate`].
 pub(super) fn activate(x: &Tensor, activation: Activation, interrupt: &Interrupt) -> Result<Tensor> {

@@ -8,17 +8,17 @@ use candle_core::{Result as Candle, Tensor, Var};
 use super::AdamWStep;
 use super::cpu::Factors;
 use super::cuda_moments::CudaMoments;
-use crate::nn::cuda::{Source, alloc, blocks, gpu, held, host, launch, source, upload};
+use crate::nn::cuda::{KernelSource, alloc, blocks, gpu, held, host, launch, source, upload};
 
-pub(super) static SOURCE: Source = source!("adamw", "../../cuda");
+pub(super) static SOURCE: KernelSource = source!("adamw", "../../cuda");
 
 /// The most values of a piece.
 const PIECE: usize = 1 << 14;
 
-/// `Piece` of the kernels: device addresses and factors.
+/// `UpdatePiece` of the kernels: device addresses and factors.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Piece {
+struct UpdatePiece {
     p: u64,
     g: u64,
     m: u64,
@@ -27,18 +27,18 @@ struct Piece {
     factors: [f32; 7],
 }
 
-/// `Part` of the kernels.
+/// `NormPart` of the kernels.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Part {
+struct NormPart {
     x: u64,
     n: u64,
 }
 
 // SAFETY: plain numbers, laid out as C has them.
-unsafe impl DeviceRepr for Piece {}
+unsafe impl DeviceRepr for UpdatePiece {}
 // SAFETY: as above.
-unsafe impl DeviceRepr for Part {}
+unsafe impl DeviceRepr for NormPart {}
 
 /// The offsets of the pieces of n values, in bytes, and their lengths.
 fn pieces(n: usize) -> impl Iterator<Item = (u64, u64)> {
@@ -70,7 +70,7 @@ pub(super) fn update(updates: &[CudaUpdate<'_>]) -> Candle<()> {
         let (p, g) = (address(parameter)?, address(&gradient)?);
         let (m, v) = (moments.m.device_ptr(&stream).0, moments.v.device_ptr(&stream).0);
         let factors = numbers(hyper);
-        let piece = |(at, n)| Piece { p: p + at, g: g + at, m: m + at, v: v + at, n, factors };
+        let piece = |(at, n)| UpdatePiece { p: p + at, g: g + at, m: m + at, v: v + at, n, factors };
         all.extend(pieces(parameter.elem_count()).map(piece));
         gradients.push(gradient);
     }
@@ -86,11 +86,11 @@ fn numbers(hyper: &AdamWStep) -> [f32; 7] {
     [shrink, toward, beta, fresh, root, eps, step]
 }
 
-fn parts(tensors: &[Tensor]) -> Candle<Vec<Part>> {
+fn parts(tensors: &[Tensor]) -> Candle<Vec<NormPart>> {
     let mut all = Vec::new();
     for x in tensors {
         let at = address(x)?;
-        all.extend(pieces(x.elem_count()).map(|(offset, n)| Part { x: at + offset, n }));
+        all.extend(pieces(x.elem_count()).map(|(offset, n)| NormPart { x: at + offset, n }));
     }
     Ok(all)
 }

@@ -5,7 +5,7 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor, Var};
 
 use super::cuda::SOURCE;
-use super::eight_codes::{Codes, EightBitMaps, EightBitStep};
+use super::eight_codes::{BlockCodes, EightBitMaps, EightBitStep};
 use crate::nn::cuda::{blocks, gpu, host, in_place, launch, upload};
 
 /// Values that share a scale.
@@ -13,22 +13,22 @@ const BLOCK: usize = 256;
 
 /// One moment.
 #[derive(Debug, Clone)]
-struct Moment {
+struct CudaMoment8 {
     codes: CudaSlice<u8>,
     absmax: CudaSlice<f32>,
 }
 
 /// Both moments of a parameter, and the maps of their codes.
 #[derive(Debug, Clone)]
-pub(super) struct Moments {
+pub(super) struct CudaMoments8 {
     device: CudaDevice,
-    first: Moment,
-    second: Moment,
+    first: CudaMoment8,
+    second: CudaMoment8,
     maps: CudaSlice<f32>,
     zeros: [u8; 2],
 }
 
-impl Moments {
+impl CudaMoments8 {
     pub(super) fn new(parameter: &Var, moments: [(&[u8], &[f32]); 2], maps: &EightBitMaps<'_>) -> Candle<Self> {
         let (device, n) = (gpu(parameter)?, parameter.elem_count());
         let copy = |(codes, absmax): (&[u8], &[f32])| {
@@ -39,7 +39,7 @@ impl Moments {
                     absmax.len()
                 )));
             }
-            Ok(Moment { codes: upload(device, codes)?, absmax: upload(device, absmax)? })
+            Ok(CudaMoment8 { codes: upload(device, codes)?, absmax: upload(device, absmax)? })
         };
         let [first, second] = moments;
         let values: Vec<f32> = maps.values.into_iter().flatten().copied().collect();
@@ -83,8 +83,8 @@ impl Moments {
         })
     }
 
-    pub(super) fn to_host(&self) -> Candle<[Codes; 2]> {
-        let copy = |Moment { codes, absmax }: &Moment| -> Candle<Codes> {
+    pub(super) fn to_host(&self) -> Candle<[BlockCodes; 2]> {
+        let copy = |CudaMoment8 { codes, absmax }: &CudaMoment8| -> Candle<BlockCodes> {
             Ok((host(&self.device, codes)?, host(&self.device, absmax)?))
         };
         Ok([copy(&self.first)?, copy(&self.second)?])

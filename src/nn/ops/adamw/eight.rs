@@ -2,18 +2,18 @@
 
 use candle_core::{Tensor, Var};
 
-use super::eight_codes::{Codes, EightBitMaps, EightBitStep};
+use super::eight_codes::{BlockCodes, EightBitMaps, EightBitStep};
 use crate::error::Result;
 
 /// The 8-bit moments of a parameter on a GPU.
 #[derive(Debug, Clone)]
-pub struct DeviceMoments8(Moments);
+pub struct DeviceMoments8(Storage8);
 
 #[cfg(not(feature = "cuda"))]
-type Moments = std::convert::Infallible;
+type Storage8 = std::convert::Infallible;
 
 #[cfg(feature = "cuda")]
-type Moments = super::cuda_eight::Moments;
+type Storage8 = super::cuda_eight::Storage8;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments8 {
@@ -37,7 +37,7 @@ impl DeviceMoments8 {
     ///
     /// # Errors
     /// What the driver says.
-    pub fn to_host(&self) -> Result<[Codes; 2]> {
+    pub fn to_host(&self) -> Result<[BlockCodes; 2]> {
         match self.0 {}
     }
 }
@@ -50,7 +50,7 @@ impl DeviceMoments8 {
     /// When the memory is full.
     pub fn of(parameter: &Var, moments: [(&[u8], &[f32]); 2], maps: &EightBitMaps<'_>) -> Result<Option<Self>> {
         match parameter.device().is_cuda() {
-            true => Ok(Some(Self(Moments::new(parameter, moments, maps)?))),
+            true => Ok(Some(Self(Storage8::new(parameter, moments, maps)?))),
             false => Ok(None),
         }
     }
@@ -67,7 +67,7 @@ impl DeviceMoments8 {
     ///
     /// # Errors
     /// What the driver says.
-    pub fn to_host(&self) -> Result<[Codes; 2]> {
+    pub fn to_host(&self) -> Result<[BlockCodes; 2]> {
         Ok(self.0.to_host()?)
     }
 }

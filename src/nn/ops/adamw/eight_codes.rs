@@ -1,7 +1,7 @@
 //! The data of AdamW with 8-bit moments: codes, the values of codes, and the factors of a step.
 
 /// A moment in 8 bits: a code for each value, and the scale of each block of 256.
-pub(super) type Codes = (Vec<u8>, Vec<f32>);
+pub(super) type BlockCodes = (Vec<u8>, Vec<f32>);
 
 /// The tables of the two moments: the values of their 256 codes, ascending, and the code of 0.
 #[derive(Debug, Clone, Copy)]

@@ -57,7 +57,7 @@ pub fn adamw_step(p: &Var, g: &Tensor, m: &mut Vec<f32>, v: &mut Vec<f32>, hyper
     if g.dims() != p.dims() || m.len() != n || v.len() != n {
         return Err(Error::mistake(format!("a gradient of {:?} does not fit a parameter of {:?}", g.dims(), p.dims())));
     }
-    let op = Update { moments: Mutex::new((m, v)), hyper: *hyper };
+    let op = UpdateOp { moments: Mutex::new((m, v)), hyper: *hyper };
     Ok(p.inplace_op2(&g, &op)?)
 }
 
@@ -100,13 +100,13 @@ pub fn scale_in_place(tensors: &[Tensor], factor: f32) -> Result<bool> {
     Ok(false)
 }
 
-struct Update<'a> {
+struct UpdateOp<'a> {
     // candle passes the op by shared reference; the lock is never contended.
     moments: Mutex<(&'a mut [f32], &'a mut [f32])>,
     hyper: AdamWStep,
 }
 
-impl InplaceOp2 for Update<'_> {
+impl InplaceOp2 for UpdateOp<'_> {
     fn name(&self) -> &'static str {
         "adamw"
     }

@@ -8,7 +8,7 @@ use crate::error::Result;
 /// The moments of a parameter on a GPU, in its memory; those of a parameter on the CPU are vectors, see
 /// [`adamw_step`](super::adamw_step).
 #[derive(Debug, Clone)]
-pub struct DeviceMoments(Moments);
+pub struct DeviceMoments(Storage32);
 
 /// The update of one parameter in [`DeviceMoments::step`].
 #[derive(Debug)]
@@ -24,10 +24,10 @@ pub struct DeviceUpdate<'a> {
 }
 
 #[cfg(not(feature = "cuda"))]
-type Moments = std::convert::Infallible;
+type Storage32 = std::convert::Infallible;
 
 #[cfg(feature = "cuda")]
-type Moments = super::cuda_moments::CudaMoments;
+type Storage32 = super::cuda_moments::CudaMoments;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments {
@@ -67,7 +67,7 @@ impl DeviceMoments {
     /// When the memory is full.
     pub fn of(parameter: &Var, m: &[f32], v: &[f32]) -> Result<Option<Self>> {
         match parameter.device().is_cuda() {
-            true => Ok(Some(Self(Moments::new(parameter, m, v)?))),
+            true => Ok(Some(Self(Storage32::new(parameter, m, v)?))),
             false => Ok(None),
         }
     }

@@ -3,8 +3,8 @@
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
-use super::cpu::Values;
-use super::{Attention, Sizes};
+use super::cpu::AttentionInputs;
+use super::{AttentionOp, Sizes};
 use crate::error::{Error, Result};
 use crate::nn::autograd::{self, Saves};
 use crate::nn::cpu::{floats, floats_of};
@@ -39,7 +39,7 @@ pub(super) fn attention(
     k: &Tensor,
     v: &Tensor,
     (bias, relative): Extras<'_>,
-    op: Attention,
+    op: AttentionOp,
 ) -> Result<Tensor> {
     let mut all = v.clone();
     for other in [bias, relative].into_iter().flatten() {
@@ -70,7 +70,7 @@ impl CustomOp2 for Join {
 }
 
 struct Biased {
-    op: Attention,
+    op: AttentionOp,
     /// Number of values of the bias.
     biases: usize,
     /// Whether there are vectors.
@@ -78,10 +78,10 @@ struct Biased {
 }
 
 impl Biased {
-    fn values<'a>(&'a self, q: &'a [f32], k: &'a [f32], all: &'a [f32]) -> Values<'a> {
+    fn values<'a>(&'a self, q: &'a [f32], k: &'a [f32], all: &'a [f32]) -> AttentionInputs<'a> {
         let (v, rest) = all.split_at(k.len());
         let (bias, relative) = rest.split_at(self.biases);
-        Values {
+        AttentionInputs {
             q,
             k,
             v,

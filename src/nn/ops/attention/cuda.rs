@@ -16,14 +16,14 @@ use super::{AttentionOptions, bf16, distance};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, blocks, gpu, held, held_from, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, blocks, gpu, held, held_from, launch, source, tensor};
 use crate::nn::ops::cuda::{Made, op3};
 
-static SOURCE: Source = source!("attention", "../../cuda", "tiles.cuh");
+static SOURCE: KernelSource = source!("attention", "../../cuda", "tiles.cuh");
 
 /// The kernels with or without relative vectors, and the rows of a block in them.
-struct Way {
-    source: &'static Source,
+struct KernelNames {
+    source: &'static KernelSource,
     forward: &'static str,
     query_gradient: &'static str,
     key_gradient: &'static str,
@@ -32,26 +32,26 @@ struct Way {
 }
 
 /// The kernels for heads of up to some width; see the ends of the two `kernel.cu`.
-struct Kernels {
+struct CudaKernels {
     widest: usize,
-    plain: Way,
-    half: bf16::Kernels,
+    plain: KernelNames,
+    half: bf16::CudaKernels,
     single_query: &'static str,
-    distant: Way,
-    distance: distance::Kernels,
+    distant: KernelNames,
+    distance: distance::CudaKernels,
 }
 
-impl Kernels {
-    fn way(&self, extra: &Extra) -> &Way {
+impl CudaKernels {
+    fn way(&self, extra: &Extra) -> &KernelNames {
         if extra.vectors.is_some() { &self.distant } else { &self.plain }
     }
 }
 
 macro_rules! kernels {
     ($widest:literal, $forward_rows:literal, $rows:literal) => {
-        Kernels {
+        CudaKernels {
             widest: $widest,
-            plain: Way {
+            plain: KernelNames {
                 source: &SOURCE,
                 forward: concat!("attention_forward_", $widest),
                 query_gradient: concat!("attention_query_gradient_", $widest),
@@ -59,14 +59,14 @@ macro_rules! kernels {
                 forward_rows: WARPS * $forward_rows,
                 backward_rows: WARPS * $rows,
             },
-            half: bf16::Kernels {
+            half: bf16::CudaKernels {
                 wide: $widest,
                 forward: concat!("bf16_forward_", $widest),
                 query_gradient: concat!("bf16_query_gradient_", $widest),
                 key_gradient: concat!("bf16_key_gradient_", $widest),
             },
             single_query: concat!("attention_one_query_", $widest),
-            distant: Way {
+            distant: KernelNames {
                 source: &distance::SOURCE,
                 forward: concat!("distant_forward_", $widest),
                 query_gradient: concat!("distant_query_gradient_", $widest),
@@ -74,7 +74,7 @@ macro_rules! kernels {
                 forward_rows: WARPS * $rows,
                 backward_rows: WARPS * $rows,
             },
-            distance: distance::Kernels {
+            distance: distance::CudaKernels {
                 bias_gradient: concat!("bias_gradient_", $widest),
                 vector_gradient: concat!("vector_gradient_", $widest),
                 rows: $rows,
@@ -83,7 +83,7 @@ macro_rules! kernels {
     };
 }
 
-static KERNELS: [Kernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!(128, 2, 1)];
+static KERNELS: [CudaKernels; 3] = [kernels!(32, 8, 4), kernels!(64, 8, 4), kernels!(128, 2, 1)];
 
 /// [`super::attention_with`] for tensors of the right shape.
 pub(super) fn attention(
@@ -127,7 +127,7 @@ fn rows_in_order(x: &Tensor) -> Candle<Tensor> {
 fn forward(
     [all, k, v]: [&Tensor; 3],
     s: &Sizes,
-    kernels: &Kernels,
+    kernels: &CudaKernels,
     extra: &Extra,
 ) -> Candle<(CudaSlice<f32>, CudaSlice<f32>)> {
     let (device, queries, heads) = (gpu(all)?, s.batch * s.time * s.heads * s.dim, s.batch * s.heads);
@@ -158,7 +158,7 @@ fn backward(
     [out, dy]: [&Tensor; 2],
     sums: &CudaSlice<f32>,
     s: &Sizes,
-    kernels: &Kernels,
+    kernels: &CudaKernels,
     extra: &Extra,
 ) -> Candle<[Tensor; 3]> {
     let (device, shapes) = (gpu(all)?, [all.shape(), k.shape(), v.shape()]);

@@ -34,7 +34,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor
 
 pub use self::buckets::{RelativeBuckets, relative_bias};
 pub(super) use self::cpu::cached_attention;
-use self::cpu::{Gradients, Known, Sizes, Values};
+use self::cpu::{AttentionGradients, AttentionInputs, SavedForward, Sizes};
 pub use self::packed::PackedSequences;
 use super::input::input;
 use crate::error::{Error, Result};
@@ -104,7 +104,7 @@ pub fn attention_with(
         return cuda::attention([&q, &k, &v], &sizes, visible.as_deref(), &options, i);
     }
     let sequences = options.sequences.cloned();
-    let op = Attention { sizes, visible, sequences, sums: OnceLock::new(), interrupt: i.clone() };
+    let op = AttentionOp { sizes, visible, sequences, sums: OnceLock::new(), interrupt: i.clone() };
     match (options.bias, options.relative) {
         (None, None) => Ok(autograd::apply3(&q, &k, &v, op, Saves::ALL)?),
         (bias, relative) => biased::attention(&q, &k, &v, (bias, relative), op),
@@ -152,7 +152,7 @@ fn check_sequences(sizes: &Sizes, options: &AttentionOptions<'_>) -> Result<()> 
     Ok(())
 }
 
-struct Attention {
+struct AttentionOp {
     sizes: Sizes,
     /// The keys of each row that are not padding.
     visible: Option<Arc<[Range<usize>]>>,
@@ -162,8 +162,8 @@ struct Attention {
     interrupt: Interrupt,
 }
 
-impl Attention {
-    fn forward(&self, values: &Values<'_>) -> Vec<f32> {
+impl AttentionOp {
+    fn forward(&self, values: &AttentionInputs<'_>) -> Vec<f32> {
         let (out, sums) = match &self.sequences {
             Some(sequences) => cpu::packed::forward(sequences, &self.sizes, values),
             None => cpu::forward(&self.sizes, values),
@@ -172,9 +172,9 @@ impl Attention {
         out
     }
 
-    fn backward(&self, values: &Values<'_>, out: &[f32], dy: &[f32]) -> Candle<Gradients> {
+    fn backward(&self, values: &AttentionInputs<'_>, out: &[f32], dy: &[f32]) -> Candle<AttentionGradients> {
         let sums = self.sums.get().ok_or_else(|| candle_core::Error::msg("attention: backward before forward"))?;
-        let known = Known { out, sums, dy };
+        let known = SavedForward { out, sums, dy };
         Ok(match &self.sequences {
             Some(sequences) => cpu::packed::backward(sequences, &self.sizes, values, &known),
             None => cpu::backward(&self.sizes, values, &known),
@@ -182,7 +182,7 @@ impl Attention {
     }
 }
 
-impl CustomOp3 for Attention {
+impl CustomOp3 for AttentionOp {
     fn name(&self) -> &'static str {
         "attention"
     }
@@ -197,7 +197,7 @@ impl CustomOp3 for Attention {
         vl: &Layout,
     ) -> Candle<(CpuStorage, Shape)> {
         let (q, k, v, visible) = (floats_of(q, ql)?, floats_of(k, kl)?, floats_of(v, vl)?, self.visible.as_deref());
-        let out = self.forward(&Values { q, k, v, bias: None, relative: None, visible });
+        let out = self.forward(&AttentionInputs { q, k, v, bias: None, relative: None, visible });
         Ok((CpuStorage::F32(out), ql.shape().clone()))
     }
 
@@ -212,7 +212,8 @@ impl CustomOp3 for Attention {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
         let (qs, ks, vs, out, dy) = (floats(q)?, floats(k)?, floats(v)?, floats(out)?, floats(&dy)?);
-        let values = Values { q: &qs, k: &ks, v: &vs, bias: None, relative: None, visible: self.visible.as_deref() };
+        let values =
+            AttentionInputs { q: &qs, k: &ks, v: &vs, bias: None, relative: None, visible: self.visible.as_deref() };
         let grads = self.backward(&values, &out, &dy)?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         Ok((Some(tensor(grads.q, q)?), Some(tensor(grads.k, k)?), Some(tensor(grads.v, v)?)))

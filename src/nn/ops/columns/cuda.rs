@@ -8,10 +8,10 @@ use super::with_last;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, elements, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("columns", "../../cuda");
+static SOURCE: KernelSource = source!("columns", "../../cuda");
 
 /// [`super::columns`] for a valid range.
 pub(super) fn columns(x: &Tensor, range: Range<usize>, interrupt: &Interrupt) -> Result<Tensor> {

@@ -10,13 +10,13 @@ use crate::data::IGNORE;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, blocks, gpu, held, launch, source, tensor, upload};
+use crate::nn::cuda::{KernelSource, alloc, blocks, gpu, held, launch, source, tensor, upload};
 use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("cross_entropy", "../../cuda");
+static SOURCE: KernelSource = source!("cross_entropy", "../../cuda");
 
 /// Values that backward needs.
-struct Rows {
+struct SavedRows {
     labels: CudaSlice<u32>,
     /// The log-sum-exp of each row.
     sums: CudaSlice<f32>,
@@ -30,7 +30,7 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interru
     let device = gpu(&logits)?;
     let counted = labels.iter().filter(|&&label| label != IGNORE).count().max(1);
     let labels = if labels.is_empty() { upload(device, &[IGNORE])? } else { upload(device, labels)? };
-    let mut rows = Rows { labels, sums: alloc(device, logits.dims2()?.0)?, counted };
+    let mut rows = SavedRows { labels, sums: alloc(device, logits.dims2()?.0)?, counted };
     let values = forward(&logits, &mut rows)?;
     let shape = Shape::from(());
     let made = Made { name: "cross_entropy", values, shape, device, saves: Saves::INPUTS, interrupt };
@@ -38,7 +38,7 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], interrupt: &Interru
     op1(&logits, made, move |[logits], _, dy| Ok([Some(backward(logits, &rows, dy)?)]))
 }
 
-fn forward(logits: &Tensor, rows: &mut Rows) -> Candle<CudaSlice<f32>> {
+fn forward(logits: &Tensor, rows: &mut SavedRows) -> Candle<CudaSlice<f32>> {
     let device: &CudaDevice = gpu(logits)?;
     let (count, vocabulary) = logits.dims2()?;
     let (mut losses, mut out) = (alloc::<f32>(device, count)?, alloc::<f32>(device, 1)?);
@@ -53,7 +53,7 @@ fn forward(logits: &Tensor, rows: &mut Rows) -> Candle<CudaSlice<f32>> {
     Ok(out)
 }
 
-fn backward(logits: &Tensor, rows: &Rows, dy: &Tensor) -> Candle<Tensor> {
+fn backward(logits: &Tensor, rows: &SavedRows, dy: &Tensor) -> Candle<Tensor> {
     let (device, shape) = (gpu(logits)?, logits.shape());
     let (count, vocabulary) = logits.dims2()?;
     let mut dlogits = alloc::<f32>(device, count * vocabulary)?;

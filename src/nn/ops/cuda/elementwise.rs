@@ -8,13 +8,13 @@ use super::{Cheap, cheap2};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, tensor};
+use crate::nn::cuda::{KernelSource, alloc, elements, gpu, held, launch, tensor};
 
 /// An op and its kernels: `forward(x, y, out, n)` and `backward(x, y, dout, dx, dy, n)`.
 #[derive(Clone, Copy)]
 pub(in crate::nn) struct Binary {
     pub(in crate::nn) name: &'static str,
-    pub(in crate::nn) source: &'static Source,
+    pub(in crate::nn) source: &'static KernelSource,
     pub(in crate::nn) forward: &'static str,
     pub(in crate::nn) backward: &'static str,
 }

@@ -38,12 +38,12 @@ pub(in crate::nn) struct Cheap<'a> {
 }
 
 /// The gradients of the inputs: inputs, output, gradient of the output (contiguous).
-type Gradients<const N: usize> = Candle<[Option<Tensor>; N]>;
+type InputGradients<const N: usize> = Candle<[Option<Tensor>; N]>;
 /// Computes an output from the values of the inputs.
 type Make<const N: usize> = dyn Fn(&CudaDevice, [CudaView<'_, f32>; N]) -> Candle<CudaSlice<f32>> + Send + Sync;
 
 /// The source of an output.
-enum Output<const N: usize> {
+enum OpOutput<const N: usize> {
     /// Computed already; used once.
     Ready(Mutex<Option<(CudaStorage, Shape)>>),
     /// Computed on demand.
@@ -53,29 +53,29 @@ enum Output<const N: usize> {
 /// An op with its output and its gradient.
 struct Ready<const N: usize, B> {
     name: &'static str,
-    output: Output<N>,
+    output: OpOutput<N>,
     interrupt: Interrupt,
     back: B,
 }
 
-impl<const N: usize, B: Fn([&Tensor; N], &Tensor, &Tensor) -> Gradients<N>> Ready<N, B> {
+impl<const N: usize, B: Fn([&Tensor; N], &Tensor, &Tensor) -> InputGradients<N>> Ready<N, B> {
     fn new(made: Made<'_>, back: B) -> Self {
         let storage = CudaStorage::wrap_cuda_slice(made.values, made.device.clone());
-        let output = Output::Ready(Mutex::new(Some((storage, made.shape))));
+        let output = OpOutput::Ready(Mutex::new(Some((storage, made.shape))));
         Self { name: made.name, output, interrupt: made.interrupt.clone(), back }
     }
 
     fn cheap(op: &Cheap<'_>, make: Box<Make<N>>, back: B) -> Self {
-        Self { name: op.name, output: Output::Cheap(make), interrupt: op.interrupt.clone(), back }
+        Self { name: op.name, output: OpOutput::Cheap(make), interrupt: op.interrupt.clone(), back }
     }
 
     fn output(&self, inputs: [(&CudaStorage, &Layout); N]) -> Candle<(CudaStorage, Shape)> {
         match &self.output {
-            Output::Ready(output) => {
+            OpOutput::Ready(output) => {
                 let output = output.lock().unwrap_or_else(PoisonError::into_inner).take();
                 output.ok_or_else(|| candle_core::Error::msg(format!("{}: the output was taken before", self.name)))
             }
-            Output::Cheap(make) => {
+            OpOutput::Cheap(make) => {
                 let (first, layout) = inputs[0];
                 let mut views = Vec::with_capacity(N);
                 for (storage, layout) in inputs {
@@ -91,7 +91,7 @@ impl<const N: usize, B: Fn([&Tensor; N], &Tensor, &Tensor) -> Gradients<N>> Read
         }
     }
 
-    fn gradients(&self, inputs: [&Tensor; N], y: &Tensor, dy: &Tensor) -> Gradients<N> {
+    fn gradients(&self, inputs: [&Tensor; N], y: &Tensor, dy: &Tensor) -> InputGradients<N> {
         check(&self.interrupt)?;
         (self.back)(inputs, y, &dy.contiguous()?)
     }
@@ -104,7 +104,7 @@ impl<const N: usize, B: Fn([&Tensor; N], &Tensor, &Tensor) -> Gradients<N>> Read
 /// The output of an op of one input, with its gradient.
 pub(in crate::nn) fn op1<B>(x: &Tensor, made: Made<'_>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
+    B: Fn([&Tensor; 1], &Tensor, &Tensor) -> InputGradients<1> + Send + Sync + 'static,
 {
     let needs = made.saves;
     Ok(autograd::apply1(x, Ready::new(made, back), needs)?)
@@ -113,7 +113,7 @@ where
 /// [`op1`] for two inputs.
 pub(in crate::nn) fn op2<B>(inputs: [&Tensor; 2], made: Made<'_>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
+    B: Fn([&Tensor; 2], &Tensor, &Tensor) -> InputGradients<2> + Send + Sync + 'static,
 {
     let ([a, b], needs) = (inputs, made.saves);
     Ok(autograd::apply2(a, b, Ready::new(made, back), needs)?)
@@ -122,7 +122,7 @@ where
 /// [`op1`] for three inputs.
 pub(in crate::nn) fn op3<B>(inputs: [&Tensor; 3], made: Made<'_>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
+    B: Fn([&Tensor; 3], &Tensor, &Tensor) -> InputGradients<3> + Send + Sync + 'static,
 {
     let ([a, b, c], needs) = (inputs, made.saves);
     Ok(autograd::apply3(a, b, c, Ready::new(made, back), needs)?)
@@ -131,7 +131,7 @@ where
 /// [`op1`] for an output that `make` computes from the input; backward reads the input only.
 pub(in crate::nn) fn cheap1<B>(x: &Tensor, op: &Cheap<'_>, make: Box<Make<1>>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1> + Send + Sync + 'static,
+    B: Fn([&Tensor; 1], &Tensor, &Tensor) -> InputGradients<1> + Send + Sync + 'static,
 {
     Ok(autograd::apply1(x, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
@@ -139,7 +139,7 @@ where
 /// [`op2`] for an output that `make` computes from the inputs; backward reads the inputs only.
 pub(in crate::nn) fn cheap2<B>(inputs: [&Tensor; 2], op: &Cheap<'_>, make: Box<Make<2>>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2> + Send + Sync + 'static,
+    B: Fn([&Tensor; 2], &Tensor, &Tensor) -> InputGradients<2> + Send + Sync + 'static,
 {
     let [a, b] = inputs;
     Ok(autograd::apply2(a, b, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
@@ -148,13 +148,13 @@ where
 /// [`cheap2`] for three inputs.
 pub(in crate::nn) fn cheap3<B>(inputs: [&Tensor; 3], op: &Cheap<'_>, make: Box<Make<3>>, back: B) -> Result<Tensor>
 where
-    B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3> + Send + Sync + 'static,
+    B: Fn([&Tensor; 3], &Tensor, &Tensor) -> InputGradients<3> + Send + Sync + 'static,
 {
     let [a, b, c] = inputs;
     Ok(autograd::apply3(a, b, c, Ready::cheap(op, make, back), Saves::INPUTS_AND_CHEAP)?)
 }
 
-impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<1, B> {
+impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> InputGradients<1>> CustomOp1 for Ready<1, B> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -173,7 +173,7 @@ impl<B: Fn([&Tensor; 1], &Tensor, &Tensor) -> Gradients<1>> CustomOp1 for Ready<
     }
 }
 
-impl<B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2>> CustomOp2 for Ready<2, B> {
+impl<B: Fn([&Tensor; 2], &Tensor, &Tensor) -> InputGradients<2>> CustomOp2 for Ready<2, B> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -192,7 +192,7 @@ impl<B: Fn([&Tensor; 2], &Tensor, &Tensor) -> Gradients<2>> CustomOp2 for Ready<
     }
 }
 
-impl<B: Fn([&Tensor; 3], &Tensor, &Tensor) -> Gradients<3>> CustomOp3 for Ready<3, B> {
+impl<B: Fn([&Tensor; 3], &Tensor, &Tensor) -> InputGradients<3>> CustomOp3 for Ready<3, B> {
     fn name(&self) -> &'static str {
         self.name
     }

@@ -14,21 +14,21 @@ const PARTS: usize = 4;
 
 /// A linear layer, borrowed: `y = x Wᵀ + s · x Aᵀ Bᵀ`.
 pub(in crate::nn) struct LinearRef<'a> {
-    pub(in crate::nn) weight: Matrix<'a>,
+    pub(in crate::nn) weight: MatrixRef<'a>,
     /// (out, in)
     pub(in crate::nn) shape: (usize, usize),
-    pub(in crate::nn) update: Option<Update<'a>>,
+    pub(in crate::nn) update: Option<UpdateRef<'a>>,
 }
 
 /// The values of W, (out, in).
-pub(in crate::nn) enum Matrix<'a> {
+pub(in crate::nn) enum MatrixRef<'a> {
     Dense(Floats<'a>),
     Nf4(&'a Nf4),
     Prepacked(&'a Prepacked),
 }
 
 /// An adapter.
-pub(in crate::nn) struct Update<'a> {
+pub(in crate::nn) struct UpdateRef<'a> {
     /// (r, in)
     pub(in crate::nn) a: Floats<'a>,
     /// (out, r)
@@ -38,7 +38,7 @@ pub(in crate::nn) struct Update<'a> {
 }
 
 /// The input of some layers: x (rows, in), prepacked for those with 4-bit weights, and `s · x Aᵀ` of each.
-pub(super) struct Input<'a> {
+pub(super) struct DecodeInput<'a> {
     x: &'a [f32],
     rows: usize,
     few: Option<GemvInput<'a>>,
@@ -47,13 +47,13 @@ pub(super) struct Input<'a> {
     low: Vec<Vec<f32>>,
 }
 
-impl<'a> Input<'a> {
+impl<'a> DecodeInput<'a> {
     /// x (rows, in) for `layers`.
     pub(super) fn new(team: &SpinPool, x: &'a [f32], rows: usize, layers: &[&LinearRef<'_>]) -> Self {
         let wide = x.len() / rows;
-        let any = |of: fn(&Matrix<'_>) -> bool| layers.iter().any(|layer| of(&layer.weight));
-        let few = any(|w| matches!(w, Matrix::Nf4(_))).then(|| GemvInput::new(x, rows, wide));
-        let whole = any(|w| matches!(w, Matrix::Prepacked(_))).then(|| PrepackedInput::new(x, rows, wide));
+        let any = |of: fn(&MatrixRef<'_>) -> bool| layers.iter().any(|layer| of(&layer.weight));
+        let few = any(|w| matches!(w, MatrixRef::Nf4(_))).then(|| GemvInput::new(x, rows, wide));
+        let whole = any(|w| matches!(w, MatrixRef::Prepacked(_))).then(|| PrepackedInput::new(x, rows, wide));
         let rank = |f: &LinearRef<'_>| f.update.as_ref().map_or(0, |update| update.rank);
         let mut low: Vec<Vec<f32>> = layers.iter().map(|f| vec![0.0; rank(f) * rows]).collect();
         if low.iter().any(|low| !low.is_empty()) {
@@ -79,9 +79,9 @@ impl<'a> Input<'a> {
     ) {
         let (rows, wide) = (self.rows, layer.shape.1);
         match &layer.weight {
-            Matrix::Nf4(w) => self.few.as_ref().expect("laid out in Input::new").outputs(w, first, y, fetch),
-            Matrix::Prepacked(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y, fetch),
-            Matrix::Dense(w) => {
+            MatrixRef::Nf4(w) => self.few.as_ref().expect("laid out in Input::new").outputs(w, first, y, fetch),
+            MatrixRef::Prepacked(w) => w.outputs(self.whole.as_ref().expect("laid out in Input::new"), first, y, fetch),
+            MatrixRef::Dense(w) => {
                 for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
                     dots(&w[o * wide..(o + 1) * wide], self.x, y);
                 }
@@ -97,9 +97,9 @@ impl LinearRef<'_> {
     /// The number of prefetch steps for a number of outputs.
     pub(super) fn steps(&self, outputs: usize) -> usize {
         match &self.weight {
-            Matrix::Nf4(_) => steps(outputs, self.shape.1),
-            Matrix::Prepacked(w) => w.steps(outputs),
-            Matrix::Dense(_) => 0,
+            MatrixRef::Nf4(_) => steps(outputs, self.shape.1),
+            MatrixRef::Prepacked(w) => w.steps(outputs),
+            MatrixRef::Dense(_) => 0,
         }
     }
 }

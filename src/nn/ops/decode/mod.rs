@@ -12,8 +12,8 @@
 pub(in crate::nn) mod cuda;
 mod linear_ref;
 
-use self::linear_ref::{Input, parts};
-pub(in crate::nn) use self::linear_ref::{LinearRef, Matrix, Update};
+use self::linear_ref::{DecodeInput, parts};
+pub(in crate::nn) use self::linear_ref::{LinearRef, MatrixRef, UpdateRef};
 use super::attention::cached_attention;
 use super::kv_buffer::KvBuffer;
 use super::rms_norm::forward_rows;
@@ -27,20 +27,20 @@ use crate::nn::cpu::{Disjoint, Floats, MANY, Prefetch, SpinPool};
 pub(in crate::nn) struct Decoder<'a> {
     /// (vocabulary, hidden)
     pub(in crate::nn) embedding: Floats<'a>,
-    pub(in crate::nn) blocks: Vec<Block<'a>>,
-    pub(in crate::nn) norm: Norm<'a>,
+    pub(in crate::nn) blocks: Vec<BlockRef<'a>>,
+    pub(in crate::nn) norm: NormRef<'a>,
     pub(in crate::nn) head: LinearRef<'a>,
 }
 
 /// RMSNorm.
-pub(in crate::nn) struct Norm<'a> {
+pub(in crate::nn) struct NormRef<'a> {
     pub(in crate::nn) weight: Floats<'a>,
     pub(in crate::nn) eps: f32,
 }
 
 /// One layer.
-pub(in crate::nn) struct Block<'a> {
-    pub(in crate::nn) attention_norm: Norm<'a>,
+pub(in crate::nn) struct BlockRef<'a> {
+    pub(in crate::nn) attention_norm: NormRef<'a>,
     pub(in crate::nn) q: LinearRef<'a>,
     pub(in crate::nn) k: LinearRef<'a>,
     pub(in crate::nn) v: LinearRef<'a>,
@@ -49,7 +49,7 @@ pub(in crate::nn) struct Block<'a> {
     pub(in crate::nn) kv_heads: usize,
     pub(in crate::nn) head_dim: usize,
     pub(in crate::nn) rotary: Rotary,
-    pub(in crate::nn) feed_forward_norm: Norm<'a>,
+    pub(in crate::nn) feed_forward_norm: NormRef<'a>,
     pub(in crate::nn) gate: LinearRef<'a>,
     pub(in crate::nn) up: LinearRef<'a>,
     pub(in crate::nn) down: LinearRef<'a>,
@@ -67,7 +67,7 @@ pub(in crate::nn) fn decode_step(
     memory: &mut [(&mut KvBuffer, &mut KvBuffer)],
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let step = Step { team: SpinPool::gather(), rows: ids.len(), position };
+    let step = DecodeStep { team: SpinPool::gather(), rows: ids.len(), position };
     let hidden = decoder.norm.weight.len();
     let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
     for &id in ids {
@@ -84,14 +84,14 @@ pub(in crate::nn) fn decode_step(
 }
 
 /// The state shared by all layers of a step.
-struct Step {
+struct DecodeStep {
     team: SpinPool,
     rows: usize,
     position: usize,
 }
 
-impl Step {
-    fn normed(&self, norm: &Norm<'_>, x: &[f32]) -> Vec<f32> {
+impl DecodeStep {
+    fn normed(&self, norm: &NormRef<'_>, x: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; x.len()];
         forward_rows(x, &norm.weight, norm.eps, &mut out);
         out
@@ -127,7 +127,7 @@ impl Step {
         ahead: Prefetch<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
-        let input = Input::new(&self.team, x, self.rows, &layers);
+        let input = DecodeInput::new(&self.team, x, self.rows, &layers);
         let parts = parts(&self.team, &layers);
         self.team.each(parts.len(), |i| {
             let (index, range) = &parts[i];
@@ -139,7 +139,7 @@ impl Step {
     }
 
     /// The first half of a layer: attention over all cached positions, added to x.
-    fn attend(&self, block: &Block<'_>, x: &mut [f32], keys: &mut KvBuffer, values: &mut KvBuffer) {
+    fn attend(&self, block: &BlockRef<'_>, x: &mut [f32], keys: &mut KvBuffer, values: &mut KvBuffer) {
         let (dim, group) = (block.head_dim, block.heads / block.kv_heads);
         let [q, k, v]: [Vec<f32>; 3] = self
             .product(&self.normed(&block.attention_norm, x), [&block.q, &block.k, &block.v])
@@ -170,13 +170,13 @@ impl Step {
 
     /// The second half: `down(silu(gate(x)) · up(x))`, added to x. With many rows this part is limited by arithmetic
     /// and attention by memory, so the keys and values of the `next` layer are prefetched here.
-    fn feed_forward(&self, block: &Block<'_>, x: &mut [f32], next: Option<(&KvBuffer, &KvBuffer)>) {
+    fn feed_forward(&self, block: &BlockRef<'_>, x: &mut [f32], next: Option<(&KvBuffer, &KvBuffer)>) {
         let next = next.filter(|_| self.rows >= MANY);
         let ahead =
             next.map_or([Prefetch::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
-        let input = Input::new(&self.team, &normed, rows, &[&block.gate, &block.up]);
+        let input = DecodeInput::new(&self.team, &normed, rows, &[&block.gate, &block.up]);
         let mut y = vec![0.0; rows * inner];
         let shared = Disjoint::new(&mut y);
         let parts = parts(&self.team, &[&block.gate]);

@@ -6,10 +6,10 @@ use candle_core::{Result as Candle, Shape, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, blocks, elements, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, blocks, elements, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("embedding", "../../cuda");
+static SOURCE: KernelSource = source!("embedding", "../../cuda");
 
 /// [`super::embedding`] for u32 ids.
 pub(super) fn embedding(ids: &Tensor, table: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {

@@ -8,10 +8,10 @@ use candle_core::{Result as Candle, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::cuda::{Source, alloc, blocks, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, blocks, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Cheap, cheap2, cheap3};
 
-static SOURCE: Source = source!("layer_norm", "../../cuda");
+static SOURCE: KernelSource = source!("layer_norm", "../../cuda");
 
 /// Rows of a part of the gradients of weight and bias.
 const STEP: usize = 64;
@@ -40,9 +40,14 @@ pub(super) fn layer_norm(
     cheap3([&x, &w, &b], &op, Box::new(make), move |[x, w, _], _, dy| Ok(backward(x, w, dy, eps)?.map(Some)))
 }
 
-type Values<'a> = CudaView<'a, f32>;
+type NormInputs<'a> = CudaView<'a, f32>;
 
-fn forward(device: &CudaDevice, given: [&Values<'_>; 2], b: Option<&Values<'_>>, eps: f32) -> Candle<CudaSlice<f32>> {
+fn forward(
+    device: &CudaDevice,
+    given: [&NormInputs<'_>; 2],
+    b: Option<&NormInputs<'_>>,
+    eps: f32,
+) -> Candle<CudaSlice<f32>> {
     let [x, w] = given;
     let rows = x.len() / w.len();
     let (mut y, n, config) = (alloc::<f32>(device, x.len())?, w.len() as i32, blocks(rows, 1));

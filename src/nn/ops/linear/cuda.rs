@@ -13,31 +13,31 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Shape, Tensor};
 
 use self::bias::{add_bias, bias_gradient};
-use self::factor::{Factor, Shared};
-use self::low::Low;
+use self::factor::{Factor, SharedFactor};
+use self::low::CudaLowRank;
 use super::dropout::Dropout;
 use super::{Frozen, widened};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Mat, Product, Source, alloc, gpu, held, product, source, tensor};
+use crate::nn::cuda::{CudaMat, CudaProduct, KernelSource, alloc, gpu, held, product, source, tensor};
 use crate::nn::ops::cuda::{Made, op1, op2, op3};
 use crate::nn::quant::on_device::FEW;
 
-static SOURCE: Source = source!("linear", "../../cuda");
+static SOURCE: KernelSource = source!("linear", "../../cuda");
 
 /// The most values of a dequantised panel: 16 MiB in f32, which fit the cache of such a GPU.
 const PANEL: usize = 1 << 22;
 
 /// Precision and interrupt of an op.
 #[derive(Clone)]
-pub(super) struct How {
+pub(super) struct LinearSettings {
     pub(super) precision: Precision,
     pub(super) interrupt: Interrupt,
 }
 
-impl How {
+impl LinearSettings {
     fn made<'a>(
         &'a self,
         name: &'static str,
@@ -51,15 +51,15 @@ impl How {
 }
 
 /// `y = x Wᵀ + b`: [`super::linear`] for tensors of the right shape.
-pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
+pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &LinearSettings) -> Result<Tensor> {
     let (x, w) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(w)?);
     let (device, shape, precision) = (gpu(&x)?, w.dims2()?, how.precision);
     let weight = Frozen::Dense(w.clone());
-    let mut values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
+    let mut values = forward(&SharedFactor::new(&x, precision), &weight, shape, precision)?;
     let Some(b) = b else {
         let made = how.made("linear", values, wide_shape(&x, shape.0), device, Saves::INPUTS);
         return op2([&x, &w], made, move |[x, w], _, dy| {
-            Ok(gradients(x, w, &Shared::new(dy, precision), shape, precision)?.into())
+            Ok(gradients(x, w, &SharedFactor::new(dy, precision), shape, precision)?.into())
         });
     };
     let b = autograd::apply_contiguous(b)?;
@@ -70,7 +70,7 @@ pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> R
             true => Some(bias_gradient(dy, shape.0)?),
             false => None,
         };
-        let (dx, dw) = gradients(x, w, &Shared::new(dy, precision), shape, precision)?;
+        let (dx, dw) = gradients(x, w, &SharedFactor::new(dy, precision), shape, precision)?;
         Ok([dx, dw, db])
     })
 }
@@ -79,7 +79,7 @@ pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &How) -> R
 fn gradients(
     x: &Tensor,
     w: &Tensor,
-    dy: &Shared<'_>,
+    dy: &SharedFactor<'_>,
     shape: (usize, usize),
     precision: Precision,
 ) -> Candle<(Option<Tensor>, Option<Tensor>)> {
@@ -95,17 +95,17 @@ fn gradients(
 }
 
 /// `y = x Wᵀ + b` with a frozen weight and bias.
-pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how: &How) -> Result<Tensor> {
+pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how: &LinearSettings) -> Result<Tensor> {
     let x = autograd::apply_contiguous(x)?;
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
-    let mut values = forward(&Shared::new(&x, precision), &weight, shape, precision)?;
+    let mut values = forward(&SharedFactor::new(&x, precision), &weight, shape, precision)?;
     if let Some(b) = b {
         add_bias(device, &mut values, &b.contiguous()?)?;
     }
     let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Saves::NOTHING);
     op1(&x, made, move |[x], _, dy| {
-        Ok([Some(input_gradient(&Shared::new(dy, precision), &weight, x, shape, precision)?)])
+        Ok([Some(input_gradient(&SharedFactor::new(dy, precision), &weight, x, shape, precision)?)])
     })
 }
 
@@ -123,7 +123,7 @@ pub(super) fn lora_linear(
     weight: Frozen,
     bias: Option<&Tensor>,
     adapter: Adapted,
-    how: &How,
+    how: &LinearSettings,
 ) -> Result<Tensor> {
     let (x, a, b) = (
         autograd::apply_contiguous(x)?,
@@ -133,21 +133,21 @@ pub(super) fn lora_linear(
     let (device, shape, precision) = (gpu(&x)?, weight.shape()?, how.precision);
     let weight = settled(weight)?;
     let (scale, dropout) = (adapter.scale, adapter.dropout);
-    let shared = Shared::new(&x, precision);
+    let shared = SharedFactor::new(&x, precision);
     let mut values = forward(&shared, &weight, shape, precision)?;
-    let kept = Low { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
+    let kept = CudaLowRank { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
     if let Some(bias) = bias {
         add_bias(device, &mut values, &bias.contiguous()?)?;
     }
     let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Saves::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {
-        let dy = Shared::new(dy, precision);
+        let dy = SharedFactor::new(dy, precision);
         let dx = match autograd::needs_grad(x) {
             true => Some(input_gradient_values(&dy, &weight, x, shape, precision)?),
             false => None,
         };
-        let low = Low { a, b, scale, dropout, shape, precision };
-        let (dx, da, db) = low.gradients(&Shared::new(x, precision), &dy, &kept, dx)?;
+        let low = CudaLowRank { a, b, scale, dropout, shape, precision };
+        let (dx, da, db) = low.gradients(&SharedFactor::new(x, precision), &dy, &kept, dx)?;
         let dx = dx.map(|dx| Ok::<_, candle_core::Error>(tensor(dx, x.shape(), gpu(x)?))).transpose()?;
         Ok([dx, Some(da), Some(db)])
     })
@@ -176,7 +176,7 @@ fn panels(
     weight: &Frozen,
     shape: (usize, usize),
     precision: Precision,
-    mut work: impl FnMut(Mat<'_>, usize, usize) -> Candle<()>,
+    mut work: impl FnMut(CudaMat<'_>, usize, usize) -> Candle<()>,
 ) -> Candle<()> {
     let (out, wide) = shape;
     let packed = match weight {
@@ -195,12 +195,12 @@ fn panels(
             Precision::F32 => {
                 let panel = full.get_or_insert(alloc::<f32>(device, step * wide)?);
                 packed.dequantize(device, first * wide, n * wide, panel)?;
-                work(Mat::f32(&panel.as_view(), wide), first, n)?;
+                work(CudaMat::f32(&panel.as_view(), wide), first, n)?;
             }
             Precision::Bf16 | Precision::F16 => {
                 let panel = half.get_or_insert(alloc::<half::bf16>(device, step * wide)?);
                 packed.dequantize_bf16(device, first * wide, n * wide, panel)?;
-                work(Mat::bf16(&panel.as_view(), wide), first, n)?;
+                work(CudaMat::bf16(&panel.as_view(), wide), first, n)?;
             }
         }
     }
@@ -208,7 +208,12 @@ fn panels(
 }
 
 /// `x Wᵀ`: x (…, in) -> (…, out)
-fn forward(x: &Shared<'_>, weight: &Frozen, shape: (usize, usize), precision: Precision) -> Candle<CudaSlice<f32>> {
+fn forward(
+    x: &SharedFactor<'_>,
+    weight: &Frozen,
+    shape: (usize, usize),
+    precision: Precision,
+) -> Candle<CudaSlice<f32>> {
     let (device, rows, (out, wide)) = (gpu(x.x)?, rows(x.x), shape);
     if let (Frozen::Nf4(packed), 1..=FEW) = (weight, rows) {
         let x = held(x.x)?;
@@ -217,7 +222,7 @@ fn forward(x: &Shared<'_>, weight: &Frozen, shape: (usize, usize), precision: Pr
     let mut y = alloc::<f32>(device, rows * out)?;
     x.get()?.with(wide, |x| {
         panels(device, weight, shape, precision, |w, first, n| {
-            let p = Product { at: first, row: out, ..Product::new(rows, n, wide) };
+            let p = CudaProduct { at: first, row: out, ..CudaProduct::new(rows, n, wide) };
             product(device, p, x, w.t(), &mut y)
         })
     })?;
@@ -226,7 +231,7 @@ fn forward(x: &Shared<'_>, weight: &Frozen, shape: (usize, usize), precision: Pr
 
 /// `dy W`: dy (…, out) -> the shape of x.
 fn input_gradient(
-    dy: &Shared<'_>,
+    dy: &SharedFactor<'_>,
     weight: &Frozen,
     x: &Tensor,
     shape: (usize, usize),
@@ -236,7 +241,7 @@ fn input_gradient(
 }
 
 fn input_gradient_values(
-    dy: &Shared<'_>,
+    dy: &SharedFactor<'_>,
     weight: &Frozen,
     x: &Tensor,
     shape: (usize, usize),
@@ -252,17 +257,22 @@ fn input_gradient_values(
         // The columns of dy that belong to the panel.
         dy.with_from(first, out, |dy| {
             let beta = if first > 0 { 1.0 } else { 0.0 };
-            product(device, Product { beta, ..Product::new(rows, wide, n) }, dy, w, &mut dx)
+            product(device, CudaProduct { beta, ..CudaProduct::new(rows, wide, n) }, dy, w, &mut dx)
         })
     })?;
     Ok(dx)
 }
 
 /// `dyᵀ x`: dy (…, out), x (…, in) -> (out, in)
-fn weight_gradient(dy: &Shared<'_>, x: &Tensor, (out, wide): (usize, usize), precision: Precision) -> Candle<Tensor> {
+fn weight_gradient(
+    dy: &SharedFactor<'_>,
+    x: &Tensor,
+    (out, wide): (usize, usize),
+    precision: Precision,
+) -> Candle<Tensor> {
     let (device, rows) = (gpu(x)?, rows(x));
     let mut dw = alloc::<f32>(device, out * wide)?;
     let (dy, x) = (dy.get()?, Factor::of(x, precision)?);
-    dy.with(out, |dy| x.with(wide, |x| product(device, Product::new(out, wide, rows), dy.t(), x, &mut dw)))?;
+    dy.with(out, |dy| x.with(wide, |x| product(device, CudaProduct::new(out, wide, rows), dy.t(), x, &mut dw)))?;
     Ok(tensor(dw, (out, wide), device))
 }

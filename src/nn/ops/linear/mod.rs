@@ -21,7 +21,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as
 
 pub(in crate::nn) use self::cpu::Prepacked;
 pub(super) use self::cpu::{GemvInput, PrepackedInput, dots, steps};
-use self::cpu::{Low, Weight};
+use self::cpu::{LowRank, WeightRef};
 use self::dropout::Dropout;
 use super::input::input;
 use crate::error::{Error, Result};
@@ -85,9 +85,9 @@ pub fn linear(
     let b = b.map(|b| bias(b, w.dims2()?.0)).transpose()?;
     #[cfg(feature = "cuda")]
     if x.device().is_cuda() {
-        return cuda::linear(&x, &w, b.as_ref(), &cuda::How { precision, interrupt: interrupt.clone() });
+        return cuda::linear(&x, &w, b.as_ref(), &cuda::LinearSettings { precision, interrupt: interrupt.clone() });
     }
-    let op = Linear { precision, interrupt: interrupt.clone() };
+    let op = LinearOp { precision, interrupt: interrupt.clone() };
     match b {
         None => Ok(autograd::apply2(&x, &w, op, Saves::INPUTS)?),
         Some(b) => Ok(autograd::apply3(&x, &w, &b, op, Saves::FIRST_TWO)?),
@@ -117,7 +117,7 @@ pub fn lora_linear(
     };
     let offset = b.map(|b| bias(&b.detach(), out)).transpose()?;
     #[cfg(feature = "cuda")]
-    let how = cuda::How { precision, interrupt: interrupt.clone() };
+    let how = cuda::LinearSettings { precision, interrupt: interrupt.clone() };
     #[cfg(feature = "cuda")]
     if let (None, true) = (adapter, x.device().is_cuda()) {
         return cuda::frozen_linear(&x, weight, offset.as_ref(), &how);
@@ -182,15 +182,15 @@ fn rows(x: &Layout) -> usize {
     x.dims().iter().rev().skip(1).product()
 }
 
-struct Linear {
+struct LinearOp {
     precision: Precision,
     interrupt: Interrupt,
 }
 
-impl Linear {
+impl LinearOp {
     fn forward(&self, x: (&CpuStorage, &Layout), w: (&CpuStorage, &Layout)) -> Candle<(Vec<f32>, Shape)> {
         let shape = w.1.shape().dims2()?;
-        let weight = Weight::Dense(floats_of(w.0, w.1)?);
+        let weight = WeightRef::Dense(floats_of(w.0, w.1)?);
         let y = cpu::forward(floats_of(x.0, x.1)?, rows(x.1), weight, shape, None, self.precision).0;
         Ok((y, widened(x.1, shape.0)))
     }
@@ -208,7 +208,7 @@ impl Linear {
         autograd::take_donated(x)?;
         let dx = match autograd::needs_grad(x) {
             true => {
-                let dx = cpu::input_gradient(dy, rows, Weight::Dense(&floats(w)?), shape, None, self.precision);
+                let dx = cpu::input_gradient(dy, rows, WeightRef::Dense(&floats(w)?), shape, None, self.precision);
                 Some(Tensor::from_vec(dx, x.shape(), x.device())?)
             }
             false => None,
@@ -217,7 +217,7 @@ impl Linear {
     }
 }
 
-impl CustomOp2 for Linear {
+impl CustomOp2 for LinearOp {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -234,7 +234,7 @@ impl CustomOp2 for Linear {
     }
 }
 
-impl CustomOp3 for Linear {
+impl CustomOp3 for LinearOp {
     fn name(&self) -> &'static str {
         "linear"
     }
@@ -283,10 +283,10 @@ struct FrozenLinear {
 
 impl FrozenLinear {
     /// Calls `work` with the values, borrowed.
-    fn with<T>(&self, work: impl FnOnce(Weight<'_>) -> T) -> Candle<T> {
+    fn with<T>(&self, work: impl FnOnce(WeightRef<'_>) -> T) -> Candle<T> {
         match &self.weight {
-            Frozen::Dense(w) => Ok(work(Weight::Dense(&floats(w)?))),
-            Frozen::Nf4(w) => Ok(work(Weight::Nf4(w))),
+            Frozen::Dense(w) => Ok(work(WeightRef::Dense(&floats(w)?))),
+            Frozen::Nf4(w) => Ok(work(WeightRef::Nf4(w))),
         }
     }
 
@@ -329,8 +329,8 @@ struct LoraLinear {
 }
 
 impl LoraLinear {
-    fn low<'a>(&self, a: &'a [f32], b: &'a [f32]) -> Low<'a> {
-        Low { a, b, rank: self.rank, scale: self.scale, dropout: self.dropout }
+    fn low<'a>(&self, a: &'a [f32], b: &'a [f32]) -> LowRank<'a> {
+        LowRank { a, b, rank: self.rank, scale: self.scale, dropout: self.dropout }
     }
 }
 

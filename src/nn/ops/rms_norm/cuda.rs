@@ -7,10 +7,10 @@ use candle_core::{Result as Candle, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::cuda::{Source, alloc, blocks, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, blocks, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Cheap, cheap2};
 
-static SOURCE: Source = source!("rms_norm", "../../cuda");
+static SOURCE: KernelSource = source!("rms_norm", "../../cuda");
 
 /// Rows of a part of the weight's gradient.
 const STEP: usize = 64;

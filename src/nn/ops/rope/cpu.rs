@@ -10,9 +10,9 @@ use crate::nn::cpu::{Disjoint, fill, for_each_isa};
 
 /// cos and sin of every position from 0 on: for each position `half` cosines, then `half` sines.
 #[derive(Clone)]
-pub(in crate::nn::ops) struct Angles(Arc<Table>);
+pub(in crate::nn::ops) struct Angles(Arc<AngleTable>);
 
-struct Table {
+struct AngleTable {
     rotary: Rotary,
     dim: usize,
     positions: usize,
@@ -29,13 +29,14 @@ impl Angles {
     pub(in crate::nn::ops) fn get(rotary: &Rotary, dim: usize, positions: Range<usize>) -> Self {
         let stretched = rotary.stretched_to(positions.end);
         let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits =
-            |t: &Table| t.rotary == *rotary && t.dim == dim && t.positions >= positions.end && t.stretched == stretched;
+        let fits = |t: &AngleTable| {
+            t.rotary == *rotary && t.dim == dim && t.positions >= positions.end && t.stretched == stretched
+        };
         match &*latest {
             Some(angles) if fits(&angles.0) => angles.clone(),
             _ => {
                 let reach = positions.end.next_power_of_two().max(512);
-                let angles = Self(Arc::new(Table::new(rotary, dim, reach, stretched)));
+                let angles = Self(Arc::new(AngleTable::new(rotary, dim, reach, stretched)));
                 *latest = Some(angles.clone());
                 angles
             }
@@ -56,7 +57,7 @@ impl Angles {
     }
 }
 
-impl Table {
+impl AngleTable {
     /// Angles are rounded to f32 as in `transformers`.
     fn new(rotary: &Rotary, dim: usize, positions: usize, stretched: usize) -> Self {
         let (frequencies, factor) = (rotary.frequencies(dim, stretched), rotary.attention_factor());

@@ -10,21 +10,21 @@ use super::cpu::Angles;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, source, tensor, upload};
+use crate::nn::cuda::{KernelSource, alloc, elements, gpu, held, launch, source, tensor, upload};
 use crate::nn::ops::cuda::{Made, op1};
 
-static SOURCE: Source = source!("rope", "../../cuda");
+static SOURCE: KernelSource = source!("rope", "../../cuda");
 
 /// A table of angles on a device.
 #[derive(Clone)]
-struct Table {
+struct DeviceAngles {
     of: Angles,
     device: DeviceId,
     values: Arc<CudaSlice<f32>>,
 }
 
 /// The table copied last, since a model has one.
-static LATEST: Mutex<Option<Table>> = Mutex::new(None);
+static LATEST: Mutex<Option<DeviceAngles>> = Mutex::new(None);
 
 /// The table of angles on a device.
 pub(in crate::nn::ops) fn table(angles: &Angles, device: &CudaDevice) -> Candle<Arc<CudaSlice<f32>>> {
@@ -33,7 +33,7 @@ pub(in crate::nn::ops) fn table(angles: &Angles, device: &CudaDevice) -> Candle<
         Some(table) if table.of.is(angles) && table.device == device.id() => Ok(table.values.clone()),
         _ => {
             let values = Arc::new(upload(device, angles.values())?);
-            *latest = Some(Table { of: angles.clone(), device: device.id(), values: values.clone() });
+            *latest = Some(DeviceAngles { of: angles.clone(), device: device.id(), values: values.clone() });
             Ok(values)
         }
     }

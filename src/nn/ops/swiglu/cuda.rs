@@ -4,10 +4,10 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::cuda::{Source, source};
+use crate::nn::cuda::{KernelSource, source};
 use crate::nn::ops::cuda::Binary;
 
-static SOURCE: Source = source!("swiglu", "../../cuda");
+static SOURCE: KernelSource = source!("swiglu", "../../cuda");
 
 /// [`super::swiglu`] for tensors of one shape.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {

@@ -34,7 +34,7 @@ pub(super) struct View<'a> {
 }
 
 /// A part of the depth of one term.
-pub(super) struct Run<'a> {
+pub(super) struct DepthRun<'a> {
     pub(super) left: View<'a>,
     pub(super) depth: Range<usize>,
 }

@@ -32,12 +32,12 @@ const UPDATE_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(crate) struct Sweep {
     state: Rc<RefCell<sweep::Sweep>>,
-    how: Rc<How>,
+    how: Rc<TrialRunner>,
 }
 
 /// Who runs a trial.
 #[derive(Debug)]
-enum How {
+enum TrialRunner {
     /// A function of the script, one trial after the other.
     Function(FnPtr),
     /// A program, several at a time.
@@ -64,7 +64,7 @@ impl Sweep {
         let SweepOptions { dir, jobs, seed } = options("sweep", map)?;
         let seed = seed.unwrap_or_else(|| ctx.next_seed());
         let how = how(trial, jobs)?;
-        if matches!(how, How::Program { .. }) && dir.is_empty() {
+        if matches!(how, TrialRunner::Program { .. }) && dir.is_empty() {
             return Err(Error::mistake("a sweep of programs needs a folder for them")
                 .with_hint("#{ dir: \"sweeps/mine\" }")
                 .into());
@@ -84,8 +84,10 @@ impl Sweep {
     fn run(&self, context: &NativeCallContext, ctx: &ScriptContext, n: Option<u64>) -> Fallible<Self> {
         let mut display = LiveTable::new(ctx);
         let done = match &*self.how {
-            How::Function(f) => call::run(context, ctx, (&self.state, f), n, &mut |state| display.show(state, false)),
-            How::Program { words, jobs } => {
+            TrialRunner::Function(f) => {
+                call::run(context, ctx, (&self.state, f), n, &mut |state| display.show(state, false))
+            }
+            TrialRunner::Program { words, jobs } => {
                 let mut state = self.state.try_borrow_mut().map_err(|_| busy())?;
                 process::run(&mut state, ctx, (words, *jobs), n, &mut |state| display.show(state, false))
             }
@@ -310,18 +312,18 @@ fn map(state: &sweep::Sweep, trial: &Trial) -> Map {
     entries.into_iter().map(|(key, value)| (key.into(), value)).collect()
 }
 
-fn how(trial: &Dynamic, jobs: Option<usize>) -> Result<How> {
+fn how(trial: &Dynamic, jobs: Option<usize>) -> Result<TrialRunner> {
     if let Some(f) = trial.read_lock::<FnPtr>() {
         if jobs.is_some_and(|jobs| jobs > 1) {
             return Err(Error::mistake("a function runs one trial at a time")
                 .with_hint("several at a time are programs: sweep(config, [\"train\", …], #{ jobs: 2 })"));
         }
-        return Ok(How::Function(f.clone()));
+        return Ok(TrialRunner::Function(f.clone()));
     }
     match trial.as_array_ref() {
         Ok(words) if !words.is_empty() => {
             let words = words.iter().map(|word| text("a word of the program", word)).collect::<Result<Vec<_>>>()?;
-            Ok(How::Program { words, jobs: jobs.unwrap_or(1).max(1) })
+            Ok(TrialRunner::Program { words, jobs: jobs.unwrap_or(1).max(1) })
         }
         _ => Err(Error::mistake(format!(
             "sweep: the trial is a function or the words of a program, not {}",

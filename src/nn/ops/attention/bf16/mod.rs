@@ -7,9 +7,9 @@ use half::bf16;
 
 use super::cpu::Sizes;
 use super::cuda_inputs::Axes;
-use crate::nn::cuda::{Source, alloc, blocks, elements, launch, source};
+use crate::nn::cuda::{KernelSource, alloc, blocks, elements, launch, source};
 
-static SOURCE: Source = source!("attention_bf16", "../../../cuda", "../tiles.cuh");
+static SOURCE: KernelSource = source!("attention_bf16", "../../../cuda", "../tiles.cuh");
 
 /// Rows of a block: `HALF_ROWS` in `kernel.cu`.
 const ROWS: usize = 64;
@@ -17,7 +17,7 @@ const ROWS: usize = 64;
 const THREADS: u32 = 128;
 
 /// The kernels for heads of up to some width.
-pub(super) struct Kernels {
+pub(super) struct Bf16Kernels {
     /// The width of a head after rounding to bf16, padded.
     pub(super) wide: usize,
     pub(super) forward: &'static str,
@@ -26,15 +26,15 @@ pub(super) struct Kernels {
 }
 
 /// Queries, keys and values on the device.
-pub(super) struct Given<'a> {
+pub(super) struct Bf16Inputs<'a> {
     pub(super) device: &'a CudaDevice,
     pub(super) sizes: &'a Sizes,
     pub(super) axes: &'a Axes,
-    pub(super) kernels: &'a Kernels,
+    pub(super) kernels: &'a Bf16Kernels,
     pub(super) values: [&'a CudaView<'a, f32>; 3],
 }
 
-impl Given<'_> {
+impl Bf16Inputs<'_> {
     /// Writes outputs and log-sum-exps.
     pub(super) fn forward(&self, out: &mut CudaSlice<f32>, sums: &mut CudaSlice<f32>) -> Candle<()> {
         let [q, k, v] = self.rounded()?;

@@ -2,24 +2,24 @@
 
 use rayon::prelude::*;
 
-use super::block::{Block, KEYS, Sizes, Strip};
-use super::kernels::{GROUP, Kernels, Left, Product, WIDE, kernels};
+use super::block::{KEYS, QueryBlock, Sizes, Strip};
+use super::kernels::{CpuKernels, GROUP, LaneProduct, Left, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
-use super::{LOG2_E, Task, Values, bias_room};
+use super::{AttentionInputs, HeadTask, LOG2_E, bias_room};
 use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa};
 
 /// The results of forward that backward needs: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the
 /// output.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Known<'a> {
+pub(in super::super) struct SavedForward<'a> {
     pub(in super::super) out: &'a [f32],
     pub(in super::super) sums: &'a [f32],
     pub(in super::super) dy: &'a [f32],
 }
 
 /// The gradients of queries, keys and values, and of the bias and the relative vectors if there are any.
-pub(in super::super) struct Gradients {
+pub(in super::super) struct AttentionGradients {
     pub(in super::super) q: Vec<f32>,
     pub(in super::super) k: Vec<f32>,
     pub(in super::super) v: Vec<f32>,
@@ -36,14 +36,14 @@ struct Results<'a> {
     relative: Disjoint<'a>,
 }
 
-pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -> Gradients {
-    let parts = Task::parts(s);
+pub(in super::super) fn backward(s: &Sizes, x: &AttentionInputs<'_>, known: &SavedForward<'_>) -> AttentionGradients {
+    let parts = HeadTask::parts(s);
     let (mut k, mut v) = (vec![0.0; parts * x.k.len()], vec![0.0; parts * x.v.len()]);
     let mut bias = vec![0.0; x.bias.map_or(0, |_| s.batch * parts * s.heads * s.distances())];
     let mut relative = vec![0.0; x.relative.map_or(0, |_| s.batch * parts * s.heads * s.distances() * s.dim)];
     if x.q.is_empty() {
         let zeros = |of: Option<&[f32]>| of.map(|of| vec![0.0; of.len()]);
-        return Gradients { q: Vec::new(), k, v, bias: zeros(x.bias), relative: zeros(x.relative) };
+        return AttentionGradients { q: Vec::new(), k, v, bias: zeros(x.bias), relative: zeros(x.relative) };
     }
     let (all_k, all_v) = (Disjoint::new(&mut k), Disjoint::new(&mut v));
     let (all_bias, all_relative) = (Disjoint::new(&mut bias), Disjoint::new(&mut relative));
@@ -52,9 +52,9 @@ pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -
         fill(x.q.len(), |q| {
             let results =
                 Results { q: Disjoint::uninit(q), k: all_k, v: all_v, bias: all_bias, relative: all_relative };
-            let tasks = (0..Task::count(s)).into_par_iter();
-            tasks.for_each_init(Room::default, |room, task| {
-                backward_task(s, x, known, Task::new(s, task), room, &results);
+            let tasks = (0..HeadTask::count(s)).into_par_iter();
+            tasks.for_each_init(BackwardScratch::default, |room, task| {
+                backward_task(s, x, known, HeadTask::new(s, task), room, &results);
             });
         })
     };
@@ -67,7 +67,7 @@ pub(in super::super) fn backward(s: &Sizes, x: &Values<'_>, known: &Known<'_>) -
     });
     fold(&mut relative, s.heads * s.distances() * s.dim); // (heads, distances, dim)
     let relative = x.relative.map(|_| by_distance(&relative, s, x.relative_heads(s)));
-    Gradients { q, k, v, bias, relative }
+    AttentionGradients { q, k, v, bias, relative }
 }
 
 /// (heads, distances, dim) -> (distances, `own`, dim), summed over heads that share vectors.
@@ -99,7 +99,7 @@ fn fold(parts: &mut Vec<f32>, len: usize) {
 }
 
 #[derive(Default)]
-struct Room {
+struct BackwardScratch {
     k: Scratch,
     v: Scratch,
     dk: Scratch,
@@ -122,10 +122,10 @@ struct Room {
 /// No one else may touch the task's part of the results meanwhile.
 unsafe fn backward_task(
     s: &Sizes,
-    x: &Values<'_>,
-    known: &Known<'_>,
-    task: Task,
-    room: &mut Room,
+    x: &AttentionInputs<'_>,
+    known: &SavedForward<'_>,
+    task: HeadTask,
+    room: &mut BackwardScratch,
     results: &Results<'_>,
 ) {
     let visible = x.visible(s, task.b);
@@ -142,7 +142,7 @@ unsafe fn backward_task(
         let vectors = relative::reversed(x, s, h, &mut room.relative);
         let drelative = room.drelative.zeros(if vectors.is_some() { relative::room(s) * padded } else { 0 });
         for index in task.blocks(s) {
-            let block = Block::new(s, index, &visible);
+            let block = QueryBlock::new(s, index, &visible);
             let queries = s.queries(x.q, (task.b, h), block.t, block.n);
             let (turned_q, q) = (room.turned_q.room(s.dim * WIDE), room.q.room(padded * WIDE));
             queries.turn(s.scale * LOG2_E, turned_q);
@@ -158,7 +158,7 @@ unsafe fn backward_task(
             for ((delta, out), dy) in deltas.iter_mut().zip(outs.iter()).zip(dys.iter()) {
                 *delta = inner(out, dy);
             }
-            let given = Given {
+            let given = BackwardInputs {
                 dim: s.dim,
                 origin: visible.start,
                 k,
@@ -176,7 +176,7 @@ unsafe fn backward_task(
             let dq = room.dq.zeros(s.dim * WIDE);
             let scores = (room.p.room(KEYS * WIDE), room.ds.room(KEYS * WIDE));
             let straight = room.straight.room(relative::ROWS * WIDE);
-            given.block(&block, scores, straight, Sums { dq, dk, dv, dbias, drelative });
+            given.block(&block, scores, straight, BlockSums { dq, dk, dv, dbias, drelative });
             for lane in 0..block.n {
                 let at = queries.at + lane * queries.step;
                 // SAFETY: promised by the caller; every element is written.
@@ -219,7 +219,7 @@ for_each_isa! {
 
 /// The inputs of a block of queries. Of queries and the gradients of their outputs there are two copies: (dim, WIDE),
 /// and (WIDE, padded dim).
-struct Given<'a> {
+struct BackwardInputs<'a> {
     dim: usize,
     /// The first visible key.
     origin: usize,
@@ -235,11 +235,11 @@ struct Given<'a> {
     deltas: &'a [f32; WIDE],
     bias: Option<(&'a [f32], usize)>,
     relative: Option<Relative<'a>>,
-    kernels: &'static Kernels,
+    kernels: &'static CpuKernels,
 }
 
 /// The sums of a block: dq (dim, WIDE), to be scaled afterwards, dk and dv (visible keys, padded dim).
-struct Sums<'a> {
+struct BlockSums<'a> {
     dq: &'a mut [f32],
     dk: &'a mut [f32],
     dv: &'a mut [f32],
@@ -247,8 +247,8 @@ struct Sums<'a> {
     drelative: &'a mut [f32],
 }
 
-impl Given<'_> {
-    fn block(&self, block: &Block, (p, ds): (&mut [f32], &mut [f32]), straight: &mut [f32], sums: Sums<'_>) {
+impl BackwardInputs<'_> {
+    fn block(&self, block: &QueryBlock, (p, ds): (&mut [f32], &mut [f32]), straight: &mut [f32], sums: BlockSums<'_>) {
         for strip in block.keys.clone().step_by(KEYS).flat_map(|first| block.strips(first)) {
             self.scores(&strip, self.k, self.turned_q, p);
             if let Some(relative) = self.relative {
@@ -267,7 +267,7 @@ impl Given<'_> {
                 let (q, found) = ((self.q, self.dim, block.n), (&mut *sums.dq, &mut *sums.drelative));
                 relative.add_gradients(&strip, q, ds, straight, found);
             }
-            (self.kernels.f32.product)(Product {
+            (self.kernels.f32.product)(LaneProduct {
                 rows: self.dim,
                 depth: strip.keys.len(),
                 groups: strip.width(),
@@ -290,7 +290,7 @@ impl Given<'_> {
 
     /// `out = keys · lanes`
     fn scores(&self, strip: &Strip, keys: &[f32], lanes: &[f32], out: &mut [f32]) {
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: strip.keys.len(),
             depth: self.dim,
             groups: strip.width(),
@@ -304,9 +304,9 @@ impl Given<'_> {
     }
 
     /// Adds `scores · rows` to the keys of a strip.
-    fn keys(&self, block: &Block, strip: &Strip, scores: &[f32], rows: &[f32], out: &mut [f32]) {
+    fn keys(&self, block: &QueryBlock, strip: &Strip, scores: &[f32], rows: &[f32], out: &mut [f32]) {
         let padded = self.dim.next_multiple_of(GROUP);
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: strip.keys.len(),
             depth: block.n - strip.lane(),
             groups: padded / GROUP,

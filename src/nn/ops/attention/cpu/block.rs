@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::AttentionShape;
 use super::kernels::{Adjust, GROUP, Groups, WIDE};
-use super::pack::Rows;
+use super::pack::StridedRows;
 
 /// Keys in a block.
 pub(super) const KEYS: usize = 64;
@@ -43,21 +43,33 @@ impl Sizes {
     }
 
     /// Queries `t..t + count` of a head.
-    pub(super) fn queries<'a>(&self, data: &'a [f32], (b, h): (usize, usize), t: usize, count: usize) -> Rows<'a> {
+    pub(super) fn queries<'a>(
+        &self,
+        data: &'a [f32],
+        (b, h): (usize, usize),
+        t: usize,
+        count: usize,
+    ) -> StridedRows<'a> {
         let step = self.heads * self.dim;
-        Rows { data, at: (b * self.time + t) * step + h * self.dim, step, count, dim: self.dim }
+        StridedRows { data, at: (b * self.time + t) * step + h * self.dim, step, count, dim: self.dim }
     }
 
     /// Keys (or values) of a row and a head of keys.
-    pub(super) fn keys<'a>(&self, data: &'a [f32], (b, kv): (usize, usize), range: &Range<usize>) -> Rows<'a> {
+    pub(super) fn keys<'a>(&self, data: &'a [f32], (b, kv): (usize, usize), range: &Range<usize>) -> StridedRows<'a> {
         let step = self.kv_heads * self.dim;
-        Rows { data, at: (b * self.keys + range.start) * step + kv * self.dim, step, count: range.len(), dim: self.dim }
+        StridedRows {
+            data,
+            at: (b * self.keys + range.start) * step + kv * self.dim,
+            step,
+            count: range.len(),
+            dim: self.dim,
+        }
     }
 }
 
 /// One block of the queries of a head.
 #[derive(Clone)]
-pub(super) struct Block {
+pub(super) struct QueryBlock {
     /// First query and number of queries.
     pub(super) t: usize,
     pub(super) n: usize,
@@ -111,7 +123,7 @@ impl Strip {
     }
 }
 
-impl Block {
+impl QueryBlock {
     /// Block `index` of any head, whose row sees the keys in `visible`.
     pub(super) fn new(s: &Sizes, index: usize, visible: &Range<usize>) -> Self {
         let t = index * WIDE;

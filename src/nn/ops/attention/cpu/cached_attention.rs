@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::kernels::{Number, kernels};
 use super::pack::Scratch;
 use super::single_query::{mix, softmax, weigh};
-use crate::nn::ops::kv_buffer::Head;
+use crate::nn::ops::kv_buffer::KvHead;
 
 thread_local! {
     /// Scores.
@@ -18,8 +18,8 @@ const TILE: usize = 64;
 /// `softmax(scale · q Kᵀ) V`: q (group, dim), keys and values (len, dim) -> out (group, dim).
 pub(in crate::nn::ops) fn cached_attention(
     q: &[f32],
-    keys: Head<'_>,
-    values: Head<'_>,
+    keys: KvHead<'_>,
+    values: KvHead<'_>,
     dim: usize,
     scale: f32,
     out: &mut [f32],
@@ -28,18 +28,18 @@ pub(in crate::nn::ops) fn cached_attention(
         let len = keys.count(dim);
         let p = p.room(q.len() / dim * len); // (group, len)
         match keys {
-            Head::F32(k) => scores(q, k, dim, p),
-            Head::Bf16(k) => scores(q, k, dim, p),
-            Head::Int8(k, scales) => {
+            KvHead::F32(k) => scores(q, k, dim, p),
+            KvHead::Bf16(k) => scores(q, k, dim, p),
+            KvHead::Int8(k, scales) => {
                 scores(q, k, dim, p);
                 p.chunks_exact_mut(len).for_each(|p| scaled(p, scales));
             }
         }
         p.chunks_exact_mut(len).for_each(|p| _ = softmax(p, scale));
         match values {
-            Head::F32(v) => mixture(p, v, dim, out),
-            Head::Bf16(v) => mixture(p, v, dim, out),
-            Head::Int8(v, scales) => {
+            KvHead::F32(v) => mixture(p, v, dim, out),
+            KvHead::Bf16(v) => mixture(p, v, dim, out),
+            KvHead::Int8(v, scales) => {
                 p.chunks_exact_mut(len).for_each(|p| scaled(p, scales));
                 mixture(p, v, dim, out);
             }

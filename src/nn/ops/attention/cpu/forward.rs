@@ -2,18 +2,18 @@
 
 use rayon::prelude::*;
 
-use super::block::{Block, KEYS, Sizes, Strip};
-use super::kernels::{Kernels, Left, Product, WIDE, kernels};
+use super::block::{KEYS, QueryBlock, Sizes, Strip};
+use super::kernels::{CpuKernels, LaneProduct, Left, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
-use super::{LOG2_E, Task, Values, single_query};
+use super::{AttentionInputs, HeadTask, LOG2_E, single_query};
 use crate::nn::cpu::{Disjoint, fill};
 
 /// The initial maximum of a running softmax: below any score, but not −∞, since hidden keys must count as 0.
 const LOWEST: f32 = -1e30;
 
 /// The output, and log₂ Σ 2^score of each query (batch, heads, time), +∞ for those that see no key.
-pub(in super::super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
+pub(in super::super) fn forward(s: &Sizes, x: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let all_see = x.visible.is_none_or(|rows| rows.iter().all(|row| !row.is_empty()));
     if s.time == 1 && x.bias.is_none() && x.relative.is_none() && all_see {
         return single_query::forward(s, x);
@@ -27,15 +27,17 @@ pub(in super::super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32
     let out = unsafe {
         fill(x.q.len(), |out| {
             let out = Disjoint::uninit(out);
-            let tasks = (0..Task::count(s)).into_par_iter();
-            tasks.for_each_init(Room::default, |room, task| forward_task(s, x, Task::new(s, task), room, &out, &all));
+            let tasks = (0..HeadTask::count(s)).into_par_iter();
+            tasks.for_each_init(ForwardScratch::default, |room, task| {
+                forward_task(s, x, HeadTask::new(s, task), room, &out, &all)
+            });
         })
     };
     (out, sums)
 }
 
 #[derive(Default)]
-struct Room {
+struct ForwardScratch {
     k: Scratch,
     v: Scratch,
     bias: Scratch,
@@ -50,9 +52,9 @@ struct Room {
 /// No one else may touch the task's part of `out` and `sums` meanwhile.
 unsafe fn forward_task(
     s: &Sizes,
-    x: &Values<'_>,
-    task: Task,
-    room: &mut Room,
+    x: &AttentionInputs<'_>,
+    task: HeadTask,
+    room: &mut ForwardScratch,
     out: &Disjoint<'_>,
     sums: &Disjoint<'_>,
 ) {
@@ -65,10 +67,10 @@ unsafe fn forward_task(
         let bias = x.reversed_bias(s, h, &mut room.bias);
         let vectors = relative::reversed(x, s, h, &mut room.relative);
         for index in task.blocks(s) {
-            let block = Block::new(s, index, &visible);
+            let block = QueryBlock::new(s, index, &visible);
             let q = room.q.room(s.dim * WIDE);
             s.queries(x.q, (task.b, h), block.t, block.n).turn(s.scale * LOG2_E, q);
-            let given = Given {
+            let given = ForwardInputs {
                 dim: s.dim,
                 k,
                 v,
@@ -96,14 +98,14 @@ unsafe fn forward_task(
 }
 
 /// The inputs of a block of queries: keys and values (visible keys, dim), queries (dim, WIDE) scaled to powers of two.
-struct Given<'a> {
+struct ForwardInputs<'a> {
     dim: usize,
     k: &'a [f32],
     v: &'a [f32],
     q: &'a [f32],
     bias: Option<(&'a [f32], usize)>,
     relative: Option<Relative<'a>>,
-    kernels: &'static Kernels,
+    kernels: &'static CpuKernels,
 }
 
 /// The running softmax, a query a lane.
@@ -112,9 +114,9 @@ struct Soft {
     sums: [f32; WIDE],
 }
 
-impl Given<'_> {
+impl ForwardInputs<'_> {
     /// Accumulates `out` (dim, WIDE), which is divided by the sums afterwards.
-    fn block(&self, block: &Block, (scores, straight): (&mut [f32], &mut [f32]), out: &mut [f32]) -> Soft {
+    fn block(&self, block: &QueryBlock, (scores, straight): (&mut [f32], &mut [f32]), out: &mut [f32]) -> Soft {
         let mut soft = Soft { highest: [LOWEST; WIDE], sums: [0.0; WIDE] };
         for first in block.keys.clone().step_by(KEYS) {
             let mut highest = soft.highest;
@@ -126,7 +128,7 @@ impl Given<'_> {
             soft.highest = highest;
             for strip in block.strips(first) {
                 (self.kernels.soften)(&mut scores[strip.span()], strip.groups, &highest, &mut soft.sums);
-                (self.kernels.f32.product)(Product {
+                (self.kernels.f32.product)(LaneProduct {
                     rows: self.dim,
                     depth: strip.keys.len(),
                     groups: strip.width(),
@@ -147,7 +149,7 @@ impl Given<'_> {
     }
 
     fn scores(&self, strip: &Strip, origin: usize, scores: &mut [f32], straight: &mut [f32]) {
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: strip.keys.len(),
             depth: self.dim,
             groups: strip.width(),

@@ -17,7 +17,7 @@ mod single_query;
 
 use std::ops::Range;
 
-pub(super) use self::backward::{Gradients, Known, backward};
+pub(super) use self::backward::{AttentionGradients, SavedForward, backward};
 pub(super) use self::block::Sizes;
 pub(in crate::nn::ops) use self::cached_attention::cached_attention;
 pub(super) use self::forward::forward;
@@ -30,7 +30,7 @@ const LOG2_E: f32 = std::f32::consts::LOG2_E;
 
 /// q (batch, time, heads, dim), k and v (batch, keys, kv_heads, dim).
 #[derive(Clone, Copy)]
-pub(super) struct Values<'a> {
+pub(super) struct AttentionInputs<'a> {
     pub(super) q: &'a [f32],
     pub(super) k: &'a [f32],
     pub(super) v: &'a [f32],
@@ -42,7 +42,7 @@ pub(super) struct Values<'a> {
     pub(super) visible: Option<&'a [Range<usize>]>,
 }
 
-impl Values<'_> {
+impl AttentionInputs<'_> {
     /// Heads that have vectors of their own.
     fn relative_heads(&self, s: &Sizes) -> usize {
         self.relative.map_or(0, <[f32]>::len).checked_div(s.distances() * s.dim).unwrap_or(0).max(1)
@@ -70,14 +70,14 @@ fn bias_room(s: &Sizes) -> usize {
 
 /// Some blocks of the queries that share one head of keys.
 #[derive(Clone, Copy)]
-struct Task {
+struct HeadTask {
     b: usize,
     kv: usize,
     part: usize,
     parts: usize,
 }
 
-impl Task {
+impl HeadTask {
     /// The number of parts into which the blocks of a head of keys are split.
     fn parts(s: &Sizes) -> usize {
         TASKS.div_ceil((s.batch * s.kv_heads).max(1)).min(s.blocks().max(1))

@@ -1,17 +1,17 @@
 //! Packs the rows of a head in the order in which the kernels read them, and unpacks results.
 
-use super::kernels::{GROUP, Line, WIDE};
+use super::kernels::{GROUP, LaneRow, WIDE};
 
 /// Reusable memory, aligned to a cache line; new memory is zero, reused memory keeps its old values.
 #[derive(Default)]
-pub(super) struct Scratch(Vec<Line>);
+pub(super) struct Scratch(Vec<LaneRow>);
 
 impl Scratch {
     /// `len` values.
     pub(super) fn room(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(GROUP);
         if self.0.len() < lines {
-            self.0.resize(lines, Line::ZERO);
+            self.0.resize(lines, LaneRow::ZERO);
         }
         // SAFETY: a line is GROUP floats and nothing else.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), len) }
@@ -27,7 +27,7 @@ impl Scratch {
 
 /// Rows that lie `step` apart.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(super) struct StridedRows<'a> {
     pub(super) data: &'a [f32],
     pub(super) at: usize,
     pub(super) step: usize,
@@ -35,7 +35,7 @@ pub(super) struct Rows<'a> {
     pub(super) dim: usize,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> StridedRows<'a> {
     pub(super) fn iter(self) -> impl Iterator<Item = &'a [f32]> {
         (0..self.count).map(move |i| &self.data[self.at + i * self.step..][..self.dim])
     }

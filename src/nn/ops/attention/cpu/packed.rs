@@ -3,21 +3,26 @@
 use rayon::prelude::*;
 
 use super::super::packed::{PackedSequences, SequenceRun};
-use super::{Gradients, Known, Sizes, Values};
+use super::{AttentionGradients, AttentionInputs, SavedForward, Sizes};
 
 /// The output and log-sum-exps as [`super::forward()`] gives them, the latter run by run.
-pub(in super::super) fn forward(packed: &PackedSequences, s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
+pub(in super::super) fn forward(packed: &PackedSequences, s: &Sizes, x: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let parts: Vec<_> = packed.runs().par_iter().map(|run| super::forward(&run.sizes(s), &run.values(s, x))).collect();
     let (out, sums): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     (out.concat(), sums.concat())
 }
 
 /// The gradients as [`super::backward()`] gives them.
-pub(in super::super) fn backward(packed: &PackedSequences, s: &Sizes, x: &Values<'_>, known: &Known<'_>) -> Gradients {
+pub(in super::super) fn backward(
+    packed: &PackedSequences,
+    s: &Sizes,
+    x: &AttentionInputs<'_>,
+    known: &SavedForward<'_>,
+) -> AttentionGradients {
     let runs = packed.runs();
-    let parts: Vec<Gradients> =
+    let parts: Vec<AttentionGradients> =
         runs.par_iter().map(|run| super::backward(&run.sizes(s), &run.values(s, x), &run.known(s, known))).collect();
-    let mut all = Gradients {
+    let mut all = AttentionGradients {
         q: Vec::with_capacity(x.q.len()),
         k: Vec::with_capacity(x.k.len()),
         v: Vec::with_capacity(x.v.len()),
@@ -44,11 +49,11 @@ impl SequenceRun {
         Sizes { batch: self.count, time: self.length, keys: self.length, ..*s }
     }
 
-    fn values<'a>(&self, s: &Sizes, x: &Values<'a>) -> Values<'a> {
+    fn values<'a>(&self, s: &Sizes, x: &AttentionInputs<'a>) -> AttentionInputs<'a> {
         // The distances of a shorter sequence are in the middle of those of a row.
         let middle = |width: usize| (s.time - self.length) * width..(s.time + self.length - 1) * width;
         let own = s.dim * x.relative_heads(s);
-        Values {
+        AttentionInputs {
             q: self.part(x.q, s.heads * s.dim),
             k: self.part(x.k, s.kv_heads * s.dim),
             v: self.part(x.v, s.kv_heads * s.dim),
@@ -58,9 +63,13 @@ impl SequenceRun {
         }
     }
 
-    fn known<'a>(&self, s: &Sizes, known: &Known<'a>) -> Known<'a> {
+    fn known<'a>(&self, s: &Sizes, known: &SavedForward<'a>) -> SavedForward<'a> {
         let width = s.heads * s.dim;
-        Known { out: self.part(known.out, width), sums: self.part(known.sums, s.heads), dy: self.part(known.dy, width) }
+        SavedForward {
+            out: self.part(known.out, width),
+            sums: self.part(known.sums, s.heads),
+            dy: self.part(known.dy, width),
+        }
     }
 
     /// Its part of a tensor with `width` values for each position.

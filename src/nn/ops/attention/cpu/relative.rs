@@ -4,9 +4,9 @@
 //! distances that occur in it: row r and lane l of the scores take row `l − r + rows − 1` of the product, so that
 //! neither the skewed nor the straight matrix is larger than two blocks.
 
-use super::Values;
+use super::AttentionInputs;
 use super::block::{KEYS, Sizes, Strip};
-use super::kernels::{GROUP, Kernels, Left, Product, WIDE};
+use super::kernels::{CpuKernels, GROUP, LaneProduct, Left, WIDE};
 use super::pack::Scratch;
 
 /// The most rows of a product: the distances in a block.
@@ -17,7 +17,7 @@ pub(super) const ROWS: usize = KEYS + WIDE - 1;
 pub(super) struct Relative<'a> {
     pub(super) vectors: &'a [f32],
     pub(super) at: usize,
-    pub(super) kernels: &'static Kernels,
+    pub(super) kernels: &'static CpuKernels,
 }
 
 /// The number of vectors, including those for lanes beyond the last query.
@@ -26,7 +26,12 @@ pub(super) fn room(s: &Sizes) -> usize {
 }
 
 /// The vectors of head `h`, reversed: (room, dim).
-pub(super) fn reversed<'b>(x: &Values<'_>, s: &Sizes, h: usize, scratch: &'b mut Scratch) -> Option<&'b [f32]> {
+pub(super) fn reversed<'b>(
+    x: &AttentionInputs<'_>,
+    s: &Sizes,
+    h: usize,
+    scratch: &'b mut Scratch,
+) -> Option<&'b [f32]> {
     let (vectors, heads) = (x.relative?, x.relative_heads(s));
     let to = scratch.zeros(room(s) * s.dim);
     if s.dim > 0 {
@@ -48,7 +53,7 @@ impl Relative<'_> {
     /// Adds to the scores of a strip; `q` is (dim, WIDE).
     pub(super) fn add_scores(&self, strip: &Strip, (q, dim): (&[f32], usize), product: &mut [f32], scores: &mut [f32]) {
         let (first, count) = self.span(strip);
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: count,
             depth: dim,
             groups: strip.width(),
@@ -84,7 +89,7 @@ impl Relative<'_> {
                 straight[(r + l) * WIDE + l] = slopes[l];
             }
         }
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: dim,
             depth: count,
             groups: strip.width(),
@@ -95,7 +100,7 @@ impl Relative<'_> {
             out_row: WIDE,
             add: true,
         });
-        (self.kernels.f32.product)(Product {
+        (self.kernels.f32.product)(LaneProduct {
             rows: count,
             depth: n - strip.lane(),
             groups: padded / GROUP,

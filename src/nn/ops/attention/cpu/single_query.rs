@@ -3,15 +3,15 @@
 
 use rayon::prelude::*;
 
-use super::kernels::{Dots, GROUP, Kernels, Left, Number, Product, kernels};
-use super::{LOG2_E, Sizes, Values};
+use super::kernels::{CpuKernels, Dots, GROUP, LaneProduct, Left, Number, kernels};
+use super::{AttentionInputs, LOG2_E, Sizes};
 use crate::nn::cpu::{dot, exp, for_each_isa, sum};
 
 /// Keys and values below which another thread is not worth waking.
 const SERIAL: usize = 1 << 17;
 
 /// The output (batch, 1, heads, dim), and log₂ Σ 2^score of each head (batch, heads).
-pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn forward(s: &Sizes, x: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let (mut out, mut sums) = (vec![0.0; x.q.len()], vec![0.0; s.batch * s.heads]);
     if x.q.is_empty() {
         return (out, sums);
@@ -25,7 +25,7 @@ pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
     for (b, kv) in tasks {
         let (out, sums) = (rest.0.split_at_mut(heads(kv) * s.dim), rest.1.split_at_mut(heads(kv)));
         rest = (out.1, sums.1);
-        work.push(Task { b, kv, keys: x.visible(s, b), out: out.0, sums: sums.0 });
+        work.push(QueryTask { b, kv, keys: x.visible(s, b), out: out.0, sums: sums.0 });
     }
     let alone = (SERIAL / (s.keys * s.kv_heads * s.dim).max(1)).max(1);
     work.into_par_iter().with_min_len(alone).for_each(|task| task.run(s, x));
@@ -33,7 +33,7 @@ pub(super) fn forward(s: &Sizes, x: &Values<'_>) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Some heads of one row.
-struct Task<'a> {
+struct QueryTask<'a> {
     b: usize,
     /// The first head of keys.
     kv: usize,
@@ -44,12 +44,12 @@ struct Task<'a> {
     sums: &'a mut [f32],
 }
 
-impl Task<'_> {
-    fn run(self, s: &Sizes, x: &Values<'_>) {
+impl QueryTask<'_> {
+    fn run(self, s: &Sizes, x: &AttentionInputs<'_>) {
         let (group, step) = (s.heads / s.kv_heads, s.kv_heads * s.dim);
         let (at, keys) = ((self.b * s.keys + self.keys.start) * step + self.kv * s.dim, self.keys.len());
         let q = &x.q[(self.b * s.heads + self.kv * group) * s.dim..][..self.out.len()];
-        let given = Given { dim: s.dim, keys, kernels: kernels(), group, step, k: &x.k[at..], v: &x.v[at..] };
+        let given = QueryInputs { dim: s.dim, keys, kernels: kernels(), group, step, k: &x.k[at..], v: &x.v[at..] };
         let mut p = vec![0.0; self.sums.len() * keys]; // (heads, keys)
         for first in (0..keys).step_by(GROUP) {
             given.scores(q, first..keys.min(first + GROUP), &mut p);
@@ -63,11 +63,11 @@ impl Task<'_> {
     }
 }
 
-struct Given<'a> {
+struct QueryInputs<'a> {
     dim: usize,
     /// The number of visible keys.
     keys: usize,
-    kernels: &'static Kernels,
+    kernels: &'static CpuKernels,
     group: usize,
     /// The distance between keys.
     step: usize,
@@ -75,7 +75,7 @@ struct Given<'a> {
     v: &'a [f32],
 }
 
-impl Given<'_> {
+impl QueryInputs<'_> {
     /// p[h, j] = q[h] · k[j, group of h]
     fn scores(&self, q: &[f32], keys: std::ops::Range<usize>, p: &mut [f32]) {
         let dim = self.dim;
@@ -97,7 +97,7 @@ impl Given<'_> {
 }
 
 /// out[j] = q · k[j], for rows of k that lie `step` apart.
-pub(super) fn weigh<T: Number>(kernels: &Kernels, q: &[f32], k: &[T], step: usize, out: &mut [f32]) {
+pub(super) fn weigh<T: Number>(kernels: &CpuKernels, q: &[f32], k: &[T], step: usize, out: &mut [f32]) {
     if q.len().is_multiple_of(GROUP) {
         (T::products(kernels).dots)(Dots { q, k, step, out });
     } else {
@@ -108,7 +108,7 @@ pub(super) fn weigh<T: Number>(kernels: &Kernels, q: &[f32], k: &[T], step: usiz
 /// out[h] += Σ p[h, j] · v[j] over the first `count` keys, for the heads (…, dim) of `out`; the distances of the rows
 /// of p and v are given with them.
 pub(super) fn mix<T: Number>(
-    kernels: &Kernels,
+    kernels: &CpuKernels,
     (p, p_step): (&[f32], usize),
     count: usize,
     (v, v_step): (&[T], usize),
@@ -116,7 +116,7 @@ pub(super) fn mix<T: Number>(
     out: &mut [f32],
 ) {
     if dim.is_multiple_of(GROUP) {
-        (T::products(kernels).product)(Product {
+        (T::products(kernels).product)(LaneProduct {
             rows: out.len() / dim,
             depth: count,
             groups: dim / GROUP,

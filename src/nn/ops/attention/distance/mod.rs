@@ -10,10 +10,10 @@ use super::cuda_inputs::{Axes, Extra, WARPS};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{Source, alloc, blocks, elements, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, blocks, elements, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Made, op2};
 
-pub(super) static SOURCE: Source = source!("attention_by_distance", "../../../cuda", "../tiles.cuh");
+pub(super) static SOURCE: KernelSource = source!("attention_by_distance", "../../../cuda", "../tiles.cuh");
 
 /// The values of two contiguous tensors, concatenated.
 pub(super) fn join(a: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
@@ -44,7 +44,7 @@ fn copy(device: &CudaDevice, x: &Tensor, to: &mut CudaViewMut<'_, f32>) -> Candl
 }
 
 /// The kernels for heads of up to some width.
-pub(super) struct Kernels {
+pub(super) struct DistanceKernels {
     pub(super) bias_gradient: &'static str,
     pub(super) vector_gradient: &'static str,
     /// Distances for each warp.
@@ -52,7 +52,7 @@ pub(super) struct Kernels {
 }
 
 /// The inputs of backward, on the device.
-pub(super) struct Given<'a> {
+pub(super) struct DistanceInputs<'a> {
     pub(super) q: &'a CudaView<'a, f32>,
     pub(super) k: &'a CudaView<'a, f32>,
     pub(super) v: &'a CudaView<'a, f32>,
@@ -65,15 +65,15 @@ pub(super) struct Given<'a> {
 /// Writes the gradients of biases and then of vectors to `out`, as far as they are needed.
 pub(super) fn gradients(
     device: &CudaDevice,
-    given: &Given<'_>,
+    given: &DistanceInputs<'_>,
     s: &Sizes,
-    kernels: &Kernels,
+    kernels: &DistanceKernels,
     extra: &Extra,
     out: &mut CudaViewMut<'_, f32>,
 ) -> Candle<()> {
     let wanted = |x: &Option<Tensor>| x.as_ref().is_some_and(|x| autograd::needs_grad(x) && x.elem_count() > 0);
     let (bias, vectors) = (wanted(&extra.bias), wanted(&extra.vectors));
-    let Given { q, k, v, dy, sums, delta, axes } = *given;
+    let DistanceInputs { q, k, v, dy, sums, delta, axes } = *given;
     let (heads, places) = (s.heads, s.distances());
     let config = blocks(heads * places.div_ceil(WARPS * kernels.rows), 1);
     let (mut dbias, mut dvectors) = out.split_at_mut(extra.biases());

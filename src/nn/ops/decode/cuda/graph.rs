@@ -10,7 +10,7 @@ use crate::nn::cuda::{Kernel, fault};
 
 /// The order of successive kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum LaunchOrder {
     /// A kernel starts when the one before has ended.
     Strict,
     /// A kernel may start earlier and waits by itself (programmatic dependent launch, from Hopper on).
@@ -25,7 +25,7 @@ pub(super) enum Order {
 pub(super) unsafe fn launch(
     kernel: &Kernel,
     config: LaunchConfig,
-    order: Order,
+    order: LaunchOrder,
     arguments: &mut [*mut c_void],
 ) -> Candle<()> {
     let mut early = sys::CUlaunchAttribute {
@@ -43,7 +43,7 @@ pub(super) unsafe fn launch(
         sharedMemBytes: config.shared_mem_bytes,
         hStream: kernel.stream.cu_stream(),
         attrs: &raw mut early,
-        numAttrs: u32::from(order == Order::Early),
+        numAttrs: u32::from(order == LaunchOrder::Early),
     };
     kernel.stream.context().bind_to_thread().map_err(fault)?;
     // SAFETY: the configuration and its attribute live until the call returns; the rest is promised by the caller.

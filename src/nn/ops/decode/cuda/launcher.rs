@@ -5,9 +5,9 @@ use std::ffi::c_void;
 use candle_core::Result as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
 
-use super::Decoding;
-use super::graph::{self, Order};
-use super::plan::{Heads, Layer, Matrix};
+use super::CudaDecoder;
+use super::graph::{self, LaunchOrder};
+use super::plan::{CudaLinear, CudaMatrix, Heads};
 use crate::nn::cuda::{blocks, kernel};
 
 /// Warps of a block.
@@ -20,18 +20,18 @@ const COLUMNS: [usize; 2] = [512, 128];
 /// Resident blocks of a multiprocessor: `BOUNDS` of `kernel.cu`.
 const RESIDENT: [usize; 4] = [3, 3, 2, 2];
 
-/// How a kernel reads its input: `Kind` of `product.cuh`.
+/// How a kernel reads its input: `InputKind` of `product.cuh`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum InputKind {
     AsItIs,
     Normed,
     Joined,
 }
 
-/// `Input` of `product.cuh`.
+/// `CudaInput` of `product.cuh`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct Input {
+pub(super) struct CudaInput {
     pub(super) x: u64,
     pub(super) norm: u64,
     pub(super) sums: u64,
@@ -42,19 +42,19 @@ pub(super) struct Input {
 }
 
 // SAFETY: plain numbers, laid out as C has them.
-unsafe impl DeviceRepr for Input {}
+unsafe impl DeviceRepr for CudaInput {}
 
 /// An input and how it is read.
 #[derive(Clone, Copy)]
 pub(super) struct Read {
-    pub(super) kind: Kind,
-    pub(super) input: Input,
+    pub(super) kind: InputKind,
+    pub(super) input: CudaInput,
 }
 
-/// `Frame` of `product.cuh`.
+/// `Partition` of `product.cuh`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Frame {
+struct Partition {
     low: u64,
     place: u64,
     ranks: i32,
@@ -63,12 +63,12 @@ struct Frame {
 }
 
 // SAFETY: as above.
-unsafe impl DeviceRepr for Frame {}
+unsafe impl DeviceRepr for Partition {}
 
 /// `Heads` of `attend.cuh`.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Shape {
+struct HeadShape {
     heads: i32,
     kv_heads: i32,
     dim: i32,
@@ -77,7 +77,7 @@ struct Shape {
 }
 
 // SAFETY: as above.
-unsafe impl DeviceRepr for Shape {}
+unsafe impl DeviceRepr for HeadShape {}
 
 /// The names of a kernel's variants for up to 1, 2, 4 and 8 rows, or heads.
 macro_rules! sizes {
@@ -89,7 +89,7 @@ macro_rules! sizes {
 const HEADS: [&str; 4] = sizes!("decode_heads");
 const ATTEND: [&str; 4] = sizes!("decode_attend");
 const GATE: [&str; 4] = sizes!("decode_gate");
-/// For each [`Kind`].
+/// For each [`InputKind`].
 const ADD: [[&str; 4]; 3] = [sizes!("decode_add"), [""; 4], sizes!("decode_add_joined")];
 const PLAIN: [[&str; 4]; 3] = [sizes!("decode_plain"), sizes!("decode_plain_normed"), sizes!("decode_plain_joined")];
 
@@ -99,16 +99,16 @@ pub(super) fn size(n: usize) -> usize {
 }
 
 /// The rank of its adapter.
-pub(super) fn rank(layer: &Layer) -> usize {
+pub(super) fn rank(layer: &CudaLinear) -> usize {
     layer.a.map_or(0, |a| a.out as usize)
 }
 
 /// Launches the kernels of a step.
 pub(super) struct Launcher<'a> {
-    of: &'a Decoding,
-    order: Order,
+    of: &'a CudaDecoder,
+    order: LaunchOrder,
     /// The order of all kernels but the first.
-    later: Order,
+    later: LaunchOrder,
 }
 
 /// Pointers to arguments, as the driver takes them.
@@ -118,8 +118,8 @@ macro_rules! arguments {
 
 impl<'a> Launcher<'a> {
     /// A launcher for all kernels but the first, which waits for earlier work on the stream.
-    pub(super) fn new(of: &'a Decoding, order: Order) -> Self {
-        Self { of, order: Order::Strict, later: order }
+    pub(super) fn new(of: &'a CudaDecoder, order: LaunchOrder) -> Self {
+        Self { of, order: LaunchOrder::Strict, later: order }
     }
 
     fn address<T>(&self, x: &CudaSlice<T>) -> u64 {
@@ -131,19 +131,19 @@ impl<'a> Launcher<'a> {
         let kernel = kernel(&self.of.device, self.of.source(), name)?;
         let order = std::mem::replace(&mut self.order, self.later);
         // SAFETY: each caller below names the arguments of its kernel in their order; the sizes were checked by
-        // `Plan::fits`, and the buffers were made for them.
+        // `CudaPlan::fits`, and the buffers were made for them.
         unsafe { graph::launch(&kernel, blocks(grid.0, grid.1), order, arguments) }
     }
 
     /// The partition of outputs of rows of `wide` values, and its number of blocks; with `ranks` low-rank values a row.
-    fn frame(&self, outputs: usize, w: &Matrix, ranks: i32) -> (Frame, usize) {
+    fn frame(&self, outputs: usize, w: &CudaMatrix, ranks: i32) -> (Partition, usize) {
         let least = COLUMNS[usize::from(!w.is_packed())];
         let mut splits = 1;
         while splits < WARPS && outputs * splits < BUSY[self.size()] && w.wide as usize / (2 * splits) >= least {
             splits *= 2;
         }
         let (low, place) = (self.address(&self.of.buffers.low), self.address(&self.of.buffers.place));
-        let frame = Frame { low, place, ranks, rows: self.of.plan.rows as i32, splits: splits as i32 };
+        let frame = Partition { low, place, ranks, rows: self.of.plan.rows as i32, splits: splits as i32 };
         (frame, outputs.div_ceil(WARPS / splits))
     }
 
@@ -153,7 +153,7 @@ impl<'a> Launcher<'a> {
 
     /// `s · x Aᵀ` of all adapters of these layers, if they have any; the layers with their offsets in it, and its
     /// width.
-    fn low<const N: usize>(&mut self, read: Read, layers: [Layer; N]) -> Candle<([Matrix; N], i32)> {
+    fn low<const N: usize>(&mut self, read: Read, layers: [CudaLinear; N]) -> Candle<([CudaMatrix; N], i32)> {
         let mut ranks = 0;
         let w = layers.map(|layer| {
             let mut w = layer.w;
@@ -163,7 +163,7 @@ impl<'a> Launcher<'a> {
         });
         if ranks > 0 {
             let y = self.address(&self.of.buffers.low);
-            let mut all = [Matrix::default(); 3];
+            let mut all = [CudaMatrix::default(); 3];
             for (place, a) in all.iter_mut().zip(layers.iter().filter_map(|layer| layer.a)) {
                 *place = a;
             }
@@ -173,13 +173,13 @@ impl<'a> Launcher<'a> {
     }
 
     /// The outputs of neighbouring matrices, with `ranks` low-rank values a row.
-    fn plain(&mut self, read: Read, w: [Matrix; 3], ranks: i32, y: u64) -> Candle<()> {
+    fn plain(&mut self, read: Read, w: [CudaMatrix; 3], ranks: i32, y: u64) -> Candle<()> {
         let outputs = w.iter().map(|w| w.out as usize).sum();
         let (frame, count) = self.frame(outputs, &w[0], ranks);
         self.put(PLAIN[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &y])
     }
 
-    pub(super) fn queries_keys_values(&mut self, read: Read, layers: [Layer; 3], layer: usize) -> Candle<()> {
+    pub(super) fn queries_keys_values(&mut self, read: Read, layers: [CudaLinear; 3], layer: usize) -> Candle<()> {
         let (w, ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(w.iter().map(|w| w.out as usize / 2).sum(), &w[0], ranks);
         let (shape, angles) = (self.shape(), self.address(&self.of.buffers.memory));
@@ -198,13 +198,13 @@ impl<'a> Launcher<'a> {
         self.put(ATTEND[size(group)], grid, arguments![&queries, &memory, &place, &values, &sums, &shape])
     }
 
-    pub(super) fn add(&mut self, read: Read, layer: Layer, x: u64) -> Candle<()> {
+    pub(super) fn add(&mut self, read: Read, layer: CudaLinear, x: u64) -> Candle<()> {
         let ([w], ranks) = self.low(read, [layer])?;
         let (frame, count) = self.frame(w.out as usize, &w, ranks);
         self.put(ADD[read.kind as usize][self.size()], (count, 1), arguments![&read.input, &w, &frame, &x])
     }
 
-    pub(super) fn gate_up(&mut self, read: Read, layers: [Layer; 2], y: u64) -> Candle<()> {
+    pub(super) fn gate_up(&mut self, read: Read, layers: [CudaLinear; 2], y: u64) -> Candle<()> {
         let ([gate, up], ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
         // As many blocks as are resident at once, with about equal work.
@@ -213,15 +213,15 @@ impl<'a> Launcher<'a> {
         self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
     }
 
-    pub(super) fn head(&mut self, read: Read, head: Layer, y: u64) -> Candle<()> {
+    pub(super) fn head(&mut self, read: Read, head: CudaLinear, y: u64) -> Candle<()> {
         let ([w], ranks) = self.low(read, [head])?;
-        self.plain(read, [w, Matrix::default(), Matrix::default()], ranks, y)
+        self.plain(read, [w, CudaMatrix::default(), CudaMatrix::default()], ranks, y)
     }
 
-    fn shape(&self) -> Shape {
+    fn shape(&self) -> HeadShape {
         let Heads { heads, kv_heads, head_dim, .. } = self.of.plan.heads;
         let (dim, scale) = (head_dim as i32, 1.0 / (head_dim as f32).sqrt());
-        Shape { heads: heads as i32, kv_heads: kv_heads as i32, dim, splits: self.of.shares as i32, scale }
+        HeadShape { heads: heads as i32, kv_heads: kv_heads as i32, dim, splits: self.of.shares as i32, scale }
     }
 
     /// The address of the cached keys and values of a layer.

@@ -15,16 +15,16 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, DevicePtr, sys};
 use candle_core::{Result as Candle, Tensor};
 
-use self::graph::{Order, Recorded};
-use self::launcher::{Input, Kind, Launcher, Read, rank, size};
-pub(in crate::nn) use self::plan::{Block, Cuda, Heads, Layer, Norm, Plan};
-use crate::nn::cuda::{Source, alloc, elements, fault, gpu, held, launch, tensor};
+use self::graph::{LaunchOrder, Recorded};
+use self::launcher::{CudaInput, InputKind, Launcher, Read, rank, size};
+pub(in crate::nn) use self::plan::{Cuda, CudaBlock, CudaLinear, CudaNorm, CudaPlan, Heads};
+use crate::nn::cuda::{KernelSource, alloc, elements, fault, gpu, held, launch, tensor};
 use crate::nn::ops::rope::{Angles, angles_on};
 
 /// The kernels for a number of rows.
 macro_rules! source_for {
     ($rows:literal) => {
-        Source {
+        KernelSource {
             name: concat!("decode_", $rows),
             text: concat!(
                 "#define ROWS ",
@@ -40,7 +40,7 @@ macro_rules! source_for {
     };
 }
 
-static SOURCES: [Source; 4] = [source_for!(1), source_for!(2), source_for!(4), source_for!(8)];
+static SOURCES: [KernelSource; 4] = [source_for!(1), source_for!(2), source_for!(4), source_for!(8)];
 
 /// The wanted number of attention blocks.
 const SHARES: usize = 160;
@@ -48,9 +48,9 @@ const SHARES: usize = 160;
 const MOST_SHARES: usize = 16;
 
 /// The state of a decoder on a GPU: its buffers and its graph.
-pub(in crate::nn) struct Decoding {
+pub(in crate::nn) struct CudaDecoder {
     device: CudaDevice,
-    plan: Plan,
+    plan: CudaPlan,
     buffers: Buffers,
     /// The addresses in `buffers.memory`.
     memory: Vec<u64>,
@@ -60,11 +60,11 @@ pub(in crate::nn) struct Decoding {
     /// Whether kernels may start early.
     early: bool,
     multiprocessors: usize,
-    way: Way,
+    way: LaunchMode,
 }
 
 /// How the kernels are launched.
-enum Way {
+enum LaunchMode {
     /// One by one, for the first time, which loads them.
     First,
     Recorded(Recorded),
@@ -94,18 +94,18 @@ struct Buffers {
     memory: CudaSlice<u64>,
 }
 
-impl Decoding {
+impl CudaDecoder {
     /// Buffers for a plan.
     ///
     /// # Errors
     /// When the memory is full.
-    pub(in crate::nn) fn new(plan: Plan, cuda: &Cuda) -> Candle<Self> {
+    pub(in crate::nn) fn new(plan: CudaPlan, cuda: &Cuda) -> Candle<Self> {
         let device = cuda.device.clone();
         let Heads { heads, kv_heads, head_dim, .. } = plan.heads;
         let (rows, hidden, group) = (plan.rows, plan.embedding.w.wide as usize, heads / kv_heads);
         let shares = SHARES.div_ceil(rows * kv_heads * group.div_ceil(8)).min(MOST_SHARES);
         let inner = plan.blocks.iter().map(|block| block.gate.w.out).max().unwrap_or(0) as usize;
-        let ranks = |block: &Block| {
+        let ranks = |block: &CudaBlock| {
             let together = [&[block.q, block.k, block.v][..], &[block.o], &[block.gate, block.up], &[block.down]];
             together.iter().map(|layers| layers.iter().map(rank).sum()).max().unwrap_or(0)
         };
@@ -125,12 +125,12 @@ impl Decoding {
         let early = context.compute_capability().map_err(fault)?.0 >= 9;
         let counted = context.attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         let multiprocessors = counted.map_err(fault)? as usize;
-        let (memory, way) = (Vec::new(), Way::First);
+        let (memory, way) = (Vec::new(), LaunchMode::First);
         Ok(Self { device, plan, buffers, memory, angles: None, shares, early, multiprocessors, way })
     }
 
     /// Whether it was made for a plan.
-    pub(in crate::nn) fn is_for(&self, plan: &Plan) -> bool {
+    pub(in crate::nn) fn is_for(&self, plan: &CudaPlan) -> bool {
         self.plan == *plan
     }
 
@@ -149,16 +149,16 @@ impl Decoding {
     ) -> Candle<()> {
         self.settle(position, memory)?;
         self.begin(ids, [column, position, capacity])?;
-        match std::mem::replace(&mut self.way, Way::Single) {
-            Way::First => {
-                self.layers(Order::Strict)?;
+        match std::mem::replace(&mut self.way, LaunchMode::Single) {
+            LaunchMode::First => {
+                self.layers(LaunchOrder::Strict)?;
                 self.way = self.record();
             }
-            Way::Recorded(mut recorded) => {
+            LaunchMode::Recorded(mut recorded) => {
                 recorded.launch().map_err(fault)?;
-                self.way = Way::Recorded(recorded);
+                self.way = LaunchMode::Recorded(recorded);
             }
-            Way::Single => self.layers(Order::Strict)?,
+            LaunchMode::Single => self.layers(LaunchOrder::Strict)?,
         }
         Ok(())
     }
@@ -174,11 +174,11 @@ impl Decoding {
         Ok(tensor(copy, shape, &self.device))
     }
 
-    fn record(&self) -> Way {
+    fn record(&self) -> LaunchMode {
         let stream = self.device.cuda_stream();
-        let orders = if self.early { &[Order::Early, Order::Strict][..] } else { &[Order::Strict] };
+        let orders = if self.early { &[LaunchOrder::Early, LaunchOrder::Strict][..] } else { &[LaunchOrder::Strict] };
         let recorded = orders.iter().find_map(|&order| Recorded::of(&stream, || self.layers(order)));
-        recorded.map_or(Way::Single, Way::Recorded)
+        recorded.map_or(LaunchMode::Single, LaunchMode::Recorded)
     }
 
     /// Copies the addresses to the device when they have changed.
@@ -225,7 +225,7 @@ impl Decoding {
     }
 
     /// Launches all kernels after the first, in order.
-    fn layers(&self, order: Order) -> Candle<()> {
+    fn layers(&self, order: LaunchOrder) -> Candle<()> {
         let stream = self.device.cuda_stream();
         let at = |x: &CudaSlice<f32>| x.device_ptr(&stream).0;
         let b = &self.buffers;
@@ -233,17 +233,17 @@ impl Decoding {
         let (x, inner) = (at(&b.x), at(&b.inner));
         let Heads { heads, head_dim, .. } = self.plan.heads;
         let as_it_is = |x: u64, wide: i32| Read {
-            kind: Kind::AsItIs,
-            input: Input { x, norm: 0, sums: 0, eps: 0.0, wide, dim: 1, splits: 1 },
+            kind: InputKind::AsItIs,
+            input: CudaInput { x, norm: 0, sums: 0, eps: 0.0, wide, dim: 1, splits: 1 },
         };
-        let normed = |norm: Norm, wide: i32| Read {
-            kind: Kind::Normed,
-            input: Input { norm: norm.weight, eps: norm.eps, ..as_it_is(x, wide).input },
+        let normed = |norm: CudaNorm, wide: i32| Read {
+            kind: InputKind::Normed,
+            input: CudaInput { norm: norm.weight, eps: norm.eps, ..as_it_is(x, wide).input },
         };
         let (dim, splits, asked) = (head_dim as i32, self.shares as i32, (heads * head_dim) as i32);
         let joined = Read {
-            kind: Kind::Joined,
-            input: Input { sums: at(&b.sums), dim, splits, ..as_it_is(at(&b.values), asked).input },
+            kind: InputKind::Joined,
+            input: CudaInput { sums: at(&b.sums), dim, splits, ..as_it_is(at(&b.values), asked).input },
         };
         let hidden = self.plan.embedding.w.wide;
         for (i, block) in self.plan.blocks.iter().enumerate() {
@@ -256,7 +256,7 @@ impl Decoding {
         launcher.head(normed(self.plan.norm, hidden), self.plan.head, at(&b.logits))
     }
 
-    fn source(&self) -> &'static Source {
+    fn source(&self) -> &'static KernelSource {
         &SOURCES[size(self.plan.rows)]
     }
 }

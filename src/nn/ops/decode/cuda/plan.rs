@@ -9,10 +9,10 @@ use crate::nn::cuda::{gpu, held};
 use crate::nn::ops::rope::Rotary;
 use crate::nn::quant::Nf4;
 
-/// `Matrix` of `product.cuh`.
+/// `CudaMatrix` of `product.cuh`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[repr(C)]
-pub(super) struct Matrix {
+pub(super) struct CudaMatrix {
     codes: u64,
     absmax: u64,
     nested: u64,
@@ -29,9 +29,9 @@ pub(super) struct Matrix {
 }
 
 // SAFETY: plain numbers, laid out as C has them.
-unsafe impl DeviceRepr for Matrix {}
+unsafe impl DeviceRepr for CudaMatrix {}
 
-impl Matrix {
+impl CudaMatrix {
     /// Whether it is in 4 bits.
     pub(super) fn is_packed(&self) -> bool {
         self.codes != 0
@@ -40,18 +40,18 @@ impl Matrix {
 
 /// A linear layer on a GPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::nn) struct Layer {
-    pub(super) w: Matrix,
+pub(in crate::nn) struct CudaLinear {
+    pub(super) w: CudaMatrix,
     /// A of its adapter, scaled.
-    pub(super) a: Option<Matrix>,
+    pub(super) a: Option<CudaMatrix>,
 }
 
-impl Layer {
+impl CudaLinear {
     /// A dense weight (out, in); `None` when the kernels cannot read it.
     pub(in crate::nn) fn dense(weight: &Tensor, cuda: &Cuda) -> Option<Self> {
         let (out, wide) = weight.dims2().ok()?;
         let dense = cuda.address(weight)?;
-        Some(Self::new(Matrix { dense, scale: 1.0, ..Matrix::default() }, (out, wide)))
+        Some(Self::new(CudaMatrix { dense, scale: 1.0, ..CudaMatrix::default() }, (out, wide)))
     }
 
     /// A 4-bit weight, `shape` (out, in); its copy is made if there is none.
@@ -61,29 +61,29 @@ impl Layer {
     pub(in crate::nn) fn nf4(weight: &Nf4, shape: (usize, usize), cuda: &Cuda) -> Candle<Self> {
         let there = weight.on(&cuda.device)?;
         let ([codes, absmax, nested, map], offset) = there.addresses(&cuda.stream);
-        Ok(Self::new(Matrix { codes, absmax, nested, map, offset, scale: 1.0, ..Matrix::default() }, shape))
+        Ok(Self::new(CudaMatrix { codes, absmax, nested, map, offset, scale: 1.0, ..CudaMatrix::default() }, shape))
     }
 
-    fn new(w: Matrix, (out, wide): (usize, usize)) -> Self {
-        Self { w: Matrix { out: out as i32, wide: wide as i32, ..w }, a: None }
+    fn new(w: CudaMatrix, (out, wide): (usize, usize)) -> Self {
+        Self { w: CudaMatrix { out: out as i32, wide: wide as i32, ..w }, a: None }
     }
 
     /// The same layer with the update `scale · x Aᵀ Bᵀ`: a (r, in), b (out, r).
     pub(in crate::nn) fn with_update(self, a: &Tensor, b: &Tensor, scale: f32, cuda: &Cuda) -> Option<Self> {
         let mut low = Self::dense(a, cuda)?.w;
         low.scale = scale;
-        Some(Self { w: Matrix { b: cuda.address(b)?, rank: low.out, ..self.w }, a: Some(low) })
+        Some(Self { w: CudaMatrix { b: cuda.address(b)?, rank: low.out, ..self.w }, a: Some(low) })
     }
 }
 
 /// An RMSNorm.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::nn) struct Norm {
+pub(in crate::nn) struct CudaNorm {
     pub(super) weight: u64,
     pub(super) eps: f32,
 }
 
-impl Norm {
+impl CudaNorm {
     /// A norm with a weight that the kernels can read.
     pub(in crate::nn) fn new(weight: &Tensor, eps: f64, cuda: &Cuda) -> Option<Self> {
         Some(Self { weight: cuda.address(weight)?, eps: eps as f32 })
@@ -92,16 +92,16 @@ impl Norm {
 
 /// One layer of a decoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::nn) struct Block {
-    pub(in crate::nn) attention_norm: Norm,
-    pub(in crate::nn) q: Layer,
-    pub(in crate::nn) k: Layer,
-    pub(in crate::nn) v: Layer,
-    pub(in crate::nn) o: Layer,
-    pub(in crate::nn) feed_forward_norm: Norm,
-    pub(in crate::nn) gate: Layer,
-    pub(in crate::nn) up: Layer,
-    pub(in crate::nn) down: Layer,
+pub(in crate::nn) struct CudaBlock {
+    pub(in crate::nn) attention_norm: CudaNorm,
+    pub(in crate::nn) q: CudaLinear,
+    pub(in crate::nn) k: CudaLinear,
+    pub(in crate::nn) v: CudaLinear,
+    pub(in crate::nn) o: CudaLinear,
+    pub(in crate::nn) feed_forward_norm: CudaNorm,
+    pub(in crate::nn) gate: CudaLinear,
+    pub(in crate::nn) up: CudaLinear,
+    pub(in crate::nn) down: CudaLinear,
 }
 
 /// The heads of all layers.
@@ -115,17 +115,17 @@ pub(in crate::nn) struct Heads {
 
 /// A decoder for a number of rows.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::nn) struct Plan {
+pub(in crate::nn) struct CudaPlan {
     pub(in crate::nn) rows: usize,
     /// (vocabulary, hidden)
-    pub(in crate::nn) embedding: Layer,
-    pub(in crate::nn) blocks: Vec<Block>,
+    pub(in crate::nn) embedding: CudaLinear,
+    pub(in crate::nn) blocks: Vec<CudaBlock>,
     pub(in crate::nn) heads: Heads,
-    pub(in crate::nn) norm: Norm,
-    pub(in crate::nn) head: Layer,
+    pub(in crate::nn) norm: CudaNorm,
+    pub(in crate::nn) head: CudaLinear,
 }
 
-impl Plan {
+impl CudaPlan {
     /// The most rows that the kernels take.
     pub(in crate::nn) const ROWS: usize = 8;
     /// The widest heads, `WIDEST` of `attend.cuh`.
@@ -140,8 +140,8 @@ impl Plan {
             && head_dim.is_multiple_of(2);
         let hidden = self.embedding.w.wide;
         let (asked, kept) = ((heads * head_dim) as i32, (kv_heads * head_dim) as i32);
-        let is = |layer: &Layer, out: i32, wide: i32| layer.w.out == out && layer.w.wide == wide;
-        let fits = |block: &Block| {
+        let is = |layer: &CudaLinear, out: i32, wide: i32| layer.w.out == out && layer.w.wide == wide;
+        let fits = |block: &CudaBlock| {
             is(&block.q, asked, hidden)
                 && is(&block.k, kept, hidden)
                 && is(&block.v, kept, hidden)

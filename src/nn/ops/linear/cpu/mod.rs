@@ -20,13 +20,13 @@ use crate::nn::quant::Nf4;
 
 /// The values of a weight (out, in).
 #[derive(Clone, Copy)]
-pub(super) enum Weight<'a> {
+pub(super) enum WeightRef<'a> {
     Dense(&'a [f32]),
     Nf4(&'a Nf4),
 }
 
 /// The values of an adapter.
-pub(super) struct Low<'a> {
+pub(super) struct LowRank<'a> {
     pub(super) a: &'a [f32],
     pub(super) b: &'a [f32],
     pub(super) rank: usize,
@@ -45,7 +45,7 @@ fn panel_rows((out, wide): (usize, usize)) -> usize {
     out.div_ceil(out.div_ceil(most).max(1)).max(1).next_multiple_of(16)
 }
 
-impl<'a> Weight<'a> {
+impl<'a> WeightRef<'a> {
     /// Wᵀ: (in, out)
     fn turned(self, (out, wide): (usize, usize)) -> Right<'a> {
         match self {
@@ -84,9 +84,9 @@ fn tiled(rows: usize, (out, wide): (usize, usize)) -> bool {
 pub(super) fn forward(
     x: &[f32],
     rows: usize,
-    weight: Weight<'_>,
+    weight: WeightRef<'_>,
     shape: (usize, usize),
-    low: Option<&Low<'_>>,
+    low: Option<&LowRank<'_>>,
     precision: Precision,
 ) -> (Vec<f32>, Vec<f32>) {
     let (out, wide) = shape;
@@ -103,9 +103,9 @@ pub(super) fn forward(
         return (y, u);
     }
     let mut y = match weight {
-        Weight::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
-        Weight::Nf4(w) if rows <= FEW => gemv::product(x, rows, w),
-        Weight::Nf4(w) => forward_nf4(xs, rows, w),
+        WeightRef::Dense(w) => product(xs, Mat::new(w, out, wide).t(), 1.0),
+        WeightRef::Nf4(w) if rows <= FEW => gemv::product(x, rows, w),
+        WeightRef::Nf4(w) => forward_nf4(xs, rows, w),
     };
     if let Some((u, b)) = update {
         product_into(MatMut::new(&mut y, rows, out), u, b, 1.0, true);
@@ -136,9 +136,9 @@ fn forward_nf4(x: Mat<'_>, rows: usize, w: &Nf4) -> Vec<f32> {
 pub(super) fn input_gradient(
     dy: &[f32],
     rows: usize,
-    weight: Weight<'_>,
+    weight: WeightRef<'_>,
     shape: (usize, usize),
-    low: Option<(&Low<'_>, &[f32])>,
+    low: Option<(&LowRank<'_>, &[f32])>,
     precision: Precision,
 ) -> Vec<f32> {
     let wide = shape.1;
@@ -167,10 +167,10 @@ pub(super) fn input_gradient(
 }
 
 /// `dy W` without tiles.
-fn frozen_gradient(dy: &[f32], rows: usize, weight: Weight<'_>, (out, wide): (usize, usize)) -> Vec<f32> {
+fn frozen_gradient(dy: &[f32], rows: usize, weight: WeightRef<'_>, (out, wide): (usize, usize)) -> Vec<f32> {
     let w = match weight {
-        Weight::Dense(w) => return product(Mat::new(dy, rows, out), Mat::new(w, out, wide), 1.0),
-        Weight::Nf4(w) => w,
+        WeightRef::Dense(w) => return product(Mat::new(dy, rows, out), Mat::new(w, out, wide), 1.0),
+        WeightRef::Nf4(w) => w,
     };
     let step = panel_rows(w.shape);
     let mut panel = vec![0.0; step.min(out) * wide];
@@ -210,7 +210,7 @@ pub(super) fn weight_gradient(
 }
 
 /// `s · dy B`: (rows, r)
-pub(super) fn gradient_of_squeezed(dy: &[f32], rows: usize, out: usize, low: &Low<'_>) -> Vec<f32> {
+pub(super) fn gradient_of_squeezed(dy: &[f32], rows: usize, out: usize, low: &LowRank<'_>) -> Vec<f32> {
     gemm_narrow(Mat::new(dy, rows, out), Mat::new(low.b, out, low.rank), low.scale)
 }
 
@@ -220,7 +220,7 @@ pub(super) fn low_gradients(
     rows: usize,
     x: &[f32],
     (out, wide): (usize, usize),
-    low: &Low<'_>,
+    low: &LowRank<'_>,
     (u, v): (&[f32], &[f32]),
 ) -> (Vec<f32>, Vec<f32>) {
     let rank = low.rank;
@@ -232,7 +232,7 @@ pub(super) fn low_gradients(
 }
 
 /// `s · drop(x) Aᵀ`: (rows, r)
-fn squeezed(x: &[f32], rows: usize, wide: usize, low: &Low<'_>) -> Vec<f32> {
+fn squeezed(x: &[f32], rows: usize, wide: usize, low: &LowRank<'_>) -> Vec<f32> {
     let dropped = low.dropout.map(|dropout| dropout.apply(x));
     let xs = Mat::new(dropped.as_deref().unwrap_or(x), rows, wide);
     gemm_narrow(xs, Mat::new(low.a, low.rank, wide).t(), low.scale)

@@ -10,7 +10,7 @@ use half::bf16;
 use super::super::dropout::Dropout;
 use super::SOURCE;
 use crate::nn::Precision;
-use crate::nn::cuda::{Mat, alloc, elements, gpu, held, launch};
+use crate::nn::cuda::{CudaMat, alloc, elements, gpu, held, launch};
 
 /// The values of a contiguous tensor as an operand.
 pub(super) enum Factor<'a> {
@@ -21,13 +21,13 @@ pub(super) enum Factor<'a> {
 }
 
 /// A tensor that several products of an op read: rounded once, at first use.
-pub(super) struct Shared<'a> {
+pub(super) struct SharedFactor<'a> {
     pub(super) x: &'a Tensor,
     precision: Precision,
     factor: OnceCell<Factor<'a>>,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> SharedFactor<'a> {
     pub(super) fn new(x: &'a Tensor, precision: Precision) -> Self {
         Self { x, precision, factor: OnceCell::new() }
     }
@@ -98,19 +98,19 @@ impl<'a> Factor<'a> {
     }
 
     /// Calls `work` with the matrix of rows of `row` values.
-    pub(super) fn with<T>(&self, row: usize, work: impl FnOnce(Mat<'_>) -> Candle<T>) -> Candle<T> {
+    pub(super) fn with<T>(&self, row: usize, work: impl FnOnce(CudaMat<'_>) -> Candle<T>) -> Candle<T> {
         self.with_from(0, row, work)
     }
 
     /// As [`Factor::with`], from value `at` on.
-    pub(super) fn with_from<T>(&self, at: usize, row: usize, work: impl FnOnce(Mat<'_>) -> Candle<T>) -> Candle<T> {
+    pub(super) fn with_from<T>(&self, at: usize, row: usize, work: impl FnOnce(CudaMat<'_>) -> Candle<T>) -> Candle<T> {
         match self {
             Self::Tensor(x) => {
                 let values = held(x)?;
-                work(Mat::f32(&values.view::<f32>()?.slice(at..), row))
+                work(CudaMat::f32(&values.view::<f32>()?.slice(at..), row))
             }
-            Self::F32(values) => work(Mat::f32(&values.slice(at..), row)),
-            Self::Bf16(values) => work(Mat::bf16(&values.slice(at..), row)),
+            Self::F32(values) => work(CudaMat::f32(&values.slice(at..), row)),
+            Self::Bf16(values) => work(CudaMat::bf16(&values.slice(at..), row)),
         }
     }
 }

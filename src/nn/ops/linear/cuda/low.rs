@@ -4,13 +4,13 @@ use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor};
 
 use super::super::dropout::Dropout;
-use super::factor::{Factor, Shared};
+use super::factor::{Factor, SharedFactor};
 use super::{SOURCE, rows};
 use crate::nn::Precision;
-use crate::nn::cuda::{Mat, Product, alloc, elements, gpu, launch, product, tensor};
+use crate::nn::cuda::{CudaMat, CudaProduct, alloc, elements, gpu, launch, product, tensor};
 
 /// An adapter of a weight of `shape` (out, in).
-pub(super) struct Low<'a> {
+pub(super) struct CudaLowRank<'a> {
     /// A: (r, in)
     pub(super) a: &'a Tensor,
     /// B: (out, r)
@@ -22,10 +22,10 @@ pub(super) struct Low<'a> {
 }
 
 /// The gradients of x (if needed), A and B.
-type Gradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
+type LowRankGradients = (Option<CudaSlice<f32>>, Tensor, Tensor);
 
 /// Intermediate results that backward reuses.
-pub(super) struct Passthrough {
+pub(super) struct SavedLowRank {
     /// `drop(x) Aᵀ`: (rows, r)
     u: Factor<'static>,
     /// A and B, rounded; `None` where they are used as they are.
@@ -33,48 +33,53 @@ pub(super) struct Passthrough {
     b: Option<Factor<'static>>,
 }
 
-impl Low<'_> {
+impl CudaLowRank<'_> {
     /// `y += s · drop(x) Aᵀ Bᵀ`: x (…, in), y (…, out).
-    pub(super) fn add_to(&self, x: &Shared<'_>, y: &mut CudaSlice<f32>) -> Candle<Passthrough> {
+    pub(super) fn add_to(&self, x: &SharedFactor<'_>, y: &mut CudaSlice<f32>) -> Candle<SavedLowRank> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
         let mut u = alloc::<f32>(device, rows * rank)?;
         let a = Factor::of(self.a, self.precision)?;
-        let p = Product::new(rows, rank, wide);
+        let p = CudaProduct::new(rows, rank, wide);
         self.with_dropped(x, wide, |x| a.with(wide, |a| product(device, p, x, a.t(), &mut u)))?;
         let (u, b) = (Factor::made(device, u, self.precision)?, Factor::of(self.b, self.precision)?);
-        let p = Product { alpha: self.scale, beta: 1.0, ..Product::new(rows, out, rank) };
+        let p = CudaProduct { alpha: self.scale, beta: 1.0, ..CudaProduct::new(rows, out, rank) };
         u.with(rank, |u| b.with(rank, |b| product(device, p, u, b.t(), y)))?;
-        Ok(Passthrough { u, a: a.kept(), b: b.kept() })
+        Ok(SavedLowRank { u, a: a.kept(), b: b.kept() })
     }
 
     /// Calls `work` with `drop(x)`.
-    fn with_dropped<T>(&self, x: &Shared<'_>, wide: usize, work: impl FnOnce(Mat<'_>) -> Candle<T>) -> Candle<T> {
+    fn with_dropped<T>(
+        &self,
+        x: &SharedFactor<'_>,
+        wide: usize,
+        work: impl FnOnce(CudaMat<'_>) -> Candle<T>,
+    ) -> Candle<T> {
         match self.dropout {
             None => x.get()?.with(wide, work),
             Some(dropout) => Factor::dropped(x.x, dropout, self.precision)?.with(wide, work),
         }
     }
 
-    /// dA (r, in) and dB (out, r) from the results of [`Low::add_to`]; the adapter's part is added to `dx`.
+    /// dA (r, in) and dB (out, r) from the results of [`CudaLowRank::add_to`]; the adapter's part is added to `dx`.
     pub(super) fn gradients(
         &self,
-        x: &Shared<'_>,
-        dy: &Shared<'_>,
-        kept: &Passthrough,
+        x: &SharedFactor<'_>,
+        dy: &SharedFactor<'_>,
+        kept: &SavedLowRank,
         mut dx: Option<CudaSlice<f32>>,
-    ) -> Candle<Gradients> {
+    ) -> Candle<LowRankGradients> {
         let (device, rows, (rank, wide), out) = (gpu(x.x)?, rows(x.x), self.a.dims2()?, self.shape.0);
         let dy = dy.get()?;
         let mut v = alloc::<f32>(device, rows * rank)?;
-        let p = Product { alpha: self.scale, ..Product::new(rows, rank, out) };
+        let p = CudaProduct { alpha: self.scale, ..CudaProduct::new(rows, rank, out) };
         let own = Factor::Tensor(self.b);
         let b = kept.b.as_ref().unwrap_or(&own);
         dy.with(out, |dy| b.with(rank, |b| product(device, p, dy, b, &mut v)))?;
         let v = Factor::made(device, v, self.precision)?;
         let (mut da, mut db) = (alloc::<f32>(device, rank * wide)?, alloc::<f32>(device, out * rank)?);
-        let p = Product::new(rank, wide, rows);
+        let p = CudaProduct::new(rank, wide, rows);
         v.with(rank, |v| self.with_dropped(x, wide, |x| product(device, p, v.t(), x, &mut da)))?;
-        let p = Product { alpha: self.scale, ..Product::new(out, rank, rows) };
+        let p = CudaProduct { alpha: self.scale, ..CudaProduct::new(out, rank, rows) };
         dy.with(out, |dy| kept.u.with(rank, |u| product(device, p, dy.t(), u, &mut db)))?;
         if let Some(dx) = &mut dx {
             let own = Factor::Tensor(self.a);
@@ -86,9 +91,9 @@ impl Low<'_> {
     /// `dx += drop(v A)`: v (rows, r)
     fn add_input_gradient(&self, x: &Tensor, v: &Factor<'_>, a: &Factor<'_>, dx: &mut CudaSlice<f32>) -> Candle<()> {
         let (device, rows, (rank, wide)) = (gpu(x)?, rows(x), self.a.dims2()?);
-        let p = Product::new(rows, wide, rank);
+        let p = CudaProduct::new(rows, wide, rank);
         let Some(Dropout { below, keep, seed }) = self.dropout else {
-            return v.with(rank, |v| a.with(wide, |a| product(device, Product { beta: 1.0, ..p }, v, a, dx)));
+            return v.with(rank, |v| a.with(wide, |a| product(device, CudaProduct { beta: 1.0, ..p }, v, a, dx)));
         };
         let n = rows * wide;
         let mut g = alloc::<f32>(device, n)?;

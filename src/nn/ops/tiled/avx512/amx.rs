@@ -8,10 +8,10 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
-use super::kernel::{COLUMNS, GROUP, Order, Target};
+use super::kernel::{COLUMNS, GROUP, PackOrder, TileTarget};
 use super::pack::{across, along, turned};
 use crate::nn::cpu::Isa;
-use crate::nn::ops::tiled::operand::Run;
+use crate::nn::ops::tiled::operand::DepthRun;
 
 /// Rows of a panel of the left operand: two tiles.
 pub(super) const ROWS: usize = 2 * SIDE;
@@ -88,7 +88,7 @@ impl Drop for Configured {
 /// # Safety
 /// The machine has AVX-512F, BW and AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize, usize), out: &mut [u32]) {
+pub(super) unsafe fn left(runs: &[DepthRun<'_>], order: PackOrder, (first, rows): (usize, usize), out: &mut [u32]) {
     let mut groups = out.chunks_exact_mut(group_lanes(rows));
     for run in runs {
         for at in (0..run.depth.len()).step_by(2 * SIDE) {
@@ -99,11 +99,11 @@ pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize,
                 // SAFETY: promised by the caller; a tile has 16 registers of lanes.
                 unsafe {
                     let tile: [__m512i; SIDE] = match order {
-                        Order::Rows => std::array::from_fn(|i| match i < rows {
+                        PackOrder::Rows => std::array::from_fn(|i| match i < rows {
                             true => along(x.line(first + i, k, n), true),
                             false => _mm512_setzero_si512(),
                         }),
-                        Order::Lanes => {
+                        PackOrder::Lanes => {
                             turned(std::array::from_fn(|lane| across(x, (k, n), lane, (first, rows), true)))
                         }
                     };
@@ -118,14 +118,14 @@ pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize,
 
 /// Sums of up to 32 × 32 elements, where they do not go straight to the output.
 #[repr(C, align(64))]
-struct Sums([f32; ROWS * COLUMNS]);
+struct TileSums([f32; ROWS * COLUMNS]);
 
 /// Fills one tile of the output from a panel of each operand.
 ///
 /// # Safety
 /// [`available`] said yes, the registers are [`Configured`], and the caller may write `target`.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn tile(left: &[u32], right: &[u32], target: &Target) {
+pub(super) unsafe fn tile(left: &[u32], right: &[u32], target: &TileTarget) {
     let (rows, groups) = (target.size.0, right.len() / (COLUMNS * GROUP));
     assert!(left.len() >= groups * group_lanes(rows) && rows <= ROWS && target.size.1 <= COLUMNS);
     let (left, right) = (left.as_ptr(), right.as_ptr());
@@ -133,7 +133,7 @@ pub(super) unsafe fn tile(left: &[u32], right: &[u32], target: &Target) {
         // SAFETY: lengths were checked above; the rest is promised by the caller.
         return unsafe { four(groups, left, right, target.start, target.stride, target.add) };
     }
-    let mut sums = Sums([0.0; ROWS * COLUMNS]);
+    let mut sums = TileSums([0.0; ROWS * COLUMNS]);
     // SAFETY: as above, and `sums` has room for all tiles.
     unsafe {
         match rows > SIDE {

@@ -8,36 +8,36 @@
 
 use std::arch::x86_64::*;
 
-use super::format::Format;
-use super::kernel::{COLUMNS, GROUP, Order, ROWS, Target, tile_rows};
+use super::format::PackFormat;
+use super::kernel::{COLUMNS, GROUP, PackOrder, ROWS, TileTarget, tile_rows};
 use super::pack::{some, turned as turned_lanes};
-use crate::nn::ops::tiled::operand::{Run, View};
+use crate::nn::ops::tiled::operand::{DepthRun, View};
 
 /// Depth of a group.
-const DEPTH: usize = Format::F16.depth();
+const DEPTH: usize = PackFormat::F16.depth();
 /// Columns of a panel.
-const WIDE: usize = Format::F16.columns();
+const WIDE: usize = PackFormat::F16.columns();
 
 /// Packs `rows` rows from `first` on of the left operand into a panel: of each group the values, each twice, and 16 scales.
 ///
 /// # Safety
 /// The machine has AVX-512F, BW and DQ.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
-pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize, usize), out: &mut [u32]) {
-    let mut groups = out.chunks_exact_mut(Format::F16.left_lanes(order, rows));
+pub(super) unsafe fn left(runs: &[DepthRun<'_>], order: PackOrder, (first, rows): (usize, usize), out: &mut [u32]) {
+    let mut groups = out.chunks_exact_mut(PackFormat::F16.left_lanes(order, rows));
     for run in runs {
         for at in (0..run.depth.len()).step_by(DEPTH) {
             let (k, n) = (run.depth.start + at, DEPTH.min(run.depth.len() - at));
             let Some(group) = groups.next() else { return };
             let (values, scales) = group.split_at_mut(group.len() - GROUP);
             match order {
-                Order::Rows => {
+                PackOrder::Rows => {
                     for (i, (out, scale)) in values.chunks_exact_mut(DEPTH).zip(scales).enumerate() {
                         let line = if i < rows { run.left.line(first + i, k, n) } else { &[] };
                         *scale = twice_along(line, out).to_bits();
                     }
                 }
-                Order::Lanes => {
+                PackOrder::Lanes => {
                     let lines = |at: usize| some(run.left.line(k + at, first, rows));
                     let most =
                         (0..n).fold(_mm512_setzero_ps(), |most, at| _mm512_max_ps(most, _mm512_abs_ps(lines(at))));
@@ -76,7 +76,7 @@ fn twice_along(values: &[f32], out: &mut [u32]) -> f32 {
 /// As [`left`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth: usize, out: &mut [u32]) {
-    for (k, group) in (0..depth).step_by(DEPTH).zip(out.chunks_exact_mut(Format::F16.right_lanes())) {
+    for (k, group) in (0..depth).step_by(DEPTH).zip(out.chunks_exact_mut(PackFormat::F16.right_lanes())) {
         let n = DEPTH.min(depth - k);
         let (values, scales) = group.split_at_mut(DEPTH * COLUMNS);
         for quarter in 0..WIDE / 16 {
@@ -135,11 +135,11 @@ fn turned(block: [__m512; 16]) -> [__m512; 16] {
 ///
 /// # Safety
 /// The machine has AVX512-FP16, and the caller may write `target`.
-pub(super) unsafe fn tile(order: Order, depths: &[usize], left: &[u32], right: &[u32], target: &Target) {
+pub(super) unsafe fn tile(order: PackOrder, depths: &[usize], left: &[u32], right: &[u32], target: &TileTarget) {
     let rows = tile_rows(target.size.0);
     assert!(
-        left.len() >= depths.len() * Format::F16.left_lanes(order, rows)
-            && right.len() == depths.len() * Format::F16.right_lanes()
+        left.len() >= depths.len() * PackFormat::F16.left_lanes(order, rows)
+            && right.len() == depths.len() * PackFormat::F16.right_lanes()
             && depths.iter().all(|&n| n <= DEPTH)
             && target.size.0 <= rows
             && target.size.1 <= WIDE
@@ -162,8 +162,8 @@ pub(super) unsafe fn tile(order: Order, depths: &[usize], left: &[u32], right: &
     // SAFETY: lengths were checked above; the rest is promised by the caller.
     unsafe {
         match order {
-            Order::Rows => choose!(false),
-            Order::Lanes => choose!(true),
+            PackOrder::Rows => choose!(false),
+            PackOrder::Lanes => choose!(true),
         }
     }
 }
@@ -177,7 +177,7 @@ unsafe fn sums<const R: usize, const C: usize, const T: bool>(
     depths: &[usize],
     mut left: *const u32,
     mut right: *const u32,
-    target: &Target,
+    target: &TileTarget,
 ) {
     for (g, &depth) in depths.iter().enumerate() {
         let mut sums = [[_mm512_setzero_ph(); C]; R];
@@ -212,7 +212,7 @@ unsafe fn sums<const R: usize, const C: usize, const T: bool>(
 unsafe fn join<const R: usize, const C: usize>(
     sums: &[[__m512h; C]; R],
     (rows, columns): (*const f32, *const f32),
-    target: &Target,
+    target: &TileTarget,
     add: bool,
 ) {
     for (i, sums) in sums.iter().enumerate().take(target.size.0) {

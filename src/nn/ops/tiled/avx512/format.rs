@@ -1,13 +1,13 @@
 //! The layout of packed operands in each number format.
 
 use super::amx;
-use super::kernel::{COLUMNS, GROUP, Order, ROWS, group_lanes, tile_rows};
+use super::kernel::{COLUMNS, GROUP, PackOrder, ROWS, group_lanes, tile_rows};
 use crate::nn::Precision;
-use crate::nn::ops::tiled::operand::Run;
+use crate::nn::ops::tiled::operand::DepthRun;
 
 /// The content of a lane of 32 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum PackFormat {
     /// A value.
     F32,
     /// Two values that are neighbours in depth.
@@ -18,7 +18,7 @@ pub(super) enum Format {
     F16,
 }
 
-impl Format {
+impl PackFormat {
     pub(super) fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self::F32,
@@ -78,19 +78,19 @@ impl Format {
     }
 
     /// Lanes of a group of a panel of a number of rows of the left operand.
-    pub(super) fn left_lanes(self, order: Order, rows: usize) -> usize {
+    pub(super) fn left_lanes(self, order: PackOrder, rows: usize) -> usize {
         match (self, order) {
             (Self::F32 | Self::Bf16, _) => group_lanes(order, rows),
             (Self::Bf16Amx, _) => amx::group_lanes(rows),
-            (Self::F16, Order::Rows) => self.lanes() * tile_rows(rows) + GROUP,
-            (Self::F16, Order::Lanes) => self.lanes() * GROUP + GROUP,
+            (Self::F16, PackOrder::Rows) => self.lanes() * tile_rows(rows) + GROUP,
+            (Self::F16, PackOrder::Lanes) => self.lanes() * GROUP + GROUP,
         }
     }
 
     /// The depth of each group, less in the last group of a term.
-    pub(super) fn depths(self, runs: &[Run<'_>]) -> Vec<usize> {
+    pub(super) fn depths(self, runs: &[DepthRun<'_>]) -> Vec<usize> {
         let step = self.depth();
-        let of_run = |run: &Run<'_>| {
+        let of_run = |run: &DepthRun<'_>| {
             let n = run.depth.len();
             (0..n).step_by(step).map(move |at| step.min(n - at))
         };

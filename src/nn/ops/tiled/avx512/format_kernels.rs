@@ -1,16 +1,22 @@
 //! The kernels of each number format: packing of operands, and multiplication of a tile.
 
-use super::format::Format;
-use super::kernel::{self, Order, Target};
+use super::format::PackFormat;
+use super::kernel::{self, PackOrder, TileTarget};
 use super::{amx, f16, pack};
-use crate::nn::ops::tiled::operand::{Run, View};
+use crate::nn::ops::tiled::operand::{DepthRun, View};
 
-impl Format {
+impl PackFormat {
     /// Packs `rows` rows from `first` on of the left operand into a panel.
     ///
     /// # Safety
     /// The machine has the instructions of this format.
-    pub(super) unsafe fn pack_left(self, runs: &[Run<'_>], order: Order, rows: (usize, usize), out: &mut [u32]) {
+    pub(super) unsafe fn pack_left(
+        self,
+        runs: &[DepthRun<'_>],
+        order: PackOrder,
+        rows: (usize, usize),
+        out: &mut [u32],
+    ) {
         // SAFETY: promised by the caller.
         unsafe {
             match self {
@@ -24,7 +30,7 @@ impl Format {
     /// Packs `columns` columns from `first` on of the right operand into a panel.
     ///
     /// # Safety
-    /// As [`Format::pack_left`].
+    /// As [`PackFormat::pack_left`].
     pub(super) unsafe fn pack_right(self, b: View<'_>, columns: (usize, usize), depth: usize, out: &mut [u32]) {
         // SAFETY: promised by the caller.
         unsafe {
@@ -36,10 +42,10 @@ impl Format {
         }
     }
 
-    /// Readies this thread for [`Format::tile`], until what it gives is dropped.
+    /// Readies this thread for [`PackFormat::tile`], until what it gives is dropped.
     ///
     /// # Safety
-    /// As [`Format::pack_left`].
+    /// As [`PackFormat::pack_left`].
     pub(super) unsafe fn configure(self) -> Option<amx::Configured> {
         // SAFETY: promised by the caller.
         (self == Self::Bf16Amx).then(|| unsafe { amx::Configured::new() })
@@ -48,8 +54,14 @@ impl Format {
     /// Fills one tile from a panel of each operand; their groups have these `depths`.
     ///
     /// # Safety
-    /// As [`Format::pack_left`], this thread is ready ([`Format::configure`]), and the caller may write `target`.
-    pub(super) unsafe fn tile(self, order: Order, depths: &[usize], (left, right): (&[u32], &[u32]), target: &Target) {
+    /// As [`PackFormat::pack_left`], this thread is ready ([`PackFormat::configure`]), and the caller may write `target`.
+    pub(super) unsafe fn tile(
+        self,
+        order: PackOrder,
+        depths: &[usize],
+        (left, right): (&[u32], &[u32]),
+        target: &TileTarget,
+    ) {
         // SAFETY: promised by the caller.
         unsafe {
             match self {

@@ -13,7 +13,7 @@ pub(super) const ROWS: usize = 14;
 
 /// The place of a tile's sums in the output.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
+pub(super) struct TileTarget {
     /// First element.
     pub(super) start: *mut f32,
     /// Elements from row to row.
@@ -24,7 +24,7 @@ pub(super) struct Target {
     pub(super) add: bool,
 }
 
-impl Target {
+impl TileTarget {
     /// The columns of register `j` that exist, a bit each.
     pub(super) fn mask(&self, j: usize) -> __mmask16 {
         let left = self.size.1.saturating_sub(16 * j).min(16);
@@ -44,7 +44,7 @@ macro_rules! kernel {
             groups: usize,
             mut left: *const u32,
             mut right: *const u32,
-            target: &Target,
+            target: &TileTarget,
         ) {
             let mut sums = [[_mm512_setzero_ps(); C]; R];
             // SAFETY: the caller promises that all these lanes and elements are there; a prefetch may point anywhere.
@@ -101,7 +101,7 @@ kernel!(
 
 /// The order of a packed left operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum PackOrder {
     /// 16 lanes of each row in turn, from a row-major matrix.
     Rows,
     /// 16 rows of each lane in turn, from the transpose of one.
@@ -119,10 +119,10 @@ pub(super) fn tile_rows(rows: usize) -> usize {
 }
 
 /// Lanes of a group of a left panel of a number of rows.
-pub(super) fn group_lanes(order: Order, rows: usize) -> usize {
+pub(super) fn group_lanes(order: PackOrder, rows: usize) -> usize {
     match order {
-        Order::Rows => GROUP * tile_rows(rows),
-        Order::Lanes => GROUP * GROUP,
+        PackOrder::Rows => GROUP * tile_rows(rows),
+        PackOrder::Lanes => GROUP * GROUP,
     }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn group_lanes(order: Order, rows: usize) -> usize {
 ///
 /// # Safety
 /// The machine has AVX-512F (AVX512-BF16 for `bf16`), and the caller may write `target`.
-pub(super) unsafe fn tile(bf16: bool, order: Order, left: &[u32], right: &[u32], target: &Target) {
+pub(super) unsafe fn tile(bf16: bool, order: PackOrder, left: &[u32], right: &[u32], target: &TileTarget) {
     let rows = tile_rows(target.size.0);
     let groups = right.len() / (COLUMNS * GROUP);
     assert!(left.len() >= groups * group_lanes(order, rows) && target.size.0 <= rows && target.size.1 <= COLUMNS);
@@ -152,10 +152,10 @@ pub(super) unsafe fn tile(bf16: bool, order: Order, left: &[u32], right: &[u32],
     // SAFETY: lengths were checked above; the rest is promised by the caller.
     unsafe {
         match (bf16, order) {
-            (true, Order::Rows) => choose!(bf16_tile, false),
-            (true, Order::Lanes) => choose!(bf16_tile, true),
-            (false, Order::Rows) => choose!(f32_tile, false),
-            (false, Order::Lanes) => choose!(f32_tile, true),
+            (true, PackOrder::Rows) => choose!(bf16_tile, false),
+            (true, PackOrder::Lanes) => choose!(bf16_tile, true),
+            (false, PackOrder::Rows) => choose!(f32_tile, false),
+            (false, PackOrder::Lanes) => choose!(f32_tile, true),
         }
     }
 }

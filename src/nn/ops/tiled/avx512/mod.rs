@@ -19,9 +19,9 @@ use std::sync::LazyLock;
 
 use rayon::prelude::*;
 
-use self::format::Format;
-use self::kernel::Target;
-use super::operand::{Run, Term, View};
+use self::format::PackFormat;
+use self::kernel::TileTarget;
+use super::operand::{DepthRun, Term, View};
 use crate::nn::Precision;
 use crate::nn::cpu::{Disjoint, Isa, MatMut};
 
@@ -66,7 +66,7 @@ fn amd() -> bool {
 /// Floating-point operations a second of all threads together, in the innermost loop alone; `None` without such
 /// instructions.
 pub(in crate::nn) fn peak(precision: Precision) -> Option<f64> {
-    can(precision).then(|| rayon::broadcast(|_| peak::one_thread(Format::of(precision))).iter().sum())
+    can(precision).then(|| rayon::broadcast(|_| peak::one_thread(PackFormat::of(precision))).iter().sum())
 }
 
 fn can(precision: Precision) -> bool {
@@ -87,11 +87,11 @@ struct Depth<'a> {
     terms: &'a [Term<'a>],
     /// Groups of all terms.
     groups: usize,
-    format: Format,
+    format: PackFormat,
 }
 
 impl<'a> Depth<'a> {
-    fn new(terms: &'a [Term<'a>], format: Format) -> Self {
+    fn new(terms: &'a [Term<'a>], format: PackFormat) -> Self {
         let groups = terms.iter().map(|term| term.left.cols.div_ceil(format.depth())).sum();
         Self { terms, groups, format }
     }
@@ -107,7 +107,7 @@ impl<'a> Depth<'a> {
     }
 
     /// The parts of all terms in a range of groups.
-    fn runs(&self, range: Range<usize>) -> Vec<Run<'a>> {
+    fn runs(&self, range: Range<usize>) -> Vec<DepthRun<'a>> {
         let (mut runs, mut at) = (Vec::new(), 0);
         for term in self.terms {
             let step = self.format.depth();
@@ -115,7 +115,7 @@ impl<'a> Depth<'a> {
             let (from, to) = (range.start.max(at), range.end.min(at + groups));
             if from < to {
                 let depth = (from - at) * step..((to - at) * step).min(term.left.cols);
-                runs.push(Run { left: View::of(term.left), depth });
+                runs.push(DepthRun { left: View::of(term.left), depth });
             }
             at += groups;
         }
@@ -144,12 +144,12 @@ impl<'a> Depth<'a> {
 }
 
 /// The output, which several tasks write.
-struct Output<'a> {
+struct TileOutput<'a> {
     all: Disjoint<'a>,
     stride: usize,
 }
 
-impl Output<'_> {
+impl TileOutput<'_> {
     /// Computes some rows of some columns from the packed right operand.
     ///
     /// # Safety
@@ -185,7 +185,7 @@ impl Output<'_> {
                     let size = (high.min(rows.end - first), format.columns().min(columns.end - column));
                     let span = (size.0 - 1) * self.stride + size.1;
                     let start = self.all.at(first * self.stride + column, span);
-                    let target = Target { start, stride: self.stride, size, add: add || at > 0 };
+                    let target = TileTarget { start, stride: self.stride, size, add: add || at > 0 };
                     // SAFETY: as above, and no one else touches these elements.
                     unsafe { format.tile(order, &depths, (left, right), &target) };
                 }
@@ -205,10 +205,10 @@ pub(in crate::nn) fn tiled_product(out: MatMut<'_>, terms: &[Term<'_>], add: boo
     for Term { left, right } in terms {
         assert!(left.rows == rows && right.shape() == (left.cols, columns), "sizes of a product");
     }
-    let format = Format::of(precision);
+    let format = PackFormat::of(precision);
     let depth = Depth::new(terms, format);
     assert!(depth.groups > 0, "a product without depth");
-    let out = Output { stride: out.row, all: out.shared() };
+    let out = TileOutput { stride: out.row, all: out.shared() };
     let high = TASK * format.rows();
     let all = rows * columns * depth.groups * format.lanes() > SERIAL;
     let step = (PACKED / depth.panel()).max(1).next_multiple_of(PANELS) * format.columns();

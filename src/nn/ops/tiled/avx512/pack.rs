@@ -1,12 +1,12 @@
 //! Packing of operands for the kernel.
 //!
-//! The left one in panels of some rows, in the order of its memory (see [`Order`]); the right one in panels of 32
+//! The left one in panels of some rows, in the order of its memory (see [`PackOrder`]); the right one in panels of 32
 //! columns, one lane of depth after the other. Both are read and written in whole registers.
 
 use std::arch::x86_64::*;
 
-use super::kernel::{COLUMNS, GROUP, Order, group_lanes};
-use crate::nn::ops::tiled::operand::{Run, View};
+use super::kernel::{COLUMNS, GROUP, PackOrder, group_lanes};
+use crate::nn::ops::tiled::operand::{DepthRun, View};
 
 /// Values of depth in a lane.
 const fn per_lane(bf16: bool) -> usize {
@@ -14,10 +14,10 @@ const fn per_lane(bf16: bool) -> usize {
 }
 
 /// The packing order of the left operand of these runs.
-pub(super) fn order(runs: &[Run<'_>]) -> Order {
+pub(super) fn order(runs: &[DepthRun<'_>]) -> PackOrder {
     let along = runs.first().is_none_or(|run| run.left.along);
     assert!(runs.iter().all(|run| run.left.along == along), "left operands in different orders");
-    if along { Order::Rows } else { Order::Lanes }
+    if along { PackOrder::Rows } else { PackOrder::Lanes }
 }
 
 /// Packs `rows` rows from `first` on of the left operand into a panel, padded with zeros. `out` has the groups of all
@@ -26,7 +26,13 @@ pub(super) fn order(runs: &[Run<'_>]) -> Order {
 /// # Safety
 /// The machine has AVX-512F and BW (and AVX512-BF16 for `bf16`).
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize, usize), bf16: bool, out: &mut [u32]) {
+pub(super) unsafe fn left(
+    runs: &[DepthRun<'_>],
+    order: PackOrder,
+    (first, rows): (usize, usize),
+    bf16: bool,
+    out: &mut [u32],
+) {
     let depth = GROUP * per_lane(bf16);
     let mut groups = out.chunks_exact_mut(group_lanes(order, rows));
     for run in runs {
@@ -38,9 +44,9 @@ pub(super) unsafe fn left(runs: &[Run<'_>], order: Order, (first, rows): (usize,
                 // SAFETY: promised by the caller.
                 let lanes = unsafe {
                     match order {
-                        Order::Rows if i < rows => along(x.line(first + i, k, n), bf16),
-                        Order::Lanes => across(x, (k, n), i, (first, rows), bf16),
-                        Order::Rows => _mm512_setzero_si512(),
+                        PackOrder::Rows if i < rows => along(x.line(first + i, k, n), bf16),
+                        PackOrder::Lanes => across(x, (k, n), i, (first, rows), bf16),
+                        PackOrder::Rows => _mm512_setzero_si512(),
                     }
                 };
                 // SAFETY: a register has as many lanes as the array.

@@ -5,7 +5,7 @@
 //! Each needs the instructions of its lanes; the ends of all slices are checked on entry.
 
 use super::lanes::Lanes;
-use super::{Adjust, Dots, GROUP, Groups, Number, Product, Row, WIDE};
+use super::{Adjust, Dots, GROUP, Groups, LaneProduct, Lanes64, Number, WIDE};
 
 /// The number of rows of a block with `groups`; panics when the slice is not a whole number of rows.
 #[inline(always)]
@@ -15,7 +15,7 @@ fn rows(s: &[f32], groups: Groups) -> usize {
 }
 
 #[inline(always)]
-pub(super) unsafe fn product<V: Lanes, T: Number>(p: Product<'_, T>) {
+pub(super) unsafe fn product<V: Lanes, T: Number>(p: LaneProduct<'_, T>) {
     let span = |n: usize, step: usize| n.saturating_sub(1) * step;
     let lanes = GROUP * p.groups;
     if p.rows == 0 || p.groups == 0 {
@@ -41,7 +41,7 @@ pub(super) unsafe fn product<V: Lanes, T: Number>(p: Product<'_, T>) {
 
 /// All rows of C groups from `group` on; gives C.
 #[inline(always)]
-unsafe fn columns<V: Lanes, T: Number, const C: usize>(p: &Product<'_, T>, out: *mut f32, group: usize) -> usize {
+unsafe fn columns<V: Lanes, T: Number, const C: usize>(p: &LaneProduct<'_, T>, out: *mut f32, group: usize) -> usize {
     // SAFETY: inside the output, as promised by the caller.
     let out = unsafe { out.add(GROUP * group) };
     let mut row = 0;
@@ -62,7 +62,7 @@ unsafe fn columns<V: Lanes, T: Number, const C: usize>(p: &Product<'_, T>, out: 
 /// R rows of C groups, kept in registers; gives R.
 #[inline(always)]
 unsafe fn tile<V: Lanes, T: Number, const R: usize, const C: usize>(
-    p: &Product<'_, T>,
+    p: &LaneProduct<'_, T>,
     out: *mut f32,
     (row, group): (usize, usize),
 ) -> usize {
@@ -146,7 +146,7 @@ pub(super) unsafe fn adjust<V: Lanes>(s: &mut [f32], groups: Groups, how: Adjust
 }
 
 #[inline(always)]
-pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut Row) {
+pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut Lanes64) {
     let rows = rows(s, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -161,7 +161,13 @@ pub(super) unsafe fn highest<V: Lanes>(s: &[f32], groups: Groups, m: &mut Row) {
 }
 
 #[inline(always)]
-pub(super) unsafe fn rescale<V: Lanes>(old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], groups: Groups) {
+pub(super) unsafe fn rescale<V: Lanes>(
+    old: &Lanes64,
+    new: &Lanes64,
+    sums: &mut Lanes64,
+    out: &mut [f32],
+    groups: Groups,
+) {
     let rows = rows(out, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -178,7 +184,7 @@ pub(super) unsafe fn rescale<V: Lanes>(old: &Row, new: &Row, sums: &mut Row, out
 }
 
 #[inline(always)]
-pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &Row, sums: &mut Row) {
+pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &Lanes64, sums: &mut Lanes64) {
     let rows = rows(s, groups);
     for g in groups.first..groups.end {
         // SAFETY: as in `adjust`.
@@ -198,7 +204,7 @@ pub(super) unsafe fn soften<V: Lanes>(s: &mut [f32], groups: Groups, m: &Row, su
 }
 
 #[inline(always)]
-pub(super) unsafe fn harden<V: Lanes>(p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Row, deltas: &Row) {
+pub(super) unsafe fn harden<V: Lanes>(p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Lanes64, deltas: &Lanes64) {
     let rows = rows(p, groups);
     assert_eq!(p.len(), ds.len());
     for g in groups.first..groups.end {

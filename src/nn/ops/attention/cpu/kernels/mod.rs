@@ -21,14 +21,14 @@ pub(super) const GROUP: usize = 16;
 /// A row of lanes, aligned for caches and registers.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Line(#[allow(dead_code)] [f32; GROUP]); // read and written as floats
+pub(super) struct LaneRow(#[allow(dead_code)] [f32; GROUP]); // read and written as floats
 
-impl Line {
+impl LaneRow {
     pub(super) const ZERO: Self = Self([0.0; GROUP]);
 }
 
 /// A number for each lane.
-pub(super) type Row = [f32; WIDE];
+pub(super) type Lanes64 = [f32; WIDE];
 
 /// An operand whose element (i, k) lies at `i · row + k · col`.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ pub(super) struct Left<'a> {
 }
 
 /// `out[i, l] = Σₖ a[i, k] · b[k, l]`, or `out += …` when `add`: for `rows` × `depth` of `a` and `groups` of 16 lanes.
-pub(super) struct Product<'a, T = f32> {
+pub(super) struct LaneProduct<'a, T = f32> {
     pub(super) rows: usize,
     pub(super) depth: usize,
     pub(super) groups: usize,
@@ -77,14 +77,14 @@ pub(super) struct Adjust<'a> {
 
 /// The products of one instruction set with keys and values of a format.
 pub(super) struct Products<T: 'static> {
-    pub(super) product: fn(Product<'_, T>),
+    pub(super) product: fn(LaneProduct<'_, T>),
     pub(super) dots: fn(Dots<'_, T>),
 }
 
 /// A format of keys and values.
 pub(super) trait Number: Copy + 'static {
     /// Those of an instruction set.
-    fn products(kernels: &Kernels) -> &Products<Self>;
+    fn products(kernels: &CpuKernels) -> &Products<Self>;
 
     /// All of them as f32.
     fn widened(x: &[Self]) -> Cow<'_, [f32]>;
@@ -99,7 +99,7 @@ pub(super) trait Number: Copy + 'static {
 macro_rules! number {
     ($type:ident, $load:ident, $widened:expr) => {
         impl Number for $type {
-            fn products(kernels: &Kernels) -> &Products<Self> {
+            fn products(kernels: &CpuKernels) -> &Products<Self> {
                 &kernels.$type
             }
 
@@ -121,26 +121,26 @@ number!(bf16, load_bf16, |x: &[bf16]| x.iter().map(|x| x.to_f32()).collect());
 number!(i8, load_i8, |x: &[i8]| x.iter().map(|&x| f32::from(x)).collect());
 
 /// The kernels of one instruction set. Rows are [`WIDE`] apart.
-pub(super) struct Kernels {
+pub(super) struct CpuKernels {
     pub(super) f32: Products<f32>,
     pub(super) bf16: Products<bf16>,
     pub(super) i8: Products<i8>,
     /// Adds the bias and applies the mask.
     pub(super) adjust: fn(&mut [f32], Groups, Adjust<'_>),
     /// The highest score so far of each lane.
-    pub(super) highest: fn(&[f32], Groups, &mut Row),
+    pub(super) highest: fn(&[f32], Groups, &mut Lanes64),
     /// Turns the sums and outputs of the highest scores `old` into those of `new`.
-    pub(super) rescale: fn(old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], Groups),
+    pub(super) rescale: fn(old: &Lanes64, new: &Lanes64, sums: &mut Lanes64, out: &mut [f32], Groups),
     /// Scores become `2^(score − highest)`, which the sums get.
-    pub(super) soften: fn(&mut [f32], Groups, &Row, &mut Row),
+    pub(super) soften: fn(&mut [f32], Groups, &Lanes64, &mut Lanes64),
     /// Scores become probabilities `2^(score − sum)`, and the gradients of probabilities become those of scores.
-    pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &Row, deltas: &Row),
+    pub(super) harden: fn(p: &mut [f32], ds: &mut [f32], Groups, sums: &Lanes64, deltas: &Lanes64),
     /// Adds each lane of each row to the gradient of its bias: `bias[at + l − r] += ds[r, l]`.
     pub(super) diagonals: fn(ds: &[f32], Groups, bias: &mut [f32], at: usize),
 }
 
 /// The kernels for this machine.
-pub(super) fn kernels() -> &'static Kernels {
+pub(super) fn kernels() -> &'static CpuKernels {
     match Isa::get() {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => &AVX512,
@@ -153,7 +153,7 @@ pub(super) fn kernels() -> &'static Kernels {
 /// One table of functions; each wraps a body that is compiled for its instruction set.
 macro_rules! table {
     ($name:ident, $module:ident, $lanes:ty $(, $features:literal)?) => {
-        static $name: Kernels = Kernels {
+        static $name: CpuKernels = CpuKernels {
             f32: Products { product: $module::product, dots: $module::dots },
             bf16: Products { product: $module::product, dots: $module::dots },
             i8: Products { product: $module::product, dots: $module::dots },
@@ -166,20 +166,20 @@ macro_rules! table {
         };
 
         mod $module {
-            use super::{Adjust, Dots, Groups, Number, Product, Row, body, lanes};
+            use super::{Adjust, Dots, Groups, Number, LaneProduct, Lanes64, body, lanes};
 
-            table!(@fn $lanes, [$($features)?], product<T>(p: Product<'_, T>));
+            table!(@fn $lanes, [$($features)?], product<T>(p: LaneProduct<'_, T>));
             table!(@fn $lanes, [$($features)?], dots<T>(d: Dots<'_, T>));
             table!(@fn $lanes, [$($features)?], adjust(s: &mut [f32], groups: Groups, how: Adjust<'_>));
-            table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut Row));
+            table!(@fn $lanes, [$($features)?], highest(s: &[f32], groups: Groups, m: &mut Lanes64));
             table!(@fn $lanes, [$($features)?], rescale(
-                old: &Row, new: &Row, sums: &mut Row, out: &mut [f32], groups: Groups
+                old: &Lanes64, new: &Lanes64, sums: &mut Lanes64, out: &mut [f32], groups: Groups
             ));
             table!(@fn $lanes, [$($features)?], soften(
-                s: &mut [f32], groups: Groups, m: &Row, sums: &mut Row
+                s: &mut [f32], groups: Groups, m: &Lanes64, sums: &mut Lanes64
             ));
             table!(@fn $lanes, [$($features)?], harden(
-                p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Row, deltas: &Row
+                p: &mut [f32], ds: &mut [f32], groups: Groups, sums: &Lanes64, deltas: &Lanes64
             ));
             table!(@fn $lanes, [$($features)?], diagonals(ds: &[f32], groups: Groups, bias: &mut [f32], at: usize));
         }

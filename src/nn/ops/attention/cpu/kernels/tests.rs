@@ -24,7 +24,7 @@ fn products_of_all_shapes() {
                 for add in [false, true] {
                     let before = block(3, rows);
                     let mut out = before.clone();
-                    (kernels().f32.product)(Product {
+                    (kernels().f32.product)(LaneProduct {
                         rows,
                         depth,
                         groups,
@@ -76,7 +76,7 @@ fn equal_to_f32<T: Number>(format: impl Fn(f32) -> T + Sync) {
             let (mut narrow, mut full) = (vec![0.0; 3 * dim], vec![0.0; 3 * dim]);
             let (a, groups) = (Left { data: &p, row: rows, col: 1 }, dim / GROUP);
             let (rows, depth, b_row, out_row, add) = (3, rows, dim, dim, false);
-            (T::products(kernels()).product)(Product {
+            (T::products(kernels()).product)(LaneProduct {
                 rows,
                 depth,
                 groups,
@@ -87,7 +87,17 @@ fn equal_to_f32<T: Number>(format: impl Fn(f32) -> T + Sync) {
                 out_row,
                 add,
             });
-            (kernels().f32.product)(Product { rows, depth, groups, a, b: &wide, b_row, out: &mut full, out_row, add });
+            (kernels().f32.product)(LaneProduct {
+                rows,
+                depth,
+                groups,
+                a,
+                b: &wide,
+                b_row,
+                out: &mut full,
+                out_row,
+                add,
+            });
             assert_eq!(narrow, full, "{isa:?} {rows}×{depth}×{groups}");
         }
     });

@@ -16,14 +16,14 @@ const TASK: usize = 1 << 17;
 pub(in crate::nn::ops) struct GemvInput<'a> {
     x: &'a [f32],
     rows: usize,
-    packed: Option<x86::Rows>,
+    packed: Option<x86::GemvRows>,
 }
 
 impl<'a> GemvInput<'a> {
     /// x (rows, in)
     pub(in crate::nn::ops) fn new(x: &'a [f32], rows: usize, wide: usize) -> Self {
         assert_eq!(x.len(), rows * wide, "rows of a product");
-        let packed = if wide > 0 { x86::Rows::new(x, rows, wide) } else { None };
+        let packed = if wide > 0 { x86::GemvRows::new(x, rows, wide) } else { None };
         Self { x, rows, packed }
     }
 
@@ -81,9 +81,9 @@ for_each_isa! {
 mod x86 {
     use crate::nn::quant::Nf4;
 
-    pub(super) struct Rows;
+    pub(super) struct GemvRows;
 
-    impl Rows {
+    impl GemvRows {
         pub(super) fn new(_: &[f32], _: usize, _: usize) -> Option<Self> {
             None
         }

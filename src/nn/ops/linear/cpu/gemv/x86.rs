@@ -14,13 +14,13 @@ const BLOCK: usize = Nf4::BLOCK;
 const SCALES: usize = 1 << 10;
 
 /// Rows of x, laid out for the kernels.
-pub(super) struct Rows {
+pub(super) struct GemvRows {
     rows: usize,
     /// 16 values for high nibbles, 16 for low ones, and so on.
     values: Vec<f32>,
 }
 
-impl Rows {
+impl GemvRows {
     /// `None` where the kernels do not apply: without AVX-512, or where blocks cross the ends of rows.
     pub(super) fn new(x: &[f32], rows: usize, wide: usize) -> Option<Self> {
         if !wide.is_multiple_of(BLOCK) || Isa::get() != Isa::Avx512 {

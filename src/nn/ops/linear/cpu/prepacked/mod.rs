@@ -25,13 +25,13 @@ const MOST: f32 = 8191.0;
 /// A cache line of codes: for each of 16 outputs those of 4 inputs at even and 4 at odd indices.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-struct Line([u32; PANEL]);
+struct CodeLine([u32; PANEL]);
 
 /// Lines of a block of 64 inputs.
 const LINES: usize = BLOCK / 8;
 
 /// Codes, scales and unit of one panel.
-type Panel<'a> = (&'a [Line], &'a [[u16; PANEL]], f32);
+type PanelRef<'a> = (&'a [CodeLine], &'a [[u16; PANEL]], f32);
 
 /// A 4-bit weight (out, in), laid out for products with few rows. It takes as much memory as the weight itself, in
 /// addition to it.
@@ -39,7 +39,7 @@ type Panel<'a> = (&'a [Line], &'a [[u16; PANEL]], f32);
 pub(in crate::nn) struct Prepacked {
     shape: (usize, usize),
     /// (out / 16, in / 64, 8)
-    codes: Vec<Line>,
+    codes: Vec<CodeLine>,
     /// (out / 16, in / 64, 16), as shares of the greatest.
     scales: Vec<[u16; PANEL]>,
     /// The value of 1 in a sum of integers with a scale of 1.
@@ -60,7 +60,7 @@ impl Prepacked {
         w.scales_into(0, &mut all);
         let most = all.iter().fold(0.0_f32, |most, scale| most.max(scale.abs()));
         let most = if most > 0.0 { most } else { 1.0 };
-        let mut codes = vec![Line([0; PANEL]); panels * blocks * LINES];
+        let mut codes = vec![CodeLine([0; PANEL]); panels * blocks * LINES];
         let mut scales = vec![[0; PANEL]; panels * blocks];
         let parts = codes.par_chunks_exact_mut(blocks * LINES).zip(scales.par_chunks_exact_mut(blocks)).enumerate();
         parts.for_each(|(panel, (codes, scales))| {
@@ -101,7 +101,7 @@ impl Prepacked {
 }
 
 /// Writes the codes of one output, two a byte and the first in the high nibble, to a panel.
-fn turn(codes: &[u8], output: usize, panel: &mut [Line]) {
+fn turn(codes: &[u8], output: usize, panel: &mut [CodeLine]) {
     // Four bytes of a nibble each become the nibbles of 16 bits.
     let gather = |x: u32| x & 0xf | x >> 4 & 0xf0 | x >> 8 & 0xf00 | x >> 12 & 0xf000;
     for (codes, line) in codes.as_chunks::<4>().0.iter().zip(panel) {
@@ -176,10 +176,16 @@ for_each_isa! {
 
 #[cfg(not(target_arch = "x86_64"))]
 mod x86 {
-    use super::{Panel, PrepackedInput};
+    use super::{PanelRef, PrepackedInput};
 
     /// Not called: no panels are made on this architecture.
-    pub(super) fn some(_: &PrepackedInput, _: usize, _: Panel<'_>, _: &mut [f32], _: &mut super::Fetch<'_>) -> usize {
+    pub(super) fn some(
+        _: &PrepackedInput,
+        _: usize,
+        _: PanelRef<'_>,
+        _: &mut [f32],
+        _: &mut super::Fetch<'_>,
+    ) -> usize {
         unreachable!("Prepacked::new gave none")
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK, LINES, PANEL, Panel, PrepackedInput, group, table};
+use super::{BLOCK, LINES, PANEL, PanelRef, PrepackedInput, group, table};
 use crate::nn::cpu::Fetch;
 use crate::nn::cpu::MANY;
 
@@ -10,7 +10,7 @@ use crate::nn::cpu::MANY;
 const AHEAD: usize = 2048;
 
 /// Computes the outputs of a panel for some rows from `row` on, into y (outputs, rows); gives the number of rows.
-pub(super) fn some(x: &PrepackedInput, row: usize, panel: Panel<'_>, y: &mut [f32], fetch: &mut Fetch<'_>) -> usize {
+pub(super) fn some(x: &PrepackedInput, row: usize, panel: PanelRef<'_>, y: &mut [f32], fetch: &mut Fetch<'_>) -> usize {
     // SAFETY: `Prepacked::new` asked what the machine can; each call takes a group of rows as they are laid out.
     unsafe {
         match group(x.rows - row) {
@@ -27,7 +27,7 @@ pub(super) fn some(x: &PrepackedInput, row: usize, panel: Panel<'_>, y: &mut [f3
 fn sums<const R: usize, const N: usize>(
     x: &PrepackedInput,
     row: usize,
-    (codes, scales, unit): Panel<'_>,
+    (codes, scales, unit): PanelRef<'_>,
     fetch: &mut Fetch<'_>,
 ) -> [__m512; R] {
     let blocks = x.wide / BLOCK;
