@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::data::split::Rules;
+use crate::data::split::VocabularyRules;
 use crate::data::{Batch, Condition, Dataset, EncoderInput, IGNORE, Packing, Split};
 use crate::error::Result;
 use crate::tokens::Tokenizer;
@@ -31,11 +31,11 @@ impl Batch {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn paired(&self, tokenizer: &Tokenizer) -> Result<Self> {
-        self.paired_by(&Rules::new(tokenizer), self.position_ids.is_some(), tokenizer)
+        self.paired_by(&VocabularyRules::new(tokenizer), self.position_ids.is_some(), tokenizer)
     }
 
     /// [`Batch::paired`] by rules that are known; `separate` says that pieces in a row do not attend to each other.
-    pub(super) fn paired_by(&self, rules: &Rules, separate: bool, tokenizer: &Tokenizer) -> Result<Self> {
+    pub(super) fn paired_by(&self, rules: &VocabularyRules, separate: bool, tokenizer: &Tokenizer) -> Result<Self> {
         let (mut charts, mut rows): (Vec<Vec<u32>>, Vec<Vec<u32>>) = Default::default();
         for row in self.input_ids.chunks_exact(self.width.max(1)) {
             let length = row.iter().rposition(|&id| id != rules.pad).map_or(0, |last| last + 1);

@@ -4,7 +4,7 @@ use crate::data::EncoderInput;
 use crate::error::Result;
 use crate::generate::conditioning::Plan;
 use crate::harmony::{ChordAt, ChordClass};
-use crate::tokens::{Kind, Tokenizer};
+use crate::tokens::{TokenKind, Tokenizer};
 
 /// Moments in a chart beyond these are not written: no take is so long.
 const MOST: usize = 100_000;
@@ -41,11 +41,11 @@ impl SourceChart {
             let (kind, before) = (tokenizer.kind(id), grammar.chord());
             grammar.push(id);
             let seconds = grammar.seconds();
-            if kind == Kind::Given && [true, false].iter().any(|&bar| tokenizer.beat_id(bar) == Some(id)) {
+            if kind == TokenKind::Given && [true, false].iter().any(|&bar| tokenizer.beat_id(bar) == Some(id)) {
                 moments.push(Moment { seconds, click: Some(id), chord: None });
-            } else if kind == Kind::Given {
+            } else if kind == TokenKind::Given {
                 style = Some(id);
-            } else if kind == Kind::Chord && grammar.chord() != before {
+            } else if kind == TokenKind::Chord && grammar.chord() != before {
                 moments.push(Moment { seconds, click: None, chord: grammar.chord() });
             }
         }

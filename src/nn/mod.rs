@@ -3,6 +3,7 @@
 
 mod autograd;
 mod base;
+mod candle_error;
 mod config;
 mod core;
 mod cpu;
@@ -10,7 +11,6 @@ mod cpu;
 mod cuda;
 mod device;
 mod dtype;
-mod error;
 mod families;
 mod forward_ctx;
 mod init;

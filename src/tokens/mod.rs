@@ -4,7 +4,6 @@ mod automaton;
 mod bpe;
 mod bpe_words;
 mod chords;
-mod file;
 mod grammar;
 mod miditok;
 mod note_duration;
@@ -15,6 +14,7 @@ mod pitches;
 mod scheme;
 mod timed;
 mod tokenizer;
+mod tokenizer_file;
 mod vocabulary;
 
 pub use grammar::Grammar;

@@ -8,7 +8,7 @@ use std::mem::take;
 use crate::error::{Error, Result};
 use crate::tokens::bpe_words::Words;
 use crate::tokens::scheme::Scheme;
-use crate::tokens::{Kind, Tokenizer};
+use crate::tokens::{TokenKind, Tokenizer};
 
 /// A part of a piece in two.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,10 +52,10 @@ impl Tokenizer {
                 continue;
             }
             let kind = self.kind(id);
-            if matches!(kind, Kind::Chord | Kind::Given) {
+            if matches!(kind, TokenKind::Chord | TokenKind::Given) {
                 chart.push(id);
             }
-            if kind != Kind::Chord || self.counts_from_chords() {
+            if kind != TokenKind::Chord || self.counts_from_chords() {
                 events.push(id);
             }
         }

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::tokens::bpe::{self, Bpe};
 use crate::tokens::grammar::Rules;
 use crate::tokens::scheme::Scheme;
-use crate::tokens::{Grammar, Options, TokenKind, Vocabulary, file};
+use crate::tokens::{Grammar, Options, TokenKind, Vocabulary, tokenizer_file};
 
 /// Encodes scores as token ids and decodes them.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Tokenizer {
     /// As [`Tokenizer::load`].
     pub fn load_ours(path: &Path) -> Result<Option<Self>> {
         let json = read_text(path)?;
-        if file::is_of_words(&json) {
+        if tokenizer_file::is_of_words(&json) {
             return Ok(None);
         }
         Self::from_json(&json).map(Some).map_err(|e| e.context(format!("while reading {}", path.display())))
@@ -110,8 +110,8 @@ impl Tokenizer {
     /// ```
     pub fn to_json(&self) -> String {
         match &self.bpe {
-            Some(bpe) => file::to_json(&self.scheme, Some((bpe, &self.scheme.vocabulary()))),
-            None => file::to_json(&self.scheme, None),
+            Some(bpe) => tokenizer_file::to_json(&self.scheme, Some((bpe, &self.scheme.vocabulary()))),
+            None => tokenizer_file::to_json(&self.scheme, None),
         }
     }
 
@@ -129,7 +129,7 @@ impl Tokenizer {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn from_json(json: &str) -> Result<Self> {
-        let (scheme, bpe) = file::from_json(json)?;
+        let (scheme, bpe) = tokenizer_file::from_json(json)?;
         Ok(Self::of(scheme, bpe))
     }
 

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{DatasetOptions, Source, stored};
 use crate::error::{Error, Result};
 use crate::train::fingerprint::fingerprint;
-use crate::train::{Schedule, Step, TrainOptions, Trainer, files};
+use crate::train::{Schedule, Step, TrainOptions, Trainer, run_files};
 
 pub(super) const STATE: &str = "trainer_state.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";
@@ -90,13 +90,13 @@ impl Trainer {
         if !self.group.is_first() {
             return Ok(());
         }
-        files::make_folder(out)?;
+        run_files::make_folder(out)?;
         self.averaged(|| self.save_model(out))
     }
 
     pub(super) fn save_best(&self) -> Result<()> {
         let best = self.out()?.join("best_model");
-        self.averaged(|| files::replace_folder(&best, |dir| self.save_model(dir)))
+        self.averaged(|| run_files::replace_folder(&best, |dir| self.save_model(dir)))
     }
 
     /// Writes a checkpoint, and removes older ones beyond `save_total_limit`; gives its folder.
@@ -123,14 +123,14 @@ impl Trainer {
             history: self.history.clone(),
         };
         let target = out.join(format!("{PREFIX}{}", self.steps()));
-        let written = files::replace_folder(&target, |dir| {
+        let written = run_files::replace_folder(&target, |dir| {
             self.save_model(dir)?;
             self.optimizer.save(dir)?;
             if let Some(ema) = &self.ema {
                 ema.save(dir, &self.parameters)?;
             }
-            files::write_json(&dir.join(STATE), &state)?;
-            files::write_sums(dir)
+            run_files::write_json(&dir.join(STATE), &state)?;
+            run_files::write_sums(dir)
         });
         written.map_err(|e| keep_going(e, earlier.last()).context(format!("saving {}", target.display())))?;
         // Checkpoints of a replaced run are removed, and those after an earlier checkpoint that the run went back to.
@@ -139,7 +139,7 @@ impl Trainer {
         let mut surplus: Vec<_> = ours.into_iter().filter(|(_, path)| *path != target).collect();
         let kept = self.options.save_total_limit.map_or(usize::MAX, |limit| limit - 1);
         surplus.truncate(surplus.len().saturating_sub(kept));
-        gone.iter().chain(&surplus).try_for_each(|(_, path)| files::remove(path))?;
+        gone.iter().chain(&surplus).try_for_each(|(_, path)| run_files::remove(path))?;
         self.saved = Some(self.steps());
         Ok(target)
     }
@@ -206,5 +206,5 @@ pub(super) fn is_checkpoint(dir: &Path) -> bool {
 
 /// Renames a checkpoint after which the run diverged, so that it is not resumed from.
 pub(super) fn set_aside(checkpoint: &Path) -> Result<()> {
-    files::rename_aside(checkpoint, DIVERGED).map(drop)
+    run_files::rename_aside(checkpoint, DIVERGED).map(drop)
 }

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::train::files;
+use crate::train::run_files;
 
 const FILE: &str = "ema.safetensors";
 
@@ -51,7 +51,7 @@ impl Ema {
     /// Writes the means to `ema.safetensors`.
     pub(super) fn save(&self, dir: &Path, parameters: &[Parameter]) -> Result<()> {
         let named = parameters.iter().zip(&self.means).map(|(parameter, mean)| (parameter.name.as_str(), mean));
-        files::write_tensors(&dir.join(FILE), named)
+        run_files::write_tensors(&dir.join(FILE), named)
     }
 
     /// Reads what [`Ema::save`] wrote.

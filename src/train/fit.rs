@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::progress::{Progress, Task, thousands};
 use crate::train::checkpoint::{checkpoints, is_checkpoint, numbered, set_aside};
-use crate::train::{Callback, FolderLock, Step, TrainEvent, Trainer, divergence, files};
+use crate::train::{Callback, FolderLock, Step, TrainEvent, Trainer, divergence, run_files};
 
 impl Trainer {
     /// Trains until `max_steps`, with evaluation and checkpoints on the way.
@@ -46,9 +46,9 @@ impl Trainer {
             return Err(Error::mistake(format!("{} is a checkpoint of a run, not a folder for one", out.display()))
                 .with_hint("name another output_dir; going on from a checkpoint writes to the folder it lies in"));
         }
-        files::check_writable(&out)?;
+        run_files::check_writable(&out)?;
         let lock = FolderLock::take(&out)?;
-        files::mend(&out);
+        run_files::mend(&out);
         if let Some(saved) = self.saved {
             self.leave_later(&out, saved)?;
         }
@@ -59,8 +59,8 @@ impl Trainer {
     /// that the run does not write over them.
     fn leave_later(&mut self, out: &Path, saved: u64) -> Result<()> {
         for (step, path) in numbered(out).into_iter().filter(|(step, _)| *step > saved) {
-            let word = if is_checkpoint(&path) && files::damage(&path).is_none() { "left" } else { "damaged" };
-            let aside = files::rename_aside(&path, word)?;
+            let word = if is_checkpoint(&path) && run_files::damage(&path).is_none() { "left" } else { "damaged" };
+            let aside = run_files::rename_aside(&path, word)?;
             let name = aside.file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.notes
                 .push(format!("checkpoint-{step} is called {name} from now on: the run goes on from step {saved}"));

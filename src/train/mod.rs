@@ -6,7 +6,6 @@ mod callbacks;
 mod checkpoint;
 mod divergence;
 mod ema;
-mod files;
 mod fingerprint;
 mod fit;
 mod grads;
@@ -17,6 +16,7 @@ mod options;
 pub mod parallel;
 mod ranks;
 mod resume;
+mod run_files;
 mod schedule;
 mod step;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::tokens::Tokenizer;
 use crate::train::fingerprint::fingerprint;
 use crate::train::parallel::Group;
 use crate::train::trainer::for_model;
-use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, files};
+use crate::train::{BatchSize, FolderLock, TrainOptions, Trainer, run_files};
 
 /// The options that determine the order of the batches.
 const FIXED: [&str; 4] = ["seed", "batch_size", "gradient_accumulation_steps", "global_batch_size"];
@@ -171,7 +171,7 @@ fn find(dir: &Path, group: &Group) -> Result<(PathBuf, Vec<String>)> {
     if group.is_first() && dir.is_dir() && !is_checkpoint(dir) {
         // A running trainer has unfinished folders of its own.
         let _lock = FolderLock::take(dir)?;
-        files::mend(dir);
+        run_files::mend(dir);
     }
     group.barrier()?; // nobody reads while the folder is put in order
     newest(dir)
@@ -180,7 +180,7 @@ fn find(dir: &Path, group: &Group) -> Result<(PathBuf, Vec<String>)> {
 /// The checkpoint in a folder, or the newest intact one of the run there; and a note for each damaged one.
 fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
     if is_checkpoint(dir) {
-        return match files::damage(dir) {
+        return match run_files::damage(dir) {
             None => Ok((dir.to_path_buf(), Vec::new())),
             Some((file, why)) => Err(Error::broken(format!("{} {why}", file.display()))
                 .with_hint("an earlier checkpoint may be whole: name its folder, or that of the run")),
@@ -189,7 +189,7 @@ fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
     let mut damaged: Vec<String> = Vec::new();
     for (_, checkpoint) in numbered(dir).into_iter().rev() {
         let name = checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match files::damage(&checkpoint) {
+        match run_files::damage(&checkpoint) {
             None if is_checkpoint(&checkpoint) => {
                 damaged.iter_mut().for_each(|said| *said += &format!("; the run goes on from {name}"));
                 return Ok((checkpoint, damaged));
@@ -210,7 +210,7 @@ fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
 
 fn read(checkpoint: &Path) -> Result<TrainerState> {
     let path = checkpoint.join(STATE);
-    let state: Value = files::read_json(&path)?;
+    let state: Value = run_files::read_json(&path)?;
     let format = state.get("format").and_then(Value::as_u64).unwrap_or(0);
     if format != u64::from(FORMAT) {
         let writer = state.get("code_version").and_then(Value::as_str).unwrap_or("an unknown version");

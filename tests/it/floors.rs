@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::imports;
+use crate::{definitions, imports};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
@@ -202,6 +202,21 @@ fn no_two_files_of_a_floor_import_each_other() {
     assert!(uses.len() > 1000, "only {} imports found: is the reader broken?", uses.len());
     let circles: Vec<String> = imports::circles(&uses).iter().map(|circle| circle.join(" ↔ ")).collect();
     assert!(circles.is_empty(), "move what both need below both: {circles:#?}");
+}
+
+/// Types that share a name, with the reason.
+const SAME_NAME: [(&str, &str); 1] = [("GemvRows", "the kernels of x86-64, and a stub for other architectures")];
+
+/// A handle of the script language may be called as what it holds (`Score`, `Model`): scripts see its Rust name.
+#[test]
+fn a_type_name_is_used_once() {
+    let types = definitions::types(&root().join("src"));
+    assert!(types.len() > 500, "only {} types found: is the reader broken?", types.len());
+    let shared: Vec<_> = types.iter().filter(|(_, files)| files.len() > 1).collect();
+    let wrong: Vec<_> = shared.iter().filter(|(name, _)| !SAME_NAME.iter().any(|(known, _)| known == name)).collect();
+    assert!(wrong.is_empty(), "say in the name what each type holds: {wrong:#?}");
+    let gone: Vec<_> = SAME_NAME.iter().filter(|(known, _)| !shared.iter().any(|(name, _)| name == known)).collect();
+    assert!(gone.is_empty(), "take off SAME_NAME what no longer shares its name: {gone:#?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod cli;
 mod data;
+mod definitions;
 mod disk;
 mod evaluation;
 mod examples;

@@ -95,7 +95,7 @@ impl Stack {
         mut dy: Option<Tensor>,
         (input, also): (&BlockInput<'_>, &[&Tensor]),
         ctx: &ForwardCtx,
-        sums: &mut Sums<'_>,
+        sums: &mut GradientSums<'_>,
     ) -> Result<Option<Tensor>> {
         for (block, x) in self.blocks.iter().zip(inputs).rev() {
             let Some(gradient) = dy.take() else { break };
@@ -167,7 +167,7 @@ impl Transformer {
         Trace { inputs, output }: Trace,
         gradient: Option<Tensor>,
         ctx: &ForwardCtx,
-        sums: &mut Sums<'_>,
+        sums: &mut GradientSums<'_>,
     ) -> Result<()> {
         let (Some(encoder), Some(gradient)) = (&self.encoder, gradient) else { return Ok(()) };
         let (y, tape) = sums.record(&[&output], || encoder.norm.forward(&output, ctx))?;
@@ -183,7 +183,7 @@ impl Transformer {
         &self,
         tokens: &Tensor,
         dy: Option<Tensor>,
-        sums: &mut Sums<'_>,
+        sums: &mut GradientSums<'_>,
         embed: impl FnOnce() -> Result<Tensor>,
     ) -> Result<()> {
         if let Some(gradient) = dy.filter(|_| self.embedding.var().is_some()) {

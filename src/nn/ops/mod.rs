@@ -14,11 +14,11 @@ mod cross_entropy;
 pub(in crate::nn) mod cuda;
 pub(in crate::nn) mod decode;
 mod embedding;
+mod hardware_precision;
 mod input;
 mod kv_buffer;
 mod layer_norm;
 mod linear;
-mod precision;
 #[cfg(test)]
 pub(in crate::nn) mod reference;
 mod rms_norm;

@@ -6,14 +6,14 @@
 //! without the mark `▁` for the beginning of a word. Ids below the size of the base vocabulary are the base tokens.
 //! Chords and special tokens are never merged.
 
-mod file;
+mod model_file;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod train;
 mod trie;
 
-pub(super) use file::from_json;
+pub(super) use model_file::from_json;
 pub(super) use rules::BpeRules;
 pub(super) use train::train;
 
@@ -100,7 +100,7 @@ impl Bpe {
         let alone = (0..size)
             .map(|id| matches!(base.kind(id), Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given)))
             .collect();
-        let json = file::to_json(&model, base, marks)?;
+        let json = model_file::to_json(&model, base, marks)?;
         let mut bpe = Self { json, model, base: size, marks, pieces, alone, trie: Trie::default() };
         let mut trie = Trie::default();
         for (id, piece) in (0..).zip(&bpe.pieces) {

@@ -3,7 +3,7 @@
 //! The update itself is [`adamw_step`]; this module has the options, the moments, and the checks before anything
 //! changes. Parameters of one axis (norms, biases) are not decayed. With `bits: 8` the moments have 8 bits.
 
-mod eight;
+mod moments8;
 mod options;
 mod state;
 #[cfg(test)]
@@ -12,7 +12,7 @@ mod tests;
 pub use options::AdamWOptions;
 
 use candle_core::{Tensor, Var};
-use eight::Moments8;
+use moments8::Moments8;
 
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
@@ -44,7 +44,7 @@ enum Moments {
 impl Moments {
     fn zeros(parameter: &Parameter, bits: u8) -> Self {
         match parameter.var.elem_count() {
-            n if bits == 8 && n >= eight::LEAST => Self::Eight(Moments8::zeros(n)),
+            n if bits == 8 && n >= moments8::LEAST => Self::Eight(Moments8::zeros(n)),
             _ => Self::Full(Vec::new(), Vec::new()),
         }
     }
@@ -123,7 +123,7 @@ impl AdamW {
                     there.push(DeviceUpdate { moments, parameter: var, gradient, hyper: numbers });
                     Ok(())
                 }
-                Moments::DeviceEight(moments) => moments.step(var, gradient, &eight::numbers(&numbers)),
+                Moments::DeviceEight(moments) => moments.step(var, gradient, &moments8::numbers(&numbers)),
                 Moments::Full(mean, square) => adamw_step(var, gradient, mean, square, &numbers),
                 Moments::Eight(moments) => step_in_8_bits(var, gradient, moments, &numbers),
             };

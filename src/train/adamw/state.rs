@@ -10,11 +10,11 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::eight::{self, Moment8, Moments8};
+use super::moments8::{self, Moment8, Moments8};
 use super::{AdamW, AdamWOptions, Moments};
 use crate::error::{Error, Result};
 use crate::nn::Parameter;
-use crate::train::files;
+use crate::train::run_files;
 
 const MOMENTS: &str = "optimizer.safetensors";
 const NUMBERS: &str = "optimizer.json";
@@ -55,9 +55,9 @@ impl AdamW {
         let format = HashMap::from([("format".to_string(), "pt".to_string())]);
         let moments = safetensors::serialize(views, Some(format)).map_err(Error::internal)?;
         let numbers = StoredOptimizer { steps: self.steps, options: self.options.clone() };
-        files::make_folder(dir)?;
+        run_files::make_folder(dir)?;
         crate::atomic::write(&dir.join(MOMENTS), &moments)?;
-        files::write_json(&dir.join(NUMBERS), &numbers)
+        run_files::write_json(&dir.join(NUMBERS), &numbers)
     }
 
     /// Loads the state that [`AdamW::save`] wrote.
@@ -65,7 +65,7 @@ impl AdamW {
     /// # Errors
     /// Names the file, and the tensor that is missing or has another shape; nothing is changed then.
     pub fn load(&mut self, dir: &Path) -> Result<()> {
-        let numbers: StoredOptimizer = files::read_json(&dir.join(NUMBERS))?;
+        let numbers: StoredOptimizer = run_files::read_json(&dir.join(NUMBERS))?;
         numbers.options.validate().map_err(|e| e.context(dir.join(NUMBERS).display()))?;
         let path = dir.join(MOMENTS);
         let bytes = std::fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
@@ -141,7 +141,7 @@ fn moments(parameter: &Parameter, bits: u8, tensors: &SafeTensors<'_>) -> Result
     }
     let codes = |number: u8| {
         let codes = find(&format!("state{number}"), Dtype::U8, shape)?;
-        Ok::<_, String>(Moment8 { codes, absmax: floats(&format!("absmax{number}"), &[n.div_ceil(eight::BLOCK)])? })
+        Ok::<_, String>(Moment8 { codes, absmax: floats(&format!("absmax{number}"), &[n.div_ceil(moments8::BLOCK)])? })
     };
     Ok(Moments::Eight(Moments8 { first: codes(1)?, second: codes(2)? }))
 }

@@ -6,8 +6,8 @@ use super::{Activation, cpu};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 use crate::nn::ops::input::{input, owned};
 use crate::nn::ops::swiglu::swiglu;
 

@@ -28,8 +28,8 @@ use super::input::{input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// An activation function, under the names of `transformers`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,24 +6,24 @@
 //! p ← p − lr / (1 − β₁ᵗ) · m / (√v / √(1 − β₂ᵗ) + ε)
 //! ```
 
+mod codes8;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cuda")]
-mod cuda_eight;
-#[cfg(feature = "cuda")]
 mod cuda_moments;
-mod eight;
-mod eight_codes;
-mod moments;
+#[cfg(feature = "cuda")]
+mod cuda_moments8;
+mod device_moments;
+mod device_moments8;
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result as Candle, Tensor, Var};
 
-pub use self::eight::DeviceMoments8;
-pub use self::eight_codes::{EightBitMaps, EightBitStep};
-pub use self::moments::{DeviceMoments, DeviceUpdate};
+pub use self::codes8::{EightBitMaps, EightBitStep};
+pub use self::device_moments::{DeviceMoments, DeviceUpdate};
+pub use self::device_moments8::DeviceMoments8;
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::nn::cpu::{floats, floats_of};

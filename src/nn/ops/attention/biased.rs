@@ -7,8 +7,8 @@ use super::cpu::AttentionInputs;
 use super::{AttentionOp, Sizes};
 use crate::error::{Error, Result};
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 use crate::nn::ops::input::input;
 
 /// A relative bias and relative vectors.

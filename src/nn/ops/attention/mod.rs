@@ -41,8 +41,8 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// Causality and scale of an attention.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -12,8 +12,8 @@ use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// x (…, width) -> (…, length of `range`): the columns of `range`, copied. Gradient for x.
 ///

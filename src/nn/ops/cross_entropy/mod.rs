@@ -16,8 +16,8 @@ use crate::data::IGNORE;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// Mean of `−log softmax(logits)[label]` (nats) over the labels that are not [`IGNORE`](crate::data::IGNORE): logits
 /// (rows, vocabulary), one label a row -> scalar. Gradient for the logits; 0 where all labels are ignored.

@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::error::check;
+use crate::nn::candle_error::check;
 
 /// A computed output and its op.
 pub(in crate::nn) struct Made<'a> {

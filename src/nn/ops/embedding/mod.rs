@@ -10,8 +10,8 @@ use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// ids (…) of u32, table (rows, hidden) -> (…, hidden). Gradient for the table. On a GPU an id beyond the table gives
 /// NaN instead of an error, for which the host would have to wait.

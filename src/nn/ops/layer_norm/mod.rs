@@ -13,8 +13,8 @@ use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// x (…, hidden), w (hidden), b (hidden) if there is one -> (…, hidden). Gradients for all of them.
 ///

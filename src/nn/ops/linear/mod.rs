@@ -28,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 use crate::nn::quant::Nf4;
 
 /// A frozen weight (out, in).

@@ -16,8 +16,8 @@ use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// x (batch, time, heads, dim) rotated by the angles of positions `offset..offset + time`; `dim` is even.
 ///

@@ -13,8 +13,8 @@ use super::input::{input, owned};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// `silu(gate) · up` of two tensors of one shape. Gradients for both.
 ///

@@ -2,7 +2,7 @@
 
 use candle_core::{Tensor, Var};
 
-use super::eight_codes::{BlockCodes, EightBitMaps, EightBitStep};
+use super::codes8::{BlockCodes, EightBitMaps, EightBitStep};
 use crate::error::Result;
 
 /// The 8-bit moments of a parameter on a GPU.
@@ -13,7 +13,7 @@ pub struct DeviceMoments8(Storage8);
 type Storage8 = std::convert::Infallible;
 
 #[cfg(feature = "cuda")]
-type Storage8 = super::cuda_eight::Storage8;
+type Storage8 = super::cuda_moments8::Storage8;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments8 {

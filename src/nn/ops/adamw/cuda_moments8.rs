@@ -4,8 +4,8 @@ use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaSlice;
 use candle_core::{Result as Candle, Tensor, Var};
 
+use super::codes8::{BlockCodes, EightBitMaps, EightBitStep};
 use super::cuda::SOURCE;
-use super::eight_codes::{BlockCodes, EightBitMaps, EightBitStep};
 use crate::nn::cuda::{blocks, gpu, host, in_place, launch, upload};
 
 /// Values that share a scale.
