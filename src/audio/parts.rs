@@ -114,7 +114,7 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
 
 /// Sorts by time, what ends before what begins, in pieces that take moments: a sorted half costs the sort of the whole
 /// no more than its merging.
-fn sort(events: &mut [Event], progress: &Progress) -> Result<()> {
+fn sort(events: &mut [AudioEvent], progress: &Progress) -> Result<()> {
     let mut piece = SORTED_AT_ONCE;
     loop {
         for part in events.chunks_mut(piece) {
@@ -249,14 +249,14 @@ mod tests {
 
     #[test]
     fn many_events_are_sorted_in_pieces_as_at_once() {
-        let event = |i: usize| Event {
+        let event = |i: usize| AudioEvent {
             seconds: (i * 7919 % 10_007) as f64,
             rank: (i % 5) as u8,
             channels: 0,
             program: 0,
             message: [(i % 251) as u8, 0, 0],
         };
-        let mut events: Vec<Event> = (0..3 * SORTED_AT_ONCE + 5).map(event).collect();
+        let mut events: Vec<AudioEvent> = (0..3 * SORTED_AT_ONCE + 5).map(event).collect();
         let mut expected = events.clone();
         expected.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.rank.cmp(&b.rank)));
         sort(&mut events, &Progress::silent()).expect("nobody stops it");

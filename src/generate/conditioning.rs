@@ -65,7 +65,8 @@ impl CuePlan {
     pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, after: f64) -> Result<Self> {
         let beat_seconds = 60.0 / options.tempo();
         // Encodings in beats count seconds at 120 beats a minute: half a second a beat.
-        let origin = ChartOrigin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
+        let origin =
+            ChartOrigin { beat: (after / 0.5).round(), seconds: (after / beat_seconds).round() * beat_seconds };
         let chorus = options.chorus();
         let mut cues = options.chords.as_ref().map_or(Ok(Vec::new()), |chart| changes(chart, tokenizer))?;
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());

@@ -160,7 +160,7 @@ mod tests {
             let flag = Interrupt::new();
             let (mut asked, mut pid) = (Instant::now(), None);
             let error = run(command, &flag, &mut |line| {
-                let Line::Out(line) = line else { panic!("{line:?}") };
+                let ShellLine::Out(line) = line else { panic!("{line:?}") };
                 pid = line.trim().parse::<i32>().ok();
                 asked = Instant::now();
                 flag.trigger();

@@ -9,7 +9,7 @@ use super::*;
 use crate::data::Augment;
 use crate::interrupt::Interrupt;
 use crate::progress::{Progress, ProgressSink, Snapshot};
-use crate::train::Event;
+use crate::train::TrainEvent;
 
 /// Keeps what is shown.
 #[derive(Default)]
@@ -100,7 +100,7 @@ fn a_stop_saves_the_state_and_fit_goes_on_from_there() {
     let mut stopped = trainer(adapted(), long(Some(out.path())));
     // The user cancels while the second step is told of; what is shown is shown some times a second at most.
     let stopped_at = stopped.fit_with(&progress, &mut |_, event| {
-        if matches!(event, Event::Stepped(step) if step.step == 2) {
+        if matches!(event, TrainEvent::Stepped(step) if step.step == 2) {
             flag.trigger();
         }
         Ok(())
