@@ -2,7 +2,7 @@
 
 use crate::data::EncoderInput;
 use crate::error::Result;
-use crate::generate::conditioning::Plan;
+use crate::generate::conditioning::CuePlan;
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::{TokenKind, Tokenizer};
 
@@ -15,14 +15,14 @@ pub(super) struct SourceChart {
     tokenizer: Tokenizer,
     /// The token of the style, if there is one.
     style: Option<u32>,
-    moments: Vec<Moment>,
+    moments: Vec<ChartMoment>,
     /// For each sequence, the second from which its model reads on.
     from: Vec<f64>,
 }
 
 /// What a chart says at one moment.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct ChartMoment {
     seconds: f64,
     /// The token of a bar or a beat.
     click: Option<u32>,
@@ -34,7 +34,7 @@ impl SourceChart {
     ///
     /// # Errors
     /// Refuses encodings without chord tokens.
-    pub(super) fn new(prompt: &[u32], plan: &Plan, tokenizer: &Tokenizer, count: usize) -> Result<Self> {
+    pub(super) fn new(prompt: &[u32], plan: &CuePlan, tokenizer: &Tokenizer, count: usize) -> Result<Self> {
         tokenizer.check_pairs()?;
         let (mut grammar, mut style, mut moments) = (tokenizer.grammar(), None, Vec::new());
         for &id in prompt {
@@ -42,11 +42,11 @@ impl SourceChart {
             grammar.push(id);
             let seconds = grammar.seconds();
             if kind == TokenKind::Given && [true, false].iter().any(|&bar| tokenizer.beat_id(bar) == Some(id)) {
-                moments.push(Moment { seconds, click: Some(id), chord: None });
+                moments.push(ChartMoment { seconds, click: Some(id), chord: None });
             } else if kind == TokenKind::Given {
                 style = Some(id);
             } else if kind == TokenKind::Chord && grammar.chord() != before {
-                moments.push(Moment { seconds, click: None, chord: grammar.chord() });
+                moments.push(ChartMoment { seconds, click: None, chord: grammar.chord() });
             }
         }
         let after = grammar.seconds();
@@ -57,7 +57,7 @@ impl SourceChart {
             // What the prompt has played already is not given again; a chord that begins before its end is in force then.
             let click = cue.click.filter(|_| seconds >= after);
             if click.is_some() || chord.is_some() {
-                moments.push(Moment { seconds, click, chord });
+                moments.push(ChartMoment { seconds, click, chord });
             }
         }
         moments.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
@@ -81,9 +81,10 @@ impl SourceChart {
 
     /// The ids of the chart from a moment on.
     fn ids(&self, from: f64) -> Vec<u32> {
-        let (before, after): (Vec<Moment>, Vec<Moment>) = self.moments.iter().partition(|at| at.seconds < from);
+        let (before, after): (Vec<ChartMoment>, Vec<ChartMoment>) =
+            self.moments.iter().partition(|at| at.seconds < from);
         let in_force = before.iter().rev().find_map(|at| at.chord);
-        let opening = in_force.map(|chord| Moment { seconds: from, click: None, chord: Some(chord) });
+        let opening = in_force.map(|chord| ChartMoment { seconds: from, click: None, chord: Some(chord) });
         let mut grammar = self.tokenizer.grammar();
         let mut ids: Vec<u32> = self.style.into_iter().collect();
         let mut said = 0;
@@ -122,7 +123,7 @@ mod tests {
     }
 
     fn chart(tokenizer: &Tokenizer, prompt: &[u32], options: &GenerateOptions, after: f64) -> SourceChart {
-        let plan = Plan::new(options, tokenizer, after).expect("a plan");
+        let plan = CuePlan::new(options, tokenizer, after).expect("a plan");
         SourceChart::new(prompt, &plan, tokenizer, 2).expect("a chart")
     }
 
@@ -191,7 +192,7 @@ mod tests {
         let late = names(&tokenizer, &chart.ids(2.5));
         assert_eq!(late[..3], ["Style_rag", "Root_-5", "Quality_7"], "G as the key nearest to C");
         let remi = Tokenizer::new("remi", &Options::default()).expect("a tokenizer");
-        let plan = Plan::new(&GenerateOptions::default(), &remi, 0.0).expect("a plan");
+        let plan = CuePlan::new(&GenerateOptions::default(), &remi, 0.0).expect("a plan");
         assert!(SourceChart::new(&[], &plan, &remi, 1).is_err());
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
-use crate::tokens::{Pair, Tokenizer};
+use crate::tokens::{SourceAndTarget, Tokenizer};
 
 /// Tokens taken at once; a longer piece is embedded in windows of this length.
 const WINDOW: usize = 512;
@@ -59,7 +59,7 @@ fn hidden(model: &Model, tokenizer: &Tokenizer, ids: &[u32], pass: &ForwardCtx) 
     if !model.has_encoder() {
         return model.hidden(&tensor(ids)?, pass);
     }
-    let Pair { mut chart, events } = tokenizer.pair(ids)?;
+    let SourceAndTarget { mut chart, events } = tokenizer.pair(ids)?;
     chart.push(tokenizer.eos());
     let events = if events.is_empty() { vec![tokenizer.pad()] } else { events };
     model.hidden_with(&tensor(&events)?, &EncoderInput::padded(&[chart], tokenizer.pad()), pass)

@@ -60,7 +60,7 @@ pub struct Parallel {
 }
 
 /// An axis with its lines' places on it, from 0 at the bottom to 1.
-struct Scale {
+struct AxisScale {
     places: Vec<f64>,
     labels: Vec<(f64, String)>,
 }
@@ -81,7 +81,7 @@ impl Parallel {
     }
 
     fn draw(&self, area: &Area<'_>) -> Drawn {
-        let scales: Vec<Scale> = self.columns.iter().map(Scale::of).collect();
+        let scales: Vec<AxisScale> = self.columns.iter().map(AxisScale::of).collect();
         let last = (self.columns.len() - 1) as f64;
         let mut builder = ChartBuilder::on(area);
         builder.margin_left(units(SIDE)).margin_right(units(SIDE)).margin_top(units(TOP)).margin_bottom(units(BOTTOM));
@@ -127,7 +127,7 @@ impl Parallel {
         if self.columns.len() < 2 || self.lines() == 0 {
             return "(nothing to draw)".into();
         }
-        let scales: Vec<Scale> = self.columns.iter().map(Scale::of).collect();
+        let scales: Vec<AxisScale> = self.columns.iter().map(AxisScale::of).collect();
         let width = width.max(20);
         let lines = (width / 8).clamp(5, 10);
         let mut canvas = Canvas::new(width, lines);
@@ -138,12 +138,12 @@ impl Parallel {
         let mut text: Vec<String> = Vec::new();
         text.extend((!self.title.is_empty()).then(|| self.title.clone()));
         text.extend(canvas.lines().map(|line| line.trim_end().to_string()));
-        let ends = |scale: &Scale| match (scale.labels.first(), scale.labels.last()) {
+        let ends = |scale: &AxisScale| match (scale.labels.first(), scale.labels.last()) {
             (Some((_, low)), Some((_, high))) if low != high => format!("{low} … {high}"),
             (Some((_, only)), _) => only.clone(),
             _ => String::new(),
         };
-        let word = |(column, scale): (&Column, &Scale)| format!("{} {}", column.name, ends(scale));
+        let word = |(column, scale): (&Column, &AxisScale)| format!("{} {}", column.name, ends(scale));
         let mut row = String::new();
         for word in self.columns.iter().zip(&scales).map(word) {
             let joined = if row.is_empty() { word.clone() } else { format!("{row} │ {word}") };
@@ -164,7 +164,7 @@ impl Parallel {
     }
 
     /// How strongly each line is drawn, 0 to 1: by its rank on the last axis.
-    fn strengths(&self, scales: &[Scale]) -> Vec<f64> {
+    fn strengths(&self, scales: &[AxisScale]) -> Vec<f64> {
         let Some(last) = scales.last() else { return Vec::new() };
         let rank = |place: f64| last.places.iter().filter(|other| **other < place).count() as f64;
         let most = last.places.len().saturating_sub(1).max(1) as f64;
@@ -187,7 +187,7 @@ fn shortened(name: &str, room: f64) -> String {
     kept + "…"
 }
 
-impl Scale {
+impl AxisScale {
     fn of(column: &Column) -> Self {
         let words = column.marks.iter().any(|mark| matches!(mark, Mark::Word(_)));
         if words { Self::words(column) } else { Self::numbers(column) }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn axes_have_their_ends_and_lines_their_places() {
-        let scales: Vec<Scale> = figure().columns.iter().map(Scale::of).collect();
+        let scales: Vec<AxisScale> = figure().columns.iter().map(AxisScale::of).collect();
         assert!((scales[0].places[1] - 0.5).abs() < 1e-12, "a logarithmic axis: {:?}", scales[0].places);
         assert_eq!(scales[1].places, [1.0, 0.0, 1.0]);
         assert!(scales[2].places[2].is_nan());

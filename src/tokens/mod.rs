@@ -19,6 +19,6 @@ mod vocabulary;
 
 pub use grammar::Grammar;
 pub use options::Options;
-pub use pair::Pair;
+pub use pair::SourceAndTarget;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::{TokenKind, Vocabulary};

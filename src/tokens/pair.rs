@@ -12,7 +12,7 @@ use crate::tokens::{TokenKind, Tokenizer};
 
 /// A part of a piece in two.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pair {
+pub struct SourceAndTarget {
     /// What is given, in base tokens: byte-pair encoding joins none of them.
     pub chart: Vec<u32>,
     /// What is played, BOS and EOS included where the part has them.
@@ -36,7 +36,7 @@ impl Tokenizer {
     /// assert_eq!(pair.events, ids(&["Velocity_16", "NoteOn_60", "TimeShift_100", "NoteOff_60"])?);
     /// # Ok::<(), etude::Error>(())
     /// ```
-    pub fn pair(&self, ids: &[u32]) -> Result<Pair> {
+    pub fn pair(&self, ids: &[u32]) -> Result<SourceAndTarget> {
         self.check_pairs()?;
         let words = match &self.bpe {
             Some(bpe) => bpe.words(ids),
@@ -64,7 +64,7 @@ impl Tokenizer {
             Some(bpe) => bpe.encode(&events.words),
             None => events.words.ids,
         };
-        Ok(Pair { chart: chart.words.ids, events })
+        Ok(SourceAndTarget { chart: chart.words.ids, events })
     }
 
     /// Refuses encodings whose pieces have no chart.

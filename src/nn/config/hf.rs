@@ -53,7 +53,7 @@ const GPT2: FileKeys = FileKeys {
     ],
 };
 
-const T5: Keys = Keys {
+const T5: FileKeys = FileKeys {
     shape: &["vocab_size", "d_model", "d_ff", "num_layers", "num_heads"],
     more: &[
         "model_type",

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::{BlockInput, Encoded, EncodedStates, Linear, MapWeights};
+use super::{BlockInput, EncodedInput, EncodedStates, Linear, MapWeights};
 use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
@@ -73,7 +73,7 @@ impl Attention {
     }
 
     /// Attention to what the encoder made: x (batch, time, hidden) -> the same shape.
-    pub(super) fn cross(&self, x: &Tensor, encoded: Encoded<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+    pub(super) fn cross(&self, x: &Tensor, encoded: EncodedInput<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
         let Projections::Separate { q, .. } = &self.projections else { return Err(fused_cross()) };
         let q = ops::reshape(&q.forward(x, ctx)?, (batch, time, self.heads, self.head_dim))?;

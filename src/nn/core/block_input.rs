@@ -25,9 +25,9 @@ impl<'a> PassInput<'a> {
     }
 
     /// What blocks of the decoder attend to, given the encoder's output.
-    pub(super) fn encoded(&self, states: Option<&'a Tensor>) -> Option<Encoded<'a>> {
+    pub(super) fn encoded(&self, states: Option<&'a Tensor>) -> Option<EncodedInput<'a>> {
         let (source, states) = (self.source?, states?);
-        Some(Encoded { states: EncodedStates::Hidden(states), visible: &source.visible })
+        Some(EncodedInput { states: EncodedStates::Hidden(states), visible: &source.visible })
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct BlockInput<'a> {
     /// The places of each row that are not padding, where there is padding that could be seen.
     pub(super) visible: Option<&'a [Range<usize>]>,
     /// What the encoder made of the source.
-    pub(super) encoded: Option<Encoded<'a>>,
+    pub(super) encoded: Option<EncodedInput<'a>>,
 }
 
 impl<'a> BlockInput<'a> {
@@ -70,13 +70,13 @@ impl<'a> BlockInput<'a> {
 
 /// What the encoder made of a source.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Encoded<'a> {
+pub(crate) struct EncodedInput<'a> {
     pub(super) states: EncodedStates<'a>,
     /// The places of each row that are not padding.
     pub(super) visible: &'a [Range<usize>],
 }
 
-impl<'a> Encoded<'a> {
+impl<'a> EncodedInput<'a> {
     /// What block `index` attends to of a source that a cache keeps.
     pub(super) fn of_cache(cache: &'a EncoderCache, index: usize) -> Option<Self> {
         let (k, v) = cache.keys_values.get(index)?;

@@ -23,7 +23,7 @@ mod weight;
 use candle_core::Tensor;
 
 pub(crate) use self::attention::{Attention, Projections};
-pub(crate) use self::block_input::{BlockInput, Encoded, EncodedStates, PassInput, SourceIds};
+pub(crate) use self::block_input::{BlockInput, EncodedInput, EncodedStates, PassInput, SourceIds};
 pub(crate) use self::build::{LinearSpec, WeightSource};
 pub(crate) use self::linear::{Linear, Lora, Matrix};
 pub(crate) use self::map::MapWeights;
@@ -105,7 +105,7 @@ impl Transformer {
         let bias = self.decoder.bias((new, held + new, held), ctx)?;
         let blocks = &self.decoder.blocks;
         for (i, (block, layer)) in blocks.iter().zip(cache.layers(blocks.len(), ctx.precision)?).enumerate() {
-            let encoded = encoder.as_deref().and_then(|encoder| Encoded::of_cache(encoder, i));
+            let encoded = encoder.as_deref().and_then(|encoder| EncodedInput::of_cache(encoder, i));
             let input = BlockInput { places, bias: bias.as_ref(), visible: None, encoded };
             x = block.forward(&x, &input, Some(layer), ctx)?;
         }

@@ -5,7 +5,7 @@ use crate::tokens::bpe_words::WordSplit;
 
 use super::grid::{NoteGrid, Placed, ticks_per_bar, ticks_per_beat};
 use super::token::{DRUMS, Token};
-use super::{BeatScheme, Encoded, MidiTok};
+use super::{BeatScheme, EncodedScore, MidiTok};
 
 /// An event at a tick; numbers are indices into the grid.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ enum EncodedEvent {
     Off(usize),
 }
 
-pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
+pub(super) fn encode(miditok: &MidiTok, score: &Score) -> EncodedScore {
     let grid = NoteGrid::new(miditok, score);
     let mut writer = TokenWriter::new(miditok, &grid);
     for (tick, event) in events(miditok, &grid) {
@@ -36,7 +36,7 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> Encoded {
             }
         }
     }
-    Encoded { ids: writer.ids, ticks: writer.ticks, lines: lines(miditok.config.split, &grid) }
+    EncodedScore { ids: writer.ids, ticks: writer.ticks, lines: lines(miditok.config.split, &grid) }
 }
 
 /// All events by tick; at one tick metre, tempo, then voice by voice ends before onsets.

@@ -214,13 +214,13 @@ impl MidiTok {
 
 /// The ids of a score with their ticks, and the ticks at which words begin.
 #[derive(Debug, Clone)]
-struct Encoded {
+struct EncodedScore {
     ids: Vec<u32>,
     ticks: Vec<u32>,
     lines: Vec<u32>,
 }
 
-impl Encoded {
+impl EncodedScore {
     /// A word ends before the first id that is at the next line or later.
     fn words(self) -> Words {
         let mut words = Words::default();

@@ -9,8 +9,8 @@ use super::input::input;
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd::{self, Saves};
+use crate::nn::candle_error::check;
 use crate::nn::cpu::{floats, floats_of};
-use crate::nn::error::check;
 
 /// `factor · x`. Gradient for x.
 ///
@@ -23,15 +23,15 @@ pub fn scale(x: &Tensor, factor: f32, interrupt: &Interrupt) -> Result<Tensor> {
     if x.device().is_cuda() {
         return cuda::scale(&x, factor, interrupt);
     }
-    Ok(autograd::apply1(&x, Scale { factor, interrupt: interrupt.clone() }, Saves::NOTHING)?)
+    Ok(autograd::apply1(&x, ScaleOp { factor, interrupt: interrupt.clone() }, Saves::NOTHING)?)
 }
 
-struct Scale {
+struct ScaleOp {
     factor: f32,
     interrupt: Interrupt,
 }
 
-impl CustomOp1 for Scale {
+impl CustomOp1 for ScaleOp {
     fn name(&self) -> &'static str {
         "scale"
     }
