@@ -27,7 +27,7 @@ mod weights;
 pub use autograd::Tape;
 pub use config::{
     ArchSpec, AttentionKind, AttentionScale, Biases, Gpt2Config, Initializer, LlamaConfig, MlpKind, ModelConfig,
-    NormKind, Positions, ReadOptions, RopeParameters, StackSpec, T5Config,
+    MusicTransformerConfig, NormKind, Positions, ReadOptions, RopeParameters, StackSpec, T5Config,
 };
 pub use device::{device, free_memory};
 pub(crate) use device::{peak_memory, reset_peak_memory};

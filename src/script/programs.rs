@@ -30,6 +30,7 @@ pub const CONFIGS: &[(&str, &str)] = &[
     ("qlora_default", include_str!("../../configs/qlora_default.yaml")),
     ("qlora_fast", include_str!("../../configs/qlora_fast.yaml")),
     ("qlora_production", include_str!("../../configs/qlora_production.yaml")),
+    ("qlora_seq2seq", include_str!("../../configs/qlora_seq2seq.yaml")),
 ];
 
 /// The sweeps that come with the binary, by the name of their file in `configs/`.

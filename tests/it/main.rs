@@ -19,6 +19,7 @@ mod kill;
 mod llama;
 mod midi;
 mod midi_cases;
+mod music_transformer;
 mod notebook;
 mod notebook_files;
 mod peers;

@@ -57,3 +57,14 @@ pub(super) fn size(spec: &ArchSpec, keys: [(&str, usize); 4]) -> Result<()> {
     ))
     .with_hint("configs/model has shapes from 4 to 155 million weights"))
 }
+
+/// Refuses more ids of an encoder than the embedding that it shares with the decoder has.
+pub(super) fn encoder_vocabulary(encoder: Option<usize>, vocab_size: usize) -> Result<()> {
+    match encoder {
+        Some(size) if size > vocab_size => {
+            Err(Error::mistake(format!("encoder_vocab_size {size} is more than vocab_size {vocab_size}"))
+                .with_hint("encoder and decoder share one embedding: vocab_size counts the ids of both"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -53,6 +53,21 @@ const GPT2: FileKeys = FileKeys {
     ],
 };
 
+const MUSIC_TRANSFORMER: FileKeys = FileKeys {
+    shape: &["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"],
+    more: &[
+        "model_type",
+        "num_encoder_layers",
+        "is_encoder_decoder",
+        "max_position_embeddings",
+        "max_relative_positions",
+        "hidden_act",
+        "layer_norm_eps",
+        "tie_word_embeddings",
+        "initializer_range",
+    ],
+};
+
 const T5: FileKeys = FileKeys {
     shape: &["vocab_size", "d_model", "d_ff", "num_layers", "num_heads"],
     more: &[
@@ -130,6 +145,7 @@ impl ModelConfig {
                 settle_t5(&mut file);
                 T5
             }
+            Some("music_transformer") => MUSIC_TRANSFORMER,
             Some(other) => return Err(Error::unknown("model_type", other, &FAMILIES)),
             None => return Err(Error::broken("config.json does not say its model_type")),
         };
@@ -179,6 +195,11 @@ impl ModelConfig {
                 set("scale_decoder_outputs", json!(config.scales_head()));
                 set("is_gated_act", json!(gated));
                 set("dense_act_fn", json!(t5_activation(activation)));
+            }
+            Self::MusicTransformer(config) => {
+                let mut set = |key: &str, value: Value| file.insert(key.into(), value);
+                set("architectures", json!(["MusicTransformer"]));
+                set("max_relative_positions", json!(config.relative_positions()));
             }
         }
         file.insert("torch_dtype".into(), json!(dtype.torch_name()));

@@ -4,6 +4,7 @@ mod check;
 mod gpt2;
 mod hf;
 mod llama;
+mod music_transformer;
 mod rope;
 mod spec;
 mod t5;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use self::gpt2::Gpt2Config;
 pub use self::llama::LlamaConfig;
+pub use self::music_transformer::MusicTransformerConfig;
 pub use self::rope::RopeParameters;
 pub use self::spec::{
     ArchSpec, AttentionKind, AttentionScale, Biases, Initializer, MlpKind, NormKind, Positions, StackSpec,
@@ -34,10 +36,12 @@ pub enum ModelConfig {
     Gpt2(Gpt2Config),
     /// "t5"
     T5(T5Config),
+    /// "music_transformer"
+    MusicTransformer(MusicTransformerConfig),
 }
 
 /// The families, as `model_type` names them.
-const FAMILIES: [&str; 3] = ["llama", "gpt2", "t5"];
+const FAMILIES: [&str; 4] = ["llama", "gpt2", "t5", "music_transformer"];
 
 /// Reads the options of one family: strictly for a user's, as they are for a file's.
 pub trait ReadOptions {
@@ -58,16 +62,18 @@ impl ModelConfig {
             None | Some("llama") => Ok(Self::Llama(reader.read::<LlamaConfig>(map)?.with_one_theta())),
             Some("gpt2") => Ok(Self::Gpt2(reader.read(map)?)),
             Some("t5") => Ok(Self::T5(reader.read::<T5Config>(map)?.in_the_words_of_files())),
+            Some("music_transformer") => Ok(Self::MusicTransformer(reader.read(map)?)),
             Some(other) => Err(Error::unknown("model_type", other, &FAMILIES)),
         }
     }
 
-    /// The family: "llama", "gpt2", "t5".
+    /// The family: "llama", "gpt2", "t5", "music_transformer".
     pub fn model_type(&self) -> &'static str {
         match self {
             Self::Llama(_) => "llama",
             Self::Gpt2(_) => "gpt2",
             Self::T5(_) => "t5",
+            Self::MusicTransformer(_) => "music_transformer",
         }
     }
 
@@ -80,6 +86,7 @@ impl ModelConfig {
             Self::Llama(config) => config.lower(),
             Self::Gpt2(config) => config.lower(),
             Self::T5(config) => config.lower(),
+            Self::MusicTransformer(config) => config.lower(),
         }
     }
 
@@ -87,7 +94,7 @@ impl ModelConfig {
     pub fn llama(&self) -> Option<&LlamaConfig> {
         match self {
             Self::Llama(config) => Some(config),
-            Self::Gpt2(_) | Self::T5(_) => None,
+            Self::Gpt2(_) | Self::T5(_) | Self::MusicTransformer(_) => None,
         }
     }
 
@@ -95,7 +102,7 @@ impl ModelConfig {
     pub(in crate::nn) fn with_own_head(&self) -> Option<Self> {
         match self {
             Self::T5(config) => Some(Self::T5(config.with_own_head())),
-            Self::Llama(_) | Self::Gpt2(_) => None,
+            Self::Llama(_) | Self::Gpt2(_) | Self::MusicTransformer(_) => None,
         }
     }
 
@@ -152,6 +159,12 @@ impl From<T5Config> for ModelConfig {
 impl From<&T5Config> for ModelConfig {
     fn from(config: &T5Config) -> Self {
         Self::T5(config.clone())
+    }
+}
+
+impl From<MusicTransformerConfig> for ModelConfig {
+    fn from(config: MusicTransformerConfig) -> Self {
+        Self::MusicTransformer(config)
     }
 }
 

@@ -90,6 +90,12 @@ pub enum Positions {
         /// Distances from here on share the last bucket.
         max_distance: usize,
     },
+    /// Each block adds products of queries and a learned vector by distance to its scores (Huang et al. 2018), a vector a
+    /// head.
+    Relative {
+        /// Distances that have vectors of their own; farther ones share the last.
+        max_distance: usize,
+    },
 }
 
 /// A norm over the residual stream.
@@ -205,6 +211,15 @@ impl StackSpec {
         }
     }
 
+    /// Vectors by distance that each head of a block has: both directions are told apart where both are seen.
+    pub fn relative_vectors(&self) -> usize {
+        match (self.positions, self.attention) {
+            (Positions::Relative { max_distance }, AttentionKind::Causal) => max_distance,
+            (Positions::Relative { max_distance }, AttentionKind::Bidirectional) => 2 * max_distance - 1,
+            _ => 0,
+        }
+    }
+
     /// Times that each block attends: to its own stream, and to the encoder's output if it does.
     pub fn attentions(&self) -> usize {
         1 + usize::from(self.cross_attention)
@@ -214,6 +229,10 @@ impl StackSpec {
     fn weights(&self) -> u128 {
         let bias = match self.positions {
             Positions::T5Bias { buckets, .. } => buckets as u128 * self.heads as u128,
+            Positions::Relative { .. } => {
+                let rows = self.layers as u128 * self.relative_vectors() as u128;
+                rows.saturating_mul(self.heads as u128 * self.head_dim as u128)
+            }
             Positions::None | Positions::Learned | Positions::Rotary(_) => 0,
         };
         let blocks = self.block_weights().saturating_mul(self.layers as u128);

@@ -257,12 +257,6 @@ impl T5Config {
             return Err(Error::mistake("is_encoder_decoder is false, but a t5 has an encoder")
                 .with_hint("leave it out; model_type \"llama\" and \"gpt2\" have a decoder alone"));
         }
-        match self.encoder_vocab_size {
-            Some(size) if size > self.vocab_size => {
-                Err(Error::mistake(format!("encoder_vocab_size {size} is more than vocab_size {}", self.vocab_size))
-                    .with_hint("encoder and decoder of a t5 share one embedding: vocab_size counts the ids of both"))
-            }
-            _ => Ok(()),
-        }
+        check::encoder_vocabulary(self.encoder_vocab_size, self.vocab_size)
     }
 }

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::{BlockInput, EncodedInput, EncodedStates, Linear, MapWeights};
+use super::{BlockInput, EncodedInput, EncodedStates, Linear, MapWeights, RelativeVectors};
 use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
@@ -22,6 +22,8 @@ pub(crate) struct Attention {
     pub(crate) rotary: Option<Rotary>,
     /// What scores are multiplied by.
     pub(crate) scale: f32,
+    /// Vectors by distance, if there are some.
+    pub(crate) vectors: Option<RelativeVectors>,
     /// Whether a position sees those up to its own only.
     pub(crate) causal: bool,
 }
@@ -61,12 +63,13 @@ impl Attention {
             None => (k, v),
         };
         let shape = AttentionShape { causal: self.causal, scale: self.scale };
+        let vectors = self.vectors((time, k.dim(1)?, input.places.offset), ctx)?;
         let options = AttentionOptions {
             visible: input.visible,
             sequences: input.places.sequences,
             bias: input.bias,
+            relative: vectors.as_ref(),
             precision: ctx.precision,
-            ..AttentionOptions::default()
         };
         let y = ops::attention_with(&q, &k, &v, shape, options, &ctx.interrupt)?; // (batch, time, heads, dim)
         self.output.forward(&ops::reshape(&y, (batch, time, self.heads * self.head_dim))?, ctx)
@@ -94,6 +97,12 @@ impl Attention {
         let Projections::Separate { k, v, .. } = &self.projections else { return Err(fused_cross()) };
         let split = |x: &Tensor| ops::reshape(x, (batch, source, self.kv_heads, self.head_dim));
         Ok((split(&k.forward(states, ctx)?)?, split(&v.forward(states, ctx)?)?))
+    }
+
+    /// Vectors by distance for queries, keys and the position of the first query: (time + keys − 1, heads, dim).
+    fn vectors(&self, sizes: (usize, usize, usize), ctx: &ForwardCtx) -> Result<Option<Tensor>> {
+        let shape = (self.heads, self.head_dim, self.causal);
+        self.vectors.as_ref().map(|vectors| vectors.of(sizes, shape, ctx)).transpose()
     }
 
     /// Queries (batch, time, heads, dim), keys and values (batch, time, kv_heads, dim).
@@ -146,6 +155,13 @@ impl Attention {
         });
         let mask = Tensor::from_vec(mask.collect(), (rows.len() / time, 1, time, time), x.device())?;
         let mut scores = q.matmul(&k)?.broadcast_add(&mask)?; // (batch, heads, time, time)
+        if let Some(vectors) = self.vectors((time, time, 0), ctx)? {
+            let vectors = vectors.detach().permute((1, 2, 0))?.contiguous()?; // (heads, dim, distances)
+            let all = q.broadcast_matmul(&vectors.unsqueeze(0)?)?; // (batch, heads, time, distances)
+            // Row t of the scores is a stretch of the distances, one place earlier than that of the row before.
+            let rows = (0..time).map(|t| all.narrow(2, t, 1)?.narrow(3, time - 1 - t, time));
+            scores = (scores + Tensor::cat(&rows.collect::<candle_core::Result<Vec<_>>>()?, 2)?)?;
+        }
         if let Some(bias) = input.bias {
             let ids: Vec<u32> = (0..time).flat_map(|t| (0..time).map(move |key| (key + time - 1 - t) as u32)).collect();
             let ids = Tensor::from_vec(ids, time * time, x.device())?;
@@ -171,7 +187,8 @@ impl Attention {
             }
             Projections::Fused(all) => Projections::Fused(map.linear(all)?),
         };
-        Ok(Self { projections, output: map.linear(&self.output)?, ..*self })
+        let vectors = self.vectors.as_ref().map(|vectors| vectors.map(map)).transpose()?;
+        Ok(Self { projections, output: map.linear(&self.output)?, vectors, ..*self })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Builds a model from its description: names, shapes and initialisation of its weights.
 
 use super::{
-    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Mlp, Names, Norm, Projections, RelativeBias, Stack,
-    StackNames, Transformer, Weight,
+    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Mlp, Names, Norm, Projections, RelativeBias,
+    RelativeVectors, Stack, StackNames, Transformer, Weight,
 };
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
@@ -77,7 +77,7 @@ fn stack(
             let shape = [spec.max_positions, stack.hidden_size];
             Some(weight(source, names.positions, &shape, builder(0).init(Role::Input, stack.hidden_size))?)
         }
-        Positions::None | Positions::Rotary(_) | Positions::T5Bias { .. } => None,
+        Positions::None | Positions::Rotary(_) | Positions::T5Bias { .. } | Positions::Relative { .. } => None,
     };
     let relative = match stack.positions {
         Positions::T5Bias { buckets, max_distance } => {
@@ -90,7 +90,7 @@ fn stack(
             };
             Some(RelativeBias { table, buckets })
         }
-        Positions::None | Positions::Learned | Positions::Rotary(_) => None,
+        Positions::None | Positions::Learned | Positions::Rotary(_) | Positions::Relative { .. } => None,
     };
     let blocks = (0..stack.layers).map(|layer| builder(layer).block(source)).collect::<Result<_>>()?;
     Ok(Stack { positions, relative, blocks, norm: norm(stack, names.norm, source)? })
@@ -152,12 +152,17 @@ impl Builder<'_> {
         };
         let rotary = match self.stack.positions {
             Positions::Rotary(rotary) => Some(rotary),
-            Positions::None | Positions::Learned | Positions::T5Bias { .. } => None,
+            Positions::None | Positions::Learned | Positions::T5Bias { .. } | Positions::Relative { .. } => None,
         };
         let causal = self.stack.attention == AttentionKind::Causal;
         Ok(Block {
             attention_norm: norm(self.stack, &self.name(names.attention.norm), source)?,
-            attention: Attention { rotary, causal, ..self.attention(&names.attention, source)? },
+            attention: Attention {
+                rotary,
+                causal,
+                vectors: self.vectors(source)?,
+                ..self.attention(&names.attention, source)?
+            },
             cross: cross
                 .map(|names| {
                     let norm = norm(self.stack, &self.name(names.norm), source)?;
@@ -167,6 +172,15 @@ impl Builder<'_> {
             mlp_norm: norm(self.stack, &self.name(names.mlp_norm), source)?,
             mlp: self.mlp(source)?,
         })
+    }
+
+    /// Vectors by distance, if the description has some.
+    fn vectors(&self, source: &mut dyn WeightSource) -> Result<Option<RelativeVectors>> {
+        let (s, Positions::Relative { max_distance }) = (self.stack, self.stack.positions) else { return Ok(None) };
+        let shape = [s.relative_vectors(), s.query_width()];
+        let init = self.init(Role::Input, s.hidden_size);
+        let table = weight(source, &self.name(self.names.relative_vectors), &shape, init)?;
+        Ok(Some(RelativeVectors { table, max_distance }))
     }
 
     fn name(&self, part: &str) -> String {
@@ -210,6 +224,7 @@ impl Builder<'_> {
             kv_heads: s.kv_heads,
             head_dim: s.head_dim,
             rotary: None,
+            vectors: None,
             scale: s.attention_scale.of(self.layer, s.head_dim),
             causal: false,
         })

@@ -22,6 +22,8 @@ pub(crate) struct StackNames {
     pub(crate) positions: &'static str,
     /// Biases by distance; empty where there are none.
     pub(crate) relative_bias: &'static str,
+    /// Vectors by distance of each block; empty where there are none.
+    pub(crate) relative_vectors: &'static str,
     /// "model.layers", in front of the number of a block and the names below.
     pub(crate) layers: &'static str,
     pub(crate) attention: AttentionNames,

@@ -123,6 +123,9 @@ impl Block {
 
     fn visit<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
         visit(Part::Norm(&self.attention_norm));
+        if let Some(vectors) = &self.attention.vectors {
+            visit(Part::RelativeVectors(&vectors.table));
+        }
         self.attention.linears().for_each(|linear| visit(Part::Linear(linear)));
         if let Some(CrossAttention { norm, attention }) = &self.cross {
             visit(Part::Norm(norm));

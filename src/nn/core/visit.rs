@@ -12,6 +12,8 @@ pub(crate) enum Part<'a> {
     Positions(&'a Weight),
     /// Biases of attention by distance: (buckets, heads).
     RelativeBias(&'a Weight),
+    /// Vectors of attention by distance: (distances, heads · dim).
+    RelativeVectors(&'a Weight),
     /// (hidden), with or without a bias.
     Norm(&'a Norm),
     /// A linear layer of a block: (out, in), with or without a bias.
@@ -32,9 +34,10 @@ impl<'a> Part<'a> {
     /// Its weights in f32: all but those in 4 bits.
     pub(crate) fn weights(self) -> Box<dyn Iterator<Item = &'a Weight> + 'a> {
         match self {
-            Self::Embedding(weight) | Self::Positions(weight) | Self::RelativeBias(weight) => {
-                Box::new(std::iter::once(weight))
-            }
+            Self::Embedding(weight)
+            | Self::Positions(weight)
+            | Self::RelativeBias(weight)
+            | Self::RelativeVectors(weight) => Box::new(std::iter::once(weight)),
             Self::Norm(norm) => Box::new(norm.weights()),
             Self::Linear(linear) | Self::Head(linear) => Box::new(linear.weights()),
         }

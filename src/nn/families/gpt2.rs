@@ -8,6 +8,7 @@ pub(super) static NAMES: Names = Names {
     decoder: StackNames {
         positions: "transformer.wpe",
         relative_bias: "",
+        relative_vectors: "",
         layers: "transformer.h",
         attention: AttentionNames { norm: "ln_1", projections: &["attn.c_attn"], output: "attn.c_proj" },
         cross: None,

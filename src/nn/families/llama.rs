@@ -8,6 +8,7 @@ pub(super) static NAMES: Names = Names {
     decoder: StackNames {
         positions: "",
         relative_bias: "",
+        relative_vectors: "",
         layers: "model.layers",
         attention: AttentionNames {
             norm: "input_layernorm",

@@ -3,6 +3,7 @@
 
 mod gpt2;
 mod llama;
+mod music_transformer;
 mod t5;
 
 use crate::nn::core::Names;
@@ -17,5 +18,7 @@ pub(crate) fn names(config: &ModelConfig) -> &'static Names {
             Ok(MlpKind::Gated(_)) => &t5::GATED,
             _ => &t5::PLAIN,
         },
+        ModelConfig::MusicTransformer(config) if config.is_encoder_decoder => &music_transformer::ENCODER_DECODER,
+        ModelConfig::MusicTransformer(_) => &music_transformer::DECODER,
     }
 }

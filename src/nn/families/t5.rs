@@ -15,6 +15,7 @@ const fn names(gated: bool, up: [&'static str; 2]) -> Names {
         encoder: Some(StackNames {
             positions: "",
             relative_bias: "encoder.block.0.layer.0.SelfAttention.relative_attention_bias",
+            relative_vectors: "",
             layers: "encoder.block",
             attention: SELF_ATTENTION,
             cross: None,
@@ -27,6 +28,7 @@ const fn names(gated: bool, up: [&'static str; 2]) -> Names {
         decoder: StackNames {
             positions: "",
             relative_bias: "decoder.block.0.layer.0.SelfAttention.relative_attention_bias",
+            relative_vectors: "",
             layers: "decoder.block",
             attention: SELF_ATTENTION,
             cross: Some(AttentionNames {

@@ -83,6 +83,7 @@ fn layer(part: Part<'_>) -> Layer {
         Part::Embedding(weight) => plain("embedding", weight, part),
         Part::Positions(weight) => plain("positions", weight, part),
         Part::RelativeBias(weight) => plain("relative_bias", weight, part),
+        Part::RelativeVectors(weight) => plain("relative_vectors", weight, part),
         Part::Norm(norm) => plain(norm.kind(), norm.weight(), part),
         Part::Linear(linear) | Part::Head(linear) => of_linear(linear),
     }

@@ -86,7 +86,10 @@ impl Model {
         let mut packed = false;
         for part in self.core.parts() {
             match part {
-                Part::Embedding(weight) | Part::Positions(weight) | Part::RelativeBias(weight) => {
+                Part::Embedding(weight)
+                | Part::Positions(weight)
+                | Part::RelativeBias(weight)
+                | Part::RelativeVectors(weight) => {
                     entries.push(entry(weight, dtype));
                 }
                 Part::Norm(norm) => entries.extend(norm.weights().map(|weight| entry(weight, dtype))),
