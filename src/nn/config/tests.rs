@@ -130,3 +130,79 @@ fn rotary_positions_are_lowered_and_their_keys_checked() {
         assert!(text.contains(name), "{text}");
     }
 }
+
+#[test]
+fn a_t5_is_read_in_either_words_and_says_what_does_not_fit() {
+    let hf = json!({
+        "model_type": "t5", "vocab_size": 9, "d_model": 8, "num_layers": 3, "num_decoder_layers": 2, "num_heads": 2, "d_ff": 5,
+        "d_kv": 3, "feed_forward_proj": "gated-silu", "n_positions": 77, "tie_word_embeddings": false
+    });
+    let ours = json!({
+        "model_type": "t5", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 2, "num_encoder_layers": 3,
+        "num_attention_heads": 2, "intermediate_size": 5, "head_dim": 3, "feed_forward_proj": "gated-silu",
+        "max_position_embeddings": 77, "tie_word_embeddings": false
+    });
+    let config = ModelConfig::read(hf, &Plain).unwrap();
+    assert_eq!(config, ModelConfig::read(ours, &Plain).unwrap());
+    let spec = config.lower().unwrap();
+    let encoder = spec.encoder.as_ref().expect("an encoder");
+    assert_eq!((encoder.layers, spec.decoder.layers, encoder.head_dim), (3, 2, 3));
+    assert_eq!((encoder.attention, spec.decoder.attention), (AttentionKind::Bidirectional, AttentionKind::Causal));
+    assert!(spec.decoder.cross_attention && !encoder.cross_attention);
+    assert_eq!(spec.decoder.mlp, MlpKind::Gated(Activation::Silu));
+    assert_eq!(spec.decoder.positions, Positions::T5Bias { buckets: 32, max_distance: 128 });
+    assert_eq!((spec.tied_head, spec.head_scale, spec.max_positions), (false, None, 77));
+    let tied = T5Config { vocab_size: 9, hidden_size: 64, ..T5Config::default() };
+    assert_eq!(tied.lower().unwrap().head_scale, Some(0.125));
+    let refused = |config: T5Config| config.lower().expect_err("refused").to_string();
+    for (config, name) in [
+        (T5Config { feed_forward_proj: "gated-gelo".into(), ..tied.clone() }, "feed_forward_proj"),
+        (T5Config { is_gated_act: Some(false), ..tied.clone() }, "is_gated_act is false"),
+        (T5Config { is_encoder_decoder: false, ..tied.clone() }, "is_encoder_decoder is false"),
+        (T5Config { encoder_vocab_size: Some(10), ..tied.clone() }, "encoder_vocab_size 10"),
+        (T5Config { relative_attention_num_buckets: 3, ..tied.clone() }, "relative_attention_num_buckets is 3"),
+        (T5Config { relative_attention_max_distance: 16, ..tied.clone() }, "relative_attention_max_distance 16"),
+        (T5Config { hidden_size: 66, ..tied.clone() }, "d_model 66 is not divisible by num_heads 8"),
+        (T5Config { num_decoder_layers: Some(0), ..tied.clone() }, "num_decoder_layers is 0"),
+    ] {
+        assert!(refused(config.clone()).contains(name), "{name}: {}", refused(config));
+    }
+}
+
+#[test]
+fn files_of_t5_have_the_defaults_of_transformers() {
+    let text = r#"{ "model_type": "t5", "vocab_size": 9, "d_model": 8, "num_layers": 1, "num_heads": 2, "d_ff": 5,
+        "dense_act_fn": "relu", "is_gated_act": false, "dropout_rate": 0.1 }"#;
+    let ModelConfig::T5(config) = ModelConfig::from_hf_json(text).unwrap() else { panic!("a t5") };
+    assert_eq!((config.head_dim(), config.feed_forward_proj.as_str(), config.decoder_start_token_id), (64, "relu", 0));
+    let written = ModelConfig::from(&config).to_hf_json(false, crate::nn::dtype::Dtype::F32).unwrap();
+    for line in ["\"T5ForConditionalGeneration\"", "\"scale_decoder_outputs\": true", "\"num_decoder_layers\": 1"] {
+        assert!(written.contains(line), "{line}: {written}");
+    }
+    let ModelConfig::T5(back) = ModelConfig::from_hf_json(&written).unwrap() else { panic!("a t5") };
+    assert_eq!(back.lower().unwrap(), config.lower().unwrap());
+}
+
+#[test]
+fn a_music_transformer_has_an_encoder_where_it_is_asked_for() {
+    let plain = MusicTransformerConfig { vocab_size: 9, ..MusicTransformerConfig::default() };
+    let spec = plain.lower().unwrap();
+    assert!(spec.encoder.is_none() && !spec.decoder.cross_attention);
+    assert_eq!(
+        (spec.decoder.positions, spec.decoder.relative_vectors()),
+        (Positions::Relative { max_distance: 2048 }, 2048)
+    );
+    let both = MusicTransformerConfig {
+        is_encoder_decoder: true,
+        num_encoder_layers: Some(3),
+        max_relative_positions: Some(10),
+        ..plain.clone()
+    };
+    let encoder = both.lower().unwrap().encoder.expect("an encoder");
+    assert_eq!((encoder.layers, encoder.relative_vectors()), (3, 19), "both directions");
+    let written = ModelConfig::from(both.clone()).to_hf_json(false, crate::nn::dtype::Dtype::F32).unwrap();
+    assert_eq!(ModelConfig::from_hf_json(&written).unwrap(), both.clone().into());
+    let refused = |config: MusicTransformerConfig| config.lower().expect_err("refused").to_string();
+    assert!(refused(MusicTransformerConfig { is_encoder_decoder: false, ..both }).contains("num_encoder_layers is 3"));
+    assert!(refused(MusicTransformerConfig { hidden_act: "tanh".into(), ..plain }).contains("hidden_act"));
+}
