@@ -48,7 +48,7 @@ impl Batch {
                 let mut pair = tokenizer.pair(part)?;
                 pair.chart.push(tokenizer.eos());
                 // What has nothing to predict is no row, unless there is no other.
-                if pair.events.iter().skip(1).any(|&id| rules.is_predicted(id, separate)) {
+                if rules.labels(&pair.events, separate).any(|label| label != IGNORE) {
                     charts.push(pair.chart);
                     rows.push(pair.events);
                 }
@@ -61,8 +61,7 @@ impl Batch {
         let mut batch = Self { rows: rows.len(), width, ..Self::default() };
         for mut row in rows {
             row.resize(width, rules.pad);
-            let label = |&id: &u32| if rules.is_predicted(id, separate) { id } else { IGNORE };
-            batch.labels.extend(row[1..].iter().map(label).chain([IGNORE]));
+            batch.labels.extend(rules.labels(&row, separate));
             batch.input_ids.extend(row);
         }
         batch.encoder = Some(EncoderInput::padded(&charts, rules.pad));

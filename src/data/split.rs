@@ -29,23 +29,61 @@ pub(super) struct VocabularyRules {
     pub(super) pad: u32,
     /// The id at the beginning of every piece.
     pub(super) bos: u32,
-    /// For every id, whether it is given rather than predicted: padding, chords, beats, styles.
-    given: Vec<bool>,
+    /// For every id, whether it is predicted.
+    roles: Vec<LabelRole>,
+}
+
+/// Whether an id is predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LabelRole {
+    /// It is.
+    Predicted,
+    /// It is given: padding, chords, styles.
+    Given,
+    /// It is, and announces a click; the time up to it is given.
+    Click,
+    /// Time: given after a click, and if `longest`, so is time that follows.
+    Shift { longest: bool },
 }
 
 impl VocabularyRules {
     /// The rules of a tokenizer's vocabulary.
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
-        let given = (0..vocab_size as u32)
-            .map(|id| id == pad || matches!(tokenizer.kind(id), TokenKind::Chord | TokenKind::Given))
-            .collect();
-        Self { vocab_size, pad, bos: tokenizer.bos(), given }
+        let role = |id: u32| match (tokenizer.kind(id), tokenizer.time_shift(id)) {
+            _ if id == pad => LabelRole::Given,
+            (TokenKind::Chord | TokenKind::Given, _) => LabelRole::Given,
+            (TokenKind::Click, _) => LabelRole::Click,
+            (_, Some(steps)) => LabelRole::Shift { longest: steps == Tokenizer::LONGEST_TIME_SHIFT },
+            _ => LabelRole::Predicted,
+        };
+        let roles = (0..vocab_size as u32).map(role).collect();
+        Self { vocab_size, pad, bos: tokenizer.bos(), roles }
     }
 
-    /// Whether a model is to predict an id; where pieces are `separate`, nothing says at the end of one that another begins.
-    pub(super) fn is_predicted(&self, id: u32, separate: bool) -> bool {
-        !(self.given[id as usize] || (separate && id == self.bos))
+    /// For each id of a row whether it is given.
+    fn given(&self, row: &[u32]) -> impl Iterator<Item = bool> {
+        let mut ahead = false;
+        row.iter().map(move |&id| match self.roles[id as usize] {
+            LabelRole::Shift { longest } => {
+                let given = ahead;
+                ahead &= longest;
+                given
+            }
+            role => {
+                ahead = role == LabelRole::Click;
+                role == LabelRole::Given
+            }
+        })
+    }
+
+    /// The labels of a row: the id after each, or [`IGNORE`] where it is given. Where pieces are `separate`, the end of one
+    /// does not predict that another begins.
+    pub(super) fn labels(&self, row: &[u32], separate: bool) -> impl Iterator<Item = u32> {
+        let begins = move |id: u32| separate && id == self.bos;
+        let with_given = row.iter().zip(self.given(row)).skip(1);
+        let labels = with_given.map(move |(&id, given)| if given || begins(id) { IGNORE } else { id });
+        labels.chain((!row.is_empty()).then_some(IGNORE))
     }
 }
 
@@ -172,8 +210,7 @@ impl Split {
         let mut labels = Vec::with_capacity(tokens.len());
         let separate = self.packing == Packing::Masked;
         for row in tokens.chunks_exact(self.width.max(1)) {
-            labels.extend(row[1..].iter().map(|&id| if self.rules.is_predicted(id, separate) { id } else { IGNORE }));
-            labels.push(IGNORE);
+            labels.extend(self.rules.labels(row, separate));
         }
         let position_ids = if separate { self.position_ids(&tokens) } else { None };
         self.as_pairs(Batch {
@@ -228,7 +265,7 @@ pub(super) mod tests {
 
     /// Rows of one length over the ids 0 to 99, none of which is padding or a chord.
     pub(in crate::data) fn split(rows: &[Vec<u32>]) -> Split {
-        let rules = VocabularyRules { vocab_size: 100, pad: 100, bos: 101, given: vec![false; 100] };
+        let rules = VocabularyRules { vocab_size: 100, pad: 100, bos: 101, roles: vec![LabelRole::Predicted; 100] };
         let mut all = Ids::with_capacity(100, 0);
         rows.iter().for_each(|row| all.extend(row.iter().copied()));
         Split::new(all, rows.first().map_or(2, Vec::len), Arc::new(rules))
@@ -240,7 +277,7 @@ pub(super) mod tests {
             vocab_size: 10,
             pad: 0,
             bos: 1,
-            given: (0..10).map(|id| id == 0 || id == 3).collect(),
+            roles: (0..10).map(|id| if id == 0 || id == 3 { LabelRole::Given } else { LabelRole::Predicted }).collect(),
         })
     }
 

@@ -17,6 +17,8 @@ pub(super) struct CuePlan {
     cues: Vec<Cue>,
     /// Whether there is a cue on every beat.
     clicks: bool,
+    /// Whether the model decides with its first token if there are clicks at all.
+    pub(super) optional: bool,
     /// Whether there are chords.
     chords: bool,
     /// Beats of one pass.
@@ -57,12 +59,23 @@ struct ChartOrigin {
     seconds: f64,
 }
 
+/// What a plan needs to know of the prompt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PromptEnd {
+    /// When its last note begins.
+    pub(super) seconds: f64,
+    /// Whether it has bars and beats.
+    pub(super) clicks: bool,
+}
+
 impl CuePlan {
-    /// The plan for the options, for music that begins after `after` seconds of prompt, on the nearest beat.
+    /// The plan of the options, for music that begins `after` seconds of prompt, on the beat nearest to it. Without chords
+    /// and bars there are clicks where the prompt has them; without a prompt the model decides.
     ///
     /// # Errors
     /// Chords for an encoding that has no chord tokens, and a chart without chords.
-    pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, after: f64) -> Result<Self> {
+    pub(super) fn new(options: &GenerateOptions, tokenizer: &Tokenizer, prompt: Option<&PromptEnd>) -> Result<Self> {
+        let after = prompt.map_or(0.0, |prompt| prompt.seconds);
         let beat_seconds = 60.0 / options.tempo();
         // Encodings in beats count seconds at 120 beats a minute: half a second a beat.
         let origin =
@@ -70,13 +83,24 @@ impl CuePlan {
         let chorus = options.chorus();
         let mut cues = options.chords.as_ref().map_or(Ok(Vec::new()), |chart| changes(chart, tokenizer))?;
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());
-        let clicks = (chords || counted) && tokenizer.beat_id(true).is_some();
+        let given = chords || counted || prompt.is_some_and(|prompt| prompt.clicks);
+        let optional = !given && prompt.is_none() && tokenizer.beat_id(true).is_some();
+        let clicks = (given || optional) && tokenizer.beat_id(true).is_some();
         if clicks {
             cues = with_clicks(cues, &chorus, tokenizer);
         }
         let until = options.refill.as_ref().map(|refill| refill.to);
-        let length = chorus.beats();
-        Ok(Self { cues, clicks, chords, length, tempo: options.tempo(), origin, limit: options.beats(), until })
+        Ok(Self {
+            cues,
+            clicks,
+            optional,
+            chords,
+            length: chorus.beats(),
+            tempo: options.tempo(),
+            origin,
+            limit: options.beats(),
+            until,
+        })
     }
 
     /// The same with the chords given elsewhere: their cues are gone, and the clicks stay.

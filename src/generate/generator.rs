@@ -15,7 +15,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::generate::conditioning::CuePlan;
+use crate::generate::conditioning::{CuePlan, PromptEnd};
 use crate::generate::sequence::{Sequence, TokenTable};
 use crate::generate::source::SourceChart;
 use crate::generate::{GenerateOptions, Refill, Sampler};
@@ -23,7 +23,7 @@ use crate::harmony::{ChordAt, chord_markers};
 use crate::midi::{Clock, Score};
 use crate::nn::{Cache, ForwardCtx, Model};
 use crate::progress::Progress;
-use crate::tokens::Tokenizer;
+use crate::tokens::{TokenKind, Tokenizer};
 
 /// A generated sequence.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +113,8 @@ impl Generator {
         let (mut prompt, mut plan) = set_up(tokenizer, options)?;
         let mut source = None;
         if model.has_encoder() {
+            // What the encoder reads is decided before the first token.
+            plan.optional = false;
             source = Some(SourceChart::new(&prompt, &plan, tokenizer, options.count)?);
             prompt = tokenizer.pair(&prompt)?.events;
             if !tokenizer.counts_from_chords() {
@@ -243,12 +245,13 @@ fn set_up(tokenizer: &Tokenizer, options: &GenerateOptions) -> Result<(Vec<u32>,
     let behind_style = |ids: Vec<u32>| style.into_iter().chain(ids).collect::<Vec<u32>>();
     let before = options.refill.as_ref().and_then(Refill::prompt);
     let Some(prompt) = options.prompt.as_ref().or(before.as_ref()) else {
-        return Ok((behind_style(Vec::new()), CuePlan::new(options, tokenizer, 0.0)?));
+        return Ok((behind_style(Vec::new()), CuePlan::new(options, tokenizer, None)?));
     };
     let ids = tokenizer.encode(prompt);
     let mut grammar = tokenizer.grammar();
     ids.iter().for_each(|&id| grammar.push(id));
-    let plan = CuePlan::new(options, tokenizer, grammar.seconds())?;
+    let clicks = ids.iter().any(|&id| tokenizer.kind(id) == TokenKind::Click);
+    let plan = CuePlan::new(options, tokenizer, Some(&PromptEnd { seconds: grammar.seconds(), clicks }))?;
     let ids = match plan.cue(0) {
         Some((first, cue)) if cue.chord.is_some() && grammar.reached(&first) => {
             tokenizer.encode_with(prompt, &with_chord(prompt, first))

@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 
 use crate::generate::Sampler;
 use crate::generate::conditioning::{Cue, CuePlan};
+use crate::harmony::ChordAt;
 use crate::tokens::{Grammar, TokenKind, Tokenizer};
 
 /// Vocabulary look-ups shared by all sequences.
 #[derive(Debug)]
 pub(super) struct TokenTable {
-    /// Whether an id can be sampled: chords and special tokens other than EOS are given.
+    /// Whether an id can be drawn at all: chords and special tokens but EOS are given, not drawn. A click is only where one
+    /// is due.
     drawable: Vec<bool>,
+    /// The ids of clicks.
+    clicks: Vec<u32>,
     kinds: Vec<TokenKind>,
     /// The grammar at the beginning of a sequence.
     grammar: Grammar,
@@ -22,11 +26,11 @@ impl TokenTable {
     pub(super) fn new(tokenizer: &Tokenizer) -> Self {
         let (pad, eos) = (tokenizer.pad(), tokenizer.eos());
         let kinds: Vec<TokenKind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
-        let drawable = kinds
-            .iter()
-            .zip(0..)
-            .map(|(kind, id)| !matches!(kind, TokenKind::Chord | TokenKind::Given | TokenKind::Special) || id == eos);
-        Self { drawable: drawable.collect(), kinds, grammar: tokenizer.grammar(), pad, eos }
+        let drawable = kinds.iter().zip(0..).map(|(kind, id)| {
+            !matches!(kind, TokenKind::Chord | TokenKind::Given | TokenKind::Click | TokenKind::Special) || id == eos
+        });
+        let clicks = (0..).zip(&kinds).filter(|(_, kind)| **kind == TokenKind::Click).map(|(id, _)| id).collect();
+        Self { drawable: drawable.collect(), clicks, kinds, grammar: tokenizer.grammar(), pad, eos }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -36,6 +40,17 @@ impl TokenTable {
     fn is(&self, id: u32, kind: TokenKind) -> bool {
         self.kinds.get(id as usize) == Some(&kind)
     }
+}
+
+/// Whether a sequence follows the cues of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Metre {
+    /// It does.
+    Given,
+    /// Its first token decides: a click, or something else.
+    Open,
+    /// It has none.
+    Free,
 }
 
 /// A sequence that is being generated.
@@ -51,9 +66,15 @@ pub(super) struct Sequence {
     sampler: Sampler,
     /// The next cue.
     next: usize,
-    /// Ids of the last cue that are not yet appended.
+    /// What there is of the plan.
+    metre: Metre,
+    /// Ids of the last cue that are still to come.
     pending: VecDeque<u32>,
-    /// Number of notes added.
+    /// Whether the last id came from there.
+    forced: bool,
+    /// The moment of the last click that was announced, in seconds.
+    announced: f64,
+    /// Notes that were added.
     notes: usize,
     /// Log-likelihood of the sampled ids in nats, under the model's distribution over the allowed ids; only where it is
     /// measured.
@@ -69,10 +90,22 @@ impl Sequence {
         }
         let context = std::iter::once(tokenizer.bos()).chain(prompt.iter().copied()).collect();
         let (ids, pending) = (prompt.to_vec(), VecDeque::new());
-        let mut sequence =
-            Self { ids, context, over: false, grammar, sampler, next: 0, pending, notes: 0, log_likelihood: None };
-        // Cues that the prompt contains already, or has no place for.
-        while let Some((at, cue)) = plan.cue(sequence.next)
+        let mut sequence = Self {
+            ids,
+            context,
+            over: false,
+            grammar,
+            sampler,
+            next: 0,
+            metre: if plan.optional { Metre::Open } else { Metre::Given },
+            pending,
+            forced: false,
+            announced: 0.0,
+            notes: 0,
+            log_likelihood: None,
+        };
+        // What the prompt contains already, or leaves no place for.
+        while let Some((at, cue)) = sequence.cue(plan)
             && sequence.grammar.reached(&at)
             && cue.ids(&sequence.grammar).first().is_none_or(|&id| !sequence.grammar.accepts(id))
         {
@@ -85,10 +118,11 @@ impl Sequence {
     /// The id that is given next: of a chord, a bar or a beat.
     pub(super) fn due(&mut self, plan: &CuePlan) -> Option<u32> {
         if let Some(id) = self.pending.pop_front() {
+            self.forced = true;
             return Some(id);
         }
-        let (at, cue) = plan.cue(self.next)?;
-        if !self.grammar.reached(&at) {
+        let (at, cue) = self.cue(plan)?;
+        if self.metre == Metre::Open || !self.grammar.reached(&at) {
             return None;
         }
         let mut cue = cue.clone();
@@ -97,6 +131,10 @@ impl Sequence {
             self.next += 1;
             let chord = later.chord.clone().or(cue.chord);
             cue = Cue { chord, ..later.clone() };
+        }
+        // Only the first click of all is not announced; one that is late by now is left out.
+        if self.notes > 0 || self.grammar.seconds() > 0.0 {
+            cue.click = None;
         }
         let mut ids = VecDeque::from(cue.ids(&self.grammar));
         match ids.front() {
@@ -136,6 +174,12 @@ impl Sequence {
         {
             let shifts = (reaching..=reaching).chain(longer);
             logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize])) as f32;
+            // What happens at a click comes after it.
+            mask[reaching as usize] &= self.click(plan).is_none();
+        }
+        if let Some((click, _)) = self.click(plan) {
+            logits[click as usize] = log_sum_exp(table.clicks.iter().map(|&id| logits[id as usize])) as f32;
+            mask[click as usize] = self.grammar.accepts(click);
         }
         let may_end = self.notes > 0 && plan.until.is_none() && plan.played_through(&self.grammar);
         mask[table.eos as usize] &= may_end;
@@ -169,12 +213,56 @@ impl Sequence {
         self.grammar.push(id);
         self.ids.push(id);
         self.context.push(id);
-        if (table.is(id, TokenKind::Chord) || table.is(id, TokenKind::Given)) && self.pending.is_empty() {
+        let forced = std::mem::take(&mut self.forced);
+        match (std::mem::replace(&mut self.metre, Metre::Given), table.is(id, TokenKind::Click)) {
+            (Metre::Open, true) => self.next = 1,
+            (Metre::Open, false) => {
+                self.metre = Metre::Free;
+                self.aim(plan);
+            }
+            (metre, click) => {
+                self.metre = metre;
+                if click && self.pending.is_empty() {
+                    self.announce(plan);
+                }
+            }
+        }
+        let given = forced
+            || table.is(id, TokenKind::Chord)
+            || table.is(id, TokenKind::Given)
+            || table.is(id, TokenKind::Click);
+        if given && self.pending.is_empty() {
             self.aim(plan);
         }
         self.notes += usize::from(table.is(id, TokenKind::Note));
-        self.over = plan.end().is_some_and(|end| self.grammar.reached(&end));
+        // A click can be set a step early.
+        let arrived = |end: f64| self.pending.is_empty() && self.announced >= end - 1e-6;
+        self.over = plan.end().is_some_and(|end| self.grammar.reached(&end) || arrived(end.seconds));
         Some(id)
+    }
+
+    /// The next cue and its moment.
+    fn cue<'a>(&self, plan: &'a CuePlan) -> Option<(ChordAt, &'a Cue)> {
+        if self.metre == Metre::Free { None } else { plan.cue(self.next) }
+    }
+
+    /// The click that is due next, and its moment; `None` where another cue or the end is nearer.
+    fn click(&self, plan: &CuePlan) -> Option<(u32, ChordAt)> {
+        let (at, cue) = self.cue(plan)?;
+        let click = cue.click.filter(|_| self.metre == Metre::Open || !self.grammar.reached(&at))?;
+        let ends_before = plan.end().is_some_and(|end| end.seconds < at.seconds - 1e-6);
+        (!ends_before).then_some((click, at))
+    }
+
+    /// What follows the next click, which was drawn: the time until it and the chord that is set there.
+    fn announce(&mut self, plan: &CuePlan) {
+        let Some((_, at)) = self.click(plan) else { return };
+        self.announced = at.seconds;
+        self.pending = self.grammar.approach(&at).into();
+        if let Some((_, cue)) = self.cue(plan) {
+            self.pending.extend(Cue { click: None, ..cue.clone() }.ids(&self.grammar));
+        }
+        self.next += 1;
     }
 
     /// Appends padding after the end, so that all contexts stay equally long.
@@ -209,7 +297,7 @@ impl Sequence {
 
     /// Sets the horizon to the next cue or the end, whichever comes first.
     fn aim(&mut self, plan: &CuePlan) {
-        let change = plan.cue(self.next).map(|(at, _)| at);
+        let change = self.cue(plan).map(|(at, _)| at);
         let soonest = match (change, plan.end()) {
             (Some(change), Some(end)) => Some(if end.seconds < change.seconds { end } else { change }),
             (change, end) => change.or(end),

@@ -37,12 +37,20 @@ impl SourceChart {
     pub(super) fn new(prompt: &[u32], plan: &CuePlan, tokenizer: &Tokenizer, count: usize) -> Result<Self> {
         tokenizer.check_pairs()?;
         let (mut grammar, mut style, mut moments) = (tokenizer.grammar(), None, Vec::new());
+        let mut ahead = None;
         for &id in prompt {
             let (kind, before) = (tokenizer.kind(id), grammar.chord());
+            let shift = tokenizer.time_shift(id);
+            if shift.is_none() && ahead.is_some() {
+                moments.push(ChartMoment { seconds: grammar.seconds(), click: ahead.take(), chord: None });
+            }
             grammar.push(id);
             let seconds = grammar.seconds();
-            if kind == TokenKind::Given && [true, false].iter().any(|&bar| tokenizer.beat_id(bar) == Some(id)) {
-                moments.push(ChartMoment { seconds, click: Some(id), chord: None });
+            if ahead.is_some() && shift.is_some_and(|steps| steps < Tokenizer::LONGEST_TIME_SHIFT) {
+                moments.push(ChartMoment { seconds, click: ahead.take(), chord: None });
+            }
+            if kind == TokenKind::Click {
+                ahead = Some(id);
             } else if kind == TokenKind::Given {
                 style = Some(id);
             } else if kind == TokenKind::Chord && grammar.chord() != before {
@@ -112,6 +120,7 @@ impl SourceChart {
 mod tests {
     use super::*;
     use crate::generate::GenerateOptions;
+    use crate::generate::conditioning::PromptEnd;
     use crate::tokens::Options;
 
     fn tokenizer(scheme: &str) -> Tokenizer {
@@ -123,8 +132,12 @@ mod tests {
     }
 
     fn chart(tokenizer: &Tokenizer, prompt: &[u32], options: &GenerateOptions, after: f64) -> SourceChart {
-        let plan = CuePlan::new(options, tokenizer, after).expect("a plan");
+        let plan = CuePlan::new(options, tokenizer, prompt_of(after).as_ref()).expect("a plan");
         SourceChart::new(prompt, &plan, tokenizer, 2).expect("a chart")
+    }
+
+    fn prompt_of(seconds: f64) -> Option<PromptEnd> {
+        (seconds > 0.0).then_some(PromptEnd { seconds, clicks: false })
     }
 
     fn names(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
@@ -192,7 +205,7 @@ mod tests {
         let late = names(&tokenizer, &chart.ids(2.5));
         assert_eq!(late[..3], ["Style_rag", "Root_-5", "Quality_7"], "G as the key nearest to C");
         let remi = Tokenizer::new("remi", &Options::default()).expect("a tokenizer");
-        let plan = CuePlan::new(&GenerateOptions::default(), &remi, 0.0).expect("a plan");
+        let plan = CuePlan::new(&GenerateOptions::default(), &remi, None).expect("a plan");
         assert!(SourceChart::new(&[], &plan, &remi, 1).is_err());
     }
 }

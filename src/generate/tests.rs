@@ -330,14 +330,17 @@ fn a_click_and_the_chords_are_set_on_their_beats() {
     {
         assert_eq!(tokenizer.token(ids[0]).expect("known"), "Style_rag");
         let mut grammar = tokenizer.grammar();
-        let (mut clicks, mut roots) = (Vec::new(), Vec::new());
+        let (mut clicks, mut roots, mut ahead) = (Vec::new(), Vec::new(), None);
         for &id in &ids {
             assert!(grammar.accepts(id), "{} at {} s", tokenizer.token(id).expect("known"), grammar.seconds());
             let before = grammar.chord();
             grammar.push(id);
             match tokenizer.token(id).expect("known") {
-                "Bar_None" => clicks.push((grammar.seconds(), true)),
-                "Beat_None" => clicks.push((grammar.seconds(), false)),
+                "Bar_None" if clicks.is_empty() => clicks.push((0.0, true)),
+                click @ ("Bar_None" | "Beat_None") => ahead = Some(click == "Bar_None"),
+                name if name.starts_with("TimeShift") && ahead.is_some() => {
+                    clicks.push((grammar.seconds(), ahead.take() == Some(true)))
+                }
                 _ if grammar.chord() != before => {
                     roots.push((grammar.seconds(), Chord::of_class(grammar.chord().expect("set")).to_string()))
                 }
@@ -345,12 +348,13 @@ fn a_click_and_the_chords_are_set_on_their_beats() {
             }
         }
         assert!(clicks.len() > 8, "{clicks:?}");
-        // A beat has 30 steps. Of shifts of 1 to 100 steps, all as likely, 7 of 10 reach the next beat, and the mean number
-        // of shifts to it is Σ (1/100)(1 + mean from there) ≈ 1.34; if those that pass it were left out, it would be the
-        // harmonic number H₃₀ ≈ 4.
+        // A beat has 30 steps, and the last shift before it is the one that leads there. The model finds all tokens as
+        // likely, so with `r` steps left it draws one of `r − 1` shifts or one of the two clicks, which count as one: the
+        // mean number of shifts is 1 + E(30), E(r) = Σ_{s<r} (1 + E(r − s)) / (r + 1), which is 3.5; fewer where all fingers
+        // are down.
         let shifts = ids.iter().filter(|&&id| tokenizer.token(id).expect("known").starts_with("TimeShift")).count();
         let a_beat = shifts as f64 / (clicks.len() - 1) as f64;
-        assert!((1.0..1.9).contains(&a_beat), "{a_beat} shifts a beat");
+        assert!((2.0..3.6).contains(&a_beat), "{a_beat} shifts a beat");
         for (beat, (at, bar)) in clicks.iter().enumerate() {
             assert!((at - 0.3 * beat as f64).abs() < 1e-9 && *bar == (beat % 4 == 0), "beat {beat} at {at}");
         }

@@ -81,6 +81,14 @@ impl Automaton {
         }
     }
 
+    /// The ids of the time up to a click at a moment; none where the encoding has no clicks.
+    pub(super) fn approach(&self, at: &ChordAt) -> Vec<u32> {
+        match self {
+            Self::NoteDuration(rules) => rules.approach(at),
+            Self::Performance(_) | Self::MidiTok(_) => Vec::new(),
+        }
+    }
+
     /// The ids at the beginning of a sequence that continues from this state; `None` for encodings without openings.
     pub(super) fn opening(&self) -> Option<Vec<u32>> {
         match self {

@@ -126,6 +126,25 @@ impl Grammar {
         }
     }
 
+    /// The ids of the time up to a click (a bar or a beat) at a moment, which follow the click's own; none where the encoding
+    /// has no clicks.
+    ///
+    /// ```
+    /// # use etude::harmony::{Chord, ChordAt};
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// # let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// let at = ChordAt { tick: 0, beat: 2.5, seconds: 1.25, chord: Chord::none() };
+    /// let time = ["TimeShift_100", "TimeShift_25"].map(|name| tokenizer.id(name).unwrap());
+    /// assert_eq!(tokenizer.grammar().approach(&at), time);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
+    pub fn approach(&self, at: &ChordAt) -> Vec<u32> {
+        match &self.rules {
+            Rules::Base(rules) => rules.approach(at),
+            Rules::Bpe(rules) => rules.approach(at),
+        }
+    }
+
     /// The ids at the beginning of a sequence that continues from this state, in place of BOS: its style and the chord
     /// in force. `None` for encodings without openings: all but `note_duration`.
     ///

@@ -44,14 +44,28 @@ impl Tokenizer {
         };
         let (mut chart, mut events) = (TimedLine::of(&self.scheme), TimedLine::of(&self.scheme));
         let mut starts = words.starts.iter().peekable();
+        // A click that was announced, and the steps until it so far.
+        let mut ahead: Option<(u32, u32)> = None;
         for (place, &id) in words.ids.iter().enumerate() {
             events.cut |= starts.next_if_eq(&&place).is_some();
             if let Some(steps) = self.scheme.shift_steps(id) {
                 chart.steps += steps;
-                events.steps += steps;
+                match &mut ahead {
+                    Some((_, until)) => *until += steps,
+                    None => events.steps += steps,
+                }
+                if steps < Self::LONGEST_TIME_SHIFT {
+                    self.click(ahead.take(), &mut chart, &mut events);
+                }
                 continue;
             }
+            self.click(ahead.take(), &mut chart, &mut events);
             let kind = self.kind(id);
+            if kind == TokenKind::Click {
+                // Time before a chord that the events leave out is part of the time until the click.
+                ahead = Some((id, take(&mut events.steps)));
+                continue;
+            }
             if matches!(kind, TokenKind::Chord | TokenKind::Given) {
                 chart.push(id);
             }
@@ -59,12 +73,29 @@ impl Tokenizer {
                 events.push(id);
             }
         }
+        self.click(ahead, &mut chart, &mut events);
         events.pass();
         let events = match &self.bpe {
             Some(bpe) => bpe.encode(&events.words),
             None => events.words.ids,
         };
         Ok(SourceAndTarget { chart: chart.words.ids, events })
+    }
+
+    /// Writes a click that is reached: to the chart where it is, to the events where it is announced.
+    fn click(&self, ahead: Option<(u32, u32)>, chart: &mut TimedLine<'_>, events: &mut TimedLine<'_>) {
+        let Some((id, until)) = ahead else { return };
+        chart.push(id);
+        let approach = self.scheme.approach(until);
+        let steps = |id: &u32| self.scheme.shift_steps(*id).unwrap_or(0);
+        events.push(id);
+        events.steps = until - approach.iter().map(steps).sum::<u32>();
+        for id in approach {
+            events.cut |= self.bpe.is_some();
+            events.begin_word();
+            events.words.ids.push(id);
+        }
+        events.cut |= self.bpe.is_some();
     }
 
     /// Refuses encodings whose pieces have no chart.

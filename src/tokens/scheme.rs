@@ -180,6 +180,14 @@ impl Scheme {
         }
     }
 
+    /// The ids of the time up to a click so many steps ahead, which may be a step short; none where there are no clicks.
+    pub(super) fn approach(&self, steps: u32) -> Vec<u32> {
+        match self {
+            Self::NoteDuration(n) => n.approach(steps),
+            _ => Vec::new(),
+        }
+    }
+
     /// The ids that let so many steps pass; none for encodings that count time otherwise.
     pub(super) fn pause(&self, steps: u32) -> Vec<u32> {
         let of = |shift: &dyn Fn(u32) -> u32| {

@@ -117,14 +117,19 @@ impl Timeline {
         self.now >= steps(at)
     }
 
+    /// The steps up to a moment.
+    pub(super) fn until(&self, at: &ChordAt) -> u64 {
+        steps(at).saturating_sub(self.now)
+    }
+
     pub(super) fn seconds(&self) -> f64 {
         self.now as f64 / RATE
     }
 
-    /// The steps up to the horizon, where longer shifts than that exist.
+    /// The steps up to the horizon, where a shift has as many.
     pub(super) fn shift_to_horizon(&self) -> Option<u32> {
         let left = u32::try_from(self.horizon?.checked_sub(self.now)?).ok()?;
-        (1..LONGEST_SHIFT).contains(&left).then_some(left)
+        (1..=LONGEST_SHIFT).contains(&left).then_some(left)
     }
 
     /// The steps by which time may advance: 0 at the horizon, until the chord due there is set; only when no other

@@ -292,6 +292,15 @@ impl Tokenizer {
         self.scheme.style_id(name)
     }
 
+    /// The steps of 10 ms of [`Tokenizer::time_shift`]'s longest.
+    pub(crate) const LONGEST_TIME_SHIFT: u32 = crate::tokens::timed::LONGEST_SHIFT;
+
+    /// The steps of 10 ms that pass with a time shift. After a [`Kind::Click`], shifts up to the first that is not the longest
+    /// are the time until it.
+    pub(crate) fn time_shift(&self, id: u32) -> Option<u32> {
+        self.scheme.shift_steps(id)
+    }
+
     /// The token that begins a bar or another beat, if the encoding has them.
     pub fn beat_id(&self, bar: bool) -> Option<u32> {
         self.scheme.beat_id(bar)

@@ -17,6 +17,8 @@ use crate::tokens::{Options, Vocabulary};
 
 /// The release of MidiTok whose layout and ids these are.
 const MIDITOK_VERSION: &str = "3.1.0";
+/// The order of tokens of `note_duration`: 2 announces beats; 1, in files without this key, had the time before them.
+const TOKEN_ORDER: u64 = 2;
 
 pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> String {
     let mut document = match scheme {
@@ -33,6 +35,7 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
                 "styles": scheme.styles.as_ref(),
             },
             "tokenization": "NoteDuration",
+            "token_order": TOKEN_ORDER,
             "etude_version": env!("CARGO_PKG_VERSION"),
         }),
         Scheme::MidiTok(miditok) => json!({
@@ -75,6 +78,13 @@ pub(super) fn from_json(json: &str) -> Result<(Scheme, Option<Bpe>)> {
         None => Map::new(),
     };
     let scheme = scheme(tokenization, config)?;
+    let order = document.get("token_order").and_then(Value::as_u64).unwrap_or(1);
+    if matches!(&scheme, Scheme::NoteDuration(scheme) if scheme.beats) && order != TOKEN_ORDER {
+        return Err(Error::broken(format!(
+            "this is a NoteDuration tokenizer of token_order {order}, and {TOKEN_ORDER} is known: beats have moved"
+        ))
+        .with_hint("encode the pieces and train the model anew, or go on with the version of Étude that saved it"));
+    }
     let trained = match document.get("_model") {
         None | Some(Value::Null) => None,
         Some(Value::String(model)) => Some(trained(&scheme, model, document.get("_vocab_base"))?),

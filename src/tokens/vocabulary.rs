@@ -12,8 +12,10 @@ pub enum TokenKind {
     Special,
     /// A chord symbol: conditioning, given rather than predicted.
     Chord,
-    /// A style, a bar, a beat, where these are given rather than predicted.
+    /// A style, given rather than predicted.
     Given,
+    /// A bar or a beat of `note_duration`: nothing more comes before it. The time until it follows, and is given.
+    Click,
     /// A pitch begins.
     Note,
     /// A pitch ends.

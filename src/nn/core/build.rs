@@ -1,8 +1,8 @@
 //! Builds a model from its description: names, shapes and initialisation of its weights.
 
 use super::{
-    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Mlp, Names, Norm, Projections, RelativeBias,
-    RelativeVectors, Stack, StackNames, Transformer, Weight,
+    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Matrix, Mlp, Names, Norm, Projections,
+    RelativeBias, RelativeVectors, Stack, StackNames, Transformer, Weight,
 };
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
@@ -14,8 +14,17 @@ pub(crate) trait WeightSource {
     /// The tensor called `name`; `init` is its random initialisation.
     fn weight(&mut self, name: &str, shape: &[usize], init: Init) -> Result<Weight>;
 
-    /// A linear layer.
-    fn linear(&mut self, layer: &LinearSpec) -> Result<Linear>;
+    /// A linear layer: dense, its weight and its bias asked for by name.
+    fn linear(&mut self, layer: &LinearSpec) -> Result<Linear> {
+        let LinearSpec { name, shape, bias, transposed, init } = layer;
+        let weight = self.weight(&format!("{name}.weight"), &[shape.0, shape.1], *init)?;
+        let bias = match bias {
+            true => Some(self.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
+            false => None,
+        };
+        let (name, shape, transposed) = (name.clone(), *shape, *transposed);
+        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, adapter: None })
+    }
 }
 
 /// A linear layer that a model asks for.

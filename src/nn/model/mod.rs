@@ -3,6 +3,7 @@
 mod adapt;
 #[cfg(test)]
 mod decode_tests;
+mod deepen;
 mod forward;
 #[cfg(test)]
 #[cfg(feature = "cuda")]

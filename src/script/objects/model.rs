@@ -324,6 +324,15 @@ fn variants(model: &mut Members<Model>) {
         "One plain model, all of it trainable: the weights with the adapters added.",
         |m: &mut Model| -> Fallible<Model> { Ok(m.with(m.model.merge()?)) },
     );
+    model.method(
+        "deepen(times: int) -> Model",
+        "A model of `times` as many blocks, all of it trainable, that computes what this one does: copies of each block\n\
+         follow it and add nothing until they have learned to. To go on training a small model as a larger one.",
+        |m: &mut Model, times: i64| -> Fallible<Model> {
+            let times = usize::try_from(times).map_err(|_| Error::mistake(format!("times is {times}")))?;
+            Ok(m.with(m.model.deepen(times)?))
+        },
+    );
 }
 
 fn quantize(model: &mut Model, scheme: &str) -> Fallible<Model> {

@@ -98,7 +98,12 @@ impl Bpe {
             return Err(Error::broken(format!("the model has {} tokens, fewer than {size}", pieces.len())));
         }
         let alone = (0..size)
-            .map(|id| matches!(base.kind(id), Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given)))
+            .map(|id| {
+                matches!(
+                    base.kind(id),
+                    Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given | TokenKind::Click)
+                )
+            })
             .collect();
         let json = model_file::to_json(&model, base, marks)?;
         let mut bpe = Self { json, model, base: size, marks, pieces, alone, trie: Trie::default() };

@@ -196,6 +196,10 @@ impl BpeRules {
         self.state.base.set_horizon(at);
     }
 
+    pub(crate) fn approach(&self, at: &ChordAt) -> Vec<u32> {
+        self.state.base.approach(at)
+    }
+
     pub(crate) fn reached(&self, at: &ChordAt) -> bool {
         self.state.base.reached(at)
     }

@@ -24,10 +24,13 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         let beat = beats.peek().map(|beat| beat.0);
         let chord = chords.peek().map(|chord| chord.0);
         let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
-        line.pass(at);
         if beat == Some(at) {
             let bar = beats.next().is_some_and(|(_, bar)| bar);
             line.say(if bar { NoteEvent::Bar } else { NoteEvent::Beat });
+            line.ids.extend(approach(line.layout, at.saturating_sub(line.now)));
+            line.now = at.max(line.now) - u32::from(is_early(at.saturating_sub(line.now)));
+        } else {
+            line.pass(at);
         }
         if chord == Some(at)
             && let Some(class) = chords.next().and_then(|(_, place)| chords::class(place))
@@ -78,6 +81,22 @@ fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
     beats.retain(|&(at, _)| at <= last);
     beats.dedup_by_key(|beat| beat.0);
     beats
+}
+
+/// The ids of the time up to a click that was announced. The first that is no [`LONGEST_SHIFT`] is the last, so that they are
+/// told from the time after the click; a time that is a multiple of it ends a step early.
+pub(super) fn approach(layout: NoteLayout, steps: u32) -> Vec<u32> {
+    let steps = steps - u32::from(is_early(steps));
+    let mut ids = vec![layout.id(NoteEvent::Shift(LONGEST_SHIFT)); (steps / LONGEST_SHIFT) as usize];
+    if !steps.is_multiple_of(LONGEST_SHIFT) {
+        ids.push(layout.id(NoteEvent::Shift(steps % LONGEST_SHIFT)));
+    }
+    ids
+}
+
+/// Whether a click so far ahead is set a step early.
+fn is_early(steps: u32) -> bool {
+    steps > 0 && steps.is_multiple_of(LONGEST_SHIFT)
 }
 
 /// Ids being written.

@@ -20,7 +20,7 @@ pub(super) enum NoteEvent {
     Bos,
     Eos,
     Mask,
-    /// The pitch above the anchor, or the key number where pitches are absolute.
+    /// Twelve times the octave and the semitones above the root, or the key number where pitches are absolute.
     Pitch(i32),
     /// The index of a length.
     Duration(u8),
@@ -28,9 +28,9 @@ pub(super) enum NoteEvent {
     Shift(u32),
     /// A velocity bin.
     Velocity(u8),
-    /// A bar begins.
+    /// The next thing that happens is a bar line.
     Bar,
-    /// A beat that is not the first of a bar.
+    /// The next thing that happens is a beat that begins no bar.
     Beat,
     NoChord,
     /// The root of a chord: its pitch class, or the move of the anchor.
@@ -60,7 +60,8 @@ const PITCH: u32 = 4;
 impl NoteLayout {
     /// The layout with or without beats, with or without chords, pitches relative or not, and with a number of styles.
     pub(super) fn new(relative: bool, beats: bool, chords: bool, styles: usize) -> Self {
-        let pitches = if relative { 128 + (ANCHORS.end() - ANCHORS.start()) as u32 } else { 128 };
+        // Key numbers end in the middle of an octave.
+        let pitches = if relative { 132 } else { 128 };
         let roots = if relative { 2 * FARTHEST as u32 + 1 } else { 12 };
         let duration = PITCH + pitches;
         let shift = duration + lengths::COUNT as u32;
@@ -75,7 +76,7 @@ impl NoteLayout {
 
     /// The values of the first pitch and the first root.
     fn bases(&self) -> (i32, i32) {
-        if self.relative { (-ANCHORS.end(), -FARTHEST) } else { (0, 0) }
+        if self.relative { (0, -FARTHEST) } else { (0, 0) }
     }
 
     pub(super) fn event(&self, id: u32) -> Option<NoteEvent> {
@@ -166,7 +167,8 @@ fn kind(event: NoteEvent) -> TokenKind {
         NoteEvent::Duration(_) | NoteEvent::Shift(_) => TokenKind::Time,
         NoteEvent::Velocity(_) => TokenKind::Velocity,
         NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) => TokenKind::Chord,
-        NoteEvent::Bar | NoteEvent::Beat | NoteEvent::Style(_) => TokenKind::Given,
+        NoteEvent::Style(_) => TokenKind::Given,
+        NoteEvent::Bar | NoteEvent::Beat => TokenKind::Click,
     }
 }
 

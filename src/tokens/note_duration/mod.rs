@@ -3,25 +3,31 @@
 //! | tokens | meaning |
 //! |---|---|
 //! | `PAD_None BOS_None EOS_None MASK_None` | special |
-//! | `Pitch_-6 … Pitch_132` | a note: semitones above the anchor, which is the root of the chord in force as the key nearest to C (−5 to 6); with `chord_relative: false` the key number, `Pitch_0 … Pitch_127` |
+//! | `Pitch_0 … Pitch_131` | a note: twelve times the octave of its key, and its semitones above the root of the chord in force, modulo 12; with `chord_relative: false` the key number, `Pitch_0 … Pitch_127` |
 //! | `Duration_1 … Duration_2000` | how long it sounds, in steps of 10 ms: 128 lengths, each step up to 0.4 s, then 4.5 % apart up to 20 s |
 //! | `TimeShift_1 … TimeShift_100` | 1 to 100 steps of 10 ms pass |
 //! | `Velocity_0 … Velocity_31` | loudness of what follows, four MIDI velocities each |
-//! | `Bar_None Beat_None` | a bar or another beat begins (option `beats`) |
+//! | `Bar_None Beat_None` | the next thing that happens is a bar line or another beat; the time until then follows (option `beats`) |
 //! | `Chord_N.C.` | no chord from here on (option `chords`) |
-//! | `Root_-11 … Root_+11` | the root of the chord from here on, as the way of the anchor to it; with `chord_relative: false` `Root_C … Root_B` |
+//! | `Root_-11 … Root_+11` | the root of the chord from here on, as the way from the root before, both as keys from G to F♯ around C; with `chord_relative: false` `Root_C … Root_B` |
 //! | `Quality_maj … Quality_aug` | its quality, always behind the root |
 //! | `Style_rag …` | what kind of music it is, in front (option `styles`) |
 //!
 //! Events at one instant have one order: the beat, the chord, then the notes by pitch, each as an optional
 //! velocity, a pitch and a duration. Time between instants is `TimeShift_100` as often as it fits and then the rest.
-//! Beats stand where a file names its metre and its notes keep to it ([`Score::keeps_time`]); a decoded score has a
-//! quarter for every beat. Beats, chords and the style are given to a model, not predicted by it.
+//! A file that names its metre and keeps to it ([`Score::keeps_time`]) has a token for each bar and beat; a decoded
+//! score has a quarter for every beat.
+//!
+//! A bar or a beat is announced: its token comes before the time that leads to it (except at the very beginning). So a
+//! model predicts whether another note comes before the next beat, and is given when that beat is, as it is given the
+//! chords and the style. Were the time first, a model that cannot know the exact moment of the beat would stop shortly
+//! before it, where by then only a note could follow. The first shift after the token that is no `TimeShift_100` is the
+//! last before the beat; a beat that is a multiple of a second away is set 10 ms early.
 //!
 //! A pitch that is struck while it sounds ends the note before, so a duration is never longer than the time to the next
 //! onset of its pitch. The sustain pedal is folded into the durations.
 //!
-//! For byte-pair encoding, words are cut every two seconds and at what is given.
+//! For byte-pair encoding, words are cut every two seconds, at clicks and at what is given.
 
 mod decode;
 mod encode;
@@ -41,7 +47,7 @@ use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::bpe_words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
-use crate::tokens::timed::{RATE, velocity};
+use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
 use crate::tokens::{Options, Vocabulary};
 
 use event::{NoteEvent, NoteLayout};
@@ -116,11 +122,24 @@ impl NoteDuration {
     pub(super) fn words(&self, ids: Vec<u32>) -> Words {
         let mut words = Words::default();
         let (mut now, mut word) = (0, None);
+        let mut ahead = false;
         for id in ids {
             let event = self.layout.event(id);
-            let alone = event
-                .is_some_and(|event| matches!(event, NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_)))
-                || matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat | NoteEvent::Style(_)));
+            let alone = match event {
+                Some(NoteEvent::Shift(steps)) => {
+                    let given = ahead;
+                    ahead &= steps == LONGEST_SHIFT;
+                    given
+                }
+                _ => {
+                    ahead = matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat));
+                    ahead
+                        || matches!(
+                            event,
+                            Some(NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) | NoteEvent::Style(_))
+                        )
+                }
+            };
             if alone || word != Some(now / WORD) {
                 words.cut();
             }
@@ -229,6 +248,11 @@ impl NoteDuration {
             Some(NoteEvent::Shift(steps)) => Some(steps),
             _ => None,
         }
+    }
+
+    /// The ids of the time up to a click so many steps ahead; they may be a step short.
+    pub(super) fn approach(&self, steps: u32) -> Vec<u32> {
+        encode::approach(self.layout, steps)
     }
 
     /// The id of a time shift of 1 to 100 steps.

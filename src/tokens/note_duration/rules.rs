@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use crate::harmony::{ChordAt, ChordClass};
 use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
 
+use super::encode::approach;
 use super::event::{NoteEvent, NoteLayout};
 use super::tonality::Tonality;
 use super::{NoteDuration, WORD, lengths};
@@ -41,6 +42,8 @@ enum LastNoteEvent {
     FullShift,
     /// Time advanced; events follow.
     Shift,
+    /// A bar or a beat is next: the time until it follows.
+    Click,
     Beat,
     /// A quality must follow.
     Root,
@@ -127,11 +130,17 @@ impl NoteRules {
                 matches!(last, LastNoteEvent::Begin | LastNoteEvent::Chord | LastNoteEvent::Note(_))
             }
             (last, NoteEvent::Style(_)) => last == LastNoteEvent::Begin && self.style.is_none() && self.time.now == 0,
-            (_, NoteEvent::Bar | NoteEvent::Beat) => fresh,
-            (last, NoteEvent::NoChord) => {
-                (fresh || last == LastNoteEvent::Beat) && self.tonality.chord != Some(ChordClass::None)
+            // What time has been let pass for happens before the next click.
+            (last, NoteEvent::Bar | NoteEvent::Beat) => {
+                !matches!(last, LastNoteEvent::Shift | LastNoteEvent::FullShift)
             }
-            (last, NoteEvent::Root(to)) => (fresh || last == LastNoteEvent::Beat) && self.tonality.reaches(to),
+            (last, NoteEvent::NoChord) => {
+                (fresh || matches!(last, LastNoteEvent::Beat | LastNoteEvent::Click))
+                    && self.tonality.chord != Some(ChordClass::None)
+            }
+            (last, NoteEvent::Root(to)) => {
+                (fresh || matches!(last, LastNoteEvent::Beat | LastNoteEvent::Click)) && self.tonality.reaches(to)
+            }
             (_, NoteEvent::Velocity(bin)) => self.velocity != Some(bin) && self.highest() != Some(127),
             (last, NoteEvent::Shift(steps)) => last != LastNoteEvent::Shift && u64::from(steps) <= self.room(),
         }
@@ -148,10 +157,12 @@ impl NoteRules {
                 self.style = Some(id);
                 LastNoteEvent::Begin
             }
-            NoteEvent::Bar | NoteEvent::Beat => {
+            // A sequence begins on its first click.
+            NoteEvent::Bar | NoteEvent::Beat if self.last == LastNoteEvent::Begin => {
                 self.time.lift();
                 LastNoteEvent::Beat
             }
+            NoteEvent::Bar | NoteEvent::Beat => LastNoteEvent::Click,
             NoteEvent::Root(_) => LastNoteEvent::Root,
             NoteEvent::NoChord | NoteEvent::Quality(_) => {
                 self.time.lift();
@@ -173,7 +184,15 @@ impl NoteRules {
             NoteEvent::Shift(steps) => {
                 self.time.pass(steps);
                 self.fell = 0;
-                if steps == LONGEST_SHIFT { LastNoteEvent::FullShift } else { LastNoteEvent::Shift }
+                match self.last {
+                    LastNoteEvent::Click if steps == LONGEST_SHIFT => LastNoteEvent::Click,
+                    LastNoteEvent::Click => {
+                        self.time.lift();
+                        LastNoteEvent::Beat
+                    }
+                    _ if steps == LONGEST_SHIFT => LastNoteEvent::FullShift,
+                    _ => LastNoteEvent::Shift,
+                }
             }
             NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Mask => self.last,
         };
@@ -193,6 +212,11 @@ impl NoteRules {
     pub(crate) fn cut_shifts(&self) -> Option<(u32, RangeInclusive<u32>)> {
         let shift = |steps| self.layout.id(NoteEvent::Shift(steps));
         self.time.shift_to_horizon().map(|steps| (shift(steps), shift(steps + 1)..=shift(LONGEST_SHIFT)))
+    }
+
+    /// The ids of the time up to a click at a moment, which follow it.
+    pub(crate) fn approach(&self, at: &ChordAt) -> Vec<u32> {
+        approach(self.layout, u32::try_from(self.time.until(at)).unwrap_or(u32::MAX))
     }
 
     /// The style and the chord in force, as the opening of a sequence that continues from this state.

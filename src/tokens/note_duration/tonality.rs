@@ -6,8 +6,9 @@ use super::event::{ANCHORS, NoteEvent};
 
 /// The chord state of a sequence.
 ///
-/// Where pitches are relative, the anchor is the root of the last chord as the key nearest to C: −5 (G) to 6 (F♯)
-/// semitones from it. `N.C.` does not move it.
+/// Where pitches are relative, a pitch event has the octave of the key number and the semitones above the root of the last
+/// chord, modulo 12; `N.C.` does not change it. So a voice keeps its octave when the chord changes under it. The anchor is that
+/// root as the key nearest to C: −5 (G) to 6 (F♯) semitones from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tonality {
     relative: bool,
@@ -45,12 +46,16 @@ impl Tonality {
 
     /// The key number of a pitch event, when it lies in MIDI's range.
     pub(super) fn pitch(&self, above: i32) -> Option<u8> {
-        u8::try_from(above + self.anchor).ok().filter(|pitch| *pitch < 128)
+        let octave = above - above.rem_euclid(12);
+        let pitch = if self.relative { octave + (above + self.anchor).rem_euclid(12) } else { above };
+        u8::try_from(pitch).ok().filter(|pitch| *pitch < 128)
     }
 
     /// The event of a key number.
     pub(super) fn pitch_event(&self, pitch: u8) -> NoteEvent {
-        NoteEvent::Pitch(i32::from(pitch) - self.anchor)
+        let pitch = i32::from(pitch);
+        let octave = pitch - pitch.rem_euclid(12);
+        NoteEvent::Pitch(if self.relative { octave + (pitch - self.anchor).rem_euclid(12) } else { pitch })
     }
 
     /// Whether a root event leads to a valid anchor.
