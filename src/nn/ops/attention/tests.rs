@@ -158,6 +158,8 @@ on_both_devices! {
             (1, 1, 1, 1, 1, 1, 1, true, false, true),
             (2, 37, 37, 4, 2, 40, 4, true, true, true),
             (1, 11, 45, 2, 1, 70, 1, false, false, false),
+            (2, 1, 40, 4, 2, 16, 4, true, false, true),
+            (2, 1, 21, 2, 2, 5, 1, false, true, true),
         ];
         for (batch, time, keys, heads, kv_heads, dim, own, causal, padded, biased) in cases {
             let (q, k) = (random(&[batch, time, heads, dim], 1), random(&[batch, keys, kv_heads, dim], 2));

@@ -15,7 +15,8 @@ const LOWEST: f32 = -1e30;
 /// The output, and log₂ Σ 2^score of each query (batch, heads, time), +∞ for those that see no key.
 pub(in super::super) fn forward(s: &Sizes, x: &AttentionInputs<'_>) -> (Vec<f32>, Vec<f32>) {
     let all_see = x.visible.is_none_or(|rows| rows.iter().all(|row| !row.is_empty()));
-    if s.time == 1 && x.bias.is_none() && x.relative.is_none() && all_see {
+    // The bias of one query is added before its scores are scaled.
+    if s.time == 1 && all_see && (x.bias.is_none() || s.scale != 0.0) {
         return single_query::forward(s, x);
     }
     let mut sums = vec![0.0; s.batch * s.heads * s.time];

@@ -54,11 +54,38 @@ impl QueryTask<'_> {
         for first in (0..keys).step_by(GROUP) {
             given.scores(q, first..keys.min(first + GROUP), &mut p);
         }
+        self.add_extras(s, x, q, &mut p);
         for (p, sum) in p.chunks_exact_mut(keys).zip(self.sums) {
             *sum = softmax(p, s.scale) * LOG2_E;
         }
         for first in (0..keys).step_by(GROUP) {
             given.mix(&p, first..keys.min(first + GROUP), self.out);
+        }
+    }
+}
+
+impl QueryTask<'_> {
+    /// Adds to the products p (heads, keys) of queries and keys, which are yet to be scaled, the products with relative
+    /// vectors and the relative bias. Entry j of both is for key j.
+    fn add_extras(&self, s: &Sizes, x: &AttentionInputs<'_>, q: &[f32], p: &mut [f32]) {
+        let (first, keys) = (self.kv * (s.heads / s.kv_heads), self.keys.len());
+        if let Some(vectors) = x.relative {
+            let own = x.relative_heads(s);
+            let mut products = vec![0.0; keys];
+            for (h, (q, p)) in q.chunks_exact(s.dim).zip(p.chunks_exact_mut(keys)).enumerate() {
+                let vectors = &vectors[(self.keys.start * own + (first + h) % own) * s.dim..];
+                for at in (0..keys).step_by(GROUP) {
+                    let end = keys.min(at + GROUP);
+                    weigh(kernels(), q, &vectors[at * own * s.dim..], own * s.dim, &mut products[at..end]);
+                }
+                p.iter_mut().zip(&products).for_each(|(p, product)| *p += product);
+            }
+        }
+        if let Some(bias) = x.bias {
+            for (h, p) in p.chunks_exact_mut(keys).enumerate() {
+                let bias = bias[self.keys.start * s.heads..].iter().skip(first + h).step_by(s.heads);
+                p.iter_mut().zip(bias).for_each(|(p, bias)| *p += bias / s.scale);
+            }
         }
     }
 }
