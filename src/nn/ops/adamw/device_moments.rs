@@ -86,12 +86,14 @@ impl DeviceMoments {
                 )));
             }
         }
-        let update = |update: &'_ DeviceUpdate<'_>| super::cuda::CudaUpdate {
-            moments: &update.moments.0,
-            parameter: update.parameter,
-            gradient: update.gradient,
-            hyper: update.hyper,
-        };
+        fn update<'a>(update: &'a DeviceUpdate<'_>) -> super::cuda::CudaUpdate<'a> {
+            super::cuda::CudaUpdate {
+                moments: &update.moments.0,
+                parameter: update.parameter,
+                gradient: update.gradient,
+                hyper: update.hyper,
+            }
+        }
         Ok(super::cuda::update(&updates.iter().map(update).collect::<Vec<_>>())?)
     }
 

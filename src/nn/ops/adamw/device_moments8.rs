@@ -13,7 +13,7 @@ pub struct DeviceMoments8(Storage8);
 type Storage8 = std::convert::Infallible;
 
 #[cfg(feature = "cuda")]
-type Storage8 = super::cuda_moments8::Storage8;
+type Storage8 = super::cuda_moments8::CudaMoments8;
 
 #[cfg(not(feature = "cuda"))]
 impl DeviceMoments8 {

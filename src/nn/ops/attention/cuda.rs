@@ -35,10 +35,10 @@ struct KernelNames {
 struct CudaKernels {
     widest: usize,
     plain: KernelNames,
-    half: bf16::CudaKernels,
+    half: bf16::Bf16Kernels,
     single_query: &'static str,
     distant: KernelNames,
-    distance: distance::CudaKernels,
+    distance: distance::DistanceKernels,
 }
 
 impl CudaKernels {
@@ -59,7 +59,7 @@ macro_rules! kernels {
                 forward_rows: WARPS * $forward_rows,
                 backward_rows: WARPS * $rows,
             },
-            half: bf16::CudaKernels {
+            half: bf16::Bf16Kernels {
                 wide: $widest,
                 forward: concat!("bf16_forward_", $widest),
                 query_gradient: concat!("bf16_query_gradient_", $widest),
@@ -74,7 +74,7 @@ macro_rules! kernels {
                 forward_rows: WARPS * $rows,
                 backward_rows: WARPS * $rows,
             },
-            distance: distance::CudaKernels {
+            distance: distance::DistanceKernels {
                 bias_gradient: concat!("bias_gradient_", $widest),
                 vector_gradient: concat!("vector_gradient_", $widest),
                 rows: $rows,
@@ -143,7 +143,7 @@ fn forward(
         launch!(device, SOURCE, kernels.single_query, config, &all, &k_all, &v_all, &mut out, &mut sums, &axes);
     } else if extra.half {
         let values = [&all, &k_all, &v_all];
-        let given = bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
+        let given = bf16::Bf16Inputs { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
         given.forward(&mut out, &mut sums)?;
     } else {
         let config = blocks(heads * s.time.div_ceil(way.forward_rows), 1);
@@ -178,7 +178,7 @@ fn backward(
     let mut dq = dall.slice_mut(..count);
     if extra.half && count > 0 {
         let values = [&q, &k_all, &v_all];
-        let given = bf16::Given { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
+        let given = bf16::Bf16Inputs { device, sizes: s, axes: &axes, kernels: &kernels.half, values };
         given.backward(&dy, (sums, &delta), &mut dq, (&mut dk, &mut dv))?;
     } else {
         let (source, each) = (way.source, way.backward_rows);
@@ -193,7 +193,7 @@ fn backward(
             launch!(device, *source, name, config, &q, &k_all, &v_all, &dy, sums, &delta, &mut dk, &mut dv, &axes);
         }
     }
-    let given = distance::Given { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };
+    let given = distance::DistanceInputs { q: &q, k: &k_all, v: &v_all, dy: &dy, sums, delta: &delta, axes: &axes };
     distance::gradients(device, &given, s, &kernels.distance, extra, &mut dall.slice_mut(count..))?;
     let [all_shape, k_shape, v_shape] = shapes;
     Ok([tensor(dall, all_shape, device), tensor(dk, k_shape, device), tensor(dv, v_shape, device)])

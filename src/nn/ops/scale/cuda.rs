@@ -7,10 +7,10 @@ use candle_core::{Result as Candle, Tensor};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::autograd;
-use crate::nn::cuda::{Source, alloc, elements, gpu, held, launch, source, tensor};
+use crate::nn::cuda::{KernelSource, alloc, elements, gpu, held, launch, source, tensor};
 use crate::nn::ops::cuda::{Cheap, cheap1};
 
-static SOURCE: Source = source!("scale", "../../cuda");
+static SOURCE: KernelSource = source!("scale", "../../cuda");
 
 /// As [`super::scale()`].
 pub(super) fn scale(x: &Tensor, factor: f32, interrupt: &Interrupt) -> Result<Tensor> {
