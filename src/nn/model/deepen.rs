@@ -77,11 +77,11 @@ impl Deepened<'_> {
     /// The name of the weight that `name` is a copy of, and whether it is to be zero.
     fn original(&self, name: &str) -> (String, bool) {
         let stacks = self.names.encoder.iter().chain([&self.names.decoder]);
-        let of_block = stacks.filter_map(|stack| {
+        let mut of_block = stacks.filter_map(|stack| {
             let (block, part) = name.strip_prefix(stack.layers)?.strip_prefix('.')?.split_once('.')?;
             Some((stack, block.parse::<usize>().ok()?, part))
         });
-        let Some((stack, block, part)) = of_block.last() else { return (name.to_string(), false) };
+        let Some((stack, block, part)) = of_block.next_back() else { return (name.to_string(), false) };
         let cross = stack.cross.as_ref().map(|cross| cross.output);
         let output = [Some(stack.attention.output), cross, Some(stack.down)]
             .into_iter()
