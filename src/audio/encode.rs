@@ -6,7 +6,7 @@ use crate::audio::Wave;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// Samples become MP3 bytes, block by block.
+/// An MP3 encoder that is fed samples block by block.
 #[derive(Debug)]
 pub struct Mp3 {
     encoder: Encoder,
@@ -14,7 +14,7 @@ pub struct Mp3 {
     channels: u16,
 }
 
-/// The encoder itself, which has nothing to show.
+/// The LAME encoder, wrapped because it does not implement `Debug`.
 struct Encoder(Mp3Encoder);
 
 impl std::fmt::Debug for Encoder {
@@ -24,16 +24,16 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Mp3 {
-    /// An encoder of `kbps` thousand bits a second, in all channels together.
+    /// An encoder at `kbps` kilobits a second, over all channels.
     pub fn new(kbps: u32, rate: u32, channels: u16) -> Self {
         let encoder = Mp3Encoder::new(Mp3EncoderConfig { bitrate_kbps: kbps, vbr_quality: None });
         Self { encoder: Encoder(encoder), rate, channels }
     }
 
-    /// Takes samples in and appends what is ready to `bytes`.
+    /// Encodes samples and appends the finished MP3 frames to `bytes`.
     ///
     /// # Errors
-    /// A rate that MP3 does not have (it has 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz).
+    /// A sample rate that MP3 does not have (it has 8, 11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz).
     pub fn push(&mut self, samples: &[f32], bytes: &mut Vec<u8>) -> Result<()> {
         let pushed = self.encoder.0.push_pcm_f32(samples, self.channels, self.rate);
         pushed.map_err(|e| Error::internal(e.to_string()))?;
@@ -41,7 +41,7 @@ impl Mp3 {
         Ok(())
     }
 
-    /// Appends the rest.
+    /// Appends the last frames.
     pub fn finish(&mut self, bytes: &mut Vec<u8>) {
         self.encoder.0.finish();
         self.packets(bytes);
@@ -54,7 +54,7 @@ impl Mp3 {
     }
 }
 
-/// The wave as an MP3 of `kbps` thousand bits a second, in all its channels together.
+/// The wave as MP3 at `kbps` kilobits a second, over all channels.
 ///
 /// # Errors
 /// `interrupted`, when the user cancels; see [`Mp3::push`].

@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::progress::Progress;
 
-/// The endings of paths that are sound.
+/// The file extensions of sound files.
 pub const ENDINGS: [&str; 2] = ["wav", "mp3"];
 
-/// Thousand bits a second of an MP3 file.
+/// Bit rate of MP3 files, in kilobits a second.
 const KBPS: u32 = 160;
 
 /// Writes all of a score as sound, by the ending of the path: `.wav` (16 bits) or `.mp3`.
@@ -69,7 +69,7 @@ fn mp3(score: &Score, font: &Font, part: &HeardPart, path: &Path, progress: &Pro
     })
 }
 
-/// Writes a file block by block, whole or not at all.
+/// Writes a file block by block through a temporary file, so that it is complete or not there.
 fn written(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let mut stopped = None;
     let kept = atomic::write_with(path, |place| {

@@ -1,4 +1,4 @@
-//! SoundFonts: the recorded instruments a score is played with.
+//! SoundFonts: the sampled instruments with which a score is rendered.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,17 +10,17 @@ use rustysynth::SoundFont;
 use super::pack;
 use crate::error::{Error, Result};
 
-/// What comes with the binary: a grand piano (program 0), and a jazz band (vibraphone, guitar, bass, trumpet,
-/// saxophones), both cut out of FluidR3 (MIT; see `soundfont/LICENSE`) and packed.
+/// The built-in instruments: a grand piano (program 0), and a jazz band (vibraphone, guitar, bass, trumpet,
+/// saxophones), both cut out of FluidR3 (MIT; see `soundfont/LICENSE`) and packed by [`super::pack`].
 const BUILT_IN: [&[u8]; 2] = [include_bytes!("soundfont/piano.etsf"), include_bytes!("soundfont/band.etsf")];
 
 /// The bank of drum kits (General MIDI level 2).
 const DRUMS: i32 = 128;
 
-/// Instruments to play with; clones share them.
+/// A set of instruments; clones share their samples.
 #[derive(Clone)]
 pub struct Font {
-    /// The instruments of the second are looked for when the first does not have them, and so on.
+    /// The instruments of each file; a later file is used where the earlier ones lack a program.
     pub(super) parts: Arc<Vec<Instruments>>,
 }
 
@@ -63,8 +63,8 @@ impl Font {
         self.instrument(0, true).is_some()
     }
 
-    /// The instrument that plays a General MIDI program: which file, and the program in it. The program itself, else
-    /// one of its family (eight programs each), else the first there is. `None` for drums where there is no kit.
+    /// The instrument for a General MIDI program: the index of its file, and the program there. The program itself,
+    /// else one of its family (eight programs each), else the first available. `None` for drums without a kit.
     pub(super) fn instrument(&self, program: u8, drums: bool) -> Option<(usize, i32)> {
         let program = i32::from(program);
         let all = || self.parts.iter().enumerate();
@@ -93,7 +93,7 @@ impl Instruments {
         Ok(Self { sounds: Arc::new(sounds), programs })
     }
 
-    /// Its programs, drum kits left out.
+    /// Its programs, without drum kits.
     fn melodic(&self) -> impl Iterator<Item = i32> {
         self.programs.iter().filter(|(bank, _)| *bank == 0).map(|(_, program)| *program)
     }

@@ -1,7 +1,7 @@
-//! Audio: scores rendered with a SoundFont, as samples, WAV or MP3.
+//! Audio: renders scores with a SoundFont, as samples, WAV or MP3.
 //!
-//! A grand piano and a small jazz band come with the binary, so that a score sounds with no download; any SoundFont 2
-//! can take their place. MP3 is the compact form because every browser plays it, whatever its age.
+//! A grand piano and a small jazz band are built in, so that a score can be heard without a download; any SoundFont 2
+//! can replace them. MP3 is the compact format because every browser plays it.
 
 mod encode;
 mod file;

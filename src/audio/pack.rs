@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 
-/// What a packed file begins with.
+/// The magic number of packed files.
 const MAGIC: &[u8; 4] = b"ETSF";
 const BLOCK: usize = 4096;
 const LONGEST: u32 = 24;
@@ -45,12 +45,12 @@ pub fn pack(font: &[u8]) -> Result<Vec<u8>> {
     Ok(bits.bytes)
 }
 
-/// True when the bytes were packed.
+/// True when the bytes are a packed SoundFont.
 pub(super) fn is_packed(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// The SoundFont that was packed.
+/// Unpacks a packed SoundFont.
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>> {
     unpacked(packed).ok_or_else(|| Error::broken("the packed SoundFont is damaged"))
 }
@@ -60,7 +60,7 @@ fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
     let (begin, count, tail) = (length(0)?, length(1)?, length(2)?);
     let (head, rest) = packed.get(16..)?.split_at_checked(begin)?;
     let (tail, coded) = rest.split_at_checked(tail)?;
-    // Every residual takes a bit at least.
+    // Every residual takes at least one bit.
     if count > coded.len() * 8 {
         return None;
     }
@@ -80,7 +80,7 @@ fn unpacked(packed: &[u8]) -> Option<Vec<u8>> {
     Some(font)
 }
 
-/// Where the samples of a SoundFont stand: the content of `smpl` in the list `sdta` (SoundFont 2.04, §6).
+/// The byte range of the samples in a SoundFont: the content of `smpl` in the list `sdta` (SoundFont 2.04, §6).
 fn samples(font: &[u8]) -> Option<(usize, usize)> {
     let size = |at: usize| Some(u32::from_le_bytes(font.get(at..at + 4)?.try_into().ok()?) as usize);
     if font.get(..4)? != b"RIFF" || font.get(8..12)? != b"sfbk" {
@@ -100,7 +100,7 @@ fn samples(font: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// The next sample, from the last three, the newest first.
+/// The prediction of the next sample from the last three, newest first.
 fn predicted(order: u32, [a, b, c]: [i32; 3]) -> i32 {
     match order {
         0 => 0,
@@ -110,7 +110,7 @@ fn predicted(order: u32, [a, b, c]: [i32; 3]) -> i32 {
     }
 }
 
-/// What the predictor of an order misses in `count` samples after `before`, zigzag: 0, −1, 1, −2 are 0, 1, 2, 3.
+/// The residuals of a predictor for the `count` samples after `before`, in zigzag order: 0, −1, 1, −2 are 0, 1, 2, 3.
 fn residuals(pcm: &[i32], count: usize, before: usize, order: u32) -> Vec<u32> {
     let past = |i: usize, back: usize| if i >= back { pcm[i - back] } else { 0 };
     (before..before + count)
@@ -128,7 +128,7 @@ fn cost(code: u32, k: u32) -> u64 {
 
 struct BitWriter {
     bytes: Vec<u8>,
-    /// Free bits of the last byte.
+    /// Unused bits of the last byte.
     room: u32,
 }
 
@@ -161,7 +161,7 @@ impl BitWriter {
 struct BitReader<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Bits that were read and not yet taken, from the top.
+    /// Bits read but not yet consumed, from the most significant.
     held: u64,
     have: u32,
     /// Order and parameter of the block.
@@ -207,7 +207,7 @@ impl BitReader<'_> {
 mod tests {
     use super::*;
 
-    /// A file with these samples between some other bytes.
+    /// A SoundFont with these samples between other chunks.
     fn font(samples: &[i16]) -> Vec<u8> {
         let pcm: Vec<u8> = samples.iter().flat_map(|s| s.to_le_bytes()).collect();
         let mut font = b"RIFF\0\0\0\0sfbkLIST\x05\0\0\0INFOx\0LIST\0\0\0\0sdtasmpl".to_vec();

@@ -1,7 +1,7 @@
-//! Who plays what: the notes and controllers of a score on the channels of as many synthesizers as it takes.
+//! Distributes the notes and controllers of a score over the channels of as many synthesizers as it needs.
 //!
-//! A synthesizer has sixteen channels, of which the tenth is for drums, and letting go of a key ends every note of that
-//! key on a channel. So every track gets a channel of its own, and a second one where notes of one pitch overlap in it.
+//! A synthesizer has sixteen channels, of which the tenth is for drums, and a note-off ends all notes of that key on a
+//! channel. So every track gets a channel of its own, and a second one where notes of one pitch overlap in it.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::progress::Progress;
 /// Channel of drums (General MIDI), and all others.
 pub(super) const DRUM_CHANNEL: u8 = 9;
 const CHANNELS: [u8; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15];
-/// No more notes of one pitch sound together in a track; one more ends the one that sounds longest.
+/// The most notes of one pitch that sound together in a track; one more ends the longest-sounding.
 const OVERLAPS: usize = 4;
-/// No more synthesizers play a font; further tracks share their channels.
+/// The most synthesizers of one SoundFont; further tracks share their channels.
 const SYNTHESIZERS: usize = 16;
-/// Events that are sorted, or notes that are handed out, between two checks for cancellation.
+/// Events that are sorted, or notes that are distributed, between two checks for cancellation.
 const SORTED_AT_ONCE: usize = 1 << 15;
 
 /// MIDI commands and controllers.
@@ -27,20 +27,20 @@ const CONTROL: u8 = 0xb0;
 const BEND: u8 = 0xe0;
 const PEDAL: u8 = 64;
 
-/// Something that happens at a moment.
+/// A MIDI event for one synthesizer, with its time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct AudioEvent {
     pub(super) seconds: f64,
-    /// What ends comes before what begins.
+    /// The order of events at the same time: ends before beginnings.
     rank: u8,
-    /// The channels it is for, a bit each.
+    /// The channels it applies to, one bit each.
     pub(super) channels: u16,
-    /// What a note is played with.
+    /// The program with which a note is played.
     pub(super) program: u8,
     pub(super) message: [u8; 3],
 }
 
-/// What one synthesizer plays, in the order of time.
+/// The events of one synthesizer, sorted by time.
 #[derive(Debug, Default)]
 pub(super) struct SynthPart {
     /// Index of the instruments in the font.
@@ -51,18 +51,18 @@ pub(super) struct SynthPart {
 /// Port and channel in the score.
 type PortChannel = (u8, u8);
 
-/// Hands out channels.
+/// Assigns channels.
 #[derive(Debug, Default)]
 struct ChannelAllocator {
     parts: Vec<SynthPart>,
-    /// Synthesizers of each font, and how many of their channels are taken: of pitched instruments, of drums.
+    /// For each SoundFont file: its synthesizers, and how many of their channels are in use, pitched and drums.
     fonts: BTreeMap<usize, (Vec<usize>, usize, usize)>,
-    /// The channels of each synthesizer that play an address of the score.
+    /// The channels of each synthesizer that play a port and channel of the score.
     addresses: BTreeMap<(PortChannel, usize), u16>,
 }
 
 impl ChannelAllocator {
-    /// A channel that plays with these instruments: the synthesizer and the bit of the channel.
+    /// A free channel with these instruments: the index of the synthesizer, and the bit of the channel.
     fn channel(&mut self, font: usize, drums: bool) -> (usize, u16) {
         let (synthesizers, pitched, kits) = self.fonts.entry(font).or_default();
         let (count, size) = if drums { (kits, 1) } else { (pitched, CHANNELS.len()) };
@@ -76,7 +76,7 @@ impl ChannelAllocator {
     }
 }
 
-/// The parts of a score.
+/// Distributes a score over synthesizers.
 ///
 /// # Errors
 /// `interrupted`, when the user cancels.
@@ -112,8 +112,8 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
     Ok(stage.parts)
 }
 
-/// Sorts by time, what ends before what begins, in pieces that take moments: a sorted half costs the sort of the whole
-/// no more than its merging.
+/// Sorts events by time, then rank, in pieces of bounded size between checks for cancellation: merging sorted halves
+/// costs no more than the sort of the whole.
 fn sort(events: &mut [AudioEvent], progress: &Progress) -> Result<()> {
     let mut piece = SORTED_AT_ONCE;
     loop {
@@ -128,7 +128,7 @@ fn sort(events: &mut [AudioEvent], progress: &Progress) -> Result<()> {
     }
 }
 
-/// Controllers and pitch bends: what a track says of its channel counts for all tracks there.
+/// Adds controllers and pitch bends; those of one track apply to all tracks on its channel.
 fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progress: &Progress) -> Result<()> {
     let own = |t: &Track, e: &Kept| ((t.port, t.channel), e.tick, bytes(&e.message));
     let loose = score.events.iter().map(|e| ((e.port, e.channel), e.tick, bytes(&e.message)));
@@ -146,8 +146,8 @@ fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progr
     Ok(())
 }
 
-/// What a synthesizer is told of an event. The program comes with each note, bank and pedal with the track;
-/// notes have their ends.
+/// The MIDI bytes of an event for a synthesizer; `None` for events that it does not need: the program is sent with each
+/// note, bank and pedal with the track, and note-offs come from the notes.
 fn bytes(message: &Message) -> Option<[u8; 3]> {
     match *message {
         Message::Controller { number: 0 | 32 | PEDAL | 122.., .. } => None,
@@ -160,10 +160,10 @@ fn bytes(message: &Message) -> Option<[u8; 3]> {
     }
 }
 
-/// The notes, sorted by start, in as few lists as it takes for no pitch to overlap itself in one.
+/// Distributes notes, sorted by start, over as few lanes as keep notes of one pitch from overlapping in a lane.
 fn lanes(notes: &[Note], progress: &Progress) -> Result<Vec<Vec<Note>>> {
     let mut lanes: Vec<Vec<Note>> = vec![Vec::with_capacity(notes.len())];
-    // Until when each pitch sounds in each lane.
+    // The tick until which each pitch sounds in each lane.
     let mut busy: Vec<[u32; 128]> = vec![[0; 128]];
     for (count, note) in notes.iter().enumerate() {
         if count % SORTED_AT_ONCE == 0 {

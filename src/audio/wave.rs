@@ -1,17 +1,17 @@
-//! Samples, and how they are written down: RIFF/WAVE with 16-bit PCM (Microsoft, "Multimedia Programming Interface and
-//! Data Specifications 1.0", 1991).
+//! Samples, and their form as a file: RIFF/WAVE with 16-bit PCM (Microsoft, "Multimedia Programming Interface and Data
+//! Specifications 1.0", 1991).
 
 /// Bytes before the samples of a WAV file.
 pub(super) const HEADER: u32 = 44;
 
-/// Sound as samples between −1 and 1.
+/// Audio samples between −1 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wave {
-    /// Samples a second in each channel.
+    /// Sample rate in Hz.
     pub rate: u32,
     /// 1 or 2.
     pub channels: u16,
-    /// The samples, those of a moment side by side.
+    /// The samples, channels interleaved.
     pub samples: Vec<f32>,
 }
 
@@ -42,7 +42,7 @@ impl Wave {
     }
 }
 
-/// What is before the samples of a WAV file; `size` bytes of them follow.
+/// The header of a WAV file with `size` bytes of samples.
 pub(super) fn header(rate: u32, channels: u16, size: u32) -> Vec<u8> {
     let frame = 2 * channels;
     let mut bytes = Vec::with_capacity(HEADER as usize);
@@ -61,7 +61,7 @@ pub(super) fn header(rate: u32, channels: u16, size: u32) -> Vec<u8> {
     bytes
 }
 
-/// The samples in 16 bits.
+/// Appends the samples as 16-bit PCM.
 pub(super) fn pcm(samples: &[f32], bytes: &mut Vec<u8>) {
     bytes.extend(samples.iter().flat_map(|s| ((s.clamp(-1.0, 1.0) * 32767.0).round() as i16).to_le_bytes()));
 }

@@ -1,16 +1,15 @@
-//! Floating-point operations of a pass, a multiplication and its addition being two.
+//! Floating-point operations of a pass; a multiplication with its addition counts as two.
 //!
-//! A linear layer of `n` weights takes `2 n` a token forward, `2 n` for the gradient of its input, and `2 n` for its own
-//! if it trains. Causal attention over `t` tokens takes two products forward and four on the way back, each of
-//! `t · heads · head_dim` a token, since half of the scores are beyond the diagonal. The rest is left out.
-
+//! A linear layer of `n` weights costs `2 n` a token forward, `2 n` for the gradient of its input, and `2 n` for that
+//! of its weights if they train. Causal attention over `t` tokens costs two products forward and four backward, each of
+//! `t · heads · head_dim` a token, since half of the scores are masked. Everything else is neglected.
 //!
-//! With an encoder the source costs as much for each of its tokens as its own matrices and two products of attention over all
-//! of it; the decoder's products of attention are then over its own tokens and over the source.
+//! With an encoder, each token of the source costs the encoder's matrices and two products of attention over the whole
+//! source; the decoder's attention products are then over its own tokens and over the source.
 
 use crate::nn::{ArchSpec, Model};
 
-/// Of attention, a token of the decoder, for `products` products over `time` tokens of a row with `source` tokens of a
+/// FLOPs of attention per decoder token: `products` products over `time` tokens of a row and `source` tokens of a
 /// source.
 fn attention(spec: &ArchSpec, time: usize, source: usize, products: usize) -> f64 {
     let s = &spec.decoder;
@@ -18,20 +17,21 @@ fn attention(spec: &ArchSpec, time: usize, source: usize, products: usize) -> f6
     (s.layers * products * (time + cross) * s.query_width()) as f64
 }
 
-/// Of the encoder's attention, all tokens of a source together.
+/// FLOPs of the encoder's self-attention over all tokens of a source.
 fn source_attention(spec: &ArchSpec, source: usize, products: usize) -> f64 {
     spec.encoder.as_ref().map_or(0.0, |s| (s.layers * products * 2 * source * source * s.query_width()) as f64)
 }
 
-/// Of a training step, a token, with rows of `time` tokens and `source` tokens of a source; 0 without an encoder.
+/// FLOPs of a training step per token, with rows of `time` tokens and `source` tokens of a source (0 without an
+/// encoder).
 pub fn training(model: &Model, time: usize, source: usize) -> f64 {
     let spec = model.spec();
-    // A token of the source counts as often as there are such for each token of the decoder.
+    // Source tokens per decoder token.
     let share = source as f64 / time.max(1) as f64;
     let weights = spec.decoder_matrix_weights() as f64 + share * spec.source_matrix_weights() as f64;
     let trains = model.trainable() as f64 * weights / (spec.matrix_weights() as f64).max(1.0);
     let frozen = model.lora_config().is_some();
-    // Adapters come on top of the weights; without them all weights train.
+    // Adapters add to the frozen weights; without adapters all weights train.
     let (forward, inputs, own) =
         if frozen { (weights + trains, weights + trains, trains) } else { (weights, weights, weights) };
     2.0 * (forward + inputs + own)
@@ -39,9 +39,10 @@ pub fn training(model: &Model, time: usize, source: usize) -> f64 {
         + source_attention(spec, source, 6) / time.max(1) as f64
 }
 
-/// Of decoding, a token, after `time` tokens, over `source` tokens of a source that were read before; 0 without an encoder.
+/// FLOPs of decoding per token, after `time` tokens, over `source` tokens of a source that was encoded before (0
+/// without an encoder).
 pub fn decoding(model: &Model, time: usize, source: usize) -> f64 {
-    // Twice what a causal product takes: the last query sees all.
+    // Twice that of a causal product: the last query attends to all keys.
     2.0 * model.spec().decoder_matrix_weights() as f64 + 2.0 * attention(model.spec(), time, source / 2, 2)
 }
 

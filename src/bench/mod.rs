@@ -1,7 +1,7 @@
-//! How fast training and decoding are on this machine, and what share of its arithmetic they use.
+//! Benchmarks: the speed of training and decoding on this machine, and the share of its arithmetic that they use.
 //!
-//! Times are medians over steps after a warm-up; memory is the most the process had meanwhile. Floating-point operations
-//! are those that the mathematics asks for ([`flops`]): what is computed again on the way back does not count.
+//! Times are medians over steps after a warm-up; memory is the peak of the process meanwhile. Floating-point operations
+//! are those of the mathematics ([`flops`]): what is recomputed in the backward pass does not count.
 
 mod decoding;
 pub mod flops;
@@ -15,17 +15,17 @@ pub use training::{Training, training};
 use crate::data::EncoderInput;
 use crate::nn::Model;
 
-/// Ids of a source a row, for models that read one.
+/// Ids of a source per row, for encoder–decoder models.
 const SOURCE: usize = 64;
 
-/// A source for each of some rows, the same for all; `None` for models that read none.
+/// The same source for each of some rows; `None` for models without an encoder.
 pub fn source(model: &Model, rows: usize) -> Option<EncoderInput> {
     let vocabulary = model.spec().vocab_size as u32;
     let source: Vec<u32> = (0..SOURCE as u32).map(|i| (i * 29 + 5) % vocabulary).collect();
     model.has_encoder().then(|| EncoderInput::padded(&vec![source; rows], 0))
 }
 
-/// The middle value.
+/// The median.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();

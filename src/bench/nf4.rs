@@ -1,4 +1,4 @@
-//! Quantising a matrix to NF4 and back.
+//! Benchmark of quantising a matrix to NF4 and back.
 
 use std::time::Instant;
 
@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 use crate::nn::quant::Nf4;
 use crate::progress::Progress;
 
-/// Bytes of the f32 matrix a second, medians.
+/// Throughput in bytes of the f32 matrix a second, medians.
 #[derive(Debug, Clone, Copy)]
 pub struct Quantized {
-    /// From f32 to codes and scales.
+    /// Of quantising, from f32 to codes and scales.
     pub quantize: f64,
-    /// Back to f32.
+    /// Of dequantising, back to f32.
     pub dequantize: f64,
 }
 
@@ -32,7 +32,7 @@ pub fn nf4(size: usize, runs: usize, progress: &Progress) -> Result<Quantized> {
         let packed = Nf4::quantize(&weights, (size, size));
         let middle = Instant::now();
         let wide = std::hint::black_box(packed.dequantize());
-        // The first run finds its memory.
+        // The first run, which allocates its memory, does not count.
         if run > 0 {
             there.push((middle - begun).as_secs_f64());
             back.push(middle.elapsed().as_secs_f64());

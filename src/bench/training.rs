@@ -1,4 +1,4 @@
-//! Training steps on one batch.
+//! Benchmark of training steps on one batch.
 
 use std::time::Instant;
 
@@ -10,34 +10,34 @@ use crate::nn::{ForwardCtx, Model, Precision};
 use crate::progress::Progress;
 use crate::train::{AdamW, AdamWOptions, Grads, peak_memory, reset_peak_memory};
 
-/// What is measured.
+/// The settings of a training benchmark.
 #[derive(Debug, Clone)]
 pub struct Training {
-    /// Steps that count.
+    /// Steps that are measured.
     pub steps: usize,
-    /// Steps before them.
+    /// Warm-up steps before them.
     pub warmup: usize,
-    /// The number format of products.
+    /// The number format of matrix products.
     pub precision: Precision,
 }
 
-/// What was measured.
+/// The result of a training benchmark.
 #[derive(Debug, Clone)]
 pub struct Trained {
-    /// All ids of the batch, padding too.
+    /// All ids of the batch a second, padding included.
     pub tokens_per_second: f64,
     /// Median time of a step, seconds.
     pub seconds: f64,
-    /// Losses before each step, warm-up included, nats a token.
+    /// The loss before each step, warm-up included, in nats a token.
     pub losses: Vec<f64>,
-    /// The most memory while the steps counted, bytes; `None` where the system does not say.
+    /// Peak memory during the measured steps, in bytes; `None` where the system does not report it.
     pub peak_memory: Option<u64>,
 }
 
-/// Forward, loss, backward, clipping to a norm of 1 and AdamW, again and again on one batch; the model learns it.
+/// Measures training steps on one batch: forward, loss, backward, clipping to a norm of 1 and AdamW.
 ///
 /// # Errors
-/// A model in which nothing trains, a batch that does not fit it; `interrupted`, when the user cancels.
+/// A model without trainable weights, a batch that does not fit the model; `interrupted`, when the user cancels.
 pub fn training(
     model: &Model,
     batch: &Batch,
@@ -66,7 +66,7 @@ pub fn training(
         };
         let (loss, tape) = model.taped_loss(batch, &pass)?;
         let grads = Grads::rewind(tape, &loss, 1.0, &parameters)?;
-        // Read when the way back is on its way, too: on a GPU the host waits here.
+        // Read after the backward pass is queued: on a GPU the host waits here.
         let value = f64::from(loss.to_scalar::<f32>()?);
         let norm = grads.norm()?;
         optimizer.step(&grads.clip_from(norm, 1.0)?)?;

@@ -1,21 +1,22 @@
-//! What a listener hears at once as a fault of a take.
+//! Obvious defects of a generated piece: notes or silences that are too long, too many pitches at once, endless
+//! repetition.
 
 use crate::midi::{Score, Sound};
 
-/// Longer notes are held too long, in seconds.
+/// The longest note that is not a defect, in seconds.
 const LONGEST_NOTE: f64 = 8.0;
-/// A longer silence between notes is too long, in seconds.
+/// The longest silence between notes that is not a defect, in seconds.
 const LONGEST_SILENCE: f64 = 2.0;
-/// More pitches at once are too many.
+/// The most pitches at once that are not a defect.
 const MOST_PITCHES: usize = 10;
-/// A pattern that comes more often in a row is stuck.
+/// The most repetitions of a pattern in a row that are not a defect.
 const MOST_REPEATS: usize = 8;
-/// Length of the longest pattern, in onsets.
+/// The longest pattern looked for, in onsets.
 const LONGEST_PATTERN: usize = 8;
-/// Times that differ by less are the same, in seconds.
+/// The tolerance of times, in seconds.
 const SAME: f64 = 0.03;
 
-/// The faults of a piece, as measured.
+/// The measured defects of a piece.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Defects {
     /// The longest note in seconds; more than 8 are a defect.
@@ -24,7 +25,7 @@ pub struct Defects {
     pub longest_silence: f64,
     /// The most pitches that sound at once; more than 10 are a defect.
     pub polyphony: usize,
-    /// How often the same pitches come in the same rhythm in a row, at most; more than 8 times are a defect.
+    /// The most repetitions of a pattern (the same pitches in the same rhythm) in a row; more than 8 are a defect.
     pub repeats: usize,
 }
 
@@ -50,7 +51,7 @@ impl Defects {
         }
     }
 
-    /// True when there is any.
+    /// True when there is a defect.
     ///
     /// ```
     /// # use etude::midi::{Note, Score, Track};
@@ -89,13 +90,13 @@ fn polyphony(sounds: &[Sound]) -> usize {
     usize::try_from(counts.max().unwrap_or(0)).unwrap_or(0)
 }
 
-/// What is struck at one moment: seconds since the moment before, and the pitches.
+/// The notes that begin together: seconds since the previous onset, and their pitches.
 struct Instant {
     wait: f64,
     pitches: Vec<u8>,
 }
 
-/// How often some pattern of one to eight instants comes in a row.
+/// The most repetitions in a row of a pattern of one to eight onsets.
 fn repeats(sounds: &[Sound]) -> usize {
     let mut instants: Vec<Instant> = Vec::new();
     let mut last = f64::NEG_INFINITY;
@@ -110,7 +111,7 @@ fn repeats(sounds: &[Sound]) -> usize {
         }
     }
     instants.iter_mut().for_each(|instant| instant.pitches.sort_unstable());
-    // Before the first instant there is no time to compare.
+    // The time before the first onset is unknown.
     let same = |a: usize, b: usize| {
         instants[a].pitches == instants[b].pitches && (b == 0 || (instants[a].wait - instants[b].wait).abs() < SAME)
     };

@@ -29,12 +29,12 @@ const LENGTHS: [f64; 12] = [96.0, 48.0, 24.0, 12.0, 6.0, 72.0, 36.0, 18.0, 9.0, 
 /// A note leads to one that begins this near to its end, in seconds.
 const NEAR: f64 = 0.05;
 
-/// A piece as numbers and vectors, all as vectors.
+/// The features of a piece, numbers as vectors of one.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Features([Vec<f64>; 10]);
 
 impl Features {
-    /// Listens to a piece.
+    /// Computes the features of a piece.
     pub(super) fn of(score: &Score) -> Self {
         let notes = score.pitched_sounds();
         let mut used = [false; 128];
@@ -57,7 +57,7 @@ impl Features {
         ])
     }
 
-    /// The values of a feature; none of an unknown one.
+    /// The values of a feature by name; empty for an unknown name.
     pub(super) fn of_name(&self, name: &str) -> &[f64] {
         NAMES.iter().position(|known| *known == name).map_or(&[], |at| self.values(at))
     }
@@ -68,7 +68,7 @@ impl Features {
     }
 }
 
-/// The mean of some values; 0 of none.
+/// The mean of some values; 0 of an empty list.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, n) = values.fold((0.0, 0), |(sum, n), value| (sum + value, n + 1));
     if n == 0 { 0.0 } else { sum / f64::from(n) }
@@ -110,7 +110,7 @@ fn class_transition(notes: &[Sound], tracks: usize) -> Vec<f64> {
             continue; // a single note leads nowhere, however short it is
         }
         for note in &own {
-            // Onsets are in order: those that are near stand together.
+            // Onsets are sorted: those within 50 ms are neighbours.
             let first = own.partition_point(|next| next.start <= note.end - NEAR);
             for next in own[first..].iter().take_while(|next| next.start < note.end + NEAR) {
                 counts[usize::from(note.pitch) % 12 * 12 + usize::from(next.pitch) % 12] += 1.0;
@@ -120,7 +120,7 @@ fn class_transition(notes: &[Sound], tracks: usize) -> Vec<f64> {
     counts
 }
 
-/// The class of the length of each note.
+/// The class of each note's length.
 fn lengths(score: &Score) -> Vec<usize> {
     let meter = score.meters.first().unwrap_or(&Meter::DEFAULT);
     let quarters = 4.0 * f64::from(meter.numerator.max(1)) / f64::from(meter.denominator.max(1));

@@ -23,10 +23,10 @@ use crate::nn::{ForwardCtx, Model};
 use crate::progress::Progress;
 use crate::tokens::{SourceAndTarget, Tokenizer};
 
-/// Tokens taken at once; a longer piece is embedded in windows of this length.
+/// Tokens in a forward pass; a longer piece is embedded in windows of this length.
 const WINDOW: usize = 512;
 
-/// The vectors of some pieces, each (hidden); a piece without notes has none.
+/// The embeddings of some pieces, each (hidden); pieces without notes are left out.
 ///
 /// # Errors
 /// A tokenizer that is not the model's; `interrupted`, when the user cancels.
@@ -53,7 +53,8 @@ pub fn embed(model: &Model, tokenizer: &Tokenizer, pieces: &[Score], progress: &
     Ok(all)
 }
 
-/// The hidden states of a window of a piece, (1, time, hidden); a model with an encoder reads the chart of it there.
+/// The hidden states of a window of a piece, (1, time, hidden); the encoder of a model that has one reads the chart of
+/// the window.
 fn hidden(model: &Model, tokenizer: &Tokenizer, ids: &[u32], pass: &ForwardCtx) -> Result<Tensor> {
     let tensor = |ids: &[u32]| Ok::<_, Error>(Tensor::new(ids, model.device())?.unsqueeze(0)?); // (1, time)
     if !model.has_encoder() {
@@ -98,7 +99,7 @@ pub fn frechet_distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> Result<f64> {
     Ok((between + spread(&a) + spread(&b) - 2.0 * common / scale).max(0.0))
 }
 
-/// The mean of some vectors, and the vectors without it, as rows.
+/// The mean of some vectors, and the vectors centred, as rows.
 fn centred(vectors: &[Vec<f64>]) -> (Vec<f64>, DMatrix<f64>) {
     let (n, wide) = (vectors.len(), vectors[0].len());
     let mean: Vec<f64> = (0..wide).map(|j| vectors.iter().map(|v| v[j]).sum::<f64>() / n as f64).collect();
@@ -106,8 +107,8 @@ fn centred(vectors: &[Vec<f64>]) -> (Vec<f64>, DMatrix<f64>) {
     (mean, rows)
 }
 
-/// A matrix with the same products of columns and no more rows than columns: the `R` of its `QR`, which leaves the
-/// singular values of a product as they are.
+/// A matrix with the same Gram matrix `xᵀx` and no more rows than columns: the `R` of its `QR`, which preserves the
+/// singular values of a product.
 fn small(x: &DMatrix<f64>) -> DMatrix<f64> {
     if x.nrows() > x.ncols() { x.clone().qr().r() } else { x.clone() }
 }

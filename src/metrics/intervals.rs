@@ -1,33 +1,33 @@
-//! Confidence intervals by the bootstrap (Efron 1979): rows are drawn again with replacement, a thousand times, and the
-//! middle 95 % of the figures are the interval. Rows of one piece are alike, so that with few pieces the truth may lie
-//! somewhat further off than the interval says.
+//! Confidence intervals by the bootstrap (Efron 1979): rows are resampled with replacement, a thousand times, and the
+//! middle 95 % of the figures are the interval. Rows of one piece are correlated, so that with few pieces the true
+//! interval is somewhat wider.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Where a figure lies in 95 of 100 cases.
+/// A 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// 2.5 % of the draws are lower.
+    /// The 2.5th percentile.
     pub low: f64,
-    /// 2.5 % are higher.
+    /// The 97.5th percentile.
     pub high: f64,
 }
 
 impl Interval {
-    /// The interval of a figure that nothing is known about.
+    /// An unknown interval.
     pub const UNKNOWN: Self = Self { low: f64::NAN, high: f64::NAN };
 
-    /// False when there were too few rows to say.
+    /// False when there were too few rows.
     pub fn is_known(&self) -> bool {
         self.low.is_finite() && self.high.is_finite()
     }
 }
 
-/// How often the rows are drawn anew.
+/// The number of resamplings.
 const DRAWS: usize = 1000;
 
-/// The intervals of `N` figures of some parts, `figures` of a choice of them.
+/// The intervals of `N` figures; `figures` computes them from a resampling of `parts`.
 pub(super) fn bootstrap<T, const N: usize>(parts: &[T], figures: impl Fn(&[&T]) -> [f64; N]) -> [Interval; N] {
     let mut draws: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(DRAWS));
     if parts.len() > 1 {

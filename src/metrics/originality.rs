@@ -1,9 +1,8 @@
-//! What a take has in common with the pieces a model was trained on: the longest run of notes that is the same.
+//! The overlap of a generated piece with the pieces that a model was trained on: the longest shared run of notes.
 //!
-//! A piece is its notes by onset, then pitch. Two runs are the same when they have the same intervals between one note and
-//! the next, in any key, and when of two notes struck together in one the same two are struck together in the other;
-//! rhythm beyond that may differ. Runs are found by the intervals of [`SEED`] notes in a row, and then made as long as
-//! they go.
+//! A piece is its notes by onset, then pitch. Two runs are the same when they have the same intervals between
+//! successive notes, in any key, and the same pairs of neighbours begin together; other differences of rhythm are
+//! ignored. Runs are found by the intervals of [`SEED`] notes in a row, then extended.
 
 use std::collections::HashMap;
 
@@ -11,40 +10,40 @@ use crate::error::Result;
 use crate::midi::Score;
 use crate::progress::Progress;
 
-/// Notes in a row by which runs are found; shorter runs are everywhere.
+/// Notes in a row by which runs are found; shorter runs are in all music.
 const SEED: usize = 8;
-/// Positions indexed for one run of intervals; scales and trills have more.
+/// The most positions indexed for one sequence of intervals; scales and trills have more.
 const MOST_PLACES: usize = 64;
 /// Notes whose onsets differ by less than this count as simultaneous, in seconds.
 const TOGETHER: f64 = 0.03;
 
-/// The longest run that a take shares with a corpus.
+/// The longest run of notes that a generated piece shares with a corpus.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SharedPassage {
-    /// Notes in it; 0 where not even eight in a row are shared.
+    /// The number of notes; 0 where not even eight in a row are shared.
     pub notes: usize,
-    /// The piece, by its place in the corpus.
+    /// The index of the piece in the corpus.
     pub piece: usize,
     /// The bar of the piece in which it begins, from 1.
     pub bar: usize,
-    /// Seconds into the take.
+    /// Start in the generated piece, in seconds.
     pub at: f64,
 }
 
-/// One step from a note to the next: semitones, and whether both are struck together.
+/// The step from one note to the next: semitones, and whether both begin together.
 type MelodicStep = (i8, bool);
 
-/// A piece as steps from note to note.
+/// A piece as steps between successive notes.
 struct NoteLine {
     intervals: Vec<MelodicStep>,
-    /// Seconds of each note.
+    /// The onset of each note, in seconds.
     onsets: Vec<f64>,
 }
 
 impl NoteLine {
     fn of(score: &Score) -> Self {
         let notes: Vec<(f64, u8)> = score.pitched_sounds().iter().map(|s| (s.start, s.pitch)).collect();
-        // Notes struck together are put in order of pitch, however unevenly they were struck.
+        // Notes that begin together are sorted by pitch, whatever their small differences in time.
         let mut ordered: Vec<(f64, u8)> = Vec::with_capacity(notes.len());
         let mut begin = 0;
         for (place, &(at, pitch)) in notes.iter().enumerate() {
@@ -66,13 +65,13 @@ impl NoteLine {
     }
 }
 
-/// Pieces made ready to be compared with takes.
+/// An index of pieces, for comparison with generated ones.
 #[derive(Debug)]
 pub struct Corpus {
     lines: Vec<Vec<MelodicStep>>,
-    /// Bar of each note, piece by piece.
+    /// The bar of each note, by piece.
     bars: Vec<Vec<u32>>,
-    /// Where each run of [`SEED`] notes begins: piece and note.
+    /// The positions (piece and note) of each sequence of [`SEED`] notes.
     places: HashMap<Vec<MelodicStep>, Vec<(u32, u32)>>,
 }
 
@@ -127,7 +126,7 @@ impl Corpus {
                 if Some(piece) == without {
                     continue;
                 }
-                // A run that goes on backwards was found at its beginning.
+                // A run that extends backwards was found at its beginning already.
                 let (ours, theirs) = (&line.intervals, &self.lines[piece]);
                 if note > 0 && place > 0 && ours[note - 1] == theirs[place - 1] {
                     continue;
@@ -155,7 +154,7 @@ mod tests {
         score
     }
 
-    /// Pitches that repeat no run of eight.
+    /// Pitches without a repeated run of eight.
     fn pitches(seed: u32, count: u32) -> Vec<u8> {
         (0..count).map(|i| 48 + ((i * i * 7 + i * 13 + seed * 31 + (i * seed) % 11) % 29) as u8).collect()
     }

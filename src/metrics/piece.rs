@@ -15,27 +15,27 @@
 
 use crate::midi::{Note, Score};
 
-/// Positions of a quarter at which onsets are compared.
+/// Grid positions of a quarter at which onsets are compared.
 const GRID: u32 = 4;
 
 /// The figures of a piece.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PieceFigures {
-    /// Notes that have a pitch.
+    /// The number of pitched notes.
     pub notes: usize,
-    /// Different pitches.
+    /// The number of different pitches.
     pub pitches: usize,
-    /// Different pitch classes.
+    /// The number of different pitch classes.
     pub pitch_classes: usize,
     /// Semitones from the lowest to the highest.
     pub pitch_range: u8,
-    /// Bits.
+    /// The entropy of the pitch classes, in bits.
     pub pitch_class_entropy: f64,
     /// 0 to 1.
     pub scale_consistency: f64,
     /// 0 to 1.
     pub groove_consistency: f64,
-    /// Pitches at once.
+    /// The mean number of pitches at once.
     pub polyphony: f64,
     /// 0 to 1.
     pub polyphony_rate: f64,
@@ -58,7 +58,7 @@ impl PieceFigures {
         "empty_beat_rate",
     ];
 
-    /// How many of the names, those in front, are counts.
+    /// The number of counts, which are the first of the names.
     pub const COUNTS: usize = 4;
 
     /// Measures a piece.

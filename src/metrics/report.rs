@@ -1,4 +1,4 @@
-//! The headline figures of a model on held-out pieces.
+//! The main figures of a model on held-out pieces.
 //!
 //! All are teacher-forced: at every place `i` whose label `yᵢ` counts, the model has seen the true ids before it, and
 //! `ŷᵢ` is the id with the highest logit. With `[·]` 1 where it holds, else 0, and sums over such places:
@@ -34,28 +34,28 @@ use crate::nn::{ForwardCtx, Model};
 use crate::progress::{Progress, four_digits, thousands};
 use crate::tokens::{TokenKind, Tokenizer};
 
-/// Teacher-forced figures over a split. Accuracies are shares of top-1 predictions that are right.
+/// Teacher-forced figures over a split. Accuracies are shares of correct top-1 predictions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// Mean cross-entropy, nats a token.
+    /// Mean cross-entropy, in nats a token.
     pub loss: f64,
     /// `exp(loss)`.
     pub perplexity: f64,
-    /// Right predictions where the true token begins a pitch.
+    /// Accuracy where the true token begins a note.
     pub note_accuracy: f64,
-    /// Right predictions where the true token is about time.
+    /// Accuracy where the true token is a time or a duration.
     pub rhythm_accuracy: f64,
-    /// Share of the predicted pitches that are chord tones of the chord in force (NaN where no chords are given).
+    /// Share of the predicted pitches that are tones of the current chord (NaN without chords).
     pub harmonic_consistency: f64,
-    /// What a note costs: bits of all tokens that count, a note.
+    /// Bits of all tokens that count, divided by the number of notes.
     pub bits_per_note: f64,
     /// Tokens measured.
     pub tokens: u64,
-    /// Where loss, perplexity, note accuracy, rhythm accuracy and harmonic consistency lie with 95 % confidence.
+    /// The 95 % confidence intervals of loss, perplexity, note accuracy, rhythm accuracy and harmonic consistency.
     pub intervals: [Interval; 5],
 }
 
-/// A figure with its name and how it is written.
+/// The name of a figure, its value and its format.
 type ReportLine = (&'static str, f64, fn(f64) -> String);
 
 impl fmt::Display for Report {
@@ -92,7 +92,7 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
         return Err(Error::mistake(format!("the model knows {knows} tokens, the tokenizer has {says}"))
             .with_hint("measure it with the tokenizer it was trained with"));
     }
-    // Rows that are too long for the model are measured as the trainer takes them: in parts.
+    // Rows that are too long for the model are cut as the trainer cuts them.
     let cut = split.within(model.spec().max_positions);
     let split = cut.as_ref().unwrap_or(split);
     let pairs = (model.has_encoder() && !split.is_paired()).then(|| split.clone().paired(&Arc::new(tokenizer.clone())));
@@ -118,22 +118,23 @@ pub fn evaluate(model: &Model, tokenizer: &Tokenizer, split: &Split, progress: &
     Ok(report)
 }
 
-/// Rows that keep the machine busy without filling its memory: some thousand positions, more on a GPU.
+/// Rows in a forward pass: enough to use the machine without filling its memory, some thousand positions, more on a
+/// GPU.
 fn rows_at_once(model: &Model, width: usize) -> usize {
     let positions = if model.device().is_cpu() { 2_048 } else { 32_768 };
     (positions / width.max(1)).clamp(1, 256)
 }
 
-/// What is counted and summed.
+/// The counts and sums of the figures.
 #[derive(Debug, Clone, Copy, Default)]
 struct ReportSums {
     tokens: u64,
     loss: f64,
-    /// Nats that rounded lengths leave open.
+    /// Nats added for rounded lengths.
     rounded: f64,
-    /// (right, all)
+    /// (correct, all)
     notes: (u64, u64),
-    /// (right, all)
+    /// (correct, all)
     times: (u64, u64),
     /// (in the chord, all)
     chords: (u64, u64),
@@ -185,7 +186,7 @@ impl ReportSums {
     }
 }
 
-/// What the figures ask of a vocabulary, ready to look up.
+/// The properties of the vocabulary's tokens that the figures need.
 struct VocabularyIndex {
     kinds: Vec<TokenKind>,
     tokenizer: Tokenizer,
@@ -197,7 +198,7 @@ impl VocabularyIndex {
         Self { kinds: ids.map(|id| tokenizer.kind(id)).collect(), tokenizer: tokenizer.clone() }
     }
 
-    /// The chords of the chart that an encoder reads with a row: seconds and tones; none without one.
+    /// The chords of the chart that the encoder reads with a row: seconds and pitch classes; empty without an encoder.
     fn given(&self, batch: &Batch, row: usize) -> VecDeque<(f64, u16)> {
         let Some(encoder) = &batch.encoder else { return VecDeque::new() };
         let (chart, mut root) = (&encoder.input_ids[row * encoder.width..(row + 1) * encoder.width], 0);
@@ -206,17 +207,17 @@ impl VocabularyIndex {
         self.tokenizer.moments(chart).into_iter().zip(tones).filter_map(|(at, tones)| Some((at, tones?))).collect()
     }
 
-    /// The second after each id of a row, where a chart is given over time; else 0.
+    /// The time in seconds after each id of a row, for a chart given to an encoder; else 0.
     fn moments(&self, batch: &Batch, row: usize) -> Vec<f64> {
         if batch.encoder.is_none() {
             return vec![0.0; batch.width];
         }
         let ids = &batch.input_ids[row * batch.width..(row + 1) * batch.width];
-        // The moment of the id that is predicted next is that at which the one before it ends.
+        // The next id is predicted at the time at which the current one ends.
         self.tokenizer.moments(&[ids, &[self.tokenizer.pad()]].concat())[1..].to_vec()
     }
 
-    /// One row: logits (width, vocabulary).
+    /// Adds one row: logits (width, vocabulary).
     fn measure(&self, batch: &Batch, row: usize, logits: &[f32], vocabulary: usize) -> ReportSums {
         let places = row * batch.width..(row + 1) * batch.width;
         let places = batch.input_ids[places.clone()].iter().zip(&batch.labels[places]);
@@ -256,7 +257,7 @@ impl VocabularyIndex {
     }
 }
 
-/// The loss at one place, and the id with the highest logit (the first of equals).
+/// The loss at one position, and the id with the highest logit (the first of equals).
 fn look(logits: &[f32], label: u32) -> (f64, u32) {
     let (mut top, mut highest) = (0, f32::NEG_INFINITY);
     for (id, &logit) in logits.iter().enumerate() {

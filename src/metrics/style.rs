@@ -19,22 +19,22 @@ use crate::error::{Error, Result};
 use crate::midi::Score;
 use crate::progress::Progress;
 
-/// How near some pieces are to a corpus in one feature.
+/// The similarity of some pieces to a corpus in one feature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Likeness {
     /// "pitch_class_histogram".
     pub feature: &'static str,
-    /// Overlap area, 0 to 1.
+    /// Overlap area of the densities, 0 to 1.
     pub overlap: f64,
-    /// Kullback–Leibler divergence, nats, 0 or more.
+    /// Kullback–Leibler divergence in nats.
     pub kl: f64,
-    /// Mean distance between pieces of the corpus.
+    /// Mean distance within the corpus.
     pub within: f64,
     /// Mean distance from the pieces to the corpus.
     pub across: f64,
 }
 
-/// Compares pieces with a corpus, a line a feature.
+/// Compares pieces with a corpus, by feature.
 ///
 /// # Errors
 /// Refuses fewer than three pieces in the corpus or none to compare; `interrupted`, when the user cancels.
@@ -86,7 +86,7 @@ struct Density<'a> {
 }
 
 impl<'a> Density<'a> {
-    /// The density of points; none where they have no spread.
+    /// The density of points; `None` where they have no spread.
     fn of(points: &'a [f64]) -> Option<Self> {
         let n = points.len() as f64;
         let middle = mean(points);
@@ -106,7 +106,7 @@ fn span(points: &[f64]) -> (f64, f64) {
     points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &x| (low.min(x), high.max(x)))
 }
 
-/// `n` even places from end to end.
+/// `n` equally spaced points of an interval, ends included.
 fn places((low, high): (f64, f64), n: usize) -> impl IndexedParallelIterator<Item = f64> {
     (0..n).into_par_iter().map(move |i| low + (high - low) * i as f64 / (n - 1) as f64)
 }

@@ -1,4 +1,4 @@
-//! The report, on models and pieces small enough to count by hand.
+//! Tests of the report, on models and pieces small enough to count by hand.
 
 use candle_core::Device;
 
@@ -45,7 +45,7 @@ fn measured(model: &Model) -> Report {
     evaluate(model, &tokenizer, &split(&tokenizer), &Progress::silent()).expect("rows to measure")
 }
 
-/// A model that has practised the two rows; after a hundred steps it knows them by heart.
+/// A model overfitted to the two rows; after a hundred steps it predicts them.
 fn trained(steps: usize) -> Model {
     let (model, tokenizer) = (model(), tokenizer());
     let batch = split(&tokenizer).in_order(2).next().expect("two rows");
@@ -68,7 +68,7 @@ fn the_loss_is_that_of_training() {
     assert_eq!(report.perplexity, report.loss.exp());
     let [loss, ..] = report.intervals;
     assert!(loss.low < report.loss && report.loss < loss.high, "{loss:?}");
-    // 17 and 9 ids: 24 that follow another, of which two are chords.
+    // 17 and 9 ids: 24 with a predecessor, of which two are chords.
     assert_eq!(report.tokens, 22);
 }
 
@@ -104,7 +104,7 @@ fn a_model_that_knows_the_piece_is_right_and_as_consonant_as_the_piece() {
     let report = measured(&trained(120));
     assert!(report.loss < 0.5, "{report}");
     assert!(report.note_accuracy > 0.8 && report.rhythm_accuracy > 0.8, "{report}");
-    // Under chords stand C and E (in C), F (in G7) and F sharp (not in G7); the second row has no chord.
+    // Under chords there are C and E (in C), F (in G7) and F sharp (not in G7); the second row has no chord.
     assert_eq!(report.harmonic_consistency, 0.75, "{report}");
 }
 

@@ -1,9 +1,9 @@
-//! The classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv:1610.06545): can a classifier tell two sets of pieces
-//! apart? Where the share of its right answers is near a half, it cannot.
+//! The classifier two-sample test (Lopez-Paz & Oquab 2017, arXiv:1610.06545): a classifier is trained to tell two sets
+//! of pieces apart; an accuracy near 0.5 on unseen pieces means that it cannot.
 //!
-//! The classifier is gradient-boosted regression trees on figures of each piece; its share is measured on pieces that it
-//! was not trained on, in five folds. A fold is a stretch of each set in its order, so that excerpts of one piece, where
-//! they stand side by side, lie on one side of nearly every division.
+//! The classifier is gradient-boosted regression trees on figures of each piece; its accuracy is measured by five-fold
+//! cross-validation. A fold is a range of each set in its order, so that neighbouring excerpts of one piece are nearly
+//! always in the same fold.
 
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::xgboost::{XGRegressor, XGRegressorParameters};
@@ -15,25 +15,25 @@ use crate::metrics::{Interval, PieceFigures};
 use crate::midi::Score;
 use crate::progress::Progress;
 
-/// Divisions into a part to learn from and a part to measure on.
+/// The number of folds.
 const FOLDS: usize = 5;
-/// Fewer pieces than these of each set say nothing.
+/// The fewest pieces of each set.
 const FEWEST: usize = 10;
-/// Trees, their depth, and what each one adds.
+/// The number of trees, their depth, and the learning rate.
 const TREES: (usize, u16, f64) = (40, 3, 0.2);
 
-/// How well two sets of pieces are told apart.
+/// How well a classifier tells two sets of pieces apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TwoSample {
-    /// The share of right answers; 0.5 is guessing, 1 is telling every piece.
+    /// The accuracy; 0.5 is chance, 1 is perfect.
     pub accuracy: f64,
-    /// Where it lies with 95 % confidence.
+    /// Its 95 % confidence interval.
     pub interval: Interval,
-    /// Pieces of each set: of the larger set, as many as the smaller one has, evenly chosen.
+    /// The number of pieces of each set: of the larger set, as many as the smaller one has, evenly chosen.
     pub pieces: usize,
 }
 
-/// Measures how well `first` and `second` are told apart.
+/// Trains and evaluates a classifier of `first` against `second`.
 ///
 /// # Errors
 /// A set of fewer than ten pieces; `interrupted`, when the user cancels.
@@ -77,7 +77,7 @@ pub fn two_sample_test(first: &[Score], second: &[Score], progress: &Progress) -
     Ok(TwoSample { accuracy, interval, pieces })
 }
 
-/// What the classifier sees of a piece: none of it tells the key.
+/// The inputs of the classifier for a piece; none depends on the key.
 fn figures(score: &Score) -> Vec<f64> {
     let sounds = score.pitched_sounds();
     let seconds = sounds.iter().fold(0.0_f64, |end, sound| end.max(sound.end)).max(0.1);
@@ -99,7 +99,7 @@ fn figures(score: &Score) -> Vec<f64> {
     seen
 }
 
-/// Mean, standard deviation, and the values that a tenth and nine tenths lie below; zeros of none.
+/// Mean, standard deviation, 10th and 90th percentile; zeros of an empty list.
 fn spread(values: &[f64]) -> [f64; 4] {
     if values.is_empty() {
         return [0.0; 4];

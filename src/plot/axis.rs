@@ -1,4 +1,4 @@
-//! Axes: where their numbers stand, and how plotters places values on them.
+//! Axes with tick marks, and the mapping of values onto them for plotters.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 
 use super::number::short;
 
-/// A straight axis from `low` to `high` (which may be the lesser of them), with marks at some values. What lies outside
-/// is at its ends, what is not finite at `low`.
+/// A linear axis from `low` to `high` (which may be reversed), with tick marks. Values outside are clamped to its ends,
+/// values that are not finite to `low`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     pub(super) low: f64,
@@ -16,8 +16,8 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// An axis that begins and ends at the nearest marks around the values, about `count` of them: it stays as it is while
-    /// values grow between two marks.
+    /// An axis that ends at the nearest tick marks around the values, with about `count` marks: it does not change
+    /// while values grow between two marks.
     pub(super) fn around(low: f64, high: f64, count: usize) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low - room(low), low + room(low)) };
         let marks = ticks(low, high, count);
@@ -28,25 +28,25 @@ impl Axis {
         Self { low, high, marks: ticks(low, high, count.max(1)) }
     }
 
-    /// An axis from one value to another with about `count` marks between.
+    /// An axis from one value to another with about `count` tick marks.
     pub(super) fn between(low: f64, high: f64, count: usize) -> Self {
         Self { low, high, marks: ticks(low, high, count) }
     }
 
-    /// An axis without marks.
+    /// An axis without tick marks.
     pub(super) fn bare(low: f64, high: f64) -> Self {
         Self { low, high, marks: Vec::new() }
     }
 
     /// The relative position of a value, from 0 at `low` to 1 at `high`.
     pub(super) fn share(&self, value: f64) -> f64 {
-        // Halved first, because the difference of two huge numbers is infinite.
+        // Halved first, because the difference of two huge numbers overflows.
         let share = (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0);
         if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
     }
 }
 
-/// Space around a single value.
+/// The margin around a single value.
 fn room(value: f64) -> f64 {
     if value == 0.0 { 1.0 } else { value.abs() / 2.0 }
 }
@@ -60,7 +60,7 @@ impl Ranged for Axis {
     }
 
     fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
-        // The faint lines between two marks are left out.
+        // There are no minor grid lines.
         if hint.weight().allow_light_points() { Vec::new() } else { self.marks.clone() }
     }
 
@@ -85,20 +85,20 @@ pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|s| s * power).find(|s| *s >= rough * 0.999).unwrap_or(rough);
     let first = (low / step - 1e-9).ceil();
     let many = ((high / step + 1e-9).floor() - first).clamp(0.0, 4.0 * count as f64) as usize;
-    // Zero is written as zero, not as the crumbs that a sum leaves.
+    // A sum near zero is rounded to zero.
     (0..=many).map(|i| (first + i as f64) * step).map(|t| if t.abs() < step * 1e-6 { 0.0 } else { t }).collect()
 }
 
-/// Seconds between two marks of a time axis.
+/// Steps between tick marks of a time axis, in seconds.
 const SECONDS: [f64; 17] =
     [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 36_000.0];
 
-/// The step of a time axis whose marks are no closer than `least` seconds.
+/// The least step of a time axis that is at least `least` seconds.
 pub(super) fn time_step(least: f64) -> f64 {
     SECONDS.into_iter().find(|step| *step >= least).unwrap_or(least)
 }
 
-/// A moment of a time axis with marks so far apart: "0.5 s", "12 s" below a minute, else "1:30".
+/// The label of a time: "0.5 s", "12 s" below a minute, else "1:30".
 pub(super) fn moment(seconds: f64, step: f64, last: f64) -> String {
     match () {
         () if last >= 60.0 => format!("{}:{:02}", (seconds + 0.5) as u64 / 60, (seconds + 0.5) as u64 % 60),

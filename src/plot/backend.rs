@@ -1,4 +1,5 @@
-//! The backend on which plotters draws: our SVG. plotters counts in whole units, so a pixel is [`UNITS`] of them here.
+//! The backend with which plotters draws into our SVG. plotters counts in whole units, of which a pixel has [`UNITS`]
+//! here.
 
 use std::convert::Infallible;
 
@@ -14,18 +15,18 @@ use plotters_backend::{
 use super::svg::{Anchor, INK, Px, Svg, text_width};
 use crate::error::Error;
 
-/// Units of a pixel.
+/// Units in a pixel.
 pub(super) const UNITS: f64 = 10.0;
 
-/// A part of a picture that plotters draws on.
+/// An area of a picture on which plotters draws.
 pub(super) type Area<'s> = DrawingArea<Backend<'s>, Shift>;
 
-/// What plotters gives back: it fails only where this backend would, and this backend never does.
+/// The result of drawing with plotters: this backend never fails, so errors are bugs.
 pub(super) type Drawn<T = ()> = Result<T, DrawingAreaErrorKind<Infallible>>;
 
 type DrawResult = Result<(), DrawingErrorKind<Infallible>>;
 
-/// An SVG as plotters sees it.
+/// An SVG as a backend of plotters.
 pub(super) struct Backend<'s> {
     svg: &'s mut Svg,
     size: (u32, u32),
@@ -43,23 +44,23 @@ pub(super) fn units(pixels: f64) -> i32 {
     (pixels * UNITS).round() as i32
 }
 
-/// A failure of plotters as an error of ours: a bug, whatever it is.
+/// Converts an error of plotters to an internal error.
 pub(super) fn failed(error: DrawingAreaErrorKind<Infallible>) -> Error {
     Error::internal(format!("a chart: {error}"))
 }
 
-/// A colour as plotters has it, from `#rrggbb`.
+/// A colour of plotters from `#rrggbb`.
 pub(super) fn color(hex: &str, opacity: f64) -> RGBAColor {
     let part = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
     RGBColor(part(1), part(3), part(5)).mix(opacity)
 }
 
-/// The colour of text and rules.
+/// The colour of text and lines.
 pub(super) fn ink(opacity: f64) -> RGBAColor {
     color(INK, opacity)
 }
 
-/// Text of a height in pixels, in the text colour.
+/// A text style with a height in pixels, in the text colour.
 pub(super) fn text(size: f64, bold: bool, at: (HPos, VPos)) -> TextStyle<'static> {
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     let font = FontDesc::new(FontFamily::SansSerif, size * UNITS, style);
@@ -114,7 +115,7 @@ impl DrawingBackend for Backend<'_> {
         Ok(())
     }
 
-    /// A filled circle is a stroke of no length with round ends, so that many of them are one path.
+    /// A filled circle is drawn as a stroke of length zero with round caps, so that many circles share one path.
     fn draw_circle<S: BackendStyle>(&mut self, at: BackendCoord, radius: u32, style: &S, filled: bool) -> DrawResult {
         let color = style.color();
         let radius = f64::from(radius) / UNITS;
@@ -150,7 +151,7 @@ impl DrawingBackend for Backend<'_> {
             HPos::Center => Anchor::Middle,
             HPos::Right => Anchor::End,
         };
-        // Of DejaVu Sans the letters reach 0.76 above the base line and 0.24 below.
+        // Letters of DejaVu Sans extend 0.76 above the baseline and 0.24 below.
         let down = match style.anchor().v_pos {
             VPos::Top => 0.76,
             VPos::Center => 0.36,
@@ -211,7 +212,7 @@ fn stroke_color(color: &BackendColor) -> String {
     format!(" fill=\"none\" stroke=\"{}\"{}", rgb(color), opacity("stroke", color))
 }
 
-/// Lines of one unit are hair lines: plotters' own width where nothing else was asked for.
+/// Lines of one unit are hairlines: plotters' default width.
 fn stroke<S: BackendStyle>(style: &S) -> String {
     let wide = if style.stroke_width() <= 1 { UNITS } else { f64::from(style.stroke_width()) };
     let round = if wide > UNITS { ROUND } else { "" };

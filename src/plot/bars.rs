@@ -1,4 +1,4 @@
-//! Counts as bars, drawn by plotters; their text form.
+//! Bar charts of counts, drawn by plotters, and as text.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::Rectangle;
@@ -11,14 +11,14 @@ use super::number::short;
 use super::svg::{COLORS, Svg, text_width};
 
 const SIZE: (f64, f64) = (460.0, 180.0);
-/// Sizes of text: the title, and numbers and names.
+/// Sizes of text: the title; numbers and names.
 const LARGE: f64 = 13.0;
 const SMALL: f64 = 11.0;
 
-/// A bar for each name and count, from left to right, with a title; of many names only some are written.
+/// A bar chart of named counts, from left to right, with a title; where there are many names, only some are written.
 pub fn bars(title: &str, counts: &[(String, f64)]) -> String {
     let mut svg = Svg::new(SIZE.0, SIZE.1);
-    // It fails only where the backend does, and ours never does.
+    // The backend never fails.
     let _ = draw(&Backend::area(&mut svg, SIZE), title, counts);
     svg.finish()
 }

@@ -2,10 +2,10 @@
 //!
 //! The letters are U+2800 plus one bit a dot; the bits of the eight dots are in the Unicode chart "Braille Patterns".
 
-/// Bit of the dot at (down, across) in a letter.
+/// The bit of the dot at (row, column) of a letter.
 const BITS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
-/// Dots in letters.
+/// A canvas of braille letters.
 pub(super) struct Canvas {
     columns: usize,
     letters: Vec<u32>,
@@ -36,7 +36,7 @@ impl Canvas {
     /// Draws points between the ends of both axes, joined by lines or not; what is not finite is a gap.
     pub(super) fn points(&mut self, points: &[(f64, f64)], across: (f64, f64), up: (f64, f64), joined: bool) {
         let (wide, tall) = (self.wide(), self.high());
-        // Halved first, because the difference of two huge numbers is infinite.
+        // Halved first, because the difference of two huge numbers overflows.
         let share = |v: f64, (from, to): (f64, f64), flat: f64| {
             if to > from { ((v / 2.0 - from / 2.0) / (to / 2.0 - from / 2.0)).clamp(0.0, 1.0) } else { flat }
         };
@@ -63,7 +63,7 @@ impl Canvas {
         self.letters.chunks(self.columns.max(1)).map(move |row| row.iter().map(letter).collect())
     }
 
-    /// A straight stroke between two dots (from the left, from the top).
+    /// Draws a line between two dots (column, row).
     pub(super) fn stroke(&mut self, from: (usize, usize), to: (usize, usize)) {
         let steps = from.0.abs_diff(to.0).max(from.1.abs_diff(to.1)).max(1);
         let between = |a: usize, b: usize, i: usize| (a * (steps - i) + b * i + steps / 2) / steps;

@@ -5,7 +5,7 @@ use super::svg::{Anchor, Px, Svg};
 const BAR: (f64, f64) = (168.0, 46.0);
 const MARGIN: f64 = 6.0;
 const A_LINE: usize = 4;
-/// Lines drawn at most.
+/// The most lines drawn.
 const MOST: usize = 250;
 
 /// Draws the names of the chords in each bar.

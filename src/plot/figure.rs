@@ -1,4 +1,4 @@
-//! Charts of lines and points: as SVG, as text, as a file.
+//! Charts of lines and points, as SVG, as text and as files.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::save;
 use super::series::{Series, SeriesStyle, range};
 use crate::error::Result;
 
-/// Series of numbers over their index or over others, with a title and axis names.
+/// A chart of series over their index or over given x values, with a title and axis labels.
 #[derive(Debug, Clone, Default)]
 pub struct Figure {
-    /// Above the picture.
+    /// The title above the picture.
     pub title: String,
-    /// Below the horizontal axis.
+    /// The label below the horizontal axis.
     pub x_label: String,
-    /// Beside the vertical axis.
+    /// The label beside the vertical axis.
     pub y_label: String,
-    /// What is drawn, the first at the back.
+    /// The series, the first at the back.
     pub series: Vec<Series>,
     /// The ends of the horizontal axis; those of the series if `None`.
     pub x_range: Option<(f64, f64)>,
@@ -35,7 +35,7 @@ impl Figure {
         let mut canvas = Canvas::new(width.saturating_sub(gutter + 1).max(8), lines);
         let (first, last) = self.span();
         let canvas_wide = canvas.wide();
-        // Where dots would run into each other only their mean is drawn.
+        // A faint series is left out where its dots would merge.
         let crowded = |series: &Series| series.style == SeriesStyle::Faint && series.y.len() > canvas_wide;
         for series in self.series.iter().filter(|series| !crowded(series)) {
             let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
@@ -57,10 +57,10 @@ impl Figure {
         text.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
     }
 
-    /// Writes it, by the ending of the path: `.svg` or `.png`.
+    /// Writes the chart as `.svg` or `.png`, by the extension of the path.
     ///
     /// # Errors
-    /// Another ending, nothing to draw, or a path the file system refuses.
+    /// Another extension, nothing to draw, or a path the file system refuses.
     pub fn save(&self, path: &Path) -> Result<()> {
         save(&self.svg()?, path)
     }
@@ -80,7 +80,7 @@ impl Figure {
         }
     }
 
-    /// The last and the least value of a series; of a smoothed one those of what it smooths.
+    /// The last and least value of a series; for a smoothed one, those of the values it smooths.
     fn legend(&self, at: usize, series: &Series) -> Option<String> {
         let behind = at.checked_sub(1).map(|before| &self.series[before]).filter(|s| s.style == SeriesStyle::Faint);
         if series.style == SeriesStyle::Faint {

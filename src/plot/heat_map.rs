@@ -1,8 +1,8 @@
-//! A matrix as shades.
+//! A matrix as a heat map of shaded characters.
 
 use super::number::short;
 
-/// Shades of what is above zero, and of what is below: strokes, so that the sign shows without colour.
+/// Shades for positive and for negative values: the latter are strokes, so that the sign shows without colour.
 const ABOVE: [char; 5] = [' ', '░', '▒', '▓', '█'];
 const BELOW: [char; 5] = [' ', '·', '╌', '═', '≡'];
 

@@ -1,4 +1,4 @@
-//! A figure as plotters draws it: lines and dots, round numbers on both axes, a legend where there are names.
+//! The chart of a figure, drawn by plotters: lines and dots, round numbers on both axes, a legend of named series.
 
 use plotters::chart::{ChartBuilder, ChartContext};
 use plotters::coord::cartesian::Cartesian2d;
@@ -61,7 +61,7 @@ pub(super) fn draw(area: &Area<'_>, figure: &Figure) -> Drawn {
     let (first, last) = figure.span();
     let mut x = Axis::between(first, last, ((wide - left) / 92.0) as usize);
     if figure.series.iter().all(|series| series.x.is_none()) {
-        // Steps are whole numbers.
+        // Steps are integers.
         x.marks =
             ticks(first, last, ((wide - left) / 92.0) as usize).into_iter().filter(|t| t.fract() == 0.0).collect();
     }
@@ -140,7 +140,7 @@ fn names(area: &Area<'_>, figure: &Figure, (left, title, wide): (f64, f64, f64))
     Ok(())
 }
 
-/// The colour of each series; a faint one has that of the one it lies behind.
+/// The colour of each series; a faint series has that of the one after it.
 fn hues(series: &[Series]) -> impl Iterator<Item = &'static str> {
     series.iter().scan(0, |next, series| {
         let hue = COLORS[*next % COLORS.len()];
@@ -149,8 +149,8 @@ fn hues(series: &[Series]) -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// The unbroken runs of finite points; of more than `most` in a row of values, the least and the greatest of each group,
-/// so that no spike is lost.
+/// The runs of finite points; of more than `most` in a run, the minimum and maximum of each group, so that no spike is
+/// lost.
 fn runs(series: &Series, most: usize) -> Vec<Vec<(f64, f64)>> {
     let mut runs = vec![Vec::new()];
     let mut push = |point: (f64, Option<f64>)| {

@@ -1,4 +1,4 @@
-//! Numbers as people read them beside a picture.
+//! Formatting of numbers in pictures.
 
 /// A number in at most four significant digits: `0.0123`, `12.5`, `1200`, `3.1e-7`.
 pub(super) fn short(x: f64) -> String {

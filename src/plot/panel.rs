@@ -1,5 +1,5 @@
-//! A run of training at a glance: how far it is, its losses, its learning rate, its speed and the time left. As SVG for
-//! notebooks, as text for terminals.
+//! The panel of a training run: progress, losses, learning rate, speed and time left, as SVG for notebooks and as text
+//! for terminals.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LINES: usize = 6;
 /// Columns of the text at most.
 const WIDEST: usize = 100;
 
-/// What there is to say about a run.
+/// The state of a training run, for display.
 #[derive(Debug, Clone, Default)]
 pub struct Panel {
     /// What the run is doing: "training", "done", "stopped".
@@ -46,12 +46,12 @@ pub struct Panel {
     pub elapsed: Duration,
     /// Time left, when it can be told.
     pub left: Option<Duration>,
-    /// What the machine does meanwhile, in words: "cpu 93 %".
+    /// The load of the machine in words: "cpu 93 %".
     pub load: Vec<String>,
 }
 
 impl Panel {
-    /// The figures in words: "loss 2.31", "3,412 tokens/s", …
+    /// The figures as phrases: "loss 2.31", "3,412 tokens/s", …
     fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         words.extend(self.losses.last().map(|loss| format!("loss {loss:.3}")));
@@ -86,7 +86,7 @@ impl Panel {
         let drawn = self.losses.iter().any(|l| l.is_finite());
         let size = (SIZE.0, if drawn { SIZE.1 } else { WORDS });
         let mut svg = Svg::new(size.0, size.1);
-        // It fails only where the backend does, and ours never does.
+        // The backend never fails.
         let _ = self.draw(&Backend::area(&mut svg, size), drawn);
         svg.finish()
     }
@@ -113,7 +113,7 @@ impl Panel {
         lines::draw(&rates, &self.over_steps(vec![Series::line("learning rate", by_step(&self.rates))]))
     }
 
-    /// The chart of losses: the smoothed line above what it smooths, and what was held out.
+    /// The chart of losses: the smoothed line over the raw one, and the held-out losses.
     fn losses(&self) -> Figure {
         let span = smoothing(self.steps.1.max(self.losses.len() as u64) as usize);
         let mut series = Series::smoothed("loss", by_step(&self.losses), span);
@@ -123,8 +123,8 @@ impl Panel {
         self.over_steps(series)
     }
 
-    /// A chart whose horizontal axis ends at the end of the run, or at the next half, quarter, … of it while the run is
-    /// young: it stays where it is for as long as was passed until then.
+    /// A chart whose horizontal axis ends at the last step of the run, or while the run is young at the next half,
+    /// quarter, … of it, so that the axis changes rarely.
     fn over_steps(&self, series: Vec<Series>) -> Figure {
         let done = self.losses.len().max(1) as f64;
         let mut end = self.steps.1.max(self.losses.len() as u64) as f64;
@@ -168,7 +168,7 @@ impl Panel {
         }
         let mut canvas = Canvas::new(width.saturating_sub(8).max(8), LINES);
         let figure = self.losses();
-        // Where the dots would run into each other only their mean is drawn.
+        // Where dots would merge, only the mean is drawn.
         let crowded = self.losses.len() > canvas.wide();
         for series in figure.series.iter().filter(|series| !crowded || series.style != SeriesStyle::Faint) {
             let points: Vec<(f64, f64)> = series.points().map(|(x, y)| (x, y.unwrap_or(f64::NAN))).collect();
@@ -184,18 +184,18 @@ impl Panel {
     }
 }
 
-/// Over how many steps the losses of a run are smoothed: a fortieth of it.
+/// The span over which the losses of a run are smoothed: a fortieth of its steps.
 pub fn smoothing(steps: usize) -> usize {
     (steps / 40).clamp(if steps < 40 { 1 } else { 5 }, 200)
 }
 
-/// Values from the first step on, so that the one of step `n` is at `n`: before the first there is a gap.
+/// Values from the first step on, preceded by a gap at index 0, so that the value of step `n` is at index `n`.
 pub fn by_step(values: &[f64]) -> Vec<f64> {
     std::iter::once(f64::NAN).chain(values.iter().copied()).collect()
 }
 
-/// A value for every step from values after some: straight lines between them, gaps outside. The value after step `n`
-/// is at index `n − 1`.
+/// Linear interpolation of the values after some steps, with gaps before the first and after the last. The value after
+/// step `n` is at index `n − 1`.
 fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
     let mut values = vec![f64::NAN; len];
     let mut set = |step: usize, value: f64| {

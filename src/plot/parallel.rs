@@ -1,5 +1,5 @@
-//! Parallel coordinates (Inselberg 1985): an upright axis for each quantity, a line across them for each thing. Drawn
-//! by plotters.
+//! Parallel coordinates (Inselberg 1985): a vertical axis for each quantity, a line across them for each item. Drawn by
+//! plotters.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::PathElement;
@@ -23,10 +23,10 @@ const SIDE: f64 = 64.0;
 const LARGE: f64 = 14.0;
 const NAME: f64 = 12.5;
 const SMALL: f64 = 11.0;
-/// Numbers above zero that span as many times themselves stand on a logarithmic axis.
+/// Positive numbers whose largest is this many times the smallest have a logarithmic axis.
 const LOGARITHMIC: f64 = 50.0;
 
-/// What is on an axis.
+/// A value on an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mark {
     /// A number.
@@ -37,29 +37,29 @@ pub enum Mark {
     Missing,
 }
 
-/// One axis.
+/// One axis with the values of all lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
-    /// What it shows.
+    /// The name of the quantity.
     pub name: String,
-    /// A mark for each line.
+    /// The value of each line.
     pub marks: Vec<Mark>,
 }
 
-/// Lines across upright axes.
+/// A chart of parallel coordinates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parallel {
     /// Above the picture.
     pub title: String,
     /// From left to right; all have as many marks.
     pub columns: Vec<Column>,
-    /// The line to see first.
+    /// The line to emphasise.
     pub best: Option<usize>,
-    /// Whether lines low on the last axis are drawn stronger, rather than high ones.
+    /// Whether lines with low values on the last axis are drawn stronger, instead of those with high values.
     pub low_is_good: bool,
 }
 
-/// An axis with its lines' places on it, from 0 at the bottom to 1.
+/// An axis with the positions of its values, from 0 at the bottom to 1.
 struct AxisScale {
     places: Vec<f64>,
     labels: Vec<(f64, String)>,

@@ -1,4 +1,4 @@
-//! Pixels as a page of PDF 1.4, for what prints notebooks: LaTeX takes no SVG, and nbconvert would ask Inkscape for one.
+//! A picture as a page of PDF 1.4, for exporting notebooks: LaTeX does not read SVG, and nbconvert would need Inkscape.
 
 use png::{BitDepth, ColorType, Compression, Encoder};
 
@@ -18,7 +18,7 @@ impl Pixels {
     }
 }
 
-/// A page as large as the picture, `width` units wide. What is clear is white.
+/// A page of the size of the picture, `width` units wide, transparent pixels as white.
 ///
 /// # Errors
 /// None that an input could cause.
@@ -84,7 +84,8 @@ fn compressed(pixels: &Pixels) -> Result<Vec<u8>> {
     Ok(image_data(&file))
 }
 
-/// What is in the IDAT chunks of a PNG: length, kind, data, checksum after eight bytes of signature.
+/// The contents of the IDAT chunks of a PNG, whose chunks (length, type, data, checksum) follow a signature of eight
+/// bytes.
 fn image_data(mut file: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     file = file.get(8..).unwrap_or_default();

@@ -52,7 +52,7 @@ pub fn piano_roll(score: &Score, width: usize, height: usize) -> String {
     lines.iter().map(|l| l.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
-/// Seconds spread over columns.
+/// The mapping of seconds to columns.
 struct Time {
     columns: usize,
     seconds: f64,
@@ -61,12 +61,12 @@ struct Time {
 impl Time {
     /// The column that holds a moment.
     fn column(&self, seconds: f64) -> usize {
-        // The nudge keeps a moment that is on a boundary from falling into the column before it.
+        // The small offset keeps a time on a boundary from falling into the previous column.
         let at = seconds / self.seconds * self.columns as f64 + 1e-9;
         (at.max(0.0) as usize).min(self.columns - 1)
     }
 
-    /// The columns a note covers, one at least.
+    /// The columns of a note, at least one.
     fn span(&self, sound: &Sound) -> std::ops::Range<usize> {
         let begin = self.column(sound.start);
         let end = (sound.end / self.seconds * self.columns as f64 - 1e-9).ceil() as usize;
@@ -74,7 +74,7 @@ impl Time {
     }
 }
 
-/// One pitch a line, the velocity as a shade.
+/// One pitch a line, velocity as shade.
 fn shaded(sounds: &[Sound], low: u8, high: u8, time: &Time) -> Vec<String> {
     let mut loudest = vec![vec![0; time.columns]; usize::from(high - low) + 1];
     for sound in sounds {
@@ -100,7 +100,7 @@ fn shaded(sounds: &[Sound], low: u8, high: u8, time: &Time) -> Vec<String> {
         .collect()
 }
 
-/// Two half lines a line, each of as many neighbouring pitches as it takes to keep to `height`.
+/// Two half lines a line, each for as many neighbouring pitches as needed to fit into `height`.
 fn halved(sounds: &[Sound], low: u8, high: u8, time: &Time, height: usize) -> Vec<String> {
     let span = usize::from(high - low) + 1;
     let group = span.div_ceil(2 * height);
@@ -164,7 +164,7 @@ fn ruler(time: &Time) -> Vec<(usize, String)> {
     (0..).map(|i| f64::from(i) * step).take_while(|s| *s < time.seconds).map(|s| (time.column(s), name(s))).collect()
 }
 
-/// Texts at their columns; one that would touch the text before it, or leave the picture, is left out.
+/// Labels at their columns; a label that would touch the previous one, or leave the picture, is left out.
 fn labels(at: &[(usize, String)], columns: usize) -> String {
     let mut line = String::new();
     let mut used = 0;

@@ -1,5 +1,5 @@
-//! SVG to pixels, for PNG files and for terminals that show pictures. Letters come from a font in the binary
-//! (`font/LICENSE`), so that a picture looks the same on a machine that has none.
+//! Renders SVG to pixels, for PNG files and for terminals that show pictures. Text uses a built-in font
+//! (`font/LICENSE`), so that pictures look the same on all machines.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,12 +13,12 @@ static FONT: &[u8] = include_bytes!("font/DejaVuSans-subset.ttf");
 /// The longest side of a picture, in pixels.
 const LONGEST: f32 = 8192.0;
 
-/// What lies behind a picture.
+/// The background of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paper {
     /// White, for files.
     White,
-    /// Nothing, for a screen of whatever colour.
+    /// Transparent, for screens.
     Clear,
 }
 
@@ -75,7 +75,7 @@ impl Pixels {
         self.map.height()
     }
 
-    /// Red, green, blue and opacity of a pixel, the colours not yet multiplied by it.
+    /// Red, green, blue and alpha of a pixel, not premultiplied.
     pub fn at(&self, x: u32, y: u32) -> [u8; 4] {
         self.map.pixel(x, y).map_or([0; 4], |p| {
             let color = p.demultiply();

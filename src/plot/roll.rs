@@ -28,16 +28,16 @@ const BELOW: f64 = 32.0;
 const BETWEEN: f64 = 8.0;
 const LEGEND: f64 = 30.0;
 
-/// A stretch of the piece that is drawn in one go.
+/// A horizontal strip of the roll with a time span of the piece.
 #[derive(Debug, Clone, PartialEq)]
 pub struct System {
-    /// Its first and last moment, in seconds.
+    /// Start and end in seconds.
     pub seconds: (f64, f64),
-    /// Its upper and lower end, in pixels.
+    /// Upper and lower end in pixels.
     pub pixels: (f64, f64),
 }
 
-/// The picture, and the position of a moment in it.
+/// A drawn piano roll, with the mapping from time to position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Roll {
     /// The picture as SVG; the same score gives the same bytes.
@@ -95,7 +95,7 @@ pub fn roll(score: &Score, chords: &[ChordAt], interrupt: &Interrupt) -> Result<
 /// The systems in seconds: of about the same length, broken at bar lines.
 fn spans(begin: f64, end: f64, bars: &[f64]) -> Vec<(f64, f64)> {
     let count = ((end - begin) / SYSTEM).ceil().clamp(1.0, MOST_SYSTEMS);
-    // A little more than an equal share, so that breaks at bar lines do not add a system with the last bar alone.
+    // A little more than an equal share, so that breaking at bar lines does not add a system with only the last bar.
     let share = (end - begin) / count * if count > 1.0 { 1.04 } else { 1.0 };
     let mut spans = Vec::new();
     let mut from = begin;
@@ -112,7 +112,7 @@ fn spans(begin: f64, end: f64, bars: &[f64]) -> Vec<(f64, f64)> {
     spans
 }
 
-/// The pitches that are drawn, and how tall each is.
+/// The range of pitches drawn, and the height of each.
 struct PitchAxis {
     low: u8,
     high: u8,

@@ -1,4 +1,4 @@
-//! The lines and points of a figure.
+//! The series of a figure.
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,31 +12,32 @@ pub enum SeriesStyle {
     Points,
 }
 
-/// Values with a name.
+/// A named series of values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Series {
-    /// What the legend calls it; "" for nothing.
+    /// Its name in the legend; "" for none.
     pub name: String,
-    /// The x of each value; its index if `None`.
+    /// The x of each value; if `None`, its index.
     pub x: Option<Vec<f64>>,
-    /// The values; what is not finite is a gap.
+    /// The values; those that are not finite are gaps.
     pub y: Vec<f64>,
     /// How it is drawn.
     pub style: SeriesStyle,
 }
 
 impl Series {
-    /// A line over the index.
+    /// A line over the index of the values.
     pub fn line(name: impl Into<String>, y: Vec<f64>) -> Self {
         Self { name: name.into(), y, ..Self::default() }
     }
 
-    /// Values over others, as a line or as dots.
+    /// Values over given x values, as a line or as dots.
     pub fn over(name: impl Into<String>, x: Vec<f64>, y: Vec<f64>, style: SeriesStyle) -> Self {
         Self { name: name.into(), x: Some(x), y, style }
     }
 
-    /// A line and its exponential mean over about `span` values, the line faint behind it; a short or quiet one as it is.
+    /// A series and its exponential moving average over about `span` values, the raw line faint; a short or smooth one
+    /// is returned as it is.
     pub fn smoothed(name: impl Into<String>, y: Vec<f64>, span: usize) -> Vec<Self> {
         let name = name.into();
         if span < 2 || y.len() < 4 {
@@ -78,8 +79,8 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     })
 }
 
-/// A mean in which a value counts `1 − 1/span` times as much as the one after it, the first values without the bias of
-/// a start at zero (Kingma and Ba, "Adam", 2015, §3). What is past does not change when values are added.
+/// An exponential moving average with the factor `1 − 1/span`, with the bias of the first values corrected (Kingma and
+/// Ba, "Adam", 2015, §3). Adding values does not change earlier means.
 fn exponential_mean(values: &[f64], span: usize) -> Vec<f64> {
     let keep = 1.0 - 1.0 / span as f64;
     let (mut sum, mut weight) = (0.0, 0.0);

@@ -1,4 +1,5 @@
-//! A matrix as colours, drawn by plotters: one colour above zero, one below, the stronger the farther from it.
+//! A matrix as a heat map drawn by plotters: one colour for positive values, another for negative ones, stronger with
+//! magnitude.
 
 use plotters::chart::ChartBuilder;
 use plotters::element::{PathElement, Rectangle};
@@ -16,7 +17,7 @@ const MOST: (usize, usize) = (160, 96);
 /// Pixels of the longer side at most, and of a cell.
 const SIDE: f64 = 640.0;
 const CELL: f64 = 22.0;
-/// Steps of strength.
+/// The number of shades.
 const STEPS: usize = 24;
 /// Pixels left of the cells and above, and the size of numbers.
 const LEFT: f64 = 34.0;
@@ -68,7 +69,7 @@ impl ShadeGrid<'_> {
         let (columns, rows) = (self.wide as f64, (self.means.len() / self.wide) as f64);
         let mut chart = ChartBuilder::on(&part).build_cartesian_2d(Axis::bare(0.0, columns), Axis::bare(rows, 0.0))?;
         let mut runs = self.runs();
-        // All of a colour in a row, so that they are one path.
+        // Runs of a colour in a row, so that they are one path.
         runs.sort_by_key(|run| run.step);
         for run in runs {
             let corners = [(run.from as f64, run.row as f64), (run.to as f64, run.row as f64 + 1.0)];
@@ -99,7 +100,7 @@ impl ShadeGrid<'_> {
         runs
     }
 
-    /// First and last row and column.
+    /// Labels the first and last row and column.
     fn numbers(&self, area: &Area<'_>) -> Drawn {
         let (rows, columns) = self.of;
         let right = text(SMALL, false, (HPos::Right, VPos::Center));

@@ -1,4 +1,4 @@
-//! A row of numbers as one line of blocks.
+//! A series of numbers as one line of block characters.
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -13,7 +13,7 @@ pub fn sparkline(values: &[f64], width: usize) -> String {
     let (low, high) =
         columns.iter().flatten().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let block = |v: f64| {
-        // Halved first, because the difference of two huge numbers is infinite.
+        // Halved first, because the difference of two huge numbers overflows.
         let share = (v / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0);
         if share.is_nan() { BLOCKS[3] } else { BLOCKS[((share * 8.0) as usize).min(7)] }
     };

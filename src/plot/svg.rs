@@ -1,15 +1,15 @@
-//! A canvas that becomes SVG 1.1, as few bytes as will do, the same for the same drawing.
+//! Writes SVG 1.1 compactly and deterministically.
 //!
-//! Text and rules are drawn in a grey that reads on white and on black; the background stays clear, so that a picture
-//! fits on any page.
+//! Text and lines are drawn in a grey that is readable on white and on black; the background is transparent, so that a
+//! picture fits on any page.
 
 use std::fmt::{Display, Write as _};
 
 use unicode_width::UnicodeWidthChar;
 
-/// The colour of text and rules: as far from white as from black.
+/// The colour of text and lines, with equal contrast to white and black.
 pub(super) const INK: &str = "#7a7d85";
-/// The font of the picture, by the names that systems have for one.
+/// The fonts of the picture, by their names on different systems.
 const FONT: &str = "system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif";
 
 /// The alignment of a text relative to its point.
@@ -20,19 +20,19 @@ pub(super) enum Anchor {
     End,
 }
 
-/// A picture in the making; lengths in pixels, from the upper left corner.
+/// An SVG under construction; lengths in pixels, from the upper left corner.
 pub(super) struct Svg {
     width: f64,
     height: f64,
-    /// Rules for the texts of narrow pictures, if any.
+    /// The style sheet for narrow displays, if any.
     css: &'static str,
     body: String,
-    /// The style of the path in the making, and its data.
+    /// Style and data of the current path.
     path: (String, String),
 }
 
-/// Colours that people with any kind of sight tell apart, none too near to white or to black
-/// (after Okabe and Ito, "Color Universal Design", 2008).
+/// Colours that are distinguishable with any colour vision, none too near to white or to black (after Okabe and Ito,
+/// "Color Universal Design", 2008).
 pub(super) const COLORS: [&str; 6] = ["#2f86c8", "#e0701a", "#12a07a", "#c96aa4", "#d99a16", "#5aa9dd"];
 
 impl Svg {
@@ -45,18 +45,19 @@ impl Svg {
         self.css = css;
     }
 
-    /// Sets the height, when it is known at last.
+    /// Sets the height after the content is known.
     pub(super) fn set_height(&mut self, height: f64) {
         self.height = height;
     }
 
-    /// Markup as it is, for groups.
+    /// Adds raw markup, for groups.
     pub(super) fn raw(&mut self, markup: impl Display) {
         self.end_path();
         let _ = write!(self.body, "{markup}");
     }
 
-    /// Adds to the path in the making; one of another style begins a new one, so that much of one kind is one element.
+    /// Adds data to the current path, or begins a new path if the style differs: consecutive data of a style is one
+    /// element.
     pub(super) fn merged(&mut self, style: &str, data: &str) {
         if self.path.0 != style {
             self.end_path();
@@ -96,7 +97,7 @@ impl Svg {
         }
     }
 
-    /// Rules in the current colour, so faint.
+    /// Lines in the text colour at this opacity.
     pub(super) fn rules(&mut self, data: &str, opacity: f64) {
         self.path(data, &format!(" stroke=\"currentColor\" stroke-opacity=\"{opacity}\""));
     }
@@ -113,7 +114,7 @@ impl Svg {
     }
 }
 
-/// Width and height of an SVG of ours, in whole pixels.
+/// Width and height of an SVG from this module, in whole pixels.
 ///
 /// ```
 /// let svg = etude::plot::chart(&[vec!["C6".to_string()]]);
@@ -125,7 +126,8 @@ pub fn size(svg: &str) -> Option<(u64, u64)> {
     Some((side("width")?.round() as u64, side("height")?.round() as u64))
 }
 
-/// How wide a text is at most, in the units of `size`: the widths of DejaVu Sans, which is wider than what systems have.
+/// An upper bound of a text's width, in the units of `size`: the widths of DejaVu Sans, which is wider than the usual
+/// system fonts.
 pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
     let em = |c: char| match c {
         'i' | 'j' | 'l' | '\'' | '|' => 0.3,
@@ -140,7 +142,7 @@ pub(super) fn text_width(text: &str, size: f64, bold: bool) -> f64 {
     text.chars().map(em).sum::<f64>() * size * bolder
 }
 
-/// Text that is safe in markup and between quotation marks; what XML cannot hold is left out.
+/// Escapes text for markup and attribute values; characters that XML does not allow are left out.
 ///
 /// ```
 /// assert_eq!(etude::plot::escape("a < b & c"), "a &lt; b &amp; c");
@@ -163,7 +165,7 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// A length in at most one decimal.
+/// A length with at most one decimal.
 pub(super) struct Px(pub(super) f64);
 
 impl Display for Px {

@@ -1,17 +1,17 @@
-//! Rows under headings.
+//! Tables as text.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Widest cell of a table without a width, in columns; longer texts are wrapped.
 const WIDEST_CELL: usize = 60;
 
-/// Words are not wrapped at fewer columns while there is another way.
+/// The least width to which words are wrapped, if any other column can be narrowed.
 const NARROWEST: usize = 12;
 
-/// Lines of a cell at most; of what is longer the end is left out.
+/// The most lines of a cell; the rest is left out.
 const DEEPEST_CELL: usize = 12;
 
-/// Between two columns.
+/// The gap between columns.
 const GAP: &str = "  ";
 
 /// Columns as wide as their widest cell (in terminal columns, a cell at most 60, then it is wrapped); columns of numbers
@@ -26,8 +26,8 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     draw(headings, rows, &(0..widths.len()).zip(widths).collect::<Vec<_>>())
 }
 
-/// A [`table`] of at most `width` columns. Numbers stay whole; words are wrapped, those of the widest columns first. Columns
-/// that find no room stand in tables of their own below, each with the first column in front.
+/// A [`table`] of at most `width` columns. Numbers are not wrapped; words are, the widest columns first. Columns that
+/// do not fit become tables of their own below, each with the first column repeated.
 pub fn table_within(headings: &[&str], rows: &[Vec<String>], width: usize) -> String {
     let natural = widths(headings, rows);
     let least: Vec<usize> =
@@ -68,13 +68,13 @@ fn widths(headings: &[&str], rows: &[Vec<String>]) -> Vec<usize> {
         .collect()
 }
 
-/// A column with numbers and nothing else.
+/// True for a column that has only numbers.
 fn is_numeric(rows: &[Vec<String>], column: usize) -> bool {
     let mut filled = rows.iter().map(|r| cell(r, column)).filter(|t| !t.is_empty()).peekable();
     filled.peek().is_some() && filled.all(is_number)
 }
 
-/// The columns (which, how wide) of a table.
+/// Draws some columns (index, width) of a table.
 fn draw(headings: &[&str], rows: &[Vec<String>], columns: &[(usize, usize)]) -> String {
     let numeric: Vec<bool> = columns.iter().map(|(c, _)| is_numeric(rows, *c)).collect();
     let lines = |text: &dyn Fn(usize) -> String| -> Vec<String> {
@@ -94,8 +94,8 @@ fn draw(headings: &[&str], rows: &[Vec<String>], columns: &[(usize, usize)]) -> 
     all.join("\n")
 }
 
-/// A text in lines of at most `width` columns, cut between words; a word that is longer is cut behind a mark like `/` or
-/// `.`, or anywhere.
+/// Wraps a text to lines of at most `width` columns, between words; a longer word is broken after a character like `/`
+/// or `.`, or anywhere.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     if text.width() <= width {
         return vec![text.to_owned()];
@@ -133,7 +133,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The byte at which a word that is wider than `width` is cut: at least one letter stands before it.
+/// The byte at which a word wider than `width` is broken, after at least one letter.
 fn break_at(word: &str, width: usize) -> usize {
     let (mut used, mut at, mut mark) = (0, 0, 0);
     for (start, c) in word.char_indices() {
@@ -149,7 +149,7 @@ fn break_at(word: &str, width: usize) -> usize {
     if 2 * mark >= at { mark } else { at }
 }
 
-/// Line ends and tabs would tear the table apart.
+/// Replaces line ends and tabs, which would break the table.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -169,7 +169,7 @@ fn fit(text: &str, width: usize, right: bool) -> String {
     if right { pad + text } else { text.to_owned() + pad.as_str() }
 }
 
-/// The first columns of a text, with `…` for what is left out.
+/// Truncates a text to some columns, ending in `…`.
 fn cut(text: &str, width: usize) -> String {
     let mut kept = String::new();
     let mut used = 0;

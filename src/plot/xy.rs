@@ -1,4 +1,4 @@
-//! Points over numbers: lines, scattered points, bars; as SVG and as text.
+//! Plots of points: lines, scatter plots, bar charts; as SVG and as text.
 
 use std::fmt::Write as _;
 
@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 
 /// Width and height of the picture, in pixels.
 const SIZE: (f64, f64) = (760.0, 380.0);
-/// Lines of the text form.
+/// Lines of the text.
 const LINES: usize = 12;
-/// Bars of the text form at most.
+/// The most bars of the text.
 const BARS: usize = 40;
-/// Points that are drawn at most; of more, some in equal steps.
+/// The most points drawn; of more, an evenly spaced choice.
 const POINTS: usize = 20_000;
 
 /// How points are drawn.
@@ -27,7 +27,7 @@ pub enum Marks {
     Dots,
 }
 
-/// Points with a title and axis names.
+/// A plot of points with a title and axis labels.
 #[derive(Debug, Clone)]
 pub struct Xy {
     /// Above the picture.
@@ -42,16 +42,16 @@ pub struct Xy {
     pub points: Vec<(f64, f64)>,
 }
 
-/// A bar for each name.
+/// A bar chart with a bar for each name.
 #[derive(Debug, Clone, Default)]
 pub struct Bars {
     /// Above the picture.
     pub title: String,
-    /// Names and how long their bars are; what is below 0 has none.
+    /// Names and lengths of the bars; negative lengths draw nothing.
     pub bars: Vec<(String, f64)>,
 }
 
-/// The range of numbers, widened where there is only one.
+/// The range of the numbers, widened where it is a single value.
 fn range(numbers: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let (low, high) = numbers.fold(None, |range, n| match range {
         None => Some((n, n)),
@@ -64,13 +64,14 @@ fn range(numbers: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     }
 }
 
-/// Where a number lies in a range, from 0 to 1; halves, because the difference of two huge numbers is infinite.
+/// The relative position of a number in a range, from 0 to 1; halved first, because the difference of two huge numbers
+/// overflows.
 fn share(n: f64, (low, high): (f64, f64)) -> f64 {
     ((n / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0)).clamp(0.0, 1.0)
 }
 
 impl Xy {
-    /// The finite points, in order; of very many, some.
+    /// The finite points in order, or an evenly spaced choice of very many.
     fn shown(&self) -> Vec<(f64, f64)> {
         let finite: Vec<_> = self.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
         let step = finite.len().div_ceil(POINTS).max(1);
@@ -123,7 +124,7 @@ impl Xy {
         for (i, point) in points.iter().enumerate() {
             let (x, y) = at(*point);
             let letter = if i == 0 || alone { 'M' } else { 'L' };
-            // A stroke of no length with round ends is a dot.
+            // A stroke of length zero with round caps is a dot.
             let _ = write!(data, "{letter}{} {}{}", Px(x), Px(y), if alone { "h0" } else { "" });
         }
         let wide = if alone { 5 } else { 2 };

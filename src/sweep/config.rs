@@ -1,4 +1,4 @@
-//! What a sweep is: W&B's `sweep_config.yaml` (docs.wandb.ai, "Define a sweep configuration").
+//! Sweep configurations: W&B's `sweep_config.yaml` (docs.wandb.ai, "Define a sweep configuration").
 
 use serde_json::Value;
 
@@ -8,63 +8,63 @@ use super::keys::Keys;
 use super::space::Space;
 use crate::error::{Error, Result};
 
-/// The keys that mean something here.
+/// The supported keys.
 const KEYS: [&str; 6] = ["method", "metric", "parameters", "early_terminate", "run_cap", "name"];
-/// The keys that mean something to W&B's server and agent only.
+/// The keys that matter only to W&B's server and agent, and are ignored.
 const PASSED_OVER: [&str; 10] =
     ["program", "command", "project", "entity", "description", "controller", "kind", "apiVersion", "job", "image_uri"];
 
-/// How values are chosen.
+/// How the parameters of trials are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchMethod {
-    /// Every combination.
+    /// Every combination of values.
     Grid,
-    /// Any values.
+    /// Random values.
     Random,
-    /// Values that what came before makes promising.
+    /// Bayesian optimisation by earlier trials.
     Bayes,
 }
 
-/// What is to become small, or large.
+/// The objective of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     /// Its name, as runs log it: `val_loss`.
     pub name: String,
-    /// Whether more is better.
+    /// Whether to maximise rather than minimise it.
     pub maximize: bool,
-    /// The sweep ends when a trial gets here.
+    /// The value at which the sweep ends.
     pub target: Option<f64>,
-    /// What a trial that failed counts as.
+    /// The value that a failed trial counts as.
     pub impute: Impute,
 }
 
-/// What a trial that failed counts as, for `bayes`.
+/// The value that a failed trial counts as, for `bayes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Impute {
     /// The worst value of all trials.
     Worst,
-    /// The best it had.
+    /// Its best value so far.
     Best,
-    /// The last it had.
+    /// Its latest value.
     Latest,
 }
 
-/// A sweep, read and checked.
+/// A sweep configuration, validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SweepConfig {
-    /// How values are chosen.
+    /// How the parameters of trials are chosen.
     pub method: SearchMethod,
-    /// What is to become small, or large; a grid and a random search do without.
+    /// The objective; not required for grid and random search.
     pub metric: Option<Metric>,
-    /// What is searched.
+    /// The searched parameters.
     pub space: Space,
-    /// When trials are stopped before their end.
+    /// Early termination of trials, if any.
     pub early_terminate: Option<Hyperband>,
     /// The most trials.
     pub run_cap: Option<u64>,
-    /// What it is called.
+    /// The name of the sweep.
     pub name: Option<String>,
-    /// What of it is passed over here, a sentence each.
+    /// A sentence for each ignored key.
     pub notes: Vec<String>,
 }
 
@@ -116,13 +116,13 @@ impl SweepConfig {
         Ok(Self { method, metric, space, early_terminate, run_cap, name, notes })
     }
 
-    /// A value of the metric so that less is better.
+    /// The value of the metric as a cost: lower is better.
     pub(super) fn cost(&self, value: f64) -> f64 {
         if self.metric.as_ref().is_some_and(|metric| metric.maximize) { -value } else { value }
     }
 }
 
-/// What W&B knows and this program has nothing for.
+/// Refuses keys that W&B supports and this program does not.
 fn refuse(value: &Value) -> Result<()> {
     let has = |key: &str| value.get(key).is_some();
     if has("scheduler") || value.get("method").is_some_and(|method| method == "custom") {
@@ -149,7 +149,7 @@ impl Metric {
             Some("latest") => Impute::Latest,
             _ => Impute::Worst,
         };
-        // Trials under way always count as poor ones.
+        // Running trials always count as poor ones.
         keys.word("impute_while_running", &["worst", "best", "latest", "false"])?;
         Ok(Self { name, maximize, target, impute })
     }

@@ -20,30 +20,30 @@ use statrs::distribution::{Beta, ContinuousCDF as _, Normal};
 use super::keys::Keys;
 use crate::error::{Error, Result};
 
-/// How the values of a parameter are distributed.
+/// The distribution of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Distribution {
-    /// One value: nothing to search for.
+    /// A single value, which is not searched.
     Constant(Value),
-    /// Some values, each as likely as the others or with a share of its own.
+    /// A choice of values, with equal or given probabilities.
     Categorical {
         /// The values.
         values: Vec<Value>,
-        /// The share of each, all together 1.
+        /// The probability of each, with sum 1.
         shares: Option<Vec<f64>>,
     },
-    /// Whole numbers.
+    /// Integers with equal probability.
     IntUniform {
-        /// The least.
+        /// The least value.
         min: i64,
-        /// The greatest.
+        /// The greatest value.
         max: i64,
     },
     /// Real numbers.
     Real {
-        /// Where they lie.
+        /// The shape of the distribution.
         shape: RealShape,
-        /// What they are multiples of.
+        /// The step to which values are quantised.
         step: Option<QuantStep>,
     },
 }
@@ -60,12 +60,12 @@ pub enum RealShape {
     Beta { a: f64, b: f64 },
 }
 
-/// The distance of quantised values.
+/// The step of quantised values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantStep {
-    /// The distance.
+    /// The step.
     pub q: f64,
-    /// Whether it was given as a whole number, so that the values are whole numbers too.
+    /// Whether it was given as an integer, so that the values are integers too.
     pub whole: bool,
 }
 
@@ -91,15 +91,15 @@ const KINDS: [(&str, &[&str]); 18] = [
     ("q_beta", &["a", "b", "q"]),
 ];
 
-/// All keys that a parameter can have.
+/// All keys of a parameter.
 pub(super) const KEYS: [&str; 12] =
     ["value", "values", "probabilities", "distribution", "min", "max", "q", "mu", "sigma", "a", "b", "parameters"];
 
 impl Distribution {
-    /// Reads what a parameter says; `name` is its name.
+    /// Parses the parameter called `name`.
     ///
     /// # Errors
-    /// A key or a distribution that there is not, with the nearest; limits that are none; shares that are not 1 together.
+    /// An unknown key or distribution, with the nearest known one; invalid limits; probabilities whose sum is not 1.
     pub(super) fn parse(name: &str, value: &Value) -> Result<Self> {
         let place = format!("the parameter '{name}'");
         let all = Keys::new(&*place, value, &KEYS)?;
@@ -137,7 +137,7 @@ impl Distribution {
         }
     }
 
-    /// How many values there are to choose from, where they have no order.
+    /// The number of values of a categorical distribution; `None` for ordered ones.
     pub(super) fn choices(&self) -> Option<usize> {
         match self {
             Self::Categorical { values, .. } => Some(values.len()),
@@ -145,7 +145,7 @@ impl Distribution {
         }
     }
 
-    /// The middle of the places of a choice.
+    /// The centre of the interval of a choice in `[0, 1)`.
     pub(super) fn place(&self, choice: usize) -> f64 {
         match self {
             Self::Categorical { shares: Some(shares), .. } => {
@@ -157,7 +157,7 @@ impl Distribution {
         }
     }
 
-    /// The choice at a place.
+    /// The choice at a quantile.
     pub(super) fn choice(&self, u: f64) -> usize {
         match self {
             Self::Categorical { values, shares: None } => cell(u, values.len()),
@@ -174,13 +174,13 @@ impl Distribution {
     }
 }
 
-/// The cell of `n` equal ones in which a place lies; a border belongs to the one before it.
+/// The index of the one of `n` equal cells that holds `u`; a border belongs to the cell before it.
 fn cell(u: f64, n: usize) -> usize {
     ((u * n as f64).ceil() - 1.0).max(0.0).min(n as f64 - 1.0) as usize
 }
 
 impl RealShape {
-    /// The number at a place between 0 and 1; the ends of what has no end are near it.
+    /// The number at a quantile; at 0 and 1 of unbounded distributions, a value near it.
     fn quantile(&self, u: f64) -> f64 {
         let inside = u.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
         let normal = |mu: f64, sigma: f64| mu + sigma * Normal::standard().inverse_cdf(inside);
@@ -195,7 +195,7 @@ impl RealShape {
     }
 }
 
-/// What a parameter without a name of its distribution is.
+/// The distribution of a parameter that does not name one.
 fn inferred(keys: &Keys<'_>) -> Result<&'static str> {
     let whole = |key| keys.number(key).map(|n| n.is_none_or(|n| n.is_i64() || n.is_u64()));
     if keys.has("value") {

@@ -14,33 +14,33 @@ use tpe::{TpeOptimizerBuilder, categorical_range, histogram_estimator, parzen_es
 use super::space::Space;
 use crate::error::{Error, Result};
 
-/// Trials drawn at random before `bayes` has enough to go by.
+/// Random trials before `bayes` models the results.
 const STARTUP: usize = 5;
-/// The share of the trials that did well.
+/// The share of trials that count as good.
 const GAMMA: f64 = 0.2;
 /// Candidates for each parameter.
 const CANDIDATES: usize = 64;
 
-/// A trial that was: its places, and how it did, lower being better; infinite while it is under way.
+/// A previous trial: its position, and its cost, which is infinite while it runs.
 pub(super) type Past<'a> = (&'a [f64], f64);
 
-/// The generator of trial number `number`: what is drawn does not depend on what was drawn before.
+/// The random generator of trial `number`: draws do not depend on earlier trials.
 fn generator(seed: u64, number: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(number);
     rng
 }
 
-/// Places anywhere.
+/// A random position.
 pub(super) fn random(space: &Space, seed: u64, number: u64) -> Vec<f64> {
     let mut rng = generator(seed, number);
     space.searched().map(|_| rng.random::<f64>()).collect()
 }
 
-/// Places where the trials so far make a good one likely.
+/// A position that the trials so far make promising.
 ///
 /// # Errors
-/// What the optimiser refuses; no input does that.
+/// Errors of the optimiser, which no input causes.
 pub(super) fn bayes(space: &Space, seed: u64, number: u64, past: &[Past<'_>]) -> Result<Vec<f64>> {
     if past.iter().filter(|(_, value)| value.is_finite()).count() < STARTUP {
         return Ok(random(space, seed, number));
@@ -66,14 +66,14 @@ pub(super) fn bayes(space: &Space, seed: u64, number: u64, past: &[Past<'_>]) ->
     space.searched().enumerate().map(place).collect()
 }
 
-/// The last number before 1, which is no place.
+/// The greatest number below 1.
 const TOP: f64 = 1.0 - f64::EPSILON;
 
 fn internal(error: impl std::error::Error) -> Error {
     Error::internal(error.to_string())
 }
 
-/// Our generator under the trait that `tpe` knows, that of a later `rand`.
+/// Adapts our generator to the trait of `tpe`, from a later version of `rand`.
 struct TpeRandom(ChaCha8Rng);
 
 impl rand_core::TryRng for TpeRandom {

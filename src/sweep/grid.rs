@@ -9,10 +9,10 @@ use super::distribution::{Distribution, QuantStep, RealShape};
 use super::space::{SearchParameter, Space};
 use crate::error::{Error, Result};
 
-/// The most values on one side of a grid.
+/// The most values of one parameter.
 const MOST: u64 = 1_000_000;
 
-/// A grid, with a side for each parameter that is searched.
+/// A grid over the searched parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     sides: Vec<Vec<Value>>,
@@ -30,7 +30,7 @@ impl Grid {
         self.sides.iter().fold(1_u64, |product, side| product.saturating_mul(side.len() as u64))
     }
 
-    /// Combination number `at`; none beyond the last.
+    /// Combination number `at`; `None` beyond the last.
     pub fn point(&self, at: u64) -> Option<Vec<Value>> {
         if at >= self.size() {
             return None;
@@ -72,7 +72,7 @@ fn values(parameter: &SearchParameter) -> Result<Vec<Value>> {
     }
 }
 
-/// `numpy.arange(min, max, q)`, to the last bit: the distance is that of the first two values.
+/// `numpy.arange(min, max, q)`, to the last bit: its step is the difference of the first two values.
 fn range(min: f64, max: f64, step: QuantStep, whole: bool) -> Vec<Value> {
     let n = ((max - min) / step.q).ceil().max(0.0) as u64;
     let distance = (min + step.q) - min;
@@ -84,7 +84,7 @@ fn range(min: f64, max: f64, step: QuantStep, whole: bool) -> Vec<Value> {
     (0..n).map(value).map(|x| if whole { json!(x as i64) } else { json!(x) }).collect()
 }
 
-/// Each value once, at the place of its first and in the form of its last appearance.
+/// Removes duplicates: each value at its first position, in its last form.
 fn distinct(values: Vec<Value>) -> Vec<Value> {
     let mut places = std::collections::HashMap::new();
     let mut kept: Vec<Value> = Vec::with_capacity(values.len());
@@ -100,7 +100,7 @@ fn distinct(values: Vec<Value>) -> Vec<Value> {
     kept
 }
 
-/// A text that two values share when they are the same.
+/// A text that equal values have in common.
 fn key(value: &Value) -> String {
     let whole = |n: &Number| n.as_f64().filter(|x| n.is_f64() && x.fract() == 0.0);
     match value {
@@ -114,7 +114,7 @@ fn key(value: &Value) -> String {
     }
 }
 
-/// The text of a value in a list or a map, where 3.0 is not 3.
+/// The text of a value inside a list or map, where 3.0 differs from 3.
 fn inner(value: &Value) -> String {
     match value {
         Value::Object(_) => key(value),

@@ -19,7 +19,7 @@ const KEYS: [&str; 6] = ["type", "min_iter", "max_iter", "s", "eta", "strict"];
 /// Bands of `min_iter`.
 const BANDS: usize = 100;
 
-/// When trials are compared, and how.
+/// The configuration of Hyperband.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hyperband {
     /// Counts of measurements, rising.
@@ -30,7 +30,7 @@ pub struct Hyperband {
     pub strict: bool,
 }
 
-/// How a trial went: its measurements, lower being better, and whether it is under way.
+/// The measurements of a trial (lower is better), and whether it is running.
 #[derive(Debug, Clone, Copy)]
 pub struct Course<'a> {
     /// The measurements.
@@ -82,7 +82,7 @@ impl Hyperband {
         self.bands.iter().map(threshold).collect()
     }
 
-    /// The places of the trials to stop.
+    /// The indices of the trials to stop.
     pub fn stops(&self, courses: &[Course<'_>]) -> Vec<usize> {
         let thresholds = self.thresholds(courses);
         let lags = |course: &Course<'_>| {
@@ -103,7 +103,7 @@ fn at(values: &[f64], band: u64) -> Option<f64> {
     values.get(usize::try_from(band).ok()?.checked_sub(1)?).copied()
 }
 
-/// What is not a number counts as no measurement.
+/// The measurements without those that are not finite.
 fn finite(values: &[f64]) -> Vec<f64> {
     values.iter().copied().filter(|value| value.is_finite()).collect()
 }

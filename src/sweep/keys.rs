@@ -1,10 +1,10 @@
-//! A map read key by key, with errors that name the place.
+//! Reads a map by key, with errors that name the place.
 
 use serde_json::{Map, Number, Value};
 
 use crate::error::{Error, Result};
 
-/// A map in which every key is known.
+/// A map whose keys are all known.
 #[derive(Debug)]
 pub(super) struct Keys<'a> {
     place: String,
@@ -39,7 +39,7 @@ impl<'a> Keys<'a> {
         self.get(key).ok_or_else(|| Error::mistake(format!("{} needs the key '{key}'", self.place)))
     }
 
-    /// What `read` makes of a value; `wanted` says what that is.
+    /// The value that `read` converts; `wanted` describes its kind for errors.
     fn of<T>(&self, key: &str, wanted: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Result<Option<T>> {
         self.get(key).map(|value| read(value).ok_or_else(|| self.wrong(key, wanted, value))).transpose()
     }
@@ -50,7 +50,7 @@ impl<'a> Keys<'a> {
         self.of(key, "a number", Value::as_number)
     }
 
-    /// A number, or what stands for it where there is none.
+    /// A number, or `usual` if it is not given.
     ///
     /// # Errors
     /// A value that is not a number.
@@ -65,7 +65,7 @@ impl<'a> Keys<'a> {
         self.number(key)?.ok_or_else(|| Error::mistake(format!("{} needs the key '{key}'", self.place)))
     }
 
-    /// A whole number from 1 up.
+    /// A positive integer.
     ///
     /// # Errors
     /// Any other value.

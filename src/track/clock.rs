@@ -1,4 +1,4 @@
-//! The time of day: an argument of a run, so that tests can set it.
+//! The time of day, passed to runs as an argument so that tests can fix it.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Seconds since 1970, UTC, whenever it is asked.
 pub type WallClock = Arc<dyn Fn() -> f64 + Send + Sync>;
 
-/// The clock of the machine.
+/// The system clock.
 pub fn wall_clock() -> WallClock {
     Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))
 }

@@ -1,4 +1,4 @@
-//! Runs side by side: what they reached, what they were made with, how they went.
+//! Comparison of runs: their results, configurations and curves.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::progress::{four_digits, thousands};
 const POINTS: u64 = 1000;
 
 impl Runs {
-    /// A line a run: name, when it began, how it ended, its last step and last values; beside the headings.
+    /// A row for each run: name, start, status, last step and last values; preceded by the headings.
     pub fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let names = self.names();
         let mut headings: Vec<String> = ["run", "began", "status", "step"].map(String::from).to_vec();
@@ -24,7 +24,7 @@ impl Runs {
         (headings, self.all.iter().map(row).collect())
     }
 
-    /// The names of all values, those most runs have first.
+    /// The names of all values, the most frequent first.
     pub fn names(&self) -> Vec<&str> {
         let all: BTreeSet<&str> = self.all.iter().flat_map(|run| run.values.keys().map(String::as_str)).collect();
         let mut names: Vec<&str> = all.into_iter().collect();
@@ -34,7 +34,7 @@ impl Runs {
         names
     }
 
-    /// The keys of the configuration in which runs differ: a line a key, a column a run; `-` where a run has no such
+    /// The configuration keys whose values differ: a row for each key, a column for each run, `-` where a run lacks the
     /// key.
     pub fn differences(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut headings = vec!["key".to_string()];
@@ -49,8 +49,8 @@ impl Runs {
         (headings, rows.collect())
     }
 
-    /// A curve a run that has the value, all over the same steps, and how many steps lie between their points. Between
-    /// the steps that were logged a curve is straight; before the first and after the last it is not a number.
+    /// A curve for each run that logged the value, all sampled at the same steps, and the distance of these steps.
+    /// Curves are interpolated linearly between logged steps, and NaN outside.
     pub fn curves(&self, name: &str) -> (Vec<(String, Vec<f64>)>, u64) {
         let with: Vec<&Summary> = self.all.iter().filter(|run| run.values.contains_key(name)).collect();
         let last = with.iter().map(|run| run.step()).max().unwrap_or(0);
@@ -74,7 +74,7 @@ fn value_at(run: &Summary, name: &str, step: u64) -> f64 {
     }
 }
 
-/// A count whole, any other value in four digits.
+/// An integer in full, any other value in four digits.
 fn short(value: f64) -> String {
     let count = value.fract() == 0.0 && (0.0..1e15).contains(&value);
     if count { thousands(value as u64) } else { four_digits(value) }

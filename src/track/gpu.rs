@@ -1,16 +1,16 @@
-//! The load of NVIDIA's GPUs, as `nvidia-smi` tells it, asked by a thread of its own: the tool takes its time.
+//! The load of NVIDIA GPUs by `nvidia-smi`, polled on a thread of its own, since the tool is slow.
 
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-/// Time between two questions.
+/// The polling interval.
 const EVERY: Duration = Duration::from_secs(5);
 const QUERY: [&str; 2] = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"];
 
 type GpuValues = Vec<(String, f64)>;
 
-/// Asks until it is dropped; where there is no `nvidia-smi` it never has anything to say.
+/// Polls until it is dropped; without `nvidia-smi` it has no values.
 #[derive(Debug, Clone)]
 pub(super) struct Gpus(Arc<Mutex<GpuValues>>);
 
@@ -23,7 +23,7 @@ impl Gpus {
         Self(latest)
     }
 
-    /// What was measured last.
+    /// The latest values.
     pub(super) fn read(&self) -> GpuValues {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -43,7 +43,7 @@ fn watch(latest: &Weak<Mutex<GpuValues>>) {
     }
 }
 
-/// A line a GPU: percent, MiB. What a GPU does not tell is `[N/A]`.
+/// Parses a line for each GPU: percent, MiB. Values that a GPU does not report are `[N/A]`.
 fn values(text: &str) -> GpuValues {
     let line = |(gpu, line): (usize, &str)| {
         let names = ["use", "memory_mb"].into_iter();

@@ -1,4 +1,4 @@
-//! The lines that every run has: a JSON object each, written at once.
+//! The metrics of a run as JSON lines, which every run has; each line is written at once.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -27,7 +27,7 @@ impl Jsonl {
         let path = folder.join(FILE);
         let opened = OpenOptions::new().create(true).append(true).open(&path);
         let mut file = opened.map_err(|e| Error::io("cannot write", &path, e))?;
-        // A run that was killed in the middle of a line goes on on the next.
+        // After a run that was killed in the middle of a line, a new line begins.
         let text = std::fs::read(&path).unwrap_or_default();
         if text.last().is_some_and(|&last| last != b'\n') {
             file.write_all(b"\n").map_err(|e| Error::io("cannot write", &path, e))?;
@@ -48,7 +48,7 @@ impl Sink for Jsonl {
         "jsonl"
     }
 
-    /// A value that is not finite is null: JSON has no other word for it.
+    /// Values that are not finite are null: JSON cannot represent them.
     fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()> {
         self.line(at, values.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
     }

@@ -1,9 +1,9 @@
-//! What machine this is, in a line, for figures that were measured on it: read from Linux's `/proc`.
+//! A line that describes the machine, for measured figures; from Linux's `/proc`.
 
 use std::fs;
 
-/// "2 × Intel Xeon, 24 GiB": as many processors as this process may use, their name, the memory. What the system does not
-/// say is left out.
+/// "2 × Intel Xeon, 24 GiB": the processors available to this process, their name, the memory. What the system does not
+/// report is left out.
 pub fn machine() -> String {
     let file = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -16,7 +16,7 @@ fn line(processors: usize, cpuinfo: &str, meminfo: &str) -> String {
         line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_string())
     };
     let name = value(cpuinfo, "model name").unwrap_or_else(|| "processors".into());
-    // A name that says nothing but its number, as virtual machines have it.
+    // Virtual machines may report only a number as the name.
     let name = match (value(cpuinfo, "vendor_id").as_deref(), value(cpuinfo, "model")) {
         (Some("GenuineIntel"), Some(model)) if !name.contains("Intel") => format!("{name} (Intel, model {model})"),
         _ => name,

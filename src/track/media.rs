@@ -1,8 +1,8 @@
-//! Samples beside the numbers: pictures, sound, MIDI, text.
+//! Logged media: pictures, sound, MIDI, text.
 
 use crate::error::{Error, Result};
 
-/// A sample; the bytes are those of a file of its kind.
+/// A media item; the bytes are those of a file of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Media {
@@ -16,7 +16,7 @@ pub enum Media {
     Text(String),
 }
 
-/// What trackers want to know of a sound.
+/// The format of a sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AudioInfo {
     pub(super) rate: u32,
@@ -25,7 +25,7 @@ pub(super) struct AudioInfo {
 }
 
 impl Media {
-    /// The ending of its file.
+    /// The extension of its file.
     pub(super) fn ending(&self) -> &'static str {
         match self {
             Self::Image(_) => "png",
@@ -42,7 +42,7 @@ impl Media {
         }
     }
 
-    /// Refuses bytes that are not a file of their kind.
+    /// Refuses bytes that are not a file of the type.
     pub(super) fn check(&self) -> Result<()> {
         let fits = match self {
             Self::Image(bytes) => size(bytes).is_some(),
@@ -62,7 +62,7 @@ pub(super) fn size(png: &[u8]) -> Option<(u32, u32)> {
     (rest.get(4..8)? == b"IHDR").then_some((number(8)?, number(12)?))
 }
 
-/// The form of a WAV, from its chunks.
+/// The format of a WAV, from its chunks.
 pub(super) fn sound(wav: &[u8]) -> Option<AudioInfo> {
     let mut rest = wav.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WAVE")?;
     let (mut rate, mut channels, mut block) = (0, 0, 0);

@@ -1,5 +1,5 @@
-//! The load of the machine: processor and memory from Linux's `/proc` (man proc(5)), NVIDIA's GPUs from `nvidia-smi`;
-//! what is not there is not measured.
+//! The load of the machine: processor and memory from Linux's `/proc` (man proc(5)), NVIDIA GPUs from `nvidia-smi`;
+//! what is unavailable is left out.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::gpu::Gpus;
 /// Ticks of the kernel's clock in a second, as programs see it (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
-/// Measures between one reading and the next.
+/// Measures the load between successive readings.
 #[derive(Debug, Clone)]
 pub struct Monitor {
     last: Option<Counters>,
@@ -33,7 +33,7 @@ struct Counters {
 }
 
 impl Monitor {
-    /// A monitor; its first reading of the processor is the mean since the machine began.
+    /// A monitor; its first reading of the processor is the mean since boot.
     pub fn new() -> Self {
         Self { last: None, gpus: Gpus::new() }
     }
@@ -46,7 +46,7 @@ impl Monitor {
         self.machine().into_iter().map(named).chain(self.gpus.read()).collect()
     }
 
-    /// The load now in words, for people: "cpu 93 %", "memory 1204 MiB of its own, 41 % in all", "gpu 0: 88 %, 9120 MiB".
+    /// The current load in words: "cpu 93 %", "memory 1204 MiB of its own, 41 % in all", "gpu 0: 88 %, 9120 MiB".
     pub fn words(&mut self) -> Vec<String> {
         words(&self.read())
     }

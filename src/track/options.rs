@@ -1,4 +1,4 @@
-//! What a caller may choose about a run.
+//! The options of a run.
 
 use std::path::PathBuf;
 
@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
-/// What a caller may choose about a run.
+/// The options of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunOptions {
     /// The folder of all runs ("experiments").
     pub dir: PathBuf,
-    /// Where values go beside the JSON lines: "jsonl", "tensorboard", "wandb", "mlflow" (none).
+    /// Destinations beside the JSON lines: "jsonl", "tensorboard", "wandb", "mlflow" (default: none).
     pub sinks: Vec<String>,
-    /// What the run is made with, for comparing.
+    /// The configuration of the run, for comparison.
     pub config: Map<String, Value>,
     /// The project at Weights & Biases, the experiment at MLflow ("etude").
     pub project: String,
@@ -25,10 +25,10 @@ pub struct RunOptions {
     pub notes: String,
     /// The address of the MLflow server ("http://127.0.0.1:5000").
     pub mlflow_uri: String,
-    /// Whether a run of this name that is there already goes on (false: the new one gets a number).
+    /// Whether to resume a run of this name (default: false; a new run gets a number).
     pub resume: bool,
-    /// Of a run that goes on: the step it goes on from. What was logged after it is taken back, so that trackers have
-    /// each step once (nothing is).
+    /// For a resumed run, the step from which it continues: values logged after it are removed, so that trackers have
+    /// each step once (default: none).
     pub from_step: Option<u64>,
 }
 
@@ -49,7 +49,7 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// The sinks there are.
+    /// The available sinks.
     pub const SINKS: [&'static str; 4] = ["jsonl", "tensorboard", "wandb", "mlflow"];
 
     /// # Errors

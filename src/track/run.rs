@@ -1,4 +1,4 @@
-//! A run: values and samples by step, to every sink.
+//! A tracked run: logs values and media by step to all sinks.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use super::{Media, RunOptions, Status, WallClock, jsonl};
 use crate::atomic;
 use crate::error::{Error, Result};
 
-/// What `run.json` holds.
+/// The contents of `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) name: String,
@@ -38,10 +38,10 @@ pub(super) struct Record {
 /// The file in the folder of a run.
 pub(super) const FILE: &str = "run.json";
 
-/// Names that lines have of their own.
+/// Names reserved for the fields of a line.
 const TAKEN: [&str; 3] = ["step", "time", "media"];
 
-/// A run that goes on.
+/// A run in progress.
 pub struct Run {
     record: Record,
     folder: PathBuf,
@@ -59,11 +59,11 @@ impl std::fmt::Debug for Run {
 }
 
 impl Run {
-    /// Begins a run in `options.dir`; `entropy` makes its id.
+    /// Starts a run in `options.dir`; `entropy` determines its id.
     ///
     /// # Errors
-    /// A name that is not a folder, an unknown sink, or a folder that cannot be written. A sink beside the JSON lines that
-    /// cannot begin is only warned of.
+    /// A name that cannot be a folder, an unknown sink, or a folder that cannot be written. A sink other than the JSON
+    /// lines that cannot start gives only a warning.
     pub fn start(name: &str, options: &RunOptions, clock: WallClock, entropy: u64) -> Result<Self> {
         options.validate()?;
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '\0']) {
@@ -113,7 +113,7 @@ impl Run {
         atomic::write(&self.folder.join(FILE), format!("{text}\n").as_bytes())
     }
 
-    /// Its name: that of its folder.
+    /// Its name, which is that of its folder.
     pub fn name(&self) -> &str {
         &self.record.name
     }
@@ -128,7 +128,7 @@ impl Run {
         &self.folder
     }
 
-    /// The step that was logged last.
+    /// The last logged step.
     pub fn step(&self) -> u64 {
         self.step
     }
@@ -138,13 +138,13 @@ impl Run {
         self.finished
     }
 
-    /// The sinks that still take values.
+    /// The active sinks.
     pub fn sinks(&self) -> Vec<&'static str> {
         self.sinks.iter().map(|sink| sink.name()).collect()
     }
 
-    /// Takes the values of a step. The names `step`, `time` and `media` are those of the lines themselves and are
-    /// passed over. A sink that fails is warned of and left out from then on.
+    /// Logs the values of a step. The reserved names `step`, `time` and `media` are ignored. A sink that fails gives a
+    /// warning and is not used again.
     pub fn log<S: AsRef<str>>(&mut self, step: u64, values: &[(S, f64)]) {
         let values = values.iter().map(|(name, value)| (name.as_ref().to_string(), *value));
         let values: Vec<(String, f64)> = values.filter(|(name, _)| !TAKEN.contains(&name.as_str())).collect();
@@ -154,10 +154,10 @@ impl Run {
         }
     }
 
-    /// Takes a sample: it becomes a file under `media`, and every sink shows it as it can.
+    /// Logs a media item: it is written to a file under `media`, and every sink shows it as it can.
     ///
     /// # Errors
-    /// Bytes that are not a file of their kind. A file that cannot be written is only warned of.
+    /// Bytes that are not a file of the type. A file that cannot be written gives only a warning.
     pub fn log_media(&mut self, step: u64, name: &str, media: &Media) -> Result<()> {
         media.check()?;
         let at = self.at(step);
@@ -173,8 +173,8 @@ impl Run {
         Ok(())
     }
 
-    /// Ends the run; what comes after is not logged. A run that is dropped without an end stays open in its file, as
-    /// one that was killed does.
+    /// Ends the run; later values are not logged. A run that is dropped without `finish` has no status in its file,
+    /// like one that was killed.
     pub fn finish(&mut self, status: Status) {
         if self.finished {
             return;
@@ -190,7 +190,7 @@ impl Run {
         }
     }
 
-    /// What went wrong since this was last asked: a sentence each, to be shown once.
+    /// The warnings since the last call, a sentence each.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -221,7 +221,7 @@ fn open(name: &str, run: &Beginning, options: &RunOptions) -> Result<Box<dyn Sin
     })
 }
 
-/// A folder of this name that no run has yet: `solo`, `solo-2`, `solo-3`.
+/// The first unused folder of `solo`, `solo-2`, `solo-3`, ….
 fn free(dir: &Path, name: &str) -> PathBuf {
     let taken = |folder: &Path| folder.join(FILE).exists() || folder.join(jsonl::FILE).exists();
     let first = dir.join(name);
@@ -232,7 +232,7 @@ fn free(dir: &Path, name: &str) -> PathBuf {
     numbered.find(|folder| !taken(folder)).unwrap_or(first)
 }
 
-/// What the folder of a run says about itself.
+/// Reads the `run.json` of a folder.
 pub(super) fn read_record(folder: &Path) -> Result<Record> {
     let path = folder.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(|e| Error::io("cannot read", &path, e))?;

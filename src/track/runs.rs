@@ -1,4 +1,4 @@
-//! A folder of runs, read again.
+//! Reads a folder of runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::sink::flatten_config;
 use super::{Status, jsonl};
 use crate::error::{Error, Result};
 
-/// One run, as its folder tells it.
+/// A recorded run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Its name.
@@ -22,25 +22,25 @@ pub struct Summary {
     pub folder: PathBuf,
     /// Seconds since 1970.
     pub began: f64,
-    /// How it ended; `None` while it goes on, or when it was killed.
+    /// Its status; `None` while it runs, or when it was killed.
     pub status: Option<Status>,
-    /// What it was made with, keys of depths joined by dots.
+    /// Its configuration, nested keys joined by dots.
     pub config: BTreeMap<String, String>,
     /// Each value by step.
     pub values: BTreeMap<String, BTreeMap<u64, f64>>,
 }
 
-/// Runs to compare.
+/// The runs of a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Runs {
-    /// By the time they began.
+    /// The runs by start time.
     pub all: Vec<Summary>,
-    /// Folders that hold a run that cannot be read, and why.
+    /// Folders of unreadable runs, with the error.
     pub broken: Vec<(PathBuf, String)>,
 }
 
 impl Runs {
-    /// Reads all runs in a folder; a folder that is a run is itself.
+    /// Reads all runs in a folder, or the one run that the folder is.
     ///
     /// # Errors
     /// Names a folder that cannot be read, or one without runs.
@@ -67,10 +67,10 @@ impl Runs {
         Ok(runs)
     }
 
-    /// The run of this name.
+    /// The run with this name.
     ///
     /// # Errors
-    /// An unknown name is refused with the nearest.
+    /// An unknown name, with the nearest known one.
     pub fn get(&self, name: &str) -> Result<&Summary> {
         let names: Vec<&str> = self.all.iter().map(|run| run.name.as_str()).collect();
         self.all.iter().find(|run| run.name == name).ok_or_else(|| Error::unknown("run", name, &names))

@@ -1,4 +1,4 @@
-//! `Sink`: what a tracker implements.
+//! The interface of trackers.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{Media, Status};
 use crate::error::Result;
 
-/// The description of a run that begins.
+/// The description of a run at its start.
 #[derive(Debug, Clone)]
 pub(super) struct Beginning {
     pub(super) name: String,
@@ -21,7 +21,7 @@ pub(super) struct Beginning {
     pub(super) folder: PathBuf,
     /// Seconds since 1970.
     pub(super) time: f64,
-    /// The step that a run goes on from; what was logged after it is taken back.
+    /// For a resumed run, the step from which it continues; later values are removed.
     pub(super) from_step: Option<u64>,
 }
 
@@ -41,7 +41,7 @@ pub(super) trait Sink: Send {
 
     fn log(&mut self, at: Moment, values: &[(String, f64)]) -> Result<()>;
 
-    /// `file` is where the sample lies already.
+    /// Logs a media item, which is already in `file`.
     fn media(&mut self, at: Moment, name: &str, media: &Media, file: &Path) -> Result<()>;
 
     fn finish(&mut self, at: Moment, status: Status) -> Result<()>;

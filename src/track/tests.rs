@@ -1,4 +1,4 @@
-//! Whole runs, in every form.
+//! Tests of whole runs, with every sink.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::media::samples::{PNG, WAV};
 use super::{Media, Run, RunOptions, Runs, Status, WallClock};
 
-/// A second passes whenever it is asked, from the first of January 2025 on.
+/// A clock that advances one second per call, from 1 January 2025 on.
 fn clock() -> WallClock {
     let seconds = AtomicU64::new(1_735_689_600);
     Arc::new(move || seconds.fetch_add(1, Ordering::SeqCst) as f64)
@@ -128,12 +128,12 @@ fn a_tracker_that_dies_stops_nothing() {
     assert!(second.expect("the lines can be written").take_warnings()[0].contains("wandb is left out"));
 }
 
-/// Answers as an MLflow server does and says what it was asked.
+/// An MLflow server for tests; it returns its address and the requests that it received.
 fn mlflow() -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     dying_mlflow(usize::MAX)
 }
 
-/// Answers as an MLflow server does, a number of times.
+/// An MLflow server that answers a number of requests.
 fn dying_mlflow(calls: usize) -> (String, std::sync::mpsc::Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("it has one"));
@@ -242,7 +242,7 @@ fn an_mlflow_server_that_is_not_there_stops_nothing() {
     assert_eq!(lines(&run).len(), 1);
 }
 
-/// A server that hears the beginning of a run and is gone after a number of calls.
+/// A server that fails after a number of requests.
 #[test]
 fn an_mlflow_server_that_goes_in_the_middle_stops_nothing() {
     let dir = TempDir::new().expect("a folder");

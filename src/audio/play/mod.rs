@@ -1,4 +1,4 @@
-//! A score played: events in time order into synthesizers, samples out of them, block by block.
+//! Renders a score: sends its events to synthesizers in order of time and mixes their samples block by block.
 
 use std::ops::Range;
 
@@ -10,52 +10,52 @@ use crate::error::{Error, Result};
 use crate::midi::{Clock, Score};
 use crate::progress::Progress;
 
-/// How long strings and room sound on after the last note, in seconds.
+/// Seconds rendered after the last note, for its release and the reverberation.
 const TAIL: f64 = 1.5;
-/// The largest sample of a piece, and how much a quiet piece is made louder at most.
+/// The target peak of a piece, and the largest gain.
 const PEAK: f32 = 0.89;
 const MOST_GAIN: f32 = 8.0;
-/// No more seconds are held in memory at once.
+/// The most seconds rendered into memory at once.
 const LONGEST: f64 = 3600.0;
-/// Longer pieces are played twice, to find their peak and to write them, in seconds.
+/// Seconds above which a piece is rendered twice, once to find its peak and once to write it.
 const AT_ONCE: f64 = if cfg!(test) { 30.0 } else { 600.0 };
-/// Blocks a second; cancellation is checked after each synthesizer's part of one.
+/// Blocks a second; cancellation is checked after each synthesizer's share of a block.
 const BLOCKS: u32 = 20;
-/// Events between two checks: a damaged file has a million at one moment.
+/// Events between two checks for cancellation: a damaged file may have a million at one time.
 const CHECK_EVERY: usize = 1024;
-/// Voices of a synthesizer: a piano takes two for each string that sounds.
+/// Polyphony of a synthesizer: a piano needs two voices for each note.
 const VOICES: usize = 128;
 
 /// How a score is rendered.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
-    /// Samples a second, 16,000 to 192,000.
+    /// Sample rate in Hz, 16,000 to 192,000.
     pub rate: u32,
     /// 1 or 2.
     pub channels: u16,
-    /// Seconds rendered at most.
+    /// The most seconds to render.
     pub most_seconds: f64,
-    /// True when silence of more than five seconds at the beginning is passed over.
+    /// True to skip silence of more than five seconds at the beginning.
     pub skip_silence: bool,
 }
 
 impl Settings {
-    /// What files are written with: 44.1 kHz, stereo, all of it, in time with the MIDI file.
+    /// Settings for files: 44.1 kHz, stereo, the whole score, aligned with the MIDI file.
     pub const FILE: Self = Self { rate: 44_100, channels: 2, most_seconds: f64::INFINITY, skip_silence: false };
-    /// What notebooks are given: 24 kHz, mono, three minutes.
+    /// Settings for notebooks: 24 kHz, mono, at most three minutes.
     pub const NOTEBOOK: Self = Self { rate: 24_000, channels: 1, most_seconds: 180.0, skip_silence: true };
 }
 
-/// Which part of a score is heard.
+/// The part of a score that is rendered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeardPart {
-    /// From where to where, in seconds of the score, what sounds on after the last note included.
+    /// Start and end in seconds of the score, with the release after the last note.
     pub span: Range<f64>,
-    /// False when something is left out at the end.
+    /// False when the end of the score is left out.
     pub whole: bool,
 }
 
-/// The part that `settings` let through.
+/// The part of a score that `settings` select.
 pub fn part(score: &Score, settings: &Settings) -> HeardPart {
     let first = score.tracks.iter().flat_map(|track| &track.notes).map(|note| note.start).min();
     let onset = first.map_or(0.0, |tick| Clock::new(score).seconds(tick));
@@ -68,10 +68,10 @@ pub fn part(score: &Score, settings: &Settings) -> HeardPart {
     HeardPart { span: from..if whole { end + TAIL } else { from + settings.most_seconds }, whole }
 }
 
-/// Plays a part of a score.
+/// Renders a part of a score.
 ///
 /// # Errors
-/// `interrupted`, when the user cancels; a part of more than an hour, which [`play_in_blocks`] takes.
+/// `interrupted`, when the user cancels; a part of more than an hour, for which there is [`play_in_blocks`].
 pub fn play(score: &Score, font: &Font, part: &HeardPart, settings: &Settings, progress: &Progress) -> Result<Wave> {
     let seconds = part.span.end - part.span.start;
     if seconds > LONGEST {
@@ -91,10 +91,10 @@ pub fn play(score: &Score, font: &Font, part: &HeardPart, settings: &Settings, p
     Ok(wave)
 }
 
-/// Plays a part of a score of any length and hands over its samples block by block, those of a moment side by side.
+/// Renders a part of a score of any length and passes its samples to `sink` block by block, channels interleaved.
 ///
 /// # Errors
-/// `interrupted`, when the user cancels; what `sink` fails with.
+/// `interrupted`, when the user cancels; the errors of `sink`.
 pub fn play_in_blocks(
     score: &Score,
     font: &Font,
@@ -130,7 +130,7 @@ pub fn play_in_blocks(
     Ok(())
 }
 
-/// How many frames a part has.
+/// The number of frames of a part.
 pub(super) fn frames(part: &HeardPart, settings: &Settings) -> u64 {
     ((part.span.end - part.span.start) * f64::from(settings.rate)).ceil() as u64
 }
@@ -139,11 +139,11 @@ fn gain(peak: f32) -> f32 {
     (PEAK / peak.max(1e-9)).min(MOST_GAIN)
 }
 
-/// The synthesizers of a score while it is played.
+/// The synthesizers of a score during rendering.
 struct Player {
     rate: u32,
     channels: usize,
-    /// Where the part begins, in seconds of the score.
+    /// Start of the part, in seconds of the score.
     from: f64,
     frames: u64,
     /// Frames rendered.
@@ -152,11 +152,11 @@ struct Player {
     block: Vec<f32>,
     left: Vec<f32>,
     right: Vec<f32>,
-    /// Whole seconds that were counted.
+    /// Whole seconds reported as progress.
     counted: u64,
 }
 
-/// A synthesizer and what it has still to play.
+/// A synthesizer and its remaining events.
 struct SynthesizerQueue {
     synthesizer: Synthesizer,
     events: Vec<AudioEvent>,
@@ -190,7 +190,7 @@ impl Player {
         })
     }
 
-    /// The next block of samples, all channels side by side; `None` at the end.
+    /// The next block of samples, channels interleaved; `None` at the end.
     fn next(&mut self, progress: &Progress) -> Result<Option<&mut [f32]>> {
         let count = (self.frames - self.at).min(u64::from(self.rate / BLOCKS)) as usize;
         if count == 0 {
@@ -202,7 +202,7 @@ impl Player {
             progress.check()?;
             let mut done = 0;
             while done < count {
-                // Everything due now, then sound up to what comes next.
+                // Sends all events that are due, then renders up to the next one.
                 let due = |event: &AudioEvent, rate: u32, from: f64| {
                     ((event.seconds - from).max(0.0) * f64::from(rate)) as u64
                 };
@@ -213,7 +213,7 @@ impl Player {
                     if stage.next % CHECK_EVERY == 0 {
                         progress.check()?;
                     }
-                    // What ended before the part begins is not even struck.
+                    // Notes that end before the part begins are not sent.
                     if event.seconds >= self.from || event.message[0] != NOTE_ON {
                         stage.send(&event);
                     }
@@ -236,7 +236,7 @@ impl Player {
         Ok(Some(&mut self.block))
     }
 
-    /// Whole seconds that were rendered since the last call.
+    /// Whole seconds rendered since the last call.
     fn seconds(&mut self) -> u64 {
         let seconds =
             if self.at == self.frames { self.at.div_ceil(self.rate.into()) } else { self.at / u64::from(self.rate) };
@@ -259,7 +259,7 @@ impl SynthesizerQueue {
     }
 }
 
-/// Adds to a block what a synthesizer has rendered.
+/// Adds the output of a synthesizer to a block.
 fn mix(block: &mut [f32], left: &[f32], right: &[f32], channels: usize) {
     for (frame, (left, right)) in block.chunks_exact_mut(channels).zip(left.iter().zip(right)) {
         match frame {

@@ -1,4 +1,4 @@
-//! What is heard of scores of a few notes.
+//! Tests of rendering, on scores of a few notes.
 
 use super::*;
 use crate::audio::parts::DRUM_CHANNEL;
@@ -20,7 +20,7 @@ fn played(score: &Score, settings: &Settings) -> Wave {
     play(score, &font, &part(score, settings), settings, &Progress::silent()).expect("played")
 }
 
-/// The lag in samples after which a wave is most like itself, between 20 and 2000 Hz, to a fraction.
+/// The period in samples with the highest autocorrelation, between 20 and 2000 Hz, interpolated.
 fn period(samples: &[f32]) -> f64 {
     let like = |lag: usize| -> f64 {
         let count = samples.len() - 1300;
@@ -110,7 +110,7 @@ fn a_score_sounds_the_same_each_time_and_a_stop_ends_it() {
 
 #[test]
 fn the_pedal_keeps_a_note_sounding() {
-    // The pedal keeps the first note alive where it would be silent.
+    // The sustain pedal holds the first note beyond its end.
     let mut held = score(0, &[(0, 20, 60)]);
     let dry = played(&held, &Settings::NOTEBOOK);
     held.tracks[0].pedals.push(crate::midi::Pedal { start: 0, end: 100 });
@@ -119,7 +119,7 @@ fn the_pedal_keeps_a_note_sounding() {
     assert!(loud(&wet) > 3.0 * loud(&dry), "{} {}", loud(&wet), loud(&dry));
 }
 
-/// How loud it is from one moment (seconds) to another.
+/// The root mean square between two times, in seconds.
 fn loudness(wave: &Wave, from: f64, to: f64) -> f32 {
     let at = |seconds: f64| (seconds * f64::from(wave.rate)) as usize * usize::from(wave.channels);
     let samples = &wave.samples[at(from)..at(to)];

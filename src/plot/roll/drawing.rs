@@ -13,20 +13,20 @@ use crate::harmony::ChordAt;
 use crate::interrupt::Interrupt;
 use crate::midi::{Score, Sound};
 
-/// Pictures of up to this many notes have round corners; more would make the SVG large.
+/// The most notes that are drawn with rounded corners; more would make the SVG large.
 const ROUND: usize = 1500;
-/// From this many notes on they are snapped to pixels, each pixel drawn once.
+/// The number of notes from which they are snapped to pixels, each pixel drawn once.
 const CROWD: usize = 12_000;
 /// Classes of velocity, and the opacity of the softest.
 const CLASSES_OF_VELOCITY: usize = 6;
 const SOFTEST: f64 = 0.3;
-/// Notes between two looks at the stop flag.
+/// Notes between two checks for cancellation.
 const LOOK_EVERY: usize = 4096;
-/// Tracks named in the legend at most, and letters of a name.
+/// The most tracks named in the legend, and the most letters of a name.
 const NAMED: usize = 6;
 const LETTERS: usize = 22;
 
-/// What is drawn in one system.
+/// What is needed to draw one system.
 pub(super) struct Drawing<'a> {
     pub(super) system: &'a System,
     pub(super) keys: &'a PitchAxis,
@@ -99,7 +99,7 @@ impl Drawing<'_> {
     /// Chord names; one that would touch another is left out.
     pub(super) fn chords(&self, svg: &mut Svg, chords: &[ChordAt]) {
         let (from, to) = self.system.seconds;
-        // A system begins with the chord that goes on from the one before.
+        // A system begins with the chord that continues from the previous one.
         let first = chords.partition_point(|c| c.seconds <= from + 1e-6).saturating_sub(1);
         let here = chords[first..].iter().take_while(|c| c.seconds < to - 1e-6);
         let names: Vec<(f64, String)> = here.map(|at| (self.x(at.seconds) + 1.5, at.chord.name())).collect();
@@ -118,7 +118,7 @@ impl Drawing<'_> {
         let here = sounds.iter().enumerate().filter(|(_, s)| s.start < to && s.end > from);
         let box_of = |s: &Sound| {
             let (x, end) = (self.x(s.start), self.x(s.end));
-            // A hair of space keeps repeated notes apart.
+            // A small gap keeps repeated notes apart.
             (x, top + self.keys.top(s.pitch), (end - x - 0.8).max(1.4), self.keys.pixels)
         };
         if sounds.len() <= ROUND {
@@ -156,7 +156,7 @@ impl Drawing<'_> {
     }
 }
 
-/// Of `count` things in a row, every how many'th leaves no more than `room`: 1, 2, 4, 8, …
+/// The step, a power of two, at which `count` items in a row fit into `room`.
 fn every(count: usize, room: f64) -> usize {
     let mut every = 1;
     while (count / every) as f64 > room {
@@ -174,7 +174,7 @@ fn opacity(class: usize) -> String {
     format!("{:.2}", SOFTEST + (1.0 - SOFTEST) * share)
 }
 
-/// How strongly a note is drawn.
+/// The opacity of a note, by velocity.
 pub(super) fn strength(velocity: u8) -> String {
     opacity(class(velocity))
 }
@@ -209,7 +209,7 @@ impl Hues {
         COLORS[self.index(track)]
     }
 
-    /// What the colours mean: one text, so that it flows at any size of letters.
+    /// The legend of the colours: one text, so that it flows at any font size.
     pub(super) fn legend(&self, svg: &mut Svg, y: f64) {
         let mut words = String::new();
         if self.names.len() > 1 {

@@ -1,20 +1,20 @@
-//! The labels of a roll at three widths: as wide as a page, half as wide, as wide as a telephone.
+//! The labels of a roll at three widths: a full page, half a page, a telephone.
 
 use super::super::svg::text_width;
 
-/// Larger letters where the picture is shown smaller. `w` is shown on wide pages only, `m` on all but narrow ones. The
-/// widths are those at which the letters are between 8 and 15 pixels high.
+/// A style sheet with larger letters where the picture is displayed smaller. Class `w` is visible on wide pages only,
+/// `m` on all but narrow ones. At these widths letters are between 8 and 15 pixels high.
 pub(super) const CSS: &str = "@media(max-width:800px){text{font-size:18px}.w{display:none}}\
      @media(max-width:520px){text{font-size:27px}.m{display:none}}";
 
 /// The height of letters at each width, in the units of the picture: narrow, half, wide.
 const SIZES: [f64; 3] = [27.0, 18.0, 13.0];
 
-/// The attribute that shows a label at the widths at which there is room for it.
+/// The class attributes by which a label is visible only at widths with room for it.
 pub(super) const CLASSES: [&str; 3] = ["", " class=\"m\"", " class=\"w\""];
 
-/// Which of some names that begin at `x` stand in a row without touching, and at which widths each does: an index of
-/// [`CLASSES`], or `None` where there is never room. None ends beyond `right`.
+/// Which of some labels that begin at `x` fit in a row without touching, and at which widths: an index of [`CLASSES`],
+/// or `None` where there is never room. None ends beyond `right`.
 pub(super) fn fitting(names: &[(f64, String)], right: f64) -> Vec<Option<usize>> {
     let mut shown: Vec<Option<usize>> = vec![None; names.len()];
     for (level, size) in SIZES.iter().enumerate() {
@@ -34,8 +34,7 @@ pub(super) fn fitting(names: &[(f64, String)], right: f64) -> Vec<Option<usize>>
     shown
 }
 
-/// The class of the `i`th of labels that stand `apart` pixels from each other, each `wide` times as wide as its letters
-/// are high.
+/// The class of the `i`th of labels `apart` pixels apart, each `wide` times as wide as its letters are high.
 pub(super) fn thinned(i: usize, apart: f64, wide: f64) -> &'static str {
     let fits = |size: f64, every: usize| wide * size <= apart * every as f64;
     let every = |size: f64| [1, 2, 4, 8, 16].into_iter().find(|every| fits(size, *every)).unwrap_or(16);

@@ -1,4 +1,4 @@
-//! How to reach an MLflow server: its address, who asks, and which certificates are believed; in MLflow's own words
+//! Access to an MLflow server: address, credentials and TLS certificates, from MLflow's own environment variables
 //! (mlflow.org/docs/latest/ml/tracking/server/#environment-variables).
 
 use std::fmt;
@@ -9,10 +9,10 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::error::{Error, Result};
 
-/// Looks a variable of the environment up.
+/// Looks up an environment variable.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Where a server is and how it is asked.
+/// The address of a server and how to authenticate.
 #[derive(Clone)]
 pub(super) struct Access {
     /// Without user and password, and without a slash at the end.
@@ -23,7 +23,7 @@ pub(super) struct Access {
 }
 
 impl fmt::Debug for Access {
-    /// Secrets stay out of logs.
+    /// Does not print secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secret = self.authorization.as_ref().map(|_| "…");
         f.debug_struct("Access").field("address", &self.address).field("authorization", &secret).finish()
@@ -64,7 +64,7 @@ impl Access {
         Ok(Self { address, authorization, tls })
     }
 
-    /// An agent that asks the server.
+    /// An HTTP client for the server.
     pub(super) fn agent(&self, patience: std::time::Duration) -> ureq::Agent {
         let config = ureq::Agent::config_builder().timeout_global(Some(patience)).http_status_as_error(false);
         match &self.tls {
@@ -74,7 +74,7 @@ impl Access {
     }
 }
 
-/// Which certificates are believed, when the environment says.
+/// The TLS settings of the environment, if any.
 fn tls(variable: Lookup<'_>) -> Result<Option<TlsConfig>> {
     if let Some(path) = variable("MLFLOW_TRACKING_SERVER_CERT_PATH") {
         let pem = crate::files::read_text(&crate::files::locate(&path)?)?;
@@ -94,7 +94,7 @@ fn tls(variable: Lookup<'_>) -> Result<Option<TlsConfig>> {
     Ok(careless.then(|| TlsConfig::builder().disable_verification(true).build()))
 }
 
-/// Why an address that is not a server's is refused.
+/// The error for an address that is not a server's.
 fn other_kind(given: &str) -> Error {
     let served = |store: &str| {
         format!(
@@ -106,7 +106,7 @@ fn other_kind(given: &str) -> Error {
     let kind = scheme.split('+').next().unwrap_or_default();
     match kind {
         "sqlite" | "postgresql" | "postgres" | "mysql" | "mssql" => {
-            // The address of a database may hold its password.
+            // The address of a database may contain its password.
             let shown = if kind == "sqlite" { given.to_string() } else { format!("{kind}://…") };
             Error::mistake(format!("{shown} is a database, whose tables MLflow alone writes")).with_hint(served(&shown))
         }
@@ -128,7 +128,7 @@ fn other_kind(given: &str) -> Error {
     }
 }
 
-/// A part of an address with `%40` for `@` and the like.
+/// Decodes percent-encoding.
 fn decoded(part: &str) -> String {
     let bytes = part.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);

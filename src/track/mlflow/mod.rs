@@ -1,4 +1,4 @@
-//! A run on an MLflow server, from a thread of its own: a slow server never holds up a training.
+//! Logs a run to an MLflow server on a thread of its own, so that a slow server does not delay training.
 
 mod access;
 mod server;
@@ -15,13 +15,13 @@ use crate::error::{Error, Result};
 use access::Access;
 use server::{MlflowMetric, Server};
 
-/// What may wait to be sent; what comes when that is full is dropped (the JSON lines have it all).
+/// The most queued messages; further ones are dropped (the JSON lines are complete).
 const WAITING: usize = 10_000;
-/// The most metrics of one call.
+/// The most metrics of one request.
 const BATCH: usize = 1000;
-/// Pauses before a call is tried again.
+/// Delays before a request is retried.
 const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
-/// How long the end of a run waits for what is still to be sent.
+/// How long the end of a run waits for queued messages.
 const FAREWELL: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
@@ -31,7 +31,7 @@ enum Job {
     End(Status, f64),
 }
 
-/// Sends to a server.
+/// Sends a run to a server.
 #[derive(Debug)]
 pub(super) struct Mlflow {
     jobs: SyncSender<Job>,
@@ -40,10 +40,10 @@ pub(super) struct Mlflow {
 }
 
 impl Mlflow {
-    /// Begins without waiting for the server.
+    /// Starts the thread without waiting for the server.
     ///
     /// # Errors
-    /// When the address is none, or no thread can be had.
+    /// An address that is not a server's, or a thread that cannot be started.
     pub(super) fn open(address: &str, run: &Beginning) -> Result<Self> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let access = Access::of(address, &variable)?;
@@ -55,7 +55,7 @@ impl Mlflow {
             if let Err(error) = send(&access, &run, &waiting) {
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
-            // Nobody may be waiting.
+            // The receiver may be gone.
             let _ = say_done.send(());
         };
         let thread = std::thread::Builder::new().name("mlflow".into()).spawn(work);
@@ -73,7 +73,7 @@ impl Mlflow {
         }
     }
 
-    /// Fails with the trouble of the thread, if it had any.
+    /// Returns the error of the thread, if it failed.
     fn heard(&self) -> Result<()> {
         match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
@@ -99,7 +99,7 @@ impl Sink for Mlflow {
     }
 
     fn finish(&mut self, at: Moment, status: Status) -> Result<()> {
-        // A full queue has room again in a while, or the thread has ended.
+        // A full queue empties in a while, or the thread has ended.
         let end = Job::End(status, at.time);
         if self.jobs.send(end).is_ok() && self.done.recv_timeout(FAREWELL).is_err() {
             return Err(Error::broken("the MLflow server is too slow: not all values were sent"));
@@ -108,7 +108,7 @@ impl Sink for Mlflow {
     }
 }
 
-/// Sends what comes until the end.
+/// Sends messages until the end of the run.
 fn send(access: &Access, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
     let server = patiently(|| Server::begin(access, run))?;
     let mut metrics: Vec<MlflowMetric> = Vec::new();
@@ -138,7 +138,7 @@ fn send(access: &Access, run: &Beginning, jobs: &Receiver<Job>) -> Result<()> {
     }
 }
 
-/// Tries a call again after a pause, three times.
+/// Retries a call up to three times, after a delay each.
 fn patiently<T>(call: impl Fn() -> Result<T>) -> Result<T> {
     let mut result = call();
     for pause in PAUSES {

@@ -1,4 +1,4 @@
-//! The calls of MLflow's REST interface that a run needs (mlflow.org/docs/latest/rest-api.html).
+//! The requests of MLflow's REST API that a run needs (mlflow.org/docs/latest/rest-api.html).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::track::Status;
 use crate::track::sink::{Beginning, flatten_config};
 
-/// How long one call may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most parameters of one call.
+/// The most parameters of one request.
 const PARAMETERS: usize = 100;
-/// What the folder of a run notes of its run on a server.
+/// The file in a run's folder that records its MLflow run.
 const NOTE: &str = "mlflow.json";
 /// The most characters of a parameter.
 const CHARACTERS: usize = 6000;
@@ -27,9 +27,9 @@ pub(super) struct Server {
     agent: ureq::Agent,
     access: Access,
     run: String,
-    /// The last step that the server has of each value, of a run that goes on.
+    /// The last step of each value that the server has, for a resumed run.
     known: HashMap<String, u64>,
-    /// Where the server takes files, when it does.
+    /// The address for artifacts, if the server stores any.
     artifacts: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct MlflowMetric {
 }
 
 impl Server {
-    /// Finds or makes the experiment and begins a run in it.
+    /// Finds or creates the experiment and starts a run in it.
     ///
     /// # Errors
     /// When the server does not answer or refuses.
@@ -79,7 +79,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Takes over what the server says of a run.
+    /// Stores the server's description of a run.
     fn take(&mut self, info: &Value) -> Result<()> {
         self.run = word(info, "run_id")?;
         let path = info["artifact_uri"].as_str().and_then(|uri| uri.strip_prefix("mlflow-artifacts:/"));
@@ -89,8 +89,8 @@ impl Server {
         Ok(())
     }
 
-    /// Goes on with the run that the folder of a run names, if this server has it: what it has of each value is not sent
-    /// again.
+    /// Resumes the MLflow run that the folder of a run records, if this server has it: values that it already has are
+    /// not sent again.
     fn goes_on(&mut self, folder: &Path) -> Result<bool> {
         let noted = crate::files::read_text(&folder.join(NOTE)).ok();
         let noted: Value = noted.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or(Value::Null);
@@ -143,7 +143,7 @@ impl Server {
         self.post("runs/log-batch", &json!({ "run_id": self.run, "metrics": metrics })).map(drop)
     }
 
-    /// Sends a file, where the server takes files.
+    /// Uploads a file, if the server stores artifacts.
     ///
     /// # Errors
     /// See [`Server::begin`].
@@ -171,7 +171,7 @@ impl Server {
         format!("{}/api/2.0/mlflow/{call}", self.access.address)
     }
 
-    /// A request with who asks.
+    /// Adds the credentials to a request.
     fn signed<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         match &self.access.authorization {
             Some(authorization) => request.header("Authorization", authorization),
@@ -224,7 +224,7 @@ fn millis(seconds: f64) -> i64 {
     (seconds * 1000.0) as i64
 }
 
-/// JSON of protocol buffers has words for numbers that are not finite.
+/// JSON of protocol buffers has strings for numbers that are not finite.
 fn number(value: f64) -> Value {
     match value {
         v if v.is_nan() => json!("NaN"),
@@ -233,7 +233,7 @@ fn number(value: f64) -> Value {
     }
 }
 
-/// A name in the characters that MLflow takes.
+/// A name with only the characters that MLflow allows.
 fn plain(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || "_-./ ".contains(c) { c } else { '_' }).collect()
 }

@@ -14,7 +14,7 @@ use crate::atomic;
 use crate::error::{Error, Result};
 use crate::proto::{Field, ProtoMessage, fields};
 
-/// The first event says which version of the format this is.
+/// The format version, in the first event.
 const VERSION: &str = "brain.Event:2";
 /// `DT_STRING` of tensor_shape.proto's neighbour, types.proto.
 const STRING: i64 = 7;
@@ -63,8 +63,8 @@ impl TensorBoard {
     }
 }
 
-/// Takes the events after a step out of the files of a run, those of a course that was cut short after its last
-/// checkpoint and half an event at the end; whether any file is left. From step 0 on all files go.
+/// Removes the events after a step from the files of a run, and an incomplete event at the end; true if any file is
+/// left. Step 0 removes all files.
 fn take_back(folder: &Path, step: u64) -> Result<bool> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io("cannot read", folder, e))?;
     let ours = |path: &PathBuf| {
@@ -90,7 +90,7 @@ fn take_back(folder: &Path, step: u64) -> Result<bool> {
     Ok(left)
 }
 
-/// A text, as the text plugin wants it: a tensor of one string.
+/// A text value for the text plugin: a tensor of one string.
 fn text_value(name: &str, text: &str) -> ProtoMessage {
     let shape = ProtoMessage::new().message(2, &ProtoMessage::new().int(1, 1));
     let tensor = ProtoMessage::new().int(1, STRING).message(2, &shape).bytes(8, text);
@@ -126,7 +126,7 @@ impl Sink for TensorBoard {
                     .bytes(5, "audio/wav");
                 ProtoMessage::new().bytes(1, name).message(6, &audio)
             }
-            // TensorBoard cannot show MIDI: it says where the file lies.
+            // TensorBoard cannot play MIDI: the path of the file is logged.
             Media::Midi(_) => text_value(name, &format!("`{}`", file.display())),
         };
         self.summary(at, &[value])

@@ -16,11 +16,11 @@ const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 
-/// Writes records.
+/// A writer of records.
 #[derive(Debug)]
 pub(super) struct Log<W: Write> {
     to: W,
-    /// Bytes in this block.
+    /// Bytes used of the current block.
     used: usize,
 }
 
@@ -30,7 +30,7 @@ impl<W: Write> Log<W> {
         Ok(Self { to, used: BEGINNING.len() })
     }
 
-    /// Appends to a log of `length` bytes, whose records are whole.
+    /// Appends to a log of `length` bytes that ends with a complete record.
     pub(super) fn resume(to: W, bytes: usize) -> Self {
         Self { to, used: bytes % BLOCK }
     }
@@ -63,7 +63,7 @@ impl<W: Write> Log<W> {
                 break;
             }
         }
-        // One call a record, so that a run that is killed leaves whole records.
+        // One write per record, so that a killed run leaves complete records.
         self.to.write_all(&bytes)?;
         self.to.flush()
     }
@@ -73,7 +73,7 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// The records of a log, up to the first that is cut or damaged; none of something else.
+/// The records of a log, up to the first incomplete or damaged one; empty for other files.
 pub(super) fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     let (mut at, mut records, mut open) = (BEGINNING.len(), Vec::new(), None::<Vec<u8>>);
     if !bytes.starts_with(&BEGINNING) {
@@ -98,7 +98,7 @@ pub(super) fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// The kind and the data of the chunk at a place.
+/// Type and data of the chunk at an offset.
 fn chunk(bytes: &[u8], at: usize) -> Option<(u8, &[u8])> {
     let header = bytes.get(at..at + HEADER)?;
     let length = usize::from(u16::from_le_bytes(header[4..6].try_into().ok()?));

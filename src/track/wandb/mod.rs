@@ -33,11 +33,11 @@ pub(super) struct Wandb {
     log: Log<File>,
     folder: PathBuf,
     path: PathBuf,
-    /// Records so far; they are numbered from 1.
+    /// The number of records; they are numbered from 1.
     records: i64,
-    /// The values of a step, until another begins: W&B knows a step only once.
+    /// The values of the current step, kept until the next: W&B takes each step only once.
     open: Option<(Moment, Map<String, Value>)>,
-    /// The last of each value.
+    /// The latest of each value.
     latest: Map<String, Value>,
 }
 
@@ -51,7 +51,7 @@ impl Wandb {
         {
             return Ok(wandb);
         }
-        // Beside one that is there: of the next second that is free.
+        // If the name is taken, that of the next free second.
         let names = (0..).map(|more| format!("offline-run-{}-{}", stamp(run.time + f64::from(more)), run.id));
         let name = names.into_iter().find(|name| !all.join(name).exists()).unwrap_or_default();
         let folder = all.join(&name);
@@ -71,7 +71,7 @@ impl Wandb {
         atomic::write(&wandb.folder.join("files/config.yaml"), yaml.as_bytes())?;
         #[cfg(unix)]
         {
-            // A convenience: without it `wandb sync` is given the folder by name.
+            // Only a convenience: `wandb sync` also takes the folder by name.
             let link = all.join("latest-run");
             let _ = fs::remove_file(&link);
             let _ = std::os::unix::fs::symlink(&name, link);
@@ -79,8 +79,8 @@ impl Wandb {
         Ok(wandb)
     }
 
-    /// The newest run of this id, from a step on: what it logged later is taken back. None where there is none, where
-    /// its beginning is lost, where it begins anew, and where it was sent to the server already.
+    /// Resumes the newest run of this id from a step; later values are removed. `None` where there is no such run, its
+    /// start is lost, it starts anew, or it was already synced.
     fn go_on(all: &Path, run: &Beginning, step: u64) -> Result<Option<Self>> {
         let ending = format!("-{}", run.id);
         let mut folders: Vec<PathBuf> = fs::read_dir(all).into_iter().flatten().flatten().map(|e| e.path()).collect();
@@ -134,7 +134,7 @@ impl Wandb {
         Ok(())
     }
 
-    /// Writes the step that is open.
+    /// Writes the current step.
     fn close(&mut self) -> Result<()> {
         let Some((at, mut values)) = self.open.take() else { return Ok(()) };
         values.insert("_step".into(), json!(at.step));
@@ -144,7 +144,7 @@ impl Wandb {
         self.write(run_record::history(at.step, &values))
     }
 
-    /// Puts a sample where W&B looks for it and says what is in the history for it.
+    /// Copies a media item to W&B's folder and returns its entry for the history.
     fn place(&mut self, at: Moment, name: &str, media: &Media) -> Result<Value> {
         let sha256: String = Sha256::digest(media.bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         let (kind, folder) = match media {

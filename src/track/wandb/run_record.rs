@@ -1,11 +1,11 @@
-//! The records of a `.wandb` file (wandb/proto/wandb_internal.proto), as far as a run has them.
+//! The records of a `.wandb` file (wandb/proto/wandb_internal.proto) that a run needs.
 
 use serde_json::{Map, Value, json};
 
 use crate::proto::{Field, ProtoMessage, fields};
 use crate::track::sink::Beginning;
 
-/// The release whose records these are, and the oldest that reads them.
+/// The release whose format this is, and the oldest that can read it.
 const PRODUCER: &str = "0.31.0";
 const MIN_CONSUMER: &str = "0.70.0";
 
@@ -13,15 +13,15 @@ const MIN_CONSUMER: &str = "0.70.0";
 const MEDIA: i64 = 2;
 const NOW: i64 = 0;
 
-/// Keys and their values in JSON: a config, a history, a summary.
+/// Keys with values in JSON, as in a config, a history or a summary.
 fn items(of: ProtoMessage, field: u32, values: &Map<String, Value>) -> ProtoMessage {
     values.iter().fold(of, |message, (key, value)| {
-        // A field of its own makes a key with dots one key; `nested_key` would take it apart.
+        // `key` keeps a name with dots whole; `nested_key` would split it.
         message.message(field, &ProtoMessage::new().bytes(1, key).bytes(16, value.to_string()))
     })
 }
 
-/// A number as W&B writes it: JSON has no word for those that are not finite.
+/// A number in W&B's form: JSON cannot represent those that are not finite.
 pub(super) fn number(value: f64) -> Value {
     match value {
         v if v.is_nan() => json!("NaN"),
@@ -47,13 +47,13 @@ pub(super) fn run(run: &Beginning) -> ProtoMessage {
     ProtoMessage::new().message(17, &record.message(17, &start))
 }
 
-/// The configuration of a run that goes on.
+/// The configuration of a resumed run.
 pub(super) fn config(config: &Map<String, Value>) -> ProtoMessage {
     ProtoMessage::new().message(5, &items(ProtoMessage::new(), 1, config))
 }
 
-/// What of a record is kept when a run goes on from a step, without its number: what was there at the beginning, files,
-/// and the history up to the step. What ended the run before is over.
+/// A record that is kept when a run is resumed from a step, without its number: the start, files, and the history up to
+/// the step; not the exit record.
 pub(super) fn kept(record: &[u8], step: u64) -> Option<ProtoMessage> {
     const KEPT: [u32; 5] = [HISTORY, 5, 6, 17, 21];
     let (kind, body) = body(record)?;
@@ -61,7 +61,7 @@ pub(super) fn kept(record: &[u8], step: u64) -> Option<ProtoMessage> {
     (KEPT.contains(&kind) && !late).then(|| ProtoMessage::new().bytes(kind, body))
 }
 
-/// The values of a record, when it is one of the history.
+/// The values of a history record; empty for other records.
 pub(super) fn values(record: &[u8]) -> Map<String, Value> {
     let Some((HISTORY, body)) = body(record) else { return Map::new() };
     let items = fields(body).filter_map(|(field, item)| match (field, item) {
@@ -80,7 +80,7 @@ pub(super) fn values(record: &[u8]) -> Map<String, Value> {
 /// The field of a history.
 const HISTORY: u32 = 2;
 
-/// The kind of a record and what it holds: its one field that is a message.
+/// The type of a record and its contents: its only field that is a message.
 fn body(record: &[u8]) -> Option<(u32, &[u8])> {
     fields(record).find_map(|(field, value)| match value {
         Field::Bytes(body) if field != 1 => Some((field, body)),
