@@ -1,4 +1,4 @@
-//! The command line: what was asked for, and who does it.
+//! The command line: parses the arguments and runs the command.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Read, Write as _};
@@ -15,7 +15,7 @@ use etude::script::programs::{PROGRAMS, Program};
 
 use crate::{launch, logging};
 
-/// The exit code of a call that cannot be understood.
+/// The exit code for a wrong call.
 const USAGE: i32 = 2;
 
 /// A practice room for music transformers: a scriptable notebook in one binary.
@@ -100,7 +100,7 @@ enum KernelCommand {
     },
 }
 
-/// Does what the command line asks for: the exit code.
+/// Runs the command line and returns the exit code.
 pub(crate) fn main() -> i32 {
     let matches = Call::command().after_help(after_help()).get_matches();
     let call = match Call::from_arg_matches(&matches) {
@@ -114,7 +114,7 @@ pub(crate) fn main() -> i32 {
         _ => logging::to_stderr(),
     }
     if let Some(threads) = call.threads.map(NonZeroUsize::get).or_else(launch::threads) {
-        // It fails only when the pool is there already, and nothing has computed yet.
+        // It fails only when the pool exists already, and nothing has computed yet.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
     match (call.eval, call.what) {
@@ -164,7 +164,7 @@ fn kernel(what: KernelCommand) -> i32 {
             notebook::uninstall(&Choice { prefix, sys_prefix, name, display_name: None })
                 .map(|folder| say(&format!("removed the kernel in {}", folder.display())))
         }
-        // A restart is up to the front end, which starts another process.
+        // After a restart request the front end starts another process.
         KernelCommand::Run { connection_file, .. } => notebook::serve(&connection_file).map(|_| 0),
     };
     done.unwrap_or_else(|error| {
@@ -173,7 +173,7 @@ fn kernel(what: KernelCommand) -> i32 {
     })
 }
 
-/// What an installation has done.
+/// The report of an installation.
 fn installed(done: &notebook::Support) -> String {
     let mut text = format!("installed the kernel in {}", done.folder.display());
     for folder in &done.packages {
@@ -186,7 +186,7 @@ fn installed(done: &notebook::Support) -> String {
     text
 }
 
-/// The kernels that are installed, a line each.
+/// A line for each installed kernel.
 fn kernels() -> String {
     let found = notebook::list();
     let row = |kernel: &notebook::Installed| {
@@ -232,7 +232,7 @@ fn piped(args: &[String]) -> i32 {
     }
 }
 
-/// Prints a text; a reader that has gone is not a failure.
+/// Prints a text; a closed pipe is not a failure.
 fn say(text: &str) -> i32 {
     let _ = writeln!(std::io::stdout(), "{text}");
     0

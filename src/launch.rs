@@ -1,7 +1,7 @@
-//! `etude train --nproc_per_node 4`: the ranks of a run on this machine, started and looked after.
+//! `etude train --nproc_per_node 4`: starts and supervises the ranks of a run on this machine.
 //!
-//! Each rank is this program once more, told by torchrun's variables which one it is. When one fails, the others are given
-//! time to keep the run, then asked to stop, then made to.
+//! Each rank is this program again, with torchrun's environment variables for its number. When one fails, the others
+//! are given time to save the run, then interrupted, then killed.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 use etude::error::{Error, Result};
 use etude::train::parallel::World;
 
-/// Between two looks at the ranks.
+/// The interval at which the ranks are polled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// After a failure the others end by themselves within this time.
+/// The time in which the others should end by themselves after a failure.
 const KEEPING: Duration = Duration::from_secs(60);
-/// Once asked to stop they have so long.
+/// The time in which they should end after an interrupt.
 const STOPPING: Duration = Duration::from_secs(30);
 
-/// How many ranks the words of a program ask for, when this process is to start them.
+/// The number of ranks that a command line asks for, when this process is to start them.
 pub(crate) fn wanted(words: &[String]) -> Result<Option<usize>> {
     if words.first().is_none_or(|name| name != "train") || World::from_env()?.is_some() {
         return Ok(None);
@@ -43,7 +43,7 @@ pub(crate) fn wanted(words: &[String]) -> Result<Option<usize>> {
     }
 }
 
-/// The threads of a rank that shares its machine with others and was not told how many: its part of the processors.
+/// The default number of threads of a rank that shares its machine with others: its part of the processors.
 pub(crate) fn threads() -> Option<usize> {
     let told = ["RAYON_NUM_THREADS", "OMP_NUM_THREADS"].iter().find_map(|name| std::env::var(name).ok());
     if let Some(told) = told {
@@ -51,12 +51,12 @@ pub(crate) fn threads() -> Option<usize> {
     }
     let world = World::from_env().ok().flatten()?;
     let all = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // `mpirun` and `srun` may have bound the rank to processors of its own already.
+    // `mpirun` and `srun` may have pinned the rank to processors already.
     let bound = processors().is_some_and(|there| all < there);
     Some(if bound { all } else { (all / world.local_size).max(1) })
 }
 
-/// Processors of the machine, as Linux says: "0-7,16-23".
+/// The number of processors of the machine, from Linux's "0-7,16-23".
 fn processors() -> Option<usize> {
     let text = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
     let count = |part: &str| match part.split_once('-') {
@@ -66,7 +66,7 @@ fn processors() -> Option<usize> {
     text.trim().split(',').map(count).sum()
 }
 
-/// Starts the ranks and waits for them: the exit code.
+/// Starts the ranks, waits for them and returns the exit code.
 pub(crate) fn run(ranks: usize, threads: Option<NonZeroUsize>, words: &[String]) -> Result<i32> {
     let failed = |e: io::Error| Error::io("cannot start", "the ranks", e);
     let program = std::env::current_exe().map_err(failed)?;
@@ -87,7 +87,7 @@ pub(crate) fn run(ranks: usize, threads: Option<NonZeroUsize>, words: &[String])
         command.envs(numbers.map(|(name, number)| (name, number.to_string())));
         command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
         command.env("ETUDE_JOB", std::process::id().to_string());
-        // Ctrl-C of the terminal comes here and is passed on once.
+        // Ctrl-C reaches only this process, which passes it on once.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         match command.spawn() {
@@ -101,7 +101,7 @@ pub(crate) fn run(ranks: usize, threads: Option<NonZeroUsize>, words: &[String])
     Ok(watch(children, &stop))
 }
 
-/// Waits for all ranks: the code of the first that failed.
+/// Waits for all ranks and returns the exit code of the first that failed.
 fn watch(mut children: Vec<Child>, stop: &AtomicBool) -> i32 {
     let (mut code, mut failed, mut asked, mut passed_on) = (0, None::<Instant>, None::<Instant>, false);
     let mut left: Vec<usize> = (0..children.len()).collect();
@@ -127,7 +127,7 @@ fn watch(mut children: Vec<Child>, stop: &AtomicBool) -> i32 {
             asked = Some(Instant::now());
             left.iter().for_each(|&rank| terminate(&mut children[rank]));
         }
-        // A long step is no reason to lose it: only after a failure, or a cancellation, are ranks killed.
+        // A long step must not be lost: ranks are killed only after a failure or an interrupt.
         if failed.is_some() && asked.is_some_and(|at| at.elapsed() > STOPPING + KEEPING) {
             left.iter().for_each(|&rank| drop(children[rank].kill()));
         }

@@ -1,4 +1,4 @@
-//! Installs the log: filtered by `RUST_LOG`, to standard error, or to a file for the kernel. Nothing goes to standard
+//! Sets up logging, filtered by `RUST_LOG`, to standard error, or to a file for the kernel. Nothing goes to standard
 //! output.
 
 use std::fs::{self, File, OpenOptions};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-/// A log file that is longer than this when a kernel starts is begun anew, in bytes.
+/// The size in bytes above which a log file is replaced when a kernel starts.
 const LONGEST: u64 = 1 << 20;
 
-/// Logs to standard error what `RUST_LOG` asks for, as in `RUST_LOG=etude_kernel=debug`; nothing where it is not set.
+/// Logs to standard error what `RUST_LOG` selects, as in `RUST_LOG=etude_kernel=debug`; nothing if it is not set.
 pub(crate) fn to_stderr() {
     if let Ok(filter) = EnvFilter::try_from_default_env() {
         let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -19,7 +19,7 @@ pub(crate) fn to_stderr() {
     }
 }
 
-/// Appends to a file what `RUST_LOG` asks for; warnings and errors where it is not set. The file is made with the first
+/// Appends to a file what `RUST_LOG` selects; warnings and errors if it is not set. The file is created with the first
 /// line. Used by the kernel, whose standard streams belong to the front end.
 pub(crate) fn to_file(path: PathBuf) {
     if fs::metadata(&path).is_ok_and(|file| file.len() > LONGEST) {

@@ -1,4 +1,4 @@
-//! Command lines: `--key value`, `--key=value`, `--switch`, and words without dashes.
+//! Parses command lines: `--key value`, `--key=value`, `--switch`, and positional words.
 
 use serde_json::{Map, Value};
 
@@ -6,14 +6,14 @@ use super::foreign;
 use super::set::set;
 use crate::error::{Error, Result, nearest};
 
-/// Reads the words of a command line into a map of flags and a list of the other words.
+/// Parses the words of a command line into a map of flags and a list of positional words.
 ///
-/// `known` says which flags there are and what they are when absent: where that is a text, what is given is taken as it
-/// is; else it is read as YAML (`5`, `true`, `[0.9, 1.1]`). `-` serves for `_`, a flag without a value is
-/// true, a switch takes no word but `true` and `false`, `a.b` reaches into the map `a`, and `--` ends the flags.
+/// `known` holds the flags with their defaults: the value of a flag whose default is a text is taken literally; other
+/// values are parsed as YAML (`5`, `true`, `[0.9, 1.1]`). `-` and `_` are the same in a name, a flag without a value is
+/// true, a switch takes only the words `true` and `false`, `a.b` sets a key of the map `a`, and `--` ends the flags.
 ///
 /// # Errors
-/// An unknown flag is refused with the nearest known one, a flag without its value is named.
+/// An unknown flag, with the nearest known one; a flag without its value.
 pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String, Value>, Vec<String>)> {
     let mut given = Value::Object(Map::new());
     let mut others = Vec::new();
@@ -38,7 +38,7 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
         };
         let value = match inline {
             Some(value) => Some(value),
-            // A switch takes no word but its value.
+            // A switch takes only `true` or `false`.
             None if default.is_boolean() && key == top => {
                 words.next_if(|next| ["true", "false"].contains(&next.as_str())).cloned()
             }
@@ -55,7 +55,7 @@ pub fn flags(words: &[String], known: &Map<String, Value>) -> Result<(Map<String
 fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) -> Result<()> {
     let top = key.split('.').next().unwrap_or(key);
     if default.is_object() && given.get(top).is_some_and(|before| before == &Value::Bool(true) || key == top) {
-        // `--augment --augment.sample 2`, in either order: the switch stands for the map the flag is by itself.
+        // `--augment --augment.sample 2`, in either order: the switch gives the default map.
         let before = std::mem::replace(&mut given[top], default.clone());
         before.as_object().into_iter().flatten().for_each(|(key, value)| given[top][key] = value.clone());
         if key == top && value.is_none() {
@@ -67,7 +67,7 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
             given[key] = Value::String(text);
             Ok(())
         }
-        // A regular expression is not a list: --target_modules '.*\.(q|v)_proj'.
+        // A regular expression is not a YAML list: --target_modules '.*\.(q|v)_proj'.
         Some(text) if default.is_array() && text.contains(['\\', '*', '(', '|', '?', '^']) => {
             given[key] = Value::String(text);
             Ok(())
@@ -83,7 +83,7 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
     }
 }
 
-/// The key that was probably meant: one that is spelt nearly so, or one of which it is a part ("warmup").
+/// The known key that was probably meant: one with a similar spelling, or one of which `name` is a part ("warmup").
 pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let part = || known.iter().copied().find(|key| name.len() > 2 && key.contains(name));
     nearest(name, known).or_else(part)
@@ -93,7 +93,7 @@ pub(super) fn near<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 fn unknown(key: &str, known: &Map<String, Value>) -> Error {
     let keys: Vec<&str> = known.keys().map(String::as_str).collect();
     let error = Error::mistake(format!("no flag is called '--{key}'"));
-    // Other trainers' names are answered where they are flags of a training at all.
+    // Hints about other trainers' names are given only for the flags of a training.
     let theirs = known.contains_key("lr").then(|| foreign::answer(key, true)).flatten();
     match (theirs, near(key, &keys)) {
         (Some(answer), _) => error.with_hint(answer),
@@ -102,7 +102,7 @@ fn unknown(key: &str, known: &Map<String, Value>) -> Error {
     }
 }
 
-/// A default as one would type it.
+/// A default in the form in which it would be typed.
 fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "TEXT".into(),

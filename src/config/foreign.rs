@@ -1,16 +1,16 @@
-//! The names that other trainers have for what is set here: those of transformers' `TrainingArguments`, TRL's
-//! `SFTConfig`, PEFT's and Unsloth's arguments. None of them is taken silently: each is answered with ours.
+//! Hints for option names of other trainers: transformers' `TrainingArguments`, TRL's `SFTConfig`, PEFT's and Unsloth's
+//! arguments. None of them is accepted; the error for each names ours.
 
 use crate::error::nearest;
 
-/// A name of theirs, ours (a key, where one means the same), and what to say beside it.
+/// A foreign name, ours (a key, where one means the same), and a remark.
 type ForeignKeyHint = (&'static str, &'static str, &'static str);
 
 /// The hint for keys that count epochs.
 const EPOCHS: &str =
     "the length of a run is given in steps; an epoch has rows / (batch_size · gradient_accumulation_steps)";
 
-/// Their names, sorted by what they are about.
+/// The foreign names, sorted by subject.
 const ANSWERS: &[ForeignKeyHint] = &[
     // --- how long, how fast
     ("learning_rate", "lr", ""),
@@ -116,12 +116,12 @@ const ANSWERS: &[ForeignKeyHint] = &[
     ("fsdp", "", "ranks are started by --nproc_per_node N, torchrun, mpirun or srun; each holds the whole model"),
 ];
 
-/// What to say to somebody who set a name of another trainer; `flag` tells a command line from a file.
+/// The hint for a foreign name, if it is one; `flag` is true for command lines.
 pub(super) fn answer(name: &str, flag: bool) -> Option<String> {
     let names: Vec<&str> = ANSWERS.iter().map(|(theirs, ..)| *theirs).collect();
     let lower = name.to_lowercase();
     let known = names.iter().copied().find(|theirs| *theirs == lower);
-    // A slip in a long name of theirs is still one of theirs.
+    // A misspelt long foreign name is recognised, too.
     let known = known.or_else(|| nearest(&lower, &names).filter(|near| near.len() > 12 && close(&lower, near)))?;
     let (_, ours, more) = ANSWERS.iter().find(|(theirs, ..)| *theirs == known)?;
     let ours = if flag && !ours.is_empty() { format!("--{ours}") } else { (*ours).to_string() };
@@ -132,7 +132,7 @@ pub(super) fn answer(name: &str, flag: bool) -> Option<String> {
     })
 }
 
-/// One letter more, less or other.
+/// True when the names differ by at most one letter.
 fn close(name: &str, other: &str) -> bool {
     strsim::damerau_levenshtein(name, other) <= 1
 }

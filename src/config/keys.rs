@@ -1,4 +1,4 @@
-//! Maps into option structs, with errors that name the nearest key.
+//! Deserialises maps into option structs, with errors that name the nearest key.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::error::Result;
 /// An unknown key is refused with the nearest known one; a value of the wrong type is named with its key. An integer
 /// is taken where a float is wanted, and a float without fraction where an integer is.
 pub fn from_map<T: DeserializeOwned>(what: &str, map: Value) -> Result<T> {
-    // No options at all is a map of none.
+    // null means no options.
     let map = if map.is_null() { Value::Object(Map::new()) } else { map };
     T::deserialize(Reader(map)).map_err(|fault| fault.explain(what))
 }

@@ -1,8 +1,8 @@
 //! Configuration: YAML files and command-line overrides become typed options, all through one deserialiser.
 //!
-//! [`read_yaml`] makes a map, [`set`] changes a key of it (`train.lr=1e-4`), [`flags()`] reads a command line into one,
-//! [`from_map`] fills an option struct, [`Recipe`] those of a whole fine-tuning run.
-//! Scripts, files and the command line meet here, so that a mistake reads the same wherever it is made.
+//! [`read_yaml`] reads a map, [`set`] changes a key of it (`train.lr=1e-4`), [`flags()`] parses a command line into
+//! one, [`from_map`] fills an option struct, [`Recipe`] those of a whole fine-tuning run. Scripts, files and the
+//! command line share this code, so that the errors for a mistake are the same.
 
 mod flags;
 mod foreign;

@@ -1,4 +1,4 @@
-//! A deserialiser over maps that keeps the path to what is wrong, and takes whole floats for integers.
+//! A deserialiser of maps that records the path to an error, and accepts integral floats as integers.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,12 +13,12 @@ use serde_json::{Map, Number, Value, map};
 
 use super::value_error::ValueError;
 
-/// Reads one value.
+/// Deserialises one value.
 #[derive(Debug)]
 pub(super) struct Reader(pub(super) Value);
 
 impl Reader {
-    /// Reads a number where an integer is wanted: `4.0` is 4.
+    /// Deserialises an integer; `4.0` is 4.
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match &self.0 {
             Value::Number(n) => match whole(n) {
@@ -30,7 +30,7 @@ impl Reader {
         }
     }
 
-    /// The fault of a value where `wanted` should stand.
+    /// The error for a value of another kind than `wanted`.
     fn refuse(self, wanted: &'static str) -> ValueError {
         match self.deserialize_any(Nothing(wanted)) {
             Ok(never) => match never {},
@@ -46,7 +46,7 @@ impl Reader {
     }
 }
 
-/// The integer that a float is, if it is one and floats are exact there.
+/// The integer that a float equals, if it is in the range in which floats are exact.
 fn whole(n: &Number) -> Option<i64> {
     const EXACT: f64 = (1_u64 << 53) as f64;
     let x = n.as_f64().filter(|_| n.is_f64())?;
@@ -106,7 +106,7 @@ impl<'de> Deserializer<'de> for Reader {
         self.array(len, visitor)
     }
 
-    /// A map; serde would take an array for the fields in their order, which no user means.
+    /// Only a map is a struct; serde would also accept an array of the fields in order.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -140,7 +140,7 @@ fn one(map: Map<String, Value>) -> Option<EnumReader> {
     map.into_iter().next().map(|(name, content)| EnumReader { name, content: Some(content) })
 }
 
-/// A visitor that takes nothing, for its refusals.
+/// A visitor that accepts nothing, for its error messages.
 struct Nothing(&'static str);
 
 impl Visitor<'_> for Nothing {

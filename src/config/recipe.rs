@@ -1,7 +1,7 @@
-//! A recipe: all that a fine-tuning run is made of, as one flat map whose keys are those of the YAML files, of the
-//! command line and of the script options.
+//! Recipes: the configuration of a whole fine-tuning run as one flat map, with the same keys in YAML files, on the
+//! command line and in script options.
 //!
-//! The keys of the parts are the fields of their option structs; the few that belong to none stand in [`DataSources`]. `seed`
+//! The keys are the fields of the option structs of the parts; those that belong to none are in [`DataSources`]. `seed`
 //! is shared by all.
 
 use std::path::PathBuf;
@@ -18,35 +18,35 @@ use crate::files;
 use crate::nn::LoraConfig;
 use crate::train::TrainOptions;
 
-/// A recipe, checked.
+/// The validated configuration of a fine-tuning run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recipe {
-    /// Where model and data come from.
+    /// The sources of model and data.
     #[serde(flatten)]
     pub sources: DataSources,
-    /// The adapters, when there are to be any.
+    /// The adapters, if any are used.
     pub lora: Option<LoraConfig>,
-    /// The rows.
+    /// The dataset options.
     pub data: DatasetOptions,
-    /// The run.
+    /// The training options.
     pub train: TrainOptions,
-    /// The seed of all of it.
+    /// The random seed of all parts.
     pub seed: u64,
 }
 
-/// The keys that belong to no part.
+/// The keys that belong to no other part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSources {
-    /// "base", the folder of a model, or the YAML file of a shape.
+    /// "base", a model folder, or the YAML file of an architecture.
     pub base_model: String,
-    /// What trains.
+    /// Which weights train.
     pub method: AdapterMethod,
     /// Device to compute on.
     pub device: String,
-    /// How pieces become ids, for models that do not know it themselves.
+    /// The tokenizer, for models that do not come with one.
     pub tokenizer: String,
-    /// A folder of MIDI, or a dataset that was saved.
+    /// A folder of MIDI files, or a saved dataset.
     #[serde(with = "crate::forms::path")]
     pub data_dir: Option<PathBuf>,
 }
@@ -63,24 +63,24 @@ impl Default for DataSources {
     }
 }
 
-/// What trains.
+/// Which weights train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdapterMethod {
-    /// Adapters beside a base in 4 bits.
+    /// Adapters, with the base model in 4 bits.
     #[default]
     Qlora,
-    /// Adapters beside a base in full.
+    /// Adapters, with the base model in full precision.
     Lora,
     /// All weights.
     Full,
 }
 
 impl Recipe {
-    /// The recipe of a flat map; what it does not say has its default.
+    /// The recipe of a flat map; keys that it lacks have their defaults.
     ///
     /// # Errors
-    /// An unknown key is refused with the nearest known one, a value of the wrong type or range is named with its key.
+    /// An unknown key, with the nearest known one; a value of the wrong type or range, with its key.
     pub fn from_map(what: &str, map: Value) -> Result<Self> {
         let map = match map {
             Value::Null => Map::new(),
@@ -129,7 +129,7 @@ impl Recipe {
         keys
     }
 
-    /// What `augment: true` stands for: copies in 12 keys and 3 tempi.
+    /// The value of `augment: true`: copies in 12 keys and 3 tempi.
     pub fn usual_copies() -> Value {
         json!({ "transpose": 12, "tempo": [0.9, 1.0, 1.1] })
     }
@@ -154,7 +154,7 @@ fn parts() -> [Map<String, Value>; 4] {
     ]
 }
 
-/// The nearest key, or all when none is near.
+/// The error for an unknown key: the nearest one, or all when none is near.
 fn unknown(what: &str, key: &str) -> Error {
     let known = Recipe::keys();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -166,7 +166,7 @@ fn unknown(what: &str, key: &str) -> Error {
     }
 }
 
-/// Puts the home folder in the place of `~` in a path.
+/// Expands `~` at the beginning of a path.
 fn at_home(part: &mut Map<String, Value>, key: &str) -> Result<()> {
     if let Some(Value::String(path)) = part.get_mut(key)
         && path.starts_with('~')
@@ -176,7 +176,7 @@ fn at_home(part: &mut Map<String, Value>, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// `true` are the copies of the usual recipe, 12 keys and 3 tempi; `false` are none.
+/// Replaces `augment: true` by the default augmentation, 12 keys and 3 tempi, and `false` by none.
 fn spell_out(augment: &mut Value) {
     match augment {
         Value::Bool(true) => *augment = Recipe::usual_copies(),
@@ -223,7 +223,7 @@ mod tests {
         assert!(Recipe::from_map("a.yaml", json!([])).is_err());
     }
 
-    /// What PyYAML makes of the recipes: `no` is false to it, and it writes a list of one as it likes.
+    /// A recipe as PyYAML writes it: `no` becomes false, and a list of one has another layout.
     #[test]
     fn a_recipe_that_pyyaml_wrote_again_is_read() {
         let text = "mixed_precision: false\ntarget_modules: all-linear\ntrack: tensorboard\nbatch_size: auto\naugment: false\n";

@@ -1,4 +1,4 @@
-//! Overrides: one key of a map changed by a text of the command line.
+//! Overrides: sets one key of a map from a text.
 
 use serde_json::{Map, Value};
 

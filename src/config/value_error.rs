@@ -1,4 +1,4 @@
-//! What a deserialiser can find wrong with a map, kept as data until there is a sentence to put it in.
+//! The errors of the deserialiser, kept as data until the message is written.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{self, Expected, Unexpected};
 use super::foreign;
 use crate::error::Error;
 
-/// Something wrong at a place of a map.
+/// An error at a place in a map.
 #[derive(Debug)]
 pub(super) struct ValueError {
     /// The steps to the place, the last first.
@@ -31,31 +31,31 @@ enum Problem {
 }
 
 impl ValueError {
-    /// A list of a length that is not wanted.
+    /// A list of the wrong length.
     pub(super) fn length(wanted: usize, got: usize) -> Self {
         Problem::Wrong { wanted: format!("an array of {wanted}"), got: format!("one of {got}") }.into()
     }
 
-    /// The same fault, seen from the map around it.
+    /// The same error, in a map under this key.
     pub(super) fn under(mut self, key: String) -> Self {
         self.path.push(KeyStep::Key(key));
         self
     }
 
-    /// The same fault, seen from the array around it.
+    /// The same error, in an array at this index.
     pub(super) fn at(mut self, index: usize) -> Self {
         self.path.push(KeyStep::Index(index));
         self
     }
 
-    /// The sentence for the user; `what` is the thing whose options these are.
+    /// The error for the user; `what` names the thing whose options these are.
     pub(super) fn explain(self, what: &str) -> Error {
         let path = self.path();
         let place = if path.is_empty() { what.to_string() } else { format!("{what}.{path}") };
         match self.problem {
             Problem::UnknownKey { name, known } => {
                 let error = Error::unknown(&format!("option of {place}"), &name, known);
-                // Where a training is set, other trainers' names are answered.
+                // For the options of a training, hints about other trainers' names are given.
                 let ours = ["lr", "lora_alpha", "max_seq_len"].iter().any(|key| known.contains(key));
                 match foreign::answer(&name, false).filter(|_| ours) {
                     Some(answer) => error.with_hint(answer),
@@ -126,7 +126,7 @@ impl fmt::Display for ValueError {
     }
 }
 
-/// Serde's names of types in the words of a user.
+/// Serde's names of types in plain words.
 fn plain(wanted: &str, too_large: bool) -> String {
     let words = match wanted {
         "f32" | "f64" => "a number",
@@ -149,7 +149,7 @@ fn plain(wanted: &str, too_large: bool) -> String {
     words.into()
 }
 
-/// A value as an error shows it: texts in quotes and not too long.
+/// A value in an error message: texts quoted and shortened.
 fn shown(got: Unexpected<'_>) -> String {
     const LONGEST: usize = 60;
     match got {

@@ -71,7 +71,7 @@ fn json(value: Yaml) -> Result<Value> {
     })
 }
 
-/// A key; numbers and truths serve as their texts.
+/// A key as text; numbers and booleans are converted.
 fn text(key: Yaml) -> Result<String> {
     match json(key)? {
         Value::String(text) => Ok(text),
