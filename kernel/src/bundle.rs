@@ -1,11 +1,11 @@
-//! One value in several forms, by MIME type.
+//! A value in several formats, by MIME type.
 
 use std::collections::BTreeMap;
 
 use jupyter_protocol::Media;
 use serde_json::{Value, json};
 
-/// The forms of a value: `text/plain` always, others beside it; a front end shows the richest it knows.
+/// The formats of a value: `text/plain` always, others beside it; a front end shows the richest that it supports.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Bundle {
     forms: BTreeMap<String, Value>,
@@ -25,14 +25,14 @@ impl Bundle {
         Self::default().with("text/plain", text.into())
     }
 
-    /// Adds a form: a string (binary types in base64), or JSON for `application/json` and its kin.
+    /// Adds a format: a string (binary types in base64), or JSON for `application/json` and its like.
     #[must_use]
     pub fn with(mut self, mime: &str, content: impl Into<Value>) -> Self {
         self.forms.insert(mime.to_owned(), content.into());
         self
     }
 
-    /// Says something about a form, such as `{"width": 720}` of an `image/png`.
+    /// Adds metadata for a format, such as `{"width": 720}` for an `image/png`.
     #[must_use]
     pub fn about(mut self, mime: &str, what: Value) -> Self {
         self.metadata.insert(mime.to_owned(), what);
@@ -54,7 +54,7 @@ impl Bundle {
         &self.forms
     }
 
-    /// The forms as the protocol's media; a form the protocol has no type for is carried as it is.
+    /// Converts to the protocol's media; a format for which the protocol has no type is passed on unchanged.
     pub fn to_media(&self) -> Media {
         serde_json::from_value(json!(self.forms)).unwrap_or_default()
     }

@@ -1,6 +1,6 @@
-//! Completeness and completion of a text that is being typed.
+//! Completeness and completion of code that is being typed.
 
-/// Whether a text can be run as it is.
+/// Whether code can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It can be run.
@@ -10,7 +10,7 @@ pub enum Completeness {
         /// White space to begin the next line with.
         indent: String,
     },
-    /// It can never be run, whatever follows.
+    /// It is invalid, whatever follows.
     Invalid,
     /// The language cannot tell.
     Unknown,
@@ -19,7 +19,7 @@ pub enum Completeness {
 /// One completion at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
-    /// What to put in place of the replaced text.
+    /// The text that replaces the range.
     pub text: String,
     /// Its kind, for the front end's icon: "function", "variable", "property", "keyword", "path".
     pub kind: String,
@@ -30,9 +30,9 @@ pub struct Completion {
 /// The completions at a cursor. Offsets are bytes; the host converts the protocol's code points.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completions {
-    /// Where the replaced text begins.
+    /// Start of the replaced range.
     pub start: usize,
-    /// Where it ends.
+    /// End of the replaced range.
     pub end: usize,
     /// The completions, best first.
     pub items: Vec<Completion>,

@@ -1,7 +1,7 @@
-//! The smallest language: a cell's value is its last line.
+//! The echo language, a minimal [`Interpreter`]: a cell's value is its last line.
 //!
-//! `print WORDS` says the words, `show WORDS` displays them, `fail WORDS` fails with them, and so on through its
-//! commands; a line that ends in a backslash goes on. It remembers the words it saw and completes them.
+//! `print WORDS` prints the words, `show WORDS` displays them, `fail WORDS` fails with them, and so on through its
+//! commands; a line that ends in a backslash continues. It remembers words and completes them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,17 +34,17 @@ pub struct Echo {
     words: Words,
 }
 
-/// The words an echo has seen: all it knows about what is being typed.
+/// The words of earlier cells, for completion.
 #[derive(Debug, Clone)]
 pub struct Words(BTreeSet<String>);
 
 impl Echo {
-    /// An echo that has seen no word.
+    /// An interpreter without words.
     pub fn new(outbox: Outbox) -> Self {
         Self::with(outbox, Stdin::closed(), Arc::default())
     }
 
-    /// An echo that can ask for input and be stopped.
+    /// An interpreter that can ask for input and be interrupted.
     pub fn with(outbox: Outbox, stdin: Stdin, stop: Arc<AtomicBool>) -> Self {
         let words = Words(COMMANDS.iter().map(|(name, _)| (*name).to_owned()).collect());
         Self { outbox, stdin, stop, words }
@@ -74,7 +74,7 @@ impl Echo {
 }
 
 impl Echo {
-    /// Waits up to a number of milliseconds, or until it is stopped.
+    /// Waits some milliseconds, or until the interrupt.
     fn wait(&self, milliseconds: &str) -> Result<(), Fault> {
         for _ in 0..milliseconds.trim().parse().unwrap_or(0_u64) {
             if self.stop.load(Ordering::SeqCst) {
@@ -91,7 +91,7 @@ fn word_start(code: &str, cursor: usize) -> usize {
     code[..cursor].rfind(char::is_whitespace).map_or(0, |at| at + code[at..].chars().next().map_or(1, char::len_utf8))
 }
 
-/// The nearest character border at or before `cursor`.
+/// The nearest character boundary at or before `cursor`.
 fn border(code: &str, cursor: usize) -> usize {
     (0..=cursor.min(code.len())).rev().find(|&at| code.is_char_boundary(at)).unwrap_or(0)
 }

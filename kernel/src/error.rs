@@ -1,8 +1,8 @@
-//! What can go wrong with the host itself (what a cell does wrong is a [`Fault`](crate::Fault)).
+//! Errors of the host itself (the error of a cell is a [`Fault`](crate::Fault)).
 
 use std::path::PathBuf;
 
-/// A failure of the host.
+/// An error of the host.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The connection file cannot be read.
@@ -13,7 +13,7 @@ pub enum Error {
         /// The error of the file system or the parser.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The connection file asks for something this host does not speak.
+    /// The connection file asks for something that this host does not support.
     #[error("{0}")]
     Unsupported(String),
     /// A socket cannot be opened.
@@ -24,7 +24,7 @@ pub enum Error {
         /// The message of the library.
         message: String,
     },
-    /// The interpreter could not be made.
+    /// The interpreter could not be created.
     #[error("the interpreter did not start: {0}")]
     Interpreter(crate::Fault),
     /// The kernelspec cannot be written.
@@ -40,5 +40,5 @@ pub enum Error {
     System(#[from] std::io::Error),
 }
 
-/// The result of what the host does.
+/// The result of functions of the host.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,7 +1,6 @@
-//! The cells of this session and of those before, as consoles ask for them.
+//! The history of cells over sessions, for consoles.
 //!
-//! They are kept in a file of JSON lines, `[session, line, cell]`; every kernel adds to its end, so that several may run
-//! at once.
+//! It is a file of JSON lines, `[session, line, cell]`; every kernel appends to it, so that several may run at once.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,21 +10,21 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Cells that are remembered of earlier sessions; a file with twice as many is cut to these.
+/// Cells kept of earlier sessions; a file with twice as many is cut to these.
 const REMEMBERED: usize = 5000;
-/// Cells longer than this are not written, in bytes.
+/// The longest cell that is stored, in bytes.
 const LONGEST: usize = 100_000;
 
-/// A cell: its session, its number in it, its text.
+/// A cell: its session, its number there, its text.
 type Entry = (u64, usize, String);
 
-/// The cells that were stored, the oldest first.
+/// The stored cells, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     cells: Vec<Entry>,
     /// The number of this session.
     session: u64,
-    /// Where cells go, when they outlive the session.
+    /// The history file, if there is one.
     file: Option<PathBuf>,
 }
 
@@ -44,11 +43,11 @@ pub(crate) struct Query {
 }
 
 impl History {
-    /// The history in a file, which need not be there yet. One that cannot be read is none.
+    /// Opens the history in a file, which need not exist. An unreadable file is treated as empty.
     pub(crate) fn open(path: &Path) -> Self {
         let text = fs::read(path).unwrap_or_default();
         let lines = text.split(|byte| *byte == b'\n');
-        // A line that was cut by a full disk is passed over.
+        // A truncated line, for example after a full disk, is skipped.
         let mut cells: Vec<Entry> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let session = cells.iter().map(|cell| cell.0).max().map_or(1, |last| last + 1);
         if cells.len() > 2 * REMEMBERED {
@@ -61,7 +60,7 @@ impl History {
     pub(crate) fn push(&mut self, number: usize, cell: &str) {
         let entry = (self.session, number, cell.to_owned());
         if let Some(path) = self.file.as_deref().filter(|_| cell.len() <= LONGEST && !cell.trim().is_empty()) {
-            // A history that cannot be kept is no reason not to run a cell.
+            // A cell runs even if the history cannot be written.
             if let Err(error) = append(path, &entry) {
                 tracing::warn!(%error, path = %path.display(), "a cell was not added to the history");
             }
@@ -115,14 +114,14 @@ fn append(path: &Path, entry: &Entry) -> std::io::Result<()> {
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // In one call, so that the lines of two kernels do not mix.
+    // One call, so that the lines of two kernels do not mix.
     options.open(path)?.write_all(format!("{}\n", json!(entry)).as_bytes())
 }
 
 fn rewrite(path: &Path, cells: &[Entry]) {
     let text: String = cells.iter().map(|entry| format!("{}\n", json!(entry))).collect();
     let part = path.with_extension("part");
-    // As it was is as good: only its length changes.
+    // If it fails, the file stays as it was.
     if fs::write(&part, text).is_err() || fs::rename(&part, path).is_err() {
         let _ = fs::remove_file(&part);
     }

@@ -1,4 +1,4 @@
-//! The host: sockets on one thread, the interpreter on another, and what passes between them.
+//! The host: sockets on one thread, the interpreter on another, and the channels between them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,15 +20,15 @@ use crate::wire::{Request, receive, reply, unknown};
 use crate::worker;
 use crate::{Fault, Interpreter, Outbox, Output};
 
-/// The library queues what it sends; after the last message it needs this long to get it out.
+/// The delay before exit in which the library sends its queued messages.
 const LINGER: Duration = Duration::from_millis(150);
-/// A socket that failed is tried again after this.
+/// The delay before a failed socket is used again.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// When a request to stop a cell is made again.
+/// Delays after which an interrupt is repeated.
 const AGAIN: [Duration; 3] = [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(100)];
 
-/// Why the host returned. The interpreter's thread may still run: leave the process.
+/// Why the host returned. The interpreter's thread may still run, so exit the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The front end asked for it.
@@ -39,11 +39,11 @@ pub enum Exit {
     Orphaned,
 }
 
-/// Cancels the running cell. Called from the host's thread on an interrupt request and on SIGINT.
+/// The callback that cancels the running cell; called from the host's thread on an interrupt request and on SIGINT.
 pub struct Stop(Box<dyn Fn() + Send + Sync>);
 
 impl Stop {
-    /// Calls a function that returns at once.
+    /// Wraps a function, which must return at once.
     pub fn new(stop: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Box::new(stop))
     }
@@ -115,7 +115,7 @@ async fn host<I: Interpreter>(
     }
 }
 
-/// What an interrupt does: it ends a question to the user, and tells the language.
+/// Handles interrupts: ends a pending `input` request, and calls the language's [`Stop`].
 struct Brake {
     cell: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -126,7 +126,7 @@ impl Brake {
     fn pull(self: &Arc<Self>) {
         self.cell.store(true, Ordering::SeqCst);
         (self.stop.0)();
-        // A language takes requests to stop back when it begins with a cell; one that came just before is made again.
+        // A language resets its interrupt flag when a cell begins; an interrupt just before is repeated.
         if let Some(cell) = self.running() {
             let brake = self.clone();
             tokio::task::spawn_local(async move {
@@ -147,18 +147,18 @@ impl Brake {
     }
 }
 
-/// Answers every ping with itself, whatever happens.
+/// Echoes heartbeat messages.
 async fn beat(mut heartbeat: zmq::KernelHeartbeatConnection) {
     loop {
         match heartbeat.socket.recv().await {
-            // A peer that left before its answer is no reason to stop.
+            // A peer that left before its answer is ignored.
             Ok(ping) => drop(heartbeat.socket.send(ping).await),
             Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
 }
 
-/// Reads requests for ever; a message that cannot be read or is not signed is passed over.
+/// Receives requests; messages that are unreadable or not signed are ignored.
 async fn listen<S: SocketRecv>(mut connection: zmq::Connection<S>, requests: mpsc::UnboundedSender<Request>) {
     loop {
         match receive(&mut connection).await {
@@ -175,7 +175,7 @@ async fn listen<S: SocketRecv>(mut connection: zmq::Connection<S>, requests: mps
     }
 }
 
-/// Sends replies in order; one whose client left is dropped.
+/// Sends replies in order; those to disconnected clients are dropped.
 async fn post<S: SocketSend>(mut connection: zmq::Connection<S>, mut replies: mpsc::UnboundedReceiver<JupyterMessage>) {
     while let Some(message) = replies.recv().await {
         let kind = message.header.msg_type.clone();
@@ -232,7 +232,7 @@ async fn signals(brake: Arc<Brake>) {
     }
 }
 
-/// Ends when the process that started this one is gone, so that no kernel outlives its server.
+/// Returns when the parent process has exited, so that no kernel outlives its server.
 async fn orphaned(parent: Option<u32>) {
     let Some(parent) = parent.filter(|&id| id > 1) else { return std::future::pending().await };
     while parent_id() == Some(parent) {
@@ -250,7 +250,7 @@ fn parent_id() -> Option<u32> {
     None
 }
 
-/// An outbox that keeps what travels in the reply and passes the rest on.
+/// An outbox that collects the payload of the reply and passes other output on.
 fn paying(outbox: Outbox, payload: Arc<Mutex<Vec<serde_json::Value>>>) -> Outbox {
     let keep = move |item| payload.lock().unwrap_or_else(PoisonError::into_inner).push(item);
     Outbox::new(move |output| match output {
@@ -260,7 +260,7 @@ fn paying(outbox: Outbox, payload: Arc<Mutex<Vec<serde_json::Value>>>) -> Outbox
     })
 }
 
-/// Takes a question when the running cell's front end allows any.
+/// Accepts an `input` request if the front end of the running cell allows them.
 fn asking(
     questions: mpsc::UnboundedSender<Question>,
     running: Arc<Mutex<Option<Running>>>,
@@ -272,7 +272,7 @@ fn asking(
     }
 }
 
-/// The stdin channel: questions go to the front end of the running cell, answers to whoever waits.
+/// The stdin channel: sends `input` requests to the front end of the running cell, and its answers back.
 async fn ask(
     mut stdin: zmq::KernelStdinConnection,
     mut questions: mpsc::UnboundedReceiver<Question>,

@@ -1,4 +1,4 @@
-//! Kernelspecs: the folder that tells Jupyter how to start a kernel.
+//! Kernelspecs: the folders from which Jupyter starts kernels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::places::{Place, data_folders};
 
-/// The key of the spec's metadata that lists what was installed besides.
+/// The metadata key for additional installed files.
 const BESIDES: &str = "installed_besides";
 
-/// What Jupyter shows and starts.
+/// A kernelspec to install.
 #[derive(Debug, Clone, Default)]
 pub struct Kernelspec {
     /// The folder's name, by which front ends ask for it: letters, digits, `.`, `-`, `_`.
@@ -22,13 +22,13 @@ pub struct Kernelspec {
     pub display_name: String,
     /// The language's name.
     pub language: String,
-    /// The command; `{connection_file}` stands for the file.
+    /// The command; `{connection_file}` is replaced by the path of the file.
     pub argv: Vec<String>,
     /// Environment variables of the kernel's process.
     pub env: BTreeMap<String, String>,
     /// Files beside it, such as `logo-svg.svg`.
     pub files: Vec<(&'static str, &'static [u8])>,
-    /// Files elsewhere, such as an extension of JupyterLab, that go when it is uninstalled.
+    /// Additional files, such as an extension of JupyterLab, that are removed on uninstallation.
     pub besides: Vec<(PathBuf, Vec<u8>)>,
 }
 
@@ -75,7 +75,7 @@ pub fn install(spec: &Kernelspec, place: &Place) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The kernels of a language that Jupyter finds, the first to be found first.
+/// The installed kernels of a language, in Jupyter's order of search.
 pub fn installed(language: &str) -> Vec<Installed> {
     let mut found = Vec::new();
     for folder in data_folders() {
@@ -87,8 +87,8 @@ pub fn installed(language: &str) -> Vec<Installed> {
     found
 }
 
-/// Removes the kernel of a name and a language from a place, or from the first place where there is one, and what was
-/// installed besides; returns the folder that was removed, `None` when there was none.
+/// Removes the kernel with a name and a language from a place, or from the first place that has it, with its additional
+/// files; returns the removed folder, or `None` if there was none.
 ///
 /// # Errors
 /// A file system that refuses.
@@ -99,10 +99,10 @@ pub fn uninstall(name: &str, language: &str, place: Option<&Place>) -> Result<Op
     };
     let Some(folder) = folder else { return Ok(None) };
     for path in besides(&folder) {
-        // What somebody has removed already is gone, as it should be.
+        // A file that is already gone is fine.
         let _ = fs::remove_file(&path);
         for empty in path.ancestors().skip(1).take(2) {
-            // A folder that holds something else stays.
+            // A folder with other contents stays.
             let _ = fs::remove_dir(empty);
         }
     }
@@ -139,7 +139,7 @@ fn besides(folder: &Path) -> Vec<PathBuf> {
     listed.iter().filter_map(Value::as_str).map(PathBuf::from).collect()
 }
 
-/// Writes a whole file or nothing.
+/// Writes a file atomically.
 fn write(path: &Path, content: &[u8]) -> Result<()> {
     let refused = |source| Error::Install { path: path.into(), source };
     let mut part = path.as_os_str().to_owned();

@@ -1,10 +1,10 @@
-//! The traits a language implements.
+//! The traits that a language implements.
 
 use std::path::PathBuf;
 
 use crate::{Bundle, Completeness, Completions, Fault};
 
-/// What front ends want to know about a language.
+/// The description of a language for front ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Language {
     /// Its name: "rhai".
@@ -13,11 +13,11 @@ pub struct Language {
     pub version: String,
     /// MIME type of a source file.
     pub mimetype: String,
-    /// Ending of a source file, with the dot.
+    /// File extension of source files, with the dot.
     pub file_extension: String,
-    /// The lexer of Pygments that front ends should use: its own, or that of a language of a like syntax ("rust").
+    /// The Pygments lexer: its own, or that of a language with similar syntax ("rust").
     pub pygments_lexer: String,
-    /// The mode of CodeMirror that front ends should use.
+    /// The CodeMirror mode.
     pub codemirror_mode: String,
     /// The name of the kernel.
     pub implementation: String,
@@ -29,50 +29,50 @@ pub struct Language {
     pub help_links: Vec<(String, String)>,
 }
 
-/// A language that a notebook can drive, one cell at a time.
+/// The interpreter of a language, which runs one cell at a time.
 ///
-/// It lives on one thread and is made there, so it need not be `Send`.
+/// It is created and used on one thread, so it need not be `Send`.
 pub trait Interpreter {
-    /// Says what language this is.
+    /// The description of the language.
     fn language(&self) -> Language;
 
-    /// Runs a cell. Text and displays go to the outbox as they are made; the value of the cell is returned.
+    /// Runs a cell. Text and displays are sent to the outbox as they occur; the value of the cell is returned.
     ///
     /// # Errors
-    /// What the cell did wrong; variables made before stay.
+    /// The error of the cell; variables assigned before it stay.
     fn execute(&mut self, cell: &str) -> Result<Option<Bundle>, Fault>;
 
-    /// Evaluates one of the expressions a front end sends along with a cell. By default it is run like a cell.
+    /// Evaluates one of the expressions that a front end sends along with a cell. By default it is run like a cell.
     ///
     /// # Errors
-    /// What the expression did wrong.
+    /// The error of the expression.
     fn evaluate(&mut self, expression: &str) -> Result<Bundle, Fault> {
         self.execute(expression).map(|value| value.unwrap_or_else(|| Bundle::text("")))
     }
 
-    /// The file in which cells are remembered from session to session; none by default.
+    /// The file of the cell history over sessions; none by default.
     fn history_file(&self) -> Option<PathBuf> {
         None
     }
 
-    /// Says what it knows at this moment about names and their meaning. The host asks for it between cells and
-    /// questions it from another thread while the next cell runs.
+    /// A snapshot of the names that are known now. The host takes it between cells and uses it from another thread
+    /// while the next cell runs.
     fn assistant(&self) -> Box<dyn Assistant>;
 }
 
-/// Help with a text that is being typed; never runs any of it. All cursors are byte offsets.
+/// Completion and documentation of code that is being typed, without running it. All cursors are byte offsets.
 pub trait Assistant: Send {
-    /// Says whether `code` can be run as it is.
+    /// Whether `code` can be run.
     fn completeness(&self, _code: &str) -> Completeness {
         Completeness::Unknown
     }
 
-    /// Offers what could stand at `cursor`.
+    /// The completions at `cursor`.
     fn complete(&self, _code: &str, cursor: usize) -> Completions {
         Completions::none(cursor)
     }
 
-    /// Documents what is at `cursor`.
+    /// The documentation of the name at `cursor`.
     fn inspect(&self, _code: &str, _cursor: usize) -> Option<Bundle> {
         None
     }

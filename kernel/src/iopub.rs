@@ -1,4 +1,4 @@
-//! The one writer to IOPub: an ordered queue, text gathered into batches.
+//! The only writer to IOPub: an ordered queue in which text is batched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::Output;
 use crate::subscribers::Subscribers;
 use crate::wire::{Request, broadcast};
 
-/// Text is gathered for at most this long.
+/// The longest time for which text is batched.
 const GATHER: Duration = Duration::from_millis(50);
-/// Text beyond this is sent at once, so that one message stays small.
+/// The size from which text is sent at once, so that messages stay small.
 const GATHER_BYTES: usize = 256 * 1024;
 
 /// An item of the queue.
 pub(crate) enum Publish {
-    /// The parent of what follows is this request.
+    /// Sets the parent of the following messages.
     About(Arc<Request>),
     /// The output of a cell.
     Said(Output),
@@ -48,7 +48,7 @@ pub(crate) async fn run(mut all: Subscribers, mut queue: UnboundedReceiver<Publi
 
 /// An [`Outbox`](crate::Outbox) that writes to the queue.
 pub(crate) fn outbox(queue: UnboundedSender<Publish>) -> crate::Outbox {
-    // The queue is gone only when the kernel is on its way out.
+    // The queue is closed only at exit.
     crate::Outbox::new(move |output| drop(queue.send(Publish::Said(output))))
 }
 
@@ -96,7 +96,7 @@ impl Writer {
         match item {
             Publish::About(request) => self.about = Some(request),
             Publish::Message(kind, content, about) => all.send(broadcast(kind, content, &about)).await,
-            // Nobody waits any more when the other end is gone.
+            // The receiver may be gone.
             Publish::Flush(done) => drop(done.send(())),
             Publish::Said(Output::Display { bundle, id }) => {
                 self.about_cell("display_data", display(&bundle, id.as_deref()), all).await;
@@ -107,7 +107,7 @@ impl Writer {
             Publish::Said(Output::Clear { wait }) => {
                 self.about_cell("clear_output", json!({ "wait": wait }), all).await;
             }
-            // Text is gathered before this; pages and the wish to leave travel in the reply.
+            // Text is batched before this; pages and exit requests are part of the reply.
             Publish::Said(Output::Stdout(_) | Output::Stderr(_) | Output::Page(_) | Output::Leave) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! `Outbox`: the output of a cell on its way to the host, in order.
+//! `Outbox`: sends the output of a cell to the host, in order.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,25 +12,25 @@ pub enum Output {
     Stdout(String),
     /// Text for standard error.
     Stderr(String),
-    /// A value shown; with an `id`, later updates replace it.
+    /// A displayed value; with an `id`, later updates replace it.
     Display {
-        /// Its forms.
+        /// Its formats.
         bundle: Bundle,
-        /// Its name for updates.
+        /// Its id for updates.
         id: Option<String>,
     },
-    /// New forms for every display with this id.
+    /// Replaces every display with this id.
     Update {
-        /// The new forms.
+        /// The new formats.
         bundle: Bundle,
-        /// The name it was displayed under.
+        /// The id.
         id: String,
     },
-    /// A text for the front end's pager; a reader without one shows it in place.
+    /// A text for the front end's pager, or shown in place without one.
     Page(Bundle),
-    /// The user asks to leave: a console ends, a notebook may offer to.
+    /// A request to exit: a console ends, a notebook may offer to.
     Leave,
-    /// The cell's output so far goes away; with `wait`, when the next output comes.
+    /// Clears the cell's output so far; with `wait`, when the next output comes.
     Clear {
         /// Whether to wait for the next output.
         wait: bool,
@@ -74,18 +74,18 @@ impl fmt::Debug for Outbox {
     }
 }
 
-/// The outputs that [`Outbox::recorder`] kept.
+/// The recorded outputs of [`Outbox::recorder`].
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Vec<Output>>>);
 
 impl Recorder {
-    /// Takes all outputs so far out of the recorder.
+    /// Removes and returns all outputs so far.
     pub fn take(&self) -> Vec<Output> {
         std::mem::take(&mut *self.lock())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Output>> {
-        // A panic while a cell spoke costs nothing here: the list is whole after every push.
+        // After a panic elsewhere the list is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,20 +1,21 @@
-//! Where Jupyter looks for kernels.
+//! The folders in which Jupyter looks for kernels.
 
 use std::path::{Path, PathBuf};
 
-/// Where a kernelspec goes.
+/// Where to install a kernelspec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The user's own data folder (`JUPYTER_DATA_DIR`, else the system's usual one).
     User,
     /// `PREFIX/share/jupyter`.
     Prefix(PathBuf),
-    /// The environment that is active (`VIRTUAL_ENV`, `CONDA_PREFIX`), else `/usr/local`.
+    /// The active environment (`VIRTUAL_ENV`, `CONDA_PREFIX`), else `/usr/local`.
     SysPrefix,
 }
 
 impl Place {
-    /// Jupyter's data folder there: kernels are in `kernels`, extensions of JupyterLab in `labextensions`.
+    /// The data folder of Jupyter in this place, with kernels in `kernels` and extensions of JupyterLab in
+    /// `labextensions`.
     pub fn data_folder(&self) -> PathBuf {
         match self {
             Self::User => user_data(),
@@ -23,7 +24,7 @@ impl Place {
         }
     }
 
-    /// The folders of Python packages that belong to it, one for each Python there.
+    /// The site-packages folders in this place, one for each Python.
     pub fn site_packages(&self) -> Vec<PathBuf> {
         let root = match self {
             Self::User => std::env::home_dir().unwrap_or_default().join(".local"),
@@ -44,7 +45,7 @@ impl Place {
     }
 }
 
-/// All data folders that Jupyter looks into, the first to be asked first.
+/// All data folders of Jupyter, in the order of search.
 pub(crate) fn data_folders() -> Vec<PathBuf> {
     let listed = std::env::var_os("JUPYTER_PATH");
     let mut folders: Vec<PathBuf> = listed.iter().flat_map(std::env::split_paths).collect();

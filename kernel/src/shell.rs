@@ -1,4 +1,4 @@
-//! The shell channel: cells one after the other, everything else at once, also while a cell runs.
+//! The shell channel: cells run one after another; other requests are answered at once, also while a cell runs.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,16 +17,16 @@ use crate::wire::{Request, reply};
 use crate::worker::{Job, Outcome, Worker};
 use crate::{Bundle, Completeness, Fault, Language};
 
-/// Requests that a front end sent in one go arrive within this time of each other.
+/// The interval within which requests count as sent together.
 const SAME_BREATH: Duration = Duration::from_millis(20);
 
-/// What the channels share.
+/// State shared by the channels.
 pub(crate) struct Shared {
     pub(crate) worker: Worker,
     pub(crate) iopub: mpsc::UnboundedSender<Publish>,
     pub(crate) replies: mpsc::UnboundedSender<JupyterMessage>,
     pub(crate) payload: Arc<Mutex<Vec<Value>>>,
-    /// The cell that runs, for questions to its front end and for the status after other requests.
+    /// The running cell, for its `input` requests and for the status after other requests.
     pub(crate) running: Arc<Mutex<Option<Running>>>,
     pub(crate) stop: Arc<AtomicBool>,
     history: Mutex<History>,
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     count: AtomicUsize,
 }
 
-/// A cell that runs.
+/// A running cell.
 #[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) request: Arc<Request>,
@@ -91,11 +91,11 @@ impl Shared {
     }
 
     pub(crate) fn publish(&self, kind: &'static str, content: Value, request: &Arc<Request>) {
-        // Closed only when the kernel is on its way out.
+        // Closed only at exit.
         let _ = self.iopub.send(Publish::Message(kind, content, request.clone()));
     }
 
-    /// The answer to a request that needs no interpreter, if it is one.
+    /// The reply to a request that needs no interpreter; `None` for other requests.
     pub(crate) fn answer(&self, request: &Request) -> Option<Value> {
         let content = match request.kind() {
             "kernel_info_request" => kernel_info(&self.worker.language),
@@ -132,15 +132,15 @@ impl Shared {
         ask(&**self.worker.assistant.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Anything but a cell: answered between busy and idle. When a cell runs, its busy status is sent again after, since some
-    /// front ends show the last status they heard.
+    /// Answers a request other than a cell, between `busy` and `idle`. If a cell runs, its `busy` is sent again after,
+    /// since some front ends show the last status received.
     fn at_once(&self, request: &Arc<Request>) {
         self.status("busy", request);
         if let Some(content) = self.answer(request) {
             let kind = request.kind().replace("_request", "_reply");
             let _ = self.replies.send(reply(&kind, content, request));
         } else if request.kind() == "comm_open" {
-            // No comm has a target here, and the protocol wants such a one closed.
+            // There are no comm targets here; the protocol wants unknown comms closed.
             let id = request.content.get("comm_id").cloned().unwrap_or_default();
             self.publish("comm_close", json!({ "comm_id": id, "data": {} }), request);
         }
@@ -152,7 +152,7 @@ impl Shared {
     }
 }
 
-/// What the interpreter's handles and the shell know of the present cell.
+/// The current cell, for the interpreter's handles and the shell.
 #[derive(Clone, Default)]
 pub(crate) struct Cell {
     pub(crate) payload: Arc<Mutex<Vec<Value>>>,
@@ -160,7 +160,7 @@ pub(crate) struct Cell {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
-/// Sorts requests: cells into a queue, the rest is answered at once.
+/// Queues cells and answers other requests at once.
 pub(crate) async fn receive(shared: Arc<Shared>, mut requests: mpsc::UnboundedReceiver<Request>) {
     let (cells, queue) = mpsc::unbounded_channel();
     tokio::task::spawn_local(run_cells(shared.clone(), queue));
@@ -182,8 +182,8 @@ async fn run_cells(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Arc<R
         let (well, content) = shared.run_cell(&request, &execute).await;
         let mut behind = Vec::new();
         if !well && execute.stop_on_error {
-            // What was sent along with this cell falls with it; what is sent after its reply does not. A cell that ran for
-            // a while, one that was interrupted for instance, need not wait for it.
+            // Cells sent together with a failed one are aborted; cells sent after its reply are not. After a longer
+            // cell, for instance an interrupted one, no wait is needed.
             tokio::time::sleep(SAME_BREATH.saturating_sub(begun.elapsed())).await;
             behind.extend(std::iter::from_fn(|| queue.try_recv().ok()));
         }
@@ -194,7 +194,7 @@ async fn run_cells(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Arc<R
 }
 
 impl Shared {
-    /// Runs a cell: whether it went well, and the content of its reply.
+    /// Runs a cell; returns whether it succeeded, and the content of its reply.
     async fn run_cell(&self, request: &Arc<Request>, execute: &Execute) -> (bool, Value) {
         let stored = execute.store_history && !execute.silent;
         let number = self.count.load(Ordering::Relaxed) + usize::from(stored);
@@ -228,7 +228,7 @@ impl Shared {
         })
     }
 
-    /// Publishes the value or the fault, and makes the content of the reply.
+    /// Publishes the value or the error, and returns the content of the reply.
     fn conclude(&self, request: &Arc<Request>, execute: &Execute, number: usize, outcome: &Outcome) -> Value {
         let payload = std::mem::take(&mut *self.payload.lock().unwrap_or_else(PoisonError::into_inner));
         match &outcome.value {
@@ -264,10 +264,10 @@ impl Shared {
         }
     }
 
-    /// Answers a cell that a fault before it keeps from running.
+    /// Replies to a cell that is aborted by an earlier error.
     fn abort(&self, request: &Arc<Request>) {
         self.status("busy", request);
-        // Without a count: front ends would write it beside the cell as if it had run.
+        // Without a count, which front ends would show as if the cell had run.
         let _ = self.replies.send(reply("execute_reply", json!({ "status": "aborted" }), request));
         self.status("idle", request);
     }
@@ -335,7 +335,7 @@ fn complete(assistant: &dyn crate::Assistant, typed: &Typed) -> Value {
         "metadata": { "_jupyter_types_experimental": types } })
 }
 
-/// The byte offset of a cursor in code points; one past the end is the end.
+/// The byte offset of a cursor in code points, clamped to the end.
 fn byte_of(code: &str, cursor: usize) -> usize {
     code.char_indices().nth(cursor).map_or(code.len(), |(at, _)| at)
 }

@@ -1,4 +1,4 @@
-//! Asking the user for a line while a cell runs.
+//! Requests for input while a cell runs.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::Fault;
 
-/// A question on its way to the front end.
+/// An `input` request.
 pub(crate) struct Question {
     pub(crate) prompt: String,
     pub(crate) password: bool,
@@ -25,7 +25,7 @@ struct Inner {
 }
 
 impl Stdin {
-    /// A handle that refuses every question.
+    /// A handle that refuses all requests.
     ///
     /// ```
     /// use etude_kernel::Stdin;
@@ -45,13 +45,13 @@ impl Stdin {
         Self(Arc::new(Inner { ask: Box::new(ask), answers: Mutex::new(answers), stop }))
     }
 
-    /// Asks, and waits for the answer. With `password` the front end hides what is typed.
+    /// Asks for a line and waits for it. With `password` the front end hides what is typed.
     ///
     /// # Errors
-    /// `StdinNotImplementedError` where the front end takes no questions; an interrupt.
+    /// `StdinNotImplementedError` if the front end does not support input; an interrupt.
     pub fn ask(&self, prompt: &str, password: bool) -> Result<String, Fault> {
         let answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        // An answer that came after its question was interrupted belongs to nobody.
+        // A late answer to an interrupted request is dropped.
         while answers.try_recv().is_ok() {}
         if !(self.0.ask)(Question { prompt: prompt.to_owned(), password }) {
             return Err(Fault::new("StdinNotImplementedError", "this front end takes no input"));

@@ -1,7 +1,7 @@
-//! Subscribers of IOPub: each gets a welcome and every message; one that stops reading is disconnected.
+//! Subscribers of IOPub: each receives a welcome and every message; one that stops reading is disconnected.
 //!
-//! The library's XPUB socket sends to one subscriber after the other and waits for each, so that nothing is lost, and
-//! so that one that takes nothing would hold up all. A pause of the whole machine, or of this process, is no stall.
+//! The library's XPUB socket sends to one subscriber after another and waits for each, so that nothing is lost, but one
+//! that stops reading would block all. A pause of the whole machine, or of this process, does not count.
 
 use std::fmt;
 use std::pin::pin;
@@ -15,20 +15,20 @@ use zeromq::{Socket, SocketEvent};
 
 /// A subscriber that reads nothing for this long, while this process runs, is disconnected.
 pub(crate) const STALLED: Duration = Duration::from_secs(30);
-/// The wait is counted in this many parts, so that a pause of the whole process counts as one part at most.
+/// The parts into which the wait is divided, so that a pause of the whole process counts as one part at most.
 const PARTS: u32 = 10;
-/// The number of latest connections that are remembered; older ones are closed, as a rule.
+/// The number of latest connections that are tracked; older ones are usually closed.
 const REMEMBERED: usize = 4;
-/// Sockets that were cut off though they listened are back within this time (libzmq tries after 100 ms).
+/// The time within which wrongly disconnected sockets reconnect (libzmq tries after 100 ms).
 const RETURN: Duration = Duration::from_millis(500);
 
 /// The IOPub socket and its subscribers.
 pub(crate) struct Subscribers {
     connection: KernelIoPubXPubConnection,
-    /// The next connection that was accepted, if any was since the last call.
+    /// Returns the next accepted connection, if there is a new one.
     arrival: Box<dyn FnMut() -> Option<PeerIdentity>>,
     present: Vec<PeerIdentity>,
-    /// Topics whose subscribers wait for their welcome.
+    /// Topics of new subscribers without a welcome.
     newcomers: Vec<String>,
     patience: Duration,
 }
@@ -55,7 +55,7 @@ impl Subscribers {
 
     /// Waits for a subscription or a disconnection. Cancel-safe.
     pub(crate) async fn change(&mut self) {
-        // An error means that somebody left.
+        // An error means a disconnection.
         if let Ok(SubscriptionEvent::Subscribe(topic)) = self.connection.recv_subscription().await {
             self.newcomers.push(topic);
         }
@@ -70,7 +70,7 @@ impl Subscribers {
     /// Sends `iopub_welcome` to new subscribers (JEP 65).
     pub(crate) async fn welcome(&mut self) {
         while let Some(topic) = self.newcomers.pop() {
-            // A subscriber of some topic hears only what begins with it.
+            // A subscriber of a topic receives only messages that begin with it.
             let first = if topic.is_empty() { Vec::new() } else { vec![topic.clone().into_bytes().into()] };
             let message = JupyterMessage::new(IoPubWelcome::new(topic), None).with_zmq_identities(first);
             self.deliver(message).await;
@@ -83,14 +83,14 @@ impl Subscribers {
         self.welcome().await;
     }
 
-    /// Sends to all who read. Which one stalls cannot be asked: they are cut off one by one, the latest first, until
-    /// the message goes out. Whoever was not meant comes back by itself, misses nothing, and may get this one twice.
+    /// Sends to all that read. ZeroMQ does not tell which subscriber stalls: they are disconnected one by one, the
+    /// latest first, until the message is sent. The others reconnect, lose nothing, and may receive this message twice.
     async fn deliver(&mut self, message: JupyterMessage) {
         if self.attempt(message.clone()).await {
             return;
         }
         self.note_arrivals();
-        // Not those who come back meanwhile.
+        // Without those that reconnect meanwhile.
         for peer in std::mem::take(&mut self.present).into_iter().rev() {
             tracing::warn!("a subscriber of iopub that takes nothing is cut off");
             self.connection.socket.backend().peer_disconnected(&peer);

@@ -1,10 +1,10 @@
-//! What this process and its machine use, as extensions that show it beside a notebook ask for it (`usage_request`).
+//! Processor and memory use of this process and the machine, for extensions that show it (`usage_request`).
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// Times of the processor at the last answer: shares are of what passed since then.
+/// Processor times at the last answer, from which shares are computed.
 #[derive(Debug)]
 pub(crate) struct Usage {
     at: Instant,
@@ -12,7 +12,7 @@ pub(crate) struct Usage {
     host: Option<(f64, f64)>,
 }
 
-/// Of a second; what Linux counts in unless it was built otherwise.
+/// Clock ticks a second: Linux's default.
 const TICKS: f64 = 100.0;
 
 impl Usage {
@@ -20,7 +20,7 @@ impl Usage {
         Self { at: Instant::now(), process: process_seconds(), host: host_seconds() }
     }
 
-    /// The content of a reply; what the system does not tell is left out.
+    /// The content of a reply; values that the system does not report are left out.
     pub(crate) fn answer(&mut self) -> Value {
         let now = Self::new();
         let passed = now.at.duration_since(self.at).as_secs_f64().max(1e-3);
@@ -59,7 +59,7 @@ fn word(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-/// Seconds of processor time that this process has taken (proc(5), `utime` and `stime`).
+/// Processor time of this process in seconds (proc(5), `utime` and `stime`).
 fn process_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The name in brackets may hold spaces.
@@ -68,7 +68,7 @@ fn process_seconds() -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) / TICKS)
 }
 
-/// Seconds in which the processors worked, and all (proc(5), first line of `/proc/stat`).
+/// Busy and total processor time in seconds (proc(5), first line of `/proc/stat`).
 fn host_seconds() -> Option<(f64, f64)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
     let times: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|t| t.parse().ok()).collect();

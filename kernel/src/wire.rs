@@ -1,4 +1,4 @@
-//! Messages on the wire: read frame by frame, so that one odd field never costs a request.
+//! Messages on the wire, parsed leniently: a malformed field does not invalidate a request.
 
 use jupyter_protocol::{Header, JupyterMessage, JupyterMessageContent, UnknownMessage};
 use jupyter_zmq_client::{Connection, RawMessage};
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeromq::SocketRecv;
 
-/// A request: its envelope, to answer to, and its content as JSON.
+/// A request: its envelope, for the reply, and its content as JSON.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) envelope: JupyterMessage,
@@ -19,7 +19,7 @@ impl Request {
         &self.envelope.header.msg_type
     }
 
-    /// The content as a struct whose fields all have defaults: a missing or odd field is its default.
+    /// The content as a struct whose fields have defaults, also for missing or malformed fields.
     pub(crate) fn parse<T: DeserializeOwned + Default>(&self) -> T {
         serde_json::from_value(self.content.clone()).unwrap_or_default()
     }
@@ -48,12 +48,12 @@ pub(crate) fn unknown(kind: &str, content: Value) -> JupyterMessageContent {
     UnknownMessage { msg_type: kind.to_owned(), content }.into()
 }
 
-/// An answer to a request, for the channel it came on.
+/// A reply, for the channel of the request.
 pub(crate) fn reply(kind: &str, content: Value, to: &Request) -> JupyterMessage {
     JupyterMessage::new(unknown(kind, content), Some(&to.envelope))
 }
 
-/// A message for all: on IOPub the first frame is a topic, not a client's identity.
+/// A message for all subscribers: on IOPub the first frame is a topic instead of a client's identity.
 pub(crate) fn broadcast(kind: &str, content: Value, about: &Request) -> JupyterMessage {
     reply(kind, content, about).with_zmq_identities(vec![format!("kernel.{kind}").into_bytes().into()])
 }

@@ -1,4 +1,4 @@
-//! The interpreter's own thread: it is made there, runs cells one after the other, and survives their panics.
+//! The interpreter's thread, which creates it, runs cells one after another, and survives their panics.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, Result};
 use crate::{Assistant, Bundle, Fault, Interpreter, Language};
 
-/// Address space for the stack: deep recursion in a script must reach the language's own limit before its end.
+/// Address space of the stack: deep recursion in a script must reach the language's own limit first.
 const STACK: usize = 512 << 20;
 
 /// A cell to run, and expressions to evaluate after it.
@@ -20,25 +20,25 @@ pub(crate) struct Job {
     pub(crate) done: oneshot::Sender<Outcome>,
 }
 
-/// What a cell came to.
+/// The result of a cell.
 pub(crate) struct Outcome {
     pub(crate) value: Result<Option<Bundle>, Fault>,
     pub(crate) expressions: BTreeMap<String, Result<Bundle, Fault>>,
 }
 
-/// The assistant as of the last cell.
+/// The assistant, as of the last cell.
 pub(crate) type SharedAssistant = Arc<Mutex<Box<dyn Assistant>>>;
 
-/// The handle on the thread.
+/// A handle to the thread.
 pub(crate) struct Worker {
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     pub(crate) language: Language,
     pub(crate) assistant: SharedAssistant,
-    /// Where cells are remembered.
+    /// The history file.
     pub(crate) history: Option<PathBuf>,
 }
 
-/// Starts the thread and waits until the interpreter is.
+/// Starts the thread and waits until the interpreter is created.
 pub(crate) async fn start<I: Interpreter>(make: impl FnOnce() -> Result<I, Fault> + Send + 'static) -> Result<Worker> {
     let (jobs, mut inbox) = mpsc::unbounded_channel::<Job>();
     let (ready, standing) = oneshot::channel();
@@ -56,7 +56,7 @@ pub(crate) async fn start<I: Interpreter>(make: impl FnOnce() -> Result<I, Fault
             if let Ok(fresh) = catch_unwind(AssertUnwindSafe(|| interpreter.assistant())) {
                 *assistant.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
             }
-            // Nobody waits for it only when the kernel is on its way out.
+            // The receiver is gone only at exit.
             let _ = job.done.send(outcome);
         }
     })?;
@@ -76,7 +76,7 @@ fn run<I: Interpreter>(interpreter: &mut I, job: &Job) -> Outcome {
     Outcome { value, expressions }
 }
 
-/// Runs it; a panic is a fault.
+/// Runs it; a panic becomes a fault.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let message = panic

@@ -1,5 +1,5 @@
-//! Help while a text is typed, also while a cell runs: answered from what the session knew when the cell began, and
-//! from the text of the cell itself.
+//! Completion and documentation in a notebook, also while a cell runs: from a snapshot of the session when the cell
+//! began, and from the text of the cell itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use etude_kernel as kernel;
 use super::forms;
 use crate::script::{Completions, Symbols, command};
 
-/// The text of the cell that runs; empty between cells.
+/// The text of the running cell; empty between cells.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Running(Arc<Mutex<String>>);
 
@@ -24,7 +24,7 @@ impl Running {
     }
 }
 
-/// Answers from a snapshot.
+/// Completion and documentation from a snapshot of the session.
 #[derive(Debug)]
 pub(super) struct NotebookAssistant {
     pub(super) symbols: Symbols,
@@ -32,7 +32,7 @@ pub(super) struct NotebookAssistant {
 }
 
 impl NotebookAssistant {
-    /// The typed text behind the cell that runs, whose variables may be meant: the text, and where the typed one begins.
+    /// The typed text appended to the running cell, whose variables may be meant, and the offset of the typed text.
     fn in_context(&self, code: &str) -> (String, usize) {
         let mut text = self.running.text();
         if !text.is_empty() {

@@ -1,4 +1,4 @@
-//! Progress in a notebook: one display that is updated in place while a task runs, and one line of text when it is over.
+//! Progress bars in a notebook: one display updated in place while a task runs, and a line of text at the end.
 
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,14 @@ use etude_kernel::{Bundle, Outbox, Output};
 use super::forms::display_id;
 use crate::progress::{ProgressSink, Snapshot};
 
-/// A task shorter than this is never shown.
+/// The shortest task that is shown.
 const FIRST_SHOWN: Duration = Duration::from_millis(700);
-/// Between two updates: five a second.
+/// The interval between updates.
 const UPDATE_EVERY: Duration = Duration::from_millis(200);
-/// Ids of bars count down from the top, ids of a session's own displays up from the bottom.
+/// The ids of bars count down from the maximum; ids of a session's own displays count up from 0.
 const LAST_ID: u64 = u64::MAX;
 
-/// The bar of whatever runs; tasks inside of tasks stand below each other in one display.
+/// The bars of running tasks; nested tasks are below each other in one display.
 #[derive(Debug)]
 pub(super) struct ProgressBar {
     outbox: Outbox,
@@ -25,11 +25,11 @@ pub(super) struct ProgressBar {
 
 #[derive(Debug, Default)]
 struct BarState {
-    /// The tasks that run, the outermost first.
+    /// The running tasks, the outermost first.
     live: Vec<Snapshot>,
-    /// The display they are in, once there is one.
+    /// Their display, if there is one, and the time of its last update.
     shown: Option<(u64, Instant)>,
-    /// How many displays there were.
+    /// The number of displays so far.
     count: u64,
 }
 
@@ -66,10 +66,11 @@ impl ProgressBar {
 
     fn end(&self, state: &mut BarState, task: &Snapshot) {
         let Some(at) = state.live.iter().position(|known| known.title == task.title) else { return };
-        // What ran inside of it is over, too.
+        // Nested tasks have ended, too.
         state.live.truncate(at);
         if let (0, Some((id, _))) = (at, state.shown.take_if(|_| at == 0)) {
-            // A console shows a display as it was first and knows of no updates: the outcome is text, the bar goes.
+            // A console does not support updates and shows a display in its first state: the result is printed as text,
+            // and the bar is removed.
             self.outbox.send(Output::Update { bundle: Bundle::text(""), id: display_id(id) });
             self.outbox.send(Output::Stdout(format!("{}\n", task.summary())));
         }

@@ -1,4 +1,4 @@
-//! What a session says, in the words of the kernel host.
+//! Converts the output of a session to types of the kernel host.
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,22 +10,21 @@ use crate::error::Error;
 use crate::plot;
 use crate::script::{Bundle, CellError, Completeness, Completions, Output};
 
-/// The name of a display for updates: no other kernel, this one after a restart among them, may use it, since a
-/// notebook still shows what those displayed.
+/// The id of a display for updates, unique over kernels and restarts, since a notebook still contains earlier displays.
 pub(super) fn display_id(id: u64) -> String {
     static RUN: LazyLock<u128> =
         LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
     format!("etude-{:x}-{:x}-{id}", std::process::id(), *RUN)
 }
 
-/// A value in its forms.
+/// Converts a value with its formats.
 pub(super) fn bundle(value: &Bundle) -> kernel::Bundle {
     let mut bundle = kernel::Bundle::default();
     for (mime, content) in &value.forms {
         let json = mime.ends_with("json").then(|| serde_json::from_str::<Value>(content).ok()).flatten();
         bundle = bundle.with(mime, json.unwrap_or_else(|| content.as_str().into()));
     }
-    // A PNG has more pixels than it is wide, for screens that have more, too.
+    // A PNG is displayed at the width of its SVG, with more pixels for high-resolution screens.
     match value.forms.get("image/svg+xml").filter(|_| value.forms.contains_key("image/png")).and_then(|s| plot::size(s))
     {
         Some((width, height)) => bundle.about("image/png", json!({ "width": width, "height": height })),
@@ -33,7 +32,7 @@ pub(super) fn bundle(value: &Bundle) -> kernel::Bundle {
     }
 }
 
-/// What a running cell says.
+/// Converts an output of a running cell.
 pub(super) fn output(output: Output) -> kernel::Output {
     match output {
         Output::Text(text) => kernel::Output::Stdout(text),
@@ -46,7 +45,7 @@ pub(super) fn output(output: Output) -> kernel::Output {
     }
 }
 
-/// What a cell did wrong: the source line with its caret in the traceback, in colours.
+/// Converts the error of a cell, with the source line and caret as coloured traceback.
 pub(super) fn fault(fault: &CellError) -> kernel::Fault {
     if fault.interrupted {
         let mut stopped = kernel::Fault::interrupted();
@@ -62,7 +61,7 @@ pub(super) fn fault(fault: &CellError) -> kernel::Fault {
     kernel::Fault { name: fault.name.clone(), message, traceback }
 }
 
-/// Why `input` got no line.
+/// The error of `input` without a line.
 pub(super) fn no_line(fault: &kernel::Fault) -> Error {
     if *fault == kernel::Fault::interrupted() {
         return Error::interrupted();
@@ -71,7 +70,7 @@ pub(super) fn no_line(fault: &kernel::Fault) -> Error {
         .with_hint("run the notebook where somebody can answer, or set the variable in a cell")
 }
 
-/// What could stand at a cursor.
+/// Converts the completions at a cursor.
 pub(super) fn completions(found: Completions, cursor: usize) -> kernel::Completions {
     let item = |item: crate::script::Completion| kernel::Completion {
         text: item.text,
@@ -89,7 +88,7 @@ pub(super) fn completions(found: Completions, cursor: usize) -> kernel::Completi
     kernel::Completions { start, end: cursor, items: found.items.into_iter().map(item).collect() }
 }
 
-/// Whether a text is whole.
+/// Converts the completeness of a text.
 pub(super) fn completeness(found: Completeness) -> kernel::Completeness {
     match found {
         Completeness::Complete => kernel::Completeness::Complete,

@@ -1,9 +1,8 @@
-//! The notebook: the same session as in the terminal, served to Jupyter. The only place that knows both the session
-//! and the kernel host.
+//! The Jupyter kernel: a session served through the kernel host. The only module that uses both.
 //!
-//! [`serve`] is `etude kernel run`, [`install`], [`list`] and [`uninstall`] are what their names say behind
-//! `etude kernel`. The session lives on the host's interpreter
-//! thread; completion and documentation are answered from another, also while a cell runs.
+//! [`serve`] is `etude kernel run`; [`install`], [`list`] and [`uninstall`] are the commands of these names. The
+//! session is on the host's interpreter thread; completion and documentation are served from another, also while a cell
+//! runs.
 
 mod assistant;
 mod bar;
@@ -27,11 +26,11 @@ pub use spec::{Choice, Support, install, list, log_file, uninstall};
 /// Columns of text forms in a notebook.
 const WIDTH: usize = 100;
 
-/// Serves the kernel that a connection file describes, until the front end asks it to end. Leave the process then: a
+/// Serves the kernel that a connection file describes, until the front end asks for shutdown. Exit the process then: a
 /// cell may still run on its thread.
 ///
 /// # Errors
-/// A connection file that cannot be read or asks for what is not spoken; a port that is taken.
+/// A connection file that cannot be read or asks for something unsupported; a port that is taken.
 pub fn serve(connection_file: &Path) -> Result<Exit> {
     let refused = |e: etude_kernel::Error| Error::mistake(e.to_string());
     let connection = read_connection(connection_file).map_err(refused)?;
@@ -42,7 +41,7 @@ pub fn serve(connection_file: &Path) -> Result<Exit> {
         .map_err(refused)
 }
 
-/// A session behind the kernel host.
+/// A session as an interpreter of the kernel host.
 #[derive(Debug)]
 pub struct Notebook {
     session: Session,
@@ -51,7 +50,7 @@ pub struct Notebook {
 }
 
 impl Notebook {
-    /// A session that speaks through `outbox`, asks through `stdin` and stops on `interrupt`.
+    /// A session that sends output to `outbox`, reads input from `stdin` and stops on `interrupt`.
     pub fn new(outbox: Outbox, stdin: Stdin, interrupt: Interrupt) -> Self {
         let said = outbox.clone();
         let host = Host {

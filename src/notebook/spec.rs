@@ -1,4 +1,4 @@
-//! The kernelspec: how Jupyter finds and starts this binary; and what comes with it, so that its tools know the language.
+//! The kernelspec with which Jupyter starts this binary, and extensions for Jupyter's tools that support the language.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use etude_kernel::{Installed, Kernelspec, Place};
 
 use crate::error::{Error, Result};
 
-/// The name front ends ask for, unless another was chosen.
+/// The default name of the kernel.
 const NAME: &str = "etude";
 const LANGUAGE: &str = "rhai";
-/// Variables of the kernel's environment: set where Pygments and CodeMirror have been taught Rhai.
+/// Environment variables of the kernel that are set where Pygments and CodeMirror support Rhai.
 pub(super) const PYGMENTS: &str = "ETUDE_PYGMENTS";
 pub(super) const CODEMIRROR: &str = "ETUDE_CODEMIRROR";
 /// The Python package, and the extension of JupyterLab.
 const PACKAGE: &str = "etude_jupyter";
 const EXTENSION: &str = "etude-rhai";
 
-/// What the user chose at installation.
+/// The options of an installation.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// A folder to install under, as `PREFIX/share/jupyter`.
@@ -29,7 +29,7 @@ pub struct Choice {
     pub display_name: Option<String>,
 }
 
-/// What was installed.
+/// The result of an installation.
 #[derive(Debug, Clone)]
 pub struct Support {
     /// The folder of the kernelspec.
@@ -129,7 +129,7 @@ pub fn uninstall(choice: &Choice) -> Result<PathBuf> {
     })
 }
 
-/// The name of a highlighter: Rhai's where it was installed, else that of Rust, which looks much the same.
+/// The name of a highlighter: Rhai's where it was installed, else Rust's, whose syntax is similar.
 pub(super) fn highlighter(variable: &str) -> String {
     std::env::var(variable).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "rust".into())
 }

@@ -1,4 +1,4 @@
-//! The adapter without sockets: what a cell says, comes to and gets wrong.
+//! Tests of the adapter without sockets: output, values and errors of cells.
 
 use etude_kernel::{Completeness, Interpreter, Outbox, Output, Recorder, Stdin};
 

@@ -1,4 +1,4 @@
-//! A task as one line: `training ━━━━━━━━────── 120/500 steps  3.2/s  1:58 left  loss 2.31`.
+//! A progress bar on one line: `training ━━━━━━━━────── 120/500 steps  3.2/s  1:58 left  loss 2.31`.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -11,7 +11,7 @@ const BAR: (usize, usize) = (30, 6);
 /// The state of a running task, in less than `width` columns.
 pub(super) fn line(task: &Snapshot, width: usize, color: bool) -> String {
     let words = task.words().join("  ");
-    // One column stays free: a terminal would break the line after the last one.
+    // One column stays free, since terminals wrap after the last one.
     let room = width.saturating_sub(1);
     let used = task.title.width() + words.width() + 2;
     let bar = match task.total {

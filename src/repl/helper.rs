@@ -1,4 +1,4 @@
-//! What the line editor asks while a line is typed: completions, a hint, colours, and whether Enter ends it.
+//! The helper of the line editor: completions, hints, colours, and whether Enter ends the entry.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -17,7 +17,7 @@ use super::style::{code, paint};
 use crate::script::scan::{LexemeKind, Open, scan};
 use crate::script::{Completeness, Session, command};
 
-/// Answers from the session.
+/// Answers the line editor from the session.
 pub(super) struct ReplAssistant {
     session: Rc<RefCell<Session>>,
     history: HistoryHinter,
@@ -25,7 +25,7 @@ pub(super) struct ReplAssistant {
 }
 
 impl ReplAssistant {
-    /// An assistant that asks `session`, which is free while a line is read.
+    /// An assistant for `session`, which is not in use while a line is read.
     pub(super) fn new(session: Rc<RefCell<Session>>, color: bool) -> Self {
         Self { session, history: HistoryHinter::new(), color }
     }
@@ -44,7 +44,7 @@ impl Completer for ReplAssistant {
     }
 }
 
-/// Text behind the cursor: the rest of an earlier line, which → takes; or a signature, to read only.
+/// A hint behind the cursor: the rest of an earlier line, which → accepts; or a signature.
 pub(super) enum Hint {
     Line(String),
     Signature(String),
@@ -83,7 +83,7 @@ impl Hinter for ReplAssistant {
     }
 }
 
-/// The name of the function whose argument is about to be typed: the text ends with `name(` or with a `,` inside.
+/// The function whose argument is being typed: the text ends with `name(` or with a `,` inside.
 fn callee(text: &str) -> Option<&str> {
     let scan = scan(text);
     let Some(Open::Bracket('(', behind)) = scan.open.last() else { return None };
@@ -114,7 +114,7 @@ impl Highlighter for ReplAssistant {
         candidate.into()
     }
 
-    /// Colours depend on the whole text, the marked bracket on the cursor.
+    /// Colours depend on the whole text, the highlighted bracket on the cursor.
     fn highlight_char(&self, line: &str, _: usize, kind: CmdKind) -> bool {
         self.color && (kind != CmdKind::MoveCursor || line.contains(['(', '[', '{']))
     }

@@ -1,9 +1,9 @@
-//! Colours for a line of code while it is typed.
+//! Syntax highlighting of a line while it is typed.
 
 use super::style::{code, paint};
 use crate::script::scan::{LexemeKind, scan};
 
-/// The words of the language.
+/// The keywords of the language.
 const KEYWORDS: [&str; 31] = [
     "let",
     "const",
@@ -38,7 +38,7 @@ const KEYWORDS: [&str; 31] = [
     "curry",
 ];
 
-/// The text with escape codes in it; the bracket that belongs to the one at the cursor is marked.
+/// The text with colour codes; the bracket that matches the one at the cursor is highlighted.
 pub(super) fn highlight(text: &str, cursor: usize) -> String {
     if let Some(end) = command_end(text) {
         let (command, rest) = text.split_at(end);
@@ -78,7 +78,7 @@ fn command_end(text: &str) -> Option<usize> {
     }
 }
 
-/// The byte of the bracket that belongs to the bracket at the cursor, or to the one just before it.
+/// The byte of the bracket that matches the one at the cursor, or just before it.
 fn partner(text: &str, cursor: usize) -> Option<usize> {
     let mut open: Vec<usize> = Vec::new();
     let mut pairs: Vec<(usize, usize)> = Vec::new();

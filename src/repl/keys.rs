@@ -1,5 +1,5 @@
-//! What keys do beyond the line editor's own: Enter indents while something is open, a closing bracket moves back, Tab
-//! at the start of a line indents, Up and Down search for entries that begin with what was typed.
+//! Key bindings in addition to the line editor's: Enter indents inside brackets, a closing bracket unindents, Tab at
+//! the start of a line indents, Up and Down search for entries that begin with the typed text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,10 +13,10 @@ use rustyline::{
 use crate::script::command::TAKE_CODE;
 use crate::script::scan::{Open, scan};
 
-/// Spaces a level of brackets is indented by.
+/// Spaces of indentation for each level of brackets.
 const INDENT: usize = 4;
 
-/// The code in what was typed: without `:time` and `:type`, and none in other commands.
+/// The code in an entry: without `:time` and `:type`, and empty for other commands.
 pub(super) fn code_of(text: &str) -> &str {
     match text.chars().next() {
         Some(':' | '%') => TAKE_CODE.iter().find_map(|name| text.strip_prefix(name)).unwrap_or(""),
@@ -28,17 +28,17 @@ pub(super) fn code_of(text: &str) -> &str {
 /// True when a bracket, a string in backticks or a comment is open at the end.
 fn unfinished(text: &str) -> bool {
     let open = scan(code_of(text)).open;
-    // A string ends with its line: what is missing is its end, not more lines.
+    // A string ends with its line: its quotation mark is missing, not more lines.
     let broken = open.iter().any(|o| matches!(o, Open::Text(_) | Open::Single));
     !broken && open.iter().any(|o| !matches!(o, Open::LineComment))
 }
 
-/// True when the last line of several is blank: Enter on such a line takes the text as it is.
+/// True when the last of several lines is blank: Enter then submits the entry.
 pub(super) fn ends_blank(text: &str) -> bool {
     text.rsplit_once('\n').is_some_and(|(_, last)| last.trim().is_empty())
 }
 
-/// The spaces a line after `text` begins with: four for each line that opened a bracket.
+/// The indentation of a line after `text`: four spaces for each line that opened a bracket.
 fn indent(text: &str) -> String {
     let open = scan(text).open;
     if matches!(open.last(), Some(Open::Template(_) | Open::Comment)) {
@@ -55,13 +55,13 @@ fn indent(text: &str) -> String {
     " ".repeat(INDENT * lines.len())
 }
 
-/// True when only spaces stand before the cursor in its line.
+/// True when there are only spaces before the cursor in its line.
 fn at_line_start(before: &str) -> bool {
     before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty())
 }
 
 struct Enter {
-    /// Even when nothing is open.
+    /// True to accept the entry even when nothing is open.
     always: bool,
 }
 
@@ -80,7 +80,7 @@ impl ConditionalEventHandler for Close {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
         let before = &ctx.line()[..ctx.pos()];
         let deep = before.ends_with(&" ".repeat(INDENT)) && before.contains('\n') && at_line_start(before);
-        // The line editor would make one character out of a movement by four.
+        // The line editor would merge a movement by four into one character.
         let spaces = before.len() - before.trim_end_matches(' ').len();
         let text = || format!("{}{}", " ".repeat(spaces - INDENT), self.0);
         deep.then(|| Cmd::Replace(Movement::BeginningOfLine, Some(text())))
@@ -97,7 +97,7 @@ impl ConditionalEventHandler for Tab {
     }
 }
 
-/// How the arrows go through the history since the prompt appeared.
+/// How the arrow keys search the history since the prompt appeared.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Arrows(Arc<AtomicU8>);
 
@@ -106,12 +106,12 @@ const ALL: u8 = 1;
 const PREFIX: u8 = 2;
 
 impl Arrows {
-    /// A new prompt.
+    /// Resets it for a new prompt.
     pub(super) fn reset(&self) {
         self.0.store(FRESH, Ordering::Relaxed);
     }
 
-    /// True when entries that begin with the typed text are wanted: something was typed before the first arrow.
+    /// True to search for entries that begin with the typed text: something was typed before the first arrow key.
     fn by_prefix(&self, text: &str) -> bool {
         if text.is_empty() {
             self.0.store(ALL, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl ConditionalEventHandler for Arrow {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, ctx: &EventContext) -> Option<Cmd> {
         let (before, after) = ctx.line().split_at(ctx.pos());
         let edge = if self.up { !before.contains('\n') } else { !after.contains('\n') };
-        // In a text of several lines the arrows move between lines, unless it was found by what is before the cursor.
+        // In an entry of several lines the arrow keys move between lines, unless it was found by its beginning.
         let searching = self.arrows.by_prefix(ctx.line()) && !before.is_empty();
         let search = if self.up { Cmd::HistorySearchBackward } else { Cmd::HistorySearchForward };
         (searching && (edge || !before.contains('\n'))).then_some(search)

@@ -1,5 +1,5 @@
-//! What of a cell's output can still change on a terminal: the display at the bottom of the screen, and all of it when
-//! the cell clears its output. Only text and control sequences (ECMA-48 §8.3) come out of here; the caller writes them.
+//! The part of a cell's output that can still change on a terminal: the display at the bottom of the screen, and all of
+//! it when the cell clears its output. Only builds text and control sequences (ECMA-48 §8.3); the caller writes them.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -82,13 +82,13 @@ impl Live {
         }
     }
 
-    /// The output so far goes away: now, or when the next comes.
+    /// Clears the output so far: now, or when the next comes.
     pub(super) fn clear(&mut self, wait: bool, size: Size) -> String {
         self.clear = true;
         if wait { String::new() } else { self.cleared(size) }
     }
 
-    /// Keeps the latest state of a display for [`Live::settle`], where nothing can be redrawn.
+    /// Stores the latest state of a display for [`Live::settle`], where nothing can be redrawn.
     pub(super) fn keep(&mut self, id: u64, text: &str) {
         match self.kept.iter_mut().find(|(known, _)| *known == id) {
             Some((_, kept)) => text.clone_into(kept),
@@ -96,7 +96,7 @@ impl Live {
         }
     }
 
-    /// The cell is over: nothing of it changes any more. Gives what was kept.
+    /// Ends the cell: its output is final. Returns what [`Live::keep`] stored.
     pub(super) fn settle(&mut self) -> String {
         let kept = std::mem::take(self).kept;
         kept.into_iter().map(|(_, text)| text + "\n").collect()
@@ -112,7 +112,7 @@ impl Live {
     }
 }
 
-/// The lines a text takes on a terminal so wide.
+/// The number of lines of a text on a terminal of this width.
 fn lines(text: &str, (columns, _): Size) -> usize {
     text.split('\n').map(|line| line.width().div_ceil(columns.max(1)).max(1)).sum()
 }

@@ -1,5 +1,5 @@
 //! The terminal: a prompt over a session, and scripts run from files, pipes and the command line. Every function here
-//! ends with the exit code of the process: 0, 1 after a fault, 130 when it was interrupted, or what `exit(n)` asked for.
+//! returns the exit code of the process: 0, 1 after an error, 130 after an interrupt, or the argument of `exit(n)`.
 
 mod bar;
 mod files;
@@ -23,7 +23,7 @@ use crate::script::{Bundle, CellError, Session, on_big_stack};
 use crate::train::parallel::World;
 use terminal_session::TerminalSession;
 
-/// The exit code of a program that was called wrongly.
+/// The exit code for a wrong call.
 const USAGE: i32 = 2;
 
 /// Runs the prompt; `init` says whether the startup script runs first.
@@ -42,7 +42,7 @@ pub fn program(program: &Program, args: &[String]) -> i32 {
     reported(args, false, run, |fault, _| (fault.told(), if fault.usage { USAGE } else { 1 }))
 }
 
-/// Runs code that has no file; `name` is named in errors, and the value is printed if `show`.
+/// Runs code without a file; `name` is its name in errors, and `show` prints the value.
 pub fn code(name: &str, code: &str, args: &[String], show: bool) -> i32 {
     script(args, show, |session| session.run_source(name, code))
 }
@@ -55,7 +55,7 @@ fn script(
     reported(args, show, run, |fault, color| (fault.render(color), 1))
 }
 
-/// Runs a script; `report` gives the words and the exit code of a fault, in colour or not.
+/// Runs a script; `report` gives the text and exit code of an error, in colour or not.
 fn reported(
     args: &[String],
     show: bool,
@@ -64,7 +64,7 @@ fn reported(
 ) -> i32 {
     on_big_stack(|| {
         let stage = TerminalSession::new();
-        // A half-set environment is told by the first thing that asks for the ranks.
+        // An incomplete environment is reported by the first use of the ranks.
         let rank = World::from_env().ok().flatten().map_or(0, |world| world.rank);
         let mut session = Session::new(if rank == 0 { stage.host() } else { stage.mute_host() });
         stage.prepare(&mut session);

@@ -1,7 +1,8 @@
-//! Pictures in the terminal: the graphics protocol of kitty, the inline images of iTerm2, sixel, or coloured half blocks.
+//! Pictures in the terminal: the graphics protocol of kitty, the inline images of iTerm2, sixel, or coloured half
+//! blocks.
 //!
-//! Which one is told by the environment: `ETUDE_IMAGES` (kitty, iterm, sixel, blocks, none), else what is known of the
-//! terminal that calls itself so. Inside tmux and screen pictures would land in the wrong place, so there are none.
+//! The environment decides: `ETUDE_IMAGES` (kitty, iterm, sixel, blocks, none), else the name of the terminal. Inside
+//! tmux and screen pictures would be misplaced, so there are none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +11,7 @@ use super::sixel;
 use crate::error::Result;
 use crate::plot::{Paper, Pixels};
 
-/// How pictures are shown.
+/// How pictures are displayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// kitty, Ghostty, WezTerm: sw.kovidgoyal.net/kitty/graphics-protocol
@@ -23,7 +24,7 @@ pub(super) enum Protocol {
     Blocks,
 }
 
-/// Columns of a picture at most, and pixels a column where the picture is scaled by the terminal or not.
+/// The most columns of a picture, and the pixels a column with and without scaling by the terminal.
 const COLUMNS: usize = 110;
 const FINE: usize = 16;
 const COARSE: usize = 8;
@@ -31,7 +32,7 @@ const COARSE: usize = 8;
 const CHUNK: usize = 4096;
 
 impl Protocol {
-    /// What the environment says; `None` where pictures are left out.
+    /// The protocol for an environment; `None` for no pictures.
     pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
         let value = |name: &str| variable(name).unwrap_or_default();
         match value("ETUDE_IMAGES").to_lowercase().as_str() {
@@ -92,7 +93,7 @@ fn iterm(png: &[u8], columns: usize) -> String {
     format!("\x1b]1337;File=inline=1;width={columns};preserveAspectRatio=1;size={size}:{text}\x07\n")
 }
 
-/// The upper of two pixels as the colour of `▀`, the lower as its background.
+/// Two pixels a letter: the upper as the colour of `▀`, the lower as its background.
 fn blocks(pixels: &Pixels) -> String {
     let mut text = String::new();
     for y in (0..pixels.height()).step_by(2) {

@@ -19,15 +19,15 @@ use crate::script::{Bundle, CellError, Session};
 
 const PROMPT: &str = "♪ ";
 
-/// Lines the history keeps.
+/// The most lines of the history.
 const REMEMBERED: usize = 10_000;
 
-/// Most lines and characters of a result that is shown.
+/// The most lines and characters shown of a result.
 const SHOWN: (usize, usize) = (200, 40_000);
 
 type LineEditor = Editor<ReplAssistant, DefaultHistory>;
 
-/// Greets, then reads and runs until the user leaves: the exit code.
+/// Greets, then reads and runs until the user exits; returns the exit code.
 pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
     let session = Rc::new(RefCell::new(Session::new(stage.host())));
     stage.prepare(&mut session.borrow_mut());
@@ -89,7 +89,7 @@ enum AfterLine {
     Leave,
 }
 
-/// Shows what came out; the exit code when the code asked to leave.
+/// Shows the result; returns the exit code if the code asked to exit.
 fn show(stage: &TerminalSession, session: &RefCell<Session>, result: Result<Option<Bundle>, CellError>) -> Option<i32> {
     stage.terminal.settle();
     if let Some(code) = session.borrow_mut().take_exit() {
@@ -122,11 +122,11 @@ fn editor(stage: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<Lin
 }
 
 fn recall(editor: &mut LineEditor, history: Option<&PathBuf>) {
-    // There is none the first time; one that cannot be read costs the old lines only.
+    // There is no file the first time; an unreadable one loses only the old lines.
     let _ = history.map(|path| editor.load_history(path));
 }
 
-/// Keeps a line, on disk at once: a crash must not lose it. A disk that refuses is not worth a word at every line.
+/// Appends a line to the history, on disk at once, so that a crash does not lose it. Errors are ignored.
 fn remember(editor: &mut LineEditor, text: &str, history: Option<&PathBuf>) {
     if editor.add_history_entry(text).unwrap_or(false)
         && let Some(path) = history

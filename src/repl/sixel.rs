@@ -1,14 +1,14 @@
-//! Pixels as sixels: columns of six dots in one of up to 256 colours (DEC, "VT330/VT340 Programmer Reference Manual",
-//! volume 2, chapter 14). What is nearly clear is left out; the rest is laid over black.
+//! Encodes pixels as sixels: columns of six dots in one of up to 256 colours (DEC, "VT330/VT340 Programmer Reference
+//! Manual", volume 2, chapter 14). Nearly transparent pixels are left out; the rest is blended with black.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::plot::Pixels;
 
-/// Colours of a picture at most.
+/// The most colours of a picture.
 const COLORS: usize = 255;
-/// What is less opaque is not drawn.
+/// The opacity below which pixels are not drawn.
 const CLEAR: u8 = 40;
 
 /// The whole command. `P2 = 1` keeps the background where there are no dots; `"1;1` says that dots are square.
@@ -31,7 +31,7 @@ pub(super) fn encode(pixels: &Pixels) -> String {
             }
         }
         for (i, (color, sixels)) in layers.iter().enumerate() {
-            // $ goes back to the start of the band.
+            // $ returns to the start of the band.
             let _ = write!(text, "{}#{color}", if i > 0 { "$" } else { "" });
             runs(&mut text, sixels);
         }
@@ -54,12 +54,12 @@ fn runs(text: &mut String, sixels: &[u8]) {
     }
 }
 
-/// The colours of the picture and which of them each pixel has: as fine as 255 colours allow.
+/// Quantises the colours of the picture to at most 255; returns the palette, and the index of each pixel.
 fn reduced(pixels: &Pixels) -> (Vec<[u8; 3]>, Vec<Option<usize>>) {
     for bits in (1..=8).rev() {
         let mut known: BTreeMap<[u8; 3], usize> = BTreeMap::new();
         let coarse = |c: u8| {
-            // The middle of the class the colour falls into, its ends kept.
+            // The centre of the colour's class; black and white are kept.
             let step = c >> (8 - bits);
             (u32::from(step) * 255 / ((1_u32 << bits) - 1)) as u8
         };

@@ -1,8 +1,8 @@
-//! Ctrl-C. While a cell runs, the first press asks it to stop, the second says that it was heard, a third soon after
-//! leaves at once. At the prompt the line editor sees the key itself and clears the line.
+//! Interrupts by Ctrl-C. While a cell runs, the first press interrupts it, the second confirms that this was noticed, a
+//! third soon after exits at once. At the prompt the line editor handles the key and clears the line.
 //!
-//! SIGTERM and SIGHUP ask the running work to stop in the same way; at the prompt they do nothing, as in a shell (a
-//! terminal that was closed ends the prompt by the end of its input).
+//! SIGTERM and SIGHUP interrupt the running work in the same way; at the prompt they do nothing, as in a shell (a
+//! closed terminal ends the prompt by the end of its input).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use super::terminal::Terminal;
 use crate::interrupt::Interrupt;
 
-/// The exit code of a program that was interrupted: what the shell reports for SIGINT.
+/// The exit code of an interrupted program: the shell's for SIGINT.
 pub(super) const INTERRUPTED: i32 = 128 + 2;
 
-/// A third press counts within this time of the one before.
+/// The time within which a third press counts.
 const SOON: Duration = Duration::from_secs(2);
 
-/// What the handler of signals and the prompt share.
+/// The state shared by the signal handler and the prompt.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
     interrupt: Interrupt,
-    /// The presses since work began; none while nothing runs.
+    /// The presses since work began; `None` while nothing runs.
     presses: Mutex<Option<Presses>>,
 }
 
@@ -30,7 +30,7 @@ struct Presses {
     latest: Option<Instant>,
 }
 
-/// What a press leads to.
+/// The effect of a press.
 #[derive(Debug, PartialEq, Eq)]
 enum PressAction {
     Nothing,
@@ -40,18 +40,18 @@ enum PressAction {
 }
 
 impl Stop {
-    /// Handles the signals of this process from now on.
+    /// Installs the handler of this process.
     pub(super) fn install(terminal: &Arc<Terminal>) -> Arc<Self> {
         let stop = Arc::new(Self::default());
         let (handler, words) = (stop.clone(), terminal.clone());
-        // A second handler in one process is refused; the first is as good.
+        // A second handler in one process is refused; the first suffices.
         let _ = ctrlc::set_handler(move || handler.answer(&words));
         #[cfg(unix)]
         termination::answer(&stop, terminal);
         stop
     }
 
-    /// What a press leads to, done.
+    /// Handles a press.
     fn answer(&self, terminal: &Terminal) {
         match self.press(Instant::now()) {
             PressAction::Nothing => {}
@@ -66,12 +66,12 @@ impl Stop {
         }
     }
 
-    /// The flag that work asks.
+    /// The interrupt flag for running work.
     pub(super) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 
-    /// Runs `work`, during which a press asks it to stop.
+    /// Runs `work`, which a press interrupts.
     pub(super) fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         self.interrupt.clear();
         *self.presses.lock().unwrap_or_else(PoisonError::into_inner) = Some(Presses::default());
@@ -95,7 +95,7 @@ impl Stop {
     }
 }
 
-/// SIGTERM, and SIGHUP unless whoever started the process has it ignored: `nohup etude …` outlives its terminal.
+/// Handles SIGTERM, and SIGHUP unless it is ignored: `nohup etude …` outlives its terminal.
 #[cfg(unix)]
 mod termination {
     use std::sync::Arc;
@@ -109,12 +109,12 @@ mod termination {
     pub(super) fn answer(stop: &Arc<Stop>, terminal: &Arc<Terminal>) {
         let (stop, terminal) = (stop.clone(), terminal.clone());
         let signals = if hangup_is_ignored() { vec![SIGTERM] } else { vec![SIGTERM, SIGHUP] };
-        // Where the system gives no handler, the signals end the process, as they would have.
+        // Without a handler the signals end the process.
         let Ok(mut signals) = Signals::new(signals) else { return };
         thread::spawn(move || signals.forever().for_each(|_| stop.answer(&terminal)));
     }
 
-    /// What Linux says of this process; elsewhere nobody can tell, and it counts as not ignored.
+    /// True when SIGHUP is ignored, as Linux reports; elsewhere false.
     fn hangup_is_ignored() -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,8 +1,8 @@
-//! Colours of the terminal, and whether a stream may have any.
+//! Colours of the terminal, and whether a stream supports them.
 
 use std::io::IsTerminal;
 
-/// Escape codes (SGR, ECMA-48 §8.3.117) by what they mark.
+/// Escape codes (SGR, ECMA-48 §8.3.117) by purpose.
 pub(super) mod code {
     pub(crate) const KEYWORD: &str = "35";
     pub(crate) const TEXT: &str = "32";
@@ -20,7 +20,7 @@ pub(super) fn paint(color: bool, code: &str, text: &str) -> String {
     if color && !text.is_empty() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// What a stream can show.
+/// The capabilities of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stream {
     /// It is a terminal that can redraw a line.

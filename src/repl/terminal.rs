@@ -1,5 +1,5 @@
-//! The two streams of the terminal. Output goes to stdout; warnings, faults and progress to stderr. While a task runs
-//! on a terminal its state is one line that is redrawn; what is printed meanwhile appears above it.
+//! The output streams of the terminal. Output goes to stdout; warnings, errors and progress to stderr. While a task
+//! runs on a terminal its progress is one line that is redrawn; other output appears above it.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
@@ -13,20 +13,20 @@ use super::style::Stream;
 use crate::progress::{ProgressSink, Snapshot};
 use crate::script::Bundle;
 
-/// A task shorter than this is never drawn: the line would only flicker.
+/// The shortest task that is drawn: the line would only flicker.
 const FIRST_DRAWN: Duration = Duration::from_millis(300);
-/// Between two drawings.
+/// The interval between drawings.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
-/// A task that took longer leaves a line behind.
+/// The duration from which a task leaves a line behind.
 const WORTH_A_LINE: Duration = Duration::from_secs(2);
-/// Where lines cannot be redrawn: the first report, and the time between two.
+/// Without a terminal: the time of the first report, and between reports.
 const FIRST_SAID: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// Columns and lines where the terminal does not say.
+/// Columns and lines if the terminal does not report them.
 const USUAL_SIZE: Size = (80, 24);
 
-/// The exit code of a program whose reader has gone: what the shell reports for SIGPIPE.
+/// The exit code of a program whose output pipe was closed: the shell's for SIGPIPE.
 const READER_GONE: i32 = 128 + 13;
 
 /// Where output and progress go.
@@ -39,7 +39,7 @@ pub(super) struct Terminal {
     pictures: Option<Protocol>,
 }
 
-/// The tasks that run, the outermost first, and what of them is on the screen.
+/// The running tasks, the outermost first, and what of them is on the screen.
 #[derive(Debug, Default)]
 struct Tasks {
     live: Vec<String>,
@@ -72,8 +72,7 @@ impl Terminal {
         self.put(&text);
     }
 
-    /// Shows a value: as a picture where the terminal can, else as text, which is shortened to a number of lines and
-    /// letters.
+    /// Shows a value: as a picture where the terminal can, else as text shortened to a number of lines and characters.
     pub(super) fn show(&self, bundle: &Bundle, most: Option<(usize, usize)>) {
         let text = match (self.picture(bundle), most) {
             (Some(picture), _) => picture,
@@ -94,7 +93,7 @@ impl Terminal {
         }
     }
 
-    /// Shows a value where another stood: at once on a terminal, the last one at the end elsewhere.
+    /// Updates a displayed value: at once on a terminal, with the final state at the end elsewhere.
     pub(super) fn update(&self, bundle: &Bundle, id: u64) {
         if self.out.terminal {
             let text = self.live().update(id, bundle.plain(), self.size());
@@ -104,7 +103,7 @@ impl Terminal {
         }
     }
 
-    /// Takes the output of the cell back, if the terminal can.
+    /// Clears the output of the cell, if the terminal can.
     pub(super) fn clear(&self, wait: bool) {
         if self.out.terminal {
             let text = self.live().clear(wait, self.size());
@@ -112,7 +111,7 @@ impl Terminal {
         }
     }
 
-    /// The cell is over: what is on the screen stays.
+    /// Ends the cell: its output on the screen is final.
     pub(super) fn settle(&self) {
         let kept = self.live().settle();
         if !kept.is_empty() {
@@ -120,17 +119,18 @@ impl Terminal {
         }
     }
 
-    /// The picture of a value below its first line, if it has one that the terminal can show.
+    /// The picture of a value below the first line of its text, if it has one that the terminal can show.
     fn picture(&self, bundle: &Bundle) -> Option<String> {
         let svg = bundle.forms.get("image/svg+xml")?;
         let picture = self.pictures?.draw(svg, self.width()).ok()?;
         let line = bundle.plain().lines().next().unwrap_or_default();
-        // "Score: 45 notes, …" says more than the picture; the first line of a chart does not.
+        // "Score: 45 notes, …" is worth showing above the picture; the first line of a chart is not.
         let named = line.split_once(": ").is_some_and(|(name, _)| name.chars().all(char::is_alphanumeric));
         Some(if named { format!("{line}\n{picture}") } else { picture })
     }
 
-    /// Writes to stdout, the bar of a task out of the way. Nobody may hold `live`: others take it while they hold `tasks`.
+    /// Writes to stdout with the progress line removed. The caller must not hold `live`: others lock it while they hold
+    /// `tasks`.
     fn put(&self, text: &str) {
         let mut tasks = self.tasks();
         self.wipe(&mut tasks);
@@ -144,14 +144,14 @@ impl Terminal {
         self.aside(text);
     }
 
-    /// Writes a line to stderr, above a display that moves.
+    /// Writes a line to stderr, above a moving display.
     fn aside(&self, text: &str) {
         let (before, after) = if self.out.terminal { self.live().around(self.size()) } else { Default::default() };
         let end = if text.ends_with('\n') { "" } else { "\n" };
         if !before.is_empty() {
             delivered(write(&mut io::stdout().lock(), &before));
         }
-        // Nobody can be told that stderr is closed.
+        // A closed stderr cannot be reported.
         let _ = write(&mut io::stderr().lock(), &format!("{text}{end}"));
         if !after.is_empty() {
             delivered(write(&mut io::stdout().lock(), &after));
@@ -172,7 +172,7 @@ impl Terminal {
         }
     }
 
-    /// On a terminal: the innermost task, redrawn.
+    /// On a terminal: redraws the innermost task.
     fn draw(&self, tasks: &mut Tasks, task: &Snapshot) {
         if task.elapsed >= FIRST_DRAWN && tasks.shown.is_none_or(|at| at.elapsed() >= DRAW_EVERY) {
             let line = bar::line(task, self.width(), self.err.color);
@@ -182,7 +182,7 @@ impl Terminal {
         }
     }
 
-    /// Elsewhere: the outermost task, now and then.
+    /// Elsewhere: reports the outermost task from time to time.
     fn say(&self, tasks: &mut Tasks, task: &Snapshot) {
         let outermost = tasks.live.first() == Some(&task.title);
         if outermost && task.elapsed >= FIRST_SAID && tasks.shown.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
@@ -223,8 +223,8 @@ fn write(stream: &mut impl Write, text: &str) -> io::Result<()> {
     stream.flush()
 }
 
-/// Ends the program when stdout cannot take more: quietly when the reader has gone (`etude … | head`), and with a word
-/// when, say, the disk is full, because output that is lost is no success.
+/// Exits when stdout cannot be written: silently when the reader has closed the pipe (`etude … | head`), else with an
+/// error, for example when the disk is full.
 fn delivered(result: io::Result<()>) {
     match result {
         Ok(()) => {}
@@ -236,7 +236,7 @@ fn delivered(result: io::Result<()>) {
     }
 }
 
-/// A long text shortened to its first and last lines, with a word on how to see the rest.
+/// A long text shortened to its first and last lines, with a note on how to see the rest.
 pub(super) fn shortened(text: &str, lines: usize, letters: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     if all.len() <= lines && text.len() <= letters {

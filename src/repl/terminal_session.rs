@@ -1,4 +1,4 @@
-//! What a session needs of the terminal it runs in.
+//! The terminal as the host of a session.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,26 +14,27 @@ use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressSink, Snapshot};
 use crate::script::{Host, Output, Session};
 
-/// The terminal and the keys that stop.
+/// The terminal and its interrupt.
 pub(super) struct TerminalSession {
     pub(super) terminal: Arc<Terminal>,
     pub(super) stop: Arc<Stop>,
 }
 
 impl TerminalSession {
-    /// The terminal of this process, its signals handled.
+    /// The terminal of this process, with signal handlers.
     pub(super) fn new() -> Self {
         let terminal = Arc::new(Terminal::new());
         Self { stop: Stop::install(&terminal), terminal }
     }
 
-    /// Tells a session what the terminal can show.
+    /// Sets the capabilities of the terminal in a session.
     pub(super) fn prepare(&self, session: &mut Session) {
         session.set_rich(false);
         session.set_live(self.terminal.out.terminal);
     }
 
-    /// A host for a session of a process that is one of many and not the first: what all of them would print is printed once.
+    /// A host for the session of a process other than the first of several, which prints nothing: all of them would
+    /// print the same.
     pub(super) fn mute_host(&self) -> Host {
         Host {
             progress: Progress::new(Arc::new(Mute), self.stop.interrupt().clone()),
@@ -69,7 +70,7 @@ impl ProgressSink for Mute {
     fn show(&self, _: &Snapshot) {}
 }
 
-/// Shows stars for what is typed.
+/// Reads a line without showing it.
 #[derive(Completer, Helper, Hinter, Validator)]
 struct Hidden;
 

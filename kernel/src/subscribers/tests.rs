@@ -1,4 +1,4 @@
-//! Subscribers over real sockets: those who read, who are slow, who stop.
+//! Tests of subscribers over real sockets that read, are slow, or stop.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -94,7 +94,7 @@ async fn a_reader_that_stops_is_cut_off_and_the_others_get_everything() {
     let (mut all, info) = bound(Duration::from_secs(3)).await;
     let stalled = connected(&info, "").await;
     all.change().await;
-    // It is suspected first, because it came later, and must come back.
+    // It is disconnected first, because it came later, and must reconnect.
     let mut client = connected(&info, "").await;
     all.change().await;
     let sending = async {
@@ -105,7 +105,7 @@ async fn a_reader_that_stops_is_cut_off_and_the_others_get_everything() {
     let ((), mut heard) = tokio::join!(sending, heard(&mut client, 2));
     drop(stalled);
     heard.retain(|kind| kind != "\"iopub_welcome\"");
-    // The message at which it came to a halt may come twice.
+    // The message that stalled may come twice.
     heard.dedup();
     assert_eq!(heard, ["0", "1", "2"]);
 }
