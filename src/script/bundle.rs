@@ -1,8 +1,8 @@
-//! One value in several forms, by MIME type.
+//! A value in several formats, by MIME type.
 
 use std::collections::BTreeMap;
 
-/// The forms of a value: always `text/plain`, often `text/html`, `image/svg+xml`, `audio/wav`.
+/// The formats of a value: always `text/plain`, often `text/html`, `image/svg+xml`, `audio/wav`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bundle {
     /// MIME type to content (binary types in base64).
@@ -15,7 +15,7 @@ impl Bundle {
         Self { forms: BTreeMap::from([("text/plain", text.into())]) }
     }
 
-    /// The bundle with one more form, if there is one.
+    /// Adds a format, if there is content for it.
     #[must_use]
     pub fn with(mut self, kind: &'static str, content: Option<String>) -> Self {
         self.forms.extend(content.map(|content| (kind, content)));

@@ -1,5 +1,5 @@
-//! What there is to look up: every type, function and member a script can use, with its documentation. Help,
-//! completion, signatures and "did you mean" all read here.
+//! The catalog of all types, functions and members of the script language, with their documentation. Help, completion,
+//! signatures and suggestions read it.
 
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap};
@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::script::Bundle;
 
-/// What kind of thing a [`Member`] is.
+/// The kind of a [`Member`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MemberKind {
     /// `midi(path)`
@@ -40,7 +40,7 @@ pub(crate) struct Member {
     pub(crate) kind: MemberKind,
     /// Names and types of the parameters, the object itself left out.
     pub(crate) params: Vec<(&'static str, &'static str)>,
-    /// The type of what it gives, "" for nothing, several with ` | ` between.
+    /// The type of the result, "" for none, alternatives separated by ` | `.
     pub(crate) returns: &'static str,
     /// The documentation; its first line is a summary.
     pub(crate) doc: &'static str,
@@ -78,22 +78,22 @@ impl Member {
     }
 }
 
-/// How values of one type are shown.
+/// The display functions of a type.
 #[derive(Clone, Copy)]
 pub(crate) struct Shower {
-    /// In one line.
+    /// As one line.
     pub(crate) line: fn(&Dynamic) -> String,
-    /// The forms that are cheap to make; the text at most `width` columns wide.
+    /// In the formats that are cheap to compute; the text at most `width` columns wide.
     pub(crate) bundle: fn(&Dynamic, usize, &Interrupt) -> Bundle,
-    /// In all forms.
+    /// In all formats.
     pub(crate) rich: fn(&Dynamic, usize, &Progress) -> Bundle,
-    /// What a notebook shows before it, as outputs of their own.
+    /// Outputs that a notebook shows before it.
     pub(crate) besides: fn(&Dynamic, &Progress) -> Vec<Bundle>,
-    /// Whether its forms are kept to the size that the output of a cell may have.
+    /// Whether its formats are limited to the maximum output size of a cell.
     pub(crate) bounded: bool,
 }
 
-/// Everything that is registered.
+/// All registered types and members.
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) members: Vec<Member>,
@@ -103,12 +103,12 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// The functions of a name.
+    /// The functions with a name.
     pub(crate) fn functions(&self, name: &str) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |m| m.owner.is_none() && m.name == name)
     }
 
-    /// What can stand behind the dot of a value of this type.
+    /// The members of a type.
     pub(crate) fn members(&self, owner: &str) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |m| m.owner == Some(owner))
     }

@@ -1,4 +1,4 @@
-//! What `catch (e)` holds when Rhai itself found something wrong: an error with message and hint, as our own are.
+//! Converts Rhai's own errors in `catch (e)` to errors with message and hint, like ours.
 
 use rhai::{Dynamic, EvalAltResult, Position, Scope};
 
@@ -8,24 +8,24 @@ use crate::script::failure::Failure;
 use crate::script::parser;
 use crate::script::sources::ScriptSources;
 
-/// Where Rhai's sentence says what went wrong, and in which line and column.
-struct Said<'t> {
+/// A parsed message of Rhai: the error, and its line and column.
+struct RhaiMessage<'t> {
     what: &'t str,
     place: Position,
-    /// It happened in a text that `eval` was given.
+    /// It occurred in the text of an `eval`.
     evaluated: bool,
 }
 
-/// The value that was caught; the map that Rhai makes of its own errors becomes ours.
+/// The caught value, with Rhai's map for its own errors converted to our error.
 pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
     let message = value.as_map_ref().ok().and_then(|map| {
         let rhais = map.contains_key("error");
         map.get("message").filter(|_| rhais).map(ToString::to_string)
     });
     let Some(message) = message else { return value };
-    let said = read(&message);
-    let Typed { text, places } = if said.evaluated { ctx.evaluated() } else { ctx.text() };
-    let fault = if said.what.starts_with("Syntax error: ")
+    let parsed = read(&message);
+    let Typed { text, places } = if parsed.evaluated { ctx.evaluated() } else { ctx.text() };
+    let fault = if parsed.what.starts_with("Syntax error: ")
         && let Err(error) = parser::parse(&text)
     {
         ErrorContext::syntax_of(&error, &text)
@@ -34,20 +34,20 @@ pub(crate) fn explained(ctx: &ScriptContext, value: Dynamic) -> Dynamic {
         let evaluated = Typed::default();
         let context =
             ErrorContext { catalog: ctx.catalog(), sources: &sources, scope: &scope, functions: Vec::new(), evaluated };
-        let number = said.place.line().unwrap_or(0);
+        let number = parsed.place.line().unwrap_or(0);
         let line = number.checked_sub(1).map_or("", |i| text.lines().nth(i).unwrap_or_default());
-        let column = places.column(number, said.place.position().unwrap_or(1));
-        context.words(rebuilt(said.what), ErrorPlace { line, column, outside: false })
+        let column = places.column(number, parsed.place.position().unwrap_or(1));
+        context.words(rebuilt(parsed.what), ErrorPlace { line, column, outside: false })
     };
     Dynamic::from(Failure { message: fault.message, hint: fault.hint, usage: false })
 }
 
-/// Reads `Variable not found: x @ 'file' (line 1, position 1)` and the lines below it.
-fn read(message: &str) -> Said<'_> {
+/// Parses `Variable not found: x @ 'file' (line 1, position 1)` and the lines below it.
+fn read(message: &str) -> RhaiMessage<'_> {
     let first = message.lines().next().unwrap_or_default();
     let evaluated = message.lines().nth(1).is_some_and(|line| line.starts_with("in call to function 'eval'"));
     let Some((what, place)) = first.rsplit_once(" (line ") else {
-        return Said { what: first, place: Position::NONE, evaluated };
+        return RhaiMessage { what: first, place: Position::NONE, evaluated };
     };
     let numbers: Vec<u16> = place.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
     let place = match numbers[..] {
@@ -55,10 +55,10 @@ fn read(message: &str) -> Said<'_> {
         _ => Position::NONE,
     };
     let what = what.rsplit_once(" @ '").map_or(what, |(what, _)| what);
-    Said { what, place, evaluated }
+    RhaiMessage { what, place, evaluated }
 }
 
-/// The error that Rhai's sentence tells of, as far as a remedy depends on it.
+/// The error that a message of Rhai describes, as far as its hint depends on it.
 fn rebuilt(what: &str) -> EvalAltResult {
     let none = Position::NONE;
     let after = |start: &str| what.strip_prefix(start).map(str::to_string);

@@ -1,8 +1,8 @@
-//! What a cell did wrong: a message, a place, a remedy.
+//! The error of a cell: message, place and hint.
 
 use std::fmt;
 
-/// A failed cell.
+/// The error of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellError {
     /// Its kind: "SyntaxError", "TypeError", "NameError", "Interrupted", "Error", "Panic".
@@ -13,13 +13,13 @@ pub struct CellError {
     pub hint: Option<String>,
     /// Line and column (from 1, in characters) and the text of that line.
     pub place: Option<(usize, usize, String)>,
-    /// Script or cell it happened in, when that is not the one just run without a name.
+    /// The script or cell in which it occurred, if not the unnamed one just run.
     pub source: Option<String>,
-    /// The functions it happened in, innermost first.
+    /// The enclosing function calls, innermost first.
     pub calls: Vec<String>,
     /// True when the user cancelled.
     pub interrupted: bool,
-    /// True when it was thrown by the script itself, or by what reads its arguments: for a program, a wrong call.
+    /// True when it was thrown by the script, or by parsing its arguments: for a program, a wrong call.
     pub usage: bool,
 }
 
@@ -41,13 +41,13 @@ impl CellError {
         }
     }
 
-    /// What the user of a program is told: no line of the program, which is not theirs.
+    /// The message for the user of a program, without the line of its source.
     pub fn told(&self) -> String {
         let hint = self.hint.as_deref().map_or(String::new(), |hint| format!("\n  hint: {hint}"));
         if self.interrupted { "interrupted".into() } else { format!("error: {}{hint}", self.message) }
     }
 
-    /// Kind, message and remedy, without the place.
+    /// Kind, message and hint, without the place.
     pub(crate) fn brief(&self) -> String {
         let hint = self.hint.as_deref().map_or(String::new(), |hint| format!(" ({hint})"));
         format!("{}: {}{hint}", self.name, self.message)
@@ -69,7 +69,7 @@ impl CellError {
                 Some(source) => format!("{source}:{line}:{}", self.place.as_ref().map_or(0, |p| p.1)),
                 None => format!("line {line}"),
             };
-            // Tabs stand in the margin as they stand in the code, so that the caret hits its column.
+            // Tabs are kept in the margin so that the caret is aligned.
             let margin: String = code.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             text += &format!("\n{gutter} {} {at}", paint("34", "┌"));
             text += &format!("\n{} {} {code}", paint("34", &number), paint("34", "│"));
@@ -93,7 +93,7 @@ impl fmt::Display for CellError {
 
 impl std::error::Error for CellError {}
 
-/// The part of a long line around a column, and the column in it.
+/// The part of a long line around a column, and the column in that part.
 fn window(code: &str, column: usize) -> (String, usize) {
     let column = column.max(1);
     if code.chars().count() <= SHOWN || column <= SHOWN / 2 {

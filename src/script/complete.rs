@@ -1,4 +1,4 @@
-//! Whether a text is whole, and what could stand at the cursor. Nothing of the text is run to find out.
+//! Completeness of code, and completion at the cursor, without running any of it.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 use crate::script::{parser, paths, standard, syntax};
 
-/// Whether a text can be run as it is.
+/// Whether code is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completeness {
     /// It can be run.
     Complete,
     /// More must follow; the next line is indented by this many spaces.
     Incomplete(usize),
-    /// It can never be run, whatever follows.
+    /// It is invalid, whatever follows.
     Invalid,
 }
 
@@ -27,7 +27,7 @@ pub enum Completeness {
 const INDENT: usize = 4;
 
 impl Symbols {
-    /// Whether a text can be run as it is.
+    /// Whether code is complete.
     pub fn completeness(&self, code: &str) -> Completeness {
         let scan = scan(code);
         let depth = scan.open.iter().filter(|o| matches!(o, Open::Bracket(..) | Open::Code)).count();
@@ -47,7 +47,7 @@ impl Symbols {
         }
     }
 
-    /// What could stand at `cursor` (a byte offset): names, members by the value's type, option keys, paths in strings.
+    /// The completions at `cursor` (a byte offset): names, members by the value's type, option keys, paths in strings.
     pub fn complete(&self, code: &str, cursor: usize) -> Completions {
         let before = Before::new(code, cursor);
         match before.scan.open.last() {
@@ -102,21 +102,21 @@ impl Symbols {
         items
     }
 
-    /// The key of an option at the cursor, and what it means.
+    /// The option key at the cursor with its description.
     pub(crate) fn option(&self, before: &Before) -> Option<(&'static str, &'static str)> {
         let (options, _) = self.map_of_options(before)?;
         options.iter().find(|(key, _)| *key == before.word()).copied()
     }
 
-    /// The keys of the map of options the cursor is in; none elsewhere.
+    /// The completions of option keys, if the cursor is in a map of options.
     fn keys(&self, before: &Before) -> Option<Vec<Completion>> {
         let (options, map) = self.map_of_options(before)?;
-        let said: BTreeSet<&str> = (map..before.tokens.len()).map(|i| before.token(i)).collect();
+        let present: BTreeSet<&str> = (map..before.tokens.len()).map(|i| before.token(i)).collect();
         let key = |(key, doc): &(&str, &str)| Completion { text: (*key).into(), kind: "key", doc: (*doc).into() };
-        Some(options.iter().filter(|(key, _)| !said.contains(key)).map(key).collect())
+        Some(options.iter().filter(|(key, _)| !present.contains(key)).map(key).collect())
     }
 
-    /// The options that the map at the cursor may hold, where a key belongs; also the token that opens the map.
+    /// The options of the map at the cursor, if a key belongs there, and the token that opens the map.
     fn map_of_options(&self, before: &Before) -> Option<(OptionDocs, usize)> {
         if !matches!(before.back(1), "#{" | ",") {
             return None;
@@ -140,14 +140,15 @@ impl Symbols {
         Some((options, map))
     }
 
-    /// What help can be asked about that begins with `said`: functions, types and their members, words of the language.
-    pub(crate) fn topics(&self, said: &str) -> Completions {
-        let mut found = self.complete(said, said.len());
+    /// The help topics that begin with `typed`: functions, types and their members, keywords.
+    pub(crate) fn topics(&self, typed: &str) -> Completions {
+        let mut found = self.complete(typed, typed.len());
         let names = paths::topics(self.catalog());
         found.items.retain(|item| item.kind != "keyword");
-        if found.items.is_empty() || !said.contains('.') {
-            let fitting =
-                names.into_iter().filter(|name| name.starts_with(said) && (said.contains('.') || !name.contains('.')));
+        if found.items.is_empty() || !typed.contains('.') {
+            let fitting = names
+                .into_iter()
+                .filter(|name| name.starts_with(typed) && (typed.contains('.') || !name.contains('.')));
             let item = |name: String| Completion { text: name, kind: "topic", doc: String::new() };
             let own = std::mem::take(&mut found.items);
             found.start = if own.is_empty() { 0 } else { found.start };
@@ -174,7 +175,7 @@ impl Symbols {
         fitting.or_else(|| all.next()).map(|m| m.options)
     }
 
-    /// Variables, functions, words.
+    /// Variables, functions, keywords.
     fn names(&self, before: &Before) -> Vec<Completion> {
         let catalog = self.catalog();
         let variable = |(name, facts): &(String, ValueInfo)| Completion {
@@ -191,7 +192,7 @@ impl Symbols {
         };
         items.extend(words(&standard::KEYWORDS, "keyword"));
         items.extend(words(&standard::FUNCTIONS, "function"));
-        // What this text defines itself.
+        // Names that the text itself defines.
         let defining = |i: &usize| matches!(before.token(i - 1), "let" | "const" | "fn" | "for");
         let own = (1..before.tokens.len()).filter(defining).map(|i| before.token(i));
         items.extend(words(&own.collect::<Vec<_>>(), "variable"));
@@ -224,7 +225,7 @@ fn function(member: &Member) -> Completion {
     Completion { text: member.name.into(), kind: "function", doc: member.signature() }
 }
 
-/// Those that begin with a word; where none does, those that do when case is no matter.
+/// Those that begin with a word, or if there are none, those that do when case is ignored.
 fn matching(items: Vec<Completion>, word: &str) -> Vec<Completion> {
     let exact: Vec<Completion> = items.iter().filter(|item| item.text.starts_with(word)).cloned().collect();
     if !exact.is_empty() {
@@ -234,7 +235,7 @@ fn matching(items: Vec<Completion>, word: &str) -> Vec<Completion> {
     items.into_iter().filter(|item| item.text.to_lowercase().starts_with(&word)).collect()
 }
 
-/// `2e` is the begin of a number, not of a name.
+/// `2e` is the beginning of a number, not of a name.
 fn glued_to_number(before: &Before) -> bool {
     before.tokens.last().is_some_and(|t| t.kind == LexemeKind::Number && t.end == before.text.len())
 }

@@ -1,4 +1,4 @@
-//! What all objects of one session share: the host, the seed, the device, and what the session must hear of.
+//! The state shared by all objects of a session: host, seed, device, and hooks.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -16,18 +16,18 @@ use crate::script::sugar::{self, ColumnMap, KnownNames};
 use crate::script::{Host, Output, Variable};
 use crate::train::parallel::{Group, World};
 
-/// A handle on the shared state of a session.
+/// A handle to the shared state of a session.
 #[derive(Clone)]
 pub(crate) struct ScriptContext(Rc<ContextState>);
 
 struct ContextState {
     host: Host,
     width: Cell<usize>,
-    /// Whether the host shows HTML and plays sound.
+    /// Whether the host can show HTML and play sound.
     rich: Cell<bool>,
-    /// Whether what is displayed can be updated in place.
+    /// Whether displays can be updated in place.
     live: Cell<bool>,
-    /// The seed of the session and how many seeds were drawn from it.
+    /// The seed of the session, and the number of seeds drawn from it.
     seed: Cell<u64>,
     draws: Cell<u64>,
     device: RefCell<(String, Device)>,
@@ -36,16 +36,16 @@ struct ContextState {
     wants_variables: Cell<bool>,
     variables: RefCell<Vec<Variable>>,
     catalog: OnceCell<Arc<Catalog>>,
-    /// Hears the measurements of the trial of a sweep that is under way, and says whether it should go on.
+    /// Receives the measurements of the running trial of a sweep, and returns whether to continue it.
     trial: RefCell<Option<Listener>>,
     group: OnceCell<Arc<Group>>,
-    /// The names of the text that runs, the text, and what `eval` was last given.
+    /// The known names, the running text, and the last text of `eval`.
     names: RefCell<KnownNames>,
     text: RefCell<Typed>,
     evaluated: RefCell<Typed>,
 }
 
-/// A text as it was typed, and how places in its plain form are told in it.
+/// A text as typed, and the map of positions from its Rhai form.
 #[derive(Debug, Clone)]
 pub(crate) struct Typed {
     pub(crate) text: Rc<str>,
@@ -58,7 +58,7 @@ impl Default for Typed {
     }
 }
 
-/// Takes a measurement; false when the trial should end.
+/// Receives a measurement; returns false to end the trial.
 pub(crate) type Listener = Rc<dyn Fn(f64) -> bool>;
 
 impl ScriptContext {
@@ -92,7 +92,7 @@ impl ScriptContext {
         &self.0.host.progress
     }
 
-    /// Columns that text forms keep to.
+    /// The width of text in columns.
     pub(crate) fn width(&self) -> usize {
         self.0.width.get().max(20)
     }
@@ -101,7 +101,7 @@ impl ScriptContext {
         self.0.width.set(columns);
     }
 
-    /// Whether values are shown in all their forms, or only in those that a terminal can show.
+    /// Whether values are shown in all formats, or only in those for terminals.
     pub(crate) fn rich(&self) -> bool {
         self.0.rich.get()
     }
@@ -110,7 +110,7 @@ impl ScriptContext {
         self.0.rich.set(rich);
     }
 
-    /// Whether what is displayed can be updated in place: not in a pipe or a file.
+    /// Whether displays can be updated in place: not in a pipe or a file.
     pub(crate) fn live(&self) -> bool {
         self.0.live.get()
     }
@@ -119,18 +119,18 @@ impl ScriptContext {
         self.0.live.set(live);
     }
 
-    /// A name for a display that no other of this process has.
+    /// An id for a display, unique in this process.
     pub(crate) fn display_id(&self) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         NEXT.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Who hears of the trial that is under way.
+    /// The listener of the running trial.
     pub(crate) fn trial(&self) -> Option<Listener> {
         self.0.trial.borrow().clone()
     }
 
-    /// Sets who hears of the trial that begins; gives who did before.
+    /// Sets the listener of the next trial and returns the previous one.
     pub(crate) fn set_trial(&self, listener: Option<Listener>) -> Option<Listener> {
         self.0.trial.replace(listener)
     }
@@ -139,14 +139,14 @@ impl ScriptContext {
         (self.0.host.output)(output);
     }
 
-    /// Starts the stream of seeds anew.
+    /// Restarts the sequence of seeds.
     pub(crate) fn set_seed(&self, seed: u64) {
         self.0.seed.set(seed);
         self.0.draws.set(0);
     }
 
-    /// The next seed of the session, for whatever draws and was given no seed of its own. Two sessions that were given
-    /// one seed hand out the same ones. Below 2^31, so that it reads well and fits every file format.
+    /// The next seed of the session, for random operations without a seed of their own. Sessions with the same seed
+    /// return the same sequence. Below 2^31, so that it is readable and fits every file format.
     pub(crate) fn next_seed(&self) -> u64 {
         self.next_draw() >> 33
     }
@@ -158,26 +158,26 @@ impl ScriptContext {
         mix(self.0.seed.get(), draw)
     }
 
-    /// Says which names mean what while a text is made plain; the text itself, as it was typed.
+    /// Sets the known names while a text is converted, and the text as typed.
     pub(crate) fn set_text(&self, text: &str, places: ColumnMap, names: KnownNames) {
         *self.0.names.borrow_mut() = names;
         *self.0.text.borrow_mut() = Typed { text: text.into(), places };
         *self.0.evaluated.borrow_mut() = Typed::default();
     }
 
-    /// The text that runs.
+    /// The running text.
     pub(crate) fn text(&self) -> Typed {
         self.0.text.borrow().clone()
     }
 
-    /// The text that `eval` was last given, in Rhai's grammar.
+    /// Records the text of an `eval` and returns it in Rhai's grammar.
     pub(crate) fn ready(&self, code: &str) -> String {
         let plain = sugar::plain(code, &self.0.names.borrow());
         *self.0.evaluated.borrow_mut() = Typed { text: code.into(), places: plain.places };
         plain.text
     }
 
-    /// What `eval` was last given.
+    /// The last text of `eval`.
     pub(crate) fn evaluated(&self) -> Typed {
         self.0.evaluated.borrow().clone()
     }
@@ -190,9 +190,9 @@ impl ScriptContext {
         self.0.device.borrow().0.clone()
     }
 
-    /// Makes a device the one on which models are made from now on.
+    /// Sets the device for new models.
     pub(crate) fn set_device(&self, name: &str) -> Result<()> {
-        // Ranks that share a machine have a GPU each.
+        // Ranks on one machine use different GPUs.
         let own = match (name, World::from_env()?) {
             ("cuda" | "auto", Some(world)) if world.local_rank > 0 => format!("cuda:{}", world.local_rank),
             _ => name.to_string(),
@@ -210,7 +210,7 @@ impl ScriptContext {
         Ok(())
     }
 
-    /// The ranks this process trains with; they meet when they are first asked for.
+    /// The group of ranks of this process; they connect at the first call.
     pub(crate) fn group(&self) -> Result<Arc<Group>> {
         if let Some(group) = self.0.group.get() {
             return Ok(group.clone());
@@ -227,7 +227,7 @@ impl ScriptContext {
         self.0.exit.get()
     }
 
-    /// The last value a cell gave: `_`.
+    /// The value of the last cell: `_`.
     pub(crate) fn last(&self) -> Dynamic {
         self.0.last.borrow().clone()
     }
@@ -237,7 +237,7 @@ impl ScriptContext {
         drop(old);
     }
 
-    /// Whether the running cell may call `vars()`, so that the list is worth keeping.
+    /// Whether the running cell may call `vars()`, so that the list is needed.
     pub(crate) fn wants_variables(&self) -> bool {
         self.0.wants_variables.get()
     }
@@ -246,7 +246,7 @@ impl ScriptContext {
         self.0.wants_variables.set(wanted);
     }
 
-    /// The variables as `vars()` shows them.
+    /// The variables for `vars()`.
     pub(crate) fn variables(&self) -> Vec<Variable> {
         self.0.variables.borrow().clone()
     }
@@ -255,9 +255,9 @@ impl ScriptContext {
         *self.0.variables.borrow_mut() = variables;
     }
 
-    /// Says what there is to look up; once, when all objects are registered.
+    /// Sets the catalog, once, after all objects are registered.
     pub(crate) fn set_catalog(&self, catalog: Catalog) {
-        // A second catalog would be a second engine, and every engine has its own context.
+        // It is set once: every engine has its own context.
         let _ = self.0.catalog.set(Arc::new(catalog));
     }
 

@@ -1,4 +1,4 @@
-//! Values of scripts into values of ours and back: numbers, maps of options, JSON.
+//! Conversions between script values and Rust values: numbers, maps of options, JSON.
 
 use rhai::{Array, Dynamic, Map};
 use serde::de::DeserializeOwned;
@@ -8,7 +8,7 @@ use crate::config;
 use crate::error::{Error, Result};
 use crate::script::type_names::type_name;
 
-/// A number, whole or not: `what` names it in the error.
+/// A number, integer or float; `what` names it in errors.
 pub(crate) fn number(what: &str, value: &Dynamic) -> Result<f64> {
     if let Ok(n) = value.as_float() {
         return Ok(n);
@@ -19,17 +19,17 @@ pub(crate) fn number(what: &str, value: &Dynamic) -> Result<f64> {
     }
 }
 
-/// A whole number that is not negative; `4.0` counts as whole.
+/// A non-negative integer; `4.0` is accepted.
 pub(crate) fn count(what: &str, value: &Dynamic) -> Result<u64> {
     let n = number(what, value)?;
     if n < 0.0 || n.fract() != 0.0 || n >= 9.0e18 {
         return Err(Error::mistake(format!("{what} must be a whole number from 0 up, not {n}")));
     }
-    // The integer itself where there is one: a float holds 53 bits only.
+    // The exact integer if there is one: a float has only 53 bits.
     Ok(value.as_int().map_or(n as u64, |i| i as u64))
 }
 
-/// A whole number, negative or not.
+/// An integer of either sign.
 pub(crate) fn whole(what: &str, value: &Dynamic) -> Result<i64> {
     if let Ok(n) = value.as_int() {
         return Ok(n);
@@ -56,12 +56,12 @@ pub(crate) fn ids(what: &str, values: &[Dynamic]) -> Result<Vec<u32>> {
     values.iter().enumerate().map(id).collect()
 }
 
-/// Ids as a script sees them.
+/// Converts ids to a script array.
 pub(crate) fn from_ids(ids: &[u32]) -> Array {
     ids.iter().map(|&id| Dynamic::from(i64::from(id))).collect()
 }
 
-/// A string, or an error that names what was given.
+/// A string; the error names the type that was given.
 pub(crate) fn text(what: &str, value: &Dynamic) -> Result<String> {
     match value.as_immutable_string_ref() {
         Ok(text) => Ok(text.to_string()),
@@ -69,7 +69,7 @@ pub(crate) fn text(what: &str, value: &Dynamic) -> Result<String> {
     }
 }
 
-/// Where in a sequence an index points; −1 is the last, as in arrays.
+/// The position of an index in a sequence; −1 is the last, as in arrays.
 pub(crate) fn place(what: &str, index: i64, len: usize) -> Result<usize> {
     let at = if index < 0 { index + len as i64 } else { index };
     if at < 0 || at >= len as i64 {
@@ -80,18 +80,18 @@ pub(crate) fn place(what: &str, index: i64, len: usize) -> Result<usize> {
     Ok(at as usize)
 }
 
-/// Fills an option struct from a map of a script; `what` names it ("sampler").
+/// Deserialises an option struct from a script map; `what` names it ("sampler").
 pub(crate) fn options<T: DeserializeOwned>(what: &str, map: &Map) -> Result<T> {
     config::from_map(what, json_map(what, map)?)
 }
 
-/// A map of a script as JSON.
+/// A script map as JSON.
 pub(crate) fn json_map(what: &str, map: &Map) -> Result<Value> {
     let entry = |(key, value): (&_, &Dynamic)| Ok((String::from(key as &str), json(&format!("{what}: {key}"), value)?));
     map.iter().map(|(key, value)| entry((key, value))).collect::<Result<serde_json::Map<_, _>>>().map(Value::Object)
 }
 
-/// A value of a script as JSON; `what` names it in the error.
+/// A script value as JSON; `what` names it in errors.
 pub(crate) fn json(what: &str, value: &Dynamic) -> Result<Value> {
     if value.is_unit() {
         return Ok(Value::Null);
@@ -123,7 +123,7 @@ pub(crate) fn json(what: &str, value: &Dynamic) -> Result<Value> {
     Err(Error::mistake(format!("{what} cannot be {}", article(value))))
 }
 
-/// JSON as a value of a script; numbers without fraction are integers.
+/// JSON as a script value; integral numbers become integers.
 pub(crate) fn from_json(value: &Value) -> Dynamic {
     match value {
         Value::Null => Dynamic::UNIT,

@@ -1,11 +1,11 @@
-//! Tables as text: comma-separated values (RFC 4180) and back.
+//! Reads and writes comma-separated values (RFC 4180).
 
 use crate::error::{Error, Result};
 
-/// The rows of a text. A separator is found in the first line: a comma, a semicolon or a tab.
+/// Parses rows; the separator is that of the first line: a comma, a semicolon or a tab.
 ///
 /// # Errors
-/// A quote that is never closed, with its line.
+/// An unclosed quote, with its line.
 pub(crate) fn read(text: &str) -> Result<Vec<Vec<String>>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let head = text.lines().next().unwrap_or_default();
@@ -40,7 +40,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Vec<String>>> {
     Ok(rows)
 }
 
-/// Rows as text, quoted where it must be.
+/// Writes rows, quoted where necessary.
 pub(crate) fn write(rows: &[Vec<String>]) -> String {
     let quoted = |field: &String| {
         let plain = !field.contains([',', '"', '\n', '\r', ';', '\t']) && field.trim() == field;

@@ -1,39 +1,39 @@
-//! The text before the cursor, and the completions there.
+//! The code before the cursor, and completions.
 
 use crate::script::scan::{Lexeme, LexemeKind, Scan, scan};
 
-/// One possibility.
+/// A completion.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Completion {
-    /// What to put in place of `start..cursor`.
+    /// The text that replaces `start..cursor`.
     pub text: String,
     /// "function", "method", "property", "variable", "keyword", "command", "path", "key".
     pub kind: &'static str,
-    /// The signature or first line of its documentation.
+    /// Its signature or the first line of its documentation.
     pub doc: String,
 }
 
-/// The possibilities at a cursor.
+/// The completions at a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Completions {
-    /// Byte at which the replaced text begins.
+    /// The byte offset at which the replaced text begins.
     pub start: usize,
-    /// The possibilities, sorted.
+    /// The completions, sorted.
     pub items: Vec<Completion>,
 }
 
-/// A text up to the cursor.
+/// The code up to the cursor.
 pub(crate) struct Before<'t> {
     pub(crate) text: &'t str,
     pub(crate) scan: Scan,
     /// The tokens before the word at the cursor, comments left out.
     pub(crate) tokens: Vec<Lexeme>,
-    /// Where the word at the cursor begins.
+    /// The byte offset of the word at the cursor.
     pub(crate) start: usize,
 }
 
 impl<'t> Before<'t> {
-    /// Cuts `code` at `cursor`, or at the start of the character the cursor is in.
+    /// Splits `code` at `cursor`, or at the start of the character that contains it.
     pub(crate) fn new(code: &'t str, cursor: usize) -> Self {
         let mut end = cursor.min(code.len());
         while !code.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! What Rhai says went wrong, in plain words, with the place and the remedy.
+//! Converts Rhai's errors to messages in plain words with place and hint.
 
 use std::path::Path;
 
@@ -14,9 +14,9 @@ use crate::script::sources::ScriptSource;
 use crate::script::{missing_key, modules, one_line, remedy, suggestions, syntax, type_names};
 
 impl ErrorContext<'_> {
-    /// The fault of a failed evaluation.
+    /// The error of a failed evaluation.
     pub(crate) fn fault(&self, error: EvalAltResult) -> CellError {
-        // From the outermost call to the error itself: which function, and where it was called.
+        // From the outermost call to the error itself: the functions, and where they were called.
         let (mut calls, mut module) = (Vec::new(), None);
         let mut outer = error;
         let error = loop {
@@ -59,7 +59,7 @@ impl ErrorContext<'_> {
         fault
     }
 
-    /// The text of a function, of which Rhai may know the file; the running text for none.
+    /// The source of a function, whose file Rhai may know; the running text for `None`.
     fn source(&self, function: Option<(&str, &str)>) -> Option<ScriptSource> {
         match function {
             Some(("eval", _)) => {
@@ -74,7 +74,7 @@ impl ErrorContext<'_> {
         }
     }
 
-    /// The fault of a text that cannot be parsed.
+    /// The error of code that does not parse.
     pub(crate) fn syntax(&self, error: &rhai::ParseError) -> CellError {
         let Some(source) = self.sources.of(None) else { return CellError::new("SyntaxError", error.to_string()) };
         let mut fault = Self::syntax_of(error, &source.text);
@@ -82,14 +82,14 @@ impl ErrorContext<'_> {
         fault
     }
 
-    /// The fault of a text that cannot be parsed, with its place.
+    /// The error of a text that does not parse, with its place.
     pub(crate) fn syntax_of(error: &rhai::ParseError, text: &str) -> CellError {
         let position = error.position();
         let line = position.line().map_or("", |line| text.lines().nth(line - 1).unwrap_or_default());
         let column = position.position().unwrap_or(1).max(1);
         let mut fault = CellError::new("SyntaxError", "");
         fault.place = position.line().map(|number| (number, column, line.into()));
-        // A bracket that is open explains everything behind it.
+        // An unclosed bracket explains all errors behind it.
         if let Some((at, bracket)) = syntax::open_bracket(text, error) {
             let (number, column) = place(text, at);
             fault.message = format!("'{bracket}' is never closed");
@@ -105,7 +105,7 @@ impl ErrorContext<'_> {
         fault
     }
 
-    /// What went wrong, in words; the place is not set.
+    /// The message of an error, without its place.
     pub(crate) fn words(&self, error: EvalAltResult, at: ErrorPlace) -> CellError {
         use EvalAltResult as E;
         match error {
@@ -139,7 +139,7 @@ impl ErrorContext<'_> {
         if let Ok(text) = value.as_immutable_string_ref() {
             return CellError { usage: true, ..CellError::new("Error", text.as_str()) };
         }
-        // What Rhai's own errors look like once they were caught and thrown again.
+        // Rhai's own errors after they were caught and thrown again.
         let message = value.as_map_ref().ok().and_then(|map| map.get("message").map(ToString::to_string));
         CellError::new("Error", message.unwrap_or_else(|| one_line::line(self.catalog, value)))
     }
@@ -173,7 +173,7 @@ impl ErrorContext<'_> {
     }
 }
 
-/// Calls that are told in the same words, told once.
+/// Merges repeated calls with the same text.
 fn folded(calls: impl Iterator<Item = String>) -> Vec<String> {
     let mut told: Vec<(String, usize)> = Vec::new();
     for call in calls {
@@ -185,7 +185,7 @@ fn folded(calls: impl Iterator<Item = String>) -> Vec<String> {
     told.into_iter().map(|(call, times)| if times > 1 { format!("{call} ({times} times)") } else { call }).collect()
 }
 
-/// The errors whose words need nothing but themselves.
+/// Errors whose message needs no context.
 fn plain(error: EvalAltResult) -> CellError {
     use EvalAltResult as E;
     let kind = type_names::plain_type;

@@ -6,17 +6,17 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::script::Bundle;
 
-/// A page: what is documented, one thing below the other.
+/// A page of documentation: a list of blocks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DocPage(Vec<DocBlock>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum DocBlock {
-    /// A line of code, its documentation, and options with what they mean.
+    /// A line of code, its documentation, and options with descriptions.
     Entry { code: String, doc: String, options: Vec<(String, String)> },
-    /// Names with a line on each; the first is the head of the column.
+    /// Names with a line on each; `head` is the heading of the first column.
     Table { head: &'static str, rows: Vec<Vec<String>> },
-    /// A sentence or more.
+    /// A paragraph.
     Text(String),
 }
 
@@ -40,13 +40,13 @@ impl DocPage {
         self
     }
 
-    /// Adds all of another page.
+    /// Appends another page.
     pub(crate) fn append(&mut self, other: Self) -> &mut Self {
         self.0.extend(other.0);
         self
     }
 
-    /// The page, unless it is empty.
+    /// The page, or `None` if it is empty.
     pub(crate) fn filled(self) -> Option<Self> {
         (!self.0.is_empty()).then_some(self)
     }
@@ -91,7 +91,7 @@ impl DocPage {
         blocks.join("\n\n")
     }
 
-    /// Both forms, the text for a terminal of `width` columns.
+    /// Both formats, the text for a terminal of `width` columns.
     pub(crate) fn bundle(&self, width: usize) -> Bundle {
         let mut bundle = Bundle::text(self.plain(width));
         bundle.forms.insert("text/markdown", self.markdown());
@@ -99,12 +99,12 @@ impl DocPage {
     }
 }
 
-/// Columns of a page at most: longer lines are hard to read.
+/// The most columns of a page; longer lines are hard to read.
 pub(crate) const WIDEST: usize = 100;
 /// Columns that names take at most.
 const NAMES: usize = 44;
 
-/// The columns that are used of a terminal: the last one stays free, where some terminals wrap.
+/// The columns used of a terminal: the last one stays free, since some terminals wrap there.
 pub(crate) fn readable(width: usize) -> usize {
     width.saturating_sub(1).clamp(40, WIDEST)
 }
@@ -127,7 +127,7 @@ pub(crate) fn columns(head: &str, rows: &[Vec<String>], width: usize) -> String 
         let lines = wrapped(&cell(row, 1), room);
         let pad = " ".repeat(wide.saturating_sub(name.width()));
         let mut lines = lines.into_iter();
-        // A long name has its line to itself.
+        // A long name is on a line of its own.
         let first = if name.width() > wide { String::new() } else { lines.next().unwrap_or_default() };
         let _ = writeln!(text, "{}", format!("{name}{pad}  {first}").trim_end());
         for line in lines {
@@ -175,7 +175,7 @@ fn markdown(block: &DocBlock) -> String {
     }
 }
 
-/// Prose that means itself in Markdown.
+/// Escapes text for Markdown.
 fn escaped(text: &str) -> String {
     text.replace('<', "&lt;").replace('*', "\\*")
 }

@@ -1,4 +1,4 @@
-//! The engine: Rhai with our limits, hooks and objects.
+//! Sets up Rhai's engine with our limits, hooks and objects.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -12,7 +12,7 @@ use crate::script::parser::{LastMarks, syntax};
 use crate::script::registry::Registry;
 use crate::script::{Output, objects};
 
-/// Calls within calls; [`on_big_stack`](crate::script::on_big_stack) has room for them.
+/// The most nested calls, for which [`on_big_stack`](crate::script::on_big_stack) is large enough.
 const CALL_LEVELS: usize = 200;
 
 /// An engine whose functions work on the context and whose scripts see `globals`.
@@ -33,7 +33,7 @@ pub(crate) fn engine(ctx: &ScriptContext, globals: &Globals, marks: &LastMarks) 
     engine
 }
 
-/// Gives Rhai's own types the names that everything here calls them by.
+/// Names Rhai's own types as in documentation and errors.
 fn name_types(engine: &mut Engine) {
     engine.register_type_with_name::<i64>("int").register_type_with_name::<f64>("float");
     engine.register_type_with_name::<FnPtr>("function").register_type_with_name_raw("Fn", "function");

@@ -6,14 +6,14 @@ use crate::script::catalog::Catalog;
 use crate::script::context::Typed;
 use crate::script::sources::ScriptSources;
 
-/// What is known where an error happened: the session's names, its texts and what `eval` was given.
+/// The names and texts of the session at the time of an error.
 pub(crate) struct ErrorContext<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) sources: &'a ScriptSources,
     pub(crate) scope: &'a Scope<'static>,
-    /// Functions that scripts defined: name and number of parameters.
+    /// Functions defined by scripts: name and number of parameters.
     pub(crate) functions: Vec<(String, usize)>,
-    /// What `eval` was last given.
+    /// The last text of `eval`.
     pub(crate) evaluated: Typed,
 }
 

@@ -1,20 +1,20 @@
-//! Our error as a script meets it: thrown with its hint, caught as an object, or not catchable when it is `interrupted`.
+//! Our errors in scripts: thrown with a hint, caught as an object; `interrupted` cannot be caught.
 
 use rhai::{Dynamic, EvalAltResult, Position};
 
 use crate::error::Error;
 
-/// What a function of a script returns.
+/// The result of a script function.
 pub(crate) type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
-/// What `catch (e)` holds: `e.message`, `e.hint`; `${e}` is both.
+/// The value of `catch (e)`: `e.message`, `e.hint`; `${e}` is both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// What went wrong.
     pub(crate) message: String,
     /// The remedy.
     pub(crate) hint: Option<String>,
-    /// True when a program was called with wrong arguments.
+    /// True for wrong arguments of a program.
     pub(crate) usage: bool,
 }
 
@@ -28,16 +28,16 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// The token of an evaluation that was asked to stop.
+/// Rhai's token for a cancelled evaluation.
 pub(crate) const STOPPED: &str = "interrupted";
 
-/// The error that ends an evaluation and that no script can catch.
+/// The error that ends an evaluation and cannot be caught.
 pub(crate) fn stop() -> Box<EvalAltResult> {
     EvalAltResult::ErrorTerminated(STOPPED.into(), Position::NONE).into()
 }
 
 impl From<Error> for Box<EvalAltResult> {
-    /// Rhai fills the position of the call in; `interrupted` becomes the error that `catch` cannot hold.
+    /// Rhai adds the position of the call; `interrupted` becomes the error that cannot be caught.
     fn from(error: Error) -> Self {
         if error.is_interrupted() {
             return stop();
@@ -47,12 +47,12 @@ impl From<Error> for Box<EvalAltResult> {
     }
 }
 
-/// A mistake of the caller, thrown.
+/// Throws an error of the caller.
 pub(crate) fn mistake<T>(message: impl Into<String>) -> Fallible<T> {
     Err(Error::mistake(message).into())
 }
 
-/// The mistake of someone who called a program with wrong arguments.
+/// The error for wrong arguments of a program.
 pub(crate) fn usage(error: Error) -> Box<EvalAltResult> {
     let mut thrown: Box<EvalAltResult> = error.into();
     if let EvalAltResult::ErrorRuntime(value, _) = &mut *thrown

@@ -1,12 +1,12 @@
-//! Files by a pattern: `midi/*.mid`, `**/*.mid`, `solo-?.mid`, `[a-f]*.csv`.
+//! Finds files by a pattern: `midi/*.mid`, `**/*.mid`, `solo-?.mid`, `[a-f]*.csv`.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// The files and folders that a pattern names, sorted. `*` and `?` stand for characters of one name, `[a-f]` for one of
-/// these, `**` for folders at any depth. Names that begin with a point are left out unless the pattern has the point.
+/// The files and folders that match a pattern, sorted. `*` and `?` match characters of one name, `[a-f]` one of these,
+/// `**` folders of any depth. Names with a leading dot match only a pattern with it.
 ///
 /// # Errors
 /// `interrupted`, when the user cancels.
@@ -38,7 +38,7 @@ pub(crate) fn glob(pattern: &str, interrupt: &Interrupt) -> Result<Vec<String>> 
     Ok(names)
 }
 
-/// The names in a folder, sorted; none where it cannot be read.
+/// The names in a folder, sorted; empty if it cannot be read.
 pub(crate) fn entries(folder: &Path) -> Vec<String> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(read) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -69,14 +69,14 @@ fn deep(folder: &Path, found: &mut Vec<PathBuf>, interrupt: &Interrupt) -> Resul
     Ok(())
 }
 
-/// Whether a name fits a pattern without slashes.
+/// Whether a name matches a pattern without slashes.
 fn fits(pattern: &str, name: &str) -> bool {
     if name.starts_with('.') && !pattern.starts_with('.') {
         return false;
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last `*` is, and how much of the name it has taken.
+    // The position of the last `*`, and the number of characters it has matched.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         let taken = match pattern.get(p) {
@@ -102,7 +102,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Whether a character is one of `[a-f]` or none of `[!a-f]`, and how long the class is; a `[` that is never closed is
+/// Whether a character matches the class `[a-f]` or `[!a-f]`, and the length of the class; an unclosed `[` matches
 /// itself.
 fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
     let Some(close) = pattern.iter().skip(2).position(|p| *p == ']').map(|at| at + 2) else {

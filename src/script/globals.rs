@@ -1,9 +1,9 @@
-//! What the functions of a script see of the session's variables, and how variables that were defined anew go.
+//! Makes the session's variables readable in functions, and frees the values of redefined variables.
 //!
-//! A Rhai function sees its parameters only. Here it may also read the variables of the session, as they are at the
-//! moment of the call: between the statements of a cell a checkpoint is run, a look-up of a variable that no script can
-//! name. Rhai asks our resolver for it and hands us the scope; every variable that some function names is made a shared
-//! value there, so that later assignments reach what the functions see.
+//! A Rhai function sees only its parameters. Here it can also read the variables of the session, with their values at
+//! the time of the call: between the statements of a cell a checkpoint runs, a look-up of a variable that no script can
+//! name. Rhai passes it to our resolver together with the scope; every variable that a function uses becomes a shared
+//! value there, so that functions see later assignments.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,30 +16,30 @@ use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
 use crate::script::{Variable, one_line, standard, type_names};
 
-/// The variable that no script can name.
+/// The reserved name of the checkpoint variable.
 pub(crate) const CHECKPOINT: &str = "checkpoint\u{2063}";
 /// The last value.
 pub(crate) const LAST: &str = "_";
 
-/// The variables that functions name, as shared values.
+/// The variables used by functions, as shared values.
 #[derive(Clone, Default)]
 pub(crate) struct Globals(Rc<RefCell<GlobalsInner>>);
 
 #[derive(Default)]
 struct GlobalsInner {
-    /// Names that occur free in a function.
+    /// Free variables of functions.
     free: BTreeSet<String>,
     values: BTreeMap<String, Dynamic>,
-    /// Number of variables that were there when the cell began.
+    /// The number of variables at the beginning of the cell.
     base: usize,
 }
 
 impl Globals {
-    /// Reads from the session's functions which names are free in them.
+    /// Finds the free variables of the session's functions.
     pub(crate) fn set_functions(&self, functions: &AST) {
         let mut free = BTreeSet::new();
         functions.walk(&mut |path: &[ASTNode]| {
-            // The parser found no place for it: it is neither a parameter nor a variable of the function.
+            // Unresolved by the parser: neither a parameter nor a local variable.
             if let Some(ASTNode::Expr(Expr::Variable(v, None, _))) = path.last()
                 && v.0.is_none()
             {
@@ -50,13 +50,13 @@ impl Globals {
         self.0.borrow_mut().free = free;
     }
 
-    /// A cell begins.
+    /// Begins a cell.
     pub(crate) fn begin(&self, scope: &mut Scope) {
         self.0.borrow_mut().base = scope.len();
         self.share(scope);
     }
 
-    /// Makes the variables that functions name shared, and drops what can no longer be named.
+    /// Shares the variables that functions use, and frees shadowed values.
     pub(crate) fn checkpoint(&self, scope: &mut Scope) {
         if let Some(kept) = self.without_shadowed(scope) {
             *scope = kept;
@@ -64,7 +64,7 @@ impl Globals {
         self.share(scope);
     }
 
-    /// A cell has ended: only what can be named stays.
+    /// Ends a cell: shadowed variables are removed.
     pub(crate) fn end(&self, scope: &mut Scope) {
         self.0.borrow_mut().base = usize::MAX;
         let names: BTreeSet<&str> = (&*scope).into_iter().map(|(name, ..)| name).collect();
@@ -77,7 +77,7 @@ impl Globals {
         self.0.borrow_mut().values.retain(|name, _| scope.contains(name));
     }
 
-    /// The value a function reads; none when there is no such variable.
+    /// The value of a variable for a function; `None` if it does not exist.
     fn read(&self, name: &str) -> Fallible<Option<Dynamic>> {
         let inner = self.0.borrow();
         let Some(value) = inner.values.get(name) else { return Ok(None) };
@@ -99,7 +99,7 @@ impl Globals {
                     }
                     values.insert(name.clone(), value.clone());
                 }
-                // A constant cannot change: a copy serves.
+                // Constants are copied.
                 None => match scope.get(name) {
                     Some(value) => drop(values.insert(name.clone(), value.flatten_clone())),
                     None => drop(values.remove(name)),
@@ -108,8 +108,8 @@ impl Globals {
         }
     }
 
-    /// The scope with the values of variables that were defined anew let go. Places of this cell stay, since the parser
-    /// counted them from the end; `None` when there is nothing to let go.
+    /// A scope in which the values of shadowed variables are freed. Slots of the current cell remain, since the parser
+    /// addresses them from the end; `None` when there is nothing to free.
     fn without_shadowed(&self, scope: &mut Scope) -> Option<Scope<'static>> {
         let base = self.0.borrow().base.min(scope.len());
         let mut seen = BTreeSet::new();
@@ -136,7 +136,7 @@ impl Globals {
     }
 }
 
-/// The latest variable of each name, in the order they were made.
+/// The latest variable of each name, in order of definition.
 fn latest(scope: Scope) -> Vec<(String, Dynamic)> {
     let entries: Vec<(String, Dynamic)> = scope.into_iter().map(|(name, value, _)| (name, value)).collect();
     let mut seen = BTreeSet::new();
@@ -150,7 +150,7 @@ fn rebuild(entries: Vec<(String, Dynamic)>) -> Scope<'static> {
 }
 
 impl Globals {
-    /// What a look-up of a variable gives: nothing, to look in the scope at hand; or the value.
+    /// Resolves a variable: `None` to use the current scope, or the value.
     pub(crate) fn resolve(
         &self,
         ctx: &ScriptContext,
@@ -179,18 +179,18 @@ impl Globals {
     }
 }
 
-/// A function of ours or of Rhai by its name, to hand to another: `help(midi)`, `files.map(midi)`.
+/// A native function as a value: `help(midi)`, `files.map(midi)`.
 fn function(ctx: &ScriptContext, name: &str) -> Option<Dynamic> {
     let known = ctx.catalog().functions(name).next().is_some() || standard::FUNCTIONS.contains(&name);
     known.then(|| FnPtr::new(name).ok().map(Dynamic::from)).flatten()
 }
 
-/// The last value, and what `let (_, b) = …` leaves.
+/// The last value, and the placeholder of `let (_, b) = …`.
 fn hidden(name: &str) -> bool {
     name == LAST || name.strip_prefix("__x").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The variables of a scope, in the order they were made.
+/// The variables of a scope, in order of definition.
 pub(crate) fn variables(ctx: &ScriptContext, scope: &Scope) -> Vec<Variable> {
     let entries = scope.into_iter().filter(|(name, ..)| !hidden(name));
     let variable = |(name, value, _): (&str, &Dynamic, _)| {

@@ -1,12 +1,12 @@
-//! The language itself, to look up: its words, its types, and what differs from Python. The examples run.
+//! Reference pages of the language: keywords, types, and differences from Python. The examples are tested.
 
 use crate::script::doc_page::DocPage;
 
-/// A page on a word or a type of the language.
+/// A page on a keyword or a type.
 struct Topic {
-    /// What it is asked for by.
+    /// The names under which it is found.
     names: &'static [&'static str],
-    /// What is written.
+    /// Its syntax.
     code: &'static str,
     doc: &'static str,
 }
@@ -84,7 +84,7 @@ const TOPICS: &[Topic] = &[
     },
 ];
 
-/// What someone who knows Python has to know: in Python, here.
+/// Correspondences for Python users: Python, here.
 const PYTHON: [(&str, &str); 34] = [
     ("x = 5", "let x = 5, then x = 6"),
     ("a, b = f()", "let (a, b) = f()"),
@@ -122,7 +122,7 @@ const PYTHON: [(&str, &str); 34] = [
     ("x ** 2, x ** 0.5", "x ** 2, sqrt(x)"),
 ];
 
-/// The page on a word of the language.
+/// The page on a keyword or type.
 pub(crate) fn page(name: &str) -> Option<DocPage> {
     if name.eq_ignore_ascii_case("python") {
         return Some(python());
@@ -144,13 +144,13 @@ fn python() -> DocPage {
     page
 }
 
-/// The names there are pages on, one for each page first.
+/// The names of all pages, the main name of each first.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let word = |name: &&'static str| name.starts_with(char::is_alphabetic);
     std::iter::once("python").chain(TOPICS.iter().flat_map(move |topic| topic.names.iter().copied().filter(word)))
 }
 
-/// The names that begin a page, for lists.
+/// The main names of the pages.
 pub(crate) fn titles() -> impl Iterator<Item = &'static str> {
     std::iter::once("python").chain(TOPICS.iter().map(|topic| topic.names[0]))
 }

@@ -8,7 +8,7 @@ use crate::script::doc_page::{DocPage, columns};
 use crate::script::type_names::type_name;
 use crate::script::{guide, standard};
 
-/// Everything there is, a line each, for a terminal of `width` columns.
+/// The overview: a line for each type and function, for a terminal of `width` columns.
 pub(crate) fn overview(catalog: &Catalog, width: usize) -> String {
     let rows = |names: Vec<(&str, &str)>| -> Vec<Vec<String>> {
         names.into_iter().map(|(name, doc)| vec![name.into(), doc.into()]).collect()
@@ -27,7 +27,7 @@ pub(crate) fn overview(catalog: &Catalog, width: usize) -> String {
     )
 }
 
-/// The documentation a value asks for: what a string names, or the type of any other value.
+/// The page for a value: on the topic that a string names, or on the type of any other value.
 pub(crate) fn topic(catalog: &Catalog, topic: &Dynamic, width: usize) -> Result<String> {
     if let Some(function) = topic.read_lock::<FnPtr>()
         && let Some(page) = named(catalog, function.fn_name()).or_else(|| standard::help(function.fn_name()))
@@ -91,7 +91,7 @@ pub(crate) fn of_type(catalog: &Catalog, name: &str) -> Option<DocPage> {
     Some(page)
 }
 
-/// A word of the language; of a type of Rhai also its members.
+/// The page on a keyword; for Rhai's types with their members.
 fn language(catalog: &Catalog, name: &str) -> Option<DocPage> {
     let mut page = guide::page(name)?;
     let kind = match name {
@@ -107,7 +107,7 @@ fn language(catalog: &Catalog, name: &str) -> Option<DocPage> {
     Some(page)
 }
 
-/// What can be done with a value of one of Rhai's types: name and a line on each, sorted.
+/// The members of one of Rhai's types with a line on each, sorted.
 fn members(catalog: &Catalog, kind: &str) -> Vec<Vec<String>> {
     let own = catalog.members(kind).filter(|m| m.kind == MemberKind::Method);
     let short = |m: &Member| m.signature().split_once('.').map_or_else(|| m.signature(), |(_, rest)| rest.to_string());

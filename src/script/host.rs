@@ -1,4 +1,4 @@
-//! The place a session runs in: a terminal, a notebook, a test.
+//! The interface between a session and its environment: a terminal, a notebook, a test.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,55 +7,55 @@ use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::script::Bundle;
 
-/// What a running cell says.
+/// An output of a running cell.
 #[derive(Debug, Clone)]
 pub enum Output {
-    /// Text of `print`, with its line end.
+    /// Text from `print`, with its line end.
     Text(String),
-    /// Text of `debug` and of warnings.
+    /// Text from `debug`, and warnings.
     Warning(String),
-    /// A value shown by `display(x)`; with an `id`, later updates replace it where it is.
+    /// A value from `display(x)`; with an `id`, later updates replace it.
     Display {
-        /// Its forms.
+        /// Its formats.
         bundle: Bundle,
-        /// Its name for updates, unique in the process.
+        /// Its id for updates, unique in the process.
         id: Option<u64>,
     },
-    /// New forms for the display with this id: a panel that lives while a model trains.
+    /// Replaces the display with this id.
     Update {
-        /// The new forms.
+        /// The new formats.
         bundle: Bundle,
-        /// The name it was displayed under.
+        /// The id.
         id: u64,
     },
-    /// The output of the cell so far goes away; with `wait`, when the next output comes.
+    /// Clears the output of the cell so far; with `wait`, when the next output comes.
     Clear {
         /// Whether to wait for the next output.
         wait: bool,
     },
 }
 
-/// Where the output of a cell goes.
+/// Receives the output of a cell.
 pub type OutputHook = Arc<dyn Fn(Output) + Send + Sync>;
 
-/// Asks the user for a line: the prompt in, and whether what is typed is hidden; the line without its end out.
+/// Reads a line from the user; the arguments are the prompt and whether typed text is hidden.
 pub type InputHook = Arc<dyn Fn(&str, bool) -> Result<String> + Send + Sync>;
 
-/// What a session needs of the place it runs in.
+/// The callbacks and settings of a session's environment.
 #[derive(Clone)]
 pub struct Host {
-    /// Where progress is shown, and the stop flag.
+    /// The progress display and the interrupt.
     pub progress: Progress,
-    /// Where output goes.
+    /// Receives the output.
     pub output: OutputHook,
-    /// Where `input(prompt)` gets a line from; [`Host::no_input`] where nobody can be asked.
+    /// Reads a line for `input(prompt)`; [`Host::no_input`] where this is impossible.
     pub input: InputHook,
-    /// Columns of the terminal; text forms keep to them.
+    /// The width of text in columns.
     pub width: usize,
 }
 
 impl Host {
-    /// The answer of a place where nobody can be asked: `input` fails and says why.
+    /// An input hook that fails, for environments without input.
     pub fn no_input() -> InputHook {
         Arc::new(|_, _| {
             Err(Error::mistake("input() has nobody to ask here")
@@ -63,7 +63,7 @@ impl Host {
         })
     }
 
-    /// A host that shows nothing and cannot be asked; for tests and for library users who want values only.
+    /// A host without output and input; for tests and for library users who need only values.
     pub fn silent() -> Self {
         Self { progress: Progress::silent(), output: Arc::new(|_| ()), input: Self::no_input(), width: 80 }
     }

@@ -1,8 +1,8 @@
-//! Pieces of notebook pages. Whatever comes from outside goes through [`escape`].
+//! Builds HTML for notebooks. All external text is escaped by [`escape`].
 //!
-//! A picture is an output of its own, as SVG and as PNG, so that it is seen wherever a notebook is: an untrusted one,
-//! GitHub, `nbconvert --sanitize-html` and a mail show no SVG or no HTML, but each of them shows one of the two. With a
-//! PDF beside them nbconvert makes a PDF of a notebook without Inkscape.
+//! A picture is an output of its own, as SVG and as PNG, so that it is visible in every viewer: an untrusted notebook,
+//! GitHub, `nbconvert --sanitize-html` and e-mail lack support for SVG or HTML, but each shows one of the two. With a
+//! PDF in addition nbconvert can make a PDF of a notebook without Inkscape.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,37 +11,37 @@ pub(crate) use crate::plot::escape;
 use crate::plot::{self, Paper, Pixels, Roll};
 use crate::script::Bundle;
 
-/// The largest output of a cell, in bytes, unless the user asked for more.
+/// The default limit of a cell's output, in bytes.
 pub(crate) const LARGEST: usize = 2_000_000;
-/// The width of a PNG in a notebook, in pixels: enough for a page, and not heavy.
+/// The width of a PNG in a notebook, in pixels.
 const PNG_WIDTH: u32 = 1200;
 
-/// Bytes as text, as notebooks hold them.
+/// Bytes as base64.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
-/// A picture as PNG in base64, without a background.
+/// Renders a picture as PNG with a transparent background, in base64.
 fn png(svg: &str) -> Option<String> {
     Pixels::wide(svg, PNG_WIDTH, Paper::Clear).and_then(|pixels| pixels.png()).ok().map(|bytes| base64(&bytes))
 }
 
-/// A picture as a page of PDF in base64.
+/// Renders a picture as a PDF page, in base64.
 fn pdf(svg: &str) -> Option<String> {
     let width = plot::size(svg)?.0 as f64;
     let pixels = Pixels::wide(svg, PNG_WIDTH, Paper::White).ok()?;
     pixels.pdf(width).ok().map(|bytes| base64(&bytes))
 }
 
-/// A bundle with a picture in SVG in all forms of a picture that notebooks need; one without as it is.
+/// Adds PNG and PDF to a bundle with an SVG; other bundles are unchanged.
 pub(crate) fn with_picture(bundle: Bundle) -> Bundle {
     let Some(svg) = bundle.forms.get("image/svg+xml") else { return bundle };
     let (png, pdf, fluid) = (png(svg), pdf(svg), fluid(svg));
     bundle.with("image/svg+xml", Some(fluid)).with("image/png", png).with("application/pdf", pdf)
 }
 
-/// A picture that is meant for the whole width of a page without a size of its own, so that it takes the width there is:
-/// JupyterLab and nbconvert show an SVG as large as it says, and cut off what is beyond the page.
+/// Removes the fixed size of a picture, so that it fills the width of the page: JupyterLab and nbconvert display an SVG
+/// at its stated size and crop it.
 fn fluid(svg: &str) -> String {
     match plot::size(svg) {
         Some((width, height)) if width >= u64::from(PNG_WIDTH) => {
@@ -51,20 +51,19 @@ fn fluid(svg: &str) -> String {
     }
 }
 
-/// A picture in the forms of a notebook, without a text.
+/// A picture in the formats of a notebook, without a text.
 pub(crate) fn picture(svg: String) -> Bundle {
     with_picture(Bundle::default().with("image/svg+xml", Some(svg)))
 }
 
-/// A picture inside of a page that is updated while something runs.
+/// A picture inside of HTML that is updated while something runs.
 pub(crate) fn image(svg: &str) -> String {
     format!("<img style=\"max-width:100%\" src=\"data:image/svg+xml;base64,{}\"/>", base64(svg.as_bytes()))
 }
 
-/// A player that holds its sound itself (base64), as a word that becomes an audio element once it is pointed at or
-/// clicked; `line` is what moves a line along while it plays. What cleans a page of scripts and sounds
-/// (`nbconvert --sanitize-html`, a notebook that is not trusted, GitHub) leaves the word: of an `<audio>` it would show the
-/// tag as text, with the sound in it.
+/// A player with embedded sound (base64): a word that becomes an audio element when it is hovered or clicked; `line` is
+/// the code that moves a line during playback. Sanitizers (`nbconvert --sanitize-html`, untrusted notebooks, GitHub)
+/// leave the word: an `<audio>` tag would be shown as text, including the sound.
 pub(crate) fn player(base64: &str, label: &str, line: &str) -> String {
     const SWAP: &str = "var a=document.createElement('audio'),d=this.dataset;a.controls=true;\
         a.style.cssText='width:100%;max-width:1200px;height:36px';\
@@ -85,15 +84,15 @@ pub(crate) fn heading(text: &str) -> String {
 
 /// A cell of a [`table`].
 pub(crate) enum Cell {
-    /// Words, on the left.
+    /// Text, left-aligned.
     Word(String),
-    /// A number or numbers, on the right and in one line.
+    /// A number or numbers, right-aligned and not wrapped.
     Number(String),
-    /// A share between 0 and 1, as a bar.
+    /// A fraction between 0 and 1, as a bar.
     Bar(f64),
 }
 
-/// Rows under headings, in the tags that `nbconvert --sanitize-html` leaves: no heads, no bodies.
+/// A table in the tags that `nbconvert --sanitize-html` preserves: without thead and tbody.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     let head: String =
         headings.iter().map(|h| format!("<td style=\"text-align:left\"><b>{}</b></td>", escape(h))).collect();
@@ -111,8 +110,8 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     format!("<table><tr>{head}</tr>{rows}</table>")
 }
 
-/// Something that opens at a click; what is open from the start stands below its title, since pages that are cleaned of
-/// scripts lose the fold and keep its tags as text.
+/// A collapsible section; if `open`, the body is below the title, since sanitizers remove the element and show its tags
+/// as text.
 pub(crate) fn folded(summary: &str, body: &str, open: bool) -> String {
     if open {
         return format!("<div>{}{body}</div>", note(summary));
@@ -120,13 +119,13 @@ pub(crate) fn folded(summary: &str, body: &str, open: bool) -> String {
     format!("<details><summary>{}</summary>{body}</details>", escape(summary))
 }
 
-/// A word below a picture.
+/// A caption.
 pub(crate) fn note(text: &str) -> String {
     format!("<div style=\"font-size:85%;opacity:.75\">{}</div>", escape(text))
 }
 
-/// A player for the roll that is the output after it, or before: a line moves along on it while it plays, where the page
-/// lets it. The roll is known by its shape, so that no other picture gets a line.
+/// A player for the piano roll in the adjacent output: a line moves along it during playback, where the page allows
+/// scripts. The roll is identified by its size, so that no other picture is affected.
 pub(crate) fn roll_player(roll: &Roll, base64: &str, label: &str) -> String {
     let (wide, high) = roll.size;
     let systems: Vec<String> = roll

@@ -1,4 +1,4 @@
-//! The documentation of what is at the cursor.
+//! Documentation of the name at the cursor.
 
 use crate::script::catalog::{Member, MemberKind as Of};
 use crate::script::cursor::Before;
@@ -9,13 +9,13 @@ use crate::script::value_info::ValueInfo;
 use crate::script::{Bundle, help, standard};
 
 impl Symbols {
-    /// The documentation of what is at `cursor`: the word there, or the function whose parentheses it is in.
+    /// The documentation for `cursor`: of the word there, or of the function whose parentheses enclose it.
     pub fn inspect(&self, code: &str, cursor: usize) -> Option<Bundle> {
         let mut end = cursor.min(code.len());
         while !code.is_char_boundary(end) {
             end -= 1;
         }
-        // The whole word, also when the cursor is in it.
+        // The whole word, also when the cursor is inside of it.
         let rest = &code[end..];
         let tail = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
         let before = Before::new(code, end + tail);
@@ -85,7 +85,7 @@ impl Symbols {
         help::named(catalog, word).or_else(|| standard::help(word))
     }
 
-    /// A variable: its type, its value, what its type is.
+    /// A page on a variable: its type, its value, the documentation of the type.
     fn of_variable(&self, name: &str, facts: &ValueInfo) -> DocPage {
         let mut page = DocPage::default();
         page.text(format!("{name}: {}, {}", facts.kind, facts.line));

@@ -1,12 +1,12 @@
-//! `format(x, ".2f")`: Python's format specification (docs.python.org/3/library/string.html#formatspec), the part of it
-//! that numbers and texts need: `[[fill]align][sign][0][width][,][.precision][type]`.
+//! `format(x, ".2f")`: Python's format specification (docs.python.org/3/library/string.html#formatspec), as far as it
+//! applies to numbers and texts: `[[fill]align][sign][0][width][,][.precision][type]`.
 
 use rhai::Dynamic;
 
 use crate::error::{Error, Result};
 use crate::script::convert::{article, number};
 
-/// A specification, read.
+/// A parsed specification.
 #[derive(Debug, Default, PartialEq)]
 struct Spec {
     fill: Option<char>,
@@ -19,13 +19,13 @@ struct Spec {
     kind: Option<char>,
 }
 
-/// Widths and places are cut to this.
+/// The limit of width and precision.
 const MOST: usize = 1000;
 
-/// A value laid out.
+/// Formats a value.
 ///
 /// # Errors
-/// A specification that cannot be read, or that does not fit the value.
+/// A specification that is invalid, or does not apply to the value.
 pub(crate) fn formatted(x: &Dynamic, how: &str) -> Result<String> {
     let spec = read(how.strip_prefix(':').unwrap_or(how))?;
     let text =
@@ -86,7 +86,7 @@ fn read(how: &str) -> Result<Spec> {
     }
 }
 
-/// The digits of a number, with `-` in front when it is below zero.
+/// The digits of a number, preceded by `-` if negative.
 fn digits(x: &Dynamic, how: &str, spec: &Spec) -> Result<String> {
     let real = number("format: x", x)?;
     let places = spec.places.unwrap_or(6);
@@ -124,12 +124,12 @@ fn exponent(x: f64, places: usize) -> String {
     }
 }
 
-/// A number with a count of significant digits, without zeros at the end.
+/// A number with a precision in significant digits, without trailing zeros.
 fn general(x: f64, digits: usize) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
     }
-    // Rounded first: 9.99 has two digits as 10.
+    // The exponent after rounding: 9.99 with two digits is 10.
     let power: i32 = format!("{x:.*e}", digits - 1).split_once('e').and_then(|(_, p)| p.parse().ok()).unwrap_or(0);
     let trimmed = |text: String| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
@@ -142,7 +142,7 @@ fn general(x: f64, digits: usize) -> String {
     trimmed(format!("{x:.*}", (digits as i32 - 1 - power).max(0) as usize))
 }
 
-/// A mark between each three digits before the point.
+/// Adds a separator between groups of three digits.
 fn grouped(text: &str, mark: char) -> String {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let mut out = String::with_capacity(text.len() * 4 / 3 + 1);

@@ -1,4 +1,4 @@
-//! A map without an entry: the entry that was probably meant, and how a missing one is asked for.
+//! The error of a missing map key, with a suggestion of the likely one, and of a default.
 
 use rhai::{Dynamic, Map};
 
@@ -6,7 +6,7 @@ use crate::error::nearest;
 use crate::script::CellError;
 use crate::script::error_context::{ErrorContext, ErrorPlace};
 
-/// The entries of the maps that our objects give, for places where the map itself is gone: inside a function.
+/// The keys of maps that our objects return, for code in which the map is unknown, such as functions.
 pub(super) const OURS: [(&str, &[&str]); 5] = [
     ("a note has", &["pitch", "velocity", "start", "end", "track"]),
     ("a track has", &["name", "channel", "program", "notes"]),
@@ -15,7 +15,7 @@ pub(super) const OURS: [(&str, &[&str]); 5] = [
     ("a token has", &["take", "id", "token"]),
 ];
 
-/// The fault of `map.name` or `map["name"]` where there is no such entry.
+/// The error of `map.name` or `map["name"]` without such a key.
 pub(super) fn fault(context: &ErrorContext, name: &str, at: ErrorPlace) -> CellError {
     let object = object(at);
     let map = if object.starts_with(|c: char| c == '_' || c.is_alphabetic()) { object.as_str() } else { "map" };
@@ -38,7 +38,7 @@ pub(super) fn fault(context: &ErrorContext, name: &str, at: ErrorPlace) -> CellE
     CellError { hint: Some(hint), ..CellError::new("NameError", format!("the map has no entry '{name}'")) }
 }
 
-/// The text of what was asked for the entry, from the line and the column of the entry: `a.b[0]` of `x + a.b[0].name`.
+/// The source text of the map, from the position of the key: `a.b[0]` of `x + a.b[0].name`.
 fn object(at: ErrorPlace) -> String {
     let chars: Vec<char> = at.line.chars().take(at.column.saturating_sub(1)).collect();
     let end = chars.iter().rposition(|c| !c.is_whitespace()).filter(|&i| matches!(chars[i], '.' | '['));
@@ -54,7 +54,7 @@ fn object(at: ErrorPlace) -> String {
                 depth == 0
             });
             match open {
-                // `#{ … }` is a whole.
+                // A map literal.
                 Some(open) if c == '}' => return chars[open..end].iter().collect(),
                 Some(open) => open,
                 None => break,
@@ -68,7 +68,7 @@ fn object(at: ErrorPlace) -> String {
     chars[begin..end].iter().collect()
 }
 
-/// The map, where it is a variable of the session or an entry of one; inside a function other variables count.
+/// The value of the map, if it is a variable of the session or an entry of one; unknown inside of functions.
 fn value(context: &ErrorContext, object: &str, at: ErrorPlace) -> Option<Map> {
     let mut path = object.split('.').map(str::trim).filter(|_| at.outside);
     let mut value: Dynamic = context.scope.get(path.next()?)?.flatten_clone();
@@ -79,7 +79,7 @@ fn value(context: &ErrorContext, object: &str, at: ErrorPlace) -> Option<Map> {
     value.try_cast::<Map>()
 }
 
-/// The keys of a map that stands there itself.
+/// The keys of a map literal.
 fn written(object: &str) -> Vec<String> {
     let Some(inside) = object.strip_prefix('{').or_else(|| object.strip_prefix("#{")) else { return Vec::new() };
     let names =

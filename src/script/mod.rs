@@ -1,9 +1,9 @@
-//! The language: a Rhai session, and one file for each object a script can hold. The only place that knows Rhai.
+//! The script language: a Rhai session, and one file for each object type. No other module uses Rhai.
 //!
-//! A cell goes through [`Session::eval`]: `scan` marks what `_` means, Rhai parses, `globals` lets functions see the
-//! session's variables, `engine` runs it, `show` turns the value into a [`Bundle`], and `diagnose` turns what went wrong
-//! into a [`CellError`]. Objects are cheap handles in `objects`, registered through `registry`, which keeps signatures and
-//! documentation in the `catalog` that help and completion read.
+//! A cell runs through [`Session::eval`]: `scan` marks uses of `_`, Rhai parses, `globals` makes the session's
+//! variables visible to functions, `engine` runs the program, `show` converts the value to a [`Bundle`], and `diagnose`
+//! converts an error to a [`CellError`]. Objects are cheap handles in `objects`, registered through `registry`, which
+//! stores signatures and documentation in the `catalog` for help and completion.
 
 mod bundle;
 mod catalog;

@@ -1,4 +1,4 @@
-//! `import "name" as m`: scripts beside the one that runs, or in the working folder, in the same language as it.
+//! `import "name" as m`: loads scripts from the folder of the importing one, or from the working folder.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ use crate::files::read_text;
 use crate::script::sources::ScriptSource;
 use crate::script::sugar::{self, KnownNames};
 
-/// When a module was changed last, and what it holds.
+/// The modification time and the contents of a module.
 type LoadedModule = (Option<SystemTime>, Shared<Module>);
 
-/// Reads modules; one that has not changed is read once.
+/// Loads modules, and caches those that have not changed.
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
     known: RefCell<HashMap<PathBuf, LoadedModule>>,
@@ -47,7 +47,7 @@ impl ModuleResolver for Modules {
     }
 }
 
-/// The file of a module: beside the script that asks, else in the working folder.
+/// The file of a module: next to the importing script, else in the working folder.
 fn find(source: Option<&str>, path: &str) -> Option<PathBuf> {
     let mut name = PathBuf::from(path);
     if name.extension().is_none_or(|ending| ending != "rhai") {
@@ -57,7 +57,7 @@ fn find(source: Option<&str>, path: &str) -> Option<PathBuf> {
     beside.into_iter().chain([name]).find(|file| file.is_file())
 }
 
-/// The text of a module, to show the line in which something went wrong.
+/// The source of a module, to show the line of an error.
 pub(crate) fn source(file: &str) -> ScriptSource {
     let text = read_text(Path::new(file)).unwrap_or_default();
     let places = sugar::plain(&text, &KnownNames::default()).places;

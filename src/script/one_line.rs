@@ -1,10 +1,10 @@
-//! Values in one line of text, and short numbers.
+//! Values on one line of text, and short numbers.
 
 use rhai::{Dynamic, FnPtr};
 
 use crate::script::catalog::Catalog;
 
-/// A value in one line is cut after this many characters.
+/// The length at which a value is truncated.
 const LINE: usize = 76;
 
 /// A value in one line.
@@ -14,7 +14,7 @@ pub(crate) fn line(catalog: &Catalog, value: &Dynamic) -> String {
     shorten(text, LINE)
 }
 
-/// A float among others, or in a line: at most four digits that count, and all before the point.
+/// A float in short form: at most four significant digits, but all before the point.
 pub(crate) fn brief(n: f64) -> String {
     let size = n.abs();
     if !n.is_finite() || size == 0.0 || (n.fract() == 0.0 && size < 1e15) {
@@ -47,7 +47,7 @@ pub(crate) fn counted(n: usize, what: &str) -> String {
     }
 }
 
-/// Writes a value in one line; stops soon after `limit` characters, so that a long array costs no more than a short.
+/// Writes a value on one line; stops soon after `limit` characters, so that a long array is as cheap as a short one.
 pub(super) fn write(catalog: &Catalog, value: &Dynamic, out: &mut String, limit: usize) {
     if let Some(shower) = catalog.showers.get(&value.type_id()) {
         out.push_str(&(shower.line)(value));

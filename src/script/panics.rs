@@ -1,4 +1,4 @@
-//! Panics of lower floors, caught: the message becomes a fault, the session goes on.
+//! Catches panics of lower floors and converts them to errors; the session continues.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -15,20 +15,20 @@ thread_local! {
 pub(crate) struct Panic {
     /// The message of the panic.
     pub(crate) message: String,
-    /// File and line of ours.
+    /// Its file and line.
     pub(crate) place: String,
 }
 
-/// Runs `f`; a panic is caught and says nothing on the terminal.
+/// Runs `f` and catches a panic without a message on the terminal.
 pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     install();
     let before = QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(f));
     QUIET.set(before);
-    result.map_err(|panic| Panic { message: said(&*panic), place: PLACE.take() })
+    result.map_err(|panic| Panic { message: message_of(&*panic), place: PLACE.take() })
 }
 
-/// Wraps the panic hook, once, so that it is silent on threads that catch.
+/// Installs, once, a panic hook that is silent on threads that catch.
 fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -44,7 +44,7 @@ fn install() {
     });
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_string());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

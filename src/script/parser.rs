@@ -1,5 +1,5 @@
-//! The parser alone: whether a text is a program. Rhai's engine stays on the thread that made it, so every thread that
-//! asks has one of its own; a session parses with the engine that also runs the program.
+//! Parses without running. Rhai's engine cannot move between threads, so every thread has a parser of its own; a
+//! session parses with the engine that also runs the program.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
@@ -10,13 +10,13 @@ use rhai::{AST, Engine, OptimizationLevel, ParseError, Position, Token};
 use crate::script::scan;
 use crate::script::sugar::{self, ColumnMap, KnownNames};
 
-/// Expressions within expressions, outside and inside functions.
+/// The maximum depth of nested expressions, outside and inside of functions.
 const EXPRESSION_DEPTHS: (usize, usize) = (256, 128);
 
-/// Places of `_` in the text being parsed that mean the last value, not the default case of a `switch`.
+/// Positions of `_` in the parsed text that mean the last value, not the default case of a `switch`.
 pub(crate) type LastMarks = Rc<RefCell<BTreeSet<(usize, usize)>>>;
 
-/// An engine that knows the language's words and none of its objects.
+/// An engine with the language's syntax and without objects.
 struct Parser {
     engine: Engine,
     marks: LastMarks,
@@ -26,7 +26,7 @@ thread_local! {
     static PARSER: OnceCell<Parser> = const { OnceCell::new() };
 }
 
-/// Parses a text as a program.
+/// Parses a program.
 pub(crate) fn parse(code: &str) -> Result<AST, ParseError> {
     PARSER.with(|parser| {
         let Parser { engine, marks } = parser.get_or_init(|| {
@@ -38,8 +38,8 @@ pub(crate) fn parse(code: &str) -> Result<AST, ParseError> {
     })
 }
 
-/// Parses the plain form of a text with an engine that was given `marks`; `_` is told from the default case of a
-/// `switch`. Also gives how places in the plain form are told in the text; the error has its place in the text already.
+/// Parses the Rhai form of a text with an engine that shares `marks`, which distinguish `_` from the default case of a
+/// `switch`. Also returns the map of positions to the original text, in which errors already are.
 pub(crate) fn with_marks(
     engine: &Engine,
     marks: &LastMarks,
@@ -71,7 +71,7 @@ pub(crate) fn syntax(engine: &mut Engine, marks: &LastMarks) {
         .set_max_variables(100_000)
         .set_max_functions(100_000)
         .set_max_modules(1000)
-        // A cell is run once: what an optimizer would fold is not worth a place lost in an error.
+        // A cell runs once: constant folding would not pay, and would lose positions in errors.
         .set_optimization_level(OptimizationLevel::None);
     let marks = marks.clone();
     engine.on_parse_token(move |token, position, _| match token {

@@ -1,4 +1,4 @@
-//! What could stand in a string: the names a function knows, and files.
+//! Completion inside of strings: names that a function accepts, and files.
 
 use std::fs;
 
@@ -10,30 +10,30 @@ use crate::script::{guide, standard};
 use crate::tokens::Tokenizer;
 use crate::train::ScheduleKind;
 
-/// Most files that completion offers.
+/// The most files offered.
 const MOST: usize = 200;
 
-/// What could complete the string that began at byte `inside`.
+/// Completes the string that begins at byte `inside`.
 pub(crate) fn complete(catalog: &Catalog, before: &Before, inside: usize) -> Completions {
-    let said = before.text.get(inside..).unwrap_or_default();
+    let typed = before.text.get(inside..).unwrap_or_default();
     let name = argument_of(before);
     let mut items: Vec<Completion> = names(catalog, name)
         .into_iter()
-        .filter(|n| n.starts_with(said))
+        .filter(|n| n.starts_with(typed))
         .map(|n| Completion { text: n, kind: "key", doc: String::new() })
         .collect();
-    let start = said.rfind('/').map_or(inside, |i| inside + i + 1);
-    if takes_paths(name) && (items.is_empty() || said.is_empty()) {
-        let files = files(&said[..start - inside], &said[start - inside..]);
+    let start = typed.rfind('/').map_or(inside, |i| inside + i + 1);
+    if takes_paths(name) && (items.is_empty() || typed.is_empty()) {
+        let files = files(&typed[..start - inside], &typed[start - inside..]);
         items.extend(files.into_iter().map(|text| Completion { text, kind: "path", doc: String::new() }));
     }
-    // Names are whole strings: beside files in a folder they have no place.
+    // Names replace the whole string and are not mixed with files in a folder.
     let start = if items.iter().any(|i| i.kind == "path") { start } else { inside };
     items.sort();
     Completions { start, items }
 }
 
-/// The function whose argument the string is; "" when it is none's.
+/// The function of which the string is an argument, or "".
 fn argument_of<'t>(before: &Before<'t>) -> &'t str {
     let mut tokens = before.tokens.iter().enumerate().rev().skip_while(|(_, t)| t.kind == LexemeKind::Text);
     match tokens.next() {
@@ -42,7 +42,7 @@ fn argument_of<'t>(before: &Before<'t>) -> &'t str {
     }
 }
 
-/// The names that a function's first argument may be.
+/// The names accepted by a function's first argument.
 fn names(catalog: &Catalog, function: &str) -> Vec<String> {
     let list = |names: &[&str]| names.iter().map(|n| (*n).to_string()).collect();
     match function {
@@ -56,7 +56,7 @@ fn names(catalog: &Catalog, function: &str) -> Vec<String> {
     }
 }
 
-/// What help can be asked about, sorted.
+/// The topics of help, sorted.
 pub(crate) fn topics(catalog: &Catalog) -> Vec<String> {
     let members = catalog.members.iter().filter(|m| m.name.starts_with(char::is_alphabetic));
     let mut names: Vec<String> = members
@@ -74,7 +74,7 @@ fn takes_paths(function: &str) -> bool {
     !matches!(function, "help" | "quantize" | "schedule" | "device" | "chords" | "print")
 }
 
-/// The files of `folder` that begin with `begin`; folders end with `/`.
+/// The files in `folder` that begin with `begin`; folders end with `/`.
 fn files(folder: &str, begin: &str) -> Vec<String> {
     let folder = if folder.is_empty() { "." } else { folder };
     let Ok(entries) = locate(folder).map(fs::read_dir) else { return Vec::new() };
@@ -83,7 +83,7 @@ fn files(folder: &str, begin: &str) -> Vec<String> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            // One that is not UTF-8 is found again by what is shown of it.
+            // A name that is not UTF-8 is found again by its lossy form.
             let name = entry.file_name().to_string_lossy().into_owned();
             let hidden = name.starts_with('.') && !begin.starts_with('.');
             let quoted = name.contains(['"', '\\']);

@@ -1,7 +1,7 @@
-//! The programs that come with the binary: `etude quickstart`, `:load quickstart`. Each is a script of `scripts/`; the
-//! comment it begins with is its help.
+//! The built-in programs: `etude quickstart`, `:load quickstart`. Each is a script of `scripts/`, whose first comment
+//! is its help.
 
-/// A script inside the binary.
+/// A built-in script.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
     /// What it is called by.
@@ -24,7 +24,7 @@ pub const PROGRAMS: &[Program] = &[
     Program { name: "train", source: include_str!("../../scripts/train.rhai") },
 ];
 
-/// The recipes that come with the binary, by the name of their file in `configs/`.
+/// The built-in recipes, by their file names in `configs/`.
 pub const CONFIGS: &[(&str, &str)] = &[
     ("full_finetune", include_str!("../../configs/full_finetune.yaml")),
     ("qlora_default", include_str!("../../configs/qlora_default.yaml")),
@@ -33,21 +33,21 @@ pub const CONFIGS: &[(&str, &str)] = &[
     ("qlora_seq2seq", include_str!("../../configs/qlora_seq2seq.yaml")),
 ];
 
-/// The sweeps that come with the binary, by the name of their file in `configs/`.
+/// The built-in sweeps, by their file names in `configs/`.
 pub const SWEEPS: &[(&str, &str)] = &[("sweep_config", include_str!("../../configs/sweep_config.yaml"))];
 
 impl Program {
-    /// The program of a name.
+    /// The program with a name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROGRAMS.iter().find(|p| p.name == name)
     }
 
-    /// What it does, in one line.
+    /// Its description in one line.
     pub fn about(&self) -> &'static str {
         self.source.lines().next().map_or("", comment)
     }
 
-    /// What it does and which arguments it takes.
+    /// Its description and arguments.
     pub fn help(&self) -> String {
         let lines = self.source.lines().take_while(|line| line.starts_with("//")).map(comment);
         lines.collect::<Vec<_>>().join("\n")

@@ -1,6 +1,6 @@
-//! How objects register what scripts can do with them: one line of signature, its documentation, a closure.
+//! Registers the members of objects: a signature, documentation, and a closure each.
 //!
-//! Both go to Rhai (as metadata) and to the [`Catalog`], so that what help says is what is registered.
+//! Both go to Rhai (as metadata) and to the [`Catalog`], so that help always matches the implementation.
 
 use std::any::TypeId;
 use std::marker::PhantomData;
@@ -15,43 +15,43 @@ use crate::script::context::ScriptContext;
 use crate::script::failure::Fallible;
 use crate::script::html;
 
-/// A type of values that scripts hold: a cheap handle whose clones are the same object.
+/// A type of script values: a cheap handle whose clones refer to the same object.
 pub(crate) trait Object: Clone + 'static {
-    /// The name scripts know it by.
+    /// Its name in scripts.
     const NAME: &'static str;
-    /// What it is, in a few sentences.
+    /// Its description in a few sentences.
     const DOC: &'static str;
-    /// Whether its forms are kept to the size that the output of a cell may have.
+    /// Whether its formats are limited to the maximum output size of a cell.
     const BOUNDED: bool = true;
 
-    /// The object in one line.
+    /// The object on one line.
     fn line(&self) -> String;
 
-    /// The object on one screen.
+    /// The object as text of at most one screen.
     fn text(&self, _width: usize) -> String {
         self.line()
     }
 
-    /// The object as a picture, in SVG; none when the user cancels.
+    /// The object as SVG; `None` when the user cancels.
     fn svg(&self, _interrupt: &Interrupt) -> Option<String> {
         None
     }
 
-    /// The object as a piece of a page.
+    /// The object as HTML.
     fn html(&self) -> Option<String> {
         None
     }
 
-    /// The object in the forms a terminal can show.
+    /// The object in the formats for a terminal.
     fn bundle(&self, width: usize, interrupt: &Interrupt) -> Bundle {
         Bundle::text(self.text(width)).with("image/svg+xml", self.svg(interrupt))
     }
 
-    /// The object in all forms a notebook can show, those that take time included: as a page, else as a picture.
+    /// The object in all formats for a notebook, including slow ones: as HTML, else as a picture.
     fn rich(&self, width: usize, progress: &Progress) -> Bundle {
         let mut bundle = self.bundle(width, progress.interrupt());
         match self.html() {
-            // A front end that knows both would show the page alone; its pictures are in `besides`.
+            // A front end that supports both would show only the HTML; the pictures are in `besides`.
             Some(page) => {
                 bundle.forms.retain(|kind, _| *kind == "text/plain");
                 bundle.with("text/html", Some(page))
@@ -60,13 +60,13 @@ pub(crate) trait Object: Clone + 'static {
         }
     }
 
-    /// What a notebook shows before the object as outputs of their own: the pictures of a page, a player.
+    /// Outputs that a notebook shows before the object: the pictures of a page, a player.
     fn besides(&self, _progress: &Progress) -> Vec<Bundle> {
         Vec::new()
     }
 }
 
-/// The tool that registers functions and types.
+/// Registers functions and types.
 pub(crate) struct Registry<'e> {
     engine: &'e mut Engine,
     ctx: ScriptContext,
@@ -78,12 +78,12 @@ impl<'e> Registry<'e> {
         Self { engine, ctx, catalog: Catalog::default() }
     }
 
-    /// The state that closures capture.
+    /// The shared state, for closures.
     pub(crate) fn ctx(&self) -> ScriptContext {
         self.ctx.clone()
     }
 
-    /// Hands the catalog to the session.
+    /// Passes the catalog to the session.
     pub(crate) fn finish(self) {
         self.ctx.set_catalog(self.catalog);
     }
@@ -151,12 +151,12 @@ impl<'e> Registry<'e> {
         self.add(FuncRegistration::new(member.name), member, f);
     }
 
-    /// The engine, for what has no place in the catalog.
+    /// The engine, for functions that are not in the catalog.
     pub(crate) fn engine(&mut self) -> &mut Engine {
         self.engine
     }
 
-    /// Registers a type and gives the tool for its members.
+    /// Registers a type and returns the registry of its members.
     pub(crate) fn object<T: Object>(&mut self) -> Members<'_, 'e, T> {
         self.engine.register_type_with_name::<T>(T::NAME);
         self.catalog.types.push((T::NAME, T::DOC));
@@ -185,7 +185,7 @@ impl<'e> Registry<'e> {
         members
     }
 
-    /// The tool for more members of a type that is registered.
+    /// The registry for more members of a registered type.
     pub(crate) fn members<T: Object>(&mut self) -> Members<'_, 'e, T> {
         Members { registry: self, object: PhantomData }
     }
@@ -206,7 +206,7 @@ impl<'e> Registry<'e> {
         let info: Vec<String> = object.into_iter().chain(params).chain([returns.to_string()]).collect();
         let comments: Vec<String> = member.doc.lines().map(|line| format!("/// {line}")).collect();
         registration
-            // Objects are handles: what changes is behind them, so a constant handle takes every call.
+            // Handles are mutable behind a reference, so a constant handle allows all calls.
             .with_purity(true)
             .with_params_info(info)
             .with_comments(comments)
@@ -217,7 +217,7 @@ impl<'e> Registry<'e> {
     }
 }
 
-/// The tool that registers the members of one type; every closure takes `&mut T` first.
+/// Registers the members of one type; every closure takes `&mut T` first.
 pub(crate) struct Members<'k, 'e, T> {
     registry: &'k mut Registry<'e>,
     object: PhantomData<T>,
@@ -253,7 +253,7 @@ impl<T: Object> Members<'_, '_, T> {
         self.registry.add(FuncRegistration::new_getter(member.name), member, f);
     }
 
-    /// Makes a property writable; the new value comes as a [`Dynamic`], so that an integer serves as a float.
+    /// Makes a property writable; the closure receives a [`Dynamic`], so that an integer is accepted for a float.
     pub(crate) fn set<A: 'static, const N: usize, const X: bool, R, const F: bool, FUNC>(
         &mut self,
         name: &'static str,
@@ -305,13 +305,13 @@ impl<T: Object> Members<'_, '_, T> {
         self.registry.engine.register_iterator_result::<T, R>();
     }
 
-    /// The state that closures capture.
+    /// The shared state, for closures.
     pub(crate) fn ctx(&self) -> ScriptContext {
         self.registry.ctx()
     }
 }
 
-/// Reads `name(a: type, b: type) -> type`.
+/// Parses `name(a: type, b: type) -> type`.
 fn parse(owner: Option<&'static str>, kind: MemberKind, signature: &'static str, doc: &'static str) -> Member {
     let (head, returns) = signature.split_once(" -> ").unwrap_or((signature, ""));
     let (name, params) = match head.split_once('(') {

@@ -1,12 +1,12 @@
-//! The type of the expression before a dot, without running it: what is known of a variable, then from type to type by what the
-//! catalog says its members give.
+//! Infers the type of the expression before a dot, without running it: from the known values of variables and the
+//! result types of members in the catalog.
 
 use crate::script::catalog::MemberKind as Of;
 use crate::script::scan::{Lexeme, LexemeKind};
 use crate::script::symbols::Symbols;
 use crate::script::value_info::ValueInfo;
 
-/// Where names are looked up.
+/// The names for look-ups.
 pub(crate) struct Resolver<'a> {
     pub(crate) text: &'a str,
     /// The tokens of the text, comments left out.
@@ -22,11 +22,11 @@ enum Link<'t> {
     Index(&'t str),
 }
 
-/// A chain is followed, and a name looked up in names, no deeper than this.
+/// The limit of chains and nested look-ups.
 const DEPTH: usize = 16;
 
 impl Resolver<'_> {
-    /// What the expression that ends before token `end` is.
+    /// The type of the expression that ends before token `end`.
     pub(crate) fn before(&self, end: usize) -> Option<ValueInfo> {
         self.chain(end, DEPTH).map(|(known, _)| known)
     }
@@ -39,7 +39,7 @@ impl Resolver<'_> {
         self.tokens.get(i).map(|t| t.kind)
     }
 
-    /// Goes back over a chain and forward again; also where it begins.
+    /// Walks back over a chain to its start and infers forward; also returns where it begins.
     fn chain(&self, end: usize, depth: usize) -> Option<(ValueInfo, usize)> {
         let depth = depth.checked_sub(1)?;
         let mut links = Vec::new();
@@ -102,7 +102,7 @@ impl Resolver<'_> {
         Some((known, begin))
     }
 
-    /// The bracket that token `close` closes.
+    /// The bracket that matches the closing one at token `close`.
     fn opening(&self, close: usize) -> Option<usize> {
         let mut open = 0;
         for i in (0..=close).rev() {
@@ -120,7 +120,7 @@ impl Resolver<'_> {
         None
     }
 
-    /// What a chain begins with: a variable of the session, one this text defines, a function.
+    /// The first link of a chain: a variable of the session, one defined in this text, or a function.
     fn first(&self, link: &Link, at: usize, depth: usize) -> Option<ValueInfo> {
         match link {
             Link::Call(name) => {
@@ -133,7 +133,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// A variable this text defines before token `at`: `let name = …;` or `for name in …`.
+    /// A variable defined in this text before token `at`: `let name = …;` or `for name in …`.
     fn defined(&self, name: &str, at: usize, depth: usize) -> Option<ValueInfo> {
         let i = (1..at).rev().find(|&i| {
             self.kind(i) == Some(LexemeKind::Word)
@@ -160,7 +160,7 @@ impl Resolver<'_> {
         self.chain(end, depth).filter(|(_, from)| *from == begin).map(|(known, _)| known)
     }
 
-    /// True when brackets that open behind `begin` are open at `at`.
+    /// True when brackets opened after `begin` are still open at `at`.
     fn inside(&self, begin: usize, at: usize) -> bool {
         let mut open = 0;
         for i in begin..at {
@@ -193,13 +193,13 @@ impl Resolver<'_> {
     }
 }
 
-/// Of several types one: the first that is an object.
+/// Of alternative types, the first that is an object.
 fn alternative(returns: &str) -> &str {
     let mut all = returns.split(" | ");
     all.clone().find(|t| t.starts_with(char::is_uppercase)).or_else(|| all.next()).unwrap_or_default()
 }
 
-/// What a loop over this gives.
+/// The type of the items of a loop over a value.
 fn item(known: &ValueInfo) -> Option<String> {
     if let Some(first) = known.items.first() {
         return Some(first.kind.clone());

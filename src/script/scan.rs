@@ -1,7 +1,7 @@
-//! A text cut into words, symbols, strings and comments; what is open at its end. Any text at all is cut, valid or not:
-//! completion and completeness look at what a user is still typing, which no parser takes.
+//! A lexer: splits code into words, symbols, strings and comments, and finds what is open at its end. It accepts any
+//! text, valid or not: completion and completeness need code that is still being typed, which no parser accepts.
 
-/// What a [`Lexeme`] is.
+/// The kind of a [`Lexeme`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LexemeKind {
     /// A name or keyword.
@@ -10,13 +10,13 @@ pub(crate) enum LexemeKind {
     Number,
     /// An operator or bracket; `=>`, `#{`, `${`, `::`, `..` and `?.` are one.
     Symbol,
-    /// A string, or a piece of one between `${…}`.
+    /// A string, or a part of one between `${…}`.
     Text,
     /// A comment.
     Comment,
 }
 
-/// A piece of the text, by bytes.
+/// A token, by its byte range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lexeme {
     pub(crate) kind: LexemeKind,
@@ -24,7 +24,7 @@ pub(crate) struct Lexeme {
     pub(crate) end: usize,
 }
 
-/// What is open at the end of the text.
+/// An open construct at the end of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Open {
     /// A bracket: `(`, `[` or `{`, and the byte behind it.
@@ -43,14 +43,14 @@ pub(crate) enum Open {
     LineComment,
 }
 
-/// A text that was cut.
+/// The tokens of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) tokens: Vec<Lexeme>,
     pub(crate) open: Vec<Open>,
 }
 
-/// Cuts a text.
+/// Splits a text into tokens.
 pub(crate) fn scan(text: &str) -> Scan {
     let mut scanner = Scanner { text, at: 0, scan: Scan::default() };
     while scanner.at < text.len() {
@@ -156,7 +156,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Closes the innermost bracket if it matches; a bracket too many is passed over.
+    /// Closes the innermost bracket if it matches; an unmatched bracket is ignored.
     fn close(&mut self, c: char) {
         let matches = match self.scan.open.last() {
             Some(Open::Code) => c == '}',
@@ -176,7 +176,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// `/* … */`, which may hold others of its kind.
+    /// `/* … */`, which may be nested.
     fn block_comment(&mut self) {
         let rest = &self.text[self.at..];
         let (mut depth, mut at) = (0, 0);
@@ -209,7 +209,7 @@ impl Scanner<'_> {
             } else if c == quote {
                 return self.take(LexemeKind::Text, Some(i + 1));
             } else if c == '\n' {
-                // It ends with the line: the parser will say so.
+                // It ends with the line; the parser reports the error.
                 return self.take(LexemeKind::Text, Some(i));
             }
         }
@@ -218,13 +218,13 @@ impl Scanner<'_> {
         self.scan.open.push(if quote == '"' { Open::Text(inside) } else { Open::Single });
     }
 
-    /// A piece of a string in backticks, up to its end or to `${`.
+    /// A part of a string in backticks, up to its end or to `${`.
     fn template(&mut self) {
         let rest = &self.text[self.at..];
         let mut chars = rest.char_indices();
         while let Some((i, c)) = chars.next() {
             if c == '`' {
-                // Two of them are one inside.
+                // A doubled backtick is an escaped one.
                 if rest[i + 1..].starts_with('`') {
                     chars.next();
                     continue;

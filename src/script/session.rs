@@ -1,7 +1,6 @@
-//! A session: variables and functions that live from cell to cell, an engine that runs cells, and the place where
-//! their output goes.
+//! A session: runs cells with an engine and keeps variables and functions between them.
 //!
-//! It lives on the thread that made it. A script that recurses deeply needs a big stack: make the session inside
+//! It stays on the thread that created it. Deep recursion in scripts needs a large stack: create the session inside of
 //! [`on_big_stack`](crate::script::on_big_stack).
 
 use std::cell::OnceCell;
@@ -40,18 +39,18 @@ pub struct Session {
     pub(crate) functions: AST,
     globals: Globals,
     marks: LastMarks,
-    /// Imports and constants outlive a cell in here.
+    /// Imports and constants, which persist between cells.
     runtime: GlobalRuntimeState,
-    /// The statement that is run between the statements of a cell.
+    /// The statement inserted between the statements of a cell.
     checkpoint: Stmt,
-    /// Rhai keeps constants for `global::NAME` only where there are functions, or this.
+    /// Rhai keeps constants for `global::NAME` only if there are functions, or this module.
     anchor: rhai::Shared<Module>,
     sources: ScriptSources,
     cells: Vec<String>,
     record: Transcript,
-    /// What each of the cells has shown.
+    /// The outputs of each cell.
     shown: Vec<Vec<Shown>>,
-    /// Of what is now; empty once a cell ran.
+    /// The current snapshot; empty after a cell ran.
     symbols: OnceCell<Rc<Symbols>>,
 }
 
@@ -60,9 +59,9 @@ impl Session {
     pub fn new(mut host: Host) -> Self {
         let record = Transcript::default();
         let (kept, output) = (record.clone(), host.output);
-        host.output = Arc::new(move |said| {
-            kept.keep(&said);
-            output(said);
+        host.output = Arc::new(move |emitted| {
+            kept.keep(&emitted);
+            output(emitted);
         });
         let ctx = ScriptContext::new(host);
         let (globals, marks) = (Globals::default(), LastMarks::default());
@@ -97,36 +96,36 @@ impl Session {
         self.symbols.take();
     }
 
-    /// Runs a cell: the value of its last expression in its forms, `None` when it is `()` or hidden by a final `;`.
-    /// `_` holds the last value. Whatever fails, variables stay.
+    /// Runs a cell; returns the value of its last expression, or `None` when it is `()` or hidden by a final `;`. `_`
+    /// holds the last value. After an error variables remain.
     ///
     /// # Errors
-    /// What the cell did wrong. A panic below is caught and is a fault, too.
+    /// The error of the cell. A panic in lower floors is caught and returned as an error, too.
     pub fn eval(&mut self, code: &str) -> Result<Option<Bundle>, CellError> {
         self.run_text(code, None)
     }
 
-    /// Runs a script file (its name is named in errors).
+    /// Runs a script file, whose name is in errors.
     ///
     /// # Errors
-    /// What the script did wrong; a file that cannot be read.
+    /// The error of the script; a file that cannot be read.
     pub fn run(&mut self, path: &Path) -> Result<Option<Bundle>, CellError> {
         let text = read_text(path).map_err(|e| CellError::from(&e))?;
         self.run_text(&text, Some(path))
     }
 
-    /// Runs a script that is not a file; `name` is named in errors.
+    /// Runs a script without a file; `name` is its name in errors.
     ///
     /// # Errors
-    /// What the script did wrong.
+    /// The error of the script.
     pub fn run_source(&mut self, name: &str, code: &str) -> Result<Option<Bundle>, CellError> {
         self.run_text(code, Some(Path::new(name)))
     }
 
-    /// The type of the value of `code`, as scripts name it. The code is run, but leaves no cell and no last value.
+    /// The type of the value of `code`. The code is run, but is not recorded as a cell and does not change `_`.
     ///
     /// # Errors
-    /// What the code did wrong.
+    /// The error of the code.
     pub fn type_of(&mut self, code: &str) -> Result<String, CellError> {
         Ok(type_names::type_name(&self.value_of(code)?).into_owned())
     }
@@ -141,55 +140,55 @@ impl Session {
         })
     }
 
-    /// The value of `code` in its forms. The code is run, but leaves no cell and no last value.
+    /// The value of `code`. The code is run, but is not recorded as a cell and does not change `_`.
     ///
     /// # Errors
-    /// What the code did wrong.
+    /// The error of the code.
     pub fn peek(&mut self, code: &str) -> Result<Bundle, CellError> {
         let value = self.value_of(code)?;
         Ok(show::bundle(self.ctx.catalog(), &value, self.ctx.width(), self.ctx.progress().interrupt()))
     }
 
-    /// Sets the columns that text forms keep to, when the terminal changes.
+    /// Sets the width of text in columns, after a resize of the terminal.
     pub fn set_width(&mut self, columns: usize) {
         self.ctx.set_width(columns);
     }
 
-    /// Says whether the host shows HTML and plays sound (true at first); if not, values are not rendered into either.
+    /// Sets whether the host can show HTML and play sound (default: true); if not, values are not rendered to either.
     pub fn set_rich(&mut self, rich: bool) {
         self.ctx.set_rich(rich);
     }
 
-    /// Says whether what is displayed can be updated in place (true at first); if not, long work shows a plain bar.
+    /// Sets whether displays can be updated in place (default: true); if not, long work shows a simple progress bar.
     pub fn set_live(&mut self, live: bool) {
         self.ctx.set_live(live);
     }
 
-    /// The columns that text forms keep to.
+    /// The width of text in columns.
     pub fn width(&self) -> usize {
         self.ctx.width()
     }
 
-    /// The exit code a script asked for with `exit(n)`, taken.
+    /// Takes the exit code that a script requested with `exit(n)`.
     pub fn take_exit(&mut self) -> Option<i32> {
         let code = self.ctx.exit();
         self.ctx.set_exit(None);
         code
     }
 
-    /// True when the code that just ran asked to leave.
+    /// True when the last code requested to exit.
     pub fn exits(&self) -> bool {
         self.ctx.exit().is_some()
     }
 
-    /// The variables, in the order they were made.
+    /// The variables in order of definition.
     pub fn variables(&self) -> Vec<Variable> {
         let mut variables = globals::variables(&self.ctx, &self.scope);
         variables.retain(|v| v.name != "args" || v.summary != "[]");
         variables
     }
 
-    /// What is known now about names and their meaning; taken once between two cells.
+    /// A snapshot of the known names; computed once between two cells.
     pub fn symbols(&self) -> Rc<Symbols> {
         self.symbols.get_or_init(|| self.take_stock().into()).clone()
     }
@@ -211,7 +210,7 @@ impl Session {
         )
     }
 
-    /// Forgets variables, functions and cells, and gives their memory back to the system.
+    /// Removes variables, functions and cells, and returns their memory to the system.
     pub fn reset(&mut self) {
         self.scope = Scope::new();
         self.functions = AST::empty();
@@ -229,17 +228,17 @@ impl Session {
         give_back_freed_memory();
     }
 
-    /// The cells that ran without a fault, in order.
+    /// The successful cells, in order.
     pub fn cells(&self) -> &[String] {
         &self.cells
     }
 
-    /// What each of the cells has shown.
+    /// The outputs of each cell.
     pub(crate) fn shown(&self) -> &[Vec<Shown>] {
         &self.shown
     }
 
-    /// Where it runs.
+    /// The host.
     pub fn host(&self) -> &Host {
         self.ctx.host()
     }
@@ -275,7 +274,7 @@ impl Session {
         self.sources.begin(code, file);
     }
 
-    /// Runs `work`; a panic in it is a fault.
+    /// Runs `work`; a panic becomes an error.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, CellError>) -> Result<T, CellError> {
         panics::catch(|| work(self)).unwrap_or_else(|panic| {
             self.settle();
@@ -284,7 +283,7 @@ impl Session {
         })
     }
 
-    /// The names that decide what a call `f(x)` means.
+    /// The names that determine the meaning of a call `f(x)`.
     fn names(&self) -> KnownNames {
         let closures = (&self.scope).into_iter().filter(|(_, value, _)| value.read_lock::<FnPtr>().is_some());
         let scripted = self.functions.iter_functions().map(|f| f.name.to_string());
@@ -331,8 +330,8 @@ impl Session {
         self.engine.eval_statements_raw(&mut self.runtime, &mut Caches::new(), &mut self.scope, &program)
     }
 
-    /// The value of a cell in its forms, and kept as `_`. `()` is shown where the cell names a value (`named`): what a call
-    /// gives when it gives nothing is not.
+    /// Converts the value of a cell for display and stores it as `_`. `()` is shown only if the cell names a value
+    /// (`named`), not as the result of a call without one.
     fn show(&self, value: Dynamic, code: &str, named: bool) -> Fallible<Option<Bundle>> {
         if value.is_unit() && named && self.ctx.exit().is_none() && !hidden(code) {
             return Ok(Some(show::all(&self.ctx, &value)));
@@ -348,12 +347,12 @@ impl Session {
             show::all(&self.ctx, &value)
         });
         self.ctx.set_last(value);
-        // What is shown late was stopped on its way.
+        // An interrupt during display counts, too.
         self.ctx.progress().check()?;
         Ok(bundle)
     }
 
-    /// Puts in order what an evaluation left, however it ended.
+    /// Restores the invariants after an evaluation, successful or not.
     fn settle(&mut self) {
         self.globals.end(&mut self.scope);
         self.runtime.level = 0;
@@ -374,13 +373,13 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The look-up that asks [`Globals`] to take stock.
+/// The look-up that triggers [`Globals::checkpoint`].
 fn checkpoint() -> Stmt {
     let variable = Box::new((None, CHECKPOINT.into(), Namespace::NONE, 0));
     Stmt::Expr(Box::new(Expr::Variable(variable, None, Position::NONE)))
 }
 
-/// True when the last statement is a variable, a member, an item or `()`: something that has a value, and no call.
+/// True when the last statement is a variable, a member, an item or `()`, but not a call.
 fn names_a_value(ast: &AST) -> bool {
     fn named(expression: &Expr) -> bool {
         match expression {
@@ -403,7 +402,7 @@ fn hidden(code: &str) -> bool {
     scan::scan(code).code().next_back().is_some_and(|t| &code[t.start..t.end] == ";")
 }
 
-/// The text with a first line `#!…` made a comment, so that lines keep their numbers.
+/// Turns a first line `#!…` into a comment, so that line numbers are kept.
 fn without_shebang(code: &str) -> String {
     match code.strip_prefix("#!") {
         Some(rest) => format!("// {rest}"),

@@ -1,4 +1,4 @@
-//! A command of the system's shell: its output line by line as it comes, and stopped when the user stops it.
+//! Runs shell commands with line-by-line output and interrupts.
 
 use std::io::{BufRead, BufReader, PipeReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 
-/// How often a running command is looked at.
+/// The interval at which a running command is polled.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long a command that was asked to stop may take before it is killed: a stop ends everything within 200 ms.
+/// The time between an interrupt and the kill: interrupts take effect within 200 ms.
 const GRACE: Duration = Duration::from_millis(120);
 
-/// How long output is waited for after the command has ended: one that it left in the background may hold the pipe.
+/// The time to wait for output after the command has ended: a background process may hold the pipe.
 const LINGER: Duration = Duration::from_millis(200);
 
 /// A line of a command's output.
@@ -27,16 +27,16 @@ pub(crate) enum ShellLine {
     Err(String),
 }
 
-/// Runs `command` without input; its output and errors go to `said` as they come.
+/// Runs `command` without input; `on_line` receives its output and errors.
 ///
 /// # Errors
 /// When there is no shell; `interrupted`, when the user cancels.
-pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(ShellLine)) -> Result<ExitStatus> {
+pub(crate) fn run(command: &str, interrupt: &Interrupt, on_line: &mut dyn FnMut(ShellLine)) -> Result<ExitStatus> {
     let refused = |e| Error::io("cannot run", interpreter(), e);
     let (reader, writer) = std::io::pipe().map_err(refused)?;
     let (errors, error_writer) = std::io::pipe().map_err(refused)?;
     let mut child = {
-        // Dropped with its ends of the pipe, so that the reader sees the end.
+        // Dropped with its ends of the pipe, so that the reader reaches the end.
         let mut call = Command::new(interpreter());
         call.arg(if cfg!(windows) { "/C" } else { "-c" }).arg(command).stdin(Stdio::null());
         call.stdout(writer).stderr(error_writer);
@@ -52,7 +52,7 @@ pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(She
     loop {
         let open = match lines.recv_timeout(LOOK) {
             Ok(line) => {
-                said(line);
+                on_line(line);
                 continue;
             }
             Err(RecvTimeoutError::Timeout) => true,
@@ -63,7 +63,7 @@ pub(crate) fn run(command: &str, interrupt: &Interrupt, said: &mut dyn FnMut(She
         }
         match ended {
             Some(_) if stopped.is_some() => {
-                // What it left in the background ignores the first signal.
+                // Background processes ignore the first signal.
                 signal(&child, Signal::Kill);
                 return Err(Error::interrupted());
             }
@@ -91,13 +91,13 @@ fn interpreter() -> &'static str {
     if cfg!(windows) { "cmd" } else { "sh" }
 }
 
-/// What a command is told.
+/// The signal for a command.
 enum Signal {
     Interrupt,
     Kill,
 }
 
-/// Sends a signal to the command and to all it started.
+/// Sends a signal to the process group of the command.
 #[cfg(unix)]
 fn signal(child: &Child, signal: Signal) {
     use nix::sys::signal::{Signal as Number, killpg};
@@ -106,14 +106,14 @@ fn signal(child: &Child, signal: Signal) {
         Signal::Interrupt => Number::SIGINT,
         Signal::Kill => Number::SIGKILL,
     };
-    // A group that is gone needs no signal.
+    // The group may be gone.
     let _ = killpg(nix::unistd::Pid::from_raw(group), number);
 }
 
 #[cfg(not(unix))]
 fn signal(_: &Child, _: Signal) {}
 
-/// Sends the lines of a pipe as they come.
+/// Sends the lines of a pipe to a channel.
 fn read(reader: PipeReader, sender: mpsc::Sender<ShellLine>, kind: fn(String) -> ShellLine) {
     thread::spawn(move || {
         let mut reader = BufReader::new(reader);
@@ -131,7 +131,7 @@ fn read(reader: PipeReader, sender: mpsc::Sender<ShellLine>, kind: fn(String) ->
 mod tests {
     use super::*;
 
-    fn said(command: &str) -> (ExitStatus, Vec<ShellLine>) {
+    fn run_shell(command: &str) -> (ExitStatus, Vec<ShellLine>) {
         let mut lines = Vec::new();
         let status = run(command, &Interrupt::new(), &mut |line| lines.push(line)).expect("it ran");
         (status, lines)
@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn output_and_errors_come_with_the_exit_code() {
-        let (status, mut lines) = said("echo one; echo two >&2; printf three; exit 3");
+        let (status, mut lines) = run_shell("echo one; echo two >&2; printf three; exit 3");
         assert_eq!(status.code(), Some(3));
-        // Two pipes keep no common order.
+        // Lines of two pipes have no common order.
         lines.sort_by_key(|line| matches!(line, ShellLine::Err(_)));
         assert_eq!(
             lines,
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_stop_ends_the_command_and_its_children() {
-        // One that heeds the signal; one that runs in the background, which ignores it; one that will not hear of it.
+        // Commands that handle the signal, run in the background and ignore it, or trap it.
         for command in [
             "echo $$; sleep 30",
             "sleep 30 & echo $!; sleep 30; echo never",
@@ -169,7 +169,7 @@ mod tests {
             assert!(error.is_interrupted());
             assert!(asked.elapsed() < Duration::from_millis(900), "{command}: {:?}", asked.elapsed());
             let pid = pid.expect("a process id");
-            // It takes a moment to die, and is a zombie until init has heard of it.
+            // The process is a zombie until init reaps it.
             let lives =
                 || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|state| !state.contains(") Z "));
             while lives() {
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn what_runs_in_the_background_is_not_waited_for() {
         let begun = Instant::now();
-        let (_, lines) = said("sleep 30 & echo $! ");
+        let (_, lines) = run_shell("sleep 30 & echo $! ");
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         let [ShellLine::Out(pid)] = &lines[..] else { panic!("{lines:?}") };
         let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a process id"));
@@ -191,6 +191,6 @@ mod tests {
 
     #[test]
     fn nothing_waits_for_input() {
-        assert_eq!(said("cat; echo done").1, [ShellLine::Out("done\n".into())]);
+        assert_eq!(run_shell("cat; echo done").1, [ShellLine::Out("done\n".into())]);
     }
 }

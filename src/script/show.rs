@@ -11,9 +11,9 @@ use crate::script::html::LARGEST;
 use crate::script::one_line::{counted, line, shorten, thousands, write};
 use crate::script::tables;
 
-/// A result is cut after this many lines.
+/// The most lines of a result.
 const LINES: usize = 24;
-/// A value in all the forms that the host of the session shows.
+/// A value in all formats that the host of the session shows.
 pub(crate) fn all(ctx: &ScriptContext, value: &Dynamic) -> Bundle {
     let interrupt = ctx.progress().interrupt();
     match ctx.catalog().showers.get(&value.type_id()).filter(|_| ctx.rich()) {
@@ -26,13 +26,13 @@ pub(crate) fn all(ctx: &ScriptContext, value: &Dynamic) -> Bundle {
     }
 }
 
-/// What is shown before a value, as outputs of their own, where the host shows pictures and plays sound.
+/// The outputs before a value, if the host shows pictures and plays sound.
 pub(crate) fn besides(ctx: &ScriptContext, value: &Dynamic) -> Vec<Bundle> {
     let shower = ctx.catalog().showers.get(&value.type_id()).filter(|_| ctx.rich());
     shower.map_or_else(Vec::new, |shower| (shower.besides)(value, ctx.progress()))
 }
 
-/// A bundle no larger than the output of a cell may be: the heaviest forms go, the text is cut.
+/// Limits a bundle to the maximum output size: the largest formats are removed, the text is truncated.
 fn bounded(mut bundle: Bundle) -> Bundle {
     let size = |bundle: &Bundle| bundle.forms.values().map(String::len).sum::<usize>();
     let mut text = bundle.forms.remove("text/plain").unwrap_or_default();
@@ -50,7 +50,7 @@ fn bounded(mut bundle: Bundle) -> Bundle {
     bundle.with("text/plain", Some(text))
 }
 
-/// A value in the forms that are made in no time; the text is at most one screen.
+/// A value in the formats that are fast to compute; the text is at most one screen.
 pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt: &Interrupt) -> Bundle {
     if let Some(shower) = catalog.showers.get(&value.type_id()) {
         return (shower.bundle)(value, width, interrupt);
@@ -74,7 +74,7 @@ pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt
     Bundle::text(shorten(text, 2000))
 }
 
-/// An array: in one line when it fits, else as many columns of a grid as fit.
+/// An array: on one line if it fits, else as a grid.
 fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
     if let Some(table) = rows_of_maps(catalog, items, width).or_else(|| rows_of_arrays(catalog, items, width)) {
         return table;
@@ -86,7 +86,7 @@ fn array(catalog: &Catalog, items: &Array, width: usize) -> String {
     let shown: Vec<String> = items.iter().take(LINES * width / 2).map(|item| line(catalog, item)).collect();
     let cell = shown.iter().map(|s| s.chars().count()).max().unwrap_or(0) + 2;
     let columns = (width.saturating_sub(2) / cell).max(1);
-    // Numbers end below each other, texts begin so.
+    // Numbers are right-aligned, texts left-aligned.
     let numbers = items.iter().take(LINES).all(|item| item.is_int() || item.is_float());
     let padded = |s: &String| if numbers { format!("{s:>w$}", w = cell - 2) } else { format!("{s:<w$}", w = cell - 2) };
     let mut text = String::from("[\n");
@@ -162,7 +162,7 @@ fn rows_of_arrays(catalog: &Catalog, items: &Array, width: usize) -> Option<Stri
     Some(format!("[{}{more}]", rows.iter().map(row).collect::<Vec<_>>().join(",\n ")))
 }
 
-/// A map: in one line when it fits, else an entry a line.
+/// A map: on one line if it fits, else an entry a line.
 fn map(catalog: &Catalog, entries: &Map, width: usize) -> String {
     let mut text = String::new();
     write(catalog, &Dynamic::from_map(entries.clone()), &mut text, width);

@@ -1,4 +1,4 @@
-//! The texts that ran, so that a fault can show the line it happened in, also in a function of an earlier cell.
+//! The source texts of a session, so that errors can show their line, also in a function of an earlier cell.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,18 +8,18 @@ use rhai::{AST, Position};
 
 use crate::script::sugar::ColumnMap;
 
-/// A text that ran.
+/// A source text.
 #[derive(Debug, Clone)]
 pub(crate) struct ScriptSource {
-    /// The file, or the cell by its number; none for the text just run when it is not a file.
+    /// The file, or the number of the cell; `None` for the text just run without a file.
     pub(crate) name: Option<String>,
     pub(crate) text: Rc<str>,
-    /// How places in its plain form are told in it.
+    /// The map of positions from its Rhai form.
     pub(crate) places: ColumnMap,
 }
 
 impl ScriptSource {
-    /// Line and column (from 1, in characters) that a position in the plain text means.
+    /// The line and column (from 1, in characters) of a position in the Rhai form.
     pub(crate) fn place(&self, position: Position) -> Option<(usize, usize)> {
         let line = position.line()?;
         Some((line, self.places.column(line, position.position().unwrap_or(1).max(1))))
@@ -30,16 +30,16 @@ impl ScriptSource {
         self.text.lines().nth(number - 1).unwrap_or_default()
     }
 
-    /// `line 3`, or `cell 2:3` where the text has a name.
+    /// The place in words: `line 3`, or `cell 2:3` if the text has a name.
     fn at(&self, line: usize) -> String {
         self.name.as_ref().map_or_else(|| format!("line {line}"), |name| format!("{name}:{line}"))
     }
 }
 
-/// A calling line is cut after this many characters.
+/// The length at which a calling line is truncated.
 const LINE: usize = 60;
 
-/// Which text each function came from.
+/// The source of each function.
 #[derive(Debug, Default)]
 pub(crate) struct ScriptSources {
     current: Option<ScriptSource>,
@@ -48,21 +48,21 @@ pub(crate) struct ScriptSources {
 }
 
 impl ScriptSources {
-    /// A text begins to run.
+    /// Begins to run a text.
     pub(crate) fn begin(&mut self, text: &str, file: Option<&Path>) {
         self.runs += 1;
         let name = file.map(|f| f.display().to_string());
         self.current = Some(ScriptSource { name, text: text.into(), places: ColumnMap::default() });
     }
 
-    /// The running text was parsed in its plain form.
+    /// Sets the map of positions of the running text.
     pub(crate) fn set_places(&mut self, places: ColumnMap) {
         if let Some(current) = &mut self.current {
             current.places = places;
         }
     }
 
-    /// Notes the functions the running text defines.
+    /// Records the functions that the running text defines.
     pub(crate) fn define(&mut self, ast: &AST) {
         let Some(current) = &self.current else { return };
         let name = current.name.clone().unwrap_or_else(|| format!("cell {}", self.runs));
@@ -72,12 +72,12 @@ impl ScriptSources {
         }
     }
 
-    /// True for a function that a text here defined.
+    /// True for a function defined by a text of the session.
     pub(crate) fn defines(&self, function: &str) -> bool {
         self.functions.contains_key(function)
     }
 
-    /// The text a function came from; the running one for `None` and for what is not known.
+    /// The source of a function; the running text for `None` and for unknown functions.
     pub(crate) fn of(&self, function: Option<&str>) -> Option<ScriptSource> {
         let running = self.current.clone();
         let Some(source) = function.and_then(|f| self.functions.get(f)) else { return running };
@@ -87,8 +87,8 @@ impl ScriptSources {
         }
     }
 
-    /// A call, as the list of calls tells it: the function, its home when that is another text, and the line of the call,
-    /// which is in the text of function `caller`, or in the running one.
+    /// A line of the list of calls: the function, its source if that is another text, and the line of the call, which
+    /// is in function `caller`, or in the running text.
     pub(crate) fn call(&self, function: &str, caller: Option<&str>, position: Position) -> String {
         let name = if function.starts_with("anon$") { "a closure" } else { function };
         let mut told = match self.of(Some(function)) {

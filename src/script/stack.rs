@@ -1,15 +1,15 @@
-//! A thread with a stack for deep scripts: the evaluator recurses on the native stack.
+//! Runs code on a thread with a large stack: the evaluator recurses on the native stack.
 
 use std::thread;
 
-/// Address space for the stack; pages are used only as deep as a script goes.
+/// The size of the stack; only used pages take memory.
 const STACK: usize = 512 << 20;
 
-/// Runs `f` on a thread of its own with a big stack and waits for it: a [`Session`](crate::script::Session) lives on
-/// one thread, and a script that recurses to the limit of its call levels needs more than a thread usually has.
+/// Runs `f` on a new thread with a large stack and waits for it: a [`Session`](crate::script::Session) stays on one
+/// thread, and a script that recurses to the maximum depth exceeds the default stack.
 ///
 /// # Panics
-/// A panic of `f` goes on here.
+/// A panic of `f` is resumed here.
 pub fn on_big_stack<T: Send>(f: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("script".into()).stack_size(STACK).spawn_scoped(scope, f);

@@ -1,4 +1,4 @@
-//! Rhai's own functions: those of arrays, strings, maps and numbers, and the words of the language.
+//! Rhai's standard library: functions of arrays, strings, maps and numbers, and keywords.
 
 use std::sync::LazyLock;
 
@@ -11,9 +11,9 @@ use crate::script::type_names::plain_type;
 #[derive(Debug, Clone)]
 pub(crate) struct Standard {
     pub(crate) name: String,
-    /// The type of its first parameter: what it is a method of; "any" for all types.
+    /// The type of its first parameter, whose method it is; "any" for all types.
     pub(crate) owner: String,
-    /// `push(item: any)`, the first parameter left out.
+    /// `push(item: any)`, without the first parameter.
     pub(crate) signature: String,
     pub(crate) doc: String,
     /// True when it is written without parentheses: `array.len`.
@@ -51,7 +51,7 @@ pub(crate) const KEYWORDS: [&str; 27] = [
     "call",
 ];
 
-/// Functions of Rhai that are called, not methods of something.
+/// Functions of Rhai that are not methods.
 pub(crate) const FUNCTIONS: [&str; 22] = [
     "print",
     "debug",
@@ -105,11 +105,11 @@ fn read(info: rhai::FuncInfo) -> Option<Standard> {
 
 /// The methods of a built-in type ("array", "string", "map", "int", "float").
 pub(crate) fn methods(owner: &str) -> Vec<&'static Standard> {
-    // Functions that take a text and are no methods of it.
+    // Functions with a text parameter that are not methods.
     let other = |name: &str| matches!(name, "to_debug" | "print" | "debug" | "get_fn_metadata_list");
     let shown = |f: &&Standard| f.owner == owner && !other(&f.name);
     let mut methods: Vec<&Standard> = ALL.iter().filter(shown).collect();
-    // Of several, the one that takes a function is shown, not the one that takes its name.
+    // Of overloads, the one with a function parameter precedes the one with a name.
     methods.sort_by_key(|f| (f.name.as_str(), !f.property, !f.signature.contains("function"), f.signature.len()));
     methods.dedup_by(|a, b| a.name == b.name);
     methods
@@ -135,7 +135,7 @@ impl Standard {
         page
     }
 
-    /// The first sentence of its documentation, which may go on over lines.
+    /// The first sentence of its documentation, which may span lines.
     pub(crate) fn brief(&self) -> String {
         let paragraph: Vec<&str> = self.doc.lines().take_while(|line| !line.trim().is_empty()).collect();
         let paragraph = paragraph.join(" ");

@@ -1,4 +1,4 @@
-//! Calls and properties that do not exist: what would fit, and what was probably meant.
+//! Errors of unknown calls and properties, with what would fit and what was probably meant.
 
 use crate::error::nearest;
 use crate::script::CellError;
@@ -8,10 +8,10 @@ use crate::script::error_context::ErrorContext;
 use crate::script::type_names::plain_type;
 use crate::script::{guide, remedy, standard};
 
-/// Most signatures in a hint.
+/// The most signatures in a hint.
 const LISTED: usize = 6;
 
-/// A call that nothing fits, from Rhai's `name (type, type)`.
+/// The error of a call without a matching function, from Rhai's `name (type, type)`.
 pub(crate) fn function(context: &ErrorContext, signature: &str) -> CellError {
     let (name, given) = signature.split_once(" (").unwrap_or((signature, ""));
     let given: Vec<&str> = given.trim_end_matches(')').split(", ").filter(|t| !t.is_empty()).map(plain_type).collect();
@@ -22,11 +22,11 @@ pub(crate) fn function(context: &ErrorContext, signature: &str) -> CellError {
     let known: Vec<&Member> = context.catalog.members.iter().filter(|m| m.name == name && callable(m)).collect();
     let call = format!("{name}({})", given.join(", "));
     if let Some(first) = scripted.first() {
-        let wants = if first.1 == 1 { "1 argument".into() } else { format!("{} arguments", first.1) };
-        return CellError::new("TypeError", format!("{name} takes {wants}, not {}", given.len()));
+        let expected = if first.1 == 1 { "1 argument".into() } else { format!("{} arguments", first.1) };
+        return CellError::new("TypeError", format!("{name} takes {expected}, not {}", given.len()));
     }
     if !known.is_empty() {
-        // What belongs to the object at hand tells more than what others have under the same name.
+        // Members of the object's own type are more helpful than others of the same name.
         let own: Vec<&Member> = known.iter().copied().filter(|m| m.owner == given.first().copied()).collect();
         let fitting = if own.is_empty() { &known } else { &own };
         let list: Vec<String> = fitting.iter().take(LISTED).map(|m| m.signature()).collect();
@@ -68,7 +68,7 @@ pub(crate) fn function(context: &ErrorContext, signature: &str) -> CellError {
     CellError { hint, ..CellError::new("NameError", format!("there is no function {call}")) }
 }
 
-/// A property that does not exist or cannot be set, from Rhai's sentence.
+/// The error of an unknown or read-only property, from Rhai's message.
 pub(crate) fn property(context: &ErrorContext, text: &str) -> CellError {
     let quoted: Vec<&str> = text.split('\'').skip(1).step_by(2).collect();
     let (Some(&name), Some(owner)) = (quoted.first(), quoted.get(1).map(|t| plain_type(t))) else {

@@ -1,5 +1,5 @@
-//! What a session knows at one moment: variables, functions, everything that is registered. Completion, documentation
-//! and completeness are answered from it, on any thread, also while the session runs a cell.
+//! A snapshot of the known names: variables, functions, everything registered. Completion, documentation and
+//! completeness use it on any thread, also while the session runs a cell.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Function {
 }
 
 impl Symbols {
-    /// A snapshot of these: variables in the order they were made, the value `_` stands for.
+    /// A snapshot with the variables in order of definition and the value of `_`.
     pub(crate) fn new(
         catalog: Arc<Catalog>,
         variables: Vec<(String, ValueInfo)>,
@@ -50,7 +50,7 @@ impl Symbols {
         &self.variables
     }
 
-    /// What is known of a variable.
+    /// The known properties of a variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&ValueInfo> {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, facts)| facts)
     }
@@ -59,7 +59,7 @@ impl Symbols {
         &self.functions
     }
 
-    /// What is known of the last value.
+    /// The known properties of the last value.
     pub(crate) fn last(&self) -> &ValueInfo {
         &self.last
     }

@@ -1,11 +1,11 @@
-//! What the parser refuses, in plain words.
+//! Syntax errors in plain words.
 
 use rhai::{LexError, ParseError, ParseErrorType};
 
 use crate::script::scan::{LexemeKind, Open, scan};
 
-/// The bracket that explains an error because it is never closed, by its byte: where the parser ran into the end of the
-/// text, or found a function inside a block.
+/// The byte of an unclosed bracket that explains an error: the parser reached the end of the text, or a function inside
+/// of a block.
 pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'static str)> {
     let scan = scan(text);
     if scan.open.iter().any(|open| !matches!(open, Open::Bracket(..) | Open::LineComment)) {
@@ -37,7 +37,8 @@ pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'s
             "${" => open.push((token.start, "${")),
             ")" | "]" | "}" => {
                 let opener = open.pop()?;
-                // A bracket that closes further to the left than the line it seems to close belongs to an earlier one.
+                // A closing bracket that is less indented than the line of the bracket it would match belongs to an
+                // earlier one.
                 let begins = text[..token.start].trim_end_matches([' ', '\t']).ends_with('\n');
                 if begins && indent(text, token.start) < indent(text, opener.0) {
                     suspect = suspect.or(Some(opener));
@@ -50,13 +51,13 @@ pub(crate) fn open_bracket(text: &str, error: &ParseError) -> Option<(usize, &'s
     Some(suspect.unwrap_or(last))
 }
 
-/// Spaces before the first character of the line that a byte is in.
+/// The indentation of the line that contains a byte.
 fn indent(text: &str, at: usize) -> usize {
     let begin = text[..at].rfind('\n').map_or(0, |i| i + 1);
     text[begin..].len() - text[begin..].trim_start_matches([' ', '\t']).len()
 }
 
-/// True when a place lies behind the last character that is not white space.
+/// True when a position is after the last non-white character.
 pub(crate) fn beyond(code: &str, place: rhai::Position) -> bool {
     let Some(line) = place.line() else { return true };
     let code = code.trim_end();
@@ -65,7 +66,7 @@ pub(crate) fn beyond(code: &str, place: rhai::Position) -> bool {
     line > lines || (line == lines && place.position().unwrap_or(0) > last)
 }
 
-/// The message and, where there is one, the remedy.
+/// The message and the hint, if there is one.
 pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
     use ParseErrorType as E;
     let hint = |text: &str| Some(text.to_string());
@@ -99,7 +100,7 @@ pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
         E::AssignmentToConstant(name) => (format!("the constant '{name}' cannot be assigned to"), None),
         E::AssignmentToInvalidLHS(_) => (
             "this cannot be assigned to".into(),
-            hint("to compare, == stands for =; a part of an array is replaced by splice"),
+            hint("to compare, write == instead of =; a part of an array is replaced by splice"),
         ),
         E::WrongDocComment => {
             ("a /// comment must stand before a function".into(), hint("write // for other comments"))
@@ -135,7 +136,7 @@ fn missing(token: &str, what: &str) -> (String, Option<String>) {
     (format!("'{token}' is missing {what}"), hint)
 }
 
-/// Rhai's sentence in our style: it begins small.
+/// Rhai's message in our style, with a small initial.
 pub(crate) fn lower(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {

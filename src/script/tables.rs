@@ -1,4 +1,4 @@
-//! Arrays and maps as tables of a page that fold.
+//! Arrays and maps as collapsible HTML tables.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use crate::script::html::{escape, folded, note};
 use crate::script::one_line::{counted, line, thousands};
 use crate::script::type_names::type_name;
 
-/// Rows of a table, columns of a table of maps, and tables in tables.
+/// The most rows of a table, columns of a table of maps, and nested tables.
 const ROWS: usize = 100;
 const COLUMNS: usize = 24;
 const DEEP: usize = 3;
-/// Rows of a table in a table.
+/// The most rows of a nested table.
 const INNER_ROWS: usize = 20;
-/// An array or a map of no more entries is open from the start.
+/// The most entries of an array or map that is open at first.
 const OPEN: usize = 24;
 
-/// An array or a map as a page; `None` for anything else, and where a line says as much.
+/// An array or a map as HTML; `None` for other values, and for those that one line shows.
 pub(super) fn page(catalog: &Catalog, value: &Dynamic) -> Option<String> {
     let size = match (value.as_array_ref(), value.as_map_ref()) {
         (Ok(items), _) => items.len(),

@@ -1,14 +1,14 @@
-//! What the cells of a session have shown, kept for `:save x.ipynb`.
+//! The recorded outputs of the cells, for `:save x.ipynb`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::script::{Bundle, Output};
 
-/// Most bytes kept of the text of one cell, and of all cells of a session.
+/// The most bytes of text kept for one cell, and for all cells of a session.
 const TEXT: usize = 1 << 20;
 const SESSION: usize = 64 << 20;
 
-/// Something a cell showed.
+/// An output of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// Text on "stdout" or "stderr".
@@ -19,14 +19,14 @@ pub(crate) enum Shown {
     Value(Bundle),
 }
 
-/// What the running cell has shown.
+/// The outputs of the running cell.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Transcript(Arc<Mutex<TranscriptInner>>);
 
 #[derive(Debug, Default)]
 struct TranscriptInner {
     shown: Vec<Shown>,
-    /// Bytes kept since the session began.
+    /// Bytes kept in the session.
     bytes: usize,
 }
 
@@ -35,7 +35,7 @@ impl Transcript {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what a cell says.
+    /// Records an output.
     pub(crate) fn keep(&self, output: &Output) {
         let mut inner = self.inner();
         match output {
@@ -52,17 +52,17 @@ impl Transcript {
         }
     }
 
-    /// Keeps the value of a cell.
+    /// Records the value of a cell.
     pub(crate) fn value(&self, value: &Bundle) {
         self.inner().push(value, Shown::Value);
     }
 
-    /// Forgets all, also how much was kept.
+    /// Removes all records and resets the count.
     pub(crate) fn clear(&self) {
         *self.inner() = TranscriptInner::default();
     }
 
-    /// What was shown since this was last called.
+    /// Takes the outputs since the last call.
     pub(crate) fn take(&self) -> Vec<Shown> {
         std::mem::take(&mut self.inner().shown)
     }

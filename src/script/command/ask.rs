@@ -1,9 +1,9 @@
-//! The commands that ask: help, variables, types, times, the cells so far.
+//! Commands that show information: help, variables, types, times, earlier cells.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::{COMMANDS, Outcome, command, mistake, said};
+use super::{COMMANDS, Outcome, command, mistake, text_output};
 use crate::plot::table_within;
 use crate::script::doc_page::{readable, wrapped};
 use crate::script::programs::{PROGRAMS, Program};
@@ -19,7 +19,7 @@ pub(super) fn help(session: &mut Session, name: &str) -> Result<Outcome, CellErr
     let of_command = |name: &str| command(name).map(|c| format!(":{} {}\n  {}", c.name, c.args, c.about));
     if let Some(name) = name.strip_prefix(':') {
         return match of_command(name) {
-            Some(text) => said(text),
+            Some(text) => text_output(text),
             None => mistake(format!("there is no command :{name}"), ":help lists them"),
         };
     }
@@ -71,17 +71,17 @@ pub(super) fn vars(session: &mut Session, args: &str) -> Result<Outcome, CellErr
     let mut variables = session.variables();
     variables.retain(|v| v.name.starts_with(args));
     if variables.is_empty() {
-        return said("no variables");
+        return text_output("no variables");
     }
     let rows: Vec<Vec<String>> = variables.into_iter().map(|v| vec![v.name, v.type_name, v.summary]).collect();
-    said(table_within(&["name", "type", "value"], &rows, session.width()))
+    text_output(table_within(&["name", "type", "value"], &rows, session.width()))
 }
 
 pub(super) fn type_of(session: &mut Session, code: &str) -> Result<Outcome, CellError> {
     if code.is_empty() {
         return mistake(":type needs an expression", ":type midi(\"a.mid\").notes");
     }
-    said(session.type_of(code)?)
+    text_output(session.type_of(code)?)
 }
 
 pub(super) fn time(session: &mut Session, code: &str) -> Result<Outcome, CellError> {
@@ -94,7 +94,7 @@ pub(super) fn time(session: &mut Session, code: &str) -> Result<Outcome, CellErr
     if let Some(value) = value {
         (session.host().output)(Output::Display { bundle: value, id: None });
     }
-    said(format!("took {}", duration(took)))
+    text_output(format!("took {}", duration(took)))
 }
 
 /// A duration to three digits: "1.23 ms".
@@ -130,12 +130,12 @@ pub(super) fn history(session: &mut Session, args: &str) -> Result<Outcome, Cell
             format!("{margin}  {line}")
         })
     });
-    said(lines.collect::<Vec<_>>().join("\n"))
+    text_output(lines.collect::<Vec<_>>().join("\n"))
 }
 
 pub(super) fn reset(session: &mut Session, _: &str) -> Result<Outcome, CellError> {
     session.reset();
-    said("variables, functions and cells are forgotten")
+    text_output("variables, functions and cells are forgotten")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! `:save`: the cells of a session as one script that runs.
+//! `:save`: writes the cells of a session as one script.
 //!
-//! Cells are not statements yet: one may lack its final `;`, a function may be defined twice, and `_` means the value
-//! of an earlier cell, which a script does not keep.
+//! Cells must be edited to be statements of a script: the final `;` may be missing, a function may be defined twice,
+//! and `_` means the value of an earlier cell, which a script does not have.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::script::scan::{Lexeme, LexemeKind, Scan, scan};
 /// The first words of a script written by `:save`; a file that begins so may be written over.
 pub(super) const HEADER: &str = "// Saved from a session of Étude.";
 
-/// One script of all cells, in order. `whole` tells whether a text can be run as it is.
+/// All cells as one script, in order; `whole` tells whether a text is complete.
 pub(super) fn script(cells: &[String], whole: impl Fn(&str) -> bool) -> String {
     let mut cells: Vec<String> = cells.to_vec();
     name_last_values(&mut cells, &whole);
@@ -23,19 +23,19 @@ pub(super) fn script(cells: &[String], whole: impl Fn(&str) -> bool) -> String {
     text
 }
 
-/// The cell with a `;` at its end, if a statement that follows would need one.
+/// The cell with a `;` appended, if a following statement needs it.
 fn ended(cell: &str, whole: &impl Fn(&str) -> bool) -> String {
     let takes_another = |text: &str| whole(&format!("{text}\n1"));
     let with = format!("{cell};");
     match () {
         () if takes_another(cell) => cell.to_owned(),
         () if takes_another(&with) => with,
-        // It ends with a comment.
+        // A comment at the end would hide the `;`.
         () => format!("{cell}\n;"),
     }
 }
 
-/// Where a cell says `_`, the cell whose value that is gets a `let last_1 = `, and this one the name.
+/// Replaces `_` by a variable `last_1`, … assigned in the cell whose value it is.
 fn name_last_values(cells: &mut [String], whole: &impl Fn(&str) -> bool) {
     let valued = |cell: &String| {
         let start = final_expression(cell)?;
@@ -63,7 +63,7 @@ fn name_last_values(cells: &mut [String], whole: &impl Fn(&str) -> bool) {
     }
 }
 
-/// The bytes at which a cell says `_` for the last value.
+/// The byte offsets of `_` in the sense of the last value.
 fn marks(cell: &str) -> Vec<usize> {
     let scan = scan(cell);
     let code: Vec<&Lexeme> = scan.code().collect();
@@ -72,7 +72,7 @@ fn marks(cell: &str) -> Vec<usize> {
     code.iter().enumerate().filter(is_mark).map(|(_, t)| t.start).collect()
 }
 
-/// Words a statement without a value begins with, and functions that give none.
+/// Keywords and functions with which statements without a value begin.
 const NO_VALUE: [&str; 18] = [
     "let", "const", "fn", "private", "for", "while", "loop", "do", "import", "export", "return", "break", "continue",
     "throw", "try", "print", "display", "debug",
@@ -93,7 +93,7 @@ fn final_expression(cell: &str) -> Option<usize> {
     start.filter(|(_, first)| !NO_VALUE.contains(first)).map(|(start, _)| start)
 }
 
-/// The cells without the functions that a later cell defines anew: a script may define each only once.
+/// Removes functions that a later cell redefines: a script may define each only once.
 fn without_old_functions(cells: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut kept: Vec<String> = Vec::new();
@@ -114,7 +114,7 @@ fn without_old_functions(cells: &[String]) -> Vec<String> {
     kept
 }
 
-/// Name with number of parameters, and bytes, of every function a cell defines.
+/// Name, number of parameters and byte range of every function in a cell.
 fn functions(cell: &str) -> Vec<((String, usize), std::ops::Range<usize>)> {
     let scan = scan(cell);
     let tokens: Vec<(&Lexeme, usize)> = with_depth(cell, &scan).collect();
@@ -136,7 +136,7 @@ fn functions(cell: &str) -> Vec<((String, usize), std::ops::Range<usize>)> {
     found
 }
 
-/// Where the comments that document what begins at `start` begin.
+/// The start of the doc comments of the item at `start`.
 fn documented(cell: &str, scan: &Scan, start: usize) -> usize {
     let before = scan.tokens.iter().rev().skip_while(|t| t.start >= start);
     let docs = before

@@ -1,11 +1,11 @@
-//! What could stand at the cursor of a command.
+//! Completion inside of commands.
 
 use super::parts::{CommandPart, parts};
 use super::{COMMANDS, Command, TAKE_CODE, command};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Completeness, Completion, Completions, Symbols};
 
-/// What could stand at `cursor` (a byte offset) if the text is a command; `None` when it is code.
+/// The completions at `cursor` (a byte offset) in a command; `None` in code.
 pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completions> {
     let before = text.get(..cursor)?;
     if let Some(name) = before.strip_prefix('?') {
@@ -25,7 +25,7 @@ pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completi
     let begin = cursor - args.len();
     Some(match command(name)?.name {
         "load" | "save" | "cd" => {
-            // Paths are completed inside strings: the text becomes one.
+            // Completed as the contents of a string, in which paths are completed.
             let quoted = format!("\"{args}");
             let mut found = shifted(symbols.complete(&quoted, quoted.len()), begin - 1);
             if name == "load" && !args.contains(['/', ' ']) {
@@ -50,10 +50,10 @@ pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completi
     })
 }
 
-/// The files that the last word of a command of the shell may name.
+/// Completes the last word of a shell command as a path.
 fn path(symbols: &Symbols, before: &str) -> Completions {
     let begin = before.rfind([' ', '!', '=', '\'', '"']).map_or(0, |i| i + 1);
-    // Paths are completed inside strings: the word becomes one.
+    // Completed as the contents of a string, in which paths are completed.
     let quoted = format!("\"{}", &before[begin..]);
     let mut found = symbols.complete(&quoted, quoted.len());
     found.start = found.start + begin - 1;
@@ -65,7 +65,7 @@ fn shifted(mut completions: Completions, by: usize) -> Completions {
     completions
 }
 
-/// Whether a cell of code and commands can be run as it is.
+/// Completeness of a cell of code and commands.
 pub fn completeness(symbols: &Symbols, cell: &str) -> Completeness {
     match parts(cell).last() {
         Some(CommandPart::Command(line)) => match TAKE_CODE.iter().find_map(|name| line.strip_prefix(name)) {

@@ -1,11 +1,11 @@
-//! Scripts that were made of notebooks, as `jupyter nbconvert --to script` makes them: the code of cells one below the
-//! other. A cell need not end its last statement, and it may hold commands; a script has to and may not.
+//! Reads scripts exported from notebooks by `jupyter nbconvert --to script`: the code of all cells, concatenated.
+//! Unlike a script, cells may lack the final `;` and may contain commands.
 
 use super::parts::{CommandPart, parts};
 use crate::script::parser;
 
-/// The cells of a text that is not a program as a whole, but each of whose paragraphs is, commands apart: the line on which
-/// each begins, from 0, and its text. `None` for any other.
+/// The cells of a text that does not parse as a program although each of its paragraphs does, commands apart: the first
+/// line of each, from 0, and its text. `None` for other texts.
 pub(super) fn cells(text: &str) -> Option<Vec<(usize, String)>> {
     if parser::parse(text).is_ok() {
         return None;
@@ -35,7 +35,7 @@ fn keep(cells: &mut Vec<(usize, String)>, cell: &mut String, first: usize) {
     }
 }
 
-/// True when all code of a cell is a program.
+/// True when all code of a cell parses.
 fn whole(cell: &str) -> bool {
     parts(cell).iter().all(|part| match part {
         CommandPart::Code(code, _) => parser::parse(code).is_ok(),

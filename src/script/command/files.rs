@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, cells, exported, ipynb, mistake, run_cell, said};
+use super::{Outcome, cells, exported, ipynb, mistake, run_cell, text_output};
 use crate::error::Error;
 use crate::files::{locate, read_text, set_notebook_folder};
 use crate::script::programs::{PROGRAMS, Program};
@@ -32,7 +32,7 @@ pub(super) fn save(session: &mut Session, args: &str) -> Result<Outcome, CellErr
     crate::atomic::write(&path, text.as_bytes()).map_err(|e| CellError::from(&e))?;
     let count = session.cells().len();
     let cells = if count == 1 { "cell" } else { "cells" };
-    said(format!("{count} {cells} in {0}; run it with: etude run {0}", path.display()))
+    text_output(format!("{count} {cells} in {0}; run it with: etude run {0}", path.display()))
 }
 
 pub(super) fn load(session: &mut Session, args: &str) -> Result<Outcome, CellError> {
@@ -51,20 +51,20 @@ pub(super) fn load(session: &mut Session, args: &str) -> Result<Outcome, CellErr
         Some(program) => session.run_source(program.name, program.source)?,
         None => run_file(session, &path)?,
     };
-    Ok(Outcome::Said(value.unwrap_or_default()))
+    Ok(Outcome::Shown(value.unwrap_or_default()))
 }
 
-/// Runs a script, or the code cells of a notebook one after the other.
+/// Runs a script, or the code cells of a notebook one after another.
 ///
 /// # Errors
-/// What the script did wrong; of a notebook, the fault names the cell. A file that cannot be read.
+/// The error of the script, which for a notebook names the cell; a file that cannot be read.
 pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, CellError> {
     let read = || read_text(path).map_err(|e| CellError::from(&e));
     if !is_notebook(path) {
-        // Only a plain file can be read twice.
+        // Pipes and devices can be read only once.
         let cells = if path.is_file() { exported::cells(&read()?) } else { None };
         let Some(cells) = cells else { return session.run(path) };
-        // Empty lines before a cell leave its lines their numbers.
+        // Empty lines in front of a cell preserve its line numbers.
         let cell = |(line, text): (usize, String)| (path.display().to_string(), format!("{}{text}", "\n".repeat(line)));
         return run_cells(session, cells.into_iter().map(cell));
     }
@@ -76,7 +76,7 @@ pub fn run_file(session: &mut Session, path: &Path) -> Result<Option<Bundle>, Ce
     value
 }
 
-/// Runs cells with their names one after the other.
+/// Runs named cells one after another.
 fn run_cells(
     session: &mut Session,
     cells: impl Iterator<Item = (String, String)>,
@@ -85,13 +85,13 @@ fn run_cells(
     let mut value = None;
     for (name, cell) in cells {
         let mut left = false;
-        let mut said = |done: Outcome| match done {
-            Outcome::Said(bundle) | Outcome::Page(bundle) if !bundle.plain().is_empty() => {
+        let mut report = |done: Outcome| match done {
+            Outcome::Shown(bundle) | Outcome::Page(bundle) if !bundle.plain().is_empty() => {
                 output(Output::Text(format!("{}\n", bundle.plain())));
             }
             done => left |= matches!(done, Outcome::Quit),
         };
-        value = run_cell(session, Some(&name), &cell, &mut said)?;
+        value = run_cell(session, Some(&name), &cell, &mut report)?;
         if left || session.exits() {
             break;
         }
@@ -112,10 +112,10 @@ pub(super) fn cd(session: &mut Session, args: &str) -> Result<Outcome, CellError
 pub(super) fn pwd(_: &mut Session, _: &str) -> Result<Outcome, CellError> {
     let folder =
         std::env::current_dir().map_err(|e| CellError::from(&Error::io("cannot find", "the current folder", e)))?;
-    said(folder.display().to_string())
+    text_output(folder.display().to_string())
 }
 
-/// A path with `~` for the user's home.
+/// Expands `~` at the beginning of a path.
 fn home(path: &str) -> Result<PathBuf, CellError> {
     locate(path).map_err(|e| CellError::from(&e))
 }
@@ -125,7 +125,7 @@ fn unquoted(text: &str) -> &str {
     within('"').or_else(|| within('\'')).unwrap_or(text)
 }
 
-/// Words between spaces; quotes keep spaces in a word.
+/// Splits at spaces outside of quotes.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote) = (None::<String>, None);

@@ -66,7 +66,7 @@ pub(super) fn is_saved(text: &[u8]) -> bool {
     serde_json::from_slice::<Value>(text).is_ok_and(|file| file["metadata"][SAVED] == json!(true))
 }
 
-/// A notebook of cells that ran, with what they showed.
+/// A notebook of cells that ran, with their outputs.
 pub(super) fn notebook<'c>(cells: impl Iterator<Item = (&'c str, &'c [Shown])>) -> String {
     let cell = |(i, (source, shown)): (usize, (&str, &[Shown]))| {
         let number = i + 1;
@@ -105,7 +105,7 @@ fn output(shown: &Shown, number: usize) -> Value {
     }
 }
 
-/// Forms as a notebook keeps them: JSON as itself, texts by lines, binary types in one string.
+/// Formats in the notation of notebooks: JSON as such, texts by lines, binary types in one string.
 fn data(bundle: &Bundle) -> Map<String, Value> {
     let form = |(mime, content): (&&str, &String)| {
         let json = mime.ends_with("json").then(|| serde_json::from_str(content).ok()).flatten();

@@ -16,16 +16,16 @@ pub use parts::run_cell;
 use crate::error::Error;
 use crate::script::{Bundle, CellError, Session};
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The command's output; empty when there is none.
-    Said(Bundle),
-    /// It found this documentation; a notebook shows it in its pager.
+    /// The output; empty for none.
+    Shown(Bundle),
+    /// A page of documentation; a notebook shows it in its pager.
     Page(Bundle),
-    /// It asks to leave.
+    /// A request to exit.
     Quit,
-    /// It was not a command: run the text as code.
+    /// The text is not a command and must be run as code.
     NotACommand,
 }
 
@@ -65,17 +65,17 @@ const COMMANDS: &[Command] = &[
 const ALIASES: [(&str, &str); 6] =
     [("doc", "help"), ("h", "help"), ("?", "help"), ("q", "quit"), ("exit", "quit"), ("run", "load")];
 
-/// What commands that take code begin with.
+/// The beginnings of commands that take code.
 pub(crate) const TAKE_CODE: [&str; 8] =
     [":time ", ":type ", "%time ", "%timeit ", "%%time\n", "%%timeit\n", "%%time ", "%%timeit "];
 
-/// Commands that are known without their colon when they stand alone.
+/// Commands that work without their colon if they are the whole line.
 const BARE: [&str; 3] = ["exit", "help", "quit"];
 
 /// Runs `line` if it is a command (`:name …`, `?name`, `name?`, `!shell`).
 ///
 /// # Errors
-/// What the command did wrong.
+/// The error of the command.
 pub fn run(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
     let line = line.trim();
     if let Some(rest) = line.strip_prefix(':') {
@@ -98,14 +98,14 @@ pub fn run(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
     if line.starts_with('%') {
         return magic(session, line);
     }
-    // What newcomers type to get out or to get help, unless it is a variable of theirs.
+    // What newcomers type to exit or to get help, unless they have a variable of that name.
     if BARE.contains(&line) && !session.variables().iter().any(|v| v.name == line) {
         return run(session, &format!(":{line}"));
     }
     Ok(Outcome::NotACommand)
 }
 
-/// What IPython calls magics, as commands of ours.
+/// IPython magics that correspond to our commands.
 fn magic(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
     let rest = line.trim_start_matches('%');
     let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -125,7 +125,7 @@ fn magic(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
         }
         "sx" | "sh" | "bash" | "system" => return shell::shell(session, args),
         "matplotlib" | "autoreload" | "load_ext" | "config" | "pylab" | "precision" => {
-            return said(format!("%{name} does nothing here: pictures and values show by themselves"));
+            return text_output(format!("%{name} does nothing here: pictures and values show by themselves"));
         }
         "pip" | "conda" => {
             return mistake("nothing is installed with pip: what is needed is built in", "help() lists it");
@@ -154,8 +154,8 @@ fn is_path(text: &str) -> bool {
     text.split('.').all(name)
 }
 
-fn said(text: impl Into<String>) -> Result<Outcome, CellError> {
-    Ok(Outcome::Said(Bundle::text(text)))
+fn text_output(text: impl Into<String>) -> Result<Outcome, CellError> {
+    Ok(Outcome::Shown(Bundle::text(text)))
 }
 
 fn mistake<T>(message: impl Into<String>, hint: &str) -> Result<T, CellError> {
@@ -179,9 +179,9 @@ mod tests {
         Session::new(Host::silent())
     }
 
-    fn says(session: &mut Session, line: &str) -> String {
+    fn output_of(session: &mut Session, line: &str) -> String {
         match run(session, line) {
-            Ok(Outcome::Said(bundle) | Outcome::Page(bundle)) => bundle.plain().to_owned(),
+            Ok(Outcome::Shown(bundle) | Outcome::Page(bundle)) => bundle.plain().to_owned(),
             other => panic!("{line}: {other:?}"),
         }
     }
@@ -207,18 +207,18 @@ mod tests {
     #[test]
     fn variables_types_and_history_are_listed() {
         let mut session = session();
-        assert_eq!(says(&mut session, ":vars"), "no variables");
+        assert_eq!(output_of(&mut session, ":vars"), "no variables");
         session.eval("let lr = 0.5;").expect("runs");
         session.eval("let name =\n  \"a\";").expect("runs");
-        let vars = says(&mut session, ":vars");
+        let vars = output_of(&mut session, ":vars");
         assert!(vars.starts_with("name  type") && vars.lines().count() == 4, "{vars}");
-        assert_eq!(says(&mut session, ":history"), "1  let lr = 0.5;\n2  let name =\n     \"a\";");
-        assert_eq!(says(&mut session, ":history 1"), "2  let name =\n     \"a\";");
+        assert_eq!(output_of(&mut session, ":history"), "1  let lr = 0.5;\n2  let name =\n     \"a\";");
+        assert_eq!(output_of(&mut session, ":history 1"), "2  let name =\n     \"a\";");
         assert!(refuses(&mut session, ":history x").contains("not 'x'"));
-        says(&mut session, ":type lr + 1");
+        output_of(&mut session, ":type lr + 1");
         assert_eq!(session.cells().len(), 2, "asking for a type leaves no cell");
-        says(&mut session, ":reset");
-        assert_eq!(says(&mut session, ":vars"), "no variables");
+        output_of(&mut session, ":reset");
+        assert_eq!(output_of(&mut session, ":vars"), "no variables");
         assert!(matches!(run(&mut session, ":q"), Ok(Outcome::Quit)));
     }
 
@@ -229,7 +229,7 @@ mod tests {
             matches!(run(&mut session, "exit"), Ok(Outcome::Quit))
                 && matches!(run(&mut session, "quit"), Ok(Outcome::Quit))
         );
-        assert_eq!(says(&mut session, "help"), says(&mut session, ":help"));
+        assert_eq!(output_of(&mut session, "help"), output_of(&mut session, ":help"));
         session.eval("let exit = 1;").expect("runs");
         assert!(matches!(run(&mut session, "exit"), Ok(Outcome::NotACommand)), "a variable");
     }
@@ -237,16 +237,16 @@ mod tests {
     #[test]
     fn help_knows_commands_and_programs() {
         let mut session = session();
-        let overview = says(&mut session, ":help");
+        let overview = output_of(&mut session, ":help");
         for word in [":vars", ":load FILE", "!COMMAND", "quickstart"] {
             assert!(overview.contains(word), "no {word} in {overview}");
         }
-        assert!(says(&mut session, ":help :save").contains(":save FILE"));
+        assert!(output_of(&mut session, ":help :save").contains(":save FILE"));
         session.eval("let tune = chords(\"Dm7 G7\");").expect("runs");
-        let about = says(&mut session, "tune?");
+        let about = output_of(&mut session, "tune?");
         assert!(about.starts_with("tune: Chords, ") && about.contains("transpose"), "{about}");
-        assert_eq!(says(&mut session, "tune.transpose?"), says(&mut session, "?Chords.transpose"));
-        assert!(says(&mut session, "quickstart?").contains("etude quickstart"));
+        assert_eq!(output_of(&mut session, "tune.transpose?"), output_of(&mut session, "?Chords.transpose"));
+        assert!(output_of(&mut session, "quickstart?").contains("etude quickstart"));
     }
 
     #[test]
@@ -258,10 +258,10 @@ mod tests {
             first.eval(cell).expect(cell);
         }
         let save = format!(":save \"{}\"", path.display());
-        assert!(says(&mut first, &save).starts_with("4 cells in "));
-        assert!(says(&mut first, &save).starts_with("4 cells in "), "its own file is written over");
+        assert!(output_of(&mut first, &save).starts_with("4 cells in "));
+        assert!(output_of(&mut first, &save).starts_with("4 cells in "), "its own file is written over");
         let mut second = session();
-        says(&mut second, &format!(":load '{}' one two", path.display()));
+        output_of(&mut second, &format!(":load '{}' one two", path.display()));
         assert_eq!(second.eval("y").expect("runs").expect("a value").plain(), "84");
 
         std::fs::write(&path, "let mine = 1;").expect("written");
@@ -279,12 +279,12 @@ mod tests {
             first.eval(cell).expect(cell);
         }
         let save = format!(":save {}", path.display());
-        says(&mut first, &save);
-        assert!(says(&mut first, &save).starts_with("3 cells in "), "its own file is written over");
+        output_of(&mut first, &save);
+        assert!(output_of(&mut first, &save).starts_with("3 cells in "), "its own file is written over");
         let text = std::fs::read_to_string(&path).expect("a file");
         assert!(text.contains("\"20\\n\"") && text.contains("\"21\""), "outputs are kept: {text}");
         let mut second = session();
-        says(&mut second, &format!(":load {}", path.display()));
+        output_of(&mut second, &format!(":load {}", path.display()));
         assert_eq!(second.eval("y").expect("runs").expect("a value").plain(), "42");
 
         std::fs::write(&path, text.replace("x + 1", "z + 1")).expect("written");

@@ -1,20 +1,19 @@
-//! A cell cut into code and commands: `:vars`, `?midi`, `!ls` may stand on lines of their own above, between and below
-//! code.
+//! Splits a cell into code and commands: lines like `:vars`, `?midi`, `!ls` may be above, between and below code.
 
 use super::{Outcome, command, is_path, run};
 use crate::script::scan::{Open, scan};
 use crate::script::{Bundle, CellError, Session};
 
-/// A piece of a cell.
+/// A part of a cell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CommandPart<'t> {
-    /// A line that is a command; of `:time` and `:type`, all that follows.
+    /// A command line; for `:time` and `:type` with all code that follows.
     Command(&'t str),
-    /// Code, and the line of the cell it begins on, from 0.
+    /// Code, and its first line in the cell, from 0.
     Code(&'t str, usize),
 }
 
-/// Cuts a cell.
+/// Splits a cell.
 pub(super) fn parts(cell: &str) -> Vec<CommandPart<'_>> {
     let mut parts = Vec::new();
     let (mut begin, mut at, mut number, mut first) = (0, 0, 0, 0);
@@ -55,8 +54,8 @@ fn takes_code(line: &str) -> bool {
         || ["%time ", "%timeit "].iter().any(|magic| line.starts_with(magic))
 }
 
-/// True when no bracket, string or comment of the code is open; before `!`, which may also say "not", a statement
-/// must have ended.
+/// True when no bracket, string or comment is open; before `!`, which may also be the operator, a statement must have
+/// ended.
 fn ended(code: &str, line: &str) -> bool {
     let scan = scan(code);
     let whole = !scan.open.iter().any(|open| !matches!(open, Open::LineComment));
@@ -64,16 +63,16 @@ fn ended(code: &str, line: &str) -> bool {
     whole && (!line.trim_start().starts_with(['!', '%']) || matches!(last, "" | ";" | "}"))
 }
 
-/// Runs a cell of code and commands; the output of commands goes to `said` as they run. The value is that of the code
-/// at its end. `name` is named in errors.
+/// Runs a cell of code and commands; `report` receives the output of commands as they run. The value is that of the
+/// code at the end. Errors mention `name`.
 ///
 /// # Errors
-/// What the first part that failed did wrong; the parts behind it do not run.
+/// The error of the first part that fails; later parts are not run.
 pub fn run_cell(
     session: &mut Session,
     name: Option<&str>,
     cell: &str,
-    said: &mut dyn FnMut(Outcome),
+    report: &mut dyn FnMut(Outcome),
 ) -> Result<Option<Bundle>, CellError> {
     let mut value = None;
     for part in parts(cell) {
@@ -81,14 +80,14 @@ pub fn run_cell(
             CommandPart::Command(line) => {
                 let done = run(session, line)?;
                 let over = matches!(done, Outcome::Quit);
-                said(done);
+                report(done);
                 if over {
                     return Ok(None);
                 }
                 None
             }
             CommandPart::Code(code, first) => {
-                // Lines keep their numbers in faults.
+                // Empty lines preserve line numbers in errors.
                 let code = format!("{}{code}", "\n".repeat(first));
                 match name {
                     Some(name) => session.run_source(name, &code)?,

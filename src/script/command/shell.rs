@@ -1,10 +1,10 @@
-//! `!command`: a command of the system's shell, its output passed on line by line as it comes.
+//! `!command`: runs a command in the system's shell and passes its output on line by line.
 
-use super::{Outcome, mistake, said};
+use super::{Outcome, mistake, text_output};
 use crate::script::shell::{ShellLine, run};
 use crate::script::{CellError, Output, Session};
 
-/// `!command`: says nothing more than the exit code, and that only when it is not 0.
+/// Runs the command; the result is its exit code, if it is not 0.
 pub(super) fn shell(session: &mut Session, command: &str) -> Result<Outcome, CellError> {
     if command.trim().is_empty() {
         return mistake("! needs a command of the shell", "!ls");
@@ -17,9 +17,9 @@ pub(super) fn shell(session: &mut Session, command: &str) -> Result<Outcome, Cel
     };
     let status = run(command, host.progress.interrupt(), &mut say).map_err(|e| CellError::from(&e))?;
     match status.code() {
-        Some(0) => said(""),
-        Some(127) => said("exit code 127 (the shell knows no such command; for 'not' in code, write (!x))"),
-        Some(code) => said(format!("exit code {code}")),
-        None => said("ended by a signal"),
+        Some(0) => text_output(""),
+        Some(127) => text_output("exit code 127 (the shell knows no such command; for 'not' in code, write (!x))"),
+        Some(code) => text_output(format!("exit code {code}")),
+        None => text_output("ended by a signal"),
     }
 }

@@ -1,4 +1,4 @@
-//! What arrays, maps and texts can do here beyond Rhai: sums, orders, pairs, slices.
+//! Members of arrays, maps and strings beyond Rhai's: sums, sorting, pairs, slices.
 
 use std::cmp::Ordering;
 use std::ops::{Range, RangeInclusive};
@@ -207,7 +207,7 @@ fn maps(registry: &mut Registry) {
     );
 }
 
-/// The items, unless there are none.
+/// The items; an error if there are none.
 fn filled<'a>(what: &str, items: &'a Array) -> Result<&'a Array> {
     if items.is_empty() { Err(Error::mistake(format!("an empty array has no {what}"))) } else { Ok(items) }
 }
@@ -234,7 +234,7 @@ fn extreme(what: &str, items: &Array, wanted: Ordering) -> Fallible<Dynamic> {
     Ok(best.flatten_clone())
 }
 
-/// Items with what they are ordered by, in order; of equal ones the first stays first.
+/// Items sorted by their keys; stable.
 fn sorted(mut keyed: Vec<(Dynamic, Dynamic)>) -> Fallible<Array> {
     let mut fault = None;
     keyed.sort_by(|a, b| {
@@ -249,7 +249,7 @@ fn sorted(mut keyed: Vec<(Dynamic, Dynamic)>) -> Fallible<Array> {
     }
 }
 
-/// The order of two values: numbers, texts, truth values, arrays of these.
+/// The order of two values: numbers, texts, booleans, arrays of these.
 fn order(a: &Dynamic, b: &Dynamic) -> Result<Ordering> {
     if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
         return Ok(a.cmp(&b));
@@ -284,13 +284,12 @@ fn half_open(range: &RangeInclusive<i64>) -> Range<i64> {
     *range.start()..range.end().saturating_add(1)
 }
 
-/// The places `from..to` of a sequence that a range means; negative ones count from the end, and what lies outside is
-/// left out.
+/// The positions of a range in a sequence; negative ones count from the end, and the range is clamped.
 fn within(range: &Range<i64>, len: usize) -> Range<usize> {
     let len = len as i64;
     let place = |at: i64| (if at < 0 { at.saturating_add(len) } else { at }).clamp(0, len) as usize;
     let from = place(range.start);
-    // ..=-1 ends behind the last.
+    // ..=-1 ends after the last item.
     let to = if range.end == 0 && range.start < 0 { len as usize } else { place(range.end) };
     from..to.max(from)
 }

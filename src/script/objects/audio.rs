@@ -1,4 +1,4 @@
-//! Audio: a score as sound.
+//! `Audio`: a score rendered as sound.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,9 +13,9 @@ use crate::script::failure::Fallible;
 use crate::script::html;
 use crate::script::registry::{Object, Registry};
 
-/// A SoundFont that takes the place of the built-in one.
+/// The environment variable for a SoundFont instead of the built-in one.
 const VARIABLE: &str = "ETUDE_SOUNDFONT";
-/// Thousand bits a second of the sound in a notebook.
+/// The bit rate of sound in a notebook, in kilobits a second.
 const NOTEBOOK_KBPS: u32 = 40;
 /// The options of `audio`.
 pub(super) const OPTIONS: &[(&str, &str)] = &[
@@ -36,7 +36,7 @@ impl Default for Chosen {
     }
 }
 
-/// A handle on a score that can be heard. It is played when it is shown or saved.
+/// A handle to a score with a SoundFont. It is rendered when it is shown or saved.
 #[derive(Debug, Clone)]
 pub(crate) struct Audio {
     score: Rc<midi::Score>,
@@ -45,7 +45,7 @@ pub(crate) struct Audio {
 }
 
 impl Audio {
-    /// A score with the font that was asked for, the environment's, or the built-in one.
+    /// A score with the font of the options, else of the environment, else the built-in one.
     pub(super) fn new(score: &Rc<midi::Score>, chosen: &Chosen) -> Result<Self> {
         if chosen.seconds.is_nan() || chosen.seconds <= 0.0 {
             return Err(Error::mistake(format!("audio: seconds must be more than 0, not {}", chosen.seconds)));
@@ -60,12 +60,12 @@ impl Audio {
         Ok(Self { score: score.clone(), font, settings })
     }
 
-    /// A score as it sounds when nothing else was asked for.
+    /// A score with the default font.
     pub(crate) fn plain(score: &Rc<midi::Score>) -> Result<Self> {
         Self::new(score, &Chosen::default())
     }
 
-    /// What a notebook plays of a score: the sound as MP3 in base64, and a word on what is missing.
+    /// The notebook's player of a score: the sound as MP3 in base64, and a note on what is missing.
     pub(crate) fn of(score: &Rc<midi::Score>, progress: &Progress) -> Result<(String, Option<String>)> {
         Self::new(score, &Chosen::default())?.sound(progress)
     }
@@ -88,19 +88,19 @@ impl Audio {
         Ok((sound, note))
     }
 
-    /// The part of a score that a notebook plays, as a WAV.
+    /// The part of a score that a notebook plays, as WAV.
     pub(crate) fn wav(&self, progress: &Progress) -> Result<Vec<u8>> {
         Ok(audio::play(&self.score, &self.font, &self.part(), &self.settings, progress)?.wav())
     }
 
-    /// What is not heard although it is in the score.
+    /// A note on parts that are not audible.
     fn left_out(&self) -> Option<String> {
         let silent = |t: &midi::Track| t.is_drums() && !t.notes.is_empty();
         (!self.font.has_drums() && self.score.tracks.iter().any(silent))
             .then(|| "the drums are not heard: there is no kit; audio(#{ soundfont: \"gm.sf2\" }) has one".into())
     }
 
-    /// Writes all of it, by the ending of the path.
+    /// Writes the whole score as sound, by the extension of the path.
     pub(super) fn save(&self, path: &Path, progress: &Progress) -> Result<()> {
         audio::save(&self.score, &self.font, path, progress)
     }
@@ -110,7 +110,7 @@ impl Object for Audio {
     const NAME: &'static str = "Audio";
     const DOC: &'static str = "A score as sound: a player in a notebook.\n\
         score.audio() makes one, save(\"x.wav\") or save(\"x.mp3\") writes it.";
-    /// A player is as long as its options ask.
+    /// The length of a player is set by its options.
     const BOUNDED: bool = false;
 
     fn line(&self) -> String {
@@ -128,7 +128,7 @@ impl Object for Audio {
         match self.sound(&progress.quiet()) {
             Ok((sound, note)) => {
                 let note = note.map_or_else(String::new, |text| html::note(&text));
-                // The sound stands in the page alone: twice would be twice as heavy.
+                // Only the HTML contains the sound, which would otherwise be stored twice.
                 bundle
                     .forms
                     .insert("text/html", format!("<div>{}{note}</div>", html::player(&sound, &self.line(), "")));

@@ -1,4 +1,4 @@
-//! Batches: an order in which rows are handed out; Batch: some rows and what should follow each of their ids.
+//! `Batches`: an order of batches; `Batch`: rows of ids with their labels.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,21 +13,21 @@ use crate::script::one_line::{counted, thousands};
 use crate::script::registry::{Object, Registry};
 use crate::tokens;
 
-/// A handle on an order of batches; clones go on where the others are.
+/// A handle to an order of batches; clones share its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Batches {
     order: Rc<RefCell<data::Batches>>,
     tokenizer: Arc<tokens::Tokenizer>,
 }
 
-/// A handle on a batch.
+/// A handle to a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) batch: Rc<data::Batch>,
     pub(crate) tokenizer: Arc<tokens::Tokenizer>,
 }
 
-/// What transformers' labels have where nothing is to be learned.
+/// The ignored label of transformers.
 const NO_LABEL: i64 = -100;
 
 impl Batches {

@@ -1,4 +1,4 @@
-//! How fast a model trains and decodes here, for `scripts/bench.rhai`.
+//! Benchmarks of training and decoding, for `scripts/bench.rhai`.
 
 use rhai::{Array, Dynamic, Map};
 use serde::Deserialize;
@@ -122,7 +122,7 @@ fn decoding(ctx: &ScriptContext, model: &Model, map: &Map) -> Result<Map> {
     ]))
 }
 
-/// Rows of one length; each id is to be followed by the next.
+/// A batch of rows of one length, in which each id is followed by the next.
 fn batch(rows: &Array) -> Result<Batch> {
     let (mut tokens, mut labels, mut width) = (Vec::new(), Vec::new(), None);
     for row in rows {

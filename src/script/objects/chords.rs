@@ -1,4 +1,4 @@
-//! Chords: a progression, written as symbols or heard in a score; Chord: one of them.
+//! `Chords`: a progression, from symbols or from a score; `Chord`: one of them.
 
 use std::rc::Rc;
 
@@ -15,18 +15,18 @@ use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 use crate::script::registry::{Object, Registry};
 
-/// A handle on a progression, and on the moments of its chords when it was heard in a score.
+/// A handle to a progression, with the times of its chords if it comes from a score.
 #[derive(Debug, Clone)]
 pub(crate) struct Chords(pub(crate) Rc<Chart>, Option<Rc<Vec<ChordAt>>>);
 
-/// A handle on one chord.
+/// A handle to a chord.
 #[derive(Debug, Clone)]
 pub(crate) struct Chord(Rc<harmony::Chord>);
 
 /// Default tempo, in beats a minute.
 const TEMPO: f64 = 120.0;
 
-/// What `chords` can be told beside the symbols.
+/// The options of `chords`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ChordsOptions {
@@ -40,7 +40,7 @@ const OPTIONS: &[(&str, &str)] = &[
 ];
 
 impl Chords {
-    /// Reads a progression.
+    /// Parses a progression.
     pub(crate) fn parse(text: &str) -> Fallible<Self> {
         Ok(Self::new(text.parse::<Chart>()?))
     }
@@ -49,7 +49,7 @@ impl Chords {
         Self(Rc::new(chart), None)
     }
 
-    /// Reads a progression in a metre, its sections in the order of a form.
+    /// Parses a progression in a metre, with its sections in the order of a form.
     fn with_options(text: &str, map: &Map) -> Fallible<Self> {
         let ChordsOptions { form, meter } = options("chords", map)?;
         let mut chart = text.parse::<Chart>()?;
@@ -70,7 +70,7 @@ impl Chords {
         Self(Rc::new(Chart::of_score(score, &chords)), Some(Rc::new(chords)))
     }
 
-    /// When each chord begins: in its score, else at the tempo at which it is played.
+    /// The onset of each chord: in its score, else at the default tempo.
     fn onsets(&self) -> Array {
         let written = || self.0.onsets(TEMPO);
         let onsets = self.1.as_ref().map_or_else(written, |heard| heard.to_vec());

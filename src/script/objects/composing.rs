@@ -1,4 +1,4 @@
-//! Scores that a script makes: of notes, and of scores laid over each other.
+//! Creates scores: from notes, and by merging scores.
 
 use rhai::{Array, Dynamic, Map};
 
@@ -9,9 +9,9 @@ use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 use crate::script::registry::Registry;
 
-/// Ticks a quarter of a score that is made.
+/// Ticks a quarter of a created score.
 const TICKS_PER_QUARTER: u32 = 480;
-/// No note of a score that is made ends later, in seconds: a day.
+/// The latest end of a note, in seconds: a day.
 const LATEST: f64 = 86_400.0;
 
 /// The options of `score`.

@@ -1,4 +1,4 @@
-//! Content: HTML, Markdown and pictures from files, to be displayed.
+//! `Content`: HTML, Markdown and pictures for display.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -15,12 +15,12 @@ use crate::script::registry::{Object, Registry};
 /// The largest picture that is read from a file, in bytes.
 const LARGEST: u64 = 20 << 20;
 
-/// A handle on something to be displayed as it is.
+/// A handle to displayable content.
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
-    /// What it is in a line.
+    /// A description in one line.
     line: Rc<str>,
-    /// Its MIME type, and itself as notebooks hold it.
+    /// Its MIME type, and its content in the notation of notebooks.
     kind: &'static str,
     form: Rc<str>,
 }
@@ -30,7 +30,7 @@ impl Content {
         Self { line: text.into(), kind, form: text.into() }
     }
 
-    /// Reads a picture; the ending of its name says what it is.
+    /// Reads a picture; its type follows from the extension.
     fn image(path: &Path) -> Fallible<Self> {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
         let kind = match ending.as_str() {

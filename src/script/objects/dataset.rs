@@ -1,4 +1,4 @@
-//! Dataset: folders of MIDI as rows of ids; Split: its rows to train on or to measure with.
+//! `Dataset`: folders of MIDI files as rows of ids; `Split`: its rows for training or validation.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,18 +22,18 @@ use crate::script::one_line::{counted, thousands};
 use crate::script::registry::{Members, Object, Registry};
 use crate::tokens;
 
-/// A handle on a dataset.
+/// A handle to a dataset.
 #[derive(Debug, Clone)]
 pub(crate) struct Dataset(pub(crate) Rc<data::Dataset>);
 
-/// A handle on one side of a dataset.
+/// A handle to a split of a dataset.
 #[derive(Debug, Clone)]
 pub(crate) struct Split {
     pub(crate) split: data::Split,
     pub(crate) tokenizer: Arc<tokens::Tokenizer>,
 }
 
-/// The options of `dataset`, in the words of [`DatasetOptions`].
+/// The options of `dataset`, with descriptions of [`DatasetOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("max_seq_len", "ids in a row (512); also seq_len"),
     ("augment", "copies of the training pieces: #{ transpose: 12, tempo: [0.9, 1.0, 1.1], sample: 3 }"),
@@ -172,7 +172,7 @@ struct Described {
     val: Option<bool>,
 }
 
-/// Paths, and maps that say more about some.
+/// Sources from paths and maps.
 fn sources(items: &[Dynamic]) -> Fallible<Vec<Source>> {
     let mut plain = Source::default();
     let mut sources = Vec::new();

@@ -1,13 +1,13 @@
-//! A dataset as a page: its splits; and histograms of what is in its training rows.
+//! A dataset as HTML: its splits, and histograms of its training rows.
 
 use crate::data;
 use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::one_line::thousands;
 
-/// Most rows that are read for a histogram, spread over the dataset.
+/// The most rows read for a histogram, spread over the dataset.
 const ROWS: usize = 2000;
-/// Files that are listed as skipped.
+/// The most skipped files listed.
 const SKIPPED: usize = 20;
 
 /// The whole page.
@@ -39,7 +39,7 @@ pub(super) fn histograms(data: &data::Dataset) -> Vec<String> {
     let of = if every > 1 { format!(" (every {every}. row)") } else { String::new() };
     let mut pitches = vec![0.0; 128];
     let mut lengths = Vec::new();
-    // A piece may run over several rows; where rows are left out its length cannot be told.
+    // A piece may span rows; if rows are left out, its length is unknown.
     let mut begun: Option<usize> = None;
     let mut at = 0;
     for index in (0..split.len()).step_by(every) {

@@ -1,4 +1,4 @@
-//! What `display` gives: a handle on what was shown.
+//! The result of `display`: a handle for updates.
 
 use rhai::Dynamic;
 
@@ -6,12 +6,12 @@ use crate::script::context::ScriptContext;
 use crate::script::registry::{Object, Registry};
 use crate::script::{Output, show};
 
-/// A handle on something that was displayed.
+/// A handle to a display.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Displayed(u64);
 
 impl Displayed {
-    /// Shows a value.
+    /// Displays a value.
     fn new(ctx: &ScriptContext, value: &Dynamic) -> Self {
         let id = ctx.display_id();
         for bundle in show::besides(ctx, value) {

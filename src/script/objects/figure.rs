@@ -1,4 +1,4 @@
-//! Figure: lines over an index, as text and as SVG.
+//! `Figure`: charts as text and as SVG.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::script::objects::{History, Score, Tensor};
 use crate::script::one_line::counted;
 use crate::script::registry::{Object, Registry};
 
-/// A handle on a figure.
+/// A handle to a figure.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure(Rc<PlotContent>);
 
-/// What there is to see.
+/// The content of a figure.
 #[derive(Debug)]
 enum PlotContent {
     Lines(plot::Figure),
@@ -49,7 +49,7 @@ impl Figure {
         Self(Rc::new(PlotContent::Lines(figure)))
     }
 
-    /// Lines across upright axes.
+    /// A chart of parallel coordinates.
     pub(crate) fn parallel(figure: plot::Parallel) -> Self {
         Self(Rc::new(PlotContent::Parallel(figure)))
     }
@@ -59,7 +59,7 @@ impl Figure {
         Self(Rc::new(PlotContent::Roll(score)))
     }
 
-    /// Writes it, by the ending of the path.
+    /// Writes it, by the extension of the path.
     pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
         plot::save(&self.drawn(interrupt)?, path)
     }
@@ -252,7 +252,7 @@ fn bars(values: &Dynamic, map: &Map) -> Fallible<Figure> {
     Ok(Figure(Rc::new(PlotContent::Bars(plot::Bars { title: labels.title.unwrap_or_default(), bars }))))
 }
 
-/// Classes of a histogram at most.
+/// The most classes of a histogram.
 const CLASSES: usize = 24;
 
 fn histogram(values: &Dynamic, map: &Map) -> Fallible<Figure> {

@@ -79,16 +79,16 @@ fn shell(registry: &mut Registry) {
                 ShellLine::Out(text) => out += &text,
                 ShellLine::Err(text) => errors += &text,
             })?;
-            let said = errors.trim_end();
+            let stderr = errors.trim_end();
             if status.success() {
-                if !said.is_empty() {
-                    ctx.say(Output::Warning(format!("{said}\n")));
+                if !stderr.is_empty() {
+                    ctx.say(Output::Warning(format!("{stderr}\n")));
                 }
                 return Ok(out.strip_suffix('\n').map_or(out.clone(), str::to_string));
             }
             let how = status.code().map_or("was ended by a signal".into(), |code| format!("ended with exit code {code}"));
             let error = Error::mistake(format!("the command '{command}' {how}"));
-            Err(if said.is_empty() { error } else { error.with_hint(said) }.into())
+            Err(if stderr.is_empty() { error } else { error.with_hint(stderr) }.into())
         },
     );
 }

@@ -1,4 +1,4 @@
-//! What follows a run from a script: takes of the model as it learns, and words about how it went.
+//! The callbacks of `fit`: generates samples while the model trains, and prints messages on its course.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use crate::script::context::ScriptContext;
 use crate::script::objects::tracking::Tracking;
 use crate::train::{TrainEvent, TrainOptions, Trainer};
 
-/// The folder of the takes, in that of the run.
+/// The folder of the samples in that of the run.
 const SAMPLES: &str = "samples";
 
-/// Hears the events of one `fit`.
+/// Receives the events of one `fit`.
 pub(super) struct FitCallbacks {
     ctx: ScriptContext,
-    /// The latest take, and the step after which it was played.
+    /// The latest sample, and the step after which it was generated.
     pub(super) take: Option<(u64, Score)>,
     tracking: Option<Tracking>,
 }
@@ -27,7 +27,7 @@ impl FitCallbacks {
         Self { ctx: ctx.clone(), take: None, tracking: None }
     }
 
-    /// Refuses what a run could only stumble over later.
+    /// Refuses options that would fail only later in a run.
     pub(super) fn check(options: &TrainOptions) -> Result<()> {
         chart(options)?;
         Tracking::check(options)?;
@@ -55,7 +55,7 @@ impl FitCallbacks {
         Ok(())
     }
 
-    /// Plays a take and writes it to the run's folder.
+    /// Generates a sample and writes it to the run's folder.
     fn play(&mut self, run: &Trainer, step: u64) -> Result<()> {
         let options = run.options();
         let Some(out) = &options.output_dir else { return Ok(()) };
@@ -76,7 +76,7 @@ impl FitCallbacks {
         Ok(())
     }
 
-    /// How to go on, when there is more to do.
+    /// Prints how to continue, if the run is not finished.
     fn farewell(&self, run: &Trainer) {
         let (done, all) = (run.steps(), run.options().max_steps);
         let stopped = self.ctx.progress().interrupt().is_set();

@@ -1,4 +1,4 @@
-//! How a model plays: whole takes, or a stream of tokens.
+//! Generation: whole samples, or a stream of tokens.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("mixed_precision", "\"bf16\" multiplies in 16 bits where that is faster (\"no\")"),
 ];
 
-/// What of the options is plain data.
+/// The options that are plain data.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PlainOptions {
@@ -84,13 +84,13 @@ impl Default for PlainOptions {
     }
 }
 
-/// A handle on a model that plays, token by token.
+/// A handle to a stream of generated tokens.
 #[derive(Clone)]
 pub(crate) struct Stream {
     generator: Rc<RefCell<generate::Generator>>,
     tokenizer: Arc<tokens::Tokenizer>,
     options: Rc<GenerateOptions>,
-    /// Tokens drawn and not yet handed out: take and id.
+    /// Tokens drawn and not yet returned: index of the sample, and id.
     waiting: Rc<RefCell<VecDeque<(usize, u32)>>>,
 }
 
@@ -101,7 +101,7 @@ impl Iterator for Stream {
         let mut waiting = self.waiting.borrow_mut();
         while waiting.is_empty() {
             match self.generator.borrow_mut().next()? {
-                Ok(said) => waiting.extend(said.into_iter().enumerate().filter_map(|(take, id)| Some((take, id?)))),
+                Ok(drawn) => waiting.extend(drawn.into_iter().enumerate().filter_map(|(take, id)| Some((take, id?)))),
                 Err(error) => return Some(Err(error.into())),
             }
         }
@@ -116,7 +116,7 @@ impl Iterator for Stream {
 impl Object for Stream {
     const NAME: &'static str = "Stream";
     const DOC: &'static str =
-        "A model that plays, token by token: for said in net.stream(sampler()) { print(said.token) }.";
+        "A model that plays, token by token: for next in net.stream(sampler()) { print(next.token) }.";
 
     fn line(&self) -> String {
         format!("Stream: {} so far", counted(self.generator.borrow().ids(0).len(), "token"))
@@ -212,7 +212,7 @@ fn cut_short(
     ))
 }
 
-/// How many of the takes are wanted.
+/// The number of samples to keep.
 fn best(map: &Map, count: usize) -> Fallible<Option<usize>> {
     let Some(value) = map.get("best").filter(|best| !best.is_unit()) else { return Ok(None) };
     let best = number("generate: best", value)? as usize;
@@ -232,7 +232,7 @@ fn stream(ctx: &ScriptContext, model: &Model, sampler: &Sampler, map: &Map) -> F
     Ok(Stream { generator, tokenizer, options, waiting: Rc::default() })
 }
 
-/// The options from a map, whose chords and prompt are objects.
+/// The options from a map, in which chords and prompt are objects.
 fn chosen(map: &Map) -> Fallible<GenerateOptions> {
     let mut plain = map.clone();
     for key in ["chords", "prompt", "score", "refill", "by"] {

@@ -1,4 +1,4 @@
-//! Loss: a number that knows where it came from; Grads: the way down from it.
+//! `Loss`: a loss with its computation graph; `Grads`: its gradients.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::script::one_line::brief;
 use crate::script::registry::{Object, Registry};
 use crate::train;
 
-/// A handle on a loss and the tape behind it.
+/// A handle to a loss with its computation graph.
 #[derive(Debug, Clone)]
 pub(crate) struct Loss {
     tensor: candle_core::Tensor,
@@ -23,7 +23,7 @@ pub(crate) struct Loss {
     value: f64,
 }
 
-/// A handle on gradients.
+/// A handle to gradients.
 #[derive(Debug, Clone)]
 pub(crate) struct Grads(pub(crate) Rc<train::Grads>);
 
@@ -110,9 +110,9 @@ pub(super) fn register(registry: &mut Registry) {
 fn backward(ctx: &ScriptContext, loss: &Loss) -> Fallible<Grads> {
     let progress = ctx.progress();
     progress.check()?;
-    match train::Grads::along(&loss.tape, &loss.tensor, &loss.parameters) {
+    match train::Grads::backward_tape(&loss.tape, &loss.tensor, &loss.parameters) {
         Ok(grads) => Ok(Grads(Rc::new(grads))),
-        // An op that was asked to stop fails in candle's words.
+        // An interrupted op fails with candle's message.
         Err(_) if progress.interrupt().is_set() => Err(crate::error::Error::interrupted().into()),
         Err(error) => Err(error.into()),
     }

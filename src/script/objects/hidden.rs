@@ -1,4 +1,4 @@
-//! The functions that a text calls once it is made plain (`sugar`). They have no place in help and completion.
+//! Helper functions that rewritten code (`sugar`) calls; not part of help and completion.
 
 use std::any::TypeId;
 
@@ -17,7 +17,7 @@ pub(super) fn register(registry: &mut Registry) {
     let ctx = registry.ctx();
     let engine = registry.engine();
     let any = TypeId::of::<Dynamic>();
-    // Without a type of their own the first arguments are not copied.
+    // Without types of their own the first arguments are not copied.
     engine.register_raw_fn("__get", [any, any], |context, args| get(&context, args));
     engine.register_raw_fn("__own", [any], |_, args| Ok(args[0].flatten_clone()));
     let known = ctx.clone();
@@ -43,7 +43,7 @@ fn iterate_maps(engine: &mut Engine) {
     engine.register_global_module(module.into());
 }
 
-/// `object[key]` or `object.key`, and `()` where a map or an array has nothing there.
+/// `object[key]` or `object.key`, or `()` where a map or array has no such entry.
 fn get(context: &NativeCallContext, args: &mut [&mut Dynamic]) -> Fallible<Dynamic> {
     let key = args[1].flatten_clone();
     if args[0].is_unit() {
@@ -67,7 +67,7 @@ fn get(context: &NativeCallContext, args: &mut [&mut Dynamic]) -> Fallible<Dynam
     }
 }
 
-/// Refuses where a property gives a copy, so that a change inside of it would be lost.
+/// Fails if a property returns a copy, so that a change inside of it would be lost.
 fn settable(ctx: &ScriptContext, args: &mut [&mut Dynamic]) -> Fallible<()> {
     let owner = type_name(args[0]);
     let name = args[1].to_string();
@@ -99,11 +99,11 @@ fn unpack(values: &Dynamic, count: i64) -> Fallible<Array> {
     Ok(items.clone())
 }
 
-/// A key and a value, or what else a loop with two names takes apart.
+/// A key and a value, or another pair for a loop with two names.
 #[derive(Debug, Clone)]
 struct ZippedPair(Dynamic, Dynamic);
 
-/// What a loop with two names goes through: the entries of a map; anything else as it is, the second name counts.
+/// The items of a loop with two names: the entries of a map; other values unchanged, with the index as second name.
 fn pairs(values: Dynamic) -> Dynamic {
     let entries: Option<Array> = values.as_map_ref().ok().map(|map| {
         map.iter().map(|(key, value)| pair(Dynamic::from(key.to_string()), value.flatten_clone())).collect()
@@ -111,7 +111,7 @@ fn pairs(values: Dynamic) -> Dynamic {
     entries.map_or(values, Dynamic::from_array)
 }
 
-/// What a loop with two names goes through where the items are pairs.
+/// The items of a loop with two names over pairs.
 fn items(values: Dynamic) -> Dynamic {
     let two = |item: &Dynamic| {
         let both = item.as_array_ref().ok().filter(|both| both.len() == 2)?;

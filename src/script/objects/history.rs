@@ -1,4 +1,4 @@
-//! History: what the steps of a training run did.
+//! `History`: the steps of a training run.
 
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use crate::script::one_line::thousands;
 use crate::script::registry::{Object, Registry};
 use crate::train::Step;
 
-/// What the steps of a run did, up to the moment it was asked for.
+/// The steps of a run, up to the time of the call.
 #[derive(Debug, Clone)]
 pub(crate) struct History(Rc<Vec<Step>>);
 
@@ -23,7 +23,7 @@ impl History {
         Self(Rc::new(steps))
     }
 
-    /// The mean loss of the first tenth of the steps and that of the last: single steps are far apart.
+    /// The mean losses of the first and of the last tenth of the steps: single steps vary too much.
     fn means(&self) -> String {
         let losses = self.losses();
         let part = losses.len().div_ceil(10);
@@ -42,10 +42,10 @@ impl History {
         self.0.iter().map(|s| s.loss).collect()
     }
 
-    /// The training loss and, where it was measured, the held-out loss, as curves over the steps.
+    /// The training loss and, where measured, the held-out loss, over the steps.
     pub(crate) fn curves(&self) -> plot::Figure {
         let mut series = plot::Series::smoothed("loss", plot::by_step(&self.losses()), plot::smoothing(self.0.len()));
-        // Between two measurements the held-out loss is drawn as a line.
+        // The held-out loss is interpolated between measurements.
         let measured: Vec<(usize, f64)> =
             self.0.iter().enumerate().filter_map(|(i, s)| Some((i, s.val_loss?))).collect();
         if measured.len() > 1 {
@@ -55,7 +55,7 @@ impl History {
     }
 }
 
-/// A value for every place from values at some: straight lines between them, gaps outside.
+/// Linear interpolation of the values at some positions, with gaps outside.
 fn between(points: &[(usize, f64)], len: usize) -> Vec<f64> {
     let mut values = vec![f64::NAN; len];
     for pair in points.windows(2) {
@@ -131,7 +131,7 @@ fn column(history: &History, f: fn(&Step) -> Option<f64>) -> Array {
     history.0.iter().filter_map(f).map(Dynamic::from).collect()
 }
 
-/// A step as a script sees it.
+/// A step as a script map.
 pub(super) fn step_map(step: &Step) -> Map {
     let entries: [(&str, Dynamic); 6] = [
         ("step", (step.step as i64).into()),

@@ -1,4 +1,4 @@
-//! The functions that belong to no object: output, help, time, seeds, devices.
+//! Global functions: output, help, time, seeds, devices.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::script::help;
 use crate::script::objects::Text;
 use crate::script::registry::Registry;
 
-/// Time between two checks for cancellation in `sleep`.
+/// The interval at which `sleep` checks for cancellation.
 const NAP: Duration = Duration::from_millis(20);
 
 /// The options of `input`.

@@ -1,4 +1,4 @@
-//! What the program takes, and of which machine; programs that are measured apart from this one.
+//! Memory use of the program and the machine; runs other programs to measure them.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::script::failure::Fallible;
 use crate::script::registry::Registry;
 use crate::{track, train};
 
-/// A program that runs apart is looked at so often.
+/// The interval at which a measured program is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn register(registry: &mut Registry) {
@@ -69,12 +69,12 @@ fn apart(ctx: &ScriptContext, words: &[String]) -> Result<String> {
         file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(failed)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let (said, complained) = (read(&mut out)?, read(&mut err)?);
+    let (stdout, stderr) = (read(&mut out)?, read(&mut err)?);
     if status.success() {
-        return Ok(said);
+        return Ok(stdout);
     }
     let error = Error::mistake(format!("{line} ended with {status}"));
-    let last: Vec<&str> = complained.lines().rev().take(5).collect();
+    let last: Vec<&str> = stderr.lines().rev().take(5).collect();
     Err(match last.is_empty() {
         true => error,
         false => error.with_hint(last.into_iter().rev().collect::<Vec<_>>().join("\n        ")),

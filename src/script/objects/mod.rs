@@ -1,4 +1,4 @@
-//! What scripts can do: one file an object.
+//! The objects of the script language, one file each.
 
 mod arrays;
 mod audio;

@@ -1,4 +1,4 @@
-//! Model: a transformer, with or without 4-bit weights and adapters.
+//! `Model`: a transformer, with or without 4-bit weights and adapters.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,21 +22,21 @@ use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
 use crate::{atomic, config, tokens, train};
 
-/// A handle on a model and the tokenizer it was made with.
+/// A handle to a model and its tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
     pub(crate) model: nn::Model,
-    /// Known from the start for models that were loaded; else from the first batch.
+    /// Known from the start for loaded models, else from the first batch.
     tokenizer: Rc<RefCell<Option<Arc<tokens::Tokenizer>>>>,
 }
 
-/// A model may have this many ids more than its tokenizer.
+/// The most ids that a model may have in excess of its tokenizer.
 const MOST_PADDING: usize = 256;
 
-/// The tokenizer of a model's folder.
+/// The tokenizer file in a model's folder.
 const TOKENIZER: &str = "tokenizer.json";
 
-/// The options of `lora` and `qlora`, in the words of [`LoraConfig`].
+/// The options of `lora` and `qlora`, with descriptions of [`LoraConfig`].
 pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
     ("r", "rank of the adapters (8)"),
     ("lora_alpha", "the update is scaled by lora_alpha / r (16)"),
@@ -68,15 +68,15 @@ impl Model {
         Self { model, tokenizer: Rc::new(RefCell::new(tokenizer)) }
     }
 
-    /// Another model that speaks the same tokens.
+    /// Another model with the same tokenizer.
     pub(crate) fn with(&self, model: nn::Model) -> Self {
         Self::new(model, self.tokenizer.borrow().clone())
     }
 
-    /// Refuses ids of another vocabulary; a model that knew no tokenizer keeps this one.
+    /// Refuses ids of another vocabulary; a model without a tokenizer adopts this one.
     pub(crate) fn meets(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Fallible<()> {
         let (knows, says) = (self.model.spec().vocab_size, tokenizer.vocab_size());
-        // Vocabularies are padded to a round number, which processors like; the ids beyond the tokenizer's are never used.
+        // Vocabularies are padded to a round number for speed; the additional ids are never used.
         if knows < says || knows - says > MOST_PADDING {
             let message =
                 format!("the model has a vocabulary of {knows}, the {} tokenizer one of {says}", tokenizer.scheme());
@@ -87,14 +87,14 @@ impl Model {
         Ok(())
     }
 
-    /// The tokenizer that rows of `tokenizer` must be translated to, when the model speaks another of its own.
+    /// The model's own tokenizer, if rows of `tokenizer` must be translated to it.
     pub(crate) fn other_than(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Option<Arc<tokens::Tokenizer>> {
         let knows = self.model.spec().vocab_size;
         let own = self.tokenizer.borrow().clone().filter(|own| own.vocab_size() == knows)?;
         (tokenizer.vocab_size() != knows).then_some(own)
     }
 
-    /// A batch as the model reads it: in the ids that it knows, and as pairs where it has an encoder.
+    /// A batch as the model reads it: translated to its ids, and as pairs if it has an encoder.
     fn reads(&self, batch: &Batch) -> Fallible<Rc<data::Batch>> {
         let (batch, tokenizer) = match self.other_than(&batch.tokenizer) {
             Some(_) if batch.batch.encoder.is_some() => {
@@ -114,7 +114,7 @@ impl Model {
         Ok(batch)
     }
 
-    /// The tokenizer it speaks.
+    /// Its tokenizer.
     pub(crate) fn tokenizer(&self) -> Fallible<Arc<tokens::Tokenizer>> {
         self.tokenizer.borrow().clone().ok_or_else(|| {
             Error::mistake("this model does not know its tokenizer yet")
@@ -211,7 +211,7 @@ fn construct(registry: &mut Registry) {
     );
 }
 
-/// Reads options as a user wrote them: a wrong key is refused with the nearest right one.
+/// Deserialises options strictly: an unknown key is an error that names the nearest known one.
 struct Strict;
 
 impl ReadOptions for Strict {
@@ -228,7 +228,7 @@ fn fresh(ctx: &ScriptContext, map: crate::error::Result<Value>) -> Fallible<Mode
     Ok(Model::new(nn::Model::new(&config, &ctx.device(), ctx.next_seed())?, None))
 }
 
-/// Refuses a shape whose weights do not fit into the memory that is free (bytes), before any of it is asked for.
+/// Refuses a shape whose weights (bytes) exceed the free memory, before allocating any.
 fn check_room(weights: u128, free: Option<u64>) -> crate::error::Result<()> {
     let need = 4 * weights;
     let Some(free) = free.filter(|free| need > u128::from(*free)) else { return Ok(()) };
@@ -268,11 +268,9 @@ fn facts(model: &mut Members<Model>) {
     model.get("parameters -> array", "The names of the weights that train.", |m: &mut Model| -> Array {
         m.model.parameters().into_iter().map(|p| Dynamic::from(p.name)).collect()
     });
-    model.get(
-        "tokenizer -> Tokenizer",
-        "The tokenizer whose tokens it speaks.",
-        |m: &mut Model| -> Fallible<Tokenizer> { Ok(Tokenizer::new(m.tokenizer()?)) },
-    );
+    model.get("tokenizer -> Tokenizer", "The tokenizer of the model.", |m: &mut Model| -> Fallible<Tokenizer> {
+        Ok(Tokenizer::new(m.tokenizer()?))
+    });
     model.set("tokenizer", |m: &mut Model, value: Tokenizer| -> Fallible<()> {
         m.meets(&value.get())?;
         m.tokenizer.borrow_mut().replace(value.get());

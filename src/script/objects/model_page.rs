@@ -1,11 +1,11 @@
-//! The layers of a model, as a table of text and as one of a page.
+//! The layers of a model, as a text table and as HTML.
 
 use crate::nn;
 use crate::plot;
 use crate::script::html::{self, Cell};
 use crate::script::one_line::thousands;
 
-/// The layers, blocks that are like the first named once.
+/// The layers as text; repeated blocks are merged.
 pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for entry in entries(layers) {
@@ -24,7 +24,7 @@ pub(super) fn table(layers: &[nn::Layer], width: usize) -> String {
     plot::table_within(&["layer", "kind", "shape", "weights", "train", "memory"], &rows, width)
 }
 
-/// The same as a page, with the share that trains, and memory as bars.
+/// The layers as HTML, with trainable shares and memory as bars.
 pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
     let most = layers.iter().map(|l| l.bytes).max().unwrap_or(0).max(1) as f64;
     let row = |entry: &LayerRow| match entry {
@@ -60,7 +60,7 @@ pub(super) fn page(title: &str, about: &str, layers: &[nn::Layer]) -> String {
 /// A line of the table.
 enum LayerRow<'a> {
     Layer(&'a nn::Layer),
-    /// A number of blocks that are like the one before.
+    /// The number of further blocks like the one before.
     More(usize),
 }
 

@@ -1,4 +1,4 @@
-//! Numbers: functions of whole numbers too, rounding to places, numbers from texts and texts from numbers.
+//! Numbers: functions that also accept integers, rounding to decimal places, conversions from and to text.
 
 use rhai::{Array, Dynamic, ImmutableString};
 
@@ -11,7 +11,7 @@ use crate::script::registry::Registry;
 /// A function of one float.
 type OfFloat = fn(f64) -> f64;
 
-/// Functions of a float that Rhai has; here they take whole numbers, too.
+/// Rhai's functions of a float, which here also accept integers.
 const OF_FLOATS: [(&str, OfFloat); 18] = [
     ("sqrt", f64::sqrt),
     ("exp", f64::exp),
@@ -102,7 +102,7 @@ fn texts(registry: &mut Registry) {
     registry.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
     registry
         .method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
-    // A text that holds nothing would look like none.
+    // Printing nothing would look like no output.
     registry.engine().register_fn("print", |(): ()| ImmutableString::from("()"));
     registry.engine().register_fn("print", |a: Dynamic, b: Dynamic| words(&[a, b]));
     registry.engine().register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic| words(&[a, b, c]));
@@ -112,7 +112,7 @@ fn texts(registry: &mut Registry) {
         .register_fn("print", |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic, e: Dynamic| words(&[a, b, c, d, e]));
 }
 
-/// Values with a space between, as `print(a, b)` shows them.
+/// Values separated by spaces, as in `print(a, b)`.
 fn words(values: &[Dynamic]) -> ImmutableString {
     let word = |value: &Dynamic| if value.is_unit() { "()".into() } else { value.to_string() };
     values.iter().map(word).collect::<Vec<_>>().join(" ").into()

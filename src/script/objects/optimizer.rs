@@ -1,4 +1,5 @@
-//! Optimizer: AdamW over what trains in a model; Schedule: the learning rate as a function of the step.
+//! `Optimizer`: AdamW over the trainable parameters of a model; `Schedule`: the learning rate as a function of the
+//! step.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use crate::script::objects::{Grads, Model};
 use crate::script::registry::{Object, Registry};
 use crate::train::{self, AdamWOptions, ScheduleKind};
 
-/// A handle on an optimizer.
+/// A handle to an optimizer.
 #[derive(Debug, Clone)]
 pub(crate) struct Optimizer(Rc<RefCell<train::AdamW>>);
 
@@ -20,7 +21,7 @@ pub(crate) struct Optimizer(Rc<RefCell<train::AdamW>>);
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule(train::Schedule);
 
-/// The options of `adamw`, in the words of [`AdamWOptions`].
+/// The options of `adamw`, with descriptions of [`AdamWOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("lr", "learning rate (1e-3)"),
     ("betas", "decay of the two moments ([0.9, 0.999])"),

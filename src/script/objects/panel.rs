@@ -1,5 +1,5 @@
-//! The panel of a run: shown when `fit` begins, updated in place while it goes on, left as it is at the end. The latest
-//! take is below it in a display of its own, and its player, which is heavy, is shown once, at the end.
+//! The panel of a training run: displayed when `fit` begins, updated in place, final at the end. The latest sample is
+//! below it in a display of its own; its player, which is large, is added once at the end.
 
 use std::time::{Duration, Instant};
 
@@ -13,22 +13,22 @@ use crate::script::{Bundle, Output, html};
 use crate::track::Monitor;
 use crate::train::{Step, TrainEvent, Trainer};
 
-/// Between two updates.
+/// The interval between updates.
 const UPDATE_EVERY: Duration = Duration::from_millis(400);
-/// Between two readings of the machine.
+/// The interval between readings of the machine's load.
 const LOAD_EVERY: Duration = Duration::from_secs(2);
-/// Steps over which the speed is averaged.
+/// The number of steps over which the speed is averaged.
 const LATELY: usize = 10;
 
-/// One panel.
+/// A panel.
 pub(super) struct FitPanel {
     ctx: ScriptContext,
     id: u64,
     begun: Instant,
-    /// Steps that were done before.
+    /// Steps done before.
     before: u64,
     shown: Option<Instant>,
-    /// The display of the latest take, and the step of the take it shows.
+    /// The display of the latest sample, and the step of that sample.
     take: Option<(u64, u64)>,
     why: Option<String>,
     monitor: Monitor,
@@ -37,7 +37,7 @@ pub(super) struct FitPanel {
 }
 
 impl FitPanel {
-    /// A panel where displays can be updated; elsewhere the plain bar of the task serves.
+    /// A panel where displays can be updated; `None` elsewhere, where the progress bar suffices.
     pub(super) fn new(ctx: &ScriptContext) -> Option<Self> {
         ctx.live().then(|| Self {
             ctx: ctx.clone(),
@@ -53,7 +53,7 @@ impl FitPanel {
         })
     }
 
-    /// What happened in the run; `take` is the latest take of the model and the step after which it was played.
+    /// Handles an event of the run; `take` is the latest sample and its step.
     pub(super) fn hear(&mut self, run: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         let over = match event {
             TrainEvent::Began => {
@@ -69,7 +69,7 @@ impl FitPanel {
             _ => false,
         };
         if self.read.is_none_or(|at| at.elapsed() >= LOAD_EVERY) {
-            // The first reading is the mean since the machine began, which says nothing of the run.
+            // The first reading is the mean since boot, which does not describe the run.
             let load = self.monitor.words();
             self.load = if self.read.is_some() { load } else { Vec::new() };
             self.read = Some(Instant::now());
@@ -92,7 +92,7 @@ impl FitPanel {
             return;
         }
         if over {
-            // A console shows a display as it was first and knows of no updates.
+            // A console shows a display in its first state and does not support updates.
             self.ctx.say(Output::Text(view.text_line() + "\n"));
         }
         if let Some((step, score)) = take {
@@ -100,7 +100,7 @@ impl FitPanel {
         }
     }
 
-    /// The latest take as a roll; its sound takes time and room and comes at the end only.
+    /// Shows the latest sample as a roll; its sound, which is slow and large, is added at the end.
     fn show_take(&mut self, step: u64, score: &Score, over: bool) {
         let score = Handle::new(score.clone());
         let Ok(Some(roll)) = score.roll(self.ctx.progress().interrupt()) else { return };
@@ -160,7 +160,7 @@ impl FitPanel {
             return bundle;
         }
         let bundle = bundle.with("image/svg+xml", Some(view.svg()));
-        // What is seen while it trains is seen where it trains; what stays is seen anywhere.
+        // The final picture must be visible in all viewers; during training only the current one matters.
         if over { html::with_picture(bundle) } else { bundle }
     }
 }

@@ -1,4 +1,4 @@
-//! Counted: items that are handed out under a bar of progress.
+//! `Counted`: iterates over items with a progress bar.
 
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -14,12 +14,12 @@ use crate::script::failure::Fallible;
 use crate::script::objects::Batches;
 use crate::script::registry::{Object, Registry};
 
-/// A handle on items under a bar; clones go on where the others are. The bar is there from the first item on and goes
-/// with the last, or when the loop is left.
+/// A handle to items with a progress bar; clones share its position. The bar is shown from the first item until the
+/// last, or until the loop ends.
 #[derive(Clone)]
 pub(crate) struct Counted(Rc<RefCell<LoopState>>);
 
-/// What is handed out.
+/// The remaining items.
 type LoopItems = Box<dyn Iterator<Item = Fallible<Dynamic>>>;
 
 struct LoopState {
@@ -80,7 +80,7 @@ impl Iterator for Counted {
     fn next(&mut self) -> Option<Self::Item> {
         let mut state = self.0.borrow_mut();
         let state = &mut *state;
-        // An item is done when the next is asked for.
+        // An item is done when the next is requested.
         if let Some(task) = &mut state.task
             && let Err(stopped) = task.advance(1)
         {

@@ -1,4 +1,4 @@
-//! Random numbers for scripts; they follow from the session's seed.
+//! Random numbers for scripts, from the session's seed.
 
 use rhai::{Array, Dynamic};
 

@@ -1,5 +1,4 @@
-//! Which takes are the best: by how they keep to the chords, by what the model thinks of them, or by the user's own
-//! measure.
+//! Ranks samples: by their adherence to the chords, by the model's likelihood, or by a function of the user.
 
 use rhai::{Dynamic, FnPtr, NativeCallContext};
 
@@ -11,20 +10,20 @@ use crate::script::convert::{article, number, text};
 use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 
-/// What takes are ranked by.
+/// The criterion of a ranking.
 #[derive(Debug, Clone)]
 pub(super) enum By {
-    /// Adherence and likelihood, a rank each; takes with a defect come last.
+    /// The sum of the ranks by adherence and likelihood; samples with a defect come last.
     Both,
-    /// The share of onsets that are tones of the chord in force.
+    /// The share of onsets that are tones of the current chord.
     Adherence,
-    /// Nats a note that the model gives to what it drew.
+    /// The model's negative log-likelihood, in nats a note.
     Likelihood,
-    /// The higher the number of a closure, the better.
+    /// The result of a closure, higher is better.
     Measure(FnPtr),
 }
 
-/// What a text may say.
+/// The criteria by name.
 const NAMES: [&str; 3] = ["both", "adherence", "likelihood"];
 
 impl By {
@@ -47,7 +46,7 @@ impl By {
     }
 }
 
-/// The places of the takes, the best first. `takes` are scores with the nats a note that the model gives them.
+/// The indices of the samples, best first. `takes` are scores with their nats a note.
 pub(super) fn ranked(context: &NativeCallContext, takes: &[(midi::Score, f64)], by: &By) -> Fallible<Vec<usize>> {
     let adherence = || takes.iter().map(|(score, _)| chord_adherence(score, &chord_markers(score))).collect::<Vec<_>>();
     let likelihood = || takes.iter().map(|(_, likelihood)| *likelihood).collect::<Vec<_>>();
@@ -72,12 +71,12 @@ pub(super) fn ranked(context: &NativeCallContext, takes: &[(midi::Score, f64)], 
     Ok(order)
 }
 
-/// The higher first, what is not a number last.
+/// Descending order, NaN last.
 fn better(a: f64, b: f64) -> std::cmp::Ordering {
     a.is_nan().cmp(&b.is_nan()).then(b.total_cmp(&a))
 }
 
-/// The rank of each value, the highest 0; equal ones share the mean of theirs.
+/// The rank of each value, 0 for the highest; equal values share the mean of their ranks.
 fn places(values: &[f64]) -> Vec<f64> {
     let beats = |a: f64, b: f64| better(b, a) == std::cmp::Ordering::Less;
     let rank = |&value: &f64| {

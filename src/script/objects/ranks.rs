@@ -1,4 +1,4 @@
-//! Which of many ranks a script runs on.
+//! The rank of this process.
 
 use crate::script::failure::Fallible;
 use crate::script::registry::Registry;

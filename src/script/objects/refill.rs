@@ -1,4 +1,4 @@
-//! Which part of a score is played anew.
+//! The part of a score to generate anew.
 
 use rhai::{Dynamic, Map};
 
@@ -9,10 +9,10 @@ use crate::script::convert::{article, number};
 use crate::script::failure::Fallible;
 use crate::script::objects::Score;
 
-/// The part that the options `score` and `refill` of `generate` name; none without both.
+/// The part that the options `score` and `refill` of `generate` select; `None` without both.
 ///
 /// # Errors
-/// One of the two alone, and what is no part of the score.
+/// One of the two alone, and a value that does not select a part of the score.
 pub(super) fn refill(map: &Map) -> Fallible<Option<Refill>> {
     let given = |key: &str| map.get(key).filter(|value| !value.is_unit());
     let (score, part) = match (given("score"), given("refill")) {
@@ -48,7 +48,7 @@ fn seconds(part: &Dynamic) -> Fallible<(f64, f64)> {
     })
 }
 
-/// "5..8" as seconds of a score: from the beginning of the first bar to the end of the last.
+/// "5..8" as seconds of a score, from the start of the first bar to the end of the last.
 fn of_bars(score: &midi::Score, text: &str) -> Fallible<(f64, f64)> {
     let lines = score.bars();
     let parsed = text.split_once("..").and_then(|(a, b)| a.trim().parse::<usize>().ok().zip(b.trim().parse().ok()));

@@ -1,4 +1,4 @@
-//! Report: how good a model is on held-out pieces.
+//! `Report`: the metrics of a model on held-out pieces.
 
 use rhai::{Array, Dynamic, Map};
 
@@ -11,7 +11,7 @@ use crate::script::one_line::{brief, thousands};
 use crate::script::registry::{Object, Registry};
 use crate::tokens::Tokenizer;
 
-/// The figures of one measurement.
+/// The metrics of one evaluation.
 #[derive(Debug, Clone)]
 pub(crate) struct Report(metrics::Report);
 

@@ -1,5 +1,5 @@
-//! What `etude train` does with a folder that is there already: who may write in it, what a run in it goes on with, and
-//! which of the settings that were given fit that run.
+//! How `etude train` treats an existing output folder: whether it may be used, how the run in it is resumed, and which
+//! given settings are compatible with that run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::script::registry::Registry;
 use crate::tokens::Tokenizer;
 use crate::train::{self, FolderLock, TrainOptions};
 
-/// The settings that a run began with, in its folder.
+/// The file of a run's initial settings, in its folder.
 const SETTINGS: &str = "settings.yaml";
 
 pub(super) fn register(registry: &mut Registry) {
@@ -56,7 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
     );
 }
 
-/// The settings of a recipe that were given, and the recipe they make.
+/// The given settings of a recipe, and the resulting recipe.
 fn given(recipe: &Map) -> Result<(Json<String, Value>, Recipe)> {
     let Value::Object(map) = json_map("the recipe", recipe)? else { return Err(Error::mistake("a recipe is a map")) };
     let Some(Value::Object(settings)) = map.get("settings").cloned() else {
@@ -82,7 +82,7 @@ fn resume(ctx: &ScriptContext, dir: &str, recipe: &Map) -> Fallible<Trainer> {
         Some(path) if !is_that_of_the_run(path, &stored) => Some(read_data(ctx, path, &stored)?),
         _ => None,
     };
-    // Looked at first: building data may take long.
+    // Checked first: building the data may take long.
     let before = StoredRunInfo::read(&stored)?;
     for key in settings.keys().filter(|key| !known.contains_key(*key)) {
         before.check(key, &wanted, &stored)?;
@@ -90,7 +90,7 @@ fn resume(ctx: &ScriptContext, dir: &str, recipe: &Map) -> Fallible<Trainer> {
     super::trainer::go_on(ctx, dir, data, &Value::Object(changes))
 }
 
-/// Whether a folder is where the run has its data from.
+/// Whether a folder is the source of the run's data.
 fn is_that_of_the_run(path: &Path, stored: &train::StoredRun) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     match &stored.source {
@@ -99,7 +99,7 @@ fn is_that_of_the_run(path: &Path, stored: &train::StoredRun) -> bool {
     }
 }
 
-/// The data of another place, made as those of the run were.
+/// Reads data from another place, with the options of the run's data.
 fn read_data(ctx: &ScriptContext, path: &Path, stored: &train::StoredRun) -> Result<data::Dataset> {
     if data::Dataset::is_saved(path) {
         return data::Dataset::load(path);
@@ -108,9 +108,9 @@ fn read_data(ctx: &ScriptContext, path: &Path, stored: &train::StoredRun) -> Res
     data::Dataset::build(&[path.to_path_buf()], tokenizer.into(), &stored.data, ctx.progress())
 }
 
-/// What a run began with.
+/// The initial settings of a run.
 struct StoredRunInfo {
-    /// Its settings, where they were written down.
+    /// Its settings, if they were stored.
     settings: Option<Recipe>,
     model: Option<nn::LoraConfig>,
     packed: bool,
@@ -130,7 +130,7 @@ impl StoredRunInfo {
         Ok(Self { settings, model: model.lora_config().cloned(), packed, tokenizer })
     }
 
-    /// Refuses a setting that is given, is not that of the run, and cannot change in the middle of it.
+    /// Refuses a given setting that differs from the run's and cannot change during it.
     fn check(&self, key: &str, wanted: &Recipe, stored: &train::StoredRun) -> Result<()> {
         if let Some(began) = &self.settings
             && same(&value_of(began, key)?, &value_of(wanted, key)?)
@@ -162,7 +162,7 @@ impl StoredRunInfo {
                 let is_data = data(&wanted.data)?.get(key).is_some();
                 match (is_data, &self.model, &wanted.lora) {
                     (true, ..) => (field(data(&stored.data)?), field(data(&wanted.data)?)),
-                    // What a recipe says of adapters is nothing to a run that has none.
+                    // Adapter settings do not apply to a run without adapters.
                     (false, None, _) | (false, _, None) => return Ok(()),
                     (false, Some(was), Some(is)) => {
                         let was = self.settings.as_ref().and_then(|recipe| recipe.lora.as_ref()).unwrap_or(was);
@@ -188,7 +188,7 @@ impl StoredRunInfo {
     }
 }
 
-/// The value of a key in a recipe, whichever part it belongs to.
+/// The value of a key in a recipe, from the part to which it belongs.
 fn value_of(recipe: &Recipe, key: &str) -> Result<Value> {
     let all = serde_json::to_value(recipe).map_err(Error::internal)?;
     let parts = [&all, &all["lora"], &all["data"]];
@@ -207,7 +207,7 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// What a recipe makes of a model.
+/// Applies the adapter settings of a recipe to a model.
 fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Model> {
     let (settings, wanted) = given(recipe)?;
     let plain = &model.model;
@@ -233,7 +233,7 @@ fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Mode
     Ok(model.with(in_four_bits(base)?.lora(lora, ctx.next_seed())?))
 }
 
-/// Whether adapters are those that a recipe asks for, as far as it says.
+/// Whether adapters match the given settings of a recipe.
 fn fits(has: &nn::LoraConfig, wanted: &nn::LoraConfig, settings: &Json<String, Value>) -> bool {
     let given = |key: &str| settings.contains_key(key);
     (!given("r") || has.r == wanted.r)
@@ -241,7 +241,7 @@ fn fits(has: &nn::LoraConfig, wanted: &nn::LoraConfig, settings: &Json<String, V
         && (!given("use_rslora") || has.use_rslora == wanted.use_rslora)
 }
 
-/// Whether the layers with adapters are those that a recipe asks for, if it asks for any.
+/// Whether the adapted layers match those of a recipe, if it names any.
 fn same_layers(model: &nn::Model, wanted: &nn::LoraConfig, settings: &Json<String, Value>) -> Fallible<bool> {
     if !["target_modules", "layers_to_transform"].iter().any(|key| settings.contains_key(*key)) {
         return Ok(true);

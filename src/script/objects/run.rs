@@ -1,4 +1,4 @@
-//! Run: what a training says about itself while it goes, for trackers.
+//! `Run`: a tracked run, which logs to trackers.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use crate::script::objects::{Audio, Score};
 use crate::script::registry::{Object, Registry};
 use crate::track::{self, Media, RunOptions, Status, wall_clock};
 
-/// A handle on a run.
+/// A handle to a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Run(Rc<RefCell<track::Run>>);
 
-/// The options of `run`, in the words of [`RunOptions`].
+/// The options of `run`, with descriptions of [`RunOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("dir", "the folder of all runs (\"experiments\")"),
     ("sinks", "where values go beside the JSON lines: [\"tensorboard\", \"wandb\", \"mlflow\"]"),
@@ -46,7 +46,7 @@ impl Object for Run {
     }
 }
 
-/// The MLflow server that the environment names, else the usual one of this machine.
+/// The MLflow server of the environment, else the default local one.
 pub(super) fn mlflow_uri() -> String {
     let named = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| !uri.is_empty());
     named.unwrap_or_else(|| RunOptions::default().mlflow_uri)
@@ -81,14 +81,14 @@ impl Run {
     }
 }
 
-/// Shows what went wrong with a tracker; it stops nothing.
+/// Prints the warnings of trackers.
 fn warn(run: &mut track::Run, ctx: &ScriptContext) {
     for warning in run.take_warnings() {
         ctx.say(Output::Warning(format!("run {}: {warning}\n", run.name())));
     }
 }
 
-/// A value that is not a number as a sample.
+/// A logged value that is not a number, as media.
 fn sample(value: &Dynamic, progress: &Progress) -> Fallible<Option<Media>> {
     if let Some(score) = value.read_lock::<Score>() {
         return Ok(Some(Media::Midi(score.0.to_bytes())));

@@ -1,4 +1,4 @@
-//! Runs: a folder of runs, side by side.
+//! `Runs`: a folder of runs, for comparison.
 
 use std::rc::Rc;
 
@@ -17,13 +17,13 @@ use crate::script::registry::{Object, Registry};
 use crate::script::{Bundle, Output};
 use crate::track::{self, Summary};
 
-/// The folder that `run` writes to.
+/// The default folder of `run`.
 const FOLDER: &str = "experiments";
 
-/// Differences shown beside the runs at most.
+/// The most differences shown beside the runs.
 const DIFFERENCES: usize = 12;
 
-/// A handle on runs that were read.
+/// A handle to recorded runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Runs(Rc<track::Runs>);
 
@@ -81,7 +81,7 @@ fn plain(headings: &[String]) -> Vec<&str> {
 }
 
 impl Runs {
-    /// The curves to look at first: both losses, or whatever most runs have.
+    /// The default curves: both losses, or the most frequent values.
     fn usual(&self) -> Vec<Figure> {
         let names = self.0.names();
         let losses = ["loss", "val_loss"].into_iter().filter(|name| names.contains(name));
@@ -112,7 +112,7 @@ impl Runs {
     }
 }
 
-/// A run as a script sees it.
+/// A run as a script map.
 fn map(run: &Summary) -> Map {
     let mut map = Map::new();
     let mut put = |name: &str, value: Dynamic| {

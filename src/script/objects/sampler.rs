@@ -1,4 +1,4 @@
-//! Sampler: how the next token is drawn.
+//! `Sampler`: how the next token is drawn.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,30 +13,30 @@ use crate::script::failure::Fallible;
 use crate::script::objects::Tensor;
 use crate::script::registry::{Members, Object, Registry};
 
-/// A handle on a sampler.
+/// A handle to a sampler.
 #[derive(Debug, Clone)]
 pub(crate) struct Sampler(Rc<RefCell<SamplerState>>);
 
 #[derive(Debug)]
 struct SamplerState {
     sampler: generate::Sampler,
-    /// How often it was given to `generate`: each time it draws from another stream.
+    /// The number of uses in `generate`: each use draws from another random stream.
     uses: u64,
 }
 
-/// The options of `sampler`, in the words of [`SamplerOptions`].
+/// The options of `sampler`, with descriptions of [`SamplerOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("temperature", "logits are divided by it (1); 0 takes the likeliest"),
     ("top_k", "keep the k most likely tokens (0: all)"),
     ("top_p", "keep the likeliest whose probabilities sum to this (1)"),
     ("min_p", "keep what has at least this share of the likeliest (0)"),
-    ("repetition_penalty", "makes what was said less likely (1: no)"),
+    ("repetition_penalty", "makes tokens that were generated before less likely (1: no)"),
     ("seed", "two samplers with one seed draw the same (the session's when absent)"),
     ("grammar", "whether only what makes sense can be drawn (true)"),
 ];
 
 impl Sampler {
-    /// The sampler for the next use: the first draws from the seed itself, later ones from streams that follow from it.
+    /// The sampler for the next use: the first draws from the seed itself, later ones from derived streams.
     pub(crate) fn next_use(&self) -> Fallible<generate::Sampler> {
         let mut state = self.0.borrow_mut();
         let uses = state.uses;
@@ -108,9 +108,9 @@ pub(super) fn register(registry: &mut Registry) {
         |s: &mut Sampler, logits: Dynamic| sample(s, &logits, &Array::new()),
     );
     sampler.method(
-        "sample(logits: Tensor | array, said: array) -> int",
-        "Draws an id; the ids said so far bear the repetition penalty.",
-        |s: &mut Sampler, logits: Dynamic, said: Array| sample(s, &logits, &said),
+        "sample(logits: Tensor | array, history: array) -> int",
+        "Draws an id; the repetition penalty applies to the ids in history.",
+        |s: &mut Sampler, logits: Dynamic, earlier: Array| sample(s, &logits, &earlier),
     );
 }
 
@@ -145,7 +145,7 @@ fn settings(sampler: &mut Members<Sampler>) {
     });
     sampler.get(
         "repetition_penalty -> float",
-        "Makes what was said less likely; 1 does nothing.",
+        "Makes tokens that were generated before less likely; 1 does nothing.",
         |s: &mut Sampler| s.options().repetition_penalty,
     );
     sampler.set("repetition_penalty", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
@@ -160,7 +160,7 @@ fn settings(sampler: &mut Members<Sampler>) {
     sampler.set("seed", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
         let v = count("seed", &v)?;
         s.change(|o| o.seed = v)?;
-        // Also when it is the seed it had.
+        // Setting the same seed restarts it, too.
         let options = s.options();
         *s.0.borrow_mut() = SamplerState { sampler: generate::Sampler::new(options)?, uses: 0 };
         Ok(())
@@ -174,7 +174,7 @@ fn settings(sampler: &mut Members<Sampler>) {
     });
 }
 
-fn sample(sampler: &Sampler, logits: &Dynamic, said: &Array) -> Fallible<i64> {
+fn sample(sampler: &Sampler, logits: &Dynamic, earlier: &Array) -> Fallible<i64> {
     let logits: Vec<f32> = match (logits.read_lock::<Tensor>(), logits.as_array_ref()) {
         (Some(tensor), _) => tensor.values()?,
         (_, Ok(array)) => numbers("logits", &array)?.into_iter().map(|v| v as f32).collect(),
@@ -183,6 +183,6 @@ fn sample(sampler: &Sampler, logits: &Dynamic, said: &Array) -> Fallible<i64> {
     if logits.is_empty() {
         return Err(Error::mistake("sample needs at least one logit").into());
     }
-    let said = ids("said", said)?;
-    Ok(i64::from(sampler.0.borrow_mut().sampler.sample(&logits, &said, None)))
+    let earlier = ids("history", earlier)?;
+    Ok(i64::from(sampler.0.borrow_mut().sampler.sample(&logits, &earlier, None)))
 }

@@ -1,4 +1,4 @@
-//! The members of `Score` and `midi(path)`, which reads one.
+//! The members of `Score`, and `midi(path)`, which reads one.
 
 use std::path::Path;
 
@@ -63,7 +63,7 @@ fn sound(score: &mut Members<Score>) {
     member.options = audio::OPTIONS;
 }
 
-/// Writes a score in the format that the ending of the path names.
+/// Writes a score in the format of the path's extension.
 fn save(score: &Score, path: &Path, progress: &Progress) -> Result<()> {
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     match ending.as_str() {
@@ -90,7 +90,7 @@ fn facts(score: &mut Members<Score>) {
         s.0.duration()
     });
     score.get("tempo -> float", "Its tempo at the start, in beats a minute.", |s: &mut Score| s.0.tempo());
-    score.get("repairs -> array", "What was mended while the file was read, a line each.", |s: &mut Score| {
+    score.get("repairs -> array", "What was repaired while the file was read, a line each.", |s: &mut Score| {
         s.0.repairs.iter().map(|r| Dynamic::from(r.to_string())).collect::<Array>()
     });
     score.get("bars -> int", "How many bars it has.", |s: &mut Score| s.0.bars().len() as i64);

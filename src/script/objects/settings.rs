@@ -1,4 +1,4 @@
-//! Command lines and recipes for the programs: flags and YAML files become maps.
+//! Command lines and recipes for the programs: parses flags and YAML files to maps.
 
 use std::path::Path;
 
@@ -85,7 +85,7 @@ fn recipe(words: &[String], more: &Map) -> Result<Value> {
         Some(Value::String(path)) => (path.clone(), read(&path)?),
         _ => (String::new(), Value::Object(serde_json::Map::new())),
     };
-    // A slip in the file is told as one of the file, before flags are laid over it.
+    // Errors of the file are reported as such, before flags are applied.
     Recipe::from_map(&file, settings.clone())?;
     let mut extra = more;
     for (key, value) in given {
@@ -105,7 +105,7 @@ fn recipe(words: &[String], more: &Map) -> Result<Value> {
     Ok(map)
 }
 
-/// A map is laid over a map key by key; anything else takes its place.
+/// Merges a map into a map key by key; other values are replaced.
 fn overlay(place: &mut Value, value: Value) {
     match (place, value) {
         (Value::Object(old), Value::Object(new)) => {
@@ -115,12 +115,12 @@ fn overlay(place: &mut Value, value: Value) {
     }
 }
 
-/// A file of settings, or the one of that name inside this program.
+/// Reads a settings file, or the built-in one of that name.
 fn read(path: &str) -> Result<Value> {
     inside(path, CONFIGS)
 }
 
-/// A file that describes a sweep, or the one of that name inside this program.
+/// Reads a sweep configuration, or the built-in one of that name.
 pub(super) fn read_sweep(path: &str) -> Result<Value> {
     inside(path, SWEEPS)
 }

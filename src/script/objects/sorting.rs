@@ -1,5 +1,5 @@
-//! Sorting by a function that a script gives. Rhai's own goes on with a made-up order where the function fails or the
-//! user cancels; this one stops there.
+//! Sorting with a comparison function of the script. Rhai's own sort continues with an arbitrary order when the
+//! function fails or the user cancels; this one stops.
 
 use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 
@@ -24,16 +24,17 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn sort(context: &NativeCallContext, items: &mut Array, order: &FnPtr) -> Fallible<()> {
     let behind = |a: usize, b: usize, items: &Array| -> Fallible<bool> {
-        let said: Dynamic = order.call_within_context(context, (items[a].clone(), items[b].clone()))?;
+        let answer: Dynamic = order.call_within_context(context, (items[a].clone(), items[b].clone()))?;
         match () {
-            () if said.is_int() => Ok(said.as_int().unwrap_or(0) > 0),
-            () if said.is_float() => Ok(said.as_float().unwrap_or(0.0) > 0.0),
-            () if said.is_bool() => Ok(!said.as_bool().unwrap_or(true)),
-            () => {
-                Err(Error::mistake(format!("sort: the function must give a number or a bool, not {}", article(&said)))
-                    .with_hint("a.sort(|x, y| x - y)")
-                    .into())
-            }
+            () if answer.is_int() => Ok(answer.as_int().unwrap_or(0) > 0),
+            () if answer.is_float() => Ok(answer.as_float().unwrap_or(0.0) > 0.0),
+            () if answer.is_bool() => Ok(!answer.as_bool().unwrap_or(true)),
+            () => Err(Error::mistake(format!(
+                "sort: the function must give a number or a bool, not {}",
+                article(&answer)
+            ))
+            .with_hint("a.sort(|x, y| x - y)")
+            .into()),
         }
     };
     let places = merged(items.len(), |a, b| behind(a, b, items))?;
@@ -43,8 +44,8 @@ fn sort(context: &NativeCallContext, items: &mut Array, order: &FnPtr) -> Fallib
     Ok(())
 }
 
-/// The numbers below `count` in an order in which none is behind its successor: merge sort from runs of one up, which
-/// any answer of `behind` leaves whole and the first failure ends.
+/// A sorted permutation of `0..count` by bottom-up merge sort, which stays in bounds whatever `behind` answers, and
+/// stops at its first error.
 fn merged<E>(count: usize, mut behind: impl FnMut(usize, usize) -> Result<bool, E>) -> Result<Vec<usize>, E> {
     let mut from: Vec<usize> = (0..count).collect();
     let mut to = Vec::with_capacity(count);

@@ -1,4 +1,4 @@
-//! Style: how near some scores are to a corpus; figures of one score.
+//! `Style`: the similarity of scores to a corpus; figures of one score.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::script::failure::Fallible;
 use crate::script::objects::{Model, Score};
 use crate::script::registry::{Object, Registry};
 
-/// A comparison, a line a feature.
+/// A comparison, by feature.
 #[derive(Debug, Clone)]
 pub(crate) struct Style(Rc<Vec<Likeness>>, Option<f64>);
 
@@ -62,7 +62,7 @@ pub(super) fn register(registry: &mut Registry) {
     let ctx = registry.ctx();
     registry.function(
         "style(scores: array, corpus: array | string, model: Model) -> Style",
-        "Compares scores with a corpus, and how a model hears both: frechet is the distance of its embeddings.",
+        "Compares scores with a corpus, also by a model: frechet is the distance between its embeddings of both.",
         move |scores: Array, corpus: Dynamic, model: Model| compare(&ctx, &scores, &corpus, Some(&model)),
     );
     registry.function(
@@ -124,7 +124,7 @@ fn compare(ctx: &ScriptContext, scores: &[Dynamic], corpus: &Dynamic, model: Opt
     Ok(Style(Rc::new(likeness), model.map(distance).transpose()?))
 }
 
-/// The scores of an array; `what` names it in the refusal of anything else.
+/// The scores of an array; `what` names it in errors.
 pub(super) fn these(what: &str, values: &[Dynamic]) -> Fallible<Vec<midi::Score>> {
     let score = |value: &Dynamic| match value.read_lock::<Score>() {
         Some(score) => Ok((*score.0).clone()),
@@ -139,7 +139,7 @@ pub(super) fn read(path: &str, progress: &crate::progress::Progress) -> Fallible
     let mut task = progress.task("reading", Some(files.len() as u64), "files");
     let mut scores = Vec::with_capacity(files.len());
     for file in files {
-        // What cannot be read is no part of the corpus.
+        // Unreadable files are left out.
         if let Ok(score) = midi::Score::read(&file) {
             scores.push((file, score));
         }

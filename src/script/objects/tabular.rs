@@ -1,4 +1,4 @@
-//! Tables and JSON in files: arrays of maps out, arrays of maps in.
+//! CSV and JSON files: reads and writes arrays of maps.
 
 use rhai::{Array, Dynamic, Map};
 use std::collections::BTreeSet;
@@ -51,14 +51,14 @@ fn rows(text: &str) -> Result<Array> {
     let mut rows = csv::read(text)?.into_iter();
     let Some(names) = rows.next() else { return Ok(Array::new()) };
     let row = |row: Vec<String>| {
-        // A row that is too short has nothing at its end.
+        // Missing fields at the end of a row are empty.
         let values = row.iter().map(|field| value(field)).chain(std::iter::repeat(Dynamic::UNIT));
         names.iter().zip(values).map(|(name, value)| (name.as_str().into(), value)).collect::<Map>().into()
     };
     Ok(rows.map(row).collect())
 }
 
-/// A field as a number or a truth value, if it looks like one; nothing for an empty one.
+/// A field as a number or a boolean, if it looks like one; `()` for an empty one.
 fn value(field: &str) -> Dynamic {
     let bare = field.trim();
     let zeros = bare
@@ -69,7 +69,7 @@ fn value(field: &str) -> Dynamic {
         "" => Dynamic::UNIT,
         "true" | "True" | "TRUE" => true.into(),
         "false" | "False" | "FALSE" => false.into(),
-        // A number with zeros in front is somebody's name.
+        // A number with leading zeros is an identifier.
         _ if zeros || !bare.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => field.into(),
         _ => bare
             .parse::<i64>()

@@ -1,4 +1,4 @@
-//! Measures of a sample that need no model: its defects, its share of chord tones, and what it has copied.
+//! Metrics of a sample without a model: its defects, its share of chord tones, and its overlap with a corpus.
 
 use rhai::{Array, Dynamic, Map};
 
@@ -110,7 +110,7 @@ fn originality(ctx: &ScriptContext, take: &Dynamic, corpus: &Dynamic) -> Fallibl
     }
 }
 
-/// The pieces of a corpus and what each is called.
+/// The pieces of a corpus and their names.
 fn pieces(corpus: &Dynamic, progress: &crate::progress::Progress) -> Fallible<(Vec<Dynamic>, Vec<midi::Score>)> {
     let items: Array = match corpus.as_array_ref() {
         Ok(items) => items.clone(),

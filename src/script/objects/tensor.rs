@@ -1,4 +1,4 @@
-//! Tensor: numbers in a grid: logits, weights, gradients, attention.
+//! `Tensor`: a multi-dimensional array of numbers, such as logits, weights, gradients or attention.
 
 use candle_core::{DType, Tensor as Raw};
 use rhai::{Array, Dynamic};
@@ -13,16 +13,16 @@ use crate::script::failure::{Fallible, mistake};
 use crate::script::html::{self, Cell};
 use crate::script::registry::{Members, Object, Registry};
 
-/// A handle on a tensor. Tensors do not change.
+/// A handle to a tensor. Tensors are immutable.
 #[derive(Debug, Clone)]
 pub(crate) struct Tensor(pub(crate) Raw);
 
-/// Lines of the heat map.
+/// The height of the heat map in lines.
 const MAP_HEIGHT: usize = 16;
-/// Most numbers of an array that a script gets.
+/// The largest tensor that is converted to an array.
 const MOST: usize = 50_000_000;
 
-/// The four figures that describe a tensor.
+/// Summary statistics of a tensor.
 struct Figures {
     mean: f64,
     std: f64,
@@ -43,10 +43,10 @@ impl Tensor {
         }
         let n = values.len() as f64;
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
-        // The sample's deviation, as torch's std: over n − 1.
+        // The sample standard deviation, over n − 1, as torch's std.
         let squares = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>();
         let std = if values.len() > 1 { (squares / (n - 1.0)).sqrt() } else { f64::NAN };
-        // A value that is not a number shows in all of them.
+        // NaN if any value is NaN.
         let broken = values.iter().any(|v| v.is_nan());
         let fold = |f: fn(f32, f32) -> f32| {
             if broken { f32::NAN } else { values.iter().copied().reduce(f).unwrap_or(f32::NAN) }
@@ -54,7 +54,7 @@ impl Tensor {
         Ok(Figures { mean, std, min: fold(f32::min).into(), max: fold(f32::max).into() })
     }
 
-    /// The last two dimensions of the first of the others, for a picture.
+    /// The last two dimensions at the first index of the others, for a picture.
     fn face(&self) -> Result<(Vec<f32>, usize, usize)> {
         let mut raw = self.0.clone();
         while raw.rank() > 2 {

@@ -1,4 +1,4 @@
-//! A text that is shown as it is: help, tables, listings.
+//! Text that is displayed unchanged: help, tables, listings.
 
 use crate::script::failure::Failure;
 use crate::script::registry::{Object, Registry};

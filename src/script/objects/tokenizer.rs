@@ -1,4 +1,4 @@
-//! Tokenizer: scores become ids and come back.
+//! `Tokenizer`: converts scores to ids and back.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::script::one_line::counted;
 use crate::script::registry::{Object, Registry};
 use crate::tokens;
 
-/// A handle on a tokenizer; training replaces what all handles see, and nothing that was made with it before.
+/// A handle to a tokenizer; training replaces it for all handles, but not in objects made with it before.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokenizer(Rc<RefCell<Arc<tokens::Tokenizer>>>);
 
@@ -28,7 +28,7 @@ impl Tokenizer {
         Self(Rc::new(RefCell::new(tokenizer)))
     }
 
-    /// The tokenizer as it is now.
+    /// The current tokenizer.
     pub(crate) fn get(&self) -> Arc<tokens::Tokenizer> {
         self.0.borrow().clone()
     }
@@ -41,7 +41,7 @@ impl Tokenizer {
     }
 }
 
-/// MIDI files: an array of them, or all in a folder.
+/// MIDI files from an array of paths or a folder.
 fn paths(files: &Dynamic) -> Fallible<Vec<PathBuf>> {
     if files.is_string() {
         return Ok(data::scan(&locate(&text("files", files)?)?)?);
@@ -108,10 +108,10 @@ impl Object for Tokenizer {
     }
 }
 
-/// Kinds of tokens that are listed.
+/// The most kinds of tokens listed.
 const KINDS: usize = 24;
 
-/// The vocabulary in runs of names that share what is before the `_`.
+/// The vocabulary as ranges of names that share the part before the `_`.
 fn blocks(names: &[&str]) -> Vec<String> {
     let blocks = runs(names);
     let block = |(stem, from, to): &(String, usize, usize)| {
@@ -124,7 +124,7 @@ fn blocks(names: &[&str]) -> Vec<String> {
     lines
 }
 
-/// What names share before the `_`, with the first and the last id of each run.
+/// The shared parts of names before the `_`, with the first and last id of each range.
 fn runs(names: &[&str]) -> Vec<(String, usize, usize)> {
     let stem = |name: &str| name.rsplit_once('_').map_or_else(|| name.to_string(), |(stem, _)| stem.to_string());
     let mut blocks: Vec<(String, usize, usize)> = Vec::new();
@@ -137,7 +137,7 @@ fn runs(names: &[&str]) -> Vec<(String, usize, usize)> {
     blocks
 }
 
-/// A name of a scheme or the path of a file.
+/// A tokenizer by the name of a scheme or the path of a file.
 fn named(name: &str) -> Fallible<Tokenizer> {
     if is_path(name) {
         return Ok(Tokenizer::new(Arc::new(tokens::Tokenizer::load(locate(name)?)?)));

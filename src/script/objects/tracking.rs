@@ -1,4 +1,4 @@
-//! The tracker of a run: its course as JSON lines in its folder, always, and to whatever else `track` names.
+//! The tracker of a training run: logs to JSON lines in its folder, and to the other sinks that `track` names.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use crate::script::objects::{Audio, Score as Handle, run};
 use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
 use crate::train::{TrainEvent, TrainOptions, Trainer};
 
-/// Between two readings of the machine.
+/// The interval between readings of the machine's load.
 const LOAD_EVERY: Duration = Duration::from_secs(10);
 
-/// The lines of a run.
+/// The file of JSON lines.
 const LINES: &str = "metrics.jsonl";
 
-/// A tracker at work.
+/// A running tracker.
 pub(super) struct Tracking {
     ctx: ScriptContext,
     run: Run,
@@ -31,7 +31,7 @@ pub(super) struct Tracking {
 }
 
 impl Tracking {
-    /// Refuses sinks that there are not, and sinks of a run without a folder.
+    /// Refuses unknown sinks, and sinks of a run without a folder.
     pub(super) fn check(options: &TrainOptions) -> Result<()> {
         RunOptions { sinks: options.track.clone(), ..RunOptions::default() }.validate()?;
         if options.output_dir.is_none() && (!options.track.is_empty() || options.wandb_project.is_some()) {
@@ -41,7 +41,7 @@ impl Tracking {
         Ok(())
     }
 
-    /// The tracker of a run with a folder; one that cannot begin is warned of, and the run goes on without.
+    /// The tracker of a run with a folder; if it cannot start, there is a warning and the run continues without it.
     pub(super) fn start(ctx: &ScriptContext, trainer: &Trainer) -> Option<Self> {
         let out = trainer.options().output_dir.as_deref()?;
         match begin(out, trainer) {
@@ -59,7 +59,7 @@ impl Tracking {
         }
     }
 
-    /// What happened in the run; `take` is the latest take of the model.
+    /// Handles an event of the run; `take` is the latest sample.
     pub(super) fn hear(&mut self, trainer: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         match event {
             TrainEvent::Stepped(step) => {
@@ -97,7 +97,8 @@ impl Tracking {
         self.warn();
     }
 
-    /// A take as a file, as a picture and as sound. What cannot be made is left out: an empty take has no picture.
+    /// Logs a sample as a file, as a picture and as sound. What cannot be made is left out: an empty sample has no
+    /// picture.
     fn sample(&mut self, step: u64, score: &Score) {
         let handle = Handle::new(score.clone());
         let mut all = vec![("sample", Ok(Media::Midi(score.to_bytes())))];
@@ -147,8 +148,8 @@ fn begin(out: &Path, trainer: &Trainer) -> Result<Run> {
     Run::start(&name, &chosen, wall_clock(), rand::random())
 }
 
-/// What the run is made of, for comparing it with others: the same before and after a run was read again, whose files
-/// say more than the options did.
+/// The configuration of the run, for comparisons: the same before and after it was read from files, which contain more
+/// than the options.
 fn config(trainer: &Trainer) -> Result<Map<String, Value>> {
     let model = trainer.model();
     let Value::Object(mut map) = serde_json::to_value(trainer.options()).map_err(Error::internal)? else {
@@ -173,8 +174,7 @@ fn config(trainer: &Trainer) -> Result<Map<String, Value>> {
     Ok(map)
 }
 
-/// Takes the lines after a step away: those of a course that was cut short after its last checkpoint, which will be
-/// taken again.
+/// Removes the lines after a step, which are from an interruption after the last checkpoint and will be logged again.
 fn up_to(path: &Path, step: u64) -> Result<()> {
     let Ok(text) = std::fs::read_to_string(path) else { return Ok(()) };
     let at = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("step")?.as_u64();

@@ -1,4 +1,4 @@
-//! Trainer: the training loop, a step at a time or to the end.
+//! `Trainer`: the training loop, by single steps or to the end.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,14 +21,14 @@ use crate::script::one_line::thousands;
 use crate::script::registry::{Members, Object, Registry};
 use crate::train::{self, TrainOptions};
 
-/// A handle on a run.
+/// A handle to a training run.
 #[derive(Debug, Clone)]
 pub(crate) struct Trainer {
     run: Rc<RefCell<train::Trainer>>,
     model: Model,
 }
 
-/// The options of `trainer`, in the words of [`TrainOptions`].
+/// The options of `trainer`, with descriptions of [`TrainOptions`].
 pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("lr", "peak learning rate (2e-4)"),
     ("batch_size", "rows in a micro-batch (4); \"auto\" takes what fits the memory"),
@@ -176,7 +176,7 @@ fn resume(ctx: &ScriptContext, dir: &str, mut map: Map) -> Fallible<Trainer> {
     go_on(ctx, dir, data, &overrides)
 }
 
-/// The run in a folder, from its last checkpoint on.
+/// The run of a folder, from its last checkpoint on.
 pub(super) fn go_on(
     ctx: &ScriptContext,
     dir: &str,
@@ -208,7 +208,7 @@ fn work(trainer: &mut Members<Trainer>) {
             let Some(mut panel) = FitPanel::new(&ctx) else {
                 return Ok(run.fit_with(ctx.progress(), &mut |run, event| following.hear(run, event))?);
             };
-            // The panel says what the bar would say.
+            // The panel replaces the progress bar.
             let progress = ctx.progress().quiet();
             Ok(run.fit_with(&progress, &mut |run, event| {
                 let heard = following.hear(run, event);

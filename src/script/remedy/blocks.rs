@@ -1,8 +1,8 @@
-//! Blocks that Python opens with a colon: functions, conditions, loops.
+//! Hints for Python blocks opened by a colon: functions, conditions, loops.
 
 use super::{Remedy, SourceLine, ours};
 
-/// The remedy for a line that opens a block.
+/// The hint for a line that opens a block.
 pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
     let first = line.word(0);
     if matches!(first, "def" | "function") && line.is_name(1) && line.word(2) == "(" {

@@ -1,9 +1,9 @@
-//! Parts of a line: f-strings, lambdas, comprehensions, slices, dictionaries, tuples, words for operators.
+//! Hints for Python expressions: f-strings, lambdas, comprehensions, slices, dictionaries, tuples, operators in words.
 
 use super::{Remedy, SourceLine, ours, quoted};
 use crate::script::scan::LexemeKind;
 
-/// The remedy for a line with an expression of Python in it.
+/// The hint for a line with a Python expression.
 pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
     let finders: [fn(&SourceLine) -> Option<Remedy>; 12] = [
         unclosed,
@@ -42,7 +42,7 @@ fn unclosed(line: &SourceLine) -> Option<Remedy> {
     let open = (0..last).filter(|&i| line.word(i) == "(" && line.close(i).is_none()).count();
     let inside = word[1..].trim_end_matches(';');
     let text = inside.trim_end_matches(')');
-    // Brackets at the end belong to the code as far as brackets are open.
+    // Closing brackets at the end belong to the code as far as brackets are open.
     let kept = (inside.len() - text.len()).saturating_sub(open);
     let text = &inside[..text.len() + kept];
     let code = format!("{}\"{text}\"{}", &line.text[..line.start(last)], ")".repeat(open));
@@ -100,7 +100,7 @@ fn comprehension(line: &SourceLine) -> Option<Remedy> {
     let within = line.find(each + 1, close, "in")?;
     let when = line.find(within + 1, close, "if");
     let (name, list) = (line.part(each + 1, within), ours(line.part(within + 1, when.unwrap_or(close))));
-    // A range is not an array yet.
+    // A range must be converted to an array.
     let list = match list.strip_prefix("0..") {
         Some(end) => format!("range({})", end.trim_start_matches('=')),
         None => list,

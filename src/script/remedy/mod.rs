@@ -1,4 +1,4 @@
-//! What someone who comes from Python types, and how it is written here. The code that a remedy offers runs.
+//! Hints for Python syntax: what was typed, and how it is written here. The code in the hints is tested.
 
 mod blocks;
 mod expressions;
@@ -9,7 +9,7 @@ pub(crate) use names::{call, method, word};
 
 use crate::script::scan::{Lexeme, LexemeKind, scan};
 
-/// What a line means, and how it is written here.
+/// The meaning of a line, and how to write it here.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Remedy {
     pub(crate) message: String,
@@ -28,7 +28,7 @@ impl Remedy {
     }
 }
 
-/// A line, cut.
+/// A line, split into tokens.
 struct SourceLine<'t> {
     text: &'t str,
     tokens: Vec<Lexeme>,
@@ -63,7 +63,7 @@ impl<'t> SourceLine<'t> {
         self.tokens.get(i).map_or(self.text.len(), |t| t.end)
     }
 
-    /// The text from token `from` up to, but without, token `to`.
+    /// The text of the tokens `from..to`.
     fn part(&self, from: usize, to: usize) -> &'t str {
         if from < to { self.text[self.start(from)..self.end(to - 1)].trim() } else { "" }
     }
@@ -89,7 +89,7 @@ impl<'t> SourceLine<'t> {
         None
     }
 
-    /// The first token of this text from `from` up to `to` that is in no bracket.
+    /// The first token with this text in `from..to` that is outside of brackets.
     fn find(&self, from: usize, to: usize, wanted: &str) -> Option<usize> {
         let mut i = from;
         while i < to.min(self.len()) {
@@ -103,13 +103,13 @@ impl<'t> SourceLine<'t> {
         None
     }
 
-    /// True when two tokens stand side by side without space.
+    /// True when two tokens are adjacent without space.
     fn touch(&self, i: usize) -> bool {
         i + 1 < self.len() && self.end(i) == self.start(i + 1)
     }
 }
 
-/// The remedy for a line that cannot be parsed; `column` (from 1, in characters) is where the parser stopped.
+/// The hint for a line that does not parse; `column` (from 1, in characters) is the position of the error.
 pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
     let trimmed = text.trim();
     let before = text.chars().take(column.saturating_sub(1)).filter(|c| !c.is_whitespace()).count();
@@ -120,13 +120,13 @@ pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
         .filter(|remedy| remedy.code.trim() != trimmed)
 }
 
-/// A word on code that runs and means something else in Python: `7 // 2`.
+/// A note on code that runs but has another meaning in Python: `7 // 2`.
 pub(crate) fn note(code: &str) -> Option<String> {
     let tokens = scan(code).tokens;
     let divides = |pair: &[Lexeme]| {
         let [value, comment] = pair else { return false };
-        let said = &code[comment.start..comment.end];
-        let number = said.strip_prefix("//").map(|rest| rest.trim().trim_end_matches([';', ')']));
+        let remark = &code[comment.start..comment.end];
+        let number = remark.strip_prefix("//").map(|rest| rest.trim().trim_end_matches([';', ')']));
         let whole = number.is_some_and(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
         let between = &code[value.end..comment.start];
         comment.kind == LexemeKind::Comment
@@ -138,7 +138,7 @@ pub(crate) fn note(code: &str) -> Option<String> {
     found.then(|| "note: // begins a comment; whole numbers are divided by /: 7 / 2 is 3".into())
 }
 
-/// An expression of Python with its words in ours: `not a and b is None` becomes `!a && b == ()`.
+/// Translates a Python expression: `not a and b is None` becomes `!a && b == ()`.
 fn ours(text: &str) -> String {
     let line = SourceLine::new(text);
     let mut code = String::new();
@@ -169,7 +169,7 @@ fn ours(text: &str) -> String {
     code + &text[end..]
 }
 
-/// A string in double quotes, if it is in single ones and is none of Rhai's characters.
+/// A string in double quotes, for one in single quotes that is not a Rhai character.
 fn quoted(text: &str) -> String {
     match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         Some(inside) => format!("\"{}\"", inside.replace("\\'", "'").replace('"', "\\\"")),

@@ -1,8 +1,8 @@
-//! Names that Python has: variables, functions, methods.
+//! Hints for Python names: variables, functions, methods.
 
 use super::{Remedy, SourceLine, ours, statements};
 
-/// The remedy for a variable that does not exist, named at `column` (from 1, in characters) of a line.
+/// The hint for an unknown variable at `column` (from 1, in characters) of a line.
 pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
     let literal = |code: &str| Remedy::new(format!("'{name}' is written {code}"), code);
     match name {
@@ -55,7 +55,7 @@ fn several(name: &str, text: &str) -> Option<String> {
     Some(format!("let ({}) = {values}", all.join(", ")))
 }
 
-/// The remedy for a function that does not exist: what Python's function of that name is here.
+/// The hint for an unknown function: the counterpart of Python's function.
 pub(crate) fn call(name: &str, given: &[&str]) -> Option<Remedy> {
     let code = match name {
         "len" => "[1, 2].len",
@@ -83,7 +83,7 @@ pub(crate) fn call(name: &str, given: &[&str]) -> Option<Remedy> {
     Remedy::new(format!("{name}() {how}"), code)
 }
 
-/// The remedy for a method that does not exist: Python's method of that name is this one here.
+/// The hint for an unknown method: the counterpart of Python's method.
 pub(crate) fn method(owner: &str, name: &str) -> Option<&'static str> {
     let found = match (owner, name) {
         ("array", "append" | "add") => "push(x)",

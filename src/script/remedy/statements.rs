@@ -1,9 +1,9 @@
-//! Whole lines that are not code here: magics, the shell, imports, comments, declarations.
+//! Hints for whole lines of Python or IPython: magics, shell commands, imports, comments, declarations.
 
 use super::{Remedy, SourceLine, ours};
 use crate::script::scan::LexemeKind;
 
-/// The remedy for a line as a whole; `at_begin` says that the parser stopped at its first character.
+/// The hint for a line; `at_begin` is true if the error is at its first character.
 pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
     let text = line.text;
     match text.chars().next()? {
@@ -33,14 +33,14 @@ pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
         }
         "assert" => {
             let comma = line.find(1, line.len(), ",").unwrap_or(line.len());
-            let said =
+            let message =
                 if comma < line.len() { ours(line.part(comma + 1, line.len())) } else { "\"it does not hold\"".into() };
-            Remedy::new("a mistake is thrown", format!("if !({}) {{ throw {said} }}", ours(line.part(1, comma))))
+            Remedy::new("a mistake is thrown", format!("if !({}) {{ throw {message} }}", ours(line.part(1, comma))))
         }
         "raise" => {
             let text = line.tokens.iter().position(|t| t.kind == LexemeKind::Text);
-            let said = text.map_or_else(|| "\"what went wrong\"".into(), |i| ours(line.word(i)));
-            Remedy::new("a mistake is thrown", format!("throw {said}"))
+            let message = text.map_or_else(|| "\"what went wrong\"".into(), |i| ours(line.word(i)));
+            Remedy::new("a mistake is thrown", format!("throw {message}"))
         }
         "global" | "nonlocal" if line.is_name(1) => {
             Remedy::new("functions read the session's variables; a closure can change them", "let f = |x| x + 1;")
@@ -90,7 +90,7 @@ fn magic(text: &str) -> Option<Remedy> {
     }
 }
 
-/// True for what is rather a command of the shell than a condition.
+/// True for a text that is more likely a shell command than a condition.
 fn is_command(text: &str) -> bool {
     const KNOWN: [&str; 20] = [
         "ls", "pwd", "cat", "cd", "echo", "pip", "git", "mkdir", "rm", "cp", "mv", "head", "tail", "grep", "find",
@@ -113,7 +113,7 @@ fn is_path(text: &str) -> bool {
     text.split('.').all(name)
 }
 
-/// What a line that names an unknown variable was meant to be, where the line as a whole says so.
+/// The hint for a line with an unknown variable, if the line as a whole is recognised.
 pub(super) fn of_line(line: &SourceLine) -> Option<Remedy> {
     match line.word(0) {
         "import" | "from" => imported(),

@@ -1,12 +1,12 @@
-//! Calls: of closures by their name, of methods whose closures read the value they work on, of `eval`; and what `catch`
-//! holds.
+//! Rewrites calls: of closures by name, of methods whose closures read the receiver, of `eval`; and the value of
+//! `catch`.
 
 use std::collections::BTreeSet;
 
 use super::tokens::Tokens;
 use super::{Edits, KnownNames};
 
-/// Methods that call a function for every item and leave the value as it is.
+/// Methods that call a function for every item and do not change the receiver.
 const WALKS: [&str; 10] =
     ["filter", "map", "all", "some", "find", "find_map", "reduce", "reduce_rev", "for_each", "sorted"];
 
@@ -33,7 +33,7 @@ pub(super) fn edit(tokens: &Tokens, names: &KnownNames, edits: &mut Edits) {
     }
 }
 
-/// The names this text gives to variables and parameters.
+/// The names of variables and parameters in this text.
 fn variables<'t>(tokens: &Tokens<'t>) -> BTreeSet<&'t str> {
     let mut found = BTreeSet::new();
     let mut words = |from: usize, to: usize| {
@@ -45,7 +45,7 @@ fn variables<'t>(tokens: &Tokens<'t>) -> BTreeSet<&'t str> {
             "(" if i > 1 && (tokens.before(i - 1) == "fn" || tokens.before(i) == "for") => {
                 words(i + 1, tokens.partner(i).unwrap_or(i));
             }
-            // |a, b| where an expression begins; `a | b` is a sum of bits.
+            // |a, b| at the start of an expression; `a | b` is the bitwise operator.
             "|" if matches!(tokens.before(i), "(" | "," | "=" | ":" | "" | ";" | "{" | "[" | "=>" | "return") => {
                 let close = (i + 1..tokens.len()).find(|&j| !tokens.is_word(j) && tokens.word(j) != ",");
                 words(i + 1, close.filter(|&j| tokens.is_symbol(j, "|")).unwrap_or(i));
@@ -56,7 +56,7 @@ fn variables<'t>(tokens: &Tokens<'t>) -> BTreeSet<&'t str> {
     found
 }
 
-/// `xs.filter(|x| x > xs[0])` works on a copy, which the closure does not have to share.
+/// `xs.filter(|x| x > xs[0])` is called on a copy, so that the closure does not share it.
 fn walk(tokens: &Tokens, name: usize, open: usize, edits: &mut Edits) {
     let (Some(close), true) = (tokens.partner(open), WALKS.contains(&tokens.word(name))) else { return };
     let Some(root) = root(tokens, name) else { return };
@@ -66,12 +66,12 @@ fn walk(tokens: &Tokens, name: usize, open: usize, edits: &mut Edits) {
     if word == "this" || tokens.names(open, close, "this") || !(given || tokens.names(open, close, word)) {
         return;
     }
-    // As a method it would still hold the variable.
+    // A method call would still lock the variable.
     edits.insert(tokens.start(root), "__own(");
     edits.insert_first(tokens.end(root), ")");
 }
 
-/// The variable that a chain begins with which ends before member `name`.
+/// The variable at the start of the chain before member `name`.
 fn root(tokens: &Tokens, name: usize) -> Option<usize> {
     let mut at = name;
     loop {
@@ -82,7 +82,7 @@ fn root(tokens: &Tokens, name: usize) -> Option<usize> {
         while matches!(tokens.word(last), ")" | "]") {
             let open = tokens.partner(last)?;
             last = open.checked_sub(1)?;
-            // What a function gives is nobody's variable, and neither is an array that is written out.
+            // The result of a function, or an array literal, is not a variable.
             let part = match tokens.word(open) {
                 "[" => tokens.indexes(open),
                 _ => tokens.is_word(last) && matches!(tokens.before(last), "." | "?."),
@@ -98,14 +98,14 @@ fn root(tokens: &Tokens, name: usize) -> Option<usize> {
     }
 }
 
-/// `eval(text)`: the text is made plain, too.
+/// `eval(text)`: the text is rewritten, too.
 fn evaluated(tokens: &Tokens, open: usize, edits: &mut Edits) {
     let Some(close) = tokens.partner(open).filter(|&close| close > open + 1) else { return };
     edits.insert(tokens.end(open), "__ready(");
     edits.insert_first(tokens.start(close), ")");
 }
 
-/// `catch (e) {`: what Rhai found wrong becomes an error with message and hint.
+/// `catch (e) {`: Rhai's own errors are converted to errors with message and hint.
 fn caught(tokens: &Tokens, open: usize, edits: &mut Edits) {
     if tokens.is_word(open + 1) && tokens.is_symbol(open + 2, ")") && tokens.is_symbol(open + 3, "{") {
         let name = tokens.word(open + 1);

@@ -1,9 +1,9 @@
-//! `map["key"] ?? 0`: a missing key is a mistake in Rhai here, but not where a `??` behind it says what to do.
+//! Rewrites `map["key"] ?? 0`: a missing key is an error, except before `??`.
 
 use super::Edits;
 use super::tokens::Tokens;
 
-/// The look-ups of the chain before `??` become calls of `__get`, which gives `()` where nothing is.
+/// Rewrites the look-ups of the chain before `??` to `__get`, which returns `()` for missing values.
 pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     for mark in 1..tokens.len() {
         if tokens.is_symbol(mark, "?")
@@ -16,12 +16,12 @@ pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     }
 }
 
-/// Edits the chain whose last token is `last`.
+/// Rewrites the chain whose last token is `last`.
 fn chain(tokens: &Tokens, mut last: usize, edits: &mut Edits) {
     loop {
         let begin = if tokens.is_symbol(last, "]") {
             let Some(open) = tokens.partner(last).filter(|&open| tokens.indexes(open)) else { return };
-            // A slice was edited already.
+            // A slice was rewritten already.
             if !edits.replaces(tokens.start(open)) {
                 edits.replace(tokens.start(open), 1, ".__get(");
                 edits.replace(tokens.start(last), 1, ")");

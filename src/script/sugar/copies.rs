@@ -1,16 +1,16 @@
-//! `song.notes[0].pitch = 61` would change the copy of the notes that `song.notes` gives, and be lost.
+//! Detects lost changes: `song.notes[0].pitch = 61` would change the copy that `song.notes` returns.
 
 use super::Edits;
 use super::tokens::Tokens;
 
-/// Methods that change the array or map they are called on.
+/// Methods that change their array or map.
 const CHANGES: [&str; 17] = [
     "push", "insert", "append", "pop", "shift", "remove", "clear", "reverse", "sort", "retain", "drain", "dedup",
     "splice", "truncate", "chop", "pad", "shuffle",
 ];
 
-/// A statement that changes something inside a property of a variable is preceded by `__settable(variable, "property");`,
-/// which refuses where the property gives a copy.
+/// Inserts `__settable(variable, "property");` before a statement that changes something inside of a property; it fails
+/// if the property returns a copy.
 pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     for root in (0..tokens.len()).filter(|&i| tokens.is_word(i) && tokens.begins_statement(i)) {
         // song, songs[0]
@@ -33,7 +33,7 @@ pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     }
 }
 
-/// True when the chain goes on at token `at` and ends in an assignment or a method that changes.
+/// True when the chain at token `at` ends in an assignment or a changing method.
 fn changes(tokens: &Tokens, mut at: usize) -> bool {
     let begin = at;
     loop {

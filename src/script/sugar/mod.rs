@@ -1,8 +1,8 @@
-//! What the language has beyond Rhai's grammar, written in Rhai's: slices of arrays, destructuring, loops over pairs,
-//! calls of closures by name, `??` behind a missing key. A text is edited before it is parsed; places in the edited text
-//! are told as places in the original.
+//! Syntax extensions beyond Rhai's grammar: slices of arrays, destructuring, loops over pairs, calls of closures by
+//! name, `??` after a missing key. The source is rewritten to Rhai's grammar before it is parsed; positions are mapped
+//! back to the original.
 //!
-//! Names of helper functions begin with two underscores and are registered in `objects/hidden.rs`.
+//! Names of helper functions begin with two underscores; they are registered in `objects/hidden.rs`.
 
 mod calls;
 mod coalesce;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use tokens::Tokens;
 
-/// What is known about names when a text is edited.
+/// The names known when a text is rewritten.
 #[derive(Debug, Default)]
 pub(crate) struct KnownNames {
     /// Variables of the session that hold a function.
@@ -25,7 +25,7 @@ pub(crate) struct KnownNames {
     pub(crate) functions: BTreeSet<String>,
 }
 
-/// A part of a text that is replaced, by bytes. Neither part holds a line end.
+/// A replacement of a byte range. Neither the old nor the new text contains a line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Edit {
     at: usize,
@@ -33,10 +33,10 @@ struct Edit {
     inserted: String,
 }
 
-/// The edits of one text, in order.
+/// The replacements in one text, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Edits {
-    /// By place; of several at one place, the insertions stand in the order they were added.
+    /// By position; insertions at the same position are in order of addition.
     found: BTreeMap<usize, Edit>,
 }
 
@@ -47,13 +47,13 @@ impl Edits {
         edit.inserted.push_str(text);
     }
 
-    /// Inserts text before what was inserted at a byte so far.
+    /// Inserts text before earlier insertions at the same byte.
     fn insert_first(&mut self, at: usize, text: &str) {
         let edit = self.found.entry(at).or_insert(Edit { at, removed: 0, inserted: String::new() });
         edit.inserted.insert_str(0, text);
     }
 
-    /// Replaces bytes; a second replacement of one place is ignored.
+    /// Replaces bytes; a second replacement at the same position is ignored.
     fn replace(&mut self, at: usize, removed: usize, text: &str) {
         let edit = self.found.entry(at).or_insert(Edit { at, removed: 0, inserted: String::new() });
         if edit.removed == 0 {
@@ -62,26 +62,26 @@ impl Edits {
         }
     }
 
-    /// Whether a place is replaced already.
+    /// Whether a position is already replaced.
     fn replaces(&self, at: usize) -> bool {
         self.found.get(&at).is_some_and(|edit| edit.removed > 0)
     }
 }
 
-/// A text as Rhai parses it, and how it came to be.
+/// A text in Rhai's grammar, with the map of positions to the original.
 #[derive(Debug, Clone)]
 pub(crate) struct PlainText {
-    /// The edited text.
+    /// The rewritten text.
     pub(crate) text: String,
-    /// How places in it are told in the original.
+    /// The map of positions to the original.
     pub(crate) places: ColumnMap,
 }
 
-/// Where the edits of a text stand.
+/// Maps positions in the rewritten text to the original.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ColumnMap(Rc<[Shift]>);
 
-/// An edit by line and column of the original (from 1, in characters).
+/// A replacement by line and column of the original (from 1, in characters).
 #[derive(Debug, Clone, Copy)]
 struct Shift {
     line: usize,
@@ -90,7 +90,7 @@ struct Shift {
     inserted: usize,
 }
 
-/// The text in Rhai's own grammar.
+/// Rewrites a text to Rhai's grammar.
 pub(crate) fn plain(text: &str, names: &KnownNames) -> PlainText {
     let tokens = Tokens::new(text);
     let mut edits = Edits::default();
@@ -110,7 +110,7 @@ fn apply(text: &str, edits: Edits) -> PlainText {
     let mut shifts = Vec::with_capacity(edits.found.len());
     let (mut done, mut line, mut line_start) = (0, 1, 0);
     for edit in edits.found.into_values() {
-        // A replacement inside another one would tear it.
+        // A replacement inside of another is dropped.
         if edit.at < done {
             continue;
         }
@@ -134,7 +134,7 @@ fn apply(text: &str, edits: Edits) -> PlainText {
 }
 
 impl ColumnMap {
-    /// The column of the original for a column of the edited text; lines are the same in both.
+    /// The column in the original of a column in the rewritten text; lines are the same.
     pub(crate) fn column(&self, line: usize, column: usize) -> usize {
         // Both counted from the original to the edited text.
         let mut grown: isize = 0;
@@ -157,7 +157,7 @@ impl ColumnMap {
 pub(crate) mod tests {
     use super::*;
 
-    /// The edited text, with the closures `f` and `g` in the session.
+    /// Rewrites a text in a session with the closures `f` and `g`.
     pub(crate) fn edited(text: &str) -> String {
         let names = |all: &[&str]| all.iter().map(|name| (*name).to_string()).collect();
         plain(text, &KnownNames { closures: names(&["f", "g"]), functions: names(&["midi", "print"]) }).text

@@ -1,9 +1,9 @@
-//! `a[1..3]`: Rhai slices strings so, but not arrays.
+//! Rewrites `a[1..3]` for arrays: Rhai supports it only for strings.
 
 use super::Edits;
 use super::tokens::Tokens;
 
-/// `a[1..3]` becomes `a.slice(1..3)`; an assignment to it is left to the parser.
+/// Rewrites `a[1..3]` to `a.slice(1..3)`, except as the target of an assignment.
 pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     for open in (0..tokens.len()).filter(|&i| tokens.indexes(i)) {
         let Some(close) = tokens.partner(open) else { continue };
@@ -16,7 +16,7 @@ pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     }
 }
 
-/// True when there is a range directly in the brackets, not in brackets inside.
+/// True when there is a range directly inside of the brackets.
 fn ranges(tokens: &Tokens, open: usize, close: usize) -> bool {
     let mut i = open + 1;
     while i < close {

@@ -2,15 +2,15 @@
 
 use crate::script::scan::{Lexeme, LexemeKind, scan};
 
-/// A text, cut; comments are left out.
+/// The tokens of a text without comments.
 pub(super) struct Tokens<'t> {
     pub(super) text: &'t str,
     all: Vec<Lexeme>,
-    /// For each bracket, the token of its partner.
+    /// For each bracket, the matching one.
     partners: Vec<Option<usize>>,
 }
 
-/// Words that stand before an expression, so that a bracket behind them opens an array and indexes nothing.
+/// Keywords before an expression, after which a bracket opens an array instead of an index.
 const BEFORE_EXPRESSION: [&str; 14] = [
     "in", "return", "if", "while", "until", "else", "do", "throw", "switch", "let", "const", "loop", "export", "import",
 ];
@@ -72,12 +72,12 @@ impl<'t> Tokens<'t> {
         self.all.get(i).map_or(self.text.len(), |t| t.end)
     }
 
-    /// The bracket that belongs to bracket `i`.
+    /// The bracket that matches bracket `i`.
     pub(super) fn partner(&self, i: usize) -> Option<usize> {
         self.partners.get(i).copied().flatten()
     }
 
-    /// True when two tokens stand side by side without space.
+    /// True when two tokens are adjacent without space.
     pub(super) fn touch(&self, i: usize) -> bool {
         self.end(i) == self.start(i + 1) && i + 1 < self.len()
     }
@@ -98,8 +98,8 @@ impl<'t> Tokens<'t> {
         i == 0 || matches!(self.before(i), ";" | "{" | "}")
     }
 
-    /// The first token from `from` on that ends the expression there: a `;`, or the bracket that closes around it; the
-    /// number of tokens when the text ends first.
+    /// The first token from `from` on that ends the expression: a `;`, or the enclosing closing bracket; the number of
+    /// tokens at the end of the text.
     pub(super) fn expression_end(&self, from: usize) -> usize {
         let mut i = from;
         while i < self.len() {

@@ -1,9 +1,9 @@
-//! `let (a, b) = f()`, `a, b = b, a`, `for (key, value) in map`: several names at once.
+//! Rewrites destructuring: `let (a, b) = f()`, `a, b = b, a`, `for (key, value) in map`.
 
 use super::Edits;
 use super::tokens::Tokens;
 
-/// What gives pairs when it is called last in the head of a loop.
+/// Methods that return pairs at the end of a loop's head.
 const PAIRS: [&str; 3] = ["enumerate", "zip", "items"];
 
 pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
@@ -19,7 +19,7 @@ pub(super) fn edit(tokens: &Tokens, edits: &mut Edits) {
     }
 }
 
-/// Names from token `from` on, with commas between: the names, and the token behind them.
+/// Names separated by commas from token `from` on, and the token after them.
 fn list<'t>(tokens: &Tokens<'t>, from: usize) -> Option<(Vec<&'t str>, usize)> {
     let (mut names, mut i) = (Vec::new(), from);
     loop {
@@ -35,7 +35,7 @@ fn list<'t>(tokens: &Tokens<'t>, from: usize) -> Option<(Vec<&'t str>, usize)> {
     }
 }
 
-/// Two names or more from token `from` on, in brackets or not: the names, and the token behind all.
+/// Two or more names from token `from` on, with or without brackets, and the token after them.
 fn pattern<'t>(tokens: &Tokens<'t>, from: usize) -> Option<(Vec<&'t str>, usize)> {
     let close = match tokens.word(from) {
         "(" => ")",
@@ -48,12 +48,12 @@ fn pattern<'t>(tokens: &Tokens<'t>, from: usize) -> Option<(Vec<&'t str>, usize)
     (names.len() > 1 && one_line).then_some((names, behind))
 }
 
-/// True when token `i` assigns and compares nothing.
+/// True when token `i` is an assignment.
 fn assigns(tokens: &Tokens, i: usize) -> bool {
     tokens.is_symbol(i, "=") && !(tokens.touch(i) && matches!(tokens.word(i + 1), "="))
 }
 
-/// Puts the expression from token `from` on into a call of `__unpack`: where that ends.
+/// Wraps the expression from token `from` on in a call of `__unpack`; returns its end.
 fn wrap(tokens: &Tokens, from: usize, names: usize, edits: &mut Edits) -> Option<usize> {
     let end = tokens.expression_end(from);
     if end == from {
@@ -88,7 +88,7 @@ fn has_comma(tokens: &Tokens, from: usize, to: usize) -> bool {
     false
 }
 
-/// A name for each place; `_` takes what is not wanted.
+/// A name for each position; `_` for ignored ones.
 fn places(names: &[&str]) -> Vec<String> {
     let place = |(i, name): (usize, &&str)| if *name == "_" { format!("__x{i}") } else { (*name).into() };
     names.iter().enumerate().map(place).collect()
@@ -149,7 +149,7 @@ fn body(tokens: &Tokens, from: usize) -> Option<usize> {
     None
 }
 
-/// True when the head of a loop ends in `.enumerate()`, `.zip(…)`, `.items()`, or is such a call.
+/// True when the head of a loop ends in `.enumerate()`, `.zip(…)` or `.items()`, or is such a call.
 fn gives_pairs(tokens: &Tokens, from: usize, body: usize) -> bool {
     let name = tokens.partner(body - 1).and_then(|open| open.checked_sub(1));
     name.is_some_and(|name| PAIRS.contains(&tokens.word(name)) && (tokens.before(name) == "." || name == from))

@@ -1,4 +1,4 @@
-//! Completion, documentation at the cursor, and whether a text is complete.
+//! Tests of completion, documentation at the cursor, and completeness.
 
 use proptest::prelude::*;
 

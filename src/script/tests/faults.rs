@@ -1,4 +1,4 @@
-//! Error messages: the text, the place, the calls, the remedy.
+//! Tests of error messages: text, place, calls, hint.
 
 use super::{fault, printing, run, session, value};
 use crate::interrupt::Interrupt;
@@ -129,9 +129,9 @@ fn functions_of_ours_are_values() {
 
 #[test]
 fn values_are_printed_with_a_space_between() {
-    let (mut session, said) = printing();
+    let (mut session, printed) = printing();
     value(&mut session, &["print(1, \"a\"); print(()); print(1, 2.5, [3], ())"]);
-    assert_eq!(*said.lock().expect("no panic holds it"), ["1 a\n", "()\n", "1 2.5 [3] ()\n"]);
+    assert_eq!(*printed.lock().expect("no panic holds it"), ["1 a\n", "()\n", "1 2.5 [3] ()\n"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The forms in which objects are shown: there, well-formed, bounded, the same each time; and displays that move.
+//! Tests of display formats: present, well-formed, bounded, deterministic; and of updated displays.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use super::*;
 const PNG: &[u8] = b"\x89PNG";
 
 /// A tiny model over a tiny dataset, and a run of it.
-const STUDIO: [&str; 4] = [
+const SETUP: [&str; 4] = [
     "let song = midi(\"examples/midi/joplin_solace.mid\");",
     "let tok = tokenizer(\"performance\");",
     "let data = dataset([\"examples/midi/joplin_solace.mid\", \"examples/midi/joplin_bethena.mid\"], tok, #{ max_seq_len: 64, val: 0.5 });",
@@ -18,7 +18,7 @@ const STUDIO: [&str; 4] = [
 
 fn ctx(host: Host) -> Session {
     let mut session = Session::new(host);
-    STUDIO.iter().for_each(|cell| drop(session.eval(cell).unwrap_or_else(|fault| panic!("{cell}: {fault}"))));
+    SETUP.iter().for_each(|cell| drop(session.eval(cell).unwrap_or_else(|fault| panic!("{cell}: {fault}"))));
     session
 }
 
@@ -76,7 +76,7 @@ fn every_object_has_forms_for_notebooks() {
 
 #[test]
 fn pictures_of_pages_and_players_are_outputs_of_their_own() {
-    let (mut session, said) = displaying();
+    let (mut session, outputs) = displaying();
     let (svg, png, pdf, html) = ("image/svg+xml", "image/png", "application/pdf", "text/html");
     for (cell, kinds) in [
         ("song.slice(0, 20)", &[html][..]),
@@ -86,10 +86,10 @@ fn pictures_of_pages_and_players_are_outputs_of_their_own() {
         ("song.plot()", &[]),
         ("song;", &[]),
     ] {
-        said.lock().expect("no panic holds it").clear();
+        outputs.lock().expect("no panic holds it").clear();
         session.eval(cell).unwrap_or_else(|fault| panic!("{cell}: {fault}"));
-        let said = said.lock().expect("no panic holds it");
-        let shown = said.iter().flat_map(|output| match output {
+        let outputs = outputs.lock().expect("no panic holds it");
+        let shown = outputs.iter().flat_map(|output| match output {
             Output::Display { bundle, .. } => bundle.forms.keys().copied().collect::<Vec<_>>(),
             other => panic!("{cell}: {other:?}"),
         });
@@ -97,10 +97,10 @@ fn pictures_of_pages_and_players_are_outputs_of_their_own() {
         assert_eq!(shown, kinds, "{cell}");
     }
     let player = || {
-        let (mut session, said) = displaying();
+        let (mut session, outputs) = displaying();
         session.eval("song.slice(0, 20)").expect("it is shown");
-        let said = said.lock().expect("no panic holds it");
-        let Some(Output::Display { bundle, id: None }) = said.first() else { panic!("{said:?}") };
+        let outputs = outputs.lock().expect("no panic holds it");
+        let Some(Output::Display { bundle, id: None }) = outputs.first() else { panic!("{outputs:?}") };
         bundle.forms[html].clone()
     };
     let page = player();
@@ -153,11 +153,11 @@ fn forms_are_the_same_each_time() {
 
 #[test]
 fn a_long_piece_stays_small_and_says_what_is_missing() {
-    let (mut session, said) = displaying();
+    let (mut session, outputs) = displaying();
     let bundle = shown(&mut session, "let long = song; while long.duration < 800 { long += song; } long");
     assert!(bundle.forms.values().map(String::len).sum::<usize>() < 2_000_000);
-    let said = said.lock().expect("no panic holds it").clone();
-    let Some(Output::Display { bundle: player, .. }) = said.first() else { panic!("{said:?}") };
+    let outputs = outputs.lock().expect("no panic holds it").clone();
+    let Some(Output::Display { bundle: player, .. }) = outputs.first() else { panic!("{outputs:?}") };
     let page = &player.forms["text/html"];
     assert!(page.contains("the player ends at 3:00") && page.contains("save("), "{}", &page[page.len() - 400..]);
     assert!(page.len() < 2_000_000);
@@ -206,28 +206,28 @@ fn pictures_and_sound_are_saved() {
     assert!(session.eval("song.audio(#{ seconds: -1 })").is_err());
 }
 
-/// A session that keeps what it displays.
+/// A session that records its displays.
 fn displaying() -> (Session, Arc<Mutex<Vec<Output>>>) {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let sink = said.clone();
+    let outputs = Arc::new(Mutex::new(Vec::new()));
+    let sink = outputs.clone();
     let output: OutputHook = Arc::new(move |output| sink.lock().expect("no panic holds it").push(output));
-    (ctx(Host { output, ..Host::silent() }), said)
+    (ctx(Host { output, ..Host::silent() }), outputs)
 }
 
 #[test]
 fn a_run_is_one_panel_that_ends_with_its_last_state() {
-    let (mut session, said) = displaying();
+    let (mut session, outputs) = displaying();
     session
         .eval(
             "let run = trainer(net, data, #{ max_steps: 5, batch_size: 2, eval_every: 5, eval_batches: 1 }); run.fit()",
         )
         .expect("it trains");
-    let said = said.lock().expect("no panic holds it");
-    let Some(Output::Display { id: Some(id), .. }) = said.first() else { panic!("no panel: {said:?}") };
-    // For front ends that know of no updates the outcome is text, too.
-    let Some(Output::Text(outcome)) = said.last() else { panic!("{said:?}") };
+    let outputs = outputs.lock().expect("no panic holds it");
+    let Some(Output::Display { id: Some(id), .. }) = outputs.first() else { panic!("no panel: {outputs:?}") };
+    // For front ends without updates the result is also printed as text.
+    let Some(Output::Text(outcome)) = outputs.last() else { panic!("{outputs:?}") };
     assert!(outcome.starts_with("trained: 5 of 5 steps, loss "), "{outcome}");
-    let updates: Vec<&Bundle> = said[1..said.len() - 1]
+    let updates: Vec<&Bundle> = outputs[1..outputs.len() - 1]
         .iter()
         .map(|output| match output {
             Output::Update { bundle, id: other } if other == id => bundle,
@@ -244,27 +244,27 @@ fn a_run_is_one_panel_that_ends_with_its_last_state() {
 
 #[test]
 fn without_live_displays_there_is_no_panel() {
-    let (mut session, said) = displaying();
+    let (mut session, outputs) = displaying();
     session.set_live(false);
     session.eval("trainer(net, data, #{ max_steps: 2, batch_size: 2 }).fit()").expect("it trains");
-    assert!(said.lock().expect("no panic holds it").is_empty());
+    assert!(outputs.lock().expect("no panic holds it").is_empty());
 }
 
 #[test]
 fn a_display_is_updated_and_output_cleared() {
-    let (mut session, said) = displaying();
+    let (mut session, outputs) = displaying();
     let last = session.eval("let d = display(1); d.update([2]); clear_output(true); clear_output(); display(3)");
     assert_eq!(last.expect("it runs"), None, "the handle is not a result");
-    let said = said.lock().expect("no panic holds it");
+    let outputs = outputs.lock().expect("no panic holds it");
     let [
         Output::Display { bundle: first, id: Some(id) },
         Output::Update { bundle: second, id: same },
         Output::Clear { wait: true },
         Output::Clear { wait: false },
         Output::Display { id: Some(other), .. },
-    ] = &said[..]
+    ] = &outputs[..]
     else {
-        panic!("{said:?}")
+        panic!("{outputs:?}")
     };
     assert_eq!((first.plain(), second.plain()), ("1", "[2]"));
     assert!(id == same && id != other);

@@ -1,4 +1,4 @@
-//! What is said of an entry that a map does not have.
+//! Tests of the errors of missing map keys.
 
 use super::{fault, run};
 use crate::script::missing_key::OURS;
@@ -7,9 +7,9 @@ use crate::script::on_big_stack;
 #[test]
 fn the_entry_that_was_meant_is_offered() {
     let hint = |code: &str| on_big_stack(|| fault(&[code])).hint.unwrap_or_default();
-    let said = hint("let m = #{ pitch: 60, name: \"x\" }; m.pitc");
-    assert!(said.starts_with("did you mean 'pitch'? the map has name, pitch; "), "{said}");
-    assert!(said.ends_with("write m.get(\"pitc\", 0), or m[\"pitc\"] ?? 0"), "{said}");
+    let hint_text = hint("let m = #{ pitch: 60, name: \"x\" }; m.pitc");
+    assert!(hint_text.starts_with("did you mean 'pitch'? the map has name, pitch; "), "{hint_text}");
+    assert!(hint_text.ends_with("write m.get(\"pitc\", 0), or m[\"pitc\"] ?? 0"), "{hint_text}");
     assert!(hint("let m = #{ inner: #{ rate: 1 } }; m.inner[\"rat\"]").contains("'rate'"));
     assert!(hint("#{ lr: 1 }.ltr").contains("'lr'"));
     let far = hint("let m = #{ a: 1 }; m.velocities");

@@ -1,4 +1,4 @@
-//! What a session promises, seen from outside.
+//! Tests of sessions through the public interface.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,10 +37,10 @@ fn fault(cells: &[&str]) -> CellError {
     session.eval(last).expect_err("it is a mistake")
 }
 
-/// A session that keeps what it prints.
+/// A session that records its printed output.
 fn printing() -> (Session, Arc<Mutex<Vec<String>>>) {
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let sink = said.clone();
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let sink = printed.clone();
     let output: OutputHook = Arc::new(move |output| {
         let text = match output {
             Output::Text(text) | Output::Warning(text) => text,
@@ -49,7 +49,7 @@ fn printing() -> (Session, Arc<Mutex<Vec<String>>>) {
         };
         sink.lock().expect("no panic holds it").push(text);
     });
-    (Session::new(Host { output, ..Host::silent() }), said)
+    (Session::new(Host { output, ..Host::silent() }), printed)
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn functions_do_not_change_the_variables_of_the_session() {
 fn a_variable_defined_anew_frees_the_old_value() {
     let mut session = session();
     value(&mut session, &["let c = chords(\"C\");"]);
-    // Every variable of one name is one variable, so that the handle the old one held is dropped.
+    // Redefined variables are dropped, so that the old handle is freed.
     value(&mut session, &["let c = 1; let d = 2; let c = 3;", "let c = 4;"]);
     let names: Vec<String> = session.variables().into_iter().map(|v| v.name).collect();
     assert_eq!(names, ["d", "c"]);
@@ -224,12 +224,12 @@ fn what_is_caught_has_the_message_and_the_hint() {
 
 #[test]
 fn output_goes_to_the_host() {
-    let (mut session, said) = printing();
+    let (mut session, printed) = printing();
     value(&mut session, &["print(1); print(#{a: 1}); print(); display([1]); debug(2)"]);
-    let said = said.lock().expect("no panic holds it").clone();
-    assert_eq!(said[0], "1\n");
-    assert_eq!(said[3], "<[1]>");
-    assert_eq!(said.len(), 5, "{said:?}");
+    let printed = printed.lock().expect("no panic holds it").clone();
+    assert_eq!(printed[0], "1\n");
+    assert_eq!(printed[3], "<[1]>");
+    assert_eq!(printed.len(), 5, "{printed:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The surface of the language: every signature, and that all of it is documented.
+//! Tests of the language's surface: every signature, and that all of it is documented.
 
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ fn the_signatures_are_these() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
-/// Types of Rhai's own, and what stands for any type and for none.
+/// Rhai's own types, and the names of any type and none.
 const RHAIS: [&str; 10] = ["", "any", "int", "float", "bool", "string", "array", "map", "function", "range"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Trials that are a function of the script.
+//! Trials that call a function of the script.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::sweep::{Standing, Sweep, Trial};
 
 type SharedSweep = Rc<RefCell<Sweep>>;
 
-/// Runs up to `n` trials, one after the other.
+/// Runs up to `n` trials, one after another.
 pub(super) fn run(
     context: &NativeCallContext,
     ctx: &ScriptContext,
@@ -24,7 +24,7 @@ pub(super) fn run(
     watch: &mut dyn FnMut(&Sweep),
 ) -> Fallible<()> {
     let total = n.or_else(|| state.borrow().total());
-    // The table that is displayed says what a bar would say.
+    // The displayed table replaces the progress bar.
     let progress = if ctx.live() { ctx.progress().quiet() } else { ctx.progress().clone() };
     let mut task = progress.task("sweeping", total, "trials");
     let mut done = 0;
@@ -61,7 +61,7 @@ fn one(
             sweep.end(trial.number, if lags { Standing::Stopped } else { Standing::Finished }, "")?;
             Ok(())
         }
-        // Cancelled, or an error of the function itself: the trial is run again.
+        // Cancelled, or an error of the function itself: the trial is repeated later.
         Err(Failed { error, stop }) if stop || sweep.best().is_none() => {
             sweep.end(trial.number, Standing::Interrupted, "")?;
             Err(error)
@@ -75,12 +75,12 @@ fn one(
     }
 }
 
-/// What the function gives: a number, or nothing when all was reported on the way.
+/// The result of the function: a number, or nothing when it used `report`.
 fn measured(value: &Dynamic) -> Fallible<Option<f64>> {
     if value.is_unit() { Ok(None) } else { Ok(Some(number("what the trial gives", value)?)) }
 }
 
-/// Why the function gave nothing.
+/// Why the function returned no value.
 struct Failed {
     error: Box<EvalAltResult>,
     stop: bool,
@@ -93,7 +93,7 @@ impl Failed {
     }
 }
 
-/// Takes the measurements of a trial and says whether it should go on.
+/// Records the measurements of a trial, and returns whether to continue it.
 fn listener(state: &SharedSweep, number: u64) -> Rc<dyn Fn(f64) -> bool> {
     let state = state.clone();
     Rc::new(move |value| {

@@ -1,4 +1,4 @@
-//! Sweep: many trials with different values, run by a function of the script or as programs side by side.
+//! `Sweep`: a hyper-parameter search whose trials are calls of a function, or parallel programs.
 
 mod call;
 mod process;
@@ -25,22 +25,22 @@ use crate::script::registry::{Object, Registry};
 use crate::script::{Bundle, Output};
 use crate::sweep::{self, Trial};
 
-/// Between two updates of what is displayed.
+/// The interval between updates of the display.
 const UPDATE_EVERY: Duration = Duration::from_secs(1);
 
-/// A handle on a sweep.
+/// A handle to a sweep.
 #[derive(Debug, Clone)]
 pub(crate) struct Sweep {
     state: Rc<RefCell<sweep::Sweep>>,
     how: Rc<TrialRunner>,
 }
 
-/// Who runs a trial.
+/// How trials are run.
 #[derive(Debug)]
 enum TrialRunner {
-    /// A function of the script, one trial after the other.
+    /// By a function of the script, one after another.
     Function(FnPtr),
-    /// A program, several at a time.
+    /// By a program, several at a time.
     Program { words: Vec<String>, jobs: usize },
 }
 
@@ -126,7 +126,7 @@ impl Sweep {
     }
 }
 
-/// The forms of a sweep as it is.
+/// The formats of a sweep in its current state.
 fn bundle(state: &sweep::Sweep, width: usize, interrupt: &Interrupt) -> Bundle {
     let mut bundle = Sweep::figure(state).bundle(width, interrupt);
     bundle.forms.insert("text/plain", words(state, width));
@@ -161,7 +161,7 @@ fn line(state: &sweep::Sweep) -> String {
     format!("Sweep: {over}{all} trials{}", best.unwrap_or_default())
 }
 
-/// Shows a sweep that goes on, where displays can be updated.
+/// Displays a running sweep, where displays can be updated.
 struct LiveTable {
     ctx: ScriptContext,
     id: Option<u64>,
@@ -332,7 +332,7 @@ fn how(trial: &Dynamic, jobs: Option<usize>) -> Result<TrialRunner> {
     }
 }
 
-/// A file, a text of several lines, or a map.
+/// A configuration from a file, a text of several lines, or a map.
 fn source(config: &Dynamic) -> Result<Value> {
     if let Ok(map) = config.as_map_ref() {
         return json_map("sweep", &map);

@@ -1,9 +1,9 @@
 //! Trials that are programs: `etude train …`, each in a process and a folder of its own.
 //!
-//! A trial is told its values as flags, and to go on where a checkpoint is; its measurements are read from the JSON lines
-//! of its tracker as they come. It is stopped as by Ctrl-C, so that it keeps a checkpoint. Its standard input is a file
-//! that it holds a lock on: when a sweep was killed and its trials were not, the next one sees that they are still at
-//! work, stops them, and goes on from there.
+//! A trial receives its values as flags, and resumes from a checkpoint if there is one; its measurements are read from
+//! the JSON lines of its tracker. It is interrupted as by Ctrl-C, so that it saves a checkpoint. Its standard input is
+//! a file that it keeps locked: when a sweep was killed but its trials were not, the next one detects that they still
+//! run, stops them, and resumes them.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -20,15 +20,15 @@ use crate::script::failure::Fallible;
 use crate::sweep::{Standing, Sweep, Trial, Worker};
 use crate::track::Runs;
 
-/// Held by a trial at work; its process id is in it.
+/// The lock file of a running trial; it contains its process id.
 const LOCK: &str = ".trial.lock";
-/// What a trial says.
+/// The output of a trial.
 const LOG: &str = "log.txt";
-/// The lines of its tracker.
+/// The JSON lines of its tracker.
 const LINES: &str = "metrics.jsonl";
-/// How long a trial that outlived its sweep may take to stop.
+/// The time in which a trial of a killed sweep must stop.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The exit code of a program that was stopped.
+/// The exit code of an interrupted program.
 const INTERRUPTED: i32 = 130;
 
 /// Runs up to `n` trials, `jobs` at a time.
@@ -56,7 +56,7 @@ pub(super) fn run(
         command.args(["--resume", "--output_dir"]).arg(&folder).args(flags(&trial.params));
         Ok(Box::new(Process::begin(command, folder, metric.clone())?))
     };
-    // The table that is displayed says what a bar would say.
+    // The displayed table replaces the progress bar.
     let progress = if ctx.live() { ctx.progress().quiet() } else { ctx.progress().clone() };
     sweep.run(n, jobs, &mut launch, watch, &progress)?;
     for trial in sweep.trials().iter().filter(|trial| !trial.note.is_empty()) {
@@ -82,19 +82,19 @@ fn flags(params: &Map<String, Value>) -> Vec<String> {
     all
 }
 
-/// The lock of a trial; none while a process holds it.
+/// The lock of a trial; `None` while a process holds it.
 fn lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|e| Error::io("cannot write", &path, e))?;
     match file.try_lock() {
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        // A file system without locks: nobody can be asked.
+        // A file system without locks cannot tell.
         Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(Some(file)),
     }
 }
 
-/// Stops a trial that outlived its sweep.
+/// Stops a trial of a killed sweep.
 fn retire(folder: &Path, progress: &Progress) -> Result<()> {
     if !folder.exists() || lock(folder)?.is_some() {
         return Ok(());
@@ -120,24 +120,24 @@ fn retire(folder: &Path, progress: &Progress) -> Result<()> {
     Ok(())
 }
 
-/// As Ctrl-C does.
+/// Interrupts a process as Ctrl-C does.
 #[cfg(unix)]
 fn ask_to_stop(pid: u32) {
     let Ok(pid) = i32::try_from(pid) else { return };
-    // A process that is gone needs no asking.
+    // The process may be gone.
     let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT);
 }
 
 #[cfg(not(unix))]
 fn ask_to_stop(_: u32) {}
 
-/// One trial at work.
+/// A running trial.
 #[derive(Debug)]
 struct Process {
     child: Child,
     folder: PathBuf,
     metric: Option<String>,
-    /// Bytes of its lines when they were last read.
+    /// Size of its JSON lines when they were last read, in bytes.
     read: u64,
     values: Vec<f64>,
 }
@@ -150,29 +150,29 @@ impl Process {
         };
         let log = folder.join(LOG);
         let opened = OpenOptions::new().create(true).append(true).open(&log);
-        let said = opened.map_err(|e| Error::io("cannot write", &log, e))?;
-        let also = said.try_clone().map_err(|e| Error::io("cannot write", &log, e))?;
-        command.stdin(Stdio::from(held)).stdout(said).stderr(also);
+        let stdout_file = opened.map_err(|e| Error::io("cannot write", &log, e))?;
+        let stderr_file = stdout_file.try_clone().map_err(|e| Error::io("cannot write", &log, e))?;
+        command.stdin(Stdio::from(held)).stdout(stdout_file).stderr(stderr_file);
         #[cfg(unix)]
         {
-            // Ctrl-C goes to the sweep, which passes it on once.
+            // Ctrl-C reaches only the sweep, which passes it on once.
             use std::os::unix::process::CommandExt as _;
             command.process_group(0);
         }
         let child = command.spawn().map_err(|e| Error::io("cannot start", Path::new(command.get_program()), e))?;
-        // Only there for the next sweep to find it by.
+        // Only for the next sweep, which finds the process by it.
         let _ = std::fs::write(folder.join(LOCK), child.id().to_string());
         Ok(Self { child, folder, metric, read: 0, values: Vec::new() })
     }
 
-    /// Reads its lines when there are new ones.
+    /// Reads new lines of its tracker.
     fn refresh(&mut self) {
         let Some(metric) = &self.metric else { return };
         let size = std::fs::metadata(self.folder.join(LINES)).map_or(0, |meta| meta.len());
         if size == self.read {
             return;
         }
-        // Half a run is no reason to stop: the next look finds more of it.
+        // An incomplete line is read the next time.
         if let Ok(runs) = Runs::read(&self.folder)
             && let Some(run) = runs.all.first()
         {
@@ -181,7 +181,7 @@ impl Process {
         }
     }
 
-    /// Why it has no measurements, when it should have some.
+    /// The reason for missing measurements.
     fn silence(&self) -> String {
         let Some(metric) = self.metric.as_ref().filter(|_| self.values.is_empty()) else { return String::new() };
         let runs = Runs::read(&self.folder).ok();
@@ -189,7 +189,7 @@ impl Process {
         format!("it logged no {metric}; there are: {}", names.join(", "))
     }
 
-    /// The last words of its log that are an error.
+    /// The last error in its log.
     fn last_words(&self) -> String {
         let text = std::fs::read_to_string(self.folder.join(LOG)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
