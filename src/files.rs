@@ -129,7 +129,7 @@ pub fn without_mark(text: &str) -> &str {
 /// Refuses a pipe, a device or a socket where a file is wanted: reading it may never end.
 ///
 /// # Errors
-/// Names the path and what it is; a path that is not there is no fault of this check.
+/// Names the path and what it is; a missing path passes this check.
 pub fn check_is_file(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(kind) if !kind.is_file() && !kind.is_dir() => {

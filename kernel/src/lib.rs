@@ -1,7 +1,7 @@
 //! A Jupyter kernel host for any language.
 //!
 //! A language implements [`Interpreter`]: it runs cells, says whether a text is complete, offers completions and
-//! documentation. What it says while a cell runs goes through an [`Outbox`]. This crate knows nothing of any
+//! documentation. The output of a cell goes through an [`Outbox`]. This crate is independent of any
 //! particular language; [`echo`] is the smallest one, and proves that the trait suffices.
 //!
 //! ```

@@ -92,7 +92,7 @@ impl Subscribers {
         self.note_arrivals();
         // Without those that reconnect meanwhile.
         for peer in std::mem::take(&mut self.present).into_iter().rev() {
-            tracing::warn!("a subscriber of iopub that takes nothing is cut off");
+            tracing::warn!("a subscriber of iopub that reads nothing is disconnected");
             self.connection.socket.backend().peer_disconnected(&peer);
             let end = Instant::now() + RETURN;
             while timeout_at(end, self.change()).await.is_ok() {}
@@ -100,7 +100,7 @@ impl Subscribers {
                 return;
             }
         }
-        tracing::error!(kind = message.header.msg_type, "a message on iopub was dropped: nobody takes it");
+        tracing::error!(kind = message.header.msg_type, "a message on iopub was dropped: nobody reads it");
     }
 
     /// Sends; false when a subscriber reads nothing for too long.

@@ -65,7 +65,7 @@ pub fn training(
             ..ForwardCtx::default()
         };
         let (loss, tape) = model.taped_loss(batch, &pass)?;
-        let grads = Grads::rewind(tape, &loss, 1.0, &parameters)?;
+        let grads = Grads::backward_consuming(tape, &loss, 1.0, &parameters)?;
         // Read after the backward pass is queued: on a GPU the host waits here.
         let value = f64::from(loss.to_scalar::<f32>()?);
         let norm = grads.norm()?;

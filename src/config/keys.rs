@@ -109,19 +109,22 @@ mod tests {
     #[test]
     fn a_wrong_type_names_key_value_and_what_is_wanted() {
         for (map, message) in [
-            (json!({ "temperature": "hot" }), "temperature of sampler wants a number, not \"hot\""),
-            (json!({ "temperature": null }), "temperature of sampler wants a number, not nothing"),
-            (json!({ "top_k": -1 }), "top_k of sampler wants a whole number, 0 or more, not -1"),
-            (json!({ "seed": 0.5 }), "seed of sampler wants a whole number, 0 or more, not 0.5"),
-            (json!({ "shift": true }), "shift of sampler wants a whole number, not true"),
-            (json!({ "shift": 3_000_000_000_u32 }), "shift of sampler wants a whole number that fits, not 3000000000"),
-            (json!({ "names": "a" }), "names of sampler wants an array, not \"a\""),
-            (json!({ "names": ["a", 2] }), "names[1] of sampler wants a text, not 2"),
-            (json!({ "betas": [0.9] }), "betas of sampler wants an array of 2, not one of 1"),
-            (json!({ "betas": [0.9, 0.9, 0.9] }), "betas of sampler wants an array of 2, not one of 3"),
-            (json!({ "inner": 3 }), "inner of sampler wants a map, not 3"),
-            (json!({ "inner": { "tempo": [1.0, "x"] } }), "inner.tempo[1] of sampler wants a number, not \"x\""),
-            (json!({ "shape": 3 }), "shape of sampler wants a text, not 3"),
+            (json!({ "temperature": "hot" }), "temperature of sampler must be a number, not \"hot\""),
+            (json!({ "temperature": null }), "temperature of sampler must be a number, not nothing"),
+            (json!({ "top_k": -1 }), "top_k of sampler must be a whole number, 0 or more, not -1"),
+            (json!({ "seed": 0.5 }), "seed of sampler must be a whole number, 0 or more, not 0.5"),
+            (json!({ "shift": true }), "shift of sampler must be a whole number, not true"),
+            (
+                json!({ "shift": 3_000_000_000_u32 }),
+                "shift of sampler must be a whole number that fits, not 3000000000",
+            ),
+            (json!({ "names": "a" }), "names of sampler must be an array, not \"a\""),
+            (json!({ "names": ["a", 2] }), "names[1] of sampler must be a text, not 2"),
+            (json!({ "betas": [0.9] }), "betas of sampler must be an array of 2, not one of 1"),
+            (json!({ "betas": [0.9, 0.9, 0.9] }), "betas of sampler must be an array of 2, not one of 3"),
+            (json!({ "inner": 3 }), "inner of sampler must be a map, not 3"),
+            (json!({ "inner": { "tempo": [1.0, "x"] } }), "inner.tempo[1] of sampler must be a number, not \"x\""),
+            (json!({ "shape": 3 }), "shape of sampler must be a text, not 3"),
         ] {
             assert_eq!(refused(map).message(), message);
         }

@@ -218,7 +218,7 @@ mod tests {
             assert!(error.hint().is_some_and(|hint| hint.contains(&format!("'{right}'"))), "{error}");
         }
         let error = Recipe::from_map("a.yaml", json!({ "lr": "high" })).expect_err("no number");
-        assert_eq!(error.message(), "lr of a.yaml wants a number, not \"high\"");
+        assert_eq!(error.message(), "lr of a.yaml must be a number, not \"high\"");
         assert!(Recipe::from_map("a.yaml", json!({ "val": 3 })).is_err_and(|e| e.message().contains("val is 3")));
         assert!(Recipe::from_map("a.yaml", json!([])).is_err());
     }

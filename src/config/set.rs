@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// back. Maps on the way are made.
 ///
 /// # Errors
-/// Names the key when a part of it is empty or stands for something that is not a map, and the value that is not YAML.
+/// Names the key when a part of it is empty or names something that is not a map, and the value that is not YAML.
 ///
 /// ```
 /// let mut map = serde_json::json!({ "train": { "lr": 0.1 } });

@@ -67,7 +67,7 @@ impl ValueError {
             Problem::Wrong { got, .. } if path.is_empty() => {
                 Error::mistake(format!("the options of {what} are a map, not {got}"))
             }
-            Problem::Wrong { wanted, got } => Error::mistake(format!("{path} of {what} wants {wanted}, not {got}")),
+            Problem::Wrong { wanted, got } => Error::mistake(format!("{path} of {what} must be {wanted}, not {got}")),
             Problem::Other(message) => Error::mistake(format!("{place}: {message}")),
         }
     }

@@ -47,7 +47,7 @@ impl Batch {
             for part in parts {
                 let mut pair = tokenizer.pair(part)?;
                 pair.chart.push(tokenizer.eos());
-                // What has nothing to predict is no row, unless there is no other.
+                // Rows without anything to predict are left out, unless there is no other.
                 if rules.labels(&pair.events, separate).any(|label| label != IGNORE) {
                     charts.push(pair.chart);
                     rows.push(pair.events);

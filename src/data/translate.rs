@@ -45,9 +45,9 @@ impl Dataset {
     /// A dataset that was read from disk, whose files may be gone; those of [`Dataset::build`].
     pub fn with_tokenizer(&self, tokenizer: Arc<Tokenizer>, progress: &Progress) -> Result<Self> {
         if let Some(folder) = &self.source {
-            let (has, wants) = (self.tokenizer.scheme(), tokenizer.scheme());
-            let message = format!("the dataset in {} is encoded as {has}, the model speaks {wants}", folder.display());
-            return Err(Error::mistake(message).with_hint(format!("prepare it anew with --tokenizer {wants}")));
+            let (has, needed) = (self.tokenizer.scheme(), tokenizer.scheme());
+            let message = format!("the dataset in {} is encoded as {has}, the model uses {needed}", folder.display());
+            return Err(Error::mistake(message).with_hint(format!("prepare it anew with --tokenizer {needed}")));
         }
         let plain = [Source::of(&self.files)];
         let sources = if self.sources.is_empty() { &plain[..] } else { &self.sources };
@@ -109,8 +109,8 @@ mod tests {
         let translated = batch.translated(&from, &to);
         assert_eq!((translated.rows, translated.width, translated.labels.len()), (2, batch.width, batch.labels.len()));
         for (row, score) in translated.input_ids.chunks(batch.width).zip(&pieces) {
-            let said: Vec<u32> = row.iter().copied().take_while(|&id| id != to.pad()).collect();
-            assert_eq!(said, frame(&to, score));
+            let translated: Vec<u32> = row.iter().copied().take_while(|&id| id != to.pad()).collect();
+            assert_eq!(translated, frame(&to, score));
         }
     }
 }

@@ -95,7 +95,7 @@ impl GenerateOptions {
         if let Some(Refill { score, from, to }) = &self.refill {
             if self.prompt.is_some() {
                 return Err(Error::mistake("prompt and refill exclude each other")
-                    .with_hint("what stands before the part is its prompt"));
+                    .with_hint("the notes before the part are its prompt"));
             }
             if !(*from >= 0.0 && from < to && *from < score.duration()) {
                 let length = score.duration();

@@ -95,7 +95,7 @@ impl SourceChart {
         let opening = in_force.map(|chord| ChartMoment { seconds: from, click: None, chord: Some(chord) });
         let mut grammar = self.tokenizer.grammar();
         let mut ids: Vec<u32> = self.style.into_iter().collect();
-        let mut said = 0;
+        let mut elapsed = 0;
         for at in opening.into_iter().chain(after) {
             let chord = at.chord.filter(|&class| grammar.chord() != Some(class));
             let chord = chord.map_or_else(Vec::new, |class| grammar.chord_ids(class));
@@ -104,8 +104,8 @@ impl SourceChart {
                 continue;
             }
             let steps = (100.0 * (at.seconds - from).max(0.0)).round() as u32;
-            let pause = self.tokenizer.pause(steps.saturating_sub(said));
-            said = said.max(steps);
+            let pause = self.tokenizer.pause(steps.saturating_sub(elapsed));
+            elapsed = elapsed.max(steps);
             for id in pause.into_iter().chain(new) {
                 grammar.push(id);
                 ids.push(id);

@@ -164,6 +164,6 @@ mod tests {
             assert_eq!((stuck(8), stuck(9)), (8, 9), "{length}");
         }
         let rhythm: Vec<_> = (0..40).map(|i| (20 * i, 20 * i + 15, 40 + (i * i % 31) as u8)).collect();
-        assert!(defects(&rhythm).repeats < 3, "an even rhythm alone is no fault");
+        assert!(defects(&rhythm).repeats < 3, "an even rhythm alone is not a defect");
     }
 }

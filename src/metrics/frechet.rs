@@ -83,7 +83,7 @@ pub fn frechet_distance(a: &[Vec<f64>], b: &[Vec<f64>]) -> Result<f64> {
     if a.len() < 2 || b.len() < 2 {
         let (a, b) = (a.len(), b.len());
         return Err(Error::mistake(format!(
-            "the Fréchet distance wants at least two pieces on both sides, not {a} and {b}"
+            "the Fréchet distance needs at least two pieces on both sides, not {a} and {b}"
         ))
         .with_hint("take more takes, or a larger corpus"));
     }

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn stretching_changes_time_but_not_ticks() {
-        let long = score().stretch(1.5).expect("it can be said");
+        let long = score().stretch(1.5).expect("it fits");
         assert!((long.duration() - 1.5).abs() < 1e-9);
         assert_eq!(long.tracks, score().tracks);
         for factor in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-9, 40.0] {

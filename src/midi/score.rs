@@ -287,14 +287,14 @@ impl PartialEq for Score {
 impl PartialEq for Track {
     fn eq(&self, other: &Self) -> bool {
         let Self { name, port, channel, program, notes, pedals, events } = self;
-        let said = |events: &[Event]| -> Vec<(u32, Message)> {
-            let said = events.iter().filter(|e| !matches!(e.message, Message::Program(_)));
-            said.map(|e| (e.tick, e.message.clone())).collect()
+        let messages = |events: &[Event]| -> Vec<(u32, Message)> {
+            let inner = events.iter().filter(|e| !matches!(e.message, Message::Program(_)));
+            inner.map(|e| (e.tick, e.message.clone())).collect()
         };
         *name == other.name
             && (*port, *channel, *program) == (other.port, other.channel, other.program)
             && *notes == other.notes
             && *pedals == other.pedals
-            && said(events) == said(&other.events)
+            && messages(events) == messages(&other.events)
     }
 }

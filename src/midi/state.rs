@@ -156,20 +156,20 @@ fn selection(port: u8, channel: u8, registered: bool, high: u8, low: u8, tick: u
 pub(super) fn between(events: &[Event], from: u32, to: u32) -> Vec<Event> {
     let (before, rest) = events.split_at(events.partition_point(|e| e.tick < from));
     let mut state = ChannelState::default();
-    let mut said = Vec::new();
+    let mut moved = Vec::new();
     for event in before {
         match &event.message {
             Message::Meta { kind: 0 | 2 | 3 | 4 | 8 | 9 | 0x54 | 0x7f, .. }
             | Message::SysEx(_)
             | Message::Escape(_) => {
-                said.push(event.at(0));
+                moved.push(event.at(0));
             }
             _ => state.set(event),
         }
     }
-    said.extend(state.events(0));
-    said.extend(rest.iter().take_while(|e| e.tick < to).map(|e| e.at(e.tick - from)));
-    said
+    moved.extend(state.events(0));
+    moved.extend(rest.iter().take_while(|e| e.tick < to).map(|e| e.at(e.tick - from)));
+    moved
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ pub(crate) fn is_expression(text: &str) -> bool {
 /// Python's `re.fullmatch`.
 fn regex(text: &str) -> Result<Target> {
     Regex::new(&format!(r"\A(?:{text})\z")).map(Target::Regex).map_err(|e| {
-        Error::mistake(format!("target_modules: '{text}' is no regular expression: {e}"))
+        Error::mistake(format!("target_modules: '{text}' is not a regular expression: {e}"))
             .with_hint("a list names layers by the ends of their names: [\"q_proj\", \"v_proj\"]")
     })
 }

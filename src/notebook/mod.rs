@@ -52,10 +52,10 @@ pub struct Notebook {
 impl Notebook {
     /// A session that sends output to `outbox`, reads input from `stdin` and stops on `interrupt`.
     pub fn new(outbox: Outbox, stdin: Stdin, interrupt: Interrupt) -> Self {
-        let said = outbox.clone();
+        let sender = outbox.clone();
         let host = Host {
             progress: Progress::new(Arc::new(bar::ProgressBar::new(outbox.clone())), interrupt),
-            output: Arc::new(move |output| said.send(forms::output(output))),
+            output: Arc::new(move |output| sender.send(forms::output(output))),
             input: Arc::new(move |prompt, hidden| stdin.ask(prompt, hidden).map_err(|fault| forms::no_line(&fault))),
             width: WIDTH,
         };
@@ -64,17 +64,17 @@ impl Notebook {
 
     fn run(&mut self, cell: &str) -> Result<Option<Bundle>, Fault> {
         let outbox = &self.outbox;
-        let mut said = |done: Outcome| match done {
-            Outcome::Said(bundle) if bundle.plain().is_empty() => {}
-            Outcome::Said(bundle) if bundle.forms.len() == 1 => {
+        let mut report = |done: Outcome| match done {
+            Outcome::Shown(bundle) if bundle.plain().is_empty() => {}
+            Outcome::Shown(bundle) if bundle.forms.len() == 1 => {
                 outbox.send(Output::Stdout(format!("{}\n", bundle.plain())));
             }
-            Outcome::Said(bundle) => outbox.send(Output::Display { bundle: forms::bundle(&bundle), id: None }),
+            Outcome::Shown(bundle) => outbox.send(Output::Display { bundle: forms::bundle(&bundle), id: None }),
             Outcome::Page(bundle) => outbox.send(Output::Page(forms::bundle(&bundle))),
             Outcome::Quit => outbox.send(Output::Leave),
             Outcome::NotACommand => {}
         };
-        let value = command::run_cell(&mut self.session, None, cell, &mut said).map_err(|f| forms::fault(&f))?;
+        let value = command::run_cell(&mut self.session, None, cell, &mut report).map_err(|f| forms::fault(&f))?;
         if self.session.take_exit().is_some() {
             self.outbox.send(Output::Leave);
         }

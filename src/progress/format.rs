@@ -13,7 +13,7 @@ impl Snapshot {
             Some(left) => format!("{} left", clock(left)),
             None => clock(self.elapsed),
         });
-        words.extend(self.said());
+        words.extend(self.note_text());
         words
     }
 
@@ -22,7 +22,7 @@ impl Snapshot {
         let mut words = vec![self.count()];
         words.extend(self.speed());
         words.extend(self.remaining().map(|left| format!("{} left", clock(left))));
-        words.extend(self.said());
+        words.extend(self.note_text());
         format!("{}: {}", self.title, words.join(", "))
     }
 
@@ -34,11 +34,11 @@ impl Snapshot {
             None => vec![format!("{} {} in {}", thousands(self.done), unit(self.done, self.unit), clock(self.elapsed))],
         };
         words.extend(self.speed());
-        words.extend(self.said());
+        words.extend(self.note_text());
         format!("{}: {}", self.title, words.join(", "))
     }
 
-    fn said(&self) -> Option<String> {
+    fn note_text(&self) -> Option<String> {
         Some(self.note.clone()).filter(|note| !note.is_empty())
     }
 

@@ -68,7 +68,7 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
         let outcome = stage.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
-                Outcome::Said(bundle) | Outcome::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
+                Outcome::Shown(bundle) | Outcome::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
                 Outcome::Quit => Ok(AfterLine::Leave),
                 Outcome::NotACommand => session.eval(text).map(AfterLine::Show),
             }

@@ -268,7 +268,7 @@ fn shape(keys: &Keys<'_>, kind: &str) -> Result<RealShape> {
         return Err(disorder(keys, low, high));
     }
     if plain.ends_with("_values") && min <= 0.0 {
-        return Err(keys.mistake(&format!("has min {low}")).with_hint("a logarithm wants values above 0"));
+        return Err(keys.mistake(&format!("has min {low}")).with_hint("a logarithm needs values above 0"));
     }
     Ok(match plain {
         "log_uniform" => RealShape::LogUniform { min, max },

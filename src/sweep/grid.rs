@@ -67,7 +67,7 @@ fn values(parameter: &SearchParameter) -> Result<Vec<Value>> {
             parameter.name()
         ))
         .with_hint(
-            "a grid wants value, values without probabilities, int_uniform or q_uniform; or take method: random",
+            "a grid needs value, values without probabilities, int_uniform or q_uniform; or take method: random",
         )),
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn wrong(&self, key: &str, wanted: &str, got: &Value) -> Error {
-        Error::mistake(format!("{key} of {} wants {wanted}, not {got}", self.place))
+        Error::mistake(format!("{key} of {} must be {wanted}, not {got}", self.place))
     }
 
     /// An error about this place.

@@ -115,7 +115,9 @@ fn slips_are_named_with_their_remedies() {
     );
     assert!(parameter(json!({ "mim": 0, "max": 1 })).contains("did you mean 'min'"));
     assert!(parameter(json!({ "min": 2, "max": 1 })).contains("min 2, which is not less than max 1"));
-    assert!(parameter(json!({ "min": "a", "max": 1 })).contains("min of the parameter 'lr' wants a number, not \"a\""));
+    assert!(
+        parameter(json!({ "min": "a", "max": 1 })).contains("min of the parameter 'lr' must be a number, not \"a\"")
+    );
     assert!(parameter(json!({ "min": 1 })).contains("needs the key 'max'"));
     assert!(parameter(json!({})).contains("says nothing about its values"));
     assert!(

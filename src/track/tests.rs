@@ -145,8 +145,8 @@ fn dying_mlflow(calls: usize) -> (String, std::sync::mpsc::Receiver<(String, Val
             let (head, body) = loop {
                 let n = stream.read(&mut bytes).expect("it asks something");
                 text.extend(&bytes[..n]);
-                let said = String::from_utf8_lossy(&text).into_owned();
-                let Some((head, body)) = said.split_once("\r\n\r\n") else { continue };
+                let request = String::from_utf8_lossy(&text).into_owned();
+                let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
                 let length = head.to_lowercase().lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
                 if body.len() >= length.unwrap_or(0) || n == 0 {
                     break (head.to_string(), body.to_string());

@@ -237,7 +237,7 @@ impl Trainer {
     /// Goes back to the last good checkpoint, and says so.
     fn fall_back(&mut self, reason: Error) -> Error {
         let failed = self.steps() + 1;
-        let said = match self.last_good(failed) {
+        let advice = match self.last_good(failed) {
             Ok(Some(folder)) => match self.back_to(&folder) {
                 Ok(()) => format!("the run is back at its last good checkpoint, {}", folder.display()),
                 Err(error) => format!("{} could not be read: {}", folder.display(), error.message()),
@@ -246,7 +246,7 @@ impl Trainer {
             Err(error) => format!("its checkpoints could not be put in order: {}", error.message()),
         };
         let hint = reason.hint().map(|hint| hint.split(';').next().unwrap_or(hint).to_string());
-        reason.with_hint(format!("{}{said}", hint.map_or(String::new(), |hint| hint + "; ")))
+        reason.with_hint(format!("{}{advice}", hint.map_or(String::new(), |hint| hint + "; ")))
     }
 
     /// The newest checkpoint from before the divergence; those after it are set aside.

@@ -30,7 +30,7 @@ impl Grads {
     ///
     /// # Errors
     /// `interrupted`, when the user cancels.
-    pub fn along(tape: &Tape, loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
+    pub fn backward_tape(tape: &Tape, loss: &Tensor, parameters: &[Parameter]) -> Result<Self> {
         let dy = loss.ones_like()?;
         Self::found(parameters, |take| tape.backward(loss, dy, take))
     }
@@ -39,7 +39,7 @@ impl Grads {
     ///
     /// # Errors
     /// `interrupted`, when the user cancels.
-    pub fn rewind(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
+    pub fn backward_consuming(tape: Tape, loss: &Tensor, share: f64, parameters: &[Parameter]) -> Result<Self> {
         let dy = loss.ones_like()?.affine(share, 0.0)?;
         Self::found(parameters, |take| tape.backward_consuming(loss, dy, take))
     }

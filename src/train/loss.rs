@@ -49,7 +49,7 @@ pub(super) fn held_out_loss_of(
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let all = group.gather(&bytes)?;
     let all: Vec<Vec<f64>> = all.iter().map(|bytes| numbers(bytes)).collect();
-    if all.iter().any(|said| said[0] > 0.0) {
+    if all.iter().any(|counts| counts[0] > 0.0) {
         return Err(group.trouble().unwrap_or_else(Error::interrupted));
     }
     let (mut sum, mut counted) = (0.0, 0.0);

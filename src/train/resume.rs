@@ -191,7 +191,7 @@ fn newest(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
         let name = checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match run_files::damage(&checkpoint) {
             None if is_checkpoint(&checkpoint) => {
-                damaged.iter_mut().for_each(|said| *said += &format!("; the run goes on from {name}"));
+                damaged.iter_mut().for_each(|message| *message += &format!("; the run goes on from {name}"));
                 return Ok((checkpoint, damaged));
             }
             None => {} // something of another's

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_short_is_mended() {
+    fn what_was_cut_short_is_repaired() {
         let dir = tempfile::tempdir().expect("a folder");
         put(&dir.path().join(".writing-abc"), "half").expect("written");
         put(&dir.path().join(".replaced-best"), "old").expect("written");

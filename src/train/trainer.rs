@@ -294,7 +294,7 @@ impl Back {
         match self {
             Self::Done(grads) if share < 1.0 => grads.scale(share),
             Self::Done(grads) => Ok(grads),
-            Self::Ahead(tape) => Grads::rewind(tape, &loss, share, parameters),
+            Self::Ahead(tape) => Grads::backward_consuming(tape, &loss, share, parameters),
         }
     }
 }
@@ -324,8 +324,8 @@ fn divide(group: &Group, model: &Model, options: &mut TrainOptions, moments: usi
         None => (1, "how much memory is free is not known here".into()),
     };
     // All of these divide the share of a rank, so that the least of them does.
-    let said = group.gather(&(fits as u64).to_le_bytes())?;
-    let least = said.iter().filter_map(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?))).min();
+    let gathered = group.gather(&(fits as u64).to_le_bytes())?;
+    let least = gathered.iter().filter_map(|bytes| Some(u64::from_le_bytes(bytes.as_slice().try_into().ok()?))).min();
     let rows = least.map_or(fits, |least| least as usize);
     options.batch_size = BatchSize::Rows(rows);
     options.gradient_accumulation_steps = whole / ranks / rows;

@@ -18,7 +18,7 @@ fn run(args: &[&str]) -> Output {
 }
 
 /// (exit code, stdout, stderr)
-fn said(output: &Output) -> (Option<i32>, String, String) {
+fn results(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -37,9 +37,9 @@ fn the_transcripts_hold() {
 
 #[test]
 fn a_piped_script_runs_whole() {
-    let (code, out, err) = said(&piped("let x = 40;\nprint(x + 2);\n", &[]));
+    let (code, out, err) = results(&piped("let x = 40;\nprint(x + 2);\n", &[]));
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "42\n", ""));
-    let (code, out, err) = said(&piped("print(1);\nthrow \"no\";\nprint(2);", &[]));
+    let (code, out, err) = results(&piped("print(1);\nthrow \"no\";\nprint(2);", &[]));
     assert_eq!((code, out.as_str()), (Some(1), "1\n"));
     assert!(err.contains("stdin:2") && err.contains("no"), "{err}");
     assert_eq!(piped("exit(7); print(1);", &[]).status.code(), Some(7));
@@ -50,7 +50,7 @@ fn a_piped_script_runs_whole() {
 fn text_that_is_no_text_is_refused() {
     let mut child = etude(&[]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
     child.stdin.take().expect("a pipe").write_all(b"let a = \"\xff\";").expect("it reads");
-    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
+    let (code, _, err) = results(&child.wait_with_output().expect("it ends"));
     assert_eq!(code, Some(2));
     assert!(err.contains("byte 9 is not UTF-8"), "{err}");
 }
@@ -63,7 +63,7 @@ fn arguments_reach_the_script_untouched() {
     let script = script.to_str().expect("a plain path");
     let words = ["--steps", "5", "-e", "--", "--help", "", "a b", "é"];
     for call in [vec!["run", script], vec![script]] {
-        let (code, out, err) = said(&run(&[call, words.to_vec()].concat()));
+        let (code, out, err) = results(&run(&[call, words.to_vec()].concat()));
         assert_eq!((code, err.as_str()), (Some(0), ""));
         assert_eq!(out.lines().collect::<Vec<_>>(), words);
     }
@@ -74,7 +74,7 @@ fn colours_never_reach_a_pipe() {
     for variable in [None, Some("NO_COLOR")] {
         let mut command = etude(&["-e", "nonesuch(1)"]);
         command.env("TERM", "xterm-256color").envs(variable.map(|v| (v, "1")));
-        let (code, out, err) = said(&command.output().expect("it runs"));
+        let (code, out, err) = results(&command.output().expect("it runs"));
         assert_eq!(code, Some(1));
         assert!(!out.contains('\x1b') && !err.contains('\x1b'), "{err}");
         assert!(err.contains('^'), "a caret marks the place: {err}");
@@ -92,12 +92,12 @@ fn a_program_called_wrongly_ends_with_2_and_shows_none_of_its_lines() {
         (&["evaluate"], "--data_dir"),
     ];
     for (args, part) in calls {
-        let (code, _, err) = said(&run(args));
+        let (code, _, err) = results(&run(args));
         assert_eq!(code, Some(2), "{args:?}: {err}");
         assert!(err.starts_with("error: ") && err.contains(part), "{args:?}: {err}");
         assert!(!err.contains('│') && !err.contains(".rhai"), "{args:?}: {err}");
     }
-    let (code, _, err) = said(&run(&["generate", "--checkpoint", "no/such/folder"]));
+    let (code, _, err) = results(&run(&["generate", "--checkpoint", "no/such/folder"]));
     assert_eq!(code, Some(1), "{err}");
     assert!(err.starts_with("error: ") && err.contains("no/such/folder") && !err.contains('│'), "{err}");
 }
@@ -129,7 +129,7 @@ fn an_interrupt_ends_a_script_with_130() {
     };
     for signal in signals {
         let begun = Instant::now();
-        let (code, _, err) = said(&signalled(etude(&["-e", "print(\"begun\"); loop {}"]), signal));
+        let (code, _, err) = results(&signalled(etude(&["-e", "print(\"begun\"); loop {}"]), signal));
         assert_eq!(code, Some(130), "{signal}: {err}");
         assert!(err.contains("interrupted"), "{signal}: {err}");
         assert!(begun.elapsed() < Duration::from_secs(10), "{signal}: {:?}", begun.elapsed());
@@ -142,7 +142,7 @@ fn a_script_under_nohup_outlives_its_terminal() {
     let mut shell = Command::new("sh");
     let script = "trap '' HUP; exec \"$0\" -e 'print(\"begun\"); sleep(0.5); print(\"done\")'";
     shell.args(["-c", script, env!("CARGO_BIN_EXE_etude")]);
-    let (code, out, err) = said(&signalled(shell, Signal::SIGHUP));
+    let (code, out, err) = results(&signalled(shell, Signal::SIGHUP));
     assert_eq!((code, out.as_str()), (Some(0), "done\n"), "{err}");
 }
 
@@ -155,16 +155,16 @@ fn a_reader_that_leaves_ends_the_script_quietly() {
         .spawn()
         .expect("it runs");
     drop(child.stdout.take());
-    let (code, _, err) = said(&child.wait_with_output().expect("it ends"));
+    let (code, _, err) = results(&child.wait_with_output().expect("it ends"));
     assert_eq!((code, err.as_str()), (Some(141), ""));
 }
 
 #[test]
 fn a_wrong_call_names_what_was_meant() {
-    let (code, _, err) = said(&run(&["quickstrat"]));
+    let (code, _, err) = results(&run(&["quickstrat"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("quickstart"), "{err}");
-    let (code, _, err) = said(&run(&["run", "no/such.rhai"]));
+    let (code, _, err) = results(&run(&["run", "no/such.rhai"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("no/such.rhai"), "{err}");
     assert_eq!(run(&["--nonesuch"]).status.code(), Some(2));

@@ -323,7 +323,7 @@ fn sources_have_their_own_style_copies_and_side() {
     let data = build(&sources, &options).expect("it builds");
     let count = |split: &Split, token: &str| {
         let id = tokenizer.id(token).expect("known");
-        (0..split.len()).filter_map(|row| split.row(row)).flatten().filter(|&said| said == id).count()
+        (0..split.len()).filter_map(|row| split.row(row)).flatten().filter(|&token| token == id).count()
     };
     assert_eq!((count(&data.train, "BOS_None"), count(&data.val, "BOS_None")), (8, 1));
     assert_eq!((count(&data.train, "Style_rag"), count(&data.train, "Style_solo")), (6, 2));

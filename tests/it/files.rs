@@ -88,18 +88,22 @@ fn what_never_ends_is_refused_before_it_is_read() {
     assert!(made.success());
     for endless in ["pipe", "/dev/zero"] {
         let code = "try { config(args[0]) } catch (e) { print(e) } try { tokenizer(args[0]) } catch (e) { print(e) }";
-        let said = script(&bench, code, &[endless]);
-        assert_eq!(out(&said).matches("is a pipe or a device").count(), 2, "{}{}", out(&said), err(&said));
+        let output = script(&bench, code, &[endless]);
+        assert_eq!(out(&output).matches("is a pipe or a device").count(), 2, "{}{}", out(&output), err(&output));
         fs::create_dir_all(bench.path("model")).expect("made");
         let _ = fs::remove_file(bench.path("model/config.json"));
         std::os::unix::fs::symlink(bench.path(endless), bench.path("model/config.json")).expect("a link");
-        let said = script(&bench, "load_model(args[0])", &["model"]);
-        assert!(!said.status.success() && err(&said).contains("is a pipe or a device"), "{}", err(&said));
+        let output = script(&bench, "load_model(args[0])", &["model"]);
+        assert!(!output.status.success() && err(&output).contains("is a pipe or a device"), "{}", err(&output));
     }
     let code = "try { model(#{ vocab_size: 9, hidden_size: 1000000000000000000, num_attention_heads: 1 }) } catch (e) { print(e) }
                 try { model(#{ vocab_size: 9, head_dim: 1000000 }) } catch (e) { print(e) }";
-    let said = script(&bench, code, &[]);
-    assert!(out(&said).contains("which no memory holds") && out(&said).contains("128 are usual"), "{}", out(&said));
+    let output = script(&bench, code, &[]);
+    assert!(
+        out(&output).contains("which no memory holds") && out(&output).contains("128 are usual"),
+        "{}",
+        out(&output)
+    );
 }
 
 const TINY: &str = r#"
@@ -134,14 +138,14 @@ fn an_adapter_on_a_part_of_the_layers_reads_back() {
         try {{ net.lora(#{{ target_modules: "q_proj", layers_to_transform: [9] }}) }} catch (e) {{ print(e) }}
         "#
     );
-    let said = script(&bench, &code, &[]);
-    assert!(said.status.success(), "{}{}", out(&said), err(&said));
+    let output = script(&bench, &code, &[]);
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
     // q of one block and up of three; q and v of two; seven of one; k of three and the head: A and B of each.
-    assert!(out(&said).starts_with("8\n8\n14\n8\n"), "{}", out(&said));
+    assert!(out(&output).starts_with("8\n8\n14\n8\n"), "{}", out(&output));
     assert!(
-        out(&said).contains("no regular expression") && out(&said).contains("layers_to_transform"),
+        out(&output).contains("not a regular expression") && out(&output).contains("layers_to_transform"),
         "{}",
-        out(&said)
+        out(&output)
     );
 }
 
@@ -168,17 +172,17 @@ fn a_padded_vocabulary_trains_and_plays_and_what_a_folder_says_is_kept() {
         print(type_of(net.generate(sampler(#{{ seed: 1 }}), #{{ max_new_tokens: 20 }})));
         "#
     );
-    let said = script(&bench, &code, &[]);
-    assert!(said.status.success(), "{}{}", out(&said), err(&said));
-    assert!(out(&said).starts_with("2 {\"temperature\": 0.7}\n2\nScore"), "{}", out(&said));
+    let output = script(&bench, &code, &[]);
+    assert!(output.status.success(), "{}{}", out(&output), err(&output));
+    assert!(out(&output).starts_with("2 {\"temperature\": 0.7}\n2\nScore"), "{}", out(&output));
 }
 
 #[test]
 fn names_of_other_trainers_are_answered_with_ours() {
     let bench = Practice::new(1, "");
     let train = |args: &[&str]| {
-        let said = bench.etude(&[&["train", "--data_dir", "midi", "--output_dir", "run"], args].concat());
-        err(&{ said }.output().expect("it runs"))
+        let output = bench.etude(&[&["train", "--data_dir", "midi", "--output_dir", "run"], args].concat());
+        err(&{ output }.output().expect("it runs"))
     };
     assert!(train(&["--learning_rate", "1e-3"]).contains("'--lr'"));
     assert!(train(&["--num_train_epochs", "3"]).contains("'--max_steps'"));

@@ -128,8 +128,11 @@ async fn it_introduces_itself_and_runs_cells() {
     let content = json!({ "code": "let x = 2;", "user_expressions": { "good": "x + 1", "bad": "nope" } });
     let id = kernel.client.send("execute_request", content).await;
     kernel.client.trace(&id).await;
-    let said = kernel.client.reply().await.content["user_expressions"].clone();
-    assert_eq!((&said["good"]["data"]["text/plain"], &said["bad"]["status"]), (&json!("3"), &json!("error")));
+    let expressions = kernel.client.reply().await.content["user_expressions"].clone();
+    assert_eq!(
+        (&expressions["good"]["data"]["text/plain"], &expressions["bad"]["status"]),
+        (&json!("3"), &json!("error"))
+    );
     assert!(kernel.shut_down(false).await < Duration::from_secs(5));
 }
 

@@ -198,8 +198,8 @@ fn the_second_notebook_trains() {
     let steps = cells.iter_mut().find(|cell| cell["metadata"]["tags"] == json!(["parameters"])).expect("parameters");
     assert_eq!(steps["source"], json!(["let steps = 40;"]));
     steps["source"] = json!(["let steps = 4;"]);
-    let said = run(&file, folder.path());
-    let losses = said.lines().find_map(|line| line.strip_prefix("bits a note ")).expect("a line of bits");
+    let stdout = run(&file, folder.path());
+    let losses = stdout.lines().find_map(|line| line.strip_prefix("bits a note ")).expect("a line of bits");
     let (before, after) = losses.split_once(" -> ").expect("two losses");
     let loss = |text: &str| text.parse::<f64>().expect("a number");
     assert!(loss(after) < loss(before), "{losses}");

@@ -119,10 +119,10 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before() {
     refused(&bench, &["--resume", "--output_dir", "run/checkpoint-6"], &["adapter_model.safetensors", "other bytes"]);
     let rest = train(&bench, &["--resume", "--output_dir", "run"]);
     assert!(rest.status.success() && out(&rest).contains("going on from step 2"), "{}{}", out(&rest), err(&rest));
-    let said = err(&rest);
-    assert!(said.contains("checkpoint-6 is damaged: adapter_model.safetensors holds other bytes"), "{said}");
-    assert!(said.contains("checkpoint-4 is damaged: trainer_state.json has"), "{said}");
-    assert!(said.contains("the run goes on from checkpoint-2"), "{said}");
+    let stderr = err(&rest);
+    assert!(stderr.contains("checkpoint-6 is damaged: adapter_model.safetensors holds other bytes"), "{stderr}");
+    assert!(stderr.contains("checkpoint-4 is damaged: trainer_state.json has"), "{stderr}");
+    assert!(stderr.contains("the run goes on from checkpoint-2"), "{stderr}");
     assert!(file("damaged-6").is_dir() && file("damaged-4").is_dir(), "they are set aside");
     assert_eq!(losses(&bench.path("run")), whole, "the same steps once more");
     for step in [2, 4, 6] {

@@ -49,9 +49,9 @@ impl Bench {
 
     fn finish(&self, more: &[&str]) -> String {
         let Output { status, stdout, stderr } = self.begin(more).wait_with_output().expect("it ends");
-        let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-        assert!(status.success(), "{said}\n{}", self.logs());
-        said
+        let printed = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "{printed}\n{}", self.logs());
+        printed
     }
 
     /// What the trials said, for a failure.
@@ -95,9 +95,9 @@ fn trials_that_all_fail_end_with_their_causes_and_are_tried_again() {
     let bench = Bench::new(5, sweep);
     for time in 1..=2 {
         let ended = bench.begin(&[]).wait_with_output().expect("it ends");
-        let (said, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
-        assert_eq!(ended.status.code(), Some(1), "{said}{err}");
-        assert!(err.contains("all 2 trials failed") && said.contains("cause"), "{said}{err}");
+        let (printed, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(ended.status.code(), Some(1), "{printed}{err}");
+        assert!(err.contains("all 2 trials failed") && printed.contains("cause"), "{printed}{err}");
         let log = std::fs::read_to_string(bench.out().join("trial-1/log.txt")).expect("it is there");
         assert_eq!(log.matches("lr must").count(), time, "tried again: {log}");
     }
@@ -132,8 +132,8 @@ fn a_sweep_that_is_stopped_and_killed_goes_on_and_does_nothing_twice() {
     assert!(!kept.is_empty());
     let lines = |trial: usize| std::fs::read(bench.out().join(format!("trial-{trial}/metrics.jsonl"))).expect("lines");
     let before: Vec<Vec<u8>> = kept.iter().map(|&trial| lines(trial)).collect();
-    let said = bench.finish(&["--jobs", "2"]);
-    assert!(said.contains("going on") && said.contains("Sweep: 4 of 4 trials, best trial"), "{said}");
+    let printed = bench.finish(&["--jobs", "2"]);
+    assert!(printed.contains("going on") && printed.contains("Sweep: 4 of 4 trials, best trial"), "{printed}");
     assert_eq!(bench.standings(), ["finished"; 4]);
     assert_eq!(kept.iter().map(|&trial| lines(trial)).collect::<Vec<_>>(), before, "what was finished is left alone");
     for trial in 1..=4 {
@@ -148,26 +148,26 @@ fn a_sweep_that_is_stopped_and_killed_goes_on_and_does_nothing_twice() {
 fn a_trial_that_lags_behind_is_stopped_and_keeps_its_checkpoint() {
     let race = "method: grid\nmetric: {name: val_loss}\nearly_terminate: {type: hyperband, min_iter: 2}\nparameters:\n  lr: {values: [0.01, 0.0000001, 0.009]}\n";
     let bench = Bench::new(600, race);
-    let said = bench.finish(&["--count", "2"]);
-    assert_eq!(bench.standings(), ["finished", "stopped"], "{said}");
+    let printed = bench.finish(&["--count", "2"]);
+    assert_eq!(bench.standings(), ["finished", "stopped"], "{printed}");
     assert_eq!(bench.steps(1).len(), 600);
     let stopped = bench.out().join("trial-2");
     assert!(bench.steps(2).len() < 600 && checkpoints(&stopped) == 1, "{:?}", bench.steps(2).last());
     let values = |trial: usize| bench.trials()[trial - 1]["values"].as_array().map_or(0, Vec::len);
     assert_eq!(values(1), 120);
     assert!((2..120).contains(&values(2)));
-    let said = bench.finish(&["--count", "3"]);
-    assert!(said.contains("3 of 3 trials"), "{said}");
+    let printed = bench.finish(&["--count", "3"]);
+    assert!(printed.contains("3 of 3 trials"), "{printed}");
 }
 
 #[test]
 fn trials_that_cannot_run_say_why() {
     let bench = Bench::new(10, "method: grid\nmetric: {name: val_loss}\nparameters:\n  lrr: {values: [1, 2, 3, 4]}\n");
     let output = bench.begin(&[]).wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("the first 3 trials failed") && said.contains("did you mean '--lr'"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("the first 3 trials failed") && printed.contains("did you mean '--lr'"), "{printed}");
     let bench = Bench::new(10, "method: grid\nmetric: {name: accuracy}\nparameters:\n  lr: {values: [0.01]}\n");
-    let said = bench.finish(&[]);
-    assert!(said.contains("it logged no accuracy; there are: ") && said.contains("val_loss"), "{said}");
+    let printed = bench.finish(&[]);
+    assert!(printed.contains("it logged no accuracy; there are: ") && printed.contains("val_loss"), "{printed}");
 }

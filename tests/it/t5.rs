@@ -180,7 +180,7 @@ fn a_t5_learns_with_adapters_in_4_bits_and_comes_back_from_disk() {
     let mut optimizer = AdamW::new(parameters.clone(), AdamWOptions { lr: 1e-2, ..AdamWOptions::default() }).unwrap();
     for _ in 0..15 {
         let (loss, tape) = model.taped_loss(&batch, &ForwardCtx::default()).unwrap();
-        optimizer.step(&Grads::along(&tape, &loss, &parameters).unwrap()).unwrap();
+        optimizer.step(&Grads::backward_tape(&tape, &loss, &parameters).unwrap()).unwrap();
     }
     assert!(loss(&model) < first - 0.5, "{first} -> {}", loss(&model));
     let folder = tempfile::tempdir().unwrap();
@@ -200,7 +200,7 @@ fn gradients_are_the_same_whether_activations_are_kept_or_computed_again() {
         for model in [load(name), load(name).lora(&LoraConfig::default(), 1).unwrap()] {
             let parameters = model.parameters();
             let (loss, tape) = model.taped_loss(&batch, &ForwardCtx::default()).unwrap();
-            let kept = Grads::along(&tape, &loss, &parameters).unwrap();
+            let kept = Grads::backward_tape(&tape, &loss, &parameters).unwrap();
             let (again_loss, again) = Grads::recomputed(&model, &batch, &ForwardCtx::default()).unwrap();
             assert_eq!(largest_difference(&loss.reshape(1).unwrap(), &again_loss.reshape(1).unwrap()), 0.0);
             assert_eq!(kept.entries().len(), parameters.len());

@@ -11,7 +11,7 @@ ETUDE names another binary. Two runs, one of 3000 steps written by a script and 
 3. A real `mlflow server` on loopback shows the run: parameters, metrics, files, its end.
 4. No dead tracker stops a run: a server killed in the middle, files that cannot grow, folders that cannot be made.
 
-What is not installed is said and passed over.
+What is not installed is reported and skipped.
 """
 
 import hashlib

@@ -65,7 +65,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn only_a_dataset(dir: &Path) -> Result<()> {
     let refused = |what: String| {
         Err(Error::mistake(format!("{} {what}, so it is not replaced", dir.display()))
-            .with_hint("save to another path, or move what stands there away"))
+            .with_hint("save to another path, or move what is there away"))
     };
     if !dir.is_dir() {
         return refused("is a file".into());

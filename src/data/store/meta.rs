@@ -104,7 +104,7 @@ impl About {
     pub(super) fn check_rows(&self, file: &Path, read: [usize; 2]) -> Result<()> {
         match self.rows {
             Some(rows) if rows != read => Err(Error::broken(format!(
-                "{} speaks of {} and {} rows, but the Arrow files hold {} and {}",
+                "{} states {} and {} rows, but the Arrow files hold {} and {}",
                 file.display(),
                 rows[0],
                 rows[1],

@@ -334,7 +334,7 @@ pub(super) fn plain(sign: char) -> char {
     }
 }
 
-/// The digit of a sign in a block in which `first` stands for `value`.
+/// The digit of a sign in a block in which `first` has the `value`.
 fn digit(sign: char, first: char, value: u32) -> char {
     char::from_digit(sign as u32 - first as u32 + value, 10).unwrap_or(sign)
 }

@@ -121,7 +121,7 @@ fn a_last_track_may_be_cut_off_anywhere() {
     assert!(refusal(&whole[..20]).contains("no track begins here (0 of 1 found so far)"));
 }
 
-/// What was mended, without the places.
+/// The repairs, without their offsets.
 fn faults(score: &Score) -> Vec<(Fault, usize)> {
     score.repairs.iter().map(|r| (r.fault, r.count)).collect()
 }
@@ -224,8 +224,8 @@ fn what_a_score_does_not_use_is_kept_where_it_was() {
         (10, Message::Bend(0)),
         (19, Message::Program(30)),
     ];
-    let said: Vec<(u32, Message)> = score.tracks[0].events.iter().map(|e| (e.tick, e.message.clone())).collect();
-    assert_eq!(said, expected);
+    let messages: Vec<(u32, Message)> = score.tracks[0].events.iter().map(|e| (e.tick, e.message.clone())).collect();
+    assert_eq!(messages, expected);
     let again = read(&score.to_bytes());
     assert_eq!((&again, &again.tracks[0].events), (&score, &score.tracks[0].events));
 }
@@ -390,8 +390,8 @@ fn half_pedals_are_kept() {
     assert_eq!(values, [(0, value(80)), (10, value(30))]);
     let bytes = score.to_bytes();
     assert_eq!(read(&bytes), score);
-    let said = |value: u8| bytes.windows(2).filter(|pair| *pair == [64, value]).count();
-    assert_eq!([80, 30, 127, 0].map(said), [1, 1, 1, 1], "each is said once");
+    let count_of = |value: u8| bytes.windows(2).filter(|pair| *pair == [64, value]).count();
+    assert_eq!([80, 30, 127, 0].map(count_of), [1, 1, 1, 1], "each is sent once");
     // A pedal that was touched does not hold what comes later.
     assert_eq!(score.slice_ticks(12, 40).tracks[0].pedals, [Pedal { start: 8, end: 18 }]);
     assert!(score.slice_ticks(12, 40).tracks[0].events.is_empty());

@@ -39,10 +39,10 @@ impl Programs {
                 for index in here {
                     let track = &tracks[index];
                     let first = track.notes.first().map_or(u32::MAX, |n| n.start);
-                    let said = track.events.iter().take_while(|e| e.tick <= first).any(|e| program(e).is_some());
+                    let has_program = track.events.iter().take_while(|e| e.tick <= first).any(|e| program(e).is_some());
                     // The values that a track without notes reads back with when it has no events.
                     let nothing = track.notes.is_empty() && (track.port, channel, track.program) == (0, 0, 0);
-                    if !said && !nothing {
+                    if !has_program && !nothing {
                         parts[index].changes.push((0, track.program));
                     }
                 }
@@ -90,11 +90,11 @@ impl InForce {
 fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [TrackPlan], channel: u8) {
     // Tick, chunk (the conductor is the first), rank, port, and the program that is set or, for notes, needed.
     let mut moments: Vec<(u32, usize, u8, u8, u8)> = Vec::new();
-    let said = |e: &Event, chunk, port| program(e).map(|p| (e.tick, chunk, rank::EVENT, port, p));
-    moments.extend(events.iter().filter(|e| e.channel == channel).filter_map(|e| said(e, 0, e.port)));
+    let program_event = |e: &Event, chunk, port| program(e).map(|p| (e.tick, chunk, rank::EVENT, port, p));
+    moments.extend(events.iter().filter(|e| e.channel == channel).filter_map(|e| program_event(e, 0, e.port)));
     for &index in here {
         let (track, chunk, port) = (&tracks[index], index + 1, parts[index].port);
-        moments.extend(track.events.iter().filter_map(|e| said(e, chunk, port)));
+        moments.extend(track.events.iter().filter_map(|e| program_event(e, chunk, port)));
         moments.extend(track.notes.iter().map(|n| (n.start, chunk, rank::NOTE_ON, port, track.program)));
         if track.notes.is_empty() {
             moments.push((0, chunk, rank::NOTE_ON, port, track.program));
@@ -103,8 +103,8 @@ fn say_again(tracks: &[Track], events: &[Event], here: &[usize], parts: &mut [Tr
     moments.sort_by_key(|m| (m.0, m.1, m.2));
     let mut in_force = InForce::default();
     for (tick, chunk, moment, port, program) in moments {
-        let said = moment == rank::EVENT;
-        if !said && !in_force.is(chunk, port, program) {
+        let explicit = moment == rank::EVENT;
+        if !explicit && !in_force.is(chunk, port, program) {
             parts[chunk - 1].changes.push((tick, program));
         }
         in_force.set(chunk, port, program);

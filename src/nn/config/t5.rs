@@ -142,18 +142,18 @@ impl T5Config {
     /// # Errors
     /// Names what `feed_forward_proj` may be.
     pub(in crate::nn) fn feed_forward(&self) -> Result<MlpKind> {
-        let said = self.feed_forward_proj.as_str();
+        let given = self.feed_forward_proj.as_str();
         let activation = |name: &str| name.parse::<Activation>().map_err(|e: Error| e.context("feed_forward_proj"));
-        let kind = match said.strip_prefix("gated-") {
+        let kind = match given.strip_prefix("gated-") {
             // transformers means the approximation with tanh by it.
             Some("gelu") => MlpKind::Gated(Activation::GeluTanh),
             Some(name) => MlpKind::Gated(activation(name)?),
-            None => MlpKind::Plain(activation(said)?),
+            None => MlpKind::Plain(activation(given)?),
         };
         let gated = matches!(kind, MlpKind::Gated(_));
         match self.is_gated_act {
             Some(is) if is != gated => {
-                Err(Error::mistake(format!("is_gated_act is {is}, but feed_forward_proj is \"{said}\""))
+                Err(Error::mistake(format!("is_gated_act is {is}, but feed_forward_proj is \"{given}\""))
                     .with_hint("\"gated-gelu\" is gated, \"relu\" is not; leave is_gated_act out"))
             }
             _ => Ok(kind),

@@ -1,8 +1,9 @@
 //! Builds a model from its description: names, shapes and initialisation of its weights.
 
 use super::{
-    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Matrix, Mlp, Names, Norm, Projections,
+    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Matrix, Mlp, Norm, Projections,
     RelativeBias, RelativeVectors, Stack, StackNames, Transformer, Weight,
+    WeightNames,
 };
 use crate::error::{Error, Result};
 use crate::nn::init::Init;
@@ -45,7 +46,7 @@ pub(crate) struct LinearSpec {
 impl Transformer {
     /// The model that `spec` describes, its weights taken from `source` in the order of the forward pass; fresh ones begin as
     /// its [`Initializer`] says.
-    pub(crate) fn build(spec: &ArchSpec, names: &Names, source: &mut dyn WeightSource) -> Result<Self> {
+    pub(crate) fn build(spec: &ArchSpec, names: &WeightNames, source: &mut dyn WeightSource) -> Result<Self> {
         let hidden = spec.decoder.hidden_size;
         let embedding = match spec.initializer {
             Initializer::Range(deviation) | Initializer::FanIn(deviation) => Init::Normal(deviation),
@@ -77,7 +78,7 @@ impl Transformer {
 fn stack(
     spec: &ArchSpec,
     stack: &StackSpec,
-    (all, names): (&Names, &StackNames),
+    (all, names): (&WeightNames, &StackNames),
     source: &mut dyn WeightSource,
 ) -> Result<Stack> {
     let builder = |layer: usize| Builder { spec, stack, names, transposed: all.transposed, layer };

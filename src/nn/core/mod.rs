@@ -29,7 +29,7 @@ pub(crate) use self::build::{LinearSpec, WeightSource};
 pub(crate) use self::linear::{Linear, Lora, Matrix};
 pub(crate) use self::map::MapWeights;
 pub(crate) use self::mlp::Mlp;
-pub(crate) use self::names::{AttentionNames, Names, StackNames};
+pub(crate) use self::names::{AttentionNames, StackNames, WeightNames};
 pub(crate) use self::norm::Norm;
 pub(crate) use self::places::Places;
 pub(crate) use self::relative_vectors::RelativeVectors;

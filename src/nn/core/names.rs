@@ -2,7 +2,7 @@
 
 /// The names of a family's weights.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct WeightNames {
     /// "model.embed_tokens"
     pub(crate) embedding: &'static str,
     /// The blocks of the encoder, where there is one.

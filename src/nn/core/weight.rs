@@ -39,15 +39,15 @@ impl Weight {
         Self { name: self.name.clone(), values: WeightValues::Frozen(self.detached()) }
     }
 
-    /// The tensor, reached by gradients when `tracked` and it trains.
-    pub(crate) fn tensor(&self, tracked: bool) -> Tensor {
+    /// The tensor, with gradient if `grad` and it is trainable.
+    pub(crate) fn tensor(&self, grad: bool) -> Tensor {
         match &self.values {
-            WeightValues::Trains(var) if tracked => var.as_tensor().clone(),
+            WeightValues::Trains(var) if grad => var.as_tensor().clone(),
             _ => self.detached(),
         }
     }
 
-    /// The values, out of reach of gradients.
+    /// The values, detached from the graph.
     pub(crate) fn detached(&self) -> Tensor {
         match &self.values {
             WeightValues::Trains(var) => var.as_detached_tensor(),

@@ -36,7 +36,7 @@ pub(in crate::nn) fn floats(x: &Tensor) -> candle_core::Result<Floats<'_>> {
     let (storage, layout) = x.storage_and_layout();
     let range = match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(_)), Some((start, end))) => start..end,
-        _ => return Err(candle_core::Error::msg("a CPU op wants a contiguous f32 tensor on the CPU")),
+        _ => return Err(candle_core::Error::msg("a CPU op needs a contiguous f32 tensor on the CPU")),
     };
     Ok(Floats { storage, range })
 }

@@ -89,7 +89,7 @@ pub(in crate::nn) fn product(
     }
     let (a_type, b_type) = (a.dtype(), b.dtype());
     if a_type != b_type {
-        return Err(candle_core::Error::msg("a product wants factors of one type"));
+        return Err(candle_core::Error::msg("a product needs factors of one type"));
     }
     let (blas, stream) = (device.cublas_handle(), device.cuda_stream());
     let int = |n: usize| i32::try_from(n).map_err(|_| candle_core::Error::msg(format!("{n} is too large for cuBLAS")));

@@ -29,7 +29,7 @@ impl DeviceValues<'_> {
     /// Values of another type.
     pub(in crate::nn) fn view<T: CudaDType>(&self) -> Candle<CudaView<'_, T>> {
         let Storage::Cuda(storage) = &*self.storage else {
-            return Err(candle_core::Error::msg("a GPU op wants tensors on the GPU"));
+            return Err(candle_core::Error::msg("a GPU op needs tensors on the GPU"));
         };
         let values = storage.as_cuda_slice::<T>()?;
         Ok(values.slice(self.start..self.end.unwrap_or(values.len())))

@@ -1,8 +1,8 @@
 //! GPT-2 (Radford et al. 2019), as `GPT2LMHeadModel` names it. Its linear layers are `Conv1D`, stored as (in, out).
 
-use crate::nn::core::{AttentionNames, Names, StackNames};
+use crate::nn::core::{AttentionNames, StackNames, WeightNames};
 
-pub(super) static NAMES: Names = Names {
+pub(super) static NAMES: WeightNames = WeightNames {
     embedding: "transformer.wte",
     encoder: None,
     decoder: StackNames {

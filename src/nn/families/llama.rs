@@ -1,8 +1,8 @@
 //! LLaMA (Touvron et al. 2023, arXiv:2302.13971), as `LlamaForCausalLM` names it.
 
-use crate::nn::core::{AttentionNames, Names, StackNames};
+use crate::nn::core::{AttentionNames, StackNames, WeightNames};
 
-pub(super) static NAMES: Names = Names {
+pub(super) static NAMES: WeightNames = WeightNames {
     embedding: "model.embed_tokens",
     encoder: None,
     decoder: StackNames {

@@ -6,11 +6,11 @@ mod llama;
 mod music_transformer;
 mod t5;
 
-use crate::nn::core::Names;
+use crate::nn::core::WeightNames;
 use crate::nn::{MlpKind, ModelConfig};
 
 /// The names of the weights of a configuration's family.
-pub(crate) fn names(config: &ModelConfig) -> &'static Names {
+pub(crate) fn names(config: &ModelConfig) -> &'static WeightNames {
     match config {
         ModelConfig::Llama(_) => &llama::NAMES,
         ModelConfig::Gpt2(_) => &gpt2::NAMES,

@@ -1,16 +1,16 @@
 //! T5 (Raffel et al. 2020, arXiv:1910.10683), as `T5ForConditionalGeneration` names it. The table of biases belongs to the
 //! first block of each stack by its name, and to all of its blocks by what it does.
 
-use crate::nn::core::{AttentionNames, Names, StackNames};
+use crate::nn::core::{AttentionNames, StackNames, WeightNames};
 
 /// With a plain feed-forward, as version 1.0 has it.
-pub(super) static PLAIN: Names = names(false, ["layer.1.DenseReluDense.wi", "layer.2.DenseReluDense.wi"]);
+pub(super) static PLAIN: WeightNames = names(false, ["layer.1.DenseReluDense.wi", "layer.2.DenseReluDense.wi"]);
 
 /// With a gated one, as version 1.1 has it.
-pub(super) static GATED: Names = names(true, ["layer.1.DenseReluDense.wi_1", "layer.2.DenseReluDense.wi_1"]);
+pub(super) static GATED: WeightNames = names(true, ["layer.1.DenseReluDense.wi_1", "layer.2.DenseReluDense.wi_1"]);
 
-const fn names(gated: bool, up: [&'static str; 2]) -> Names {
-    Names {
+const fn names(gated: bool, up: [&'static str; 2]) -> WeightNames {
+    WeightNames {
         embedding: "shared",
         encoder: Some(StackNames {
             positions: "",

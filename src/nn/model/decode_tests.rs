@@ -43,11 +43,11 @@ fn tokens(rows: usize, length: usize) -> Tensor {
 /// The logits after each of the last ids, the first `prompt` read at once: (rows, ids, vocabulary).
 fn steps(model: &Model, tokens: &Tensor, prompt: usize, dtype: CacheDtype, ctx: &ForwardCtx) -> Tensor {
     let mut cache = Cache::of(dtype);
-    let mut said = vec![model.step(&tokens.narrow(1, 0, prompt).unwrap(), &mut cache, ctx).unwrap()];
+    let mut logits = vec![model.step(&tokens.narrow(1, 0, prompt).unwrap(), &mut cache, ctx).unwrap()];
     for at in prompt..tokens.dim(1).unwrap() {
-        said.push(model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, ctx).unwrap());
+        logits.push(model.step(&tokens.narrow(1, at, 1).unwrap(), &mut cache, ctx).unwrap());
     }
-    Tensor::stack(&said, 1).unwrap()
+    Tensor::stack(&logits, 1).unwrap()
 }
 
 /// The greatest difference, as a share of the greatest value.
@@ -71,8 +71,8 @@ fn every_kind_of_weight_decodes_as_it_reads() {
         {
             for (rows, length, prompt) in [(1, 70, 1), (2, 20, 5), (3, 9, 1), (8, 12, 2), (13, 6, 1)] {
                 let (tokens, pass) = (tokens(rows, length), ForwardCtx::default());
-                let said = steps(model, &tokens, prompt, CacheDtype::Auto, &pass);
-                let off = apart(&said, &whole(model, &tokens, prompt, &pass));
+                let logits = steps(model, &tokens, prompt, CacheDtype::Auto, &pass);
+                let off = apart(&logits, &whole(model, &tokens, prompt, &pass));
                 assert!(off < 1e-5, "{name}, odd {odd}, {rows} × {length}: {off}");
             }
         }
@@ -96,8 +96,8 @@ fn small_formats_come_close() {
             (Precision::Bf16, CacheDtype::Auto, 0.05),
             (Precision::Bf16, CacheDtype::Int8, 0.05),
         ] {
-            let said = steps(&model, &tokens, 4, dtype, &ForwardCtx { precision, ..ForwardCtx::default() });
-            let off = noise(&said, &exact);
+            let logits = steps(&model, &tokens, 4, dtype, &ForwardCtx { precision, ..ForwardCtx::default() });
+            let off = noise(&logits, &exact);
             assert!(off < most, "{precision:?} {dtype:?}, {rows} rows: {off}");
             assert!(dtype == CacheDtype::Auto || off > 1e-5, "{precision:?}: {off} is not that of 8 bits");
         }

@@ -86,7 +86,7 @@ impl Model {
                 return Err(Error::mistake(format!(
                     "attention_mask of the encoder's row {row} is not one stretch of ids"
                 ))
-                .with_hint("a source has at least one id, and padding stands at its end"));
+                .with_hint("a source has at least one id, and padding only at its end"));
             }
             Ok(start..start + length)
         });

@@ -119,13 +119,13 @@ impl Model {
 }
 
 /// Refuses a `fan_in_fan_out` that does not fit the adapted layers.
-fn check_transposed(model: &Model, said: Option<bool>) -> Result<()> {
+fn check_transposed(model: &Model, flag: Option<bool>) -> Result<()> {
     let adapted = || model.core.linears().filter(|linear| linear.adapter.is_some());
-    let Some(said) = said else { return Ok(()) };
-    match adapted().find(|linear| linear.transposed != said) {
+    let Some(flag) = flag else { return Ok(()) };
+    match adapted().find(|linear| linear.transposed != flag) {
         Some(linear) => {
             let held = if linear.transposed { "(in, out), as Conv1D" } else { "(out, in)" };
-            let error = format!("fan_in_fan_out is {said}, but the base holds {} as {held}", linear.name);
+            let error = format!("fan_in_fan_out is {flag}, but the base holds {} as {held}", linear.name);
             let hint = format!("set it to {}; or the adapter is for another model", linear.transposed);
             Err(Error::mistake(error).with_hint(hint))
         }

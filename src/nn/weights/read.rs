@@ -71,7 +71,7 @@ impl<'a> Checkpoint<'a> {
         Ok(Self::new(path.display().to_string(), vec![Shard::open(path)?]))
     }
 
-    /// Reads a file that is in memory; `label` stands for its path in messages.
+    /// Reads a file that is in memory; `label` is its name in messages.
     pub(super) fn from_bytes(label: &str, bytes: &'a [u8]) -> Result<Self> {
         let shard = Shard::new(label.to_owned(), Data::Memory(bytes), bytes.len() as u64)?;
         Ok(Self::new(label.to_owned(), vec![shard]))
@@ -166,7 +166,7 @@ impl<'a> Shard<'a> {
     }
 
     fn new(label: String, mut data: Data<'a>, length: u64) -> Result<Self> {
-        let broken = |what: String| Error::broken(format!("{label} is no whole safetensors file: {what}"));
+        let broken = |what: String| Error::broken(format!("{label} is not a complete safetensors file: {what}"));
         let mut size = [0; 8];
         data.read(0, &mut size).map_err(|_| broken(format!("it has {length} bytes")))?;
         let header_length = u64::from_le_bytes(size);

@@ -12,11 +12,11 @@ import re
 class Unreadable:
     """The address by which papermill loads this module when it starts; nothing is read or written there.
 
-    It stands above all imports: whoever loads this module first makes it load papermill, which then asks for this class.
+    It is above all imports: whoever loads this module first makes it load papermill, which then asks for this class.
     """
 
     def _refuse(self, *_):
-        raise ValueError("etude-rhai:// is no place for notebooks")
+        raise ValueError("etude-rhai:// cannot hold notebooks")
 
     read = listdir = write = pretty_path = _refuse
 
@@ -29,7 +29,7 @@ except ImportError:
 else:
 
     class RhaiLexer(RegexLexer):
-        """Rhai as it stands in cells: with the commands of the prompt at the begin of lines."""
+        """Rhai as it is written in cells, with the commands of the prompt at the beginning of lines."""
 
         name = "Rhai"
         aliases = ["rhai"]

@@ -143,8 +143,8 @@ fn the_grammar_takes_what_encoding_makes() {
             let ids = tokenizer.encode(&piece(&mut rng));
             let mut grammar = tokenizer.grammar();
             for (i, &id) in ids.iter().chain(&[tokenizer.eos()]).enumerate() {
-                let said = words(&tokenizer, &ids[..i]);
-                assert!(grammar.accepts(id), "{} after {said}", words(&tokenizer, &[id]));
+                let previous = words(&tokenizer, &ids[..i]);
+                assert!(grammar.accepts(id), "{} after {previous}", words(&tokenizer, &[id]));
                 grammar.push(id);
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn encode(miditok: &MidiTok, score: &Score) -> EncodedScore {
             EncodedEvent::Meter(i) => writer.meter(grid.meters[i]),
             EncodedEvent::Tempo(i) => {
                 writer.advance(tick);
-                writer.say(Token::Tempo(grid.tempos[i].1));
+                writer.emit(Token::Tempo(grid.tempos[i].1));
             }
             EncodedEvent::On(i) => {
                 writer.advance(tick);
@@ -110,7 +110,7 @@ impl<'a> TokenWriter<'a> {
         ticks_per_beat(self.meter, self.ticks_per_quarter)
     }
 
-    fn say(&mut self, token: Token) {
+    fn emit(&mut self, token: Token) {
         self.say_at(token, self.now);
     }
 
@@ -133,7 +133,7 @@ impl<'a> TokenWriter<'a> {
             let ticks_per_position = self.beat() / self.miditok.config.positions();
             let index = (tick - self.bar.unwrap_or(0)) / ticks_per_position.max(1);
             self.now = tick;
-            self.say(Token::Position(index as u16));
+            self.emit(Token::Position(index as u16));
             self.positioned = true;
         }
     }
@@ -183,18 +183,18 @@ impl<'a> TokenWriter<'a> {
 
     fn on(&mut self, note: &Placed) {
         let drum = note.voice == DRUMS && self.miditok.config.use_pitchdrum_tokens;
-        self.say(Token::Program(note.voice));
-        self.say(if drum { Token::Drum(note.pitch) } else { Token::Pitch(note.pitch) });
-        self.say(Token::Velocity(note.velocity));
+        self.emit(Token::Program(note.voice));
+        self.emit(if drum { Token::Drum(note.pitch) } else { Token::Pitch(note.pitch) });
+        self.emit(Token::Velocity(note.velocity));
         if self.miditok.style != BeatScheme::MidiLike {
             let beat = self.beat();
-            self.say(Token::Duration(self.miditok.lengths.nearest(note.end - note.start, beat)));
+            self.emit(Token::Duration(self.miditok.lengths.nearest(note.end - note.start, beat)));
         }
     }
 
     fn off(&mut self, note: &Placed) {
         let drum = note.voice == DRUMS && self.miditok.config.use_pitchdrum_tokens;
-        self.say(Token::Program(note.voice));
-        self.say(if drum { Token::DrumOff(note.pitch) } else { Token::NoteOff(note.pitch) });
+        self.emit(Token::Program(note.voice));
+        self.emit(if drum { Token::DrumOff(note.pitch) } else { Token::NoteOff(note.pitch) });
     }
 }

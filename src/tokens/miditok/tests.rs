@@ -209,8 +209,13 @@ fn decoding_loses_nothing_that_was_encoded() {
             assert_eq!(words(&tokenizer, &again), words(&tokenizer, &ids), "{}", tokenizer.to_json());
             let mut grammar = tokenizer.grammar();
             for (i, &id) in ids.iter().chain(&[tokenizer.eos()]).enumerate() {
-                let said = words(&tokenizer, &ids[..i]);
-                assert!(grammar.accepts(id), "{} after {said} in {}", words(&tokenizer, &[id]), tokenizer.to_json());
+                let previous = words(&tokenizer, &ids[..i]);
+                assert!(
+                    grammar.accepts(id),
+                    "{} after {previous} in {}",
+                    words(&tokenizer, &[id]),
+                    tokenizer.to_json()
+                );
                 grammar.push(id);
             }
         }

@@ -17,7 +17,7 @@ pub(super) struct Walk {
     /// The start of the bar (REMI); `None` before the first.
     pub(super) bar: Option<u32>,
     /// True right after a bar token, where alone a metre may follow in REMI.
-    pub(super) bar_said: bool,
+    pub(super) after_bar: bool,
     ticks_per_quarter: u32,
 }
 
@@ -27,14 +27,14 @@ impl Walk {
             now: 0,
             meter: Meter { tick: 0, numerator: 4, denominator: 4 },
             bar: None,
-            bar_said: false,
+            after_bar: false,
             ticks_per_quarter: miditok.config.ticks_per_quarter(),
         }
     }
 
     /// Advances by a token; true when it is a metre at a place where a metre may be.
     pub(super) fn take(&mut self, miditok: &MidiTok, token: Token) -> bool {
-        let bar_said = std::mem::replace(&mut self.bar_said, token == Token::Bar);
+        let after_bar = std::mem::replace(&mut self.after_bar, token == Token::Bar);
         match token {
             Token::Bar => {
                 self.now = self.next_bar();
@@ -49,7 +49,7 @@ impl Walk {
             }
             Token::TimeSig(index) => {
                 let (numerator, denominator) = miditok.config.time_signatures[usize::from(index)];
-                let placed = if miditok.style == BeatScheme::Remi { bar_said } else { self.at_bar_line() };
+                let placed = if miditok.style == BeatScheme::Remi { after_bar } else { self.at_bar_line() };
                 if placed && (numerator, denominator) != (self.meter.numerator, self.meter.denominator) {
                     self.meter = Meter { tick: self.now, numerator, denominator };
                 }

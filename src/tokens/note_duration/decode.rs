@@ -69,7 +69,7 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
                     heard.beats.push((now, bar));
                 }
             }
-            NoteEvent::Velocity(said) => bin = said,
+            NoteEvent::Velocity(velocity) => bin = velocity,
             NoteEvent::Pitch(above) => {
                 pitch = tonality.pitch(above);
                 begun = true;

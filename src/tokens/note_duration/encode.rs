@@ -26,7 +26,7 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
         if beat == Some(at) {
             let bar = beats.next().is_some_and(|(_, bar)| bar);
-            line.say(if bar { NoteEvent::Bar } else { NoteEvent::Beat });
+            line.emit(if bar { NoteEvent::Bar } else { NoteEvent::Beat });
             line.ids.extend(approach(line.layout, at.saturating_sub(line.now)));
             line.now = at.max(line.now) - u32::from(is_early(at.saturating_sub(line.now)));
         } else {
@@ -42,12 +42,12 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
         given(&mut line, &mut tonality, note.start);
         line.pass(note.start);
         if loudness != Some(note.bin) {
-            line.say(NoteEvent::Velocity(note.bin));
+            line.emit(NoteEvent::Velocity(note.bin));
             loudness = Some(note.bin);
         }
-        line.say(tonality.pitch_event(note.pitch));
+        line.emit(tonality.pitch_event(note.pitch));
         let most = next.map_or(u32::MAX, |next| next - note.start);
-        line.say(NoteEvent::Duration(lengths::nearest(note.end - note.start, most)));
+        line.emit(NoteEvent::Duration(lengths::nearest(note.end - note.start, most)));
     }
     // Chords after the last onset are encoded, too: they are in force while it sounds.
     given(&mut line, &mut tonality, u32::MAX);
@@ -56,7 +56,7 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
 
 fn set(line: &mut EncodedLine, tonality: &mut Tonality, class: ChordClass) {
     for event in tonality.events(class) {
-        line.say(event);
+        line.emit(event);
         tonality.push(event);
     }
 }
@@ -108,7 +108,7 @@ struct EncodedLine {
 }
 
 impl EncodedLine {
-    fn say(&mut self, event: NoteEvent) {
+    fn emit(&mut self, event: NoteEvent) {
         self.ids.push(self.layout.id(event));
     }
 
@@ -117,7 +117,7 @@ impl EncodedLine {
         let longest = self.layout.id(NoteEvent::Shift(LONGEST_SHIFT));
         self.ids.extend(std::iter::repeat_n(longest, (gap / LONGEST_SHIFT) as usize));
         if !gap.is_multiple_of(LONGEST_SHIFT) {
-            self.say(NoteEvent::Shift(gap % LONGEST_SHIFT));
+            self.emit(NoteEvent::Shift(gap % LONGEST_SHIFT));
         }
         self.now = self.now.max(then);
     }

@@ -190,18 +190,19 @@ impl Server {
 type Response = ureq::http::Response<ureq::Body>;
 
 fn silent(address: &str, error: &ureq::Error) -> Error {
-    let said = Error::broken(format!("the MLflow server at {address} does not answer: {error}"));
+    let failure = Error::broken(format!("the MLflow server at {address} does not answer: {error}"));
     match error.to_string().contains("certificate") {
-        true => said.with_hint("MLFLOW_TRACKING_SERVER_CERT_PATH names the certificate of who signed the server's"),
-        false => said,
+        true => failure.with_hint("MLFLOW_TRACKING_SERVER_CERT_PATH names the certificate of who signed the server's"),
+        false => failure,
     }
 }
 
 fn refusal(url: &str, response: &mut Response) -> Error {
     let status = response.status();
     let body = response.body_mut().read_to_string().unwrap_or_default();
-    let said = serde_json::from_str::<Value>(&body).ok().and_then(|body| body["message"].as_str().map(str::to_string));
-    let error = Error::broken(format!("MLflow refuses {url}: {status}, {}", said.unwrap_or_default()));
+    let error_text =
+        serde_json::from_str::<Value>(&body).ok().and_then(|body| body["message"].as_str().map(str::to_string));
+    let error = Error::broken(format!("MLflow refuses {url}: {status}, {}", error_text.unwrap_or_default()));
     match status.as_u16() {
         401 | 403 => {
             error.with_hint("set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN")

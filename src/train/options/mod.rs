@@ -278,8 +278,8 @@ mod tests {
     fn a_warm_up_longer_than_the_run_is_cut_with_a_word() {
         let mut short = TrainOptions { max_steps: 10, warmup_steps: 100, ..TrainOptions::default() };
         short.validate().expect("it will be cut");
-        let said = short.cut_warmup().expect("it is too long");
-        assert!(said.contains("1 instead of 100"), "{said}");
+        let warning = short.cut_warmup().expect("it is too long");
+        assert!(warning.contains("1 instead of 100"), "{warning}");
         assert_eq!((short.warmup_steps, short.cut_warmup()), (1, None));
         let mut one = TrainOptions { max_steps: 1, warmup_steps: 1, ..TrainOptions::default() };
         assert!(one.cut_warmup().is_some() && one.warmup_steps == 0);

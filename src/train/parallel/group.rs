@@ -179,17 +179,19 @@ impl Group {
         let words = [code, value.to_bits(), step, before.to_bits()];
         let mine: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let all = self.gather(&mine)?;
-        let said: Vec<[u64; 4]> = all.iter().map(|bytes| numbers(bytes)).collect();
-        if let Some(other) = said.iter().position(|[_, _, at, norm]| (*at, *norm) != (said[0][2], said[0][3])) {
+        let reports: Vec<[u64; 4]> = all.iter().map(|bytes| numbers(bytes)).collect();
+        if let Some(other) = reports.iter().position(|[_, _, at, norm]| (*at, *norm) != (reports[0][2], reports[0][3]))
+        {
             return Err(Error::mistake(format!("rank {other} and rank 0 have come apart before step {step}"))
                 .with_hint("do all ranks run on the same kind of machine, with the same build? go on with --resume"));
         }
-        let of =
-            |wanted: u64| said.iter().find(|[code, ..]| *code == wanted).map(|[_, value, ..]| f64::from_bits(*value));
+        let of = |wanted: u64| {
+            reports.iter().find(|[code, ..]| *code == wanted).map(|[_, value, ..]| f64::from_bits(*value))
+        };
         Ok(match (of(2), of(1)) {
             (Some(_), _) => StepPart::Stopped,
             (_, Some(value)) => StepPart::NoNumber(value),
-            _ => StepPart::Done(said.iter().map(|[_, value, ..]| f64::from_bits(*value)).sum()),
+            _ => StepPart::Done(reports.iter().map(|[_, value, ..]| f64::from_bits(*value)).sum()),
         })
     }
 }
@@ -235,7 +237,7 @@ fn seconds(name: &str, usual: u64) -> Result<u64> {
         Err(_) => Ok(usual),
         Ok(text) => match text.trim().parse() {
             Ok(seconds) if seconds > 0 => Ok(seconds),
-            _ => Err(Error::mistake(format!("{name} is '{text}'")).with_hint(format!("it wants seconds: {usual}"))),
+            _ => Err(Error::mistake(format!("{name} is '{text}'")).with_hint(format!("it must be seconds: {usual}"))),
         },
     }
 }

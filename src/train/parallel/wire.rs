@@ -84,7 +84,7 @@ pub(super) fn read_frame(
     read(stream, &mut head, pulse)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]);
     if length > LONGEST {
-        return Err(io::Error::new(ErrorKind::InvalidData, "it speaks another language"));
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is not a message of a rank"));
     }
     let mut payload = vec![0; length as usize];
     read(stream, &mut payload, pulse)?;

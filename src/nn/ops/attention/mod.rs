@@ -123,7 +123,7 @@ fn check_sizes(sizes: &Sizes, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<()> 
     }
     if sizes.causal && sizes.keys < sizes.time {
         return Err(Error::mistake(format!(
-            "causal attention wants at least as many keys as queries, not {} and {}",
+            "causal attention needs at least as many keys as queries, not {} and {}",
             sizes.keys, sizes.time
         )));
     }
@@ -135,7 +135,7 @@ fn check_visible(sizes: &Sizes, ranges: &[Range<usize>]) -> Result<Arc<[Range<us
         return Err(Error::mistake(format!("{} ranges of keys for {} rows", ranges.len(), sizes.batch)));
     }
     match ranges.iter().find(|range| range.start > range.end || range.end > sizes.keys) {
-        Some(range) => Err(Error::mistake(format!("{range:?} is no range of {} keys", sizes.keys))),
+        Some(range) => Err(Error::mistake(format!("{range:?} is not a range of {} keys", sizes.keys))),
         None => Ok(ranges.into()),
     }
 }

@@ -306,7 +306,7 @@ fn shapes_that_do_not_fit_are_refused() {
         |options| attention_with(&x, &x, &x, shape, options, &Interrupt::new()).unwrap_err().message().to_owned();
     let visible = |ranges| AttentionOptions { visible: Some(ranges), ..AttentionOptions::default() };
     assert_eq!(refuse(visible(&[0..3; 1])), "1 ranges of keys for 2 rows");
-    assert_eq!(refuse(visible(&[0..3, 2..4])), "2..4 is no range of 3 keys");
+    assert_eq!(refuse(visible(&[0..3, 2..4])), "2..4 is not a range of 3 keys");
     let bias = random(&[6, 1], 1);
     let error = refuse(AttentionOptions { bias: Some(&bias), ..AttentionOptions::default() });
     assert_eq!(error, "biases of [6, 1] do not fit 1 heads with 3 queries and 3 keys");

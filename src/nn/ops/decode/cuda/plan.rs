@@ -187,6 +187,6 @@ impl Cuda {
     /// # Errors
     /// Another device, type or layout.
     pub(in crate::nn) fn required(&self, x: &Tensor) -> Candle<u64> {
-        self.address(x).ok_or_else(|| candle_core::Error::msg("a step on the GPU wants its cache there, in f32"))
+        self.address(x).ok_or_else(|| candle_core::Error::msg("a step on the GPU needs its cache there, in f32"))
     }
 }
