@@ -12,7 +12,7 @@ use super::nf4::{self, Packed};
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove};
-use crate::nn::core::{Linear, LinearSpec, Matrix, Names, Part, Weight, WeightSource};
+use crate::nn::core::{Linear, LinearSpec, Matrix, WeightNames, Part, Weight, WeightSource};
 use crate::nn::dtype::Dtype;
 use crate::nn::init::Init;
 use crate::nn::model::Model;
@@ -25,7 +25,7 @@ impl Model {
     /// frozen except for its adapter.
     ///
     /// # Errors
-    /// Names the file, and the tensor that is missing or has another shape.
+    /// WeightNames the file, and the tensor that is missing or has another shape.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
         let path = dir.join("config.json");
         let adapted = dir.join(adapter::CONFIG).exists();
@@ -70,7 +70,7 @@ impl Model {
     /// Writes what [`Model::load`] reads, atomically.
     ///
     /// # Errors
-    /// Names the path when the file system refuses.
+    /// WeightNames the path when the file system refuses.
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.save_with(dir, Dtype::F32)
     }
@@ -79,7 +79,7 @@ impl Model {
     /// An adapter that lay there before and is not this model's is removed.
     ///
     /// # Errors
-    /// Names the path when the file system refuses.
+    /// WeightNames the path when the file system refuses.
     pub fn save_with(&self, dir: &Path, dtype: Dtype) -> Result<()> {
         make_folder(dir)?;
         let mut entries = Vec::new();
@@ -122,14 +122,14 @@ fn from_checkpoint(config: &ModelConfig, mut file: Checkpoint<'_>, device: &Devi
 }
 
 /// Whether a file has a head that differs from the embedding.
-fn has_own_head(file: &mut Checkpoint<'_>, names: &Names) -> Result<bool> {
+fn has_own_head(file: &mut Checkpoint<'_>, names: &WeightNames) -> Result<bool> {
     let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
     let embedding = stored_name(file, &embedding).to_owned();
     Ok(file.has(&head) && file.has(&embedding) && file.bytes(&head)? != file.bytes(&embedding)?)
 }
 
 /// A head that differs from the embedding although the config ties them.
-fn contradicted_tie(file: &Checkpoint<'_>, names: &Names) -> Error {
+fn contradicted_tie(file: &Checkpoint<'_>, names: &WeightNames) -> Error {
     let [head, embedding] = [names.head, names.embedding].map(|name| format!("{name}.weight"));
     let embedding = stored_name(file, &embedding).to_owned();
     let message = format!("{}: '{head}' is another than '{embedding}', but config.json ties them", file.label());
