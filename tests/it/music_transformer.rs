@@ -56,7 +56,7 @@ fn a_music_transformer_decodes_recomputes_learns_and_comes_back() {
         for model in [model.clone(), model.quantize("nf4").unwrap().lora(&LoraConfig::default(), 1).unwrap()] {
             let parameters = model.parameters();
             let (loss, tape) = model.taped_loss(&batch, &ctx).unwrap();
-            let kept = Grads::along(&tape, &loss, &parameters).unwrap();
+            let kept = Grads::backward_tape(&tape, &loss, &parameters).unwrap();
             let (_, again) = Grads::recomputed(&model, &batch, &ctx).unwrap();
             for ((name, a), (_, b)) in kept.entries().iter().zip(again.entries()) {
                 assert!(largest_difference(a, b) < 1e-6, "{name}");

@@ -1,9 +1,8 @@
 //! Builds a model from its description: names, shapes and initialisation of its weights.
 
 use super::{
-    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Matrix, Mlp, Norm, Projections,
-    RelativeBias, RelativeVectors, Stack, StackNames, Transformer, Weight,
-    WeightNames,
+    Attention, AttentionNames, Block, CrossAttention, Head, Linear, Matrix, Mlp, Norm, Projections, RelativeBias,
+    RelativeVectors, Stack, StackNames, Transformer, Weight, WeightNames,
 };
 use crate::error::{Error, Result};
 use crate::nn::init::Init;

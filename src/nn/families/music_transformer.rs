@@ -1,13 +1,13 @@
 //! The Music Transformer (Huang et al. 2018, arXiv:1809.04281). No library names its weights: the names are those of
 //! `transformers`' other encoder–decoders.
 
-use crate::nn::core::{AttentionNames, Names, StackNames};
+use crate::nn::core::{AttentionNames, StackNames, WeightNames};
 
 /// Without an encoder.
-pub(super) static DECODER: Names = names(None, None);
+pub(super) static DECODER: WeightNames = names(None, None);
 
 /// With one.
-pub(super) static ENCODER_DECODER: Names = names(
+pub(super) static ENCODER_DECODER: WeightNames = names(
     Some(stack("model.encoder.layers", "model.encoder.layer_norm", None)),
     Some(AttentionNames {
         norm: "encoder_attn_layer_norm",
@@ -16,8 +16,8 @@ pub(super) static ENCODER_DECODER: Names = names(
     }),
 );
 
-const fn names(encoder: Option<StackNames>, cross: Option<AttentionNames>) -> Names {
-    Names {
+const fn names(encoder: Option<StackNames>, cross: Option<AttentionNames>) -> WeightNames {
+    WeightNames {
         embedding: "model.shared",
         encoder,
         decoder: stack("model.decoder.layers", "model.decoder.layer_norm", cross),

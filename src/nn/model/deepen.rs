@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::Model;
 use super::random::Random;
 use crate::error::{Error, Result};
-use crate::nn::core::{Names, Weight, WeightSource};
+use crate::nn::core::{Weight, WeightNames, WeightSource};
 use crate::nn::init::Init;
 use crate::nn::{ModelConfig, families};
 
@@ -70,7 +70,7 @@ impl Model {
 struct Deepened<'a> {
     of: &'a Model,
     times: usize,
-    names: &'a Names,
+    names: &'a WeightNames,
 }
 
 impl Deepened<'_> {

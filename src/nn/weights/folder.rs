@@ -12,7 +12,7 @@ use super::nf4::{self, Packed};
 use super::read::Checkpoint;
 use crate::error::{Error, Result};
 use crate::files::{read_text, remove};
-use crate::nn::core::{Linear, LinearSpec, Matrix, WeightNames, Part, Weight, WeightSource};
+use crate::nn::core::{Linear, LinearSpec, Matrix, Part, Weight, WeightNames, WeightSource};
 use crate::nn::dtype::Dtype;
 use crate::nn::init::Init;
 use crate::nn::model::Model;
