@@ -90,7 +90,9 @@ pub(crate) fn property(context: &ErrorContext, text: &str) -> CellError {
         return CellError { hint: Some(hint), ..CellError::new("TypeError", format!("{owner}.{name} is a method")) };
     }
     let names: Vec<&str> = context.catalog.member_names(owner).into_iter().collect();
+    let theirs = remedy::method(owner, name).map(|method| format!("here it is {method}"));
     let hint = match nearest(name, &names) {
+        _ if theirs.is_some() => theirs,
         Some(near) => Some(format!("did you mean '{near}'?")),
         None => members_of(context, owner),
     };

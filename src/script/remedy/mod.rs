@@ -1,6 +1,7 @@
 //! Hints for Python syntax: what was typed, and how it is written here. The code in the hints is tested.
 
 mod blocks;
+mod elsewhere;
 mod expressions;
 mod names;
 mod statements;
@@ -115,6 +116,7 @@ pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
     let before = text.chars().take(column.saturating_sub(1)).filter(|c| !c.is_whitespace()).count();
     let line = SourceLine::new(trimmed);
     statements::remedy(&line, before == 0)
+        .or_else(|| elsewhere::remedy(&line))
         .or_else(|| blocks::remedy(&line))
         .or_else(|| expressions::remedy(&line))
         .filter(|remedy| remedy.code.trim() != trimmed)
@@ -154,7 +156,7 @@ fn ours(text: &str) -> String {
             ("not", _) if name => ("!".into(), 1),
             ("True", _) if name => ("true".into(), 1),
             ("False", _) if name => ("false".into(), 1),
-            ("None", _) if name => ("()".into(), 1),
+            ("None" | "null" | "nil", _) if name => ("()".into(), 1),
             _ if line.kind(i) == Some(LexemeKind::Text) => (quoted(word), 1),
             _ => (word.into(), 1),
         };

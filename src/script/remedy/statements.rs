@@ -1,6 +1,6 @@
 //! Hints for whole lines of Python or IPython: magics, shell commands, imports, comments, declarations.
 
-use super::{Remedy, SourceLine, ours};
+use super::{Remedy, SourceLine, elsewhere, ours};
 use crate::script::scan::LexemeKind;
 
 /// The hint for a line; `at_begin` is true if the error is at its first character.
@@ -91,7 +91,7 @@ fn magic(text: &str) -> Option<Remedy> {
 }
 
 /// True for a text that is more likely a shell command than a condition.
-fn is_command(text: &str) -> bool {
+pub(super) fn is_command(text: &str) -> bool {
     const KNOWN: [&str; 20] = [
         "ls", "pwd", "cat", "cd", "echo", "pip", "git", "mkdir", "rm", "cp", "mv", "head", "tail", "grep", "find",
         "wc", "which", "nvidia", "wget", "curl",
@@ -100,7 +100,7 @@ fn is_command(text: &str) -> bool {
     KNOWN.contains(&name) && !rest.trim_start().starts_with(['&', '|', '='])
 }
 
-fn shell(command: &str) -> String {
+pub(super) fn shell(command: &str) -> String {
     format!("shell(\"{}\")", command.trim().replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -121,6 +121,6 @@ pub(super) fn of_line(line: &SourceLine) -> Option<Remedy> {
             Remedy::new("'!' runs a command at the prompt only", shell(&line.text[1..]))
         }
         "pass" | "raise" | "assert" | "del" => remedy(line, true),
-        _ => None,
+        _ => elsewhere::command(line).or_else(|| elsewhere::printed(line)),
     }
 }

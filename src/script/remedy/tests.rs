@@ -3,7 +3,7 @@
 use crate::script::{Host, Session};
 
 /// What is typed, and the code that is offered for it.
-const CASES: [(&str, &str); 61] = [
+const CASES: [(&str, &str); 81] = [
     ("x = 5", "let x = 5"),
     ("total += 1", "let total = 0"),
     ("a, b = 1, 2", "let (a, b) = [1, 2]"),
@@ -65,6 +65,26 @@ const CASES: [(&str, &str); 61] = [
     ("len()", "[1, 2].len"),
     ("isinstance(1, 2)", "type_of(1) == \"int\""),
     ("Score", "help(\"Score\")"),
+    ("ls", "shell(\"ls\")"),
+    ("git --version", "shell(\"git --version\")"),
+    ("ls -l", "shell(\"ls -l\")"),
+    ("lets x = 1", "let x = 1"),
+    ("int z = 3", "let z = 3"),
+    ("func f(x) { x }", "fn f(x) { x }"),
+    ("functoin f(x) { x }", "fn f(x) { x }"),
+    ("foreach x in [1, 2] { print(x) }", "for x in [1, 2] { print(x) }"),
+    ("whlie false { }", "while false { }"),
+    ("if 1 == 5 then print(1)", "if 1 == 5 { print(1) }"),
+    ("while false do print(1) end", "while false { print(1) }"),
+    ("1 === 5", "1 == 5"),
+    ("1 !== 5", "1 != 5"),
+    ("1 > 2 ? 3 : 4", "if 1 > 2 { 3 } else { 4 }"),
+    ("let c = 1 > 2 ? 3 : 4;", "let c = if 1 > 2 { 3 } else { 4 };"),
+    ("null", "()"),
+    ("let n = null;", "let n = ();"),
+    ("console.log(1 + 1)", "print(1 + 1)"),
+    ("println(\"x\")", "print(\"text\")"),
+    ("nan", "0.0 / 0.0"),
 ];
 
 #[test]
