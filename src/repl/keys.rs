@@ -10,7 +10,7 @@ use rustyline::{
     Movement, RepeatCount,
 };
 
-use crate::script::command::TAKE_CODE;
+use crate::script::command::{TAKE_CODE, asked};
 use crate::script::scan::{Open, scan};
 
 /// Spaces of indentation for each level of brackets.
@@ -21,6 +21,8 @@ pub(super) fn code_of(text: &str) -> &str {
     match text.chars().next() {
         Some(':' | '%') => TAKE_CODE.iter().find_map(|name| text.strip_prefix(name)).unwrap_or(""),
         Some('!' | '?') => "",
+        // Not the operator `??` that waits for its right side.
+        _ if asked(text.trim()).is_some() => "",
         _ => text,
     }
 }
@@ -159,6 +161,11 @@ pub(super) fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>) -> Arrows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_waits_for_no_more() {
+        assert_eq!([code_of("midi?"), code_of("midi?? "), code_of("midi ?? 0")], ["", "", "midi ?? 0"]);
+    }
 
     #[test]
     fn each_line_that_opens_indents_once() {

@@ -89,7 +89,7 @@ pub fn run(session: &mut Session, line: &str) -> Result<Outcome, CellError> {
         }
         return (command.run)(session, args.trim());
     }
-    if let Some(name) = line.strip_prefix('?').or_else(|| line.strip_suffix('?').filter(|name| is_path(name))) {
+    if let Some(name) = line.strip_prefix('?').or_else(|| asked(line)) {
         return ask::help(session, name.trim_matches('?').trim());
     }
     if let Some(command) = line.strip_prefix('!') {
@@ -146,6 +146,12 @@ fn command(name: &str) -> Option<&'static Command> {
 }
 
 /// A name or a name of a member: `net`, `Model.generate`.
+/// The name in `name?` and `name??`, a question of its own line.
+pub(crate) fn asked(line: &str) -> Option<&str> {
+    let name = line.strip_suffix("??").or_else(|| line.strip_suffix('?'))?;
+    is_path(name).then_some(name)
+}
+
 fn is_path(text: &str) -> bool {
     let name = |part: &str| {
         part.starts_with(|c: char| c.is_alphabetic() || c == '_')
@@ -246,6 +252,8 @@ mod tests {
         let about = output_of(&mut session, "tune?");
         assert!(about.starts_with("tune: Chords, ") && about.contains("transpose"), "{about}");
         assert_eq!(output_of(&mut session, "tune.transpose?"), output_of(&mut session, "?Chords.transpose"));
+        assert_eq!(output_of(&mut session, "tune.transpose??"), output_of(&mut session, "?Chords.transpose"));
+        assert_eq!((asked("a.b??"), asked("a ??"), asked("a ?? b"), asked("f()?")), (Some("a.b"), None, None, None));
         assert!(output_of(&mut session, "quickstart?").contains("etude quickstart"));
     }
 

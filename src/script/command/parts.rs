@@ -1,6 +1,6 @@
 //! Splits a cell into code and commands: lines like `:vars`, `?midi`, `!ls` may be above, between and below code.
 
-use super::{Outcome, command, is_path, run};
+use super::{Outcome, asked, command, run};
 use crate::script::scan::{Open, scan};
 use crate::script::{Bundle, CellError, Session};
 
@@ -42,7 +42,7 @@ pub(super) fn parts(cell: &str) -> Vec<CommandPart<'_>> {
 
 fn marked(line: &str) -> bool {
     let line = line.trim();
-    line.starts_with([':', '?', '!', '%']) || line.strip_suffix('?').is_some_and(is_path)
+    line.starts_with([':', '?', '!', '%']) || asked(line).is_some()
 }
 
 /// True for commands that take code: `:time CODE`.
