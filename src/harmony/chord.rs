@@ -196,11 +196,18 @@ impl Chord {
         };
         let hint = match symbol.first() {
             Some('H' | 'h') => "roots are C D E F G A B: the German H is B, the German B is Bb",
+            Some('A'..='G') if german(symbol) => "sharps and flats are # and b behind the root: Cis is C#, Es is Eb",
             _ if at == 0 => "roots are C D E F G A B in capitals, with # or b behind; no chord is N.C.",
             _ => "write it like Cmaj7, Cm7, C7, Cm7b5, Cdim7, C7b9, C13, C9sus4, C6/9 or C/E",
         };
         Error::mistake(format!("cannot read the chord '{shown}' ({place}): {what}")).with_hint(hint)
     }
+}
+
+/// Whether a symbol begins with a German name of a sharp or a flat: Cis, Des, As.
+fn german(symbol: &[char]) -> bool {
+    let text: String = symbol.iter().take(3).collect();
+    matches!(text.get(1..3), Some("is" | "es")) || (matches!(text.get(..2), Some("Es" | "As")) && !text.ends_with("su"))
 }
 
 /// The bass after the last slash and the index of that slash; `C6/9` has none.
@@ -287,6 +294,11 @@ mod tests {
         assert_eq!(error.message(), "cannot read the chord 'Cm7x' (column 4): 'x' makes no sense there");
         let error = "Hm7".parse::<Chord>().expect_err("no such root");
         assert!(error.hint().is_some_and(|h| h.contains("German")), "{error}");
+        for german in ["Cis7", "Es7", "As", "Des/F"] {
+            let error = german.parse::<Chord>().expect_err("a German name");
+            assert!(error.hint().is_some_and(|h| h.contains("Cis is C#")), "{error}");
+        }
+        assert!("Esus".parse::<Chord>().is_ok() && "Asus4".parse::<Chord>().is_ok());
         assert!("".parse::<Chord>().is_err());
         assert!("C/H".parse::<Chord>().is_err());
     }

@@ -110,8 +110,10 @@ impl SymbolReader<'_> {
             }
             Word::Flat => return self.altered(-1),
             Word::Sharp => return self.altered(1),
-            // "7dim5", "7aug5".
-            Word::Diminished | Word::Augmented if quality.extended => {
+            // "7dim5", "7aug5"; "7aug" is "aug7".
+            Word::Diminished | Word::Augmented
+                if quality.extended && self.symbol.get(self.at).is_some_and(char::is_ascii_digit) =>
+            {
                 return self.altered(if word == Word::Augmented { 1 } else { -1 });
             }
             Word::Diminished => quality.diminished = true,
