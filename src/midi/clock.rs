@@ -6,9 +6,20 @@ impl Tempo {
     /// The tempo where a file has none: 120 beats per minute.
     pub const DEFAULT: Self = Self { tick: 0, micros_per_quarter: 500_000 };
 
-    /// Beats (quarters) per minute.
+    /// Beats (quarters) per minute: the shortest number that a MIDI file stores as this tempo.
+    ///
+    /// ```
+    /// use etude::midi::Tempo;
+    ///
+    /// // 90 beats per minute are 666,666.67 µs a quarter, which a file rounds.
+    /// assert_eq!(Tempo { tick: 0, micros_per_quarter: 666_667 }.bpm(), 90.0);
+    /// ```
     pub fn bpm(&self) -> f64 {
-        60e6 / f64::from(self.micros_per_quarter.max(1))
+        let micros = self.micros_per_quarter.max(1);
+        let exact = 60e6 / f64::from(micros);
+        let rounded = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5].map(|places| (exact * places).round() / places);
+        let same = |bpm: &f64| *bpm > 0.0 && Self::from_bpm(*bpm).micros_per_quarter == micros;
+        rounded.into_iter().find(same).unwrap_or(exact)
     }
 
     /// A tempo in beats per minute, at tick 0, rounded as a MIDI file stores it; the default where it is not a positive

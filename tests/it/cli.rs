@@ -160,6 +160,20 @@ fn a_reader_that_leaves_ends_the_script_quietly() {
 }
 
 #[test]
+fn what_is_generated_has_the_tempo_and_the_bars_that_were_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.mid");
+    let file = path.to_str().expect("UTF-8");
+    let (code, _, err) =
+        said(&run(&["generate", "--tempo", "240", "--chords", "C F", "--bars", "3", "--seed", "1", "--output", file]));
+    assert_eq!(code, Some(0), "{err}");
+    let score = etude::midi::Score::read(&path).expect("a MIDI file");
+    assert_eq!((score.tempo(), score.bars().len()), (240.0, 3));
+    let bars: Vec<u32> = score.markers.iter().map(|marker| marker.tick % 1920).collect();
+    assert!(!bars.is_empty() && bars.iter().all(|&tick| tick == 0), "{:?}", score.markers);
+}
+
+#[test]
 fn a_wrong_call_names_what_was_meant() {
     let (code, _, err) = results(&run(&["quickstrat"]));
     assert_eq!(code, Some(2));
