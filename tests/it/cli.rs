@@ -165,7 +165,7 @@ fn what_is_generated_has_the_tempo_and_the_bars_that_were_asked_for() {
     let path = folder.path().join("x.mid");
     let file = path.to_str().expect("UTF-8");
     let (code, _, err) =
-        said(&run(&["generate", "--tempo", "240", "--chords", "C F", "--bars", "3", "--seed", "1", "--output", file]));
+        results(&run(&["generate", "--tempo", "240", "--chords", "C F", "--bars", "3", "--seed", "1", "--output", file]));
     assert_eq!(code, Some(0), "{err}");
     let score = etude::midi::Score::read(&path).expect("a MIDI file");
     assert_eq!((score.tempo(), score.bars().len()), (240.0, 3));

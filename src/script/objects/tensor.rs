@@ -86,7 +86,7 @@ impl Object for Tensor {
     fn text(&self, width: usize) -> String {
         let mut text = self.line();
         if let Ok(Figures { mean, std, min, max }) = self.figures() {
-            text += &format!("\n  mean {mean:.4e}  std {std:.4e}  min {min:.4e}  max {max:.4e}");
+            text += &format!("\n  mean {mean:.3e}  std {std:.3e}  min {min:.3e}  max {max:.3e}");
         }
         if self.0.elem_count() <= 8 {
             if let Ok(values) = self.values() {
@@ -109,7 +109,7 @@ impl Object for Tensor {
 
     fn html(&self) -> Option<String> {
         let Figures { mean, std, min, max } = self.figures().ok()?;
-        let row = [mean, std, min, max].map(|x| Cell::Number(format!("{x:.4e}"))).into();
+        let row = [mean, std, min, max].map(|x| Cell::Number(format!("{x:.3e}"))).into();
         let table = html::table(&["mean", "std", "min", "max"], &[row]);
         let rest = self.0.rank().saturating_sub(2);
         let part =
