@@ -174,6 +174,23 @@ fn what_is_generated_has_the_tempo_and_the_bars_that_were_asked_for() {
 }
 
 #[test]
+fn the_ending_of_output_decides_what_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_string();
+    let generate = |output: &str| run(&["generate", "--max_length", "24", "--seed", "1", "--output", output]);
+    for (name, written, begins) in
+        [("x.wav", "x.wav", "RIFF"), ("b.midi", "b.midi", "MThd"), ("dir/", "dir/solo.mid", "MThd")]
+    {
+        let (code, _, err) = said(&generate(&output(name)));
+        assert_eq!(code, Some(0), "{name}: {err}");
+        let bytes = std::fs::read(folder.path().join(written)).expect(written);
+        assert!(bytes.starts_with(begins.as_bytes()), "{name}");
+    }
+    let (code, _, err) = said(&generate(&output("x.flac")));
+    assert!(code != Some(0) && err.contains("ending") && !folder.path().join("x.flac").exists(), "{err}");
+}
+
+#[test]
 fn a_wrong_call_names_what_was_meant() {
     let (code, _, err) = results(&run(&["quickstrat"]));
     assert_eq!(code, Some(2));

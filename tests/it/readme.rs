@@ -63,7 +63,7 @@ fn recipes(to: &Path) {
 }
 
 #[test]
-#[ignore = "minutes; cargo test --release --test it -- --ignored readme"]
+#[ignore = "minutes; .ci/run runs it: cargo test --test it -- --ignored its_blocks_run_as_they_stand"]
 fn its_blocks_run_as_they_stand() {
     let practice = Practice::new(1, "");
     let text = fs::read_to_string(root().join("README.md")).expect("the README");
