@@ -1,6 +1,8 @@
 //! Formatting of numbers in pictures.
 
-/// A number in at most four significant digits: `0.0123`, `12.5`, `1200`, `3.1e-7`.
+use crate::progress::thousands;
+
+/// A number in at most four significant digits: and all before the point: `0.0123`, `12.5`, `1,200`, `3.1e-7`.
 pub(super) fn short(x: f64) -> String {
     if !x.is_finite() {
         return if x.is_nan() {
@@ -19,6 +21,10 @@ pub(super) fn short(x: f64) -> String {
         let text = format!("{x:.2e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         return format!("{}e{exponent}", trim(mantissa));
+    }
+    if size >= 1e3 {
+        let sign = if x < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", thousands(size.round() as u64));
     }
     let decimals = (3 - size.log10().floor() as i32).max(0) as usize;
     trim(&format!("{x:.decimals$}")).to_owned()
@@ -39,8 +45,9 @@ mod tests {
             (1.0, "1"),
             (-12.3456, "-12.35"),
             (0.012_345, "0.01235"),
-            (1234.5, "1234"),
-            (1_234_567.0, "1234567"),
+            (999.96, "1000"),
+            (1234.4, "1,234"),
+            (-1_234_567.0, "-1,234,567"),
             (3.1e-7, "3.1e-7"),
             (-2e9, "-2e9"),
             (f64::NAN, "nan"),
