@@ -164,8 +164,9 @@ fn what_is_generated_has_the_tempo_and_the_bars_that_were_asked_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.mid");
     let file = path.to_str().expect("UTF-8");
-    let (code, _, err) =
-        results(&run(&["generate", "--tempo", "240", "--chords", "C F", "--bars", "3", "--seed", "1", "--output", file]));
+    let (code, _, err) = results(&run(&[
+        "generate", "--tempo", "240", "--chords", "C F", "--bars", "3", "--seed", "1", "--output", file,
+    ]));
     assert_eq!(code, Some(0), "{err}");
     let score = etude::midi::Score::read(&path).expect("a MIDI file");
     assert_eq!((score.tempo(), score.bars().len()), (240.0, 3));
@@ -181,12 +182,12 @@ fn the_ending_of_output_decides_what_is_written() {
     for (name, written, begins) in
         [("x.wav", "x.wav", "RIFF"), ("b.midi", "b.midi", "MThd"), ("dir/", "dir/solo.mid", "MThd")]
     {
-        let (code, _, err) = said(&generate(&output(name)));
+        let (code, _, err) = results(&generate(&output(name)));
         assert_eq!(code, Some(0), "{name}: {err}");
         let bytes = std::fs::read(folder.path().join(written)).expect(written);
         assert!(bytes.starts_with(begins.as_bytes()), "{name}");
     }
-    let (code, _, err) = said(&generate(&output("x.flac")));
+    let (code, _, err) = results(&generate(&output("x.flac")));
     assert!(code != Some(0) && err.contains("ending") && !folder.path().join("x.flac").exists(), "{err}");
 }
 
