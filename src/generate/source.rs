@@ -9,6 +9,9 @@ use crate::tokens::{TokenKind, Tokenizer};
 /// Moments in a chart beyond these are not written: no take is so long.
 const MOST: usize = 100_000;
 
+/// Seconds of chart that are given where nothing says how long the music lasts: about what a training row covers.
+const OPEN_ENDED: f64 = 30.0;
+
 /// A chart over time.
 #[derive(Debug)]
 pub(super) struct SourceChart {
@@ -58,7 +61,7 @@ impl SourceChart {
             }
         }
         let after = grammar.seconds();
-        let end = plan.end().map_or(f64::INFINITY, |end| end.seconds);
+        let end = plan.end().map_or(after + OPEN_ENDED, |end| end.seconds);
         let cues = (0..MOST).map_while(|index| plan.cue(index)).take_while(|(at, _)| at.seconds < end);
         for (ChordAt { seconds, .. }, cue) in cues {
             let chord = cue.chord.as_ref().map(crate::harmony::Chord::class);
@@ -194,6 +197,14 @@ mod tests {
         let lengths: Vec<usize> =
             input.attention_mask.chunks(input.width).map(|row| row.iter().filter(|&&seen| seen).count()).collect();
         assert_eq!(lengths, [chart.ids(0.0).len(), chart.ids(3.0).len()]);
+    }
+
+    #[test]
+    fn a_chart_without_an_end_is_given_for_a_while() {
+        let tokenizer = tokenizer("note_duration");
+        let free = chart(&tokenizer, &[], &GenerateOptions::default(), 0.0).ids(0.0);
+        assert!(free.len() < 200, "{} ids", free.len());
+        assert_eq!(free.last(), Some(&tokenizer.eos()));
     }
 
     #[test]
