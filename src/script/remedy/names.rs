@@ -1,6 +1,6 @@
 //! Hints for Python names: variables, functions, methods.
 
-use super::{Remedy, SourceLine, ours, statements};
+use super::{Remedy, SourceLine, elsewhere, ours, statements};
 
 /// The hint for an unknown variable at `column` (from 1, in characters) of a line.
 pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
@@ -17,7 +17,10 @@ pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
     }
     let trimmed = text.trim();
     let line = SourceLine::new(trimmed);
-    statements::of_line(&line).or_else(|| assignment(name, text, column))
+    statements::of_line(&line)
+        .or_else(|| elsewhere::command(&line))
+        .or_else(|| elsewhere::printed(&line))
+        .or_else(|| assignment(name, text, column))
 }
 
 /// `x = 5`, where there is no x.

@@ -1,6 +1,6 @@
 //! Hints for whole lines of Python or IPython: magics, shell commands, imports, comments, declarations.
 
-use super::{Remedy, SourceLine, elsewhere, ours};
+use super::{Remedy, SourceLine, ours};
 use crate::script::scan::LexemeKind;
 
 /// The hint for a line; `at_begin` is true if the error is at its first character.
@@ -121,6 +121,6 @@ pub(super) fn of_line(line: &SourceLine) -> Option<Remedy> {
             Remedy::new("'!' runs a command at the prompt only", shell(&line.text[1..]))
         }
         "pass" | "raise" | "assert" | "del" => remedy(line, true),
-        _ => elsewhere::command(line).or_else(|| elsewhere::printed(line)),
+        _ => None,
     }
 }
