@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
 use super::kernel::{COLUMNS, GROUP, PackOrder, TileTarget};
-use super::pack::{across, along, turned};
+use super::pack::{lanes, lines, turned};
 use crate::nn::cpu::Isa;
 use crate::nn::ops::tiled::operand::DepthRun;
 
@@ -95,17 +95,12 @@ pub(super) unsafe fn left(runs: &[DepthRun<'_>], order: PackOrder, (first, rows)
             let (x, k, n) = (run.left, run.depth.start + at, (2 * SIDE).min(run.depth.len() - at));
             let Some(group) = groups.next() else { return };
             for (t, out) in group.chunks_exact_mut(TILE).enumerate() {
-                let (first, rows) = (first + SIDE * t, (rows - SIDE * t).min(SIDE));
+                let part = (first + SIDE * t, (rows - SIDE * t).min(SIDE));
                 // SAFETY: promised by the caller; a tile has 16 registers of lanes.
                 unsafe {
-                    let tile: [__m512i; SIDE] = match order {
-                        PackOrder::Rows => std::array::from_fn(|i| match i < rows {
-                            true => along(x.line(first + i, k, n), true),
-                            false => _mm512_setzero_si512(),
-                        }),
-                        PackOrder::Lanes => {
-                            turned(std::array::from_fn(|lane| across(x, (k, n), lane, (first, rows), true)))
-                        }
+                    let tile = match order {
+                        PackOrder::Rows => lines::<true>(x, (k, n), part),
+                        PackOrder::Lanes => turned(lanes::<true>(x, (k, n), part)),
                     };
                     for (i, lanes) in tile.into_iter().enumerate() {
                         _mm512_storeu_si512(out.as_mut_ptr().add(SIDE * i).cast(), lanes);
@@ -141,14 +136,8 @@ pub(super) unsafe fn tile(left: &[u32], right: &[u32], target: &TileTarget) {
             false => two(groups, left, right, sums.0.as_mut_ptr(), COLUMNS),
         }
         for (i, sums) in sums.0.chunks_exact(COLUMNS).enumerate().take(rows) {
-            for (j, sum) in sums.chunks_exact(16).enumerate() {
-                let (place, mask) = (target.start.add(i * target.stride).wrapping_add(16 * j), target.mask(j));
-                let sum = _mm512_loadu_ps(sum.as_ptr());
-                let sum = match target.add {
-                    true => _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum),
-                    false => sum,
-                };
-                _mm512_mask_storeu_ps(place, mask, sum);
+            for (j, sums) in sums.chunks_exact(16).enumerate() {
+                target.put((i, j), _mm512_loadu_ps(sums.as_ptr()));
             }
         }
     }

@@ -20,7 +20,8 @@ impl PackFormat {
         // SAFETY: promised by the caller.
         unsafe {
             match self {
-                Self::F32 | Self::Bf16 => pack::left(runs, order, rows, self == Self::Bf16, out),
+                Self::F32 => pack::left::<false>(runs, order, rows, out),
+                Self::Bf16 => pack::left::<true>(runs, order, rows, out),
                 Self::Bf16Amx => amx::left(runs, order, rows, out),
                 Self::F16 => f16::left(runs, order, rows, out),
             }
@@ -35,8 +36,8 @@ impl PackFormat {
         // SAFETY: promised by the caller.
         unsafe {
             match self {
-                Self::F32 => pack::right(b, columns, depth, false, out),
-                Self::Bf16 | Self::Bf16Amx => pack::right(b, columns, depth, true, out),
+                Self::F32 => pack::right::<false>(b, columns, depth, out),
+                Self::Bf16 | Self::Bf16Amx => pack::right::<true>(b, columns, depth, out),
                 Self::F16 => f16::right(b, columns, depth, out),
             }
         }

@@ -30,6 +30,24 @@ impl TileTarget {
         let left = self.size.1.saturating_sub(16 * j).min(16);
         ((1u32 << left) - 1) as __mmask16
     }
+
+    /// Writes or adds the sums of register `j` of row `i`, as far as its columns exist.
+    ///
+    /// # Safety
+    /// The machine has AVX-512F, and the caller may write the row.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn put(&self, (i, j): (usize, usize), sums: __m512) {
+        // SAFETY: promised by the caller; columns that do not exist are masked.
+        unsafe {
+            let (place, mask) = (self.start.add(i * self.stride).wrapping_add(16 * j), self.mask(j));
+            let sums = match self.add {
+                true => _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sums),
+                false => sums,
+            };
+            _mm512_mask_storeu_ps(place, mask, sums);
+        }
+    }
 }
 
 macro_rules! kernel {
@@ -68,13 +86,8 @@ macro_rules! kernel {
                     right = right.add(COLUMNS * GROUP);
                 }
                 for (i, sums) in sums.into_iter().enumerate().take(target.size.0) {
-                    for (j, sum) in sums.into_iter().enumerate() {
-                        let (place, mask) = (target.start.add(i * target.stride).wrapping_add(16 * j), target.mask(j));
-                        let sum = match target.add {
-                            true => _mm512_add_ps(_mm512_maskz_loadu_ps(mask, place), sum),
-                            false => sum,
-                        };
-                        _mm512_mask_storeu_ps(place, mask, sum);
+                    for (j, sums) in sums.into_iter().enumerate() {
+                        target.put((i, j), sums);
                     }
                 }
             }

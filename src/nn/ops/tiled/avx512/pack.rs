@@ -23,17 +23,18 @@ pub(super) fn order(runs: &[DepthRun<'_>]) -> PackOrder {
 /// Packs `rows` rows from `first` on of the left operand into a panel, padded with zeros. `out` has the groups of all
 /// runs.
 ///
+/// The number format is a const parameter here and below: only then are the innermost functions inlined.
+///
 /// # Safety
-/// The machine has AVX-512F and BW (and AVX512-BF16 for `bf16`).
+/// The machine has AVX-512F and BW (and AVX512-BF16 for `BF16`).
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn left(
+pub(super) unsafe fn left<const BF16: bool>(
     runs: &[DepthRun<'_>],
     order: PackOrder,
     (first, rows): (usize, usize),
-    bf16: bool,
     out: &mut [u32],
 ) {
-    let depth = GROUP * per_lane(bf16);
+    let depth = GROUP * per_lane(BF16);
     let mut groups = out.chunks_exact_mut(group_lanes(order, rows));
     for run in runs {
         for at in (0..run.depth.len()).step_by(depth) {
@@ -44,8 +45,8 @@ pub(super) unsafe fn left(
                 // SAFETY: promised by the caller.
                 let lanes = unsafe {
                     match order {
-                        PackOrder::Rows if i < rows => along(x.line(first + i, k, n), bf16),
-                        PackOrder::Lanes => across(x, (k, n), i, (first, rows), bf16),
+                        PackOrder::Rows if i < rows => along::<BF16>(x.line(first + i, k, n)),
+                        PackOrder::Lanes => across::<BF16>(x, (k, n), i, (first, rows)),
                         PackOrder::Rows => _mm512_setzero_si512(),
                     }
                 };
@@ -61,21 +62,22 @@ pub(super) unsafe fn left(
 /// # Safety
 /// As [`left`].
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth: usize, bf16: bool, out: &mut [u32]) {
-    let step = GROUP * per_lane(bf16);
+pub(super) unsafe fn right<const BF16: bool>(
+    b: View<'_>,
+    (first, columns): (usize, usize),
+    depth: usize,
+    out: &mut [u32],
+) {
+    let step = GROUP * per_lane(BF16);
     for (k, out) in (0..depth).step_by(step).zip(out.chunks_exact_mut(GROUP * COLUMNS)) {
         let n = step.min(depth - k);
         for half in 0..columns.div_ceil(16) {
-            let (first, columns) = (first + 16 * half, (columns - 16 * half).min(16));
+            let part = (first + 16 * half, (columns - 16 * half).min(16));
             // SAFETY: promised by the caller; the last of 16 rows of lanes ends where `out` does or 16 lanes earlier.
             unsafe {
-                let block: [__m512i; GROUP] = if b.along {
-                    std::array::from_fn(|lane| across(b, (k, n), lane, (first, columns), bf16))
-                } else {
-                    turned(std::array::from_fn(|j| match j < columns {
-                        true => along(b.line(first + j, k, n), bf16),
-                        false => _mm512_setzero_si512(),
-                    }))
+                let block = match b.along {
+                    true => lanes::<BF16>(b, (k, n), part),
+                    false => turned(lines::<BF16>(b, (k, n), part)),
                 };
                 for (lane, values) in block.into_iter().enumerate() {
                     _mm512_storeu_si512(out.as_mut_ptr().add(lane * COLUMNS + 16 * half).cast(), values);
@@ -85,14 +87,47 @@ pub(super) unsafe fn right(b: View<'_>, (first, columns): (usize, usize), depth:
     }
 }
 
+/// Up to 16 lines from `first` on, a register each: their values at depth `k` to `k + n`, padded with zeros.
+///
+/// # Safety
+/// As [`left`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn lines<const BF16: bool>(
+    x: View<'_>,
+    (k, n): (usize, usize),
+    (first, count): (usize, usize),
+) -> [__m512i; GROUP] {
+    std::array::from_fn(|i| match i < count {
+        // SAFETY: promised by the caller.
+        true => unsafe { along::<BF16>(x.line(first + i, k, n)) },
+        false => _mm512_setzero_si512(),
+    })
+}
+
+/// The lanes of a group at depth `k` (of `n`), a register each: up to 16 values across them, padded with zeros.
+///
+/// # Safety
+/// As [`left`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn lanes<const BF16: bool>(
+    x: View<'_>,
+    depth: (usize, usize),
+    part: (usize, usize),
+) -> [__m512i; GROUP] {
+    // SAFETY: promised by the caller.
+    std::array::from_fn(|lane| unsafe { across::<BF16>(x, depth, lane, part) })
+}
+
 /// Values that are neighbours in depth, as 16 lanes, padded with 0.
 ///
 /// # Safety
 /// As [`left`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
-    if !bf16 {
+unsafe fn along<const BF16: bool>(values: &[f32]) -> __m512i {
+    if !BF16 {
         return _mm512_castps_si512(some(values));
     }
     let (low, high) = values.split_at(values.len().min(16));
@@ -106,15 +141,14 @@ pub(super) unsafe fn along(values: &[f32], bf16: bool) -> __m512i {
 /// As [`left`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn across(
+unsafe fn across<const BF16: bool>(
     x: View<'_>,
     (k, n): (usize, usize),
     lane: usize,
     (first, count): (usize, usize),
-    bf16: bool,
 ) -> __m512i {
     let line = |at: usize| if at < n { some(x.line(k + at, first, count)) } else { _mm512_setzero_ps() };
-    if !bf16 {
+    if !BF16 {
         return _mm512_castps_si512(line(lane));
     }
     // SAFETY: as in `along`.
