@@ -16,14 +16,7 @@ pub(crate) trait WeightSource {
 
     /// A linear layer: dense, its weight and its bias asked for by name.
     fn linear(&mut self, layer: &LinearSpec) -> Result<Linear> {
-        let LinearSpec { name, shape, bias, transposed, init } = layer;
-        let weight = self.weight(&format!("{name}.weight"), &[shape.0, shape.1], *init)?;
-        let bias = match bias {
-            true => Some(self.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
-            false => None,
-        };
-        let (name, shape, transposed) = (name.clone(), *shape, *transposed);
-        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, adapter: None })
+        layer.dense(self)
     }
 }
 
@@ -40,6 +33,23 @@ pub(crate) struct LinearSpec {
     pub(crate) transposed: bool,
     /// How a fresh weight begins.
     pub(crate) init: Init,
+}
+
+impl LinearSpec {
+    /// The layer with a dense weight, and its bias, asked for by name.
+    ///
+    /// # Errors
+    /// What the source fails with.
+    pub(crate) fn dense(&self, source: &mut (impl WeightSource + ?Sized)) -> Result<Linear> {
+        let Self { name, shape, bias, transposed, init } = self;
+        let weight = source.weight(&format!("{name}.weight"), &[shape.0, shape.1], *init)?;
+        let bias = match bias {
+            true => Some(source.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
+            false => None,
+        };
+        let (name, shape, transposed) = (name.clone(), *shape, *transposed);
+        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, adapter: None })
+    }
 }
 
 impl Transformer {

@@ -14,6 +14,7 @@ mod gpu_tests;
 #[cfg(test)]
 mod packed_tests;
 mod random;
+mod resize;
 mod source;
 mod table;
 #[cfg(test)]
