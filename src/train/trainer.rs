@@ -142,7 +142,10 @@ impl Trainer {
     }
 
     /// Runs `work` while the weights are their moving average, if one is kept.
-    pub(super) fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    ///
+    /// # Errors
+    /// Those of `work`, and of changing the weights.
+    pub fn averaged<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         match &self.ema {
             Some(ema) if !self.history.is_empty() => ema.during(&self.parameters, work),
             _ => work(),

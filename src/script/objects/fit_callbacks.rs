@@ -8,6 +8,7 @@ use crate::harmony::Chart;
 use crate::midi::Score;
 use crate::script::Output;
 use crate::script::context::ScriptContext;
+use crate::script::objects::eval_sets::{EvalSetFigures, EvalSets};
 use crate::script::objects::tracking::Tracking;
 use crate::train::{TrainEvent, TrainOptions, Trainer};
 
@@ -19,12 +20,13 @@ pub(super) struct FitCallbacks {
     ctx: ScriptContext,
     /// The latest sample, and the step after which it was generated.
     pub(super) take: Option<(u64, Score)>,
+    eval_sets: EvalSets,
     tracking: Option<Tracking>,
 }
 
 impl FitCallbacks {
-    pub(super) fn new(ctx: &ScriptContext) -> Self {
-        Self { ctx: ctx.clone(), take: None, tracking: None }
+    pub(super) fn new(ctx: &ScriptContext, eval_sets: EvalSets) -> Self {
+        Self { ctx: ctx.clone(), take: None, eval_sets, tracking: None }
     }
 
     /// Refuses options that would fail only later in a run.
@@ -47,10 +49,27 @@ impl FitCallbacks {
             TrainEvent::SampleDue(step) => self.play(run, step)?,
             TrainEvent::StoppedEarly(why) => self.say(&format!("stopped early: {why}")),
             TrainEvent::Ended => self.farewell(run),
-            TrainEvent::Stepped(_) | TrainEvent::Measured(_) | TrainEvent::Saved(_) => {}
+            TrainEvent::Measured(step) => self.measure(run, step.step)?,
+            TrainEvent::Stepped(_) | TrainEvent::Saved(_) => {}
         }
         if let Some(tracking) = &mut self.tracking {
             tracking.hear(run, &event, self.take.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Measures the named sets, prints their figures and logs them.
+    fn measure(&mut self, run: &Trainer, step: u64) -> Result<()> {
+        let figures = self.eval_sets.measure(run, &self.ctx.progress().quiet())?;
+        if figures.is_empty() {
+            return Ok(());
+        }
+        let of_a_set =
+            |set: &EvalSetFigures| format!("{} {:.2} ({:.3} nats a token)", set.name, set.bits_per_note, set.loss);
+        let all: Vec<String> = figures.iter().map(of_a_set).collect();
+        self.ctx.say(Output::Text(format!("step {step}, bits a note: {}\n", all.join(", "))));
+        if let Some(tracking) = &mut self.tracking {
+            tracking.eval_sets(step, &figures);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod content;
 mod dataset;
 mod dataset_page;
 mod displayed;
+mod eval_sets;
 mod figure;
 mod files;
 mod fit_callbacks;

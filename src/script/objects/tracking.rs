@@ -11,6 +11,7 @@ use crate::midi::Score;
 use crate::plot::{Paper, Pixels};
 use crate::script::Output;
 use crate::script::context::ScriptContext;
+use crate::script::objects::eval_sets::EvalSetFigures;
 use crate::script::objects::{Audio, Score as Handle, run};
 use crate::track::{Media, Monitor, Run, RunOptions, Status, wall_clock};
 use crate::train::{TrainEvent, TrainOptions, Trainer};
@@ -95,6 +96,15 @@ impl Tracking {
             TrainEvent::Began | TrainEvent::Saved(_) => {}
         }
         self.warn();
+    }
+
+    /// Logs the figures of named sets of held-out rows.
+    pub(super) fn eval_sets(&mut self, step: u64, figures: &[EvalSetFigures]) {
+        let of_a_set = |set: &EvalSetFigures| {
+            let EvalSetFigures { name, loss, bits_per_note } = set;
+            [(format!("{name}/val_loss"), *loss), (format!("{name}/bits_per_note"), *bits_per_note)]
+        };
+        self.run.log(step, &figures.iter().flat_map(of_a_set).collect::<Vec<_>>());
     }
 
     /// Logs a sample as a file, as a picture and as sound. What cannot be made is left out: an empty sample has no

@@ -13,6 +13,7 @@ use crate::progress::four_digits;
 use crate::script::context::ScriptContext;
 use crate::script::convert::{article, json_map, options};
 use crate::script::failure::Fallible;
+use crate::script::objects::eval_sets::EvalSets;
 use crate::script::objects::fit_callbacks::FitCallbacks;
 use crate::script::objects::history::step_map;
 use crate::script::objects::panel::FitPanel;
@@ -26,6 +27,7 @@ use crate::train::{self, TrainOptions};
 pub(crate) struct Trainer {
     run: Rc<RefCell<train::Trainer>>,
     model: Model,
+    eval_sets: EvalSets,
 }
 
 /// The options of `trainer`, with descriptions of [`TrainOptions`].
@@ -49,6 +51,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("gradient_checkpointing", "compute activations again on the way back instead of keeping them (false)"),
     ("eval_every", "steps between measurements of the held-out loss (0: never)"),
     ("eval_batches", "batches of one measurement (all)"),
+    ("eval_sets", "map of names to rows that are measured beside the held-out ones, such as #{ solos: data.val }"),
     ("early_stopping_patience", "measurements without a better loss that end the run (0: never)"),
     ("early_stopping_threshold", "a loss is better when lower by this much (0)"),
     ("spike_factor", "the run stops when its loss rises by this factor (2; 0: never)"),
@@ -110,13 +113,13 @@ fn construct(registry: &mut Registry) {
     registry.function(
         "trainer(model: Model, data: Dataset) -> Trainer",
         "A run over a model and a dataset.",
-        move |m: Model, d: Dataset| begin(&ctx, m, &d, &Map::new()),
+        move |m: Model, d: Dataset| begin(&ctx, m, &d, Map::new()),
     );
     let ctx = registry.ctx();
     let member = registry.function(
         "trainer(model: Model, data: Dataset, options: map) -> Trainer",
         "A run over a model and a dataset.\nOptions:",
-        move |m: Model, d: Dataset, map: Map| begin(&ctx, m, &d, &map),
+        move |m: Model, d: Dataset, map: Map| begin(&ctx, m, &d, map),
     );
     member.options = OPTIONS;
     let ctx = registry.ctx();
@@ -142,7 +145,8 @@ fn construct(registry: &mut Registry) {
     );
 }
 
-fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, map: &Map) -> Fallible<Trainer> {
+fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, mut map: Map) -> Fallible<Trainer> {
+    let eval_sets = EvalSets::take_from(&mut map)?;
     let data = match model.other_than(&data.0.tokenizer) {
         Some(own) => data.0.with_tokenizer(own, ctx.progress())?,
         None => {
@@ -150,7 +154,7 @@ fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, map: &Map) -> Fallib
             (*data.0).clone()
         }
     };
-    let mut chosen: TrainOptions = options("trainer", map)?;
+    let mut chosen: TrainOptions = options("trainer", &map)?;
     if !map.contains_key("seed") {
         chosen.seed = ctx.next_seed();
     }
@@ -159,7 +163,7 @@ fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, map: &Map) -> Fallib
     }
     FitCallbacks::check(&chosen)?;
     let run = train::Trainer::in_group(ctx.group()?, model.model.clone(), data, chosen)?;
-    Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
+    Ok(Trainer { run: Rc::new(RefCell::new(run)), model, eval_sets })
 }
 
 fn resume(ctx: &ScriptContext, dir: &str, mut map: Map) -> Fallible<Trainer> {
@@ -172,8 +176,9 @@ fn resume(ctx: &ScriptContext, dir: &str, mut map: Map) -> Fallible<Trainer> {
             }
         },
     };
+    let eval_sets = EvalSets::take_from(&mut map)?;
     let overrides = json_map("resume", &map)?;
-    go_on(ctx, dir, data, &overrides)
+    Ok(Trainer { eval_sets, ..go_on(ctx, dir, data, &overrides)? })
 }
 
 /// The run of a folder, from its last checkpoint on.
@@ -188,7 +193,7 @@ pub(super) fn go_on(
     let run = train::Trainer::resume_in_group(&group, &dir, data, overrides, &device, ctx.progress())?;
     FitCallbacks::check(run.options())?;
     let model = Model::new(run.model().clone(), Some(run.data().tokenizer.clone()));
-    Ok(Trainer { run: Rc::new(RefCell::new(run)), model })
+    Ok(Trainer { run: Rc::new(RefCell::new(run)), model, eval_sets: EvalSets::default() })
 }
 
 fn work(trainer: &mut Members<Trainer>) {
@@ -203,7 +208,7 @@ fn work(trainer: &mut Members<Trainer>) {
         "fit()",
         "Steps until max_steps, measuring and saving on the way. When it was cancelled it goes on from there.",
         move |t: &mut Trainer| -> Fallible<()> {
-            let mut following = FitCallbacks::new(&ctx);
+            let mut following = FitCallbacks::new(&ctx, t.eval_sets.clone());
             let mut run = t.run.borrow_mut();
             let Some(mut panel) = FitPanel::new(&ctx) else {
                 return Ok(run.fit_with(ctx.progress(), &mut |run, event| following.hear(run, event))?);
