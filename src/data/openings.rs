@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(named(2)[..4], ["Style_rag", "Root_-5", "Quality_maj", "Pitch_48"]);
         assert_eq!(named(2)[5..], ["EOS_None", "BOS_None", "Velocity_16", "Pitch_60", "Duration_10"]);
         let batch = split.in_order(1).nth(1).expect("a batch");
-        let given = |id: u32| matches!(tokenizer.kind(id), TokenKind::Chord | TokenKind::Given);
+        let given = |id: u32| matches!(tokenizer.kind(id), TokenKind::Chord | TokenKind::Style | TokenKind::Tempo);
         assert!(batch.labels.iter().all(|&id| id == crate::data::IGNORE || !given(id)), "an opening is not predicted");
     }
 

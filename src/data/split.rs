@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::data::ids::Ids;
 use crate::data::{Batch, IGNORE, Packing};
 use crate::error::{Error, Result};
-use crate::tokens::{TokenKind, Tokenizer};
+use crate::tokens::{AnnouncedClick, TokenKind, Tokenizer};
 
 /// Packed rows; clones share them.
 #[derive(Clone)]
@@ -42,8 +42,8 @@ enum LabelRole {
     Given,
     /// It is, and announces a click; the time up to it is given.
     Click,
-    /// Time: given after a click, and if `longest`, so is time that follows.
-    Shift { longest: bool },
+    /// Time, of so many steps; up to a click it is given.
+    Shift(u32),
 }
 
 impl VocabularyRules {
@@ -52,9 +52,9 @@ impl VocabularyRules {
         let (vocab_size, pad) = (tokenizer.vocab_size(), tokenizer.pad());
         let role = |id: u32| match (tokenizer.kind(id), tokenizer.time_shift(id)) {
             _ if id == pad => LabelRole::Given,
-            (TokenKind::Chord | TokenKind::Given, _) => LabelRole::Given,
+            (TokenKind::Chord | TokenKind::Style | TokenKind::Tempo, _) => LabelRole::Given,
             (TokenKind::Click, _) => LabelRole::Click,
-            (_, Some(steps)) => LabelRole::Shift { longest: steps == Tokenizer::LONGEST_TIME_SHIFT },
+            (_, Some(steps)) => LabelRole::Shift(steps),
             _ => LabelRole::Predicted,
         };
         let roles = (0..vocab_size as u32).map(role).collect();
@@ -63,17 +63,17 @@ impl VocabularyRules {
 
     /// For each id of a row whether it is given.
     fn given(&self, row: &[u32]) -> impl Iterator<Item = bool> {
-        let mut ahead = false;
-        row.iter().map(move |&id| match self.roles[id as usize] {
-            LabelRole::Shift { longest } => {
-                let given = ahead;
-                ahead &= longest;
-                given
+        let mut click = AnnouncedClick::none();
+        row.iter().map(move |&id| {
+            let role = self.roles[id as usize];
+            let shift = if let LabelRole::Shift(steps) = role { Some(steps) } else { None };
+            click.reached_before(shift);
+            let given = role == LabelRole::Given || click.ahead().is_some();
+            click.reached_after(shift);
+            if role == LabelRole::Click {
+                click.announce(());
             }
-            role => {
-                ahead = role == LabelRole::Click;
-                role == LabelRole::Given
-            }
+            given
         })
     }
 

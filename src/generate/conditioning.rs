@@ -39,6 +39,8 @@ pub(super) struct Cue {
     pub(super) beat: f64,
     /// The token of a bar or a beat.
     pub(super) click: Option<u32>,
+    /// The token of the tempo, at bars.
+    pub(super) tempo: Option<u32>,
     /// A chord that differs from the one before it in the chart.
     pub(super) chord: Option<Chord>,
 }
@@ -48,7 +50,8 @@ impl Cue {
     pub(super) fn ids(&self, grammar: &Grammar) -> Vec<u32> {
         let class = self.chord.as_ref().map(Chord::class).filter(|&class| grammar.chord() != Some(class));
         let chord = class.map_or_else(Vec::new, |class| grammar.chord_ids(class));
-        self.click.into_iter().chain(chord).collect()
+        let tempo = self.tempo.filter(|&id| grammar.accepts(id));
+        self.click.into_iter().chain(tempo).chain(chord).collect()
     }
 }
 
@@ -84,10 +87,11 @@ impl CuePlan {
         let mut cues = options.chords.as_ref().map_or(Ok(Vec::new()), |chart| changes(chart, tokenizer))?;
         let (chords, counted) = (!cues.is_empty(), options.bars.is_some());
         let given = chords || counted || prompt.is_some_and(|prompt| prompt.clicks);
-        let optional = !given && prompt.is_none() && tokenizer.beat_id(true).is_some();
-        let clicks = (given || optional) && tokenizer.beat_id(true).is_some();
+        let has_clicks = tokenizer.beat_id(true).is_some();
+        let optional = !given && prompt.is_none() && has_clicks;
+        let clicks = (given || optional) && has_clicks;
         if clicks {
-            cues = with_clicks(cues, &chorus, tokenizer);
+            cues = with_clicks(cues, &chorus, options.tempo(), tokenizer);
         }
         let until = options.refill.as_ref().map(|refill| refill.to);
         Ok(Self {
@@ -157,7 +161,7 @@ fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Cue>> {
     for at in chart.onsets(60.0) {
         let class = Some(at.chord.class());
         if class != last {
-            changes.push(Cue { beat: at.beat, click: None, chord: Some(at.chord) });
+            changes.push(Cue { beat: at.beat, click: None, tempo: None, chord: Some(at.chord) });
             last = class;
         }
     }
@@ -167,13 +171,17 @@ fn changes(chart: &Chart, tokenizer: &Tokenizer) -> Result<Vec<Cue>> {
     Ok(changes)
 }
 
-/// The changes with a click on every beat.
-fn with_clicks(mut cues: Vec<Cue>, chart: &Chart, tokenizer: &Tokenizer) -> Vec<Cue> {
-    for (beat, bar) in clicks(chart) {
+/// The changes with a click on every beat, and at bars the tempo, in `quarters` a minute.
+fn with_clicks(mut cues: Vec<Cue>, chart: &Chart, quarters: f64, tokenizer: &Tokenizer) -> Vec<Cue> {
+    let clicks = clicks(chart);
+    for (place, &(beat, bar)) in clicks.iter().enumerate() {
         let click = tokenizer.beat_id(bar);
+        // Of the beat: an eighth or a dotted quarter in some metres.
+        let length = clicks.get(place + 1).map(|next| next.0 - beat);
+        let tempo = length.filter(|_| bar).and_then(|length| tokenizer.tempo_id(quarters / length));
         match cues.iter_mut().find(|cue| (cue.beat - beat).abs() < 1e-6) {
-            Some(cue) => cue.click = click,
-            None => cues.push(Cue { beat, click, chord: None }),
+            Some(cue) => (cue.click, cue.tempo) = (click, tempo),
+            None => cues.push(Cue { beat, click, tempo, chord: None }),
         }
     }
     cues.sort_by(|a, b| a.beat.total_cmp(&b.beat));

@@ -27,7 +27,10 @@ impl TokenTable {
         let (pad, eos) = (tokenizer.pad(), tokenizer.eos());
         let kinds: Vec<TokenKind> = (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.kind(id)).collect();
         let drawable = kinds.iter().zip(0..).map(|(kind, id)| {
-            !matches!(kind, TokenKind::Chord | TokenKind::Given | TokenKind::Click | TokenKind::Special) || id == eos
+            !matches!(
+                kind,
+                TokenKind::Chord | TokenKind::Style | TokenKind::Tempo | TokenKind::Click | TokenKind::Special
+            ) || id == eos
         });
         let clicks = (0..).zip(&kinds).filter(|(_, kind)| **kind == TokenKind::Click).map(|(id, _)| id).collect();
         Self { drawable: drawable.collect(), clicks, kinds, grammar: tokenizer.grammar(), pad, eos }
@@ -70,7 +73,7 @@ pub(super) struct Sequence {
     metre: Metre,
     /// Ids of the last cue that are still to come.
     pending: VecDeque<u32>,
-    /// Whether the last id came from there.
+    /// Whether the last id was given, not drawn.
     forced: bool,
     /// The moment of the last click that was announced, in seconds.
     announced: f64,
@@ -152,6 +155,7 @@ impl Sequence {
                 self.next += 1;
                 let id = ids.pop_front();
                 self.pending = ids;
+                self.forced = true;
                 id
             }
         }
@@ -168,6 +172,7 @@ impl Sequence {
             mask.iter_mut().zip(&table.drawable).for_each(|(allowed, drawable)| *allowed &= drawable);
         }
         let mut logits = logits[..table.len()].to_vec();
+        let click = self.click(plan);
         if self.sampler.options().grammar
             && let Some((reaching, longer)) = self.grammar.cut_shifts()
             && mask[reaching as usize]
@@ -175,9 +180,9 @@ impl Sequence {
             let shifts = (reaching..=reaching).chain(longer);
             logits[reaching as usize] = log_sum_exp(shifts.map(|id| logits[id as usize])) as f32;
             // What happens at a click comes after it.
-            mask[reaching as usize] &= self.click(plan).is_none();
+            mask[reaching as usize] &= click.is_none();
         }
-        if let Some((click, _)) = self.click(plan) {
+        if let Some((click, _)) = click {
             logits[click as usize] = log_sum_exp(table.clicks.iter().map(|&id| logits[id as usize])) as f32;
             mask[click as usize] = self.grammar.accepts(click);
         }
@@ -215,22 +220,22 @@ impl Sequence {
         self.context.push(id);
         let forced = std::mem::take(&mut self.forced);
         match (std::mem::replace(&mut self.metre, Metre::Given), table.is(id, TokenKind::Click)) {
-            (Metre::Open, true) => self.next = 1,
+            (Metre::Open, true) => {
+                self.pending = self.after_click(plan).into();
+                self.next = 1;
+            }
             (Metre::Open, false) => {
                 self.metre = Metre::Free;
                 self.aim(plan);
             }
             (metre, click) => {
                 self.metre = metre;
-                if click && self.pending.is_empty() {
+                if click && !forced {
                     self.announce(plan);
                 }
             }
         }
-        let given = forced
-            || table.is(id, TokenKind::Chord)
-            || table.is(id, TokenKind::Given)
-            || table.is(id, TokenKind::Click);
+        let given = forced || table.is(id, TokenKind::Click);
         if given && self.pending.is_empty() {
             self.aim(plan);
         }
@@ -259,10 +264,14 @@ impl Sequence {
         let Some((_, at)) = self.click(plan) else { return };
         self.announced = at.seconds;
         self.pending = self.grammar.approach(&at).into();
-        if let Some((_, cue)) = self.cue(plan) {
-            self.pending.extend(Cue { click: None, ..cue.clone() }.ids(&self.grammar));
-        }
+        self.pending.extend(self.after_click(plan));
         self.next += 1;
+    }
+
+    /// What is given behind the click of the next cue, which stands.
+    fn after_click(&self, plan: &CuePlan) -> Vec<u32> {
+        let cue = self.cue(plan).map(|(_, cue)| Cue { click: None, ..cue.clone() });
+        cue.map_or_else(Vec::new, |cue| cue.ids(&self.grammar))
     }
 
     /// Appends padding after the end, so that all contexts stay equally long.
@@ -274,10 +283,7 @@ impl Sequence {
     /// openings, with the chord in force, if its tokens were cut off.
     pub(super) fn forget(&mut self, keep: usize, table: &TokenTable) {
         self.context.drain(..self.context.len() - keep);
-        if table.grammar.opening().is_some() {
-            let mut before = table.grammar.clone();
-            self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
-            let opening = before.opening().unwrap_or_default();
+        if let Some(opening) = self.before(keep, table).opening() {
             let len = opening.len().min(keep / 2);
             self.context.splice(..len, opening.into_iter().take(len));
             return;
@@ -290,9 +296,14 @@ impl Sequence {
 
     /// The time at which the last `keep` ids begin, in seconds.
     pub(super) fn begins_at(&self, keep: usize, table: &TokenTable) -> f64 {
+        self.before(keep, table).seconds()
+    }
+
+    /// The state of the grammar before the last `keep` ids.
+    fn before(&self, keep: usize, table: &TokenTable) -> Grammar {
         let mut before = table.grammar.clone();
         self.ids[..self.ids.len().saturating_sub(keep)].iter().for_each(|&id| before.push(id));
-        before.seconds()
+        before
     }
 
     /// Sets the horizon to the next cue or the end, whichever comes first.

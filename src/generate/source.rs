@@ -4,7 +4,7 @@ use crate::data::EncoderInput;
 use crate::error::Result;
 use crate::generate::conditioning::CuePlan;
 use crate::harmony::{ChordAt, ChordClass};
-use crate::tokens::{TokenKind, Tokenizer};
+use crate::tokens::{AnnouncedClick, TokenKind, Tokenizer};
 
 /// Moments in a chart beyond these are not written: no take is so long.
 const MOST: usize = 100_000;
@@ -29,7 +29,18 @@ struct ChartMoment {
     seconds: f64,
     /// The token of a bar or a beat.
     click: Option<u32>,
+    tempo: Option<u32>,
     chord: Option<ChordClass>,
+}
+
+impl ChartMoment {
+    fn at(seconds: f64) -> Self {
+        Self { seconds, click: None, tempo: None, chord: None }
+    }
+
+    fn click(seconds: f64, id: u32) -> Self {
+        Self { click: Some(id), ..Self::at(seconds) }
+    }
 }
 
 impl SourceChart {
@@ -40,24 +51,22 @@ impl SourceChart {
     pub(super) fn new(prompt: &[u32], plan: &CuePlan, tokenizer: &Tokenizer, count: usize) -> Result<Self> {
         tokenizer.check_pairs()?;
         let (mut grammar, mut style, mut moments) = (tokenizer.grammar(), None, Vec::new());
-        let mut ahead = None;
+        let mut click = AnnouncedClick::none();
         for &id in prompt {
             let (kind, before) = (tokenizer.kind(id), grammar.chord());
             let shift = tokenizer.time_shift(id);
-            if shift.is_none() && ahead.is_some() {
-                moments.push(ChartMoment { seconds: grammar.seconds(), click: ahead.take(), chord: None });
-            }
+            moments.extend(click.reached_before(shift).map(|id| ChartMoment::click(grammar.seconds(), id)));
             grammar.push(id);
             let seconds = grammar.seconds();
-            if ahead.is_some() && shift.is_some_and(|steps| steps < Tokenizer::LONGEST_TIME_SHIFT) {
-                moments.push(ChartMoment { seconds, click: ahead.take(), chord: None });
-            }
+            moments.extend(click.reached_after(shift).map(|id| ChartMoment::click(seconds, id)));
             if kind == TokenKind::Click {
-                ahead = Some(id);
-            } else if kind == TokenKind::Given {
+                click.announce(id);
+            } else if kind == TokenKind::Style {
                 style = Some(id);
+            } else if kind == TokenKind::Tempo {
+                moments.push(ChartMoment { tempo: Some(id), ..ChartMoment::at(seconds) });
             } else if kind == TokenKind::Chord && grammar.chord() != before {
-                moments.push(ChartMoment { seconds, click: None, chord: grammar.chord() });
+                moments.push(ChartMoment { chord: grammar.chord(), ..ChartMoment::at(seconds) });
             }
         }
         let after = grammar.seconds();
@@ -68,7 +77,7 @@ impl SourceChart {
             // What the prompt has played already is not given again; a chord that begins before its end is in force then.
             let click = cue.click.filter(|_| seconds >= after);
             if click.is_some() || chord.is_some() {
-                moments.push(ChartMoment { seconds, click, chord });
+                moments.push(ChartMoment { seconds, click, tempo: cue.tempo, chord });
             }
         }
         moments.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
@@ -94,15 +103,17 @@ impl SourceChart {
     fn ids(&self, from: f64) -> Vec<u32> {
         let (before, after): (Vec<ChartMoment>, Vec<ChartMoment>) =
             self.moments.iter().partition(|at| at.seconds < from);
-        let in_force = before.iter().rev().find_map(|at| at.chord);
-        let opening = in_force.map(|chord| ChartMoment { seconds: from, click: None, chord: Some(chord) });
+        let chord = before.iter().rev().find_map(|at| at.chord);
+        let in_force = before.iter().rev().find_map(|at| at.tempo);
+        let opening = (!before.is_empty()).then(|| ChartMoment { tempo: in_force, chord, ..ChartMoment::at(from) });
         let mut grammar = self.tokenizer.grammar();
         let mut ids: Vec<u32> = self.style.into_iter().collect();
-        let mut elapsed = 0;
+        let (mut elapsed, mut tempo) = (0, None);
         for at in opening.into_iter().chain(after) {
             let chord = at.chord.filter(|&class| grammar.chord() != Some(class));
             let chord = chord.map_or_else(Vec::new, |class| grammar.chord_ids(class));
-            let new: Vec<u32> = at.click.into_iter().chain(chord).collect();
+            let tempo = at.tempo.filter(|&id| tempo.replace(id) != Some(id));
+            let new: Vec<u32> = at.click.into_iter().chain(tempo).chain(chord).collect();
             if new.is_empty() {
                 continue;
             }
@@ -211,10 +222,10 @@ mod tests {
     fn relative_roots_are_counted_from_where_the_chart_begins() {
         let tokenizer = tokenizer("note_duration");
         let chart = chart(&tokenizer, &[tokenizer.style_id("rag").expect("a style")], &over("Dm7 | G7"), 0.0);
-        assert_eq!(names(&tokenizer, &chart.ids(0.0))[..4], ["Style_rag", "Bar_None", "Root_+2", "Quality_m7"]);
-        assert_eq!(names(&tokenizer, &chart.ids(1.0))[..4], ["Style_rag", "Root_+2", "Quality_m7", "Beat_None"]);
-        let late = names(&tokenizer, &chart.ids(2.5));
-        assert_eq!(late[..3], ["Style_rag", "Root_-5", "Quality_7"], "G as the key nearest to C");
+        let of = |from: f64, many: usize| names(&tokenizer, &chart.ids(from))[..many].join(" ");
+        assert_eq!(of(0.0, 5), "Style_rag Bar_None Tempo_119 Root_+2 Quality_m7");
+        assert_eq!(of(1.0, 5), "Style_rag Tempo_119 Root_+2 Quality_m7 Beat_None");
+        assert_eq!(of(2.5, 4), "Style_rag Tempo_119 Root_-5 Quality_7", "G as the key nearest to C");
         let remi = Tokenizer::new("remi", &Options::default()).expect("a tokenizer");
         let plan = CuePlan::new(&GenerateOptions::default(), &remi, None).expect("a plan");
         assert!(SourceChart::new(&[], &plan, &remi, 1).is_err());

@@ -9,7 +9,7 @@ use crate::harmony::{Chart, Chord};
 use crate::midi::{Meter, Note, Score, Tempo, Track};
 use crate::nn::{LlamaConfig, Model};
 use crate::progress::Progress;
-use crate::tokens::{Options, TokenKind, Tokenizer};
+use crate::tokens::{AnnouncedClick, Options, TokenKind, Tokenizer};
 
 fn tokenizer() -> Tokenizer {
     Tokenizer::new("performance", &Options::default()).expect("a known name")
@@ -371,6 +371,31 @@ fn a_click_and_the_chords_are_set_on_their_beats() {
             score.markers
         );
     }
+}
+
+#[test]
+fn bars_without_chords_have_all_their_beats() {
+    let tokenizer = note_duration();
+    let options = GenerateOptions { bars: Some(2), tempo: Some(120.0), count: 8, ..GenerateOptions::default() };
+    let takes = generate(&untrained(&tokenizer, 128), &tokenizer, &seeded(3), &options, &Progress::silent());
+    let mut most = 0;
+    for ids in takes.expect("plays") {
+        let (mut grammar, mut click, mut beats) = (tokenizer.grammar(), AnnouncedClick::none(), Vec::new());
+        for &id in &ids {
+            let shift = tokenizer.time_shift(id);
+            beats.extend(click.reached_before(shift).map(|_| grammar.seconds()));
+            grammar.push(id);
+            beats.extend(click.reached_after(shift).map(|_| grammar.seconds()));
+            if tokenizer.kind(id) == TokenKind::Click {
+                click.announce(());
+            }
+        }
+        // A model may end a take without chords early.
+        let due: Vec<f64> = (0..beats.len()).map(|beat| 0.5 * beat as f64).collect();
+        assert_eq!(beats, due);
+        most = most.max(beats.len());
+    }
+    assert!(most >= 4, "{most} beats at most");
 }
 
 #[test]

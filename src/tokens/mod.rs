@@ -20,5 +20,6 @@ mod vocabulary;
 pub use grammar::Grammar;
 pub use options::Options;
 pub use pair::SourceAndTarget;
+pub(crate) use timed::AnnouncedClick;
 pub use tokenizer::Tokenizer;
 pub use vocabulary::{TokenKind, Vocabulary};

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 /// The options of an encoding; absent ones have their defaults.
 ///
-/// `chords` is for the encodings `performance` and `note_duration`, `chord_relative`, `beats` and `styles` are for
+/// `chords` is for the encodings `performance` and `note_duration`, `chord_relative`, `beats`, `tempos` and `styles` are for
 /// `note_duration`; all others are for `remi`, `tsd` and `midi_like`, with the names, meanings and defaults of
 /// MidiTok's `TokenizerConfig`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -22,6 +22,9 @@ pub struct Options {
     /// Whether bars and beats have tokens where a file keeps to its metre (true).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beats: Option<bool>,
+    /// Whether the tempo has tokens where bars have (true).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tempos: Option<bool>,
     /// The names of the styles that a sequence can begin with (those of the bundled base).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub styles: Option<Vec<String>>,

@@ -8,6 +8,7 @@ use std::mem::take;
 use crate::error::{Error, Result};
 use crate::tokens::bpe_words::Words;
 use crate::tokens::scheme::Scheme;
+use crate::tokens::timed::{AnnouncedClick, shifts, shifts_to_click};
 use crate::tokens::{TokenKind, Tokenizer};
 
 /// A part of a piece in two.
@@ -44,36 +45,35 @@ impl Tokenizer {
         };
         let (mut chart, mut events) = (TimedLine::of(&self.scheme), TimedLine::of(&self.scheme));
         let mut starts = words.starts.iter().peekable();
-        // A click that was announced, and the steps until it so far.
-        let mut ahead: Option<(u32, u32)> = None;
+        // The id of a click, and the steps until it so far.
+        let mut click: AnnouncedClick<(u32, u32)> = AnnouncedClick::none();
         for (place, &id) in words.ids.iter().enumerate() {
             events.cut |= starts.next_if_eq(&&place).is_some();
-            if let Some(steps) = self.scheme.shift_steps(id) {
+            let shift = self.scheme.shift_steps(id);
+            self.click(click.reached_before(shift), &mut chart, &mut events);
+            if let Some(steps) = shift {
                 chart.steps += steps;
-                match &mut ahead {
+                match click.ahead() {
                     Some((_, until)) => *until += steps,
                     None => events.steps += steps,
                 }
-                if steps < Self::LONGEST_TIME_SHIFT {
-                    self.click(ahead.take(), &mut chart, &mut events);
-                }
+                self.click(click.reached_after(shift), &mut chart, &mut events);
                 continue;
             }
-            self.click(ahead.take(), &mut chart, &mut events);
             let kind = self.kind(id);
             if kind == TokenKind::Click {
                 // Time before a chord that the events leave out is part of the time until the click.
-                ahead = Some((id, take(&mut events.steps)));
+                click.announce((id, take(&mut events.steps)));
                 continue;
             }
-            if matches!(kind, TokenKind::Chord | TokenKind::Given) {
+            if matches!(kind, TokenKind::Chord | TokenKind::Style | TokenKind::Tempo) {
                 chart.push(id);
             }
             if kind != TokenKind::Chord || self.counts_from_chords() {
                 events.push(id);
             }
         }
-        self.click(ahead, &mut chart, &mut events);
+        self.click(click.reached_before(None), &mut chart, &mut events);
         events.pass();
         let events = match &self.bpe {
             Some(bpe) => bpe.encode(&events.words),
@@ -86,7 +86,7 @@ impl Tokenizer {
     fn click(&self, ahead: Option<(u32, u32)>, chart: &mut TimedLine<'_>, events: &mut TimedLine<'_>) {
         let Some((id, until)) = ahead else { return };
         chart.push(id);
-        let approach = self.scheme.approach(until);
+        let approach = self.scheme.shift_ids(shifts_to_click(until));
         let steps = |id: &u32| self.scheme.shift_steps(*id).unwrap_or(0);
         events.push(id);
         events.steps = until - approach.iter().map(steps).sum::<u32>();
@@ -129,7 +129,7 @@ impl Tokenizer {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn pause(&self, steps: u32) -> Vec<u32> {
-        self.scheme.pause(steps)
+        self.scheme.shift_ids(shifts(steps))
     }
 }
 
@@ -149,7 +149,7 @@ impl<'a> TimedLine<'a> {
     }
 
     fn pass(&mut self) {
-        let pause = self.scheme.pause(take(&mut self.steps));
+        let pause = self.scheme.shift_ids(shifts(take(&mut self.steps)));
         if !pause.is_empty() {
             self.begin_word();
         }
@@ -207,7 +207,7 @@ mod tests {
         let pair = relative.pair(&ids).expect("a pair");
         assert_eq!(pair.events, ids);
         let chart = names(&relative, &pair.chart);
-        assert_eq!(chart[..4], ["Style_rag", "Bar_None", "Root_+2", "Quality_m7"]);
+        assert_eq!(chart[..5], ["Style_rag", "Bar_None", "Tempo_100", "Root_+2", "Quality_m7"]);
         assert!(chart.iter().all(|name| !name.starts_with("Pitch") && !name.starts_with("Duration")), "{chart:?}");
         assert_eq!(chart.iter().filter(|name| *name == "Bar_None").count(), 4);
         let options = Options { chord_relative: Some(false), ..Options::default() };

@@ -10,7 +10,6 @@ use crate::tokens::bpe_words::{WordSplit, Words};
 use crate::tokens::miditok::{self, BeatScheme, MidiTok};
 use crate::tokens::note_duration::{self, NoteDuration};
 use crate::tokens::performance::Performance;
-use crate::tokens::timed::LONGEST_SHIFT;
 use crate::tokens::{Options, Vocabulary};
 
 /// An encoding with its options.
@@ -164,6 +163,13 @@ impl Scheme {
         }
     }
 
+    pub(super) fn tempo_id(&self, beats_per_minute: f64) -> Option<u32> {
+        match self {
+            Self::NoteDuration(n) => n.tempo_id(beats_per_minute),
+            _ => None,
+        }
+    }
+
     pub(super) fn beat_id(&self, bar: bool) -> Option<u32> {
         match self {
             Self::NoteDuration(n) => n.beat_id(bar),
@@ -180,24 +186,11 @@ impl Scheme {
         }
     }
 
-    /// The ids of the time up to a click so many steps ahead, which may be a step short; none where there are no clicks.
-    pub(super) fn approach(&self, steps: u32) -> Vec<u32> {
+    /// The ids of time shifts; none for encodings that count time otherwise.
+    pub(super) fn shift_ids(&self, shifts: impl Iterator<Item = u32>) -> Vec<u32> {
         match self {
-            Self::NoteDuration(n) => n.approach(steps),
-            _ => Vec::new(),
-        }
-    }
-
-    /// The ids that let so many steps pass; none for encodings that count time otherwise.
-    pub(super) fn pause(&self, steps: u32) -> Vec<u32> {
-        let of = |shift: &dyn Fn(u32) -> u32| {
-            let rest = steps % LONGEST_SHIFT;
-            let whole = std::iter::repeat_n(shift(LONGEST_SHIFT), (steps / LONGEST_SHIFT) as usize);
-            whole.chain((rest > 0).then(|| shift(rest))).collect()
-        };
-        match self {
-            Self::Performance(p) => of(&|steps| p.shift(steps)),
-            Self::NoteDuration(n) => of(&|steps| n.shift(steps)),
+            Self::Performance(p) => shifts.map(|steps| p.shift(steps)).collect(),
+            Self::NoteDuration(n) => shifts.map(|steps| n.shift(steps)).collect(),
             Self::MidiTok(_) => Vec::new(),
         }
     }

@@ -36,6 +36,48 @@ pub(super) fn step(seconds: f64) -> Option<u32> {
     (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
 }
 
+/// The time shifts that let so many steps pass, the longest first.
+pub(super) fn shifts(steps: u32) -> impl Iterator<Item = u32> {
+    let rest = steps % LONGEST_SHIFT;
+    std::iter::repeat_n(LONGEST_SHIFT, (steps / LONGEST_SHIFT) as usize).chain((rest > 0).then_some(rest))
+}
+
+/// The time shifts up to a click (a bar or a beat) so many steps ahead. The first that is no [`LONGEST_SHIFT`] is the last, so
+/// that they are told from the time after the click; a time that is a multiple of it ends a step early.
+pub(super) fn shifts_to_click(steps: u32) -> impl Iterator<Item = u32> {
+    shifts(steps - u32::from(steps > 0 && steps.is_multiple_of(LONGEST_SHIFT)))
+}
+
+/// A click whose token has been read while its moment is still ahead: the time shifts of [`shifts_to_click`] lead there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnnouncedClick<T>(Option<T>);
+
+impl<T> AnnouncedClick<T> {
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn announce(&mut self, click: T) {
+        self.0 = Some(click);
+    }
+
+    /// The click that is ahead.
+    pub(crate) fn ahead(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
+
+    /// The click that is reached before a token, a time shift of so many steps or another (`None`): any other token happens
+    /// at the click.
+    pub(crate) fn reached_before(&mut self, shift: Option<u32>) -> Option<T> {
+        self.0.take_if(|_| shift.is_none())
+    }
+
+    /// The click that is reached with a token, by the last time shift before it.
+    pub(crate) fn reached_after(&mut self, shift: Option<u32>) -> Option<T> {
+        self.0.take_if(|_| shift.is_some_and(|steps| steps < LONGEST_SHIFT))
+    }
+}
+
 /// The notes of all pitched tracks by start, then pitch. A pitch sounds once at a time (a new onset ends the old), at
 /// least one step long; of onsets of one pitch on one step the loudest and the longest is used.
 pub(super) fn timed_notes(score: &Score) -> Vec<TimedNote> {

@@ -292,13 +292,22 @@ impl Tokenizer {
         self.scheme.style_id(name)
     }
 
-    /// The steps of 10 ms of [`Tokenizer::time_shift`]'s longest.
-    pub(crate) const LONGEST_TIME_SHIFT: u32 = crate::tokens::timed::LONGEST_SHIFT;
-
     /// The steps of 10 ms that pass with a time shift. After a [`Kind::Click`], shifts up to the first that is not the longest
     /// are the time until it.
     pub(crate) fn time_shift(&self, id: u32) -> Option<u32> {
         self.scheme.shift_steps(id)
+    }
+
+    /// The id of the tempo nearest to so many beats a minute; `None` for encodings without such tokens.
+    ///
+    /// ```
+    /// # use etude::tokens::{Options, Tokenizer};
+    /// let tokenizer = Tokenizer::new("note_duration", &Options::default())?;
+    /// assert_eq!(tokenizer.tempo_id(120.0), Some(tokenizer.id("Tempo_119")?));
+    /// # Ok::<(), etude::Error>(())
+    /// ```
+    pub fn tempo_id(&self, beats_per_minute: f64) -> Option<u32> {
+        self.scheme.tempo_id(beats_per_minute)
     }
 
     /// The token that begins a bar or another beat, if the encoding has them.

@@ -32,6 +32,7 @@ pub(super) fn to_json(scheme: &Scheme, trained: Option<(&Bpe, &Vocabulary)>) -> 
                 "chords": scheme.chords,
                 "chord_relative": scheme.chord_relative,
                 "beats": scheme.beats,
+                "tempos": scheme.tempos,
                 "styles": scheme.styles.as_ref(),
             },
             "tokenization": "NoteDuration",
@@ -105,9 +106,12 @@ fn trained(scheme: &Scheme, model: &str, ids: Option<&Value>) -> Result<Bpe> {
     bpe::from_json(model, &base, scheme.marks_words()).map_err(|e| e.context("while reading the key '_model'"))
 }
 
-fn scheme(tokenization: &str, config: Map<String, Value>) -> Result<Scheme> {
+fn scheme(tokenization: &str, mut config: Map<String, Value>) -> Result<Scheme> {
     let ours = [("Performance", "performance"), ("NoteDuration", "note_duration")];
     if let Some((_, name)) = ours.iter().find(|(class, _)| *class == tokenization) {
+        if tokenization == "NoteDuration" {
+            config.entry("tempos").or_insert(json!(false)); // files without the key are older than these tokens
+        }
         let options: Options = serde_json::from_value(Value::Object(config))
             .map_err(|e| Error::broken(e.to_string()).context("while reading the key 'config'"))?;
         return Scheme::new(name, &options);

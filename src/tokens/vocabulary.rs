@@ -13,7 +13,9 @@ pub enum TokenKind {
     /// A chord symbol: conditioning, given rather than predicted.
     Chord,
     /// A style, given rather than predicted.
-    Given,
+    Style,
+    /// The tempo of `note_duration` from here on, given rather than predicted.
+    Tempo,
     /// A bar or a beat of `note_duration`: nothing more comes before it. The time until it follows, and is given.
     Click,
     /// A pitch begins.

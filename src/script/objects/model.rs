@@ -331,6 +331,22 @@ fn variants(model: &mut Members<Model>) {
             Ok(m.with(m.model.deepen(times)?))
         },
     );
+    model.method(
+        "resize_token_embeddings(vocab_size: int) -> Model",
+        "The same model for so many ids: rows that are new are the mean of the others. It has no tokenizer until it meets one.",
+        |m: &mut Model, vocab_size: i64| -> Fallible<Model> {
+            let size = usize::try_from(vocab_size).map_err(|_| Error::mistake(format!("vocab_size is {vocab_size}")))?;
+            Ok(Model::new(m.model.resize_token_embeddings(size)?, None))
+        },
+    );
+    model.method(
+        "resize_token_embeddings(tokenizer: Tokenizer) -> Model",
+        "The same model for the ids of a tokenizer, which it takes over.",
+        |m: &mut Model, tokenizer: Tokenizer| -> Fallible<Model> {
+            let tokenizer = tokenizer.get();
+            Ok(Model::new(m.model.resize_token_embeddings(tokenizer.vocab_size())?, Some(tokenizer)))
+        },
+    );
 }
 
 fn quantize(model: &mut Model, scheme: &str) -> Fallible<Model> {

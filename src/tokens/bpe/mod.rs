@@ -101,7 +101,9 @@ impl Bpe {
             .map(|id| {
                 matches!(
                     base.kind(id),
-                    Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given | TokenKind::Click)
+                    Some(
+                        TokenKind::Special | TokenKind::Chord | TokenKind::Style | TokenKind::Tempo | TokenKind::Click
+                    )
                 )
             })
             .collect();

@@ -84,7 +84,10 @@ fn read(
 
 /// Whether a base token is never merged with others.
 pub(super) fn alone(base: &Vocabulary, id: u32) -> bool {
-    matches!(base.kind(id), Some(TokenKind::Special | TokenKind::Chord | TokenKind::Given | TokenKind::Click))
+    matches!(
+        base.kind(id),
+        Some(TokenKind::Special | TokenKind::Chord | TokenKind::Style | TokenKind::Tempo | TokenKind::Click)
+    )
 }
 
 /// Trains on another thread, so that the caller can stop waiting; the library itself cannot be stopped, and its result

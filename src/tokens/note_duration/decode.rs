@@ -2,7 +2,7 @@
 
 use crate::harmony::Chord;
 use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};
-use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
+use crate::tokens::timed::{AnnouncedClick, RATE, velocity};
 
 use super::event::NoteEvent;
 use super::tonality::Tonality;
@@ -55,19 +55,15 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
     let (mut now, mut bin, mut pitch) = (0_u32, UNSAID, None);
     // The last note of each pitch.
     let mut latest = [usize::MAX; 128];
-    // A click that was announced and is not reached.
-    let mut ahead = None;
+    let mut click = AnnouncedClick::none();
     let mut begun = false;
     for event in ids.iter().filter_map(|&id| scheme.layout.event(id)) {
-        if let Some(bar) = ahead.take_if(|_| !matches!(event, NoteEvent::Shift(_))) {
-            heard.beats.push((now, bar));
-        }
+        let shift = event.shift();
+        heard.beats.extend(click.reached_before(shift).map(|bar| (now, bar)));
         match event {
             NoteEvent::Shift(steps) => {
                 now = now.saturating_add(steps);
-                if let Some(bar) = ahead.take_if(|_| steps < LONGEST_SHIFT) {
-                    heard.beats.push((now, bar));
-                }
+                heard.beats.extend(click.reached_after(shift).map(|bar| (now, bar)));
             }
             NoteEvent::Velocity(velocity) => bin = velocity,
             NoteEvent::Pitch(above) => {
@@ -90,7 +86,7 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
                     }
                 }
             }
-            NoteEvent::Bar | NoteEvent::Beat if begun => ahead = Some(event == NoteEvent::Bar),
+            NoteEvent::Bar | NoteEvent::Beat if begun => click.announce(event == NoteEvent::Bar),
             NoteEvent::Bar | NoteEvent::Beat => heard.beats.push((now, event == NoteEvent::Bar)),
             NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) => {
                 tonality.push(event);
@@ -101,9 +97,14 @@ fn hear(scheme: &NoteDuration, ids: &[u32]) -> Heard {
                 }
             }
             NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Eos | NoteEvent::Mask | NoteEvent::Style(_) => {}
+            // The beats tell the tempo.
+            NoteEvent::Tempo(_) => {}
         }
         pitch = None;
-        begun |= !matches!(event, NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Mask | NoteEvent::Style(_));
+        begun |= !matches!(
+            event,
+            NoteEvent::Pad | NoteEvent::Bos | NoteEvent::Mask | NoteEvent::Style(_) | NoteEvent::Tempo(_)
+        );
     }
     heard
 }

@@ -3,11 +3,11 @@
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::{Clock, Score};
 use crate::tokens::chords;
-use crate::tokens::timed::{LONGEST_SHIFT, TimedNote, step, timed_notes};
+use crate::tokens::timed::{RATE, TimedNote, shifts, shifts_to_click, step, timed_notes};
 
 use super::event::{NoteEvent, NoteLayout};
 use super::tonality::Tonality;
-use super::{NoteDuration, lengths};
+use super::{NoteDuration, lengths, tempos};
 
 /// The ids of a score over these chords, without BOS and EOS.
 pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -> Vec<u32> {
@@ -18,17 +18,20 @@ pub(super) fn encode(scheme: &NoteDuration, score: &Score, chords: &[ChordAt]) -
     let mut chords = chords.into_iter().peekable();
     let mut line = EncodedLine { layout: scheme.layout, ids: Vec::with_capacity(4 * notes.len()), now: 0 };
     let mut tonality = Tonality::new(scheme.chord_relative);
-    let mut loudness = None;
+    let (mut loudness, mut tempo) = (None, None);
     // The beats and chords up to a step.
     let mut given = |line: &mut EncodedLine, tonality: &mut Tonality, until: u32| loop {
-        let beat = beats.peek().map(|beat| beat.0);
+        let beat = beats.peek().map(|beat| beat.step);
         let chord = chords.peek().map(|chord| chord.0);
         let Some(at) = beat.into_iter().chain(chord).min().filter(|&at| at <= until) else { break };
         if beat == Some(at) {
-            let bar = beats.next().is_some_and(|(_, bar)| bar);
-            line.emit(if bar { NoteEvent::Bar } else { NoteEvent::Beat });
-            line.ids.extend(approach(line.layout, at.saturating_sub(line.now)));
-            line.now = at.max(line.now) - u32::from(is_early(at.saturating_sub(line.now)));
+            let Some(beat) = beats.next() else { break };
+            line.emit(if beat.bar { NoteEvent::Bar } else { NoteEvent::Beat });
+            line.shift(shifts_to_click(at.saturating_sub(line.now)));
+            if let Some(place) = beat.tempo.filter(|&place| scheme.tempos && tempo != Some(place)) {
+                line.emit(NoteEvent::Tempo(place));
+                tempo = Some(place);
+            }
         } else {
             line.pass(at);
         }
@@ -70,8 +73,18 @@ fn next_onsets(notes: &[TimedNote]) -> Vec<Option<u32>> {
     next
 }
 
-/// The beats up to the last onset, as (step, whether a bar begins); none where the notes are not aligned with the beat.
-fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
+/// A beat of a piece.
+#[derive(Debug, Clone, Copy)]
+struct EncodedBeat {
+    step: u32,
+    /// Whether a bar begins.
+    bar: bool,
+    /// The index of the tempo up to the next bar line, at the first beat of all and at bar lines.
+    tempo: Option<u8>,
+}
+
+/// The beats up to the last onset; none where the notes are not aligned with the beat.
+fn beats(score: &Score, last: u32) -> Vec<EncodedBeat> {
     if !score.keeps_time() {
         return Vec::new();
     }
@@ -80,23 +93,19 @@ fn beats(score: &Score, last: u32) -> Vec<(u32, bool)> {
         score.beats().iter().filter_map(|beat| Some((step(clock.seconds(beat.tick))?, beat.bar))).collect();
     beats.retain(|&(at, _)| at <= last);
     beats.dedup_by_key(|beat| beat.0);
-    beats
+    let beat = |i: usize| {
+        let (step, bar) = beats[i];
+        EncodedBeat { step, bar, tempo: if bar || i == 0 { tempo(&beats[i..]) } else { None } }
+    };
+    (0..beats.len()).map(beat).collect()
 }
 
-/// The ids of the time up to a click that was announced. The first that is no [`LONGEST_SHIFT`] is the last, so that they are
-/// told from the time after the click; a time that is a multiple of it ends a step early.
-pub(super) fn approach(layout: NoteLayout, steps: u32) -> Vec<u32> {
-    let steps = steps - u32::from(is_early(steps));
-    let mut ids = vec![layout.id(NoteEvent::Shift(LONGEST_SHIFT)); (steps / LONGEST_SHIFT) as usize];
-    if !steps.is_multiple_of(LONGEST_SHIFT) {
-        ids.push(layout.id(NoteEvent::Shift(steps % LONGEST_SHIFT)));
-    }
-    ids
-}
-
-/// Whether a click so far ahead is set a step early.
-fn is_early(steps: u32) -> bool {
-    steps > 0 && steps.is_multiple_of(LONGEST_SHIFT)
+/// The index of the mean tempo from the first of these beats to the next bar line, or to the last beat where there is none;
+/// `None` of a single beat.
+fn tempo(beats: &[(u32, bool)]) -> Option<u8> {
+    let next = beats.iter().skip(1).position(|&(_, bar)| bar).map_or(beats.len() - 1, |place| place + 1);
+    let steps = beats[next].0 - beats[0].0;
+    (steps > 0).then(|| tempos::nearest(60.0 * RATE * next as f64 / f64::from(steps)))
 }
 
 /// Ids being written.
@@ -113,12 +122,13 @@ impl EncodedLine {
     }
 
     fn pass(&mut self, then: u32) {
-        let gap = then.saturating_sub(self.now);
-        let longest = self.layout.id(NoteEvent::Shift(LONGEST_SHIFT));
-        self.ids.extend(std::iter::repeat_n(longest, (gap / LONGEST_SHIFT) as usize));
-        if !gap.is_multiple_of(LONGEST_SHIFT) {
-            self.emit(NoteEvent::Shift(gap % LONGEST_SHIFT));
+        self.shift(shifts(then.saturating_sub(self.now)));
+    }
+
+    fn shift(&mut self, shifts: impl Iterator<Item = u32>) {
+        for steps in shifts {
+            self.emit(NoteEvent::Shift(steps));
+            self.now += steps;
         }
-        self.now = self.now.max(then);
     }
 }

@@ -4,7 +4,7 @@ use crate::harmony::Quality;
 use crate::tokens::timed::LONGEST_SHIFT;
 use crate::tokens::{TokenKind, Vocabulary};
 
-use super::lengths;
+use super::{lengths, tempos};
 
 /// Roots by pitch class.
 const ROOTS: [&str; 12] = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
@@ -38,6 +38,32 @@ pub(super) enum NoteEvent {
     Quality(Quality),
     /// The index of a style.
     Style(u8),
+    /// The index of the tempo from here on.
+    Tempo(u8),
+}
+
+impl NoteEvent {
+    /// Whether it is given rather than predicted, but for the time to a click.
+    pub(super) fn is_given(self) -> bool {
+        matches!(self, Self::NoChord | Self::Root(_) | Self::Quality(_) | Self::Style(_) | Self::Tempo(_))
+    }
+
+    /// The steps that a time shift lets pass.
+    pub(super) fn shift(self) -> Option<u32> {
+        if let Self::Shift(steps) = self { Some(steps) } else { None }
+    }
+}
+
+/// What a vocabulary has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LayoutOptions {
+    /// Whether pitches are relative to the chord.
+    pub(super) relative: bool,
+    pub(super) beats: bool,
+    pub(super) chords: bool,
+    pub(super) tempos: bool,
+    /// The number of styles.
+    pub(super) styles: usize,
 }
 
 /// The first ids of the blocks of the vocabulary.
@@ -52,14 +78,16 @@ pub(super) struct NoteLayout {
     root: u32,
     quality: u32,
     style: u32,
+    tempo: u32,
     end: u32,
 }
 
 const PITCH: u32 = 4;
 
 impl NoteLayout {
-    /// The layout with or without beats, with or without chords, pitches relative or not, and with a number of styles.
-    pub(super) fn new(relative: bool, beats: bool, chords: bool, styles: usize) -> Self {
+    /// The layout of an encoding with these options.
+    pub(super) fn new(with: LayoutOptions) -> Self {
+        let LayoutOptions { relative, beats, chords, tempos, styles } = with;
         // Key numbers end in the middle of an octave.
         let pitches = if relative { 132 } else { 128 };
         let roots = if relative { 2 * FARTHEST as u32 + 1 } else { 12 };
@@ -71,7 +99,9 @@ impl NoteLayout {
         let root = chord + u32::from(chords);
         let quality = root + if chords { roots } else { 0 };
         let style = quality + if chords { Quality::ALL.len() as u32 } else { 0 };
-        Self { relative, duration, shift, velocity, beat, chord, root, quality, style, end: style + styles as u32 }
+        let tempo = style + styles as u32;
+        let end = tempo + if tempos { tempos::COUNT as u32 } else { 0 };
+        Self { relative, duration, shift, velocity, beat, chord, root, quality, style, tempo, end }
     }
 
     /// The values of the first pitch and the first root.
@@ -100,7 +130,8 @@ impl NoteLayout {
             _ if id < self.root => NoteEvent::NoChord,
             _ if id < self.quality => NoteEvent::Root((id - self.root) as i32 + root),
             _ if id < self.style => NoteEvent::Quality(Quality::ALL[(id - self.quality) as usize]),
-            _ if id < self.end => NoteEvent::Style((id - self.style) as u8),
+            _ if id < self.tempo => NoteEvent::Style((id - self.style) as u8),
+            _ if id < self.end => NoteEvent::Tempo((id - self.tempo) as u8),
             _ => return None,
         })
     }
@@ -126,6 +157,7 @@ impl NoteLayout {
                 self.quality + place as u32
             }
             NoteEvent::Style(place) => self.style + u32::from(place),
+            NoteEvent::Tempo(place) => self.tempo + u32::from(place),
         }
     }
 
@@ -156,6 +188,7 @@ impl NoteLayout {
             NoteEvent::Quality(Quality::Major) => "Quality_maj".to_string(),
             NoteEvent::Quality(quality) => format!("Quality_{}", quality.suffix()),
             NoteEvent::Style(place) => format!("Style_{}", styles[usize::from(place)]),
+            NoteEvent::Tempo(place) => format!("Tempo_{}", tempos::beats_per_minute(place)),
         }
     }
 }
@@ -167,7 +200,8 @@ fn kind(event: NoteEvent) -> TokenKind {
         NoteEvent::Duration(_) | NoteEvent::Shift(_) => TokenKind::Time,
         NoteEvent::Velocity(_) => TokenKind::Velocity,
         NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) => TokenKind::Chord,
-        NoteEvent::Style(_) => TokenKind::Given,
+        NoteEvent::Style(_) => TokenKind::Style,
+        NoteEvent::Tempo(_) => TokenKind::Tempo,
         NoteEvent::Bar | NoteEvent::Beat => TokenKind::Click,
     }
 }
@@ -180,7 +214,8 @@ mod tests {
     fn ids_and_events_are_inverse_in_every_layout() {
         for (relative, beats, chords) in [(true, true, true), (false, true, true), (false, false, false)] {
             let styles = ["rag".to_string(), "solo".to_string()];
-            let layout = NoteLayout::new(relative, beats, chords, styles.len());
+            let with = LayoutOptions { relative, beats, chords, tempos: beats, styles: styles.len() };
+            let layout = NoteLayout::new(with);
             for id in 0..layout.end {
                 let event = layout.event(id).expect("it is in the vocabulary");
                 assert_eq!(layout.id(event), id, "{event:?}");

@@ -12,8 +12,9 @@
 //! | `Root_-11 … Root_+11` | the root of the chord from here on, as the way from the root before, both as keys from G to F♯ around C; with `chord_relative: false` `Root_C … Root_B` |
 //! | `Quality_maj … Quality_aug` | its quality, always behind the root |
 //! | `Style_rag …` | what kind of music it is, in front (option `styles`) |
+//! | `Tempo_25 … Tempo_400` | the beats a minute of this bar and of those after it, behind the bar line where they change; 65 tempi, 4.4 % apart (option `tempos`) |
 //!
-//! Events at one instant have one order: the beat, the chord, then the notes by pitch, each as an optional
+//! Events at one instant have one order: the beat, the tempo, the chord, then the notes by pitch, each as an optional
 //! velocity, a pitch and a duration. Time between instants is `TimeShift_100` as often as it fits and then the rest.
 //! A file that names its metre and keeps to it ([`Score::keeps_time`]) has a token for each bar and beat; a decoded
 //! score has a quarter for every beat.
@@ -23,6 +24,9 @@
 //! chords and the style. Were the time first, a model that cannot know the exact moment of the beat would stop shortly
 //! before it, where by then only a note could follow. The first shift after the token that is no `TimeShift_100` is the
 //! last before the beat; a beat that is a multiple of a second away is set 10 ms early.
+//!
+//! The tempo is given, too: how long a note lasts, and when the next begins, goes by the length of the beat, which a small
+//! model does not add up from the time that has passed.
 //!
 //! A pitch that is struck while it sounds ends the note before, so a duration is never longer than the time to the next
 //! onset of its pitch. The sustain pedal is folded into the durations.
@@ -34,6 +38,7 @@ mod encode;
 mod event;
 mod lengths;
 mod rules;
+mod tempos;
 #[cfg(test)]
 mod tests;
 mod tonality;
@@ -50,7 +55,7 @@ use crate::tokens::pitches::{PIANO, key_name};
 use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
 use crate::tokens::{Options, Vocabulary};
 
-use event::{NoteEvent, NoteLayout};
+use event::{LayoutOptions, NoteEvent, NoteLayout};
 use tonality::Tonality;
 
 /// Steps in a word.
@@ -62,7 +67,7 @@ const STYLES: [&str; 8] = ["rag", "solo", "lead_sheet", "roll", "classical", "sc
 const MOST_STYLES: usize = 200;
 
 /// The keys of [`Options`] that this encoding supports.
-pub(super) const KEYS: [&str; 4] = ["chords", "chord_relative", "beats", "styles"];
+pub(super) const KEYS: [&str; 5] = ["chords", "chord_relative", "beats", "tempos", "styles"];
 
 /// The encoding with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +75,7 @@ pub(super) struct NoteDuration {
     pub(super) chords: bool,
     pub(super) chord_relative: bool,
     pub(super) beats: bool,
+    pub(super) tempos: bool,
     pub(super) styles: Arc<[String]>,
     layout: NoteLayout,
 }
@@ -98,8 +104,13 @@ impl NoteDuration {
             return Err(Error::mistake(format!("styles has {} names, but {MOST_STYLES} are the most", styles.len())));
         }
         let beats = options.beats.unwrap_or(true);
-        let layout = NoteLayout::new(chord_relative, beats, chords, styles.len());
-        Ok(Self { chords, chord_relative, beats, styles: styles.into(), layout })
+        let tempos = options.tempos.unwrap_or(beats);
+        if tempos && !beats {
+            return Err(Error::mistake("tempos stand at bar lines, and beats is false")
+                .with_hint("leave tempos out, or set beats: true"));
+        }
+        let with = LayoutOptions { relative: chord_relative, beats, chords, tempos, styles: styles.len() };
+        Ok(Self { chords, chord_relative, beats, tempos, styles: styles.into(), layout: NoteLayout::new(with) })
     }
 
     pub(super) fn vocabulary(&self) -> Vocabulary {
@@ -133,11 +144,7 @@ impl NoteDuration {
                 }
                 _ => {
                     ahead = matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat));
-                    ahead
-                        || matches!(
-                            event,
-                            Some(NoteEvent::NoChord | NoteEvent::Root(_) | NoteEvent::Quality(_) | NoteEvent::Style(_))
-                        )
+                    ahead || event.is_some_and(NoteEvent::is_given)
                 }
             };
             if alone || word != Some(now / WORD) {
@@ -205,6 +212,11 @@ impl NoteDuration {
         }
     }
 
+    /// The id of the tempo nearest to so many beats a minute; `None` in a vocabulary without them.
+    pub(super) fn tempo_id(&self, beats_per_minute: f64) -> Option<u32> {
+        self.tempos.then(|| self.layout.id(NoteEvent::Tempo(tempos::nearest(beats_per_minute))))
+    }
+
     pub(super) fn beat_id(&self, bar: bool) -> Option<u32> {
         self.beats.then(|| self.layout.id(if bar { NoteEvent::Bar } else { NoteEvent::Beat }))
     }
@@ -244,15 +256,7 @@ impl NoteDuration {
 
     /// The steps that a time shift lets pass.
     pub(super) fn shift_steps(&self, id: u32) -> Option<u32> {
-        match self.layout.event(id) {
-            Some(NoteEvent::Shift(steps)) => Some(steps),
-            _ => None,
-        }
-    }
-
-    /// The ids of the time up to a click so many steps ahead; they may be a step short.
-    pub(super) fn approach(&self, steps: u32) -> Vec<u32> {
-        encode::approach(self.layout, steps)
+        self.layout.event(id).and_then(NoteEvent::shift)
     }
 
     /// The id of a time shift of 1 to 100 steps.
@@ -270,9 +274,7 @@ impl NoteDuration {
         ids.iter()
             .map(|&id| {
                 let now = steps;
-                if let Some(NoteEvent::Shift(shift)) = self.layout.event(id) {
-                    steps += u64::from(shift);
-                }
+                steps += u64::from(self.shift_steps(id).unwrap_or(0));
                 now as f64 / RATE
             })
             .collect()
@@ -285,6 +287,7 @@ impl NoteDuration {
             Some(NoteEvent::Shift(steps)) => format!("{:.2} s", f64::from(steps) / RATE),
             Some(NoteEvent::Duration(place)) => format!("for {:.2} s", f64::from(lengths::steps(place)) / RATE),
             Some(NoteEvent::Velocity(bin)) => format!("loudness {}", velocity(bin)),
+            Some(NoteEvent::Tempo(place)) => format!("{} beats a minute", tempos::beats_per_minute(place)),
             _ => String::new(),
         }
     }

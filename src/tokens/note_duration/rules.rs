@@ -4,9 +4,8 @@
 use std::ops::RangeInclusive;
 
 use crate::harmony::{ChordAt, ChordClass};
-use crate::tokens::timed::{LONGEST_SHIFT, Timeline};
+use crate::tokens::timed::{LONGEST_SHIFT, Timeline, shifts_to_click};
 
-use super::encode::approach;
 use super::event::{NoteEvent, NoteLayout};
 use super::tonality::Tonality;
 use super::{NoteDuration, WORD, lengths};
@@ -31,6 +30,7 @@ pub(crate) struct NoteRules {
     time: Timeline,
     last: LastNoteEvent,
     style: Option<u32>,
+    tempo: Option<u32>,
 }
 
 /// The last event, as far as the next depends on it.
@@ -68,6 +68,7 @@ impl NoteRules {
             time: Timeline::default(),
             last: LastNoteEvent::Begin,
             style: None,
+            tempo: None,
         }
     }
 
@@ -130,6 +131,10 @@ impl NoteRules {
                 matches!(last, LastNoteEvent::Begin | LastNoteEvent::Chord | LastNoteEvent::Note(_))
             }
             (last, NoteEvent::Style(_)) => last == LastNoteEvent::Begin && self.style.is_none() && self.time.now == 0,
+            (last, NoteEvent::Tempo(_)) => {
+                matches!(last, LastNoteEvent::Begin | LastNoteEvent::Beat | LastNoteEvent::Click)
+                    && self.tempo != Some(id)
+            }
             // What time has been let pass for happens before the next click.
             (last, NoteEvent::Bar | NoteEvent::Beat) => {
                 !matches!(last, LastNoteEvent::Shift | LastNoteEvent::FullShift)
@@ -156,6 +161,10 @@ impl NoteRules {
             NoteEvent::Style(_) => {
                 self.style = Some(id);
                 LastNoteEvent::Begin
+            }
+            NoteEvent::Tempo(_) => {
+                self.tempo = Some(id);
+                self.last
             }
             // A sequence begins on its first click.
             NoteEvent::Bar | NoteEvent::Beat if self.last == LastNoteEvent::Begin => {
@@ -216,13 +225,14 @@ impl NoteRules {
 
     /// The ids of the time up to a click at a moment, which follow it.
     pub(crate) fn approach(&self, at: &ChordAt) -> Vec<u32> {
-        approach(self.layout, u32::try_from(self.time.until(at)).unwrap_or(u32::MAX))
+        let steps = u32::try_from(self.time.until(at)).unwrap_or(u32::MAX);
+        shifts_to_click(steps).map(|steps| self.layout.id(NoteEvent::Shift(steps))).collect()
     }
 
-    /// The style and the chord in force, as the opening of a sequence that continues from this state.
+    /// The style, the tempo and the chord in force, as the opening of a sequence that continues from this state.
     pub(crate) fn opening(&self) -> Vec<u32> {
         let chord = self.tonality.chord.map_or_else(Vec::new, |class| self.tonality.anew().events(class));
-        self.style.into_iter().chain(chord.into_iter().map(|event| self.layout.id(event))).collect()
+        self.style.into_iter().chain(self.tempo).chain(chord.into_iter().map(|event| self.layout.id(event))).collect()
     }
 
     pub(crate) fn word(&self, _: u32) -> u64 {

@@ -42,7 +42,7 @@ fn chords(score: &Score) -> Vec<(u32, ChordClass)> {
 #[test]
 fn the_vocabulary_is_the_one_a_base_is_trained_on() {
     let relative = tokenizer(true);
-    assert_eq!(relative.vocab_size(), 4 + 132 + 128 + 100 + 32 + 2 + 1 + 23 + 14 + 8);
+    assert_eq!(relative.vocab_size(), 4 + 132 + 128 + 100 + 32 + 2 + 1 + 23 + 14 + 8 + 65);
     for (name, kind) in [
         ("Pitch_0", TokenKind::Note),
         ("Pitch_131", TokenKind::Note),
@@ -54,7 +54,8 @@ fn the_vocabulary_is_the_one_a_base_is_trained_on() {
         ("Root_+5", TokenKind::Chord),
         ("Root_-11", TokenKind::Chord),
         ("Quality_m7b5", TokenKind::Chord),
-        ("Style_rag", TokenKind::Given),
+        ("Style_rag", TokenKind::Style),
+        ("Tempo_119", TokenKind::Tempo),
     ] {
         assert_eq!(relative.kind(relative.id(name).expect(name)), kind, "{name}");
     }
@@ -111,7 +112,7 @@ fn beats_stand_where_a_file_keeps_its_metre_and_come_back_as_quarters() {
     let relative = tokenizer(true);
     let ids = relative.encode(&piece);
     let spelled = words(&relative, &ids);
-    assert!(spelled.starts_with("Bar_None Velocity_16 Pitch_60"), "{spelled}");
+    assert!(spelled.starts_with("Bar_None Tempo_92 Velocity_16 Pitch_60"), "{spelled}");
     assert_eq!(spelled.matches("Bar_None").count(), 4);
     assert_eq!(spelled.matches("Beat_None").count(), 8);
     let back = relative.decode(&ids);
@@ -119,8 +120,50 @@ fn beats_stand_where_a_file_keeps_its_metre_and_come_back_as_quarters() {
     assert_eq!((back.meters[0].numerator, back.bars().len()), (3, 4));
     assert_eq!(relative.encode(&back), ids);
     let free = Tokenizer::new("note_duration", &Options { beats: Some(false), ..Options::default() }).expect("known");
-    assert!(!words(&free, &free.encode(&piece)).contains("B"));
+    let without = words(&free, &free.encode(&piece));
+    assert!(!without.contains("B") && !without.contains("Tempo"), "{without}");
     assert_eq!(free.beat_id(true), None);
+}
+
+#[test]
+fn a_tempo_stands_behind_the_bar_line_from_which_it_holds() {
+    let mut piece = Score::new(480);
+    // Of the third bar half the beats are faster: the mean of a bar counts.
+    piece.tempos =
+        [(0, 100.0), (3840, 100.0), (4800, 200.0)].map(|(tick, bpm)| Tempo { tick, ..Tempo::from_bpm(bpm) }).to_vec();
+    piece.meters.push(Meter { tick: 0, numerator: 4, denominator: 4 });
+    let notes = (0..20).map(|i| Note { start: 480 * i, pitch: 60, end: 480 * i + 240, velocity: 66 }).collect();
+    piece.tracks.push(Track { notes, ..Track::default() });
+    let tokenizer = tokenizer(true);
+    let mut grammar = tokenizer.grammar();
+    let (mut bars, mut tempos) = (0, Vec::new());
+    for id in tokenizer.encode(&piece) {
+        assert!(grammar.accepts(id), "{} at {} s", tokenizer.token(id).expect("known"), grammar.seconds());
+        grammar.push(id);
+        bars += u32::from(tokenizer.token(id).expect("known") == "Bar_None");
+        if tokenizer.kind(id) == TokenKind::Tempo {
+            assert!(!grammar.accepts(id), "it holds already");
+            tempos.push((bars, tokenizer.token(id).expect("known").to_string()));
+            assert!(grammar.opening().expect("it has openings").contains(&id));
+        }
+    }
+    // 2 beats of 0.6 s and 2 of 0.3 s are 133 a minute.
+    assert_eq!(
+        tempos,
+        [(1, "Tempo_100"), (3, "Tempo_135"), (4, "Tempo_200")].map(|(bar, name)| (bar, name.to_string()))
+    );
+}
+
+#[test]
+fn a_tokenizer_that_was_saved_without_tempi_has_none() {
+    let with = tokenizer(true);
+    let json = with.to_json();
+    let old = json.replace(",\n    \"tempos\": true", "");
+    assert_ne!(old, json);
+    let old = Tokenizer::from_json(&old).expect("it is known");
+    assert_eq!(old.vocab_size() + 65, with.vocab_size());
+    assert!((0..old.vocab_size() as u32).all(|id| old.token(id).ok() == with.token(id).ok()));
+    assert_eq!((old.tempo_id(100.0), with.tempo_id(100.0)), (None, Some(with.id("Tempo_100").expect("known"))));
 }
 
 #[test]
@@ -137,7 +180,7 @@ fn a_beat_is_announced_before_the_time_that_leads_to_it() {
     let spelled: Vec<&str> = spelled.split(' ').filter(|word| !word.starts_with("Duration")).collect();
     assert_eq!(
         spelled.join(" "),
-        "Bar_None Velocity_16 Pitch_60 TimeShift_25 Pitch_60 Beat_None TimeShift_25 Bar_None TimeShift_50 Beat_None \
+        "Bar_None Tempo_119 Velocity_16 Pitch_60 TimeShift_25 Pitch_60 Beat_None TimeShift_25 Bar_None TimeShift_50 Beat_None \
          TimeShift_50 TimeShift_25 Pitch_60 Bar_None TimeShift_25 Pitch_60"
     );
     let back = tokenizer.decode(&ids);
@@ -203,6 +246,8 @@ fn options_that_make_no_sense_are_refused() {
     let refused = |options| Tokenizer::new("note_duration", &options).expect_err("no sense").to_string();
     let plain = Options::default;
     assert!(refused(Options { chords: Some(false), chord_relative: Some(true), ..plain() }).contains("chord_relative"));
+    let tempos = Options { beats: Some(false), tempos: Some(true), ..plain() };
+    assert!(refused(tempos).contains("tempos"));
     let twice = Some(vec!["a".to_string(), "a".to_string()]);
     assert!(refused(Options { styles: twice, ..plain() }).contains("styles[1]"));
     assert!(refused(Options { use_tempos: Some(true), ..plain() }).contains("use_tempos"));

@@ -3,7 +3,7 @@
 use crate::harmony::ChordAt;
 use crate::midi::Score;
 use crate::tokens::chords;
-use crate::tokens::timed::{LONGEST_SHIFT, step, timed_notes};
+use crate::tokens::timed::{shifts, step, timed_notes};
 
 use super::KeyEvent;
 
@@ -30,11 +30,7 @@ pub(super) fn encode(score: &Score, chords: &[ChordAt]) -> Vec<u32> {
     let mut loudness = None;
     for event in events {
         let (then, what) = ((event >> 16) as u32, event & 0xfff);
-        let gap = then - now;
-        ids.extend(std::iter::repeat_n(KeyEvent::Shift(LONGEST_SHIFT).id(), (gap / LONGEST_SHIFT) as usize));
-        if gap % LONGEST_SHIFT > 0 {
-            ids.push(KeyEvent::Shift(gap % LONGEST_SHIFT).id());
-        }
+        ids.extend(shifts(then - now).map(|steps| KeyEvent::Shift(steps).id()));
         now = then;
         let pitch = (what >> 5) as u8;
         match event & 0xf000 {
