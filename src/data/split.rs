@@ -217,9 +217,9 @@ impl Split {
             input_ids: tokens,
             labels,
             position_ids,
-            encoder: None,
             rows: rows.len(),
             width: self.width,
+            ..Batch::default()
         })
     }
 

@@ -23,6 +23,7 @@ mod midi_cases;
 mod music_transformer;
 mod notebook;
 mod notebook_files;
+mod padding;
 mod peers;
 mod pictures;
 mod practice;

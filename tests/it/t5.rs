@@ -279,7 +279,7 @@ fn what_does_not_fit_is_refused_with_the_remedy() {
     };
     let mut holes = source.clone();
     holes.attention_mask[3] = false;
-    assert!(with(holes).contains("row 0 is not one stretch"));
+    assert!(with(holes).contains("row 0 has padding at place 3"));
     let mut beyond = source.clone();
     beyond.input_ids[0] = 40;
     assert!(with(beyond).contains("beyond the model's vocabulary of 40"));

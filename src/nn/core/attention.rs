@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::{BlockInput, EncodedInput, EncodedStates, Linear, MapWeights, RelativeVectors};
+use super::{BlockInput, EncodedInput, EncodedStates, Linear, MapWeights, Places, RelativeVectors};
 use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
 use crate::nn::kv_cache::LayerCache;
@@ -47,8 +47,6 @@ pub(crate) enum Projections {
 
 impl Attention {
     /// Self-attention: x (batch, time, hidden) -> the same shape.
-    ///
-    /// Rotary scores depend on differences of positions only, so that packed sequences need not be rotated from 0 on.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -57,7 +55,7 @@ impl Attention {
         ctx: &ForwardCtx,
     ) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
-        let [q, k, v] = self.project(x, input.places.offset, ctx)?;
+        let [q, k, v] = self.project(x, input.places, ctx)?;
         let (k, v) = match cache {
             Some(cache) => cache.append(&k, &v)?,
             None => (k, v),
@@ -106,13 +104,13 @@ impl Attention {
     }
 
     /// Queries (batch, time, heads, dim), keys and values (batch, time, kv_heads, dim).
-    fn project(&self, x: &Tensor, offset: usize, ctx: &ForwardCtx) -> Result<[Tensor; 3]> {
+    fn project(&self, x: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<[Tensor; 3]> {
         let (batch, time, _) = x.dims3()?;
         let split = |x: &Tensor, heads: usize| ops::reshape(x, (batch, time, heads, self.head_dim));
         match &self.projections {
             Projections::Separate { q, k, v } => {
                 let (q, k) = (split(&q.forward(x, ctx)?, self.heads)?, split(&k.forward(x, ctx)?, self.kv_heads)?);
-                let (q, k) = (self.rotate(q, offset, ctx)?, self.rotate(k, offset, ctx)?);
+                let (q, k) = (self.rotate(q, places, ctx)?, self.rotate(k, places, ctx)?);
                 Ok([q, k, split(&v.forward(x, ctx)?, self.kv_heads)?])
             }
             Projections::Fused(all) => {
@@ -122,16 +120,21 @@ impl Attention {
                     split(&ops::columns(&all, from..from + heads * self.head_dim, &ctx.interrupt)?, heads)
                 };
                 let (q, k) = (part(0, self.heads)?, part(queries, self.kv_heads)?);
-                let (q, k) = (self.rotate(q, offset, ctx)?, self.rotate(k, offset, ctx)?);
+                let (q, k) = (self.rotate(q, places, ctx)?, self.rotate(k, places, ctx)?);
                 Ok([q, k, part(queries + keys, self.kv_heads)?])
             }
         }
     }
 
-    fn rotate(&self, x: Tensor, offset: usize, ctx: &ForwardCtx) -> Result<Tensor> {
-        match &self.rotary {
-            Some(rotary) => ops::rope(&x, rotary, offset, &ctx.interrupt),
-            None => Ok(x),
+    /// Rotates by the place in the row: scores depend on differences of positions only.
+    fn rotate(&self, x: Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
+        match (&self.rotary, places.sequences) {
+            (Some(rotary), Some(sequences)) => {
+                let rotary = rotary.for_length(sequences.longest(), self.head_dim);
+                ops::rope(&x, &rotary, places.offset, &ctx.interrupt)
+            }
+            (Some(rotary), None) => ops::rope(&x, rotary, places.offset, &ctx.interrupt),
+            (None, _) => Ok(x),
         }
     }
 
@@ -139,7 +142,7 @@ impl Attention {
     pub(super) fn probabilities(&self, x: &Tensor, input: &BlockInput<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
         let (batch, time, _) = x.dims3()?;
         let group = self.heads / self.kv_heads;
-        let [q, k, _] = self.project(x, 0, ctx)?;
+        let [q, k, _] = self.project(x, input.places, ctx)?;
         let q = (q.transpose(1, 2)?.contiguous()? * f64::from(self.scale))?; // (batch, heads, time, dim)
         let k = k
             .unsqueeze(3)?

@@ -2,7 +2,7 @@
 
 use crate::nn::ops::PackedSequences;
 
-/// The positions of a forward pass: from an offset on, or packed sequences in rows, each from 0 on.
+/// The positions of a forward pass: from an offset on, or those of packed and padded rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Places<'a> {
     /// The position of the first id; 0 for packed rows.
@@ -25,7 +25,7 @@ impl<'a> Places<'a> {
     /// The positions of `batch` rows of `time` ids.
     pub(super) fn positions(&self, batch: usize, time: usize) -> Vec<u32> {
         match self.sequences {
-            Some(sequences) => sequences.positions().collect(),
+            Some(sequences) => sequences.positions().to_vec(),
             None => {
                 let row = self.offset as u32..(self.offset + time) as u32;
                 std::iter::repeat_n(row, batch).flatten().collect()

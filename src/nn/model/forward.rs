@@ -169,6 +169,12 @@ impl Model {
             let (labels, tokens) = (batch.labels.len(), batch.input_ids.len());
             return Err(Error::mistake(format!("the batch has {labels} labels for {tokens} ids")));
         }
+        let padding = batch.attention_mask.iter().flatten().map(|&seen| !seen);
+        if let Some(place) = batch.labels.iter().zip(padding).position(|(&label, padding)| label != IGNORE && padding) {
+            let (row, place) = (place / batch.width.max(1), place % batch.width.max(1));
+            return Err(Error::mistake(format!("the label at place {place} of row {row} is one of padding"))
+                .with_hint("padding is not predicted: labels are -100 where attention_mask is 0"));
+        }
         if batch.labels.iter().all(|&label| label == IGNORE) {
             return Err(Error::mistake("no label of the batch counts, so it has no loss")
                 .with_hint("padding and chord tokens are not predicted; take a batch with notes in it"));
@@ -226,7 +232,7 @@ impl Model {
     fn read(&self, batch: &Batch) -> Result<ReadBatch> {
         Ok(ReadBatch {
             tokens: self.tokens(batch)?,
-            sequences: sequences(batch)?,
+            sequences: sequences(batch, self.core.spec.max_positions)?,
             source: batch.encoder.as_ref().map(|encoder| self.source_ids(encoder, batch.rows)).transpose()?,
         })
     }
@@ -272,11 +278,7 @@ impl Model {
             return Err(Error::mistake(format!("a batch of {rows} × {new} ids is empty")));
         }
         if held + new > most {
-            return Err(Error::mistake(format!(
-                "position {} is beyond max_position_embeddings {most}",
-                held + new - 1
-            ))
-            .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings"));
+            return Err(beyond_positions(held + new - 1, most));
         }
         Ok(())
     }
@@ -296,14 +298,28 @@ impl ReadBatch {
     }
 }
 
-/// The sequences that the rows of a batch are packed of; `None` where each row is one.
-fn sequences(batch: &Batch) -> Result<Option<PackedSequences>> {
-    match &batch.position_ids {
-        Some(ids) if ids.len() != batch.input_ids.len() => {
-            let (positions, tokens) = (ids.len(), batch.input_ids.len());
-            Err(Error::mistake(format!("the batch has {positions} position ids for {tokens} ids")))
+/// The sequences that the rows of a batch are packed of, and their padding; `None` where each row is one sequence.
+fn sequences(batch: &Batch, max_positions: usize) -> Result<Option<PackedSequences>> {
+    let (ids, mask, tokens) = (batch.position_ids.as_deref(), batch.attention_mask.as_deref(), batch.input_ids.len());
+    let counts = [("position ids", ids.map(<[u32]>::len)), ("values of attention_mask", mask.map(<[bool]>::len))];
+    for (what, count) in counts {
+        if let Some(count) = count.filter(|&count| count != tokens) {
+            return Err(Error::mistake(format!("the batch has {count} {what} for {tokens} ids")));
         }
-        Some(ids) => PackedSequences::from_position_ids(ids, batch.width),
-        None => Ok(None),
     }
+    let sequences = match (ids, mask) {
+        (ids, Some(mask)) => PackedSequences::from_attention_mask(mask, ids, batch.width)?,
+        (Some(ids), None) => PackedSequences::from_position_ids(ids, batch.width)?,
+        (None, None) => None,
+    };
+    let last = sequences.as_ref().and_then(|sequences| sequences.positions().iter().max());
+    match last.filter(|&&last| last as usize >= max_positions) {
+        Some(last) => Err(beyond_positions(*last as usize, max_positions)),
+        None => Ok(sequences),
+    }
+}
+
+fn beyond_positions(position: usize, max_positions: usize) -> Error {
+    Error::mistake(format!("position {position} is beyond max_position_embeddings {max_positions}"))
+        .with_hint("use shorter sequences (max_seq_len), or a model with a larger max_position_embeddings")
 }

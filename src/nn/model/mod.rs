@@ -13,6 +13,8 @@ mod gpu_decode_tests;
 mod gpu_tests;
 #[cfg(test)]
 mod packed_tests;
+#[cfg(test)]
+mod padded_tests;
 mod random;
 mod resize;
 mod source;

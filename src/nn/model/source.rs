@@ -5,9 +5,9 @@ use candle_core::Tensor;
 use super::Model;
 use crate::data::EncoderInput;
 use crate::error::{Error, Result};
-use crate::nn::ForwardCtx;
 use crate::nn::core::{PassInput, Places, SourceIds};
 use crate::nn::kv_cache::Cache;
+use crate::nn::{ForwardCtx, ops};
 
 impl Model {
     /// Whether it has an encoder, which reads a source that the decoder attends to.
@@ -79,16 +79,9 @@ impl Model {
             return Err(Error::mistake(message).with_hint("each row of the batch has a source of its own"));
         }
         self.check_ids(&source.input_ids)?;
-        let visible = source.attention_mask.chunks_exact(width).enumerate().map(|(row, mask)| {
-            let start = mask.iter().position(|&seen| seen).unwrap_or(0);
-            let length = mask[start..].iter().take_while(|&&seen| seen).count();
-            if length == 0 || mask[start + length..].contains(&true) {
-                return Err(Error::mistake(format!(
-                    "attention_mask of the encoder's row {row} is not one stretch of ids"
-                ))
-                .with_hint("a source has at least one id, and padding only at its end"));
-            }
-            Ok(start..start + length)
+        let rows_seen = source.attention_mask.chunks_exact(width).enumerate();
+        let visible = rows_seen.map(|(row, mask)| {
+            ops::unpadded(mask, row).map_err(|error| error.context("the encoder's part of the batch"))
         });
         let visible = visible.collect::<Result<_>>()?;
         let tokens = Tensor::from_slice(&source.input_ids, (rows, width), self.device())?;

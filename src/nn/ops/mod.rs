@@ -35,6 +35,7 @@ pub use adamw::{
 pub use add::add;
 pub use attention::{
     AttentionOptions, AttentionShape, PackedSequences, RelativeBuckets, attention, attention_with, relative_bias,
+    unpadded,
 };
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;

@@ -9,6 +9,7 @@ use rhai::{Array, Dynamic};
 use crate::data::{self, IGNORE};
 use crate::script::convert::{from_ids, place};
 use crate::script::failure::Fallible;
+use crate::script::objects::inputs::NO_LABEL;
 use crate::script::one_line::{counted, thousands};
 use crate::script::registry::{Object, Registry};
 use crate::tokens;
@@ -26,9 +27,6 @@ pub(crate) struct Batch {
     pub(crate) batch: Rc<data::Batch>,
     pub(crate) tokenizer: Arc<tokens::Tokenizer>,
 }
-
-/// The ignored label of transformers.
-const NO_LABEL: i64 = -100;
 
 impl Batches {
     pub(crate) fn new(order: data::Batches, tokenizer: Arc<tokens::Tokenizer>) -> Self {

@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic, Map};
 use serde::Deserialize;
 
 use crate::bench::{self, flops};
-use crate::data::{Batch, IGNORE};
+use crate::data::Batch;
 use crate::error::{Error, Result};
 use crate::nn::CacheDtype;
 use crate::script::context::ScriptContext;
@@ -124,7 +124,7 @@ fn decoding(ctx: &ScriptContext, model: &Model, map: &Map) -> Result<Map> {
 
 /// A batch of rows of one length, in which each id is followed by the next.
 fn batch(rows: &Array) -> Result<Batch> {
-    let (mut tokens, mut labels, mut width) = (Vec::new(), Vec::new(), None);
+    let (mut input_ids, mut width) = (Vec::new(), None);
     for row in rows {
         let row = row.as_array_ref().map_err(|_| Error::mistake("training_speed: a row is an array of ids"))?;
         let row = ids("training_speed: an id", &row)?;
@@ -132,9 +132,8 @@ fn batch(rows: &Array) -> Result<Batch> {
             return Err(Error::mistake("training_speed: rows have one length, two ids or more"));
         }
         width = Some(row.len());
-        labels.extend(row[1..].iter().copied().chain([IGNORE]));
-        tokens.extend(row);
+        input_ids.extend(row);
     }
     let width = width.ok_or_else(|| Error::mistake("training_speed: there are no rows"))?;
-    Ok(Batch { rows: rows.len(), width, input_ids: tokens, labels, ..Batch::default() })
+    Ok(Batch { rows: rows.len(), width, input_ids, ..Batch::default() }.with_next_ids())
 }

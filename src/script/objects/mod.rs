@@ -18,6 +18,7 @@ mod generation;
 mod gradients;
 mod hidden;
 mod history;
+mod inputs;
 mod language;
 mod memory;
 mod model;
@@ -59,6 +60,8 @@ pub(crate) use displayed::Displayed;
 pub(crate) use figure::Figure;
 pub(crate) use gradients::{Grads, Loss};
 pub(crate) use history::History;
+#[cfg(test)]
+pub(crate) use inputs::ModelInputs;
 pub(crate) use model::Model;
 pub(crate) use sampler::Sampler;
 pub(crate) use score::Score;

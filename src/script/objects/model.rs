@@ -16,6 +16,7 @@ use crate::nn::{self, ForwardCtx, LoraConfig, ModelConfig, ReadOptions};
 use crate::script::context::ScriptContext;
 use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
+use crate::script::objects::inputs::{self, MODEL_INPUTS};
 use crate::script::objects::model_page::{self, bytes, table};
 use crate::script::objects::{Batch, Loss, Tensor, Text, Tokenizer};
 use crate::script::one_line::thousands;
@@ -406,6 +407,15 @@ fn passes(model: &mut Members<Model>) {
         },
     );
     let ctx = model.ctx();
+    let member = model.method(
+        "forward(inputs: map) -> Tensor",
+        "Logits of ids, in the names of transformers: (batch, time, vocabulary). Those of padding count for nothing.\nInputs:",
+        move |m: &mut Model, map: Map| -> Fallible<Tensor> {
+            Ok(Tensor(m.model.logits(&inputs::batch("forward", &map)?, &pass(&ctx, None))?.detach()))
+        },
+    );
+    member.options = MODEL_INPUTS;
+    let ctx = model.ctx();
     model.method(
         "loss(batch: Batch) -> Loss",
         "How far it is off on a batch, to go backward from; dropout is on, as in training.",
@@ -414,6 +424,17 @@ fn passes(model: &mut Members<Model>) {
             Loss::new(loss, m.model.parameters())
         },
     );
+    let ctx = model.ctx();
+    let member = model.method(
+        "loss(inputs: map) -> Loss",
+        "How far it is off on ids, in the names of transformers; a label is the id that follows.\nInputs:",
+        move |m: &mut Model, map: Map| -> Fallible<Loss> {
+            let batch = inputs::batch("loss", &map)?;
+            let loss = m.model.taped_loss(&batch, &pass(&ctx, Some(ctx.next_seed())))?;
+            Loss::new(loss, m.model.parameters())
+        },
+    );
+    member.options = MODEL_INPUTS;
     model.method(
         "attention(batch: Batch, layer: int) -> Tensor",
         "Attention weights of one layer: (batch, heads, time, time).",
@@ -421,6 +442,15 @@ fn passes(model: &mut Members<Model>) {
             Ok(Tensor(m.model.attention(&*m.reads(&batch)?, count("attention: layer", &layer)? as usize)?))
         },
     );
+    let member = model.method(
+        "attention(inputs: map, layer: int) -> Tensor",
+        "Attention weights of one layer, of ids in the names of transformers: (batch, heads, time, time).\nInputs:",
+        |m: &mut Model, map: Map, layer: Dynamic| -> Fallible<Tensor> {
+            let layer = count("attention: layer", &layer)? as usize;
+            Ok(Tensor(m.model.attention(&inputs::batch("attention", &map)?, layer)?))
+        },
+    );
+    member.options = MODEL_INPUTS;
 }
 
 fn pass(ctx: &ScriptContext, dropout_seed: Option<u64>) -> ForwardCtx {

@@ -7,6 +7,7 @@ use crate::data::DatasetOptions;
 use crate::generate::SamplerOptions;
 use crate::nn::LoraConfig;
 use crate::script::catalog::{Member, MemberKind};
+use crate::script::objects::ModelInputs;
 use crate::train::{AdamWOptions, Schedule, TrainOptions};
 
 #[test]
@@ -76,6 +77,9 @@ fn documented_options_are_those_there_are() {
     let mut trainer = fields(&TrainOptions::default());
     trainer.push("eval_sets".to_string()); // rows, which no file of options can name
     same("trainer", trainer);
+    for name in ["forward", "loss", "attention"] {
+        same(name, fields(&ModelInputs::default()));
+    }
     same("lora", fields(&LoraConfig::default()));
     same("qlora", fields(&LoraConfig::default()));
     let mut schedule = fields(&Schedule::default());

@@ -35,7 +35,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result as Candle, Shape, Tensor
 pub use self::buckets::{RelativeBuckets, relative_bias};
 pub(super) use self::cpu::cached_attention;
 use self::cpu::{AttentionGradients, AttentionInputs, SavedForward, Sizes};
-pub use self::packed::PackedSequences;
+pub use self::packed::{PackedSequences, unpadded};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;

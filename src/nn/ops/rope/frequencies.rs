@@ -72,6 +72,26 @@ impl Rotary {
         }
     }
 
+    /// The angles of sequences of up to `length` positions, in rows that may be longer; for heads of width `dim`.
+    #[must_use]
+    pub fn for_length(&self, length: usize, dim: usize) -> Self {
+        match self.scaling {
+            RopeScaling::Dynamic { .. } => Self::plain(self.grown_theta(dim, self.stretched_to(length))),
+            _ => *self,
+        }
+    }
+
+    /// The base for sequences of `stretched` positions: that of [`Rotary::stretched_to`].
+    fn grown_theta(&self, dim: usize, stretched: usize) -> f64 {
+        match self.scaling {
+            RopeScaling::Dynamic { factor, original } if stretched > 0 && dim > 2 => {
+                let grown = factor * stretched as f64 / original as f64 - (factor - 1.0);
+                self.theta * grown.powf(dim as f64 / (dim as f64 - 2.0))
+            }
+            _ => self.theta,
+        }
+    }
+
     /// The factor of cosines and sines.
     pub(super) fn attention_factor(&self) -> f32 {
         match self.scaling {
@@ -83,13 +103,8 @@ impl Rotary {
     /// The angle of each of `dim / 2` pairs from one position to the next; `stretched` is that of [`Rotary::stretched_to`].
     pub(super) fn frequencies(&self, dim: usize, stretched: usize) -> Vec<f32> {
         match self.scaling {
-            RopeScaling::None => plain(self.theta, dim),
+            RopeScaling::None | RopeScaling::Dynamic { .. } => plain(self.grown_theta(dim, stretched), dim),
             RopeScaling::Linear { factor } => plain(self.theta, dim).iter().map(|f| f / factor as f32).collect(),
-            RopeScaling::Dynamic { .. } if stretched == 0 || dim <= 2 => plain(self.theta, dim),
-            RopeScaling::Dynamic { factor, original } => {
-                let grown = factor * stretched as f64 / original as f64 - (factor - 1.0);
-                plain(self.theta * grown.powf(dim as f64 / (dim as f64 - 2.0)), dim)
-            }
             RopeScaling::Llama3 { factor, low, high, original } => {
                 plain(self.theta, dim).iter().map(|&f| llama3(f, factor, [low, high], original as f64)).collect()
             }
