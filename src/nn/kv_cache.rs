@@ -11,7 +11,7 @@ use crate::nn::Precision;
 use crate::nn::cpu::floats;
 #[cfg(feature = "cuda")]
 use crate::nn::ops::decode::cuda::CudaDecoder;
-use crate::nn::ops::{KvBuffer, KvFormat, Prepacked};
+use crate::nn::ops::{ComposedUpdate, KvBuffer, KvFormat, Prepacked};
 
 /// Positions added when the memory is full.
 const CHUNK: usize = 256;
@@ -53,6 +53,8 @@ pub struct Cache {
     /// The 4-bit weights of the model, prepacked for products of one position; owned by the cache, so that training
     /// does not hold them in memory as well.
     prepacked: Option<Arc<[Option<Prepacked>]>>,
+    /// The updates of adapters with magnitudes, composed once; a cache is for one state of a model.
+    composed: Option<Arc<[Option<ComposedUpdate>]>>,
     /// The state of a GPU between positions.
     #[cfg(feature = "cuda")]
     decoding: Own,
@@ -144,6 +146,17 @@ impl Cache {
         lay_out: impl FnOnce() -> Vec<Option<Prepacked>>,
     ) -> Arc<[Option<Prepacked>]> {
         self.prepacked.get_or_insert_with(|| lay_out().into()).clone()
+    }
+
+    /// The composed updates; `compose` makes them at first use.
+    pub(in crate::nn) fn composed(
+        &mut self,
+        compose: impl FnOnce() -> Result<Vec<Option<ComposedUpdate>>>,
+    ) -> Result<Arc<[Option<ComposedUpdate>]>> {
+        if self.composed.is_none() {
+            self.composed = Some(compose()?.into());
+        }
+        Ok(self.composed.clone().unwrap_or_default())
     }
 
     /// The state of a GPU between positions; the caller takes it and puts it back.

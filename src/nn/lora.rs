@@ -23,6 +23,8 @@ pub struct LoraConfig {
     pub layers_to_transform: Option<Vec<usize>>,
     /// Rank-stabilised scaling (Kalajdzievski 2023).
     pub use_rslora: bool,
+    /// Magnitudes of their own for the rows of the weights (DoRA, Liu et al. 2024).
+    pub use_dora: bool,
 }
 
 impl Default for LoraConfig {
@@ -34,6 +36,7 @@ impl Default for LoraConfig {
             target_modules: vec![ALL_LINEAR.into()],
             layers_to_transform: None,
             use_rslora: false,
+            use_dora: false,
         }
     }
 }

@@ -35,5 +35,6 @@ pub use dtype::Dtype;
 pub use forward_ctx::ForwardCtx;
 pub use kv_cache::{Cache, CacheDtype};
 pub use lora::LoraConfig;
+pub(crate) use model::DEFAULT as DEFAULT_ADAPTER;
 pub use model::{Layer, Model, Parameter};
 pub use precision::Precision;

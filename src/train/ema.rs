@@ -50,8 +50,8 @@ impl Ema {
 
     /// Writes the means to `ema.safetensors`.
     pub(super) fn save(&self, dir: &Path, parameters: &[Parameter]) -> Result<()> {
-        let named = parameters.iter().zip(&self.means).map(|(parameter, mean)| (parameter.name.as_str(), mean));
-        run_files::write_tensors(&dir.join(FILE), named)
+        let names: Vec<String> = parameters.iter().map(Parameter::stored_name).collect();
+        run_files::write_tensors(&dir.join(FILE), names.iter().map(String::as_str).zip(&self.means))
     }
 
     /// Reads what [`Ema::save`] wrote.
@@ -59,7 +59,7 @@ impl Ema {
         let path = dir.join(FILE);
         let read = candle_core::safetensors::load(&path, &Device::Cpu)
             .map_err(|e| Error::broken(format!("{}: {e}", path.display())))?;
-        let mean = |parameter: &Parameter| match read.get(&parameter.name) {
+        let mean = |parameter: &Parameter| match read.get(&parameter.stored_name()) {
             Some(mean) if mean.shape() == parameter.var.shape() => Ok(mean.to_device(parameter.var.device())?),
             _ => Err(Error::broken(format!("{} has no {} of its shape", path.display(), parameter.name))),
         };

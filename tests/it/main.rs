@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot set itself up has failed
 
+mod adapters;
 mod cases;
 mod cli;
 mod data;

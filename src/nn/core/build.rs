@@ -48,7 +48,7 @@ impl LinearSpec {
             false => None,
         };
         let (name, shape, transposed) = (name.clone(), *shape, *transposed);
-        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, adapter: None })
+        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, update: None })
     }
 }
 

@@ -9,7 +9,7 @@ use super::fused::{FusedDecode, is_llama};
 use super::{Block, Head, Linear, Matrix, Mlp, Norm, Projections, Transformer, Weight};
 use crate::error::Result;
 use crate::nn::kv_cache::Cache;
-use crate::nn::ops::{self, Decoder, KvBuffer, LinearRef, Prepacked, UpdateRef};
+use crate::nn::ops::{self, ComposedUpdate, Decoder, KvBuffer, LinearRef, Prepacked, UpdateRef};
 use crate::nn::{ArchSpec, ForwardCtx, Precision};
 
 /// LLaMA's decoder on the CPU.
@@ -25,7 +25,11 @@ impl FusedDecode for CpuDecode {
             Precision::Bf16 | Precision::F16 => cache.prepacked(|| model.prepacked()),
             Precision::F32 => Arc::default(),
         };
-        let Some(decoder) = model.decoder_ref(&prepacked)? else { return Ok(None) };
+        let composed = match model.linears().any(Linear::is_composed) {
+            true => cache.composed(|| model.composed())?,
+            false => Arc::default(),
+        };
+        let Some(decoder) = model.decoder_ref(&prepacked, &composed)? else { return Ok(None) };
         let held = cache.len();
         let (rows, vocabulary) = (tokens.dim(0)?, model.spec.vocab_size);
         let mut logits = Vec::new();
@@ -65,11 +69,21 @@ impl Transformer {
         self.linears().collect::<Vec<_>>().par_iter().map(packed).collect()
     }
 
-    /// Its weights, borrowed; `prepacked` are the 4-bit ones, in the order of [`Transformer::linears`], or none. `None`
-    /// when it has parts that the decoder does not support.
-    fn decoder_ref<'a>(&'a self, prepacked: &'a [Option<Prepacked>]) -> Result<Option<Decoder<'a>>> {
+    /// The updates that are not those of A and B alone, in the order of [`Transformer::linears`].
+    fn composed(&self) -> Result<Vec<Option<ComposedUpdate>>> {
+        self.linears().map(Linear::composed).collect()
+    }
+
+    /// Its weights, borrowed; `prepacked` are the 4-bit ones and `composed` the updates that A and B alone are not, in the
+    /// order of [`Transformer::linears`], or none. `None` when it has parts that the decoder does not support.
+    fn decoder_ref<'a>(
+        &'a self,
+        prepacked: &'a [Option<Prepacked>],
+        composed: &'a [Option<ComposedUpdate>],
+    ) -> Result<Option<Decoder<'a>>> {
         let mut prepacked = prepacked.iter().map(Option::as_ref).chain(std::iter::repeat(None));
-        let mut linear = |linear: &'a Linear| linear.borrow(prepacked.next().flatten());
+        let mut composed = composed.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+        let mut linear = |linear: &'a Linear| linear.borrow(prepacked.next().flatten(), composed.next().flatten());
         let mut blocks = Vec::with_capacity(self.decoder.blocks.len());
         for block in &self.decoder.blocks {
             let Some(block) = block.borrow(&mut linear)? else { return Ok(None) };
@@ -80,7 +94,7 @@ impl Transformer {
             Head::Tied => {
                 let dims = self.embedding.dims();
                 let (weight, shape) = (ops::MatrixRef::Dense(self.embedding.values()?), (dims[0], dims[1]));
-                LinearRef { weight, shape, update: None }
+                LinearRef { weight, shape, gain: None, update: None }
             }
             Head::Untied(head) => linear(head)?,
         };
@@ -131,7 +145,11 @@ impl Norm {
 }
 
 impl Linear {
-    fn borrow<'a>(&'a self, prepacked: Option<&'a Prepacked>) -> Result<LinearRef<'a>> {
+    fn borrow<'a>(
+        &'a self,
+        prepacked: Option<&'a Prepacked>,
+        composed: Option<&'a ComposedUpdate>,
+    ) -> Result<LinearRef<'a>> {
         let weight = match &self.matrix {
             Matrix::Dense(weight) => ops::MatrixRef::Dense(weight.values()?),
             Matrix::Nf4(codes) => match prepacked.filter(|prepacked| prepacked.is_of(codes)) {
@@ -139,8 +157,12 @@ impl Linear {
                 None => ops::MatrixRef::Nf4(codes),
             },
         };
-        let update = self.adapter.as_ref().map(|lora| update(&lora.a, &lora.b, lora.scale)).transpose()?;
-        Ok(LinearRef { weight, shape: self.shape, update })
+        let (gain, update) = match (composed, self.lora()) {
+            (Some(composed), _) => composed.borrow().map(|(gain, update)| (gain, Some(update)))?,
+            (None, Some(lora)) => (None, Some(update(&lora.a, &lora.b, lora.scale)?)),
+            (None, None) => (None, None),
+        };
+        Ok(LinearRef { weight, shape: self.shape, gain, update })
     }
 }
 

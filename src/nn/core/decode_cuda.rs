@@ -124,11 +124,14 @@ impl Norm {
 
 impl Linear {
     fn plan(&self, gpu: &Cuda) -> Candle<Option<CudaLinear>> {
+        if self.is_composed() {
+            return Ok(None);
+        }
         let weight = match &self.matrix {
             Matrix::Dense(weight) => CudaLinear::dense(weight.borrowed(), gpu),
             Matrix::Nf4(codes) => Some(CudaLinear::nf4(codes, self.shape, gpu)?),
         };
-        Ok(match (weight, &self.adapter) {
+        Ok(match (weight, self.lora()) {
             (Some(weight), Some(lora)) => {
                 weight.with_update(lora.a.borrowed(), lora.b.borrowed(), lora.scale as f32, gpu)
             }

@@ -18,6 +18,9 @@ mod places;
 mod recompute;
 mod relative_vectors;
 mod stack;
+mod update;
+#[cfg(test)]
+mod update_tests;
 mod visit;
 mod weight;
 
@@ -26,7 +29,7 @@ use candle_core::Tensor;
 pub(crate) use self::attention::{Attention, Projections};
 pub(crate) use self::block_input::{BlockInput, EncodedInput, EncodedStates, PassInput, SourceIds};
 pub(crate) use self::build::{LinearSpec, WeightSource};
-pub(crate) use self::linear::{Linear, Lora, Matrix};
+pub(crate) use self::linear::{Linear, Matrix};
 pub(crate) use self::map::MapWeights;
 pub(crate) use self::mlp::Mlp;
 pub(crate) use self::names::{AttentionNames, StackNames, WeightNames};
@@ -35,6 +38,7 @@ pub(crate) use self::places::Places;
 pub(crate) use self::relative_vectors::RelativeVectors;
 use self::stack::without_source;
 pub(crate) use self::stack::{Block, CrossAttention, RelativeBias, Stack};
+pub(crate) use self::update::{Lora, Magnitude, Update};
 pub(crate) use self::visit::Part;
 pub(crate) use self::weight::Weight;
 use crate::error::{Error, Result};

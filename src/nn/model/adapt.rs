@@ -5,8 +5,9 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::Model;
+use super::adapters::{Adapters, DEFAULT, NamedAdapter};
 use crate::error::{Error, Result};
-use crate::nn::core::{Linear, Lora, MapWeights, Matrix, Weight};
+use crate::nn::core::{Linear, Lora, Magnitude, MapWeights, Matrix, Transformer, Weight};
 use crate::nn::families;
 use crate::nn::init::Init;
 use crate::nn::lora::{ALL_LINEAR, LoraConfig};
@@ -43,12 +44,12 @@ impl Model {
         if scheme != "nf4" {
             return Err(Error::unknown("quantization", scheme, &["nf4"]));
         }
-        self.mapped(&Quantize { kept: families::names(&self.config).unquantized })
+        self.rebased(&Quantize { kept: families::names(&self.config).unquantized })
     }
 
     /// A copy that shares the weights, frozen, and has fresh adapters; it answers the same until they train.
     ///
-    /// A begins uniform in ±1/√in (Kaiming with a = √5, as PEFT has it) and B with zeros.
+    /// A begins uniform in ±1/√in (Kaiming with a = √5, as PEFT has it), B with zeros, magnitudes with those of the weight.
     ///
     /// # Errors
     /// Names a target module that the model has not; a model that has adapters already is refused.
@@ -72,36 +73,52 @@ impl Model {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn lora(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
-        config.validate()?;
-        if self.lora.is_some() {
-            return Err(Error::mistake("the model has adapters already")
-                .with_hint("merge() puts them into the weights; or begin again from the model without them"));
+        if !self.adapters.is_empty() {
+            return Err(Error::mistake("the model has adapters already").with_hint(
+                "merge() puts them into the weights; add_adapter(\"NAME\", #{ r: 8 }) adds another; or begin again from \
+                 the model without them",
+            ));
         }
-        self.check_targets(config)?;
-        let targets = Targets::of(config)?;
-        self.with_adapters(config, &|linear, is_head| {
-            targets.hold(&linear.name, is_head).then(|| fresh(linear, config, seed, &self.device)).transpose()
-        })
+        let (base, core) = self.fresh_view(DEFAULT, config, seed)?;
+        Ok(self.with_adapter(base, NamedAdapter { name: DEFAULT.into(), config: config.clone(), core: Arc::new(core) }))
     }
 
-    /// A plain model, all of it trainable, whose weights are the dequantised base plus the adapters.
+    /// The same model with one more adapter, freshly initialised as by [`Model::lora`]. What was in use stays in use; the
+    /// weights of the base are frozen.
+    ///
+    /// # Errors
+    /// See [`Model::lora`]; a name that is taken or cannot be one.
+    pub fn add_fresh_adapter(&self, name: &str, config: &LoraConfig, seed: u64) -> Result<Self> {
+        self.check_new_name(name)?;
+        let (base, core) = self.fresh_view(name, config, seed)?;
+        Ok(self.with_one_more(base, NamedAdapter { name: name.into(), config: config.clone(), core: Arc::new(core) }))
+    }
+
+    /// The frozen base, and that with fresh adapters whose weights are called by this name.
+    pub(super) fn fresh_view(
+        &self,
+        name: &str,
+        config: &LoraConfig,
+        seed: u64,
+    ) -> Result<(Arc<Transformer>, Transformer)> {
+        config.validate()?;
+        self.check_targets(config)?;
+        let targets = Targets::of(config)?;
+        let base = self.frozen_base()?;
+        let core = Self::adapted_view(&base, &|linear, is_head| {
+            let fresh = || fresh(linear, name, config, seed, &self.device);
+            targets.hold(&linear.name, is_head).then(fresh).transpose()
+        })?;
+        Ok((base, core))
+    }
+
+    /// A plain model, all of it trainable, whose weights are the dequantised base plus the adapters in use.
     ///
     /// # Errors
     /// Only when the device refuses memory.
     pub fn merge(&self) -> Result<Self> {
-        let merged = self.mapped(&Merge { device: &self.device })?;
-        Ok(Self { lora: None, origin: None, ..merged })
-    }
-
-    /// A copy that shares the weights, frozen, with the adapters that `make` gives each layer (told whether the layer
-    /// is the head).
-    pub(crate) fn with_adapters(&self, config: &LoraConfig, make: &MakeAdapter<'_>) -> Result<Self> {
-        let adapted = self.mapped(&Adapt { make })?;
-        Ok(Self { lora: Some(config.clone()), ..adapted })
-    }
-
-    fn mapped(&self, map: &dyn MapWeights) -> Result<Self> {
-        Ok(Self { core: self.core.map(map)?, ..self.clone() })
+        let core = self.core.map(&Merge { device: &self.device })?;
+        Ok(Self { core, adapters: Adapters::default(), origin: None, ..self.clone() })
     }
 
     fn check_targets(&self, config: &LoraConfig) -> Result<()> {
@@ -126,26 +143,40 @@ impl Model {
     }
 }
 
-/// Gives a layer its adapter, if it gets one; the second argument says whether the layer is the head.
-pub(crate) type MakeAdapter<'a> = dyn Fn(&Linear, bool) -> Result<Option<Lora>> + 'a;
-
-/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", for `which` "A" or "B".
-pub(crate) fn adapter_name(linear: &str, which: &str) -> String {
-    format!("base_model.model.{linear}.lora_{which}.weight")
+/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", for `which` "A" or "B": the name in files, and in memory
+/// that of the default adapter; another's is "….lora_A.NAME.weight", as in PEFT.
+pub(crate) fn adapter_name(linear: &str, which: &str, adapter: &str) -> String {
+    match adapter {
+        DEFAULT => format!("base_model.model.{linear}.lora_{which}.weight"),
+        other => format!("base_model.model.{linear}.lora_{which}.{other}.weight"),
+    }
 }
 
-fn fresh(linear: &Linear, config: &LoraConfig, seed: u64, device: &Device) -> Result<Lora> {
+/// "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", in memory with the name of an adapter as in
+/// [`adapter_name`].
+pub(crate) fn magnitude_name(linear: &str, adapter: &str) -> String {
+    match adapter {
+        DEFAULT => format!("base_model.model.{linear}.lora_magnitude_vector"),
+        other => format!("base_model.model.{linear}.lora_magnitude_vector.{other}"),
+    }
+}
+
+fn fresh(linear: &Linear, adapter: &str, config: &LoraConfig, seed: u64, device: &Device) -> Result<Lora> {
     let (out, wide) = linear.shape;
     let draw = |which: &str, shape: [usize; 2], init: Init| {
-        let name = adapter_name(&linear.name, which);
-        let values = init.draw(&name, &shape, seed, device)?;
-        Weight::trained(name, &values)
+        let values = init.draw(&adapter_name(&linear.name, which, DEFAULT), &shape, seed, device)?;
+        Weight::trained(adapter_name(&linear.name, which, adapter), &values)
+    };
+    let magnitude = || {
+        let name = magnitude_name(&linear.name, adapter);
+        Magnitude::of(&linear.base(device)?, |norms| Weight::trained(name, norms))
     };
     Ok(Lora {
         a: draw("A", [config.r, wide], Init::Uniform(1.0 / (wide as f64).sqrt()))?,
         b: draw("B", [out, config.r], Init::Zeros)?,
         scale: config.scale(),
         dropout: config.lora_dropout,
+        magnitude: config.use_dora.then(magnitude).transpose()?,
     })
 }
 
@@ -173,24 +204,6 @@ impl MapWeights for Quantize {
     }
 }
 
-struct Adapt<'a> {
-    make: &'a MakeAdapter<'a>,
-}
-
-impl MapWeights for Adapt<'_> {
-    fn weight(&self, weight: &Weight) -> Result<Weight> {
-        Ok(weight.frozen())
-    }
-
-    fn linear(&self, linear: &Linear) -> Result<Linear> {
-        Ok(Linear { adapter: (self.make)(linear, false)?, ..linear.frozen() })
-    }
-
-    fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(Linear { adapter: (self.make)(head, true)?, ..head.frozen() })
-    }
-}
-
 struct Merge<'a> {
     device: &'a Device,
 }
@@ -204,7 +217,7 @@ impl MapWeights for Merge<'_> {
         let values: Tensor = linear.merged(self.device)?;
         let matrix = Matrix::Dense(Weight::trained(format!("{}.weight", linear.name), &values)?);
         let bias = linear.bias.as_ref().map(|bias| self.weight(bias)).transpose()?;
-        Ok(Linear { matrix, bias, adapter: None, ..linear.clone() })
+        Ok(Linear { matrix, bias, update: None, ..linear.clone() })
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {

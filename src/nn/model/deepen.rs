@@ -41,7 +41,7 @@ impl Model {
         if times == 0 {
             return Err(Error::mistake("a model of no blocks: times is 0").with_hint("deepen(2) doubles them"));
         }
-        if self.lora.is_some() {
+        if !self.adapters.is_empty() {
             return Err(Error::mistake("a model with adapters cannot be made deeper").with_hint("merge() it first"));
         }
         let mut config = self.config.clone();

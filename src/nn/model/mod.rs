@@ -1,6 +1,7 @@
 //! Models: a transformer core, its configuration and its adapters.
 
 mod adapt;
+mod adapters;
 #[cfg(test)]
 mod decode_tests;
 mod deepen;
@@ -27,20 +28,21 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-pub(crate) use self::adapt::adapter_name;
+pub(crate) use self::adapt::{adapter_name, magnitude_name};
+pub(crate) use self::adapters::{Adapters, DEFAULT, NamedAdapter};
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
 use crate::nn::core::{Transformer, WeightSource};
 use crate::nn::passthrough::Passthrough;
-use crate::nn::{ArchSpec, LoraConfig, ModelConfig, families};
+use crate::nn::{ArchSpec, ModelConfig, families};
 
 /// A transformer. Clones share the weights.
 #[derive(Clone)]
 pub struct Model {
     pub(crate) config: ModelConfig,
     pub(crate) core: Transformer,
-    /// What the adapters are, if there are any.
-    pub(crate) lora: Option<LoraConfig>,
+    /// The adapters, of which `core` has those in use.
+    pub(crate) adapters: Adapters,
     /// Where the weights were read from; an adapter's file says which base it is for.
     pub(crate) origin: Option<String>,
     /// Keys of its folder's `config.json` that are written back.
@@ -51,7 +53,7 @@ pub struct Model {
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut model = f.debug_struct("Model");
-        model.field("config", &self.config).field("lora", &self.lora).field("params", &self.params());
+        model.field("config", &self.config).field("adapters", &self.active_adapters()).field("params", &self.params());
         model.finish_non_exhaustive()
     }
 }
@@ -89,7 +91,7 @@ impl Model {
     pub(crate) fn build(config: &ModelConfig, device: &Device, source: &mut dyn WeightSource) -> Result<Self> {
         let core = Transformer::build(&config.lower()?, families::names(config), source)?;
         let (config, device) = (config.clone(), device.clone());
-        Ok(Self { config, core, lora: None, origin: None, kept: Arc::default(), device })
+        Ok(Self { config, core, adapters: Adapters::default(), origin: None, kept: Arc::default(), device })
     }
 
     /// Its configuration.
@@ -105,11 +107,6 @@ impl Model {
     /// The device of its weights.
     pub fn device(&self) -> &Device {
         &self.device
-    }
-
-    /// What its adapters are, if it has any.
-    pub fn lora_config(&self) -> Option<&LoraConfig> {
-        self.lora.as_ref()
     }
 
     /// A weight by its Hugging Face name, dequantised if it is kept in 4 bits. That of a linear layer is (out, in), whatever

@@ -34,7 +34,7 @@ impl Model {
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn resize_token_embeddings(&self, vocab_size: usize) -> Result<Self> {
-        if self.lora.is_some() {
+        if !self.adapters.is_empty() {
             return Err(
                 Error::mistake("a model with adapters cannot get another vocabulary").with_hint("merge() it first")
             );

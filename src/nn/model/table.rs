@@ -16,12 +16,25 @@ pub struct Parameter {
     pub var: Var,
 }
 
+impl Parameter {
+    /// The name in files, which do not say which of several adapters of a model it belongs to: "….lora_A.weight" for
+    /// "….lora_A.NAME.weight".
+    pub fn stored_name(&self) -> String {
+        let plain = |marker: &str, end: &str| {
+            let (front, name) = self.name.split_once(&format!("{marker}."))?;
+            name.strip_suffix(end).filter(|name| !name.contains('.')).map(|_| format!("{front}{marker}{end}"))
+        };
+        let matrices = [".lora_A", ".lora_B"].into_iter().find_map(|marker| plain(marker, ".weight"));
+        matrices.or_else(|| plain(".lora_magnitude_vector", "")).unwrap_or_else(|| self.name.clone())
+    }
+}
+
 /// A line of the model table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// "model.layers.0.self_attn.q_proj"
     pub name: String,
-    /// "embedding", "positions", "relative_bias", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "tied to model.embed_tokens"
+    /// "embedding", "positions", "relative_bias", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "linear + dora r=8", "tied to model.embed_tokens"
     pub kind: String,
     /// Shape of its weight; that of a linear layer is (out, in).
     pub shape: Vec<usize>,
@@ -108,8 +121,8 @@ fn of_linear(linear: &Linear) -> Layer {
         Matrix::Dense(_) => (String::from("linear"), None),
         Matrix::Nf4(codes) => (String::from("linear nf4"), Some(codes.bytes())),
     };
-    if let Some(lora) = &linear.adapter {
-        kind += &format!(" + lora r={}", lora.a.dims()[0]);
+    if let Some(update) = &linear.update {
+        kind += &format!(" + {}", update.kind());
     }
     let dense: usize = linear.weights().map(Weight::count).sum();
     Layer {

@@ -8,6 +8,7 @@ mod activation;
 mod adamw;
 mod add;
 mod attention;
+mod column_scale;
 mod columns;
 mod cross_entropy;
 #[cfg(feature = "cuda")]
@@ -37,14 +38,16 @@ pub use attention::{
     AttentionOptions, AttentionShape, PackedSequences, RelativeBuckets, attention, attention_with, relative_bias,
     unpadded,
 };
+pub use column_scale::scale_columns;
 pub use columns::columns;
 pub use cross_entropy::cross_entropy;
+pub(crate) use decode::ComposedUpdate;
 pub(in crate::nn) use decode::{BlockRef, Decoder, LinearRef, MatrixRef, NormRef, UpdateRef, decode_step};
 pub use embedding::embedding;
 pub(in crate::nn) use kv_buffer::{KvBuffer, KvFormat};
 pub use layer_norm::layer_norm;
 pub(in crate::nn) use linear::Prepacked;
-pub use linear::{Adapter, Frozen, linear, lora_linear};
+pub use linear::{Adapter, Frozen, add_bias, dropout, linear, lora_linear};
 pub use rms_norm::rms_norm;
 pub use rope::{RopeScaling, Rotary, rope};
 pub use scale::scale;

@@ -13,6 +13,11 @@ pub(super) fn entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
     entry_of(weight.name(), weight.dims().to_vec(), weight.detached(), dtype)
 }
 
+/// The entry of a float tensor under another name.
+pub(super) fn entry_as<'a>(name: String, weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
+    entry_of(&name, weight.dims().to_vec(), weight.detached(), dtype)
+}
+
 /// The entry of a transposed matrix.
 pub(super) fn transposed_entry<'a>(weight: &Weight, dtype: Dtype) -> (String, Entry<'a>) {
     let shape = weight.dims().iter().rev().copied().collect();

@@ -75,12 +75,17 @@ impl Model {
         self.save_with(dir, Dtype::F32)
     }
 
-    /// Writes what [`Model::load`] reads, with the weights that are not in 4 bits stored as `dtype`; adapters stay f32.
+    /// Writes what [`Model::load`] reads, with the weights that are not in 4 bits stored as `dtype`; adapters stay f32. Of
+    /// several adapters the one in use is written.
     /// An adapter that lay there before and is not this model's is removed.
     ///
     /// # Errors
     /// WeightNames the path when the file system refuses.
     pub fn save_with(&self, dir: &Path, dtype: Dtype) -> Result<()> {
+        if self.active_adapters().len() > 1 || self.active_adapters().iter().any(|(_, weight)| *weight != 1.0) {
+            return Err(Error::mistake("a mixture of adapters cannot be stored as one")
+                .with_hint("merge() makes a plain model of it; set_adapter(\"NAME\") uses one; save_adapter(dir, \"NAME\") stores one"));
+        }
         make_folder(dir)?;
         let mut entries = Vec::new();
         let mut packed = false;
@@ -100,8 +105,8 @@ impl Model {
             }
         }
         write_tensors(&dir.join("model.safetensors"), entries)?;
-        match self.lora {
-            Some(_) => adapter::write(self, dir, None)?,
+        match self.adapters.alone() {
+            Some(adapter) => adapter::write(self, adapter, dir, None)?,
             None => {
                 remove(&dir.join(adapter::CONFIG))?;
                 remove(&dir.join(adapter::WEIGHTS))?;
@@ -187,7 +192,7 @@ impl WeightSource for StoredWeights<'_> {
             true => Some(self.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
             false => None,
         };
-        Ok(Linear { name: name.clone(), shape: *shape, matrix, bias, transposed: *transposed, adapter: None })
+        Ok(Linear { name: name.clone(), shape: *shape, matrix, bias, transposed: *transposed, update: None })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::nn::lora::ALL_LINEAR;
 use crate::nn::targets::{OneOrList, Targets};
 
 /// Keys of PEFT that change the result of an adapter and are not supported.
-const FOREIGN: [&str; 14] = [
+const FOREIGN: [&str; 13] = [
     "alora_invocation_tokens",
     "alpha_pattern",
     "bias",
@@ -22,7 +22,6 @@ const FOREIGN: [&str; 14] = [
     "target_parameters",
     "trainable_token_indices",
     "use_bdlora",
-    "use_dora",
     "use_qalora",
 ];
 
@@ -45,6 +44,8 @@ pub(super) struct Foreign {
     lora_dropout: f64,
     #[serde(default)]
     use_rslora: bool,
+    #[serde(default)]
+    use_dora: bool,
     #[serde(default)]
     target_modules: Value,
     #[serde(default)]
@@ -106,9 +107,10 @@ impl Foreign {
         }
         let excluded = words("exclude_modules", &self.exclude_modules)?;
         let targets = Targets::of_peft(named, excluded, layers_to_transform.clone(), patterns)?;
-        let Self { r, lora_alpha, lora_dropout, use_rslora, .. } = self;
+        let Self { r, lora_alpha, lora_dropout, use_rslora, use_dora, .. } = self;
         let (r, lora_alpha) = (r.unwrap_or(USUAL), lora_alpha.unwrap_or(USUAL as f64));
-        let config = LoraConfig { r, lora_alpha, lora_dropout, target_modules, layers_to_transform, use_rslora };
+        let config =
+            LoraConfig { r, lora_alpha, lora_dropout, target_modules, layers_to_transform, use_rslora, use_dora };
         config.validate()?;
         Ok((config, targets))
     }

@@ -84,19 +84,19 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn training(ctx: &ScriptContext, model: &Model, rows: &Array, map: &Map) -> Result<Map> {
     let chosen: TrainingOptions = options("training_speed", map)?;
-    let batch = Batch { encoder: bench::source(&model.model, rows.len()), ..batch(rows)? };
+    let batch = Batch { encoder: bench::source(&model.model(), rows.len()), ..batch(rows)? };
     let source = batch.encoder.as_ref().map_or(0, |source| source.width);
     let how =
         bench::Training { steps: chosen.steps, warmup: chosen.warmup, precision: chosen.mixed_precision.precision() };
     let adamw = AdamWOptions { lr: chosen.lr, ..AdamWOptions::default() };
-    let done = bench::training(&model.model, &batch, &adamw, &how, ctx.progress())?;
+    let done = bench::training(&model.model(), &batch, &adamw, &how, ctx.progress())?;
     let losses: Array = done.losses.iter().map(|&loss| loss.into()).collect();
     Ok(Map::from([
         ("tokens_per_second".into(), done.tokens_per_second.into()),
         ("seconds".into(), done.seconds.into()),
         ("losses".into(), losses.into()),
         ("peak_memory".into(), done.peak_memory.map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
-        ("flops".into(), (done.tokens_per_second * flops::training(&model.model, batch.width, source)).into()),
+        ("flops".into(), (done.tokens_per_second * flops::training(&model.model(), batch.width, source)).into()),
     ]))
 }
 
@@ -110,15 +110,16 @@ fn decoding(ctx: &ScriptContext, model: &Model, map: &Map) -> Result<Map> {
         precision: chosen.mixed_precision.precision(),
         cache: chosen.kv_cache_dtype,
     };
-    let device = model.model.device();
+    let network = model.model();
+    let device = network.device();
     train::reset_peak_memory(device);
-    let speed = bench::decoding(&model.model, &how, ctx.progress())?;
+    let speed = bench::decoding(&model.model(), &how, ctx.progress())?;
     let middle = chosen.prompt + chosen.tokens / 2;
-    let source = bench::source(&model.model, 1).map_or(0, |source| source.width);
+    let source = bench::source(&model.model(), 1).map_or(0, |source| source.width);
     Ok(Map::from([
         ("tokens_per_second".into(), speed.into()),
         ("peak_memory".into(), train::peak_memory(device).map_or(Dynamic::UNIT, |bytes| (bytes as i64).into())),
-        ("flops".into(), (speed * flops::decoding(&model.model, middle, source)).into()),
+        ("flops".into(), (speed * flops::decoding(&model.model(), middle, source)).into()),
     ]))
 }
 

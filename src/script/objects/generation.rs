@@ -175,7 +175,7 @@ fn play(
     let best = best(map, options.count)?;
     let by = map.get("by").filter(|by| !by.is_unit()).map(By::new).transpose()?.unwrap_or(By::Both);
     let (sampler, progress) = (sampler.next_use()?, ctx.progress());
-    let generated = generate::generate_takes(&model.model, &tokenizer, &sampler, &options, best.is_some(), progress)?;
+    let generated = generate::generate_takes(&model.model(), &tokenizer, &sampler, &options, best.is_some(), progress)?;
     let mut takes: Vec<(midi::Score, f64)> =
         generated.iter().map(|take| (generate::finish(&tokenizer, &take.ids, &options), take.log_likelihood)).collect();
     if let Some(note) = cut_short(&generated, &takes, &options) {
@@ -227,7 +227,8 @@ fn best(map: &Map, count: usize) -> Fallible<Option<usize>> {
 
 fn stream(ctx: &ScriptContext, model: &Model, sampler: &Sampler, map: &Map) -> Fallible<Stream> {
     let (options, tokenizer) = (chosen(map)?, model.tokenizer()?);
-    let generator = generate::Generator::new(&model.model, &tokenizer, &sampler.next_use()?, &options, ctx.progress())?;
+    let generator =
+        generate::Generator::new(&model.model(), &tokenizer, &sampler.next_use()?, &options, ctx.progress())?;
     let (generator, options) = (Rc::new(RefCell::new(generator)), Rc::new(options));
     Ok(Stream { generator, tokenizer, options, waiting: Rc::default() })
 }

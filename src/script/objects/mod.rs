@@ -1,5 +1,6 @@
 //! The objects of the script language, one file each.
 
+mod adapters;
 mod arrays;
 mod audio;
 mod batch;
@@ -94,6 +95,7 @@ pub(crate) fn register(registry: &mut Registry) {
     batch::register(registry);
     progress::register(registry);
     model::register(registry);
+    adapters::register(registry);
     gradients::register(registry);
     tensor::register(registry);
     optimizer::register(registry);

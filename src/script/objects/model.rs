@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::data;
 use crate::error::Error;
 use crate::files::locate;
-use crate::nn::{self, ForwardCtx, LoraConfig, ModelConfig, ReadOptions};
+use crate::nn::{self, ForwardCtx, ModelConfig, ReadOptions};
 use crate::script::context::ScriptContext;
 use crate::script::convert::{count, from_json, json_map, options};
 use crate::script::failure::Fallible;
@@ -26,7 +26,8 @@ use crate::{atomic, config, tokens, train};
 /// A handle to a model and its tokenizer.
 #[derive(Debug, Clone)]
 pub(crate) struct Model {
-    pub(crate) model: nn::Model,
+    /// The model as it is now: its adapters are switched in place.
+    model: Rc<RefCell<Rc<nn::Model>>>,
     /// Known from the start for loaded models, else from the first batch.
     tokenizer: Rc<RefCell<Option<Arc<tokens::Tokenizer>>>>,
 }
@@ -36,16 +37,6 @@ const MOST_PADDING: usize = 256;
 
 /// The tokenizer file in a model's folder.
 const TOKENIZER: &str = "tokenizer.json";
-
-/// The options of `lora` and `qlora`, with descriptions of [`LoraConfig`].
-pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
-    ("r", "rank of the adapters (8)"),
-    ("lora_alpha", "the update is scaled by lora_alpha / r (16)"),
-    ("lora_dropout", "share of the adapter's inputs dropped in training (0)"),
-    ("target_modules", "names of the layers that get one, or a regular expression ([\"all-linear\"])"),
-    ("layers_to_transform", "blocks whose layers get one, from 0 (all)"),
-    ("use_rslora", "scale by lora_alpha / √r instead (false)"),
-];
 
 /// The options of `save`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -66,7 +57,17 @@ const SAVE_OPTIONS: &[(&str, &str)] =
 
 impl Model {
     pub(crate) fn new(model: nn::Model, tokenizer: Option<Arc<tokens::Tokenizer>>) -> Self {
-        Self { model, tokenizer: Rc::new(RefCell::new(tokenizer)) }
+        Self { model: Rc::new(RefCell::new(Rc::new(model))), tokenizer: Rc::new(RefCell::new(tokenizer)) }
+    }
+
+    /// The model as it is now.
+    pub(crate) fn model(&self) -> Rc<nn::Model> {
+        self.model.borrow().clone()
+    }
+
+    /// Puts another model of the same weights in its place, for all handles.
+    pub(super) fn replace(&self, model: nn::Model) {
+        *self.model.borrow_mut() = Rc::new(model);
     }
 
     /// Another model with the same tokenizer.
@@ -76,7 +77,7 @@ impl Model {
 
     /// Refuses ids of another vocabulary; a model without a tokenizer adopts this one.
     pub(crate) fn meets(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Fallible<()> {
-        let (knows, says) = (self.model.spec().vocab_size, tokenizer.vocab_size());
+        let (knows, says) = (self.model().spec().vocab_size, tokenizer.vocab_size());
         // Vocabularies are padded to a round number for speed; the additional ids are never used.
         if knows < says || knows - says > MOST_PADDING {
             let message =
@@ -90,7 +91,7 @@ impl Model {
 
     /// The model's own tokenizer, if rows of `tokenizer` must be translated to it.
     pub(crate) fn other_than(&self, tokenizer: &Arc<tokens::Tokenizer>) -> Option<Arc<tokens::Tokenizer>> {
-        let knows = self.model.spec().vocab_size;
+        let knows = self.model().spec().vocab_size;
         let own = self.tokenizer.borrow().clone().filter(|own| own.vocab_size() == knows)?;
         (tokenizer.vocab_size() != knows).then_some(own)
     }
@@ -109,7 +110,7 @@ impl Model {
                 (batch.batch.clone(), batch.tokenizer.clone())
             }
         };
-        if self.model.has_encoder() && batch.encoder.is_none() {
+        if self.model().has_encoder() && batch.encoder.is_none() {
             return Ok(Rc::new(batch.paired(&tokenizer)?));
         }
         Ok(batch)
@@ -124,12 +125,12 @@ impl Model {
         })
     }
 
-    fn quantized(&self) -> bool {
-        self.model.layers().iter().any(|layer| layer.kind.contains("nf4"))
+    pub(super) fn quantized(&self) -> bool {
+        self.model().layers().iter().any(|layer| layer.kind.contains("nf4"))
     }
 
     fn title(&self) -> String {
-        let m = &self.model;
+        let m = &self.model();
         let share = 100.0 * m.trainable() as f64 / m.params().max(1) as f64;
         format!(
             "Model: {}, {} weights, {} train ({share:.1} %), {}",
@@ -152,24 +153,26 @@ impl Object for Model {
     }
 
     fn text(&self, width: usize) -> String {
-        format!("{}\n  {}\n{}", self.title(), self.about(), table(&self.model.layers(), width))
+        format!("{}\n  {}\n{}", self.title(), self.about(), table(&self.model().layers(), width))
     }
 
     fn html(&self) -> Option<String> {
-        Some(model_page::page(&self.title(), &self.about(), &self.model.layers()))
+        Some(model_page::page(&self.title(), &self.about(), &self.model().layers()))
     }
 }
 
 impl Model {
     /// Its size in words.
     fn about(&self) -> String {
-        let (spec, stack) = (self.model.spec(), &self.model.spec().decoder);
+        let model = self.model();
+        let (spec, stack) = (model.spec(), &model.spec().decoder);
+        let adapters = adapters(&model);
         let layers = match &spec.encoder {
             Some(encoder) => format!("{} + {} layers (encoder + decoder)", encoder.layers, stack.layers),
             None => format!("{} layers", stack.layers),
         };
         format!(
-            "{layers}, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions",
+            "{layers}, {} heads of {}, hidden {}, feed-forward {}, vocabulary {}, {} positions{adapters}",
             stack.heads,
             stack.head_dim,
             stack.hidden_size,
@@ -178,6 +181,23 @@ impl Model {
             spec.max_positions
         )
     }
+}
+
+/// "; adapters: evans (r = 8), tatum (r = 4, 0.3)": nothing of a model with one adapter without a name.
+fn adapters(model: &nn::Model) -> String {
+    let (names, active) = (model.adapters(), model.active_adapters());
+    if names.is_empty() || names == [nn::DEFAULT_ADAPTER] && !active.is_empty() {
+        return String::new();
+    }
+    let describe = |name: &&str| {
+        let rank = model.adapter_config(name).map_or(0, |config| config.r);
+        match active.iter().find(|(other, _)| other == name) {
+            Some((_, 1.0)) => format!("{name} (r = {rank}, in use)"),
+            Some((_, weight)) => format!("{name} (r = {rank}, in use by {weight})"),
+            None => format!("{name} (r = {rank})"),
+        }
+    };
+    format!("; adapters: {}", names.iter().map(describe).collect::<Vec<_>>().join(", "))
 }
 
 pub(super) fn register(registry: &mut Registry) {
@@ -260,14 +280,15 @@ fn load(ctx: &ScriptContext, source: &str) -> Fallible<Model> {
 }
 
 fn facts(model: &mut Members<Model>) {
-    model.get("params -> int", "How many weights it has, adapters included.", |m: &mut Model| m.model.params() as i64);
-    model.get("trainable -> int", "How many of its weights train.", |m: &mut Model| m.model.trainable() as i64);
-    model.get("memory -> int", "Bytes of all weights.", |m: &mut Model| m.model.memory() as i64);
+    model
+        .get("params -> int", "How many weights it has, adapters included.", |m: &mut Model| m.model().params() as i64);
+    model.get("trainable -> int", "How many of its weights train.", |m: &mut Model| m.model().trainable() as i64);
+    model.get("memory -> int", "Bytes of all weights.", |m: &mut Model| m.model().memory() as i64);
     model.get("config -> map", "Its shape, in the words of config.json.", |m: &mut Model| -> Fallible<Dynamic> {
-        Ok(from_json(&serde_json::to_value(m.model.config()).map_err(Error::internal)?))
+        Ok(from_json(&serde_json::to_value(m.model().config()).map_err(Error::internal)?))
     });
     model.get("parameters -> array", "The names of the weights that train.", |m: &mut Model| -> Array {
-        m.model.parameters().into_iter().map(|p| Dynamic::from(p.name)).collect()
+        m.model().parameters().into_iter().map(|p| Dynamic::from(p.name)).collect()
     });
     model.get("tokenizer -> Tokenizer", "The tokenizer of the model.", |m: &mut Model| -> Fallible<Tokenizer> {
         Ok(Tokenizer::new(m.tokenizer()?))
@@ -290,38 +311,10 @@ fn variants(model: &mut Members<Model>) {
         "The same with its blocks in 4 bits (\"nf4\"), frozen.",
         quantize,
     );
-    let ctx = model.ctx();
-    let lora = move |m: &Model, map: &Map, what: &str| -> Fallible<Model> {
-        let config: LoraConfig = options(what, map)?;
-        Ok(m.with(m.model.lora(&config, ctx.next_seed())?))
-    };
-    let plain = lora.clone();
-    model.method(
-        "lora() -> Model",
-        "The same with its weights frozen and fresh adapters beside them.",
-        move |m: &mut Model| plain(m, &Map::new(), "lora"),
-    );
-    let with_options = lora.clone();
-    let member = model.method(
-        "lora(options: map) -> Model",
-        "The same with its weights frozen and fresh adapters beside them (Hu et al. 2021); it answers the same until they train.\nOptions, with PEFT's names:",
-        move |m: &mut Model, map: Map| with_options(m, &map, "lora"),
-    );
-    member.options = LORA_OPTIONS;
-    let plain = lora.clone();
-    model.method("qlora() -> Model", "quantize(\"nf4\") and lora() in one.", move |m: &mut Model| {
-        plain(&in_four_bits(m)?, &Map::new(), "qlora")
-    });
-    let member = model.method(
-        "qlora(options: map) -> Model",
-        "quantize(\"nf4\") and lora(options) in one (Dettmers et al. 2023).\nOptions, with PEFT's names:",
-        move |m: &mut Model, map: Map| lora(&in_four_bits(m)?, &map, "qlora"),
-    );
-    member.options = LORA_OPTIONS;
     model.method(
         "merge() -> Model",
         "One plain model, all of it trainable: the weights with the adapters added.",
-        |m: &mut Model| -> Fallible<Model> { Ok(m.with(m.model.merge()?)) },
+        |m: &mut Model| -> Fallible<Model> { Ok(m.with(m.model().merge()?)) },
     );
     model.method(
         "deepen(times: int) -> Model",
@@ -329,7 +322,7 @@ fn variants(model: &mut Members<Model>) {
          follow it and add nothing until they have learned to. To go on training a small model as a larger one.",
         |m: &mut Model, times: i64| -> Fallible<Model> {
             let times = usize::try_from(times).map_err(|_| Error::mistake(format!("times is {times}")))?;
-            Ok(m.with(m.model.deepen(times)?))
+            Ok(m.with(m.model().deepen(times)?))
         },
     );
     model.method(
@@ -337,7 +330,7 @@ fn variants(model: &mut Members<Model>) {
         "The same model for so many ids: rows that are new are the mean of the others. It has no tokenizer until it meets one.",
         |m: &mut Model, vocab_size: i64| -> Fallible<Model> {
             let size = usize::try_from(vocab_size).map_err(|_| Error::mistake(format!("vocab_size is {vocab_size}")))?;
-            Ok(Model::new(m.model.resize_token_embeddings(size)?, None))
+            Ok(Model::new(m.model().resize_token_embeddings(size)?, None))
         },
     );
     model.method(
@@ -345,17 +338,13 @@ fn variants(model: &mut Members<Model>) {
         "The same model for the ids of a tokenizer, which it takes over.",
         |m: &mut Model, tokenizer: Tokenizer| -> Fallible<Model> {
             let tokenizer = tokenizer.get();
-            Ok(Model::new(m.model.resize_token_embeddings(tokenizer.vocab_size())?, Some(tokenizer)))
+            Ok(Model::new(m.model().resize_token_embeddings(tokenizer.vocab_size())?, Some(tokenizer)))
         },
     );
 }
 
 fn quantize(model: &mut Model, scheme: &str) -> Fallible<Model> {
-    Ok(model.with(model.model.quantize(scheme)?))
-}
-
-fn in_four_bits(model: &mut Model) -> Fallible<Model> {
-    if model.quantized() { Ok(model.clone()) } else { quantize(model, "nf4") }
+    Ok(model.with(model.model().quantize(scheme)?))
 }
 
 fn disk(model: &mut Members<Model>) {
@@ -371,26 +360,16 @@ fn disk(model: &mut Members<Model>) {
     );
     member.options = SAVE_OPTIONS;
     model.method(
-        "save_adapter(dir: string)",
-        "Writes its adapter as PEFT does.",
-        |m: &mut Model, dir: &str| -> Fallible<()> { Ok(m.model.save_adapter(&locate(dir)?)?) },
-    );
-    model.method(
-        "load_adapter(dir: string) -> Model",
-        "The same with the adapter of a PEFT folder.",
-        |m: &mut Model, dir: &str| -> Fallible<Model> { Ok(m.with(m.model.load_adapter(&locate(dir)?)?)) },
-    );
-    model.method(
         "weights(name: string) -> Tensor",
         "A weight by its Hugging Face name.",
-        |m: &mut Model, name: &str| -> Fallible<Tensor> { Ok(Tensor(m.model.weights(name)?)) },
+        |m: &mut Model, name: &str| -> Fallible<Tensor> { Ok(Tensor(m.model().weights(name)?)) },
     );
 }
 
 fn save(model: &Model, dir: &str, map: &Map) -> Fallible<()> {
     let chosen: SaveOptions = options("save", map)?;
     let dir = &locate(dir)?;
-    model.model.save_with(dir, chosen.dtype.parse()?)?;
+    model.model().save_with(dir, chosen.dtype.parse()?)?;
     if let Some(tokenizer) = &*model.tokenizer.borrow() {
         atomic::write(&dir.join(TOKENIZER), tokenizer.to_json().as_bytes())?;
     }
@@ -403,7 +382,7 @@ fn passes(model: &mut Members<Model>) {
         "forward(batch: Batch) -> Tensor",
         "Logits: (batch, time, vocabulary). Nothing is dropped.",
         move |m: &mut Model, batch: Batch| -> Fallible<Tensor> {
-            Ok(Tensor(m.model.logits(&*m.reads(&batch)?, &pass(&ctx, None))?.detach()))
+            Ok(Tensor(m.model().logits(&*m.reads(&batch)?, &pass(&ctx, None))?.detach()))
         },
     );
     let ctx = model.ctx();
@@ -411,7 +390,7 @@ fn passes(model: &mut Members<Model>) {
         "forward(inputs: map) -> Tensor",
         "Logits of ids, in the names of transformers: (batch, time, vocabulary). Those of padding count for nothing.\nInputs:",
         move |m: &mut Model, map: Map| -> Fallible<Tensor> {
-            Ok(Tensor(m.model.logits(&inputs::batch("forward", &map)?, &pass(&ctx, None))?.detach()))
+            Ok(Tensor(m.model().logits(&inputs::batch("forward", &map)?, &pass(&ctx, None))?.detach()))
         },
     );
     member.options = MODEL_INPUTS;
@@ -420,8 +399,8 @@ fn passes(model: &mut Members<Model>) {
         "loss(batch: Batch) -> Loss",
         "How far it is off on a batch, to go backward from; dropout is on, as in training.",
         move |m: &mut Model, batch: Batch| -> Fallible<Loss> {
-            let loss = m.model.taped_loss(&*m.reads(&batch)?, &pass(&ctx, Some(ctx.next_seed())))?;
-            Loss::new(loss, m.model.parameters())
+            let loss = m.model().taped_loss(&*m.reads(&batch)?, &pass(&ctx, Some(ctx.next_seed())))?;
+            Loss::new(loss, m.model().parameters())
         },
     );
     let ctx = model.ctx();
@@ -430,8 +409,8 @@ fn passes(model: &mut Members<Model>) {
         "How far it is off on ids, in the names of transformers; a label is the id that follows.\nInputs:",
         move |m: &mut Model, map: Map| -> Fallible<Loss> {
             let batch = inputs::batch("loss", &map)?;
-            let loss = m.model.taped_loss(&batch, &pass(&ctx, Some(ctx.next_seed())))?;
-            Loss::new(loss, m.model.parameters())
+            let loss = m.model().taped_loss(&batch, &pass(&ctx, Some(ctx.next_seed())))?;
+            Loss::new(loss, m.model().parameters())
         },
     );
     member.options = MODEL_INPUTS;
@@ -439,7 +418,7 @@ fn passes(model: &mut Members<Model>) {
         "attention(batch: Batch, layer: int) -> Tensor",
         "Attention weights of one layer: (batch, heads, time, time).",
         |m: &mut Model, batch: Batch, layer: Dynamic| -> Fallible<Tensor> {
-            Ok(Tensor(m.model.attention(&*m.reads(&batch)?, count("attention: layer", &layer)? as usize)?))
+            Ok(Tensor(m.model().attention(&*m.reads(&batch)?, count("attention: layer", &layer)? as usize)?))
         },
     );
     let member = model.method(
@@ -447,7 +426,7 @@ fn passes(model: &mut Members<Model>) {
         "Attention weights of one layer, of ids in the names of transformers: (batch, heads, time, time).\nInputs:",
         |m: &mut Model, map: Map, layer: Dynamic| -> Fallible<Tensor> {
             let layer = count("attention: layer", &layer)? as usize;
-            Ok(Tensor(m.model.attention(&inputs::batch("attention", &map)?, layer)?))
+            Ok(Tensor(m.model().attention(&inputs::batch("attention", &map)?, layer)?))
         },
     );
     member.options = MODEL_INPUTS;

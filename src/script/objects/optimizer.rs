@@ -87,7 +87,7 @@ pub(super) fn register(registry: &mut Registry) {
 
 fn adamw(model: &Model, map: &Map) -> Fallible<Optimizer> {
     let options: AdamWOptions = options("adamw", map)?;
-    Ok(Optimizer(Rc::new(RefCell::new(train::AdamW::new(model.model.parameters(), options)?))))
+    Ok(Optimizer(Rc::new(RefCell::new(train::AdamW::new(model.model().parameters(), options)?))))
 }
 
 fn schedules(registry: &mut Registry) {

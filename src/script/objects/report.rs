@@ -56,7 +56,7 @@ pub(super) fn register(registry: &mut Registry) {
         "Measures a model on the rows of a split: evaluate(net, data.val).",
         move |model: Model, split: Split| -> Fallible<Report> {
             let measure = |tokenizer: &Tokenizer, rows: &data::Split| {
-                Ok(Report(metrics::evaluate(&model.model, tokenizer, rows, ctx.progress())?))
+                Ok(Report(metrics::evaluate(&model.model(), tokenizer, rows, ctx.progress())?))
             };
             if let Some(own) = model.other_than(&split.tokenizer) {
                 return measure(&own, &split.split.translated(&split.tokenizer, &own));

@@ -210,7 +210,7 @@ fn same(a: &Value, b: &Value) -> bool {
 /// Applies the adapter settings of a recipe to a model.
 fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Model> {
     let (settings, wanted) = given(recipe)?;
-    let plain = &model.model;
+    let plain = &*model.model();
     let Some(lora) = &wanted.lora else { return Ok(model.with(plain.merge()?)) };
     let packed = |model: &nn::Model| model.layers().iter().any(|layer| layer.kind.contains("nf4"));
     let in_four_bits = |model: nn::Model| match wanted.sources.method {
@@ -239,6 +239,7 @@ fn fits(has: &nn::LoraConfig, wanted: &nn::LoraConfig, settings: &Json<String, V
     (!given("r") || has.r == wanted.r)
         && (!given("lora_alpha") || has.lora_alpha == wanted.lora_alpha)
         && (!given("use_rslora") || has.use_rslora == wanted.use_rslora)
+        && (!given("use_dora") || has.use_dora == wanted.use_dora)
 }
 
 /// Whether the adapted layers match those of a recipe, if it names any.

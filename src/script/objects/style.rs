@@ -83,7 +83,7 @@ pub(super) fn register(registry: &mut Registry) {
         "The vector of a piece: the mean over its tokens of the hidden states after the final norm.",
         move |m: &mut Model, score: Score| -> Fallible<Array> {
             let pieces = std::slice::from_ref(&*score.0);
-            let vectors = metrics::embed(&m.model, &*m.tokenizer()?, pieces, ctx.progress())?;
+            let vectors = metrics::embed(&m.model(), &*m.tokenizer()?, pieces, ctx.progress())?;
             let vector = vectors.into_iter().next();
             let vector = vector.ok_or_else(|| Error::mistake("a score without notes has no embedding"))?;
             Ok(vector.into_iter().map(Dynamic::from).collect())
@@ -118,7 +118,7 @@ fn compare(ctx: &ScriptContext, scores: &[Dynamic], corpus: &Dynamic, model: Opt
     let likeness = metrics::style(&pieces, &corpus, progress)?;
     let distance = |model: &Model| -> Fallible<f64> {
         let tokenizer = model.tokenizer()?;
-        let heard = |pieces: &[midi::Score]| metrics::embed(&model.model, &tokenizer, pieces, progress);
+        let heard = |pieces: &[midi::Score]| metrics::embed(&model.model(), &tokenizer, pieces, progress);
         Ok(metrics::frechet_distance(&heard(&pieces)?, &heard(&corpus)?)?)
     };
     Ok(Style(Rc::new(likeness), model.map(distance).transpose()?))

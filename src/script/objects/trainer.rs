@@ -162,7 +162,7 @@ fn begin(ctx: &ScriptContext, model: Model, data: &Dataset, mut map: Map) -> Fal
         chosen.output_dir = Some(locate(dir)?);
     }
     FitCallbacks::check(&chosen)?;
-    let run = train::Trainer::in_group(ctx.group()?, model.model.clone(), data, chosen)?;
+    let run = train::Trainer::in_group(ctx.group()?, (*model.model()).clone(), data, chosen)?;
     Ok(Trainer { run: Rc::new(RefCell::new(run)), model, eval_sets })
 }
 

@@ -93,7 +93,7 @@ fn stored(parameter: &Parameter, moments: &Moments) -> Result<Vec<StoredTensor>>
 }
 
 fn tensor(parameter: &Parameter, suffix: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> StoredTensor {
-    StoredTensor { name: format!("{}.{suffix}", parameter.name), dtype, shape: shape.to_vec(), bytes }
+    StoredTensor { name: format!("{}.{suffix}", parameter.stored_name()), dtype, shape: shape.to_vec(), bytes }
 }
 
 fn bytes_of(values: &[f32]) -> Vec<u8> {
@@ -123,7 +123,7 @@ fn eight_bits(parameter: &Parameter, Moments8 { first, second }: &Moments8) -> V
 fn moments(parameter: &Parameter, bits: u8, tensors: &SafeTensors<'_>) -> Result<Moments, String> {
     let (shape, n) = (parameter.var.dims(), parameter.var.elem_count());
     let find = |suffix: &str, dtype, shape: &[usize]| {
-        let name = format!("{}.{suffix}", parameter.name);
+        let name = format!("{}.{suffix}", parameter.stored_name());
         let view = tensors.tensor(&name).map_err(|_| format!("there is no tensor {name}"))?;
         if view.dtype() != dtype || view.shape() != shape {
             let (kind, found) = (view.dtype(), view.shape());

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use crate::nn::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, for_each_isa};
+use candle_core::Tensor;
+
+use crate::error::Result;
+use crate::nn::cpu::{Disjoint, Fetch, Floats, SpinPool, dot, floats, for_each_isa};
 use crate::nn::ops::linear::{GemvInput, Prepacked, PrepackedInput, dots, steps};
 use crate::nn::quant::Nf4;
 
@@ -12,12 +15,36 @@ const PART: Range<usize> = 1 << 13..1 << 18;
 /// Parts for each thread, so that a delayed thread does not delay all.
 const PARTS: usize = 4;
 
-/// A linear layer, borrowed: `y = x Wᵀ + s · x Aᵀ Bᵀ`.
+/// A linear layer, borrowed: `y = g · x Wᵀ + s · x Aᵀ Bᵀ`.
 pub(in crate::nn) struct LinearRef<'a> {
     pub(in crate::nn) weight: MatrixRef<'a>,
     /// (out, in)
     pub(in crate::nn) shape: (usize, usize),
+    /// g: (out), 1 where it is absent.
+    pub(in crate::nn) gain: Option<Floats<'a>>,
     pub(in crate::nn) update: Option<UpdateRef<'a>>,
+}
+
+/// An update of a weight W by factors of its rows and a low-rank part: `g · W + B A`.
+#[derive(Debug, Clone)]
+pub(crate) struct ComposedUpdate {
+    /// g: (out), 1 where it is absent.
+    pub(crate) gain: Option<Tensor>,
+    /// A: (r, in)
+    pub(crate) a: Tensor,
+    /// B: (out, r)
+    pub(crate) b: Tensor,
+}
+
+impl ComposedUpdate {
+    /// It, borrowed.
+    ///
+    /// # Errors
+    /// Tensors that are not on the CPU.
+    pub(in crate::nn) fn borrow(&self) -> Result<(Option<Floats<'_>>, UpdateRef<'_>)> {
+        let gain = self.gain.as_ref().map(floats).transpose()?;
+        Ok((gain, UpdateRef { a: floats(&self.a)?, b: floats(&self.b)?, rank: self.a.dims()[0], scale: 1.0 }))
+    }
 }
 
 /// The values of W, (out, in).
@@ -85,6 +112,11 @@ impl<'a> DecodeInput<'a> {
                 for (o, y) in (first..).zip(y.chunks_exact_mut(rows)) {
                     dots(&w[o * wide..(o + 1) * wide], self.x, y);
                 }
+            }
+        }
+        if let Some(gain) = &layer.gain {
+            for (gain, y) in gain[first..].iter().zip(y.chunks_exact_mut(rows)) {
+                y.iter_mut().for_each(|y| *y *= gain);
             }
         }
         if let Some(update) = &layer.update {

@@ -12,6 +12,7 @@
 pub(in crate::nn) mod cuda;
 mod linear_ref;
 
+pub(crate) use self::linear_ref::ComposedUpdate;
 use self::linear_ref::{DecodeInput, parts};
 pub(in crate::nn) use self::linear_ref::{LinearRef, MatrixRef, UpdateRef};
 use super::attention::cached_attention;

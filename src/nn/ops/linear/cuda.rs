@@ -9,10 +9,10 @@ mod low;
 use std::sync::Arc;
 
 use candle_core::cuda_backend::CudaDevice;
-use candle_core::cuda_backend::cudarc::driver::CudaSlice;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::{Result as Candle, Shape, Tensor};
 
-use self::bias::{add_bias, bias_gradient};
+use self::bias::bias_gradient;
 use self::factor::{Factor, SharedFactor};
 use self::low::CudaLowRank;
 use super::dropout::Dropout;
@@ -21,8 +21,10 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::nn::Precision;
 use crate::nn::autograd::{self, Saves};
-use crate::nn::cuda::{CudaMat, CudaProduct, KernelSource, alloc, gpu, held, product, source, tensor};
-use crate::nn::ops::cuda::{Made, op1, op2, op3};
+use crate::nn::cuda::{
+    CudaMat, CudaProduct, KernelSource, alloc, elements, gpu, held, launch, product, source, tensor,
+};
+use crate::nn::ops::cuda::{Cheap, Made, cheap1, op1, op2, op3};
 use crate::nn::quant::on_device::FEW;
 
 static SOURCE: KernelSource = source!("linear", "../../cuda");
@@ -63,7 +65,7 @@ pub(super) fn linear(x: &Tensor, w: &Tensor, b: Option<&Tensor>, how: &LinearSet
         });
     };
     let b = autograd::apply_contiguous(b)?;
-    add_bias(device, &mut values, &b)?;
+    bias::add_bias(device, &mut values, &b)?;
     let made = how.made("linear", values, wide_shape(&x, shape.0), device, Saves::FIRST_TWO);
     op3([&x, &w, &b], made, move |[x, w, b], _, dy| {
         let db = match autograd::needs_grad(b) {
@@ -101,12 +103,50 @@ pub(super) fn frozen_linear(x: &Tensor, weight: Frozen, b: Option<&Tensor>, how:
     let weight = settled(weight)?;
     let mut values = forward(&SharedFactor::new(&x, precision), &weight, shape, precision)?;
     if let Some(b) = b {
-        add_bias(device, &mut values, &b.contiguous()?)?;
+        bias::add_bias(device, &mut values, &b.contiguous()?)?;
     }
     let made = how.made("frozen_linear", values, wide_shape(&x, shape.0), device, Saves::NOTHING);
     op1(&x, made, move |[x], _, dy| {
         Ok([Some(input_gradient(&SharedFactor::new(dy, precision), &weight, x, shape, precision)?)])
     })
+}
+
+/// `x + b`: [`super::add_bias`] for tensors of the right shape.
+pub(super) fn add_bias(x: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    let (x, b) = (autograd::apply_contiguous(x)?, autograd::apply_contiguous(b)?);
+    let width = b.elem_count();
+    let device = gpu(&x)?;
+    // Dropping nothing copies.
+    let mut values = dropped(device, &held(&x)?.view::<f32>()?, Dropout { below: 0, keep: 1.0, seed: 0 })?;
+    bias::add_bias(device, &mut values, &b)?;
+    let shape = x.shape().clone();
+    let made = Made { name: "add_bias", values, shape, device, saves: Saves::NOTHING, interrupt };
+    op2([&x, &b], made, move |[_, b], _, dy| {
+        let db = match autograd::needs_grad(b) {
+            true => Some(bias_gradient(dy, width)?),
+            false => None,
+        };
+        Ok([Some(dy.clone()), db])
+    })
+}
+
+/// `drop(x)`: [`super::dropout()`] on a GPU.
+pub(super) fn dropout(x: &Tensor, dropout: Dropout, interrupt: &Interrupt) -> Result<Tensor> {
+    let x = autograd::apply_contiguous(x)?;
+    let make = move |device: &CudaDevice, [x]: [CudaView<'_, f32>; 1]| dropped(device, &x, dropout);
+    cheap1(&x, &Cheap { name: "dropout", interrupt }, Box::new(make), move |[x], _, dy| {
+        let (device, dy) = (gpu(x)?, held(dy)?);
+        Ok([Some(tensor(dropped(device, &dy.view::<f32>()?, dropout)?, x.shape(), device))])
+    })
+}
+
+fn dropped(device: &CudaDevice, x: &CudaView<'_, f32>, dropout: Dropout) -> Candle<CudaSlice<f32>> {
+    let Dropout { below, keep, seed } = dropout;
+    let (mut out, count) = (alloc::<f32>(device, x.len())?, x.len() as u64);
+    if count > 0 {
+        launch!(device, SOURCE, "dropout_f32", elements(x.len()), x, &mut out, &count, &seed, &below, &keep);
+    }
+    Ok(out)
 }
 
 /// An adapter of a frozen weight, of the right shape.
@@ -137,7 +177,7 @@ pub(super) fn lora_linear(
     let mut values = forward(&shared, &weight, shape, precision)?;
     let kept = CudaLowRank { a: &a, b: &b, scale, dropout, shape, precision }.add_to(&shared, &mut values)?;
     if let Some(bias) = bias {
-        add_bias(device, &mut values, &bias.contiguous()?)?;
+        bias::add_bias(device, &mut values, &bias.contiguous()?)?;
     }
     let made = how.made("lora_linear", values, wide_shape(&x, shape.0), device, Saves::INPUTS);
     op3([&x, &a, &b], made, move |[x, a, b], _, dy| {

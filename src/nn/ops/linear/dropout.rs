@@ -1,9 +1,12 @@
 //! Inverted dropout whose mask is a function of seed and index: nothing is kept between forward and backward.
 
+use candle_core::{CpuStorage, CustomOp1, Layout, Result as Candle, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::nn::cpu::{Disjoint, fill, for_each_isa};
+use crate::interrupt::Interrupt;
+use crate::nn::candle_error::check;
+use crate::nn::cpu::{Disjoint, fill, floats, floats_of, for_each_isa};
 
 /// Drops a share of the values and scales the rest by `1 / (1 − share)`, as `torch.nn.Dropout` does in training.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,29 @@ impl Dropout {
         // One key for each chunk, so that the inner counter has 32 bits for any tensor.
         let key = mix64(self.seed ^ mix64(chunk as u64));
         masked(values, key, self.below, self.keep);
+    }
+}
+
+/// The op of [`super::dropout()`].
+pub(super) struct DropoutOp {
+    pub(super) dropout: Dropout,
+    pub(super) interrupt: Interrupt,
+}
+
+impl CustomOp1 for DropoutOp {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Candle<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(self.dropout.apply(floats_of(x, l)?)), l.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<Option<Tensor>> {
+        check(&self.interrupt)?;
+        let dy = dy.contiguous()?;
+        let dx = self.dropout.apply(&floats(&dy)?);
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! The mask of `drop` is a function of the seed and the place, so backward draws it again instead of keeping it.
 
+mod add_bias;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -19,10 +20,11 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result as Candle, Shape, Tensor};
 
+use self::add_bias::AddBias;
 pub(in crate::nn) use self::cpu::Prepacked;
 pub(super) use self::cpu::{GemvInput, PrepackedInput, dots, steps};
 use self::cpu::{LowRank, WeightRef};
-use self::dropout::Dropout;
+use self::dropout::{Dropout, DropoutOp};
 use super::input::input;
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
@@ -150,6 +152,37 @@ pub fn lora_linear(
     }
     let op = LoraLinear { frozen, rank, scale, dropout, squeezed: OnceLock::new() };
     Ok(autograd::apply3(&x, &a, &b, op, Saves::INPUTS)?)
+}
+
+/// `x + b`: x (…, out), b (out) -> the shape of x. Gradients for both.
+///
+/// # Errors
+/// A bias of another length, or `interrupted`, when the user cancels.
+pub fn add_bias(x: &Tensor, b: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let x = input(x, "add_bias")?;
+    let b = bias(b, x.dims().last().copied().unwrap_or(0))?;
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::add_bias(&x, &b, interrupt);
+    }
+    Ok(autograd::apply2(&x, &b, AddBias { interrupt: interrupt.clone() }, Saves::NOTHING)?)
+}
+
+/// Drops a share of the values of x and scales the rest by `1 / (1 − share)`; the mask is a function of the seed and the place,
+/// that of an [`Adapter`] with the same seed. Gradient for x.
+///
+/// # Errors
+/// A share outside of 0..1, or `interrupted`, when the user cancels.
+pub fn dropout(x: &Tensor, (share, seed): (f64, u64), interrupt: &Interrupt) -> Result<Tensor> {
+    interrupt.check()?;
+    let x = input(x, "dropout")?;
+    let Some(dropout) = Dropout::new(share, seed)? else { return Ok(x) };
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() {
+        return cuda::dropout(&x, dropout, interrupt);
+    }
+    Ok(autograd::apply1(&x, DropoutOp { dropout, interrupt: interrupt.clone() }, Saves::NOTHING)?)
 }
 
 /// Prepares a bias, one value for each output.

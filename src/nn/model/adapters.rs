@@ -1,0 +1,332 @@
+//! The adapters of a model: any number of them on one base, of which one is used, or a mixture.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Model;
+use crate::error::{Error, Result};
+use crate::nn::LoraConfig;
+use crate::nn::core::{Linear, Lora, MapWeights, Matrix, Part, Transformer, Update, Weight};
+
+/// The name of the adapter of a model that was given one without a name, as in PEFT.
+pub(crate) const DEFAULT: &str = "default";
+
+/// The adapters of a model by their names. Each is the model with that adapter; all share the memory of the base.
+#[derive(Clone, Default)]
+pub(crate) struct Adapters {
+    /// The frozen model without adapters; absent where there are none.
+    base: Option<Arc<Transformer>>,
+    all: Vec<NamedAdapter>,
+    /// What is in use: names and weights. Nothing when they are disabled.
+    active: Vec<(String, f64)>,
+}
+
+/// A model with one adapter.
+#[derive(Clone)]
+pub(crate) struct NamedAdapter {
+    pub(crate) name: String,
+    pub(crate) config: LoraConfig,
+    pub(crate) core: Arc<Transformer>,
+}
+
+impl Adapters {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// The one adapter in use, with its weight 1.
+    pub(crate) fn alone(&self) -> Option<&NamedAdapter> {
+        match self.active.as_slice() {
+            [(name, 1.0)] => self.all.iter().find(|adapter| adapter.name == *name),
+            _ => None,
+        }
+    }
+
+    /// The adapter of this name.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub(crate) fn named(&self, name: &str) -> Result<&NamedAdapter> {
+        let found = self.all.iter().find(|adapter| adapter.name == name);
+        found.ok_or_else(|| match self.all.is_empty() {
+            true => Error::mistake(format!("the model has no adapters, and none is called '{name}'"))
+                .with_hint("add one: net.add_adapter(\"NAME\", \"FOLDER\")"),
+            false => Error::unknown("adapter", name, &self.all.iter().map(|a| a.name.as_str()).collect::<Vec<_>>()),
+        })
+    }
+}
+
+impl Model {
+    /// The names of its adapters, in the order in which they came.
+    ///
+    /// ```
+    /// use candle_core::Device;
+    /// use etude::nn::{LlamaConfig, LoraConfig, Model};
+    ///
+    /// let config = LlamaConfig {
+    ///     vocab_size: 100,
+    ///     hidden_size: 64,
+    ///     num_hidden_layers: 1,
+    ///     num_attention_heads: 2,
+    ///     intermediate_size: 128,
+    ///     max_position_embeddings: 32,
+    ///     ..LlamaConfig::default()
+    /// };
+    /// let model = Model::new(config, &Device::Cpu, 1)?.quantize("nf4")?;
+    /// let model = model.add_fresh_adapter("evans", &LoraConfig::default(), 1)?;
+    /// let model = model.add_fresh_adapter("tatum", &LoraConfig { r: 4, ..LoraConfig::default() }, 2)?;
+    /// assert_eq!(model.adapters(), ["evans", "tatum"]);
+    /// let mixed = model.mix_adapters(&[("evans".into(), 0.7), ("tatum".into(), 0.3)])?;
+    /// assert_eq!(mixed.active_adapters().len(), 2);
+    /// # Ok::<(), etude::Error>(())
+    /// ```
+    pub fn adapters(&self) -> Vec<&str> {
+        self.adapters.all.iter().map(|adapter| adapter.name.as_str()).collect()
+    }
+
+    /// The adapters in use with their weights; none when they are disabled.
+    pub fn active_adapters(&self) -> &[(String, f64)] {
+        &self.adapters.active
+    }
+
+    /// The options of the adapter in use; `None` without one, and for a mixture.
+    pub fn lora_config(&self) -> Option<&LoraConfig> {
+        self.adapters.alone().map(|adapter| &adapter.config)
+    }
+
+    /// The options of an adapter.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn adapter_config(&self, name: &str) -> Result<&LoraConfig> {
+        Ok(&self.adapters.named(name)?.config)
+    }
+
+    /// The same model with one of its adapters in use, which trains; the others are as they were, without reading anything
+    /// again.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn set_adapter(&self, name: &str) -> Result<Self> {
+        let core = (*self.adapters.named(name)?.core).clone();
+        let adapters = Adapters { active: vec![(name.to_owned(), 1.0)], ..self.adapters.clone() };
+        Ok(Self { core, adapters, ..self.clone() })
+    }
+
+    /// The same model with a mixture of its adapters in use, each with a weight: what they add to the weights is multiplied by
+    /// it and summed, whatever their ranks (PEFT's `combination_type="cat"`). A mixture does not train.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one; no names, one that is given twice, a weight that is not finite.
+    pub fn mix_adapters(&self, weights: &[(String, f64)]) -> Result<Self> {
+        for (i, (name, weight)) in weights.iter().enumerate() {
+            self.adapters.named(name)?;
+            if !weight.is_finite() || weights[..i].iter().any(|(other, _)| other == name) {
+                return Err(Error::mistake(format!("the weight of the adapter '{name}' is {weight}, or given twice")));
+            }
+        }
+        let (Some(base), false) = (&self.adapters.base, weights.is_empty()) else {
+            return Err(Error::mistake("a mixture of no adapters")
+                .with_hint("net.set_adapter(#{ left: 0.5, right: 0.5 }); disable_adapter() uses none"));
+        };
+        let parts = weights.iter().map(|(name, weight)| Ok((Parts::of(&self.adapters.named(name)?.core), *weight)));
+        let core = base.map(&Mix { parts: parts.collect::<Result<_>>()? })?;
+        let adapters = Adapters { active: weights.to_vec(), ..self.adapters.clone() };
+        Ok(Self { core, adapters, ..self.clone() })
+    }
+
+    /// The same model with none of its adapters in use.
+    pub fn disable_adapter(&self) -> Self {
+        let core = self.adapters.base.as_ref().map_or_else(|| self.core.clone(), |base| (**base).clone());
+        Self { core, adapters: Adapters { active: Vec::new(), ..self.adapters.clone() }, ..self.clone() }
+    }
+
+    /// The same model without one of its adapters; if that was in use, none is.
+    ///
+    /// # Errors
+    /// An unknown name, with the nearest known one.
+    pub fn delete_adapter(&self, name: &str) -> Result<Self> {
+        self.adapters.named(name)?;
+        let mut left = match self.adapters.active.iter().any(|(active, _)| active == name) {
+            true => self.disable_adapter(),
+            false => self.clone(),
+        };
+        left.adapters.all.retain(|adapter| adapter.name != name);
+        Ok(left)
+    }
+
+    /// The model frozen and without adapters.
+    pub(crate) fn frozen_base(&self) -> Result<Arc<Transformer>> {
+        match &self.adapters.base {
+            Some(base) => Ok(base.clone()),
+            None => Ok(Arc::new(self.core.map(&Adapt { make: &|_, _| Ok(None) })?)),
+        }
+    }
+
+    /// A frozen base with the adapters that `make` gives each layer (told whether the layer is the head).
+    pub(crate) fn adapted_view(base: &Transformer, make: &MakeAdapter<'_>) -> Result<Transformer> {
+        base.map(&Adapt { make })
+    }
+
+    /// The same model with this adapter alone, in use.
+    pub(crate) fn with_adapter(&self, base: Arc<Transformer>, adapter: NamedAdapter) -> Self {
+        let (core, active) = ((*adapter.core).clone(), vec![(adapter.name.clone(), 1.0)]);
+        Self { core, adapters: Adapters { base: Some(base), all: vec![adapter], active }, ..self.clone() }
+    }
+
+    /// The same model with one more adapter, not in use.
+    pub(crate) fn with_one_more(&self, base: Arc<Transformer>, adapter: NamedAdapter) -> Self {
+        let core = if self.adapters.is_empty() { (*base).clone() } else { self.core.clone() };
+        let mut adapters = Adapters { base: Some(base), ..self.adapters.clone() };
+        adapters.all.push(adapter);
+        Self { core, adapters, ..self.clone() }
+    }
+
+    /// Refuses a name that another adapter has, or that PEFT could not store.
+    pub(crate) fn check_new_name(&self, name: &str) -> Result<()> {
+        if name.is_empty() || name.contains(['.', '/', '\\']) {
+            return Err(Error::mistake(format!("'{name}' cannot be the name of an adapter"))
+                .with_hint("names have letters, and neither dots nor slashes"));
+        }
+        match self.adapters.all.iter().any(|adapter| adapter.name == name) {
+            true => Err(Error::mistake(format!("the model has an adapter '{name}' already"))
+                .with_hint(format!("delete_adapter(\"{name}\") first, or take another name"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The same model on another base of the same architecture: `map` makes it of the frozen one.
+    pub(crate) fn rebased(&self, map: &dyn MapWeights) -> Result<Self> {
+        let Some(base) = &self.adapters.base else {
+            return Ok(Self { core: self.core.map(map)?, ..self.clone() });
+        };
+        let base = Arc::new(base.map(map)?);
+        let parts = Parts::of(&base);
+        let on_it = |adapter: &NamedAdapter| {
+            let core = Arc::new(adapter.core.map(&Rebase { parts: &parts, model: self })?);
+            Ok(NamedAdapter { core, ..adapter.clone() })
+        };
+        let all = self.adapters.all.iter().map(on_it).collect::<Result<_>>()?;
+        let adapters = Adapters { base: Some(base.clone()), all, active: self.adapters.active.clone() };
+        let model = Self { core: (*base).clone(), adapters, ..self.clone() };
+        match self.adapters.active.as_slice() {
+            [] => Ok(model),
+            [(name, 1.0)] => model.set_adapter(name),
+            several => model.mix_adapters(several),
+        }
+    }
+}
+
+/// Gives a layer its adapter, if it gets one; the second argument says whether the layer is the head.
+pub(crate) type MakeAdapter<'a> = dyn Fn(&Linear, bool) -> Result<Option<Lora>> + 'a;
+
+/// Freezes the weights and gives layers adapters.
+struct Adapt<'a> {
+    make: &'a MakeAdapter<'a>,
+}
+
+impl MapWeights for Adapt<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Ok(weight.frozen())
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        Ok(Linear { update: (self.make)(linear, false)?.map(Update::Lora), ..linear.frozen() })
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        Ok(Linear { update: (self.make)(head, true)?.map(Update::Lora), ..head.frozen() })
+    }
+}
+
+/// The parts of a model by their names.
+struct Parts<'a> {
+    linears: HashMap<&'a str, &'a Linear>,
+    weights: HashMap<&'a str, &'a Weight>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(core: &'a Transformer) -> Self {
+        let linears = core.linears().map(|linear| (linear.name.as_str(), linear)).collect();
+        let weights = core.parts().into_iter().filter(|part| part.linear().is_none()).flat_map(Part::weights);
+        Self { linears, weights: weights.map(|weight| (weight.name(), weight)).collect() }
+    }
+
+    fn linear(&self, name: &str) -> Result<&'a Linear> {
+        self.linears.get(name).copied().ok_or_else(|| Error::internal(format!("there is no layer {name}")))
+    }
+}
+
+/// Puts adapters on another base.
+struct Rebase<'a> {
+    parts: &'a Parts<'a>,
+    model: &'a Model,
+}
+
+impl MapWeights for Rebase<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Ok(match self.parts.weights.get(weight.name()) {
+            Some(base) if weight.var().is_none() => (*base).clone(),
+            _ => weight.clone(),
+        })
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        match &linear.matrix {
+            Matrix::Dense(weight) if weight.var().is_some() => Ok(linear.clone()),
+            _ => linear.with_matrix(self.parts.linear(&linear.name)?.matrix.clone(), &self.model.device),
+        }
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        self.linear(head)
+    }
+}
+
+/// Mixes adapters into a base.
+struct Mix<'a> {
+    parts: Vec<(Parts<'a>, f64)>,
+}
+
+impl Mix<'_> {
+    /// `w + Σ share · (wᵢ − w)` over those that differ.
+    fn mixed(&self, base: &Weight, of: impl Fn(&Parts<'_>) -> Option<Weight>) -> Result<Weight> {
+        let mut sum = None;
+        for (parts, share) in &self.parts {
+            if let Some(other) = of(parts).filter(|other| other.var().is_some()) {
+                let difference = ((other.detached() - base.detached())? * *share)?;
+                sum = Some((sum.unwrap_or_else(|| base.detached()) + difference)?);
+            }
+        }
+        Ok(sum.map_or_else(|| base.clone(), |sum| Weight::fixed(base.name(), sum)))
+    }
+}
+
+impl MapWeights for Mix<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        self.mixed(weight, |parts| parts.weights.get(weight.name()).map(|weight| (*weight).clone()))
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        let layers = self.parts.iter().map(|(parts, share)| Ok((parts.linear(&linear.name)?, *share)));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
+        let update = Update::mixed(layers.iter().map(|(layer, share)| (*layer, *share)))?;
+        let bias = linear.bias.as_ref();
+        let bias = bias.map(|bias| self.mixed(bias, |parts| parts.linears.get(linear.name.as_str())?.bias.clone()));
+        let matrix = match &linear.matrix {
+            Matrix::Dense(weight) => {
+                Matrix::Dense(self.mixed(weight, |parts| match &parts.linears.get(linear.name.as_str())?.matrix {
+                    Matrix::Dense(weight) => Some(weight.clone()),
+                    Matrix::Nf4(_) => None,
+                })?)
+            }
+            codes @ Matrix::Nf4(_) => codes.clone(),
+        };
+        Ok(Linear { update, bias: bias.transpose()?, matrix, ..linear.clone() })
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        self.linear(head)
+    }
+}
