@@ -6,24 +6,22 @@ use crate::error::nearest;
 /// A foreign name, ours (a key, where one means the same), and a remark.
 type ForeignKeyHint = (&'static str, &'static str, &'static str);
 
-/// The hint for keys that count epochs.
-const EPOCHS: &str =
-    "the length of a run is given in steps; an epoch has rows / (batch_size · gradient_accumulation_steps)";
+/// The hint for keys that name a schedule.
+const SCHEDULES: &str = "cosine, cosine_with_restarts, linear, polynomial, wsd, inverse_sqrt or constant";
 
 /// The foreign names, sorted by subject.
 const ANSWERS: &[ForeignKeyHint] = &[
     // --- how long, how fast
     ("learning_rate", "lr", ""),
-    ("num_train_epochs", "max_steps", EPOCHS),
-    ("epochs", "max_steps", EPOCHS),
-    ("num_epochs", "max_steps", EPOCHS),
+    ("num_train_epochs", "epochs", ""),
+    ("num_epochs", "epochs", ""),
     ("steps", "max_steps", ""),
     ("num_steps", "max_steps", ""),
     ("total_steps", "max_steps", ""),
-    ("warmup_ratio", "warmup_steps", "it counts steps"),
-    ("lr_scheduler_type", "schedule", "cosine, linear or constant"),
-    ("lr_scheduler_kwargs", "schedule", "min_lr and schedule_steps shape it"),
-    ("scheduler", "schedule", "cosine, linear or constant"),
+    ("warmup", "warmup_steps", "or warmup_ratio, their share of the schedule"),
+    ("lr_scheduler_type", "schedule", SCHEDULES),
+    ("lr_scheduler_kwargs", "schedule", "num_cycles, power, num_decay_steps, min_lr and schedule_steps shape it"),
+    ("scheduler", "schedule", SCHEDULES),
     ("min_learning_rate", "min_lr", ""),
     // --- the optimizer
     ("optim", "bits", "the optimizer is AdamW; bits: 8 is adamw_8bit"),
@@ -162,7 +160,7 @@ mod tests {
         assert_eq!(answer("learning_rate", false).as_deref(), Some("it is called 'lr' here"));
         assert_eq!(answer("learning_rate", true).as_deref(), Some("it is called '--lr' here"));
         assert!(answer("per_device_train_batchsize", true).is_some_and(|hint| hint.contains("'--batch_size'")));
-        assert!(answer("num_train_epochs", false).is_some_and(|hint| hint.contains("max_steps")));
+        assert!(answer("num_train_epochs", false).is_some_and(|hint| hint.contains("'epochs'")));
         assert!(answer("report_to", false).is_some_and(|hint| hint.contains("tensorboard")));
         assert_eq!(answer("lora_alhpa", false), None, "a slip in one of ours");
     }

@@ -210,7 +210,7 @@ mod tests {
             ("max_sequence_len", "max_seq_len"),
             ("warmup", "warmup_steps"),
             ("learning_rate", "lr"),
-            ("num_train_epochs", "max_steps"),
+            ("num_train_epochs", "epochs"),
             ("bf16", "mixed_precision"),
         ] {
             let error = Recipe::from_map("a.yaml", json!({ wrong: 1 })).expect_err(wrong);

@@ -68,7 +68,6 @@ impl Trainer {
 
     fn make(group: Arc<Group>, model: Model, data: Dataset, mut options: TrainOptions) -> Result<Self> {
         options.validate()?;
-        let cut = options.cut_warmup();
         let wide = data.train.width();
         let data = for_model(&model, data)?;
         fits(&model, &data, &options)?;
@@ -76,10 +75,11 @@ impl Trainer {
         let optimizer = AdamW::new(parameters.clone(), options.adamw())?;
         let fingerprint = OnceLock::new();
         let mut notes = agreement::agree(&group, &parameters, &data, &options, &fingerprint)?;
-        notes.extend(cut);
         if options.batch_size == BatchSize::Auto {
             notes.push(divide(&group, &model, &mut options, optimizer.memory(), data.train.width())?);
         }
+        options.count_steps(data.train.len(), group.world_size());
+        notes.extend(options.cut_warmup());
         if data.train.width() < wide {
             let (parts, width) = (wide / data.train.width(), data.train.width());
             notes.push(format!(

@@ -185,7 +185,7 @@ fn names_of_other_trainers_are_answered_with_ours() {
         err(&{ output }.output().expect("it runs"))
     };
     assert!(train(&["--learning_rate", "1e-3"]).contains("'--lr'"));
-    assert!(train(&["--num_train_epochs", "3"]).contains("'--max_steps'"));
+    assert!(train(&["--num_train_epochs", "3"]).contains("'--epochs'"));
     assert!(train(&["--report_to", "wandb"]).contains("tensorboard"));
     fs::write(bench.path("theirs.yaml"), "per_device_train_batch_size: 4\n").expect("written");
     assert!(train(&["--config", "theirs.yaml"]).contains("'batch_size'"));

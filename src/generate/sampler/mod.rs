@@ -1,12 +1,15 @@
 //! Sampling from logits.
 //!
 //! Ids that are not allowed are removed first; then, in the order of `transformers`' processors, come the repetition
-//! penalty, the temperature, top-k, top-p and min-p, and one draw from the rest. With logits `z`:
+//! penalty, the ban of repeated n-grams, the temperature, top-k, top-p, min-p and typical-p, and one draw from the rest. With
+//! logits `z`:
 //!
 //! - penalty θ: `z/θ` where `z > 0`, else `z·θ`, for every previous id, once;
 //! - top-k: logits that are at least the k-th largest (all equal ones stay);
 //! - top-p: the shortest run of the likeliest whose probabilities reach `p`;
-//! - min-p: ids with at least `min_p` times the probability of the likeliest.
+//! - min-p: ids with at least `min_p` times the probability of the likeliest;
+//! - typical-p: with the entropy `H` of what is left, the fewest ids of the smallest `|−log p − H|` whose probabilities reach
+//!   `typical_p`.
 //!
 //! The vocabulary is never sorted as a whole: a run of the likeliest is selected, and twice as long a one while it
 //! falls short of `top_p`.
@@ -16,6 +19,8 @@ mod options;
 mod tests;
 
 pub use options::SamplerOptions;
+
+use std::collections::HashSet;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -119,6 +124,7 @@ impl Sampler {
             return if mask.is_some() { self.draw(field, logits, previous, None) } else { 0 };
         }
         self.penalise(field, previous);
+        self.ban_ngrams(field, previous);
         if field.iter().all(|c| c.logit.is_nan() || c.logit == f32::NEG_INFINITY) {
             let place = if self.options.temperature == 0.0 { 0 } else { self.random.random_range(0..field.len()) };
             return field[place].id;
@@ -149,6 +155,20 @@ impl Sampler {
         }
     }
 
+    /// Removes the ids that would end an n-gram which occurred, unless nothing would be left.
+    fn ban_ngrams(&self, field: &mut Vec<Candidate>, previous: &[u32]) {
+        let n = self.options.no_repeat_ngram_size;
+        if n == 0 || previous.len() + 1 < n {
+            return;
+        }
+        let begun = &previous[previous.len() + 1 - n..];
+        let banned: HashSet<u32> =
+            previous.windows(n).filter_map(|gram| gram.strip_prefix(begun)?.first().copied()).collect();
+        if field.iter().any(|c| !banned.contains(&c.id) && c.logit > f32::NEG_INFINITY) {
+            field.retain(|c| !banned.contains(&c.id));
+        }
+    }
+
     fn keep_top_k(&self, field: &mut Vec<Candidate>) {
         let k = self.options.top_k;
         if k > 0 && k < field.len() {
@@ -160,7 +180,7 @@ impl Sampler {
     /// Temperature, top-p and min-p, and the draw.
     fn pick(&mut self, field: &[Candidate]) -> u32 {
         let highest = field.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
-        let Self { options: SamplerOptions { temperature, top_p, min_p, .. }, random, ranks, .. } = self;
+        let Self { options: SamplerOptions { temperature, top_p, min_p, typical_p, .. }, random, ranks, .. } = self;
         let weight = |logit: f32| match highest {
             f32::INFINITY => f64::from(u8::from(logit == f32::INFINITY)),
             _ => ((f64::from(logit) - f64::from(highest)) / *temperature).exp(),
@@ -176,7 +196,9 @@ impl Sampler {
             ranks
         };
         // The likeliest has weight 1, so that min_p is the least weight that stays.
-        let weight = |rank: &Rank| if rank.weight >= *min_p { rank.weight } else { 0.0 };
+        kept.iter_mut().filter(|rank| rank.weight < *min_p).for_each(|rank| rank.weight = 0.0);
+        let kept = if *typical_p < 1.0 { typical(kept, *typical_p) } else { kept };
+        let weight = |rank: &Rank| rank.weight;
         let total: f64 = kept.iter().map(weight).sum();
         let mut left = random.random::<f64>() * total;
         let mut drawn = None;
@@ -214,6 +236,22 @@ fn key(c: &Candidate) -> u64 {
     let bits = c.logit.to_bits();
     let rising = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
     u64::from(!rising) << 32 | u64::from(c.id)
+}
+
+/// The fewest ids whose information is nearest to the entropy and whose probabilities reach `share`.
+fn typical(field: &mut [Rank], share: f64) -> &mut [Rank] {
+    let total: f64 = field.iter().map(|rank| rank.weight).sum();
+    let information = |rank: &Rank| -(rank.weight / total).ln();
+    let of_one = |rank: &Rank| if rank.weight > 0.0 { rank.weight / total * information(rank) } else { 0.0 };
+    let entropy: f64 = field.iter().map(of_one).sum();
+    field.sort_by(|a, b| (information(a) - entropy).abs().total_cmp(&(information(b) - entropy).abs()));
+    let mut sum = 0.0;
+    let reaching = field.iter().position(|rank| {
+        sum += rank.weight;
+        sum >= share * total
+    });
+    let kept = reaching.map_or(field.len(), |place| place + 1);
+    &mut field[..kept]
 }
 
 /// The shortest run of the likeliest whose weights reach `enough`, in order.

@@ -62,7 +62,36 @@ fn naive(options: &SamplerOptions, logits: &[f32], previous: &[u32], mask: Optio
             z[id] = f64::NEG_INFINITY;
         }
     }
+    let p = softmax(&z);
+    if options.typical_p < 1.0 {
+        let entropy: f64 = p.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
+        let mut order: Vec<usize> = (0..p.len()).filter(|&id| p[id] > 0.0).collect();
+        order.sort_by(|&a, &b| (-p[a].ln() - entropy).abs().total_cmp(&(-p[b].ln() - entropy).abs()));
+        let mut before = 0.0;
+        for id in order {
+            if before >= options.typical_p {
+                z[id] = f64::NEG_INFINITY;
+            }
+            before += p[id];
+        }
+    }
     softmax(&z)
+}
+
+#[test]
+fn an_ngram_comes_once_unless_nothing_else_is_left() {
+    let options = |n| SamplerOptions { no_repeat_ngram_size: n, temperature: 0.0, ..SamplerOptions::default() };
+    let draw =
+        |n, previous: &[u32], mask: Option<&[bool]>| sampler(options(n)).sample(&[3.0, 2.0, 1.0], previous, mask);
+    assert_eq!(draw(0, &[1, 0, 1], None), 0);
+    assert_eq!(draw(2, &[1, 0, 1], None), 1, "1 0 was there");
+    assert_eq!(draw(2, &[1, 0, 1, 1], None), 2, "and 1 1");
+    assert_eq!(draw(3, &[1, 0, 1], None), 0, "0 1 0 was not");
+    assert_eq!(draw(3, &[0, 1, 0, 0, 1], None), 1);
+    assert_eq!(draw(1, &[0, 1], None), 2, "no id twice");
+    assert_eq!(draw(1, &[0, 1, 2], None), 0, "all were there");
+    assert_eq!(draw(2, &[1, 0, 1], Some(&[true, false, false])), 0, "nothing else is allowed");
+    assert_eq!(draw(4, &[1], None), 0);
 }
 
 #[test]
@@ -78,6 +107,8 @@ fn draws_follow_the_rules_written_out() {
         SamplerOptions { top_p: 0.8, ..base.clone() },
         SamplerOptions { top_p: 0.99, temperature: 1.3, ..base.clone() },
         SamplerOptions { min_p: 0.3, ..base.clone() },
+        SamplerOptions { typical_p: 0.5, ..base.clone() },
+        SamplerOptions { typical_p: 0.9, top_p: 0.95, min_p: 0.02, ..base.clone() },
         SamplerOptions { repetition_penalty: 3.0, temperature: 0.5, ..base.clone() },
         SamplerOptions { temperature: 0.8, top_k: 40, top_p: 0.9, min_p: 0.05, repetition_penalty: 1.2, ..base },
     ] {

@@ -36,6 +36,9 @@ pub(super) const SCHEDULE_OPTIONS: &[(&str, &str)] = &[
     ("warmup", "steps of linear warm-up (0)"),
     ("total", "the step at which min is reached (1000)"),
     ("min", "lowest learning rate (0)"),
+    ("num_cycles", "cosines of cosine_with_restarts (1)"),
+    ("power", "exponent of polynomial (1)"),
+    ("num_decay_steps", "steps of the fall of wsd (a fifth of those after the warm-up)"),
 ];
 
 impl Object for Optimizer {
@@ -93,7 +96,8 @@ fn adamw(model: &Model, map: &Map) -> Fallible<Optimizer> {
 fn schedules(registry: &mut Registry) {
     let member = registry.function(
         "schedule(kind: string, options: map) -> Schedule",
-        "A learning rate that warms up to its peak, then falls as \"cosine\", as \"linear\", or stays \"constant\".\nOptions:",
+        "A learning rate that warms up to its peak, then falls: \"cosine\", \"cosine_with_restarts\", \"linear\", \"polynomial\",\n\
+         \"inverse_sqrt\", \"wsd\" at the end only, \"constant\" never.\nOptions:",
         |kind: &str, map: Map| -> Fallible<Schedule> {
             if !ScheduleKind::NAMES.contains(&kind) {
                 return Err(Error::unknown("schedule", kind, &ScheduleKind::NAMES).into());

@@ -30,6 +30,8 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("top_k", "keep the k most likely tokens (0: all)"),
     ("top_p", "keep the likeliest whose probabilities sum to this (1)"),
     ("min_p", "keep what has at least this share of the likeliest (0)"),
+    ("typical_p", "keep the least surprising on average whose probabilities sum to this (1)"),
+    ("no_repeat_ngram_size", "no run of so many tokens comes twice (0: any may)"),
     ("repetition_penalty", "makes tokens that were generated before less likely (1: no)"),
     ("seed", "two samplers with one seed draw the same (the session's when absent)"),
     ("grammar", "whether only what makes sense can be drawn (true)"),
@@ -74,8 +76,15 @@ impl Object for Sampler {
     fn line(&self) -> String {
         let o = self.options();
         let mut text = format!("Sampler: temperature {}", o.temperature);
-        let set = [("top_k", o.top_k as f64, 0.0), ("top_p", o.top_p, 1.0), ("min_p", o.min_p, 0.0)];
-        for (name, value, usual) in set.into_iter().chain([("repetition_penalty", o.repetition_penalty, 1.0)]) {
+        let set = [
+            ("top_k", o.top_k as f64, 0.0),
+            ("top_p", o.top_p, 1.0),
+            ("min_p", o.min_p, 0.0),
+            ("typical_p", o.typical_p, 1.0),
+            ("no_repeat_ngram_size", o.no_repeat_ngram_size as f64, 0.0),
+            ("repetition_penalty", o.repetition_penalty, 1.0),
+        ];
+        for (name, value, usual) in set {
             if value != usual {
                 text += &format!(", {name} {value}");
             }
@@ -142,6 +151,24 @@ fn settings(sampler: &mut Members<Sampler>) {
     sampler.set("min_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
         let v = number("min_p", &v)?;
         s.change(|o| o.min_p = v)
+    });
+    sampler.get(
+        "typical_p -> float",
+        "Tokens whose information is nearest to its mean are kept until their probabilities sum to this.",
+        |s: &mut Sampler| s.options().typical_p,
+    );
+    sampler.set("typical_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number("typical_p", &v)?;
+        s.change(|o| o.typical_p = v)
+    });
+    sampler.get(
+        "no_repeat_ngram_size -> int",
+        "No run of so many tokens comes twice; 0 allows all.",
+        |s: &mut Sampler| s.options().no_repeat_ngram_size as i64,
+    );
+    sampler.set("no_repeat_ngram_size", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = count("no_repeat_ngram_size", &v)? as usize;
+        s.change(|o| o.no_repeat_ngram_size = v)
     });
     sampler.get(
         "repetition_penalty -> float",

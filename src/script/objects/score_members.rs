@@ -6,7 +6,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::midi;
+use crate::midi::{self, Clock};
 use crate::progress::Progress;
 use crate::script::convert::{number, options, whole};
 use crate::script::failure::Fallible;
@@ -94,6 +94,10 @@ fn facts(score: &mut Members<Score>) {
         s.0.repairs.iter().map(|r| Dynamic::from(r.to_string())).collect::<Array>()
     });
     score.get("bars -> int", "How many bars it has.", |s: &mut Score| s.0.bars().len() as i64);
+    score.get("bar_lines -> array", "When each bar begins, in seconds.", |s: &mut Score| {
+        let clock = Clock::new(&s.0);
+        s.0.bars().into_iter().map(|tick| Dynamic::from(clock.seconds(tick))).collect::<Array>()
+    });
     score.get("len -> int", "How many notes it has.", |s: &mut Score| s.0.len() as i64);
     score.operator(
         "==(other: Score) -> bool",

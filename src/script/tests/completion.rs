@@ -151,7 +151,7 @@ fn strings_offer_names_and_files() {
     assert_eq!(session.symbols().complete(&code, code.len()).start, code.len());
     assert_eq!(offered(&session, &format!("{code}a")), ["a b.mid"]);
     assert_eq!(offered(&session, "tokenizer(\"rem"), ["remi"]);
-    assert_eq!(offered(&session, "schedule(\"co"), ["constant", "cosine"]);
+    assert_eq!(offered(&session, "schedule(\"co"), ["constant", "cosine", "cosine_with_restarts"]);
     assert_eq!(offered(&session, "help(\"Score.tem"), ["Score.tempo"]);
     assert!(offered(&session, "midi(\"no/such/folder/").is_empty());
 }

@@ -27,14 +27,24 @@ pub struct TrainOptions {
     pub global_batch_size: usize,
     /// Steps of the run.
     pub max_steps: u64,
+    /// Passes over the training rows, instead of `max_steps`; a trainer counts its steps from it.
+    pub epochs: Option<f64>,
     /// Shape of the learning rate.
     pub schedule: ScheduleKind,
     /// The length of the schedule in steps (`max_steps` when absent).
     pub schedule_steps: Option<u64>,
     /// Steps of linear warm-up.
     pub warmup_steps: u64,
+    /// Their share of the schedule where `warmup_steps` is 0.
+    pub warmup_ratio: f64,
     /// Learning rate at the end of the schedule.
     pub min_lr: f64,
+    /// Cosines of the schedule `cosine_with_restarts`.
+    pub num_cycles: u64,
+    /// Exponent of the schedule `polynomial`.
+    pub power: f64,
+    /// Steps of the fall of the schedule `wsd` (a fifth of those after the warm-up when absent).
+    pub num_decay_steps: Option<u64>,
     /// Gradients are clipped to this norm; 0 clips nothing.
     pub max_grad_norm: f64,
     /// Decay of the moments.
@@ -91,10 +101,15 @@ impl Default for TrainOptions {
             gradient_accumulation_steps: 1,
             global_batch_size: 16,
             max_steps: 100,
+            epochs: None,
             schedule: ScheduleKind::Cosine,
             schedule_steps: None,
             warmup_steps: 0,
+            warmup_ratio: 0.0,
             min_lr: 0.0,
+            num_cycles: 1,
+            power: 1.0,
+            num_decay_steps: None,
             max_grad_norm: 1.0,
             betas: (0.9, 0.999),
             eps: 1e-8,
@@ -133,8 +148,8 @@ impl TrainOptions {
         if !(min.is_finite() && (0.0..=peak).contains(&min)) {
             return Err(Error::mistake(format!("min_lr must lie between 0 and lr ({peak}), not be {min}")));
         }
-        // The warm-up of a run that is shorter than it is cut; see `cut_warmup`.
-        if self.schedule != ScheduleKind::Constant && self.schedule_steps.is_some() && warmup >= total {
+        // The warm-up of a run that is shorter than it is cut; see `cut_warmup`. How long a run of epochs is shows later.
+        if self.schedule.has_end() && self.schedule_steps.is_some() && warmup >= total {
             return Err(Error::mistake(format!("warmup_steps must be less than schedule_steps: {warmup} of {total}"))
                 .with_hint("warm up for a few percent of the steps"));
         }
@@ -152,7 +167,9 @@ impl TrainOptions {
             ))
             .with_hint("say how many rows a step has with global_batch_size"));
         }
-        self.adamw().validate()
+        self.adamw().validate()?;
+        let length = if self.epochs.is_none() && warmup < total { total } else { u64::MAX };
+        Schedule { total: length, ..self.plan() }.validate()
     }
 
     fn check_counts(&self) -> Result<()> {
@@ -177,7 +194,14 @@ impl TrainOptions {
     }
 
     fn check_floats(&self) -> Result<()> {
-        let Self { max_grad_norm, ema, early_stopping_threshold, spike_factor, .. } = *self;
+        let Self { epochs, warmup_ratio, max_grad_norm, ema, early_stopping_threshold, spike_factor, .. } = *self;
+        if !(0.0..1.0).contains(&warmup_ratio) {
+            return Err(Error::mistake(format!("warmup_ratio must lie in [0, 1), not be {warmup_ratio}"))
+                .with_hint("0.05 warms up for a twentieth of the schedule"));
+        }
+        if let Some(epochs) = epochs.filter(|epochs| !(epochs.is_finite() && *epochs > 0.0)) {
+            return Err(Error::mistake(format!("epochs must be above 0, not {epochs}")));
+        }
         if !(max_grad_norm.is_finite() && max_grad_norm >= 0.0) {
             let message = format!("max_grad_norm must be at least 0, not {max_grad_norm}");
             return Err(Error::mistake(message).with_hint("0 clips nothing"));
@@ -201,7 +225,7 @@ impl TrainOptions {
     /// steps; gives a note for the user.
     pub(crate) fn cut_warmup(&mut self) -> Option<String> {
         let (asked, all) = (self.warmup_steps, self.max_steps);
-        if self.schedule == ScheduleKind::Constant || self.schedule_steps.is_some() || asked < all {
+        if !self.schedule.has_end() || self.schedule_steps.is_some() || asked < all {
             return None;
         }
         self.warmup_steps = all / 10;
@@ -209,6 +233,14 @@ impl TrainOptions {
             "warmup_steps: {} instead of {asked}, a tenth of the run, which has {all} steps",
             self.warmup_steps
         ))
+    }
+
+    /// Counts `max_steps` from `epochs` over so many rows on so many ranks, once the rows of a step are determined.
+    pub(crate) fn count_steps(&mut self, rows: usize, ranks: usize) {
+        if let Some(epochs) = self.epochs.take() {
+            let a_step = self.rows() * self.gradient_accumulation_steps * ranks;
+            self.max_steps = ((epochs * rows as f64 / a_step as f64).ceil() as u64).max(1);
+        }
     }
 
     /// Rows of a micro-batch, once determined.
@@ -221,13 +253,13 @@ impl TrainOptions {
 
     /// The learning-rate schedule.
     pub fn plan(&self) -> Schedule {
-        Schedule {
-            kind: self.schedule,
-            peak: self.lr,
-            warmup: self.warmup_steps,
-            total: self.schedule_steps.unwrap_or(self.max_steps),
-            min: self.min_lr,
-        }
+        let total = self.schedule_steps.unwrap_or(self.max_steps);
+        let warmup = match self.warmup_steps {
+            0 => (self.warmup_ratio * total as f64).ceil() as u64,
+            steps => steps,
+        };
+        let Self { schedule: kind, lr: peak, min_lr: min, num_cycles, power, num_decay_steps, .. } = *self;
+        Schedule { kind, peak, warmup, total, min, num_cycles, power, num_decay_steps }
     }
 
     /// The options of the run's optimizer.
@@ -242,6 +274,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn epochs_and_ratios_become_steps() {
+        let (batch_size, gradient_accumulation_steps) = (BatchSize::Rows(3), 2);
+        let base = TrainOptions { batch_size, gradient_accumulation_steps, ..TrainOptions::default() };
+        for (epochs, steps) in [(1.0, 3), (2.5, 6), (0.01, 1)] {
+            let mut options = TrainOptions { epochs: Some(epochs), warmup_ratio: 0.3, ..base.clone() };
+            options.validate().expect("sane");
+            options.count_steps(27, 2); // 12 rows a step
+            assert_eq!((options.max_steps, options.epochs), (steps, None));
+            assert_eq!(options.plan().warmup, (0.3 * steps as f64).ceil() as u64);
+        }
+        let both = TrainOptions { warmup_steps: 4, warmup_ratio: 0.5, ..base };
+        assert_eq!(both.plan().warmup, 4);
+    }
+
+    #[test]
     fn the_defaults_are_valid() {
         TrainOptions::default().validate().expect("defaults");
     }
@@ -254,6 +301,10 @@ mod tests {
             (TrainOptions { batch_size: BatchSize::Rows(0), ..base() }, "batch_size"),
             (TrainOptions { ema: 1.0, ..base() }, "ema"),
             (TrainOptions { spike_factor: 0.5, ..base() }, "spike_factor"),
+            (TrainOptions { warmup_ratio: 1.0, ..base() }, "warmup_ratio"),
+            (TrainOptions { epochs: Some(0.0), ..base() }, "epochs"),
+            (TrainOptions { num_cycles: 0, ..base() }, "num_cycles"),
+            (TrainOptions { schedule: ScheduleKind::Wsd, num_decay_steps: Some(101), ..base() }, "num_decay_steps"),
             (TrainOptions { early_stopping_patience: 3, ..base() }, "early_stopping_patience"),
             (TrainOptions { bits: 16, ..base() }, "bits"),
             (
