@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::files::is_handed_over;
 
 /// The prefix of temporary files.
 pub(crate) const FRESH: &str = ".etude-";
@@ -58,6 +59,10 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Re
 
 /// The file to replace: symbolic links are followed, parent folders are made.
 fn place(path: &Path) -> Result<PathBuf> {
+    // The link /dev/stdout may lead to a pipe that has no name.
+    if is_stream(path) {
+        return Ok(path.to_path_buf());
+    }
     let mut target = path.to_path_buf();
     let mut followed = 0;
     while let Ok(to) = fs::read_link(&target) {
@@ -108,23 +113,33 @@ fn keep(file: tempfile::NamedTempFile, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the path is a pipe or a device rather than a file.
+/// Whether the path is a pipe or a device rather than a file, or the program's own output, which may be a file.
 fn is_stream(path: &Path) -> bool {
-    path.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+    path.metadata().is_ok_and(|kind| !kind.is_file() && !kind.is_dir() || kind.is_file() && is_handed_over(path))
 }
 
 /// Opens a pipe or a device. Opening a pipe without a reader would block for ever; here it fails after ten seconds.
 #[cfg(unix)]
 fn stream(path: &Path) -> io::Result<File> {
+    use std::os::fd::AsFd;
     use std::os::unix::fs::OpenOptionsExt;
+    // A file that is opened anew has a place of its own, and what the program writes next would go over it.
+    let own =
+        |name: &str| ["/dev/", "/dev/fd/", "/proc/self/fd/"].iter().any(|folder| path == Path::new(folder).join(name));
+    if own("stdout") || own("1") {
+        return io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    }
+    if own("stderr") || own("2") {
+        return io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    }
     let no_wait = nix::fcntl::OFlag::O_NONBLOCK.bits();
     for _ in 0..200 {
         match OpenOptions::new().write(true).custom_flags(no_wait).open(path) {
             Err(e) if e.raw_os_error() == Some(nix::errno::Errno::ENXIO as i32) => {
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
-            // A reader is there: opened again in blocking mode.
-            Ok(_first) => return OpenOptions::new().write(true).open(path),
+            // A reader is there: opened again in blocking mode. A file that a shell has opened is written on at its end.
+            Ok(_first) => return OpenOptions::new().append(true).open(path),
             Err(e) => return Err(e),
         }
     }
@@ -133,7 +148,7 @@ fn stream(path: &Path) -> io::Result<File> {
 
 #[cfg(not(unix))]
 fn stream(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).open(path)
+    OpenOptions::new().append(true).open(path)
 }
 
 #[cfg(test)]

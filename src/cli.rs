@@ -25,7 +25,7 @@ const USAGE: i32 = 2;
 #[command(name = "etude", version, max_term_width = 100, disable_help_subcommand = true)]
 struct Call {
     /// Run CODE and print its value
-    #[arg(short = 'e', long = "eval", value_name = "CODE")]
+    #[arg(short = 'e', long = "eval", value_name = "CODE", allow_hyphen_values = true)]
     eval: Option<String>,
     /// Do not run the startup script (init.rhai in ~/.config/etude)
     #[arg(long)]
@@ -139,10 +139,15 @@ pub(crate) fn main() -> i32 {
 /// `etude run FILE [ARGS]`
 fn run(words: &[String]) -> i32 {
     let (file, args) = words.split_first().map_or(("-", &[][..]), |(file, args)| (file.as_str(), args));
-    let path = Path::new(file);
+    // As the shell gives it: `~` in quotes is still to be read.
+    let path = match files::locate(file) {
+        Ok(path) => path,
+        Err(error) => return usage(&error),
+    };
     match () {
         () if file == "-" => piped(args),
-        () if path.is_file() => repl::file(path, args),
+        () if path.exists() && !path.is_dir() => repl::file(&path, args),
+        () if path.is_dir() => usage(&Error::mistake(format!("{file} is a folder, not a script"))),
         () => {
             let error = Error::mistake(format!("there is no script {file}"));
             usage(&match Program::named(file) {

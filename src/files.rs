@@ -85,9 +85,7 @@ pub fn read_text(path: &Path) -> Result<String> {
     if kind.is_dir() {
         return Err(Error::mistake(format!("{} is a folder, not a file", path.display())));
     }
-    if !is_handed_over(path) {
-        check_is_file(path)?;
-    }
+    check_ends(path)?;
     let long = || {
         Error::mistake(format!("{} is longer than {} MiB: it is not text", path.display(), LONGEST_TEXT >> 20))
             .with_hint("is it another file that is meant?")
@@ -140,9 +138,17 @@ pub fn check_is_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether a shell has opened this for the program: `<(command)`, standard input.
-fn is_handed_over(path: &Path) -> bool {
-    ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|known| path.starts_with(known))
+/// [`check_is_file`], which also lets pass what a shell hands over (`<(…)`, `/dev/stdin`): somebody writes there.
+///
+/// # Errors
+/// As [`check_is_file`].
+pub fn check_ends(path: &Path) -> Result<()> {
+    if is_handed_over(path) { Ok(()) } else { check_is_file(path) }
+}
+
+/// Whether a shell has opened this for the program: `<(command)`, standard input and output.
+pub(crate) fn is_handed_over(path: &Path) -> bool {
+    ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"].iter().any(|known| path.starts_with(known))
 }
 
 /// Removes a file that may not be there.

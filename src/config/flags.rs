@@ -75,6 +75,14 @@ fn take(given: &mut Value, key: &str, default: &Value, value: Option<String>) ->
         Some(text) if default.is_array() && !text.trim_start().starts_with('[') => {
             set(given, key, &format!("[{text}]")) // a list may be typed bare: --track jsonl,wandb
         }
+        // A list of numbers where there is no default: --layers_to_transform 0,2.
+        Some(text)
+            if default.is_null()
+                && (text.contains(',') || key == "layers_to_transform")
+                && text.chars().all(|c| c.is_ascii_digit() || c == ',') =>
+        {
+            set(given, key, &format!("[{text}]"))
+        }
         Some(text) => set(given, key, &text),
         None if matches!(default, Value::String(_) | Value::Number(_)) => {
             Err(Error::mistake(format!("--{key} needs a value")).with_hint(format!("--{key} {}", shown(default))))
@@ -158,6 +166,7 @@ mod tests {
             read(&["--track", r".*\.(q|v)_proj"]).expect("an expression").0,
             json!({ "track": r".*\.(q|v)_proj" })
         );
+        assert_eq!(read(&["--top_k", "0,2"]).expect("numbers").0, json!({ "top_k": [0, 2] }));
         assert_eq!(read(&["--track", "[a]"]).expect("a list").0, json!({ "track": ["a"] }));
         assert_eq!(read(&["--lr", "-1"]).expect("a negative number").0, json!({ "lr": -1 }));
     }

@@ -107,6 +107,15 @@ impl GenerateOptions {
             Some(tempo) if !TEMPI.contains(&tempo) => {
                 Err(Error::mistake(format!("tempo must lie between 10 and 1000 beats a minute, not {tempo}")))
             }
+            Some(tempo) => match self.prompt.as_ref().map(Score::tempo) {
+                // A file stores the microseconds of a beat, so that a tempo comes back a little changed.
+                Some(own) if (own / tempo - 1.0).abs() > 1e-3 => {
+                    let own = (own * 100.0).round() / 100.0;
+                    Err(Error::mistake(format!("the prompt has its own tempo, {own}, not {tempo}"))
+                        .with_hint(format!("leave tempo out, or give prompt.stretch({own:?} / {tempo:?})")))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }

@@ -416,6 +416,11 @@ fn a_prompt_keeps_its_tempo_its_metre_and_its_instrument() {
         assert!(score.len() > prompt.len());
         assert!(prompt.tracks[0].notes.iter().all(|note| score.tracks[0].notes.contains(note)));
     }
+    let other = GenerateOptions { prompt: Some(prompt.clone()), tempo: Some(120.0), ..GenerateOptions::default() };
+    let error = other.validate().expect_err("it has its own");
+    assert!(error.message().contains("90") && error.hint().is_some_and(|hint| hint.contains("stretch")), "{error}");
+    let same = GenerateOptions { prompt: Some(prompt), tempo: Some(90.0), ..GenerateOptions::default() };
+    assert!(same.validate().is_ok());
 }
 
 #[test]

@@ -111,10 +111,10 @@ impl ErrorContext<'_> {
         match error {
             E::ErrorRuntime(thrown, _) => self.thrown(&thrown),
             E::ErrorTerminated(..) => CellError { interrupted: true, ..CellError::new("Interrupted", "interrupted") },
-            E::ErrorFunctionNotFound(signature, _) => suggestions::function(self, &signature),
+            E::ErrorFunctionNotFound(signature, _) => suggestions::function(self, &signature, at),
             E::ErrorVariableNotFound(name, _) => self.variable(&name, at),
             E::ErrorPropertyNotFound(name, _) => missing_key::fault(self, &name, at),
-            E::ErrorDotExpr(text, _) => suggestions::property(self, &text),
+            E::ErrorDotExpr(text, _) => suggestions::property(self, &text, at),
             E::ErrorParsing(error, _) => {
                 let (message, hint) = syntax::words(&error);
                 CellError { hint, ..CellError::new("SyntaxError", message) }
@@ -126,6 +126,19 @@ impl ErrorContext<'_> {
                 let hint =
                     "constants and, inside functions, the variables of the session are read-only; copy them with let";
                 CellError { hint: Some(hint.into()), ..CellError::new("TypeError", message) }
+            }
+            E::ErrorMismatchDataType(ref wanted, ref found, _) if wanted == "bool" => {
+                let found = type_names::plain_type(found);
+                match remedy::condition(found, at.line, at.column) {
+                    Some(remedy) => remedied("TypeError", remedy),
+                    None => plain(error),
+                }
+            }
+            E::ErrorMismatchDataType(..) if at.line.trim_start().starts_with("import ") => {
+                remedy::line(at.line, 1).map_or_else(|| plain(error), |remedy| remedied("TypeError", remedy))
+            }
+            E::ErrorFor(_) => {
+                remedy::rounds(at.line).map_or_else(|| plain(error), |remedy| remedied("TypeError", remedy))
             }
             other => plain(other),
         }
@@ -171,6 +184,11 @@ impl ErrorContext<'_> {
         }
         CellError::new("TypeError", format!("'{name}' is a constant and cannot be assigned to"))
     }
+}
+
+/// The error that a remedy explains.
+fn remedied(kind: &str, remedy: remedy::Remedy) -> CellError {
+    CellError { hint: Some(remedy.hint()), ..CellError::new(kind, remedy.message) }
 }
 
 /// Merges repeated calls with the same text.

@@ -66,9 +66,6 @@ pub(crate) fn bundle(catalog: &Catalog, value: &Dynamic, width: usize, interrupt
     if let Ok(entries) = value.as_map_ref() {
         return Bundle::text(map(catalog, &entries, width));
     }
-    if let Ok(n) = value.as_float() {
-        return Bundle::text(format!("{n:?}"));
-    }
     let mut text = String::new();
     write(catalog, value, &mut text, 2000);
     Bundle::text(shorten(text, 2000))
@@ -232,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn a_float_is_brief_only_among_others() {
-        assert_eq!(shown(2.823_456_7.into()), "2.8234567", "a number on its own is shown whole");
+    fn a_float_is_brief() {
+        assert_eq!(shown(2.823_456_7.into()), "2.823", "print(x) writes all of its digits");
         assert_eq!(shown(vec![Dynamic::from(2.823_456_7), Dynamic::UNIT].into()), "[2.823, ()]");
     }
 

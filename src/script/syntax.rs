@@ -97,6 +97,9 @@ pub(crate) fn words(error: &ParseErrorType) -> (String, Option<String>) {
             "a function cannot be defined inside another or in a block".into(),
             hint("a closure can: let f = |x| x + 1;"),
         ),
+        E::AssignmentToConstant(name) if name.is_empty() => {
+            ("a value cannot be assigned to".into(), hint("to compare, write == instead of ="))
+        }
         E::AssignmentToConstant(name) => (format!("the constant '{name}' cannot be assigned to"), None),
         E::AssignmentToInvalidLHS(_) => (
             "this cannot be assigned to".into(),
@@ -116,10 +119,15 @@ fn lexed(error: &LexError) -> (String, Option<String>) {
         LexError::UnterminatedString => {
             ("a string has no end".into(), Some("strings over lines stand in backticks".into()))
         }
+        LexError::UnexpectedInput(text) if text.chars().all(|c| c.is_alphabetic() && !c.is_ascii()) => (
+            format!("'{text}' cannot stand in a name"),
+            Some("names are of the letters a to z, digits and _; texts may hold any letter".into()),
+        ),
         LexError::UnexpectedInput(text) => (format!("'{text}' means nothing here"), None),
-        LexError::MalformedEscapeSequence(text) => {
-            (format!("'{text}' is not an escape"), Some(r"there are \n, \t, \\, \', \x41, \u00e9".into()))
-        }
+        LexError::MalformedEscapeSequence(text) => (
+            format!("'{text}' is not an escape"),
+            Some(r"there are \n, \t, \\, \', \x41, \u00e9; in backticks \ is a character as any other".into()),
+        ),
         LexError::MalformedNumber(text) => (format!("'{text}' is not a number"), None),
         LexError::MalformedChar(text) => {
             (format!("'{text}' is not one character"), Some("strings stand in double quotes".into()))

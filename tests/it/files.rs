@@ -87,9 +87,9 @@ fn what_never_ends_is_refused_before_it_is_read() {
     let made = bench.command("mkfifo").arg("pipe").status().expect("mkfifo is there");
     assert!(made.success());
     for endless in ["pipe", "/dev/zero"] {
-        let code = "try { config(args[0]) } catch (e) { print(e) } try { tokenizer(args[0]) } catch (e) { print(e) }";
+        let code = "for f in [config, tokenizer, midi, read_json] { try { f(args[0]) } catch (e) { print(e) } }";
         let output = script(&bench, code, &[endless]);
-        assert_eq!(out(&output).matches("is a pipe or a device").count(), 2, "{}{}", out(&output), err(&output));
+        assert_eq!(out(&output).matches("is a pipe or a device").count(), 4, "{}{}", out(&output), err(&output));
         fs::create_dir_all(bench.path("model")).expect("made");
         let _ = fs::remove_file(bench.path("model/config.json"));
         std::os::unix::fs::symlink(bench.path(endless), bench.path("model/config.json")).expect("a link");
@@ -104,6 +104,24 @@ fn what_never_ends_is_refused_before_it_is_read() {
         "{}",
         out(&output)
     );
+}
+
+#[test]
+fn what_is_written_to_standard_output_is_there_whatever_it_is() {
+    let bench = Practice::new(1, "");
+    let code = r#"print("a"); write("/dev/stdout", "b\n"); print("c")"#;
+    let piped = script(&bench, code, &[]);
+    assert_eq!(out(&piped), "a\nb\nc\n", "{}", err(&piped));
+    fs::write(bench.path("code.rhai"), code).expect("written");
+    let file = fs::File::create(bench.path("out.txt")).expect("made");
+    let mut run = bench.etude(&["run", "code.rhai"]);
+    assert!(run.stdout(file.try_clone().expect("the same file")).status().expect("it runs").success());
+    let written = fs::read_to_string(bench.path("out.txt")).expect("there");
+    assert!(["a", "b", "c"].iter().all(|line| written.contains(line)), "{written}");
+    fs::create_dir_all(bench.path("home")).expect("made");
+    fs::copy(bench.path("code.rhai"), bench.path("home/code.rhai")).expect("copied");
+    let run = bench.etude(&["run", "~/code.rhai"]).env("HOME", bench.path("home")).output().expect("it runs");
+    assert!(run.status.success(), "{}", err(&run));
 }
 
 const TINY: &str = r#"

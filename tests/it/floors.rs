@@ -41,8 +41,9 @@ const FLOORS: [(&str, u8); 30] = [
 ];
 
 /// Pairs of one floor of which the first may use the second: charts become scores; errors say how work was stopped.
-const NEIGHBOURS: [(&str, &str); 8] = [
+const NEIGHBOURS: [(&str, &str); 9] = [
     ("atomic", "error"),
+    ("atomic", "files"),
     ("cli", "launch"),
     ("cli", "logging"),
     ("files", "error"),

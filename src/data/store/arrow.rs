@@ -25,6 +25,7 @@ use crate::data::Split;
 use crate::data::ids::Ids;
 use crate::data::split::VocabularyRules;
 use crate::error::{Error, Result};
+use crate::files::check_is_file;
 
 /// The file of a split.
 const FILE: &str = "data-00000-of-00001.arrow";
@@ -78,6 +79,7 @@ pub(super) fn read(dir: &Path, rules: &Arc<VocabularyRules>) -> Result<Split> {
         ArrowRows { ids: Ids::with_capacity(rules.vocab_size, 0), ends: Vec::new(), vocab_size: rules.vocab_size };
     for file in state.files() {
         let path = dir.join(file);
+        check_is_file(&path)?;
         let file = File::open(&path).map_err(|e| Error::io("cannot read", &path, e))?;
         // arrow-ipc 60 validates a stream, but asserts on record batches with buffers outside of it or of odd length.
         let read = catch_unwind(AssertUnwindSafe(|| rows.read(BufReader::new(file), &path)));

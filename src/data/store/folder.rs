@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::meta::Sides;
 use super::{ABOUT, SPLITS, STATE, TOKENIZER};
 use crate::error::{Error, Result};
+use crate::files::check_is_file;
 
 /// Lets `fill` write a new folder next to `dir`, then renames it to `dir`.
 pub(super) fn replace(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -57,6 +58,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// Reads a JSON file.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    check_is_file(path)?;
     let file = File::open(path).map_err(|e| Error::io("cannot read", path, e))?;
     serde_json::from_reader(BufReader::new(file)).map_err(|e| Error::broken(format!("{}: {e}", path.display())))
 }

@@ -17,6 +17,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::check_ends;
 use crate::midi::append::Joiner;
 use crate::midi::{Score, Tempo};
 
@@ -45,6 +46,7 @@ impl Score {
     /// ```
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        check_ends(path)?;
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
         read.map_err(|source| cannot_read(path, source))?;

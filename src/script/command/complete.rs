@@ -5,6 +5,22 @@ use super::{COMMANDS, Command, TAKE_CODE, command};
 use crate::script::programs::{PROGRAMS, Program};
 use crate::script::{Completeness, Completion, Completions, Symbols};
 
+/// IPython's commands that work here, and what they do, for completion.
+const MAGICS: [(&str, &str); 12] = [
+    ("cat", "show a file"),
+    ("cd", "go to a folder"),
+    ("history", "the cells that ran"),
+    ("load", "run a script in this session"),
+    ("ls", "the files of a folder"),
+    ("pwd", "say which folder this is"),
+    ("reset", "forget variables, functions and cells"),
+    ("run", "run a script in this session"),
+    ("save", "write the cells as a script or a notebook"),
+    ("time", "run code and say how long it took"),
+    ("timeit", "run code and say how long it took"),
+    ("who", "the variables, their types and values"),
+];
+
 /// The completions at `cursor` (a byte offset) in a command; `None` in code.
 pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completions> {
     let before = text.get(..cursor)?;
@@ -13,6 +29,16 @@ pub fn complete(symbols: &Symbols, text: &str, cursor: usize) -> Option<Completi
     }
     if before.starts_with('!') {
         return Some(path(symbols, before));
+    }
+    if let Some(typed) = before.strip_prefix('%') {
+        let name = typed.trim_start_matches('%');
+        if name.contains(char::is_whitespace) {
+            return Some(path(symbols, before));
+        }
+        let fitting = MAGICS.iter().filter(|(magic, _)| magic.starts_with(name));
+        let item =
+            |(magic, about): &(&str, &str)| Completion { text: (*magic).into(), kind: "command", doc: (*about).into() };
+        return Some(Completions { start: cursor - name.len(), items: fitting.map(item).collect() });
     }
     let rest = before.strip_prefix(':')?;
     let Some((name, args)) = rest.split_once(char::is_whitespace) else {

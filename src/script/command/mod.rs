@@ -310,6 +310,11 @@ mod tests {
         assert_eq!(texts(":he"), ["help"]);
         assert_eq!(texts(":").len(), COMMANDS.len());
         assert!(texts(":load quick").contains(&"quickstart".to_owned()));
+        assert_eq!(
+            (texts("%ti"), texts("%%tim")),
+            (vec!["time".into(), "timeit".into()], vec!["time".into(), "timeit".into()])
+        );
+        assert!(texts("%ls Cargo.t").iter().any(|path| path.contains("Cargo.toml")));
         assert!(complete(&session.symbols(), "let x", 5).is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::files::locate;
+use crate::files::{check_is_file, locate};
 use crate::interrupt::Interrupt;
 use crate::plot;
 use crate::script::Bundle;
@@ -49,9 +49,9 @@ impl Content {
             }
         };
         let about = std::fs::metadata(path).map_err(|e| Error::io("cannot read", path, e))?;
-        // A pipe may never end.
-        if !about.is_file() {
-            return Err(Error::mistake(format!("{} is not a file", path.display())).into());
+        check_is_file(path)?;
+        if about.is_dir() {
+            return Err(Error::mistake(format!("{} is a folder, not a file", path.display())).into());
         }
         if about.len() > LARGEST {
             let size = about.len() >> 20;

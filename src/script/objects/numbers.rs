@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::script::convert::{article, number, whole};
 use crate::script::failure::Fallible;
 use crate::script::layout::formatted;
+use crate::script::one_line::thousands;
 use crate::script::registry::Registry;
 
 /// A function of one float.
@@ -43,11 +44,55 @@ pub(super) fn register(registry: &mut Registry) {
     rounding(registry);
     conversions(registry);
     texts(registry);
+    ranges(registry);
+}
+
+/// The most items of a range that is an array.
+const LONGEST_RANGE: f64 = 1e8;
+
+fn ranges(registry: &mut Registry) {
     registry.function(
         "range(end: int) -> array",
-        "The whole numbers from 0 up to, but without, the end. range(from, to) and range(from, to, step) are Rhai's.",
-        |end: i64| (0..end).map(Dynamic::from).collect::<Array>(),
+        "The whole numbers from 0 up to, but without, the end. for i in 0..end counts without an array.",
+        |end: i64| -> Fallible<Array> { Ok(whole_steps(0, end, 1)?) },
     );
+    registry.function(
+        "range(from: int, to: int) -> array",
+        "The whole numbers from one up to, but without, another.",
+        |from: i64, to: i64| -> Fallible<Array> { Ok(whole_steps(from, to, 1)?) },
+    );
+    registry.function(
+        "range(from: int, to: int, step: int) -> array",
+        "The whole numbers from one to another in steps: range(10, 0, -3) is [10, 7, 4, 1].",
+        |from: i64, to: i64, step: i64| -> Fallible<Array> { Ok(whole_steps(from, to, step)?) },
+    );
+    registry.function(
+        "range(from: float, to: float, step: float) -> array",
+        "The numbers from one to another in steps, without the end: range(0.0, 1.0, 0.25).",
+        |from: f64, to: f64, step: f64| -> Fallible<Array> {
+            let count = steps(from, to, step)?;
+            Ok((0..count).map(|i| Dynamic::from(from + i as f64 * step)).collect())
+        },
+    );
+}
+
+fn whole_steps(from: i64, to: i64, step: i64) -> Result<Array> {
+    let count = steps(from as f64, to as f64, step as f64)?;
+    Ok((0..count as i64).map(|i| Dynamic::from(from + i * step)).collect())
+}
+
+/// How many items a range has.
+fn steps(from: f64, to: f64, step: f64) -> Result<usize> {
+    if step == 0.0 || !step.is_finite() {
+        return Err(Error::mistake(format!("range: a step of {step} leads nowhere")).with_hint("range(0, 10, 2)"));
+    }
+    // Rounding must not add a step: (1.0 - 0.0) / 0.1 is 10.
+    let count = ((to - from) / step - 1e-9).ceil().max(0.0);
+    if count <= LONGEST_RANGE {
+        return Ok(count as usize);
+    }
+    Err(Error::mistake(format!("range: {} items would fill the memory", thousands(count as usize)))
+        .with_hint("for i in 0..end counts without an array"))
 }
 
 fn rounding(registry: &mut Registry) {
@@ -82,6 +127,8 @@ fn conversions(registry: &mut Registry) {
         "A whole number: of a float the part before the point, of a text the number it spells.",
         |x: Dynamic| -> Fallible<i64> { Ok(to_int(&x)?) },
     );
+    // Rhai's own function of a float gives a float.
+    registry.engine().register_fn("int", |x: f64| -> Fallible<i64> { Ok(to_int(&x.into())?) });
     registry.function(
         "float(x: any) -> float",
         "A number with a point: of a whole number or of the text that spells one.",
@@ -102,6 +149,23 @@ fn texts(registry: &mut Registry) {
     registry.method("float", "to_string(places: int) -> string", DOC, |x: &mut f64, places: i64| fixed(*x, places));
     registry
         .method("int", "to_string(places: int) -> string", DOC, |x: &mut i64, places: i64| fixed(*x as f64, places));
+    // Rhai's functions change a text and give nothing; here they also give it, so that they can be part of an expression.
+    registry.engine().register_fn("trim", |text: &mut ImmutableString| {
+        *text = text.trim().into();
+        text.clone()
+    });
+    registry.engine().register_fn("replace", |text: &mut ImmutableString, old: &str, new: &str| {
+        *text = if old.is_empty() { text.clone() } else { text.replace(old, new).into() };
+        text.clone()
+    });
+    registry.engine().register_fn("replace", |text: &mut ImmutableString, old: char, new: char| {
+        *text = text.replace(old, new.encode_utf8(&mut [0; 4])).into();
+        text.clone()
+    });
+    registry.engine().register_fn("replace", |text: &mut ImmutableString, old: char, new: &str| {
+        *text = text.replace(old, new).into();
+        text.clone()
+    });
     // Printing nothing would look like no output.
     registry.engine().register_fn("print", |(): ()| ImmutableString::from("()"));
     registry.engine().register_fn("print", |a: Dynamic, b: Dynamic| words(&[a, b]));

@@ -15,6 +15,13 @@ pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
     };
     let message = "a block is written in braces";
     match (first, colon) {
+        ("if", Some(colon)) if line.word(1) == "__name__" => Remedy::new(
+            "a script runs from its first line to its last",
+            match ours(line.part(colon + 1, line.len())) {
+                code if code.is_empty() => "help(\"fn\")".into(),
+                code => code,
+            },
+        ),
         ("if" | "while", Some(colon)) => {
             Remedy::new(message, format!("{first} {} {}", ours(line.part(1, colon)), body(colon)))
         }
@@ -34,10 +41,17 @@ pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
         ("try" | "except" | "finally", Some(_)) => {
             Remedy::new("a mistake is caught with catch", "try { midi(\"no.mid\") } catch (e) { print(e.message) }")
         }
-        ("with", Some(_)) => Remedy::new(
-            "files are read and written whole, by read(path) and write(path, text)",
-            "exists(\"notes.txt\")",
-        ),
+        ("with", Some(_)) => {
+            let open = line.find(1, line.len(), "open").and_then(|at| line.arguments(at + 1));
+            let path = open.as_ref().and_then(|arguments| arguments.first()).map(|path| ours(path));
+            let writes = open.as_ref().and_then(|arguments| arguments.get(1)).is_some_and(|mode| mode.contains('w'));
+            let code = match (path, writes) {
+                (Some(path), true) => format!("write({path}, \"text\")"),
+                (Some(path), false) => format!("let text = read({path})"),
+                _ => "help(\"read\")".into(),
+            };
+            Remedy::new("files are read and written whole", code)
+        }
         ("class", Some(_)) => {
             Remedy::new("there are no classes; a map holds values by name", "let thing = #{ name: \"a\" };")
         }

@@ -5,26 +5,27 @@ use crate::script::scan::LexemeKind;
 
 /// The hint for a line with a Python expression.
 pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
-    let finders: [fn(&SourceLine) -> Option<Remedy>; 12] = [
+    let finders: [fn(&SourceLine) -> Option<Remedy>; 18] = [
         unclosed,
         f_string,
         layout,
-        lambda,
+        map_comprehension,
         comprehension,
-        conditional,
+        generator,
         named_arguments,
+        lambda,
+        conditional,
+        equal_sign,
         dictionary,
+        set,
         slice,
+        indices,
         counter,
+        stars,
         entry,
         tuple,
     ];
     finders.iter().find_map(|find| find(line)).or_else(|| words(line))
-}
-
-/// The line with the tokens `from..=to` replaced.
-fn replaced(line: &SourceLine, from: usize, to: usize, new: &str) -> String {
-    format!("{}{new}{}", ours(&line.text[..line.start(from)]), ours(&line.text[line.end(to)..]))
 }
 
 /// `print("hi`
@@ -67,7 +68,7 @@ fn f_string(line: &SourceLine) -> Option<Remedy> {
         rest = behind;
     }
     text += rest;
-    Remedy::new("values stand in a text in backticks, as ${x}", replaced(line, i, i + 1, &format!("`{text}`")))
+    Remedy::new("values stand in a text in backticks, as ${x}", line.replaced(i, i + 1, &format!("`{text}`")))
 }
 
 /// `${x:.2f}`
@@ -77,7 +78,7 @@ fn layout(line: &SourceLine) -> Option<Remedy> {
     let colon = line.find(open + 1, close, ":")?;
     let how = line.part(colon + 1, close);
     let code = format!("format({}, \"{how}\")", line.part(open + 1, colon));
-    Remedy::new("a number is laid out by format", replaced(line, open + 1, close - 1, &code))
+    Remedy::new("a number is laid out by format", line.replaced(open + 1, close - 1, &code))
 }
 
 /// lambda x: x + 1
@@ -86,29 +87,73 @@ fn lambda(line: &SourceLine) -> Option<Remedy> {
     let colon = line.find(i + 1, line.len(), ":")?;
     Remedy::new(
         "a function without a name is |x| x + 1",
-        replaced(line, i, colon, &format!("|{}|", line.part(i + 1, colon))),
+        line.replaced(i, colon, &format!("|{}|", line.part(i + 1, colon))),
     )
 }
 
-/// [x * 2 for x in xs if x > 1]
-fn comprehension(line: &SourceLine) -> Option<Remedy> {
-    let open = (0..line.len()).find(|&i| {
-        line.word(i) == "[" && line.close(i).is_some_and(|close| line.find(i + 1, close, "for").is_some())
-    })?;
+/// The bracket with this text that has `for` inside.
+fn with_for(line: &SourceLine, bracket: &str) -> Option<usize> {
+    let inside = |i: usize| line.close(i).is_some_and(|close| line.find(i + 1, close, "for").is_some());
+    (0..line.len()).find(|&i| line.word(i) == bracket && inside(i))
+}
+
+/// `x * 2 for x in xs if x > 1` in a bracket: the list with what is left, the name, the value.
+fn mapped(line: &SourceLine, open: usize) -> Option<(String, String, String)> {
     let close = line.close(open)?;
     let each = line.find(open + 1, close, "for")?;
     let within = line.find(each + 1, close, "in")?;
     let when = line.find(within + 1, close, "if");
     let (name, list) = (line.part(each + 1, within), ours(line.part(within + 1, when.unwrap_or(close))));
     // A range must be converted to an array.
-    let list = match list.strip_prefix("0..") {
-        Some(end) => format!("range({})", end.trim_start_matches('=')),
-        None => list,
+    let list = match list.split_once("..") {
+        Some(("0", end)) if !end.starts_with('=') => format!("range({end})"),
+        Some((from, end)) if from.chars().all(char::is_alphanumeric) => {
+            format!("range({from}, {})", end.strip_prefix('=').map_or(end.to_owned(), |end| format!("{end} + 1")))
+        }
+        _ => list,
     };
     let filter = when.map_or(String::new(), |when| format!(".filter(|{name}| {})", ours(line.part(when + 1, close))));
-    let value = ours(line.part(open + 1, each));
+    Some((format!("{list}{filter}"), name.into(), ours(line.part(open + 1, each))))
+}
+
+/// [x * 2 for x in xs if x > 1]
+fn comprehension(line: &SourceLine) -> Option<Remedy> {
+    let open = with_for(line, "[")?;
+    let (list, name, value) = mapped(line, open)?;
     let map = if value == name { String::new() } else { format!(".map(|{name}| {value})") };
-    Remedy::new("lists are made by map and filter", replaced(line, open, close, &format!("{list}{filter}{map}")))
+    Remedy::new("lists are made by map and filter", line.replaced(open, line.close(open)?, &format!("{list}{map}")))
+}
+
+/// {x: x * 2 for x in xs}
+fn map_comprehension(line: &SourceLine) -> Option<Remedy> {
+    let open = with_for(line, "{").filter(|_| !matches!(line.word(0), "for" | "fn" | "while" | "if"))?;
+    let (list, name, entry) = mapped(line, open)?;
+    let Some((key, value)) = entry.split_once(':') else {
+        let map = if entry == name { String::new() } else { format!(".map(|{name}| {entry})") };
+        let code = line.replaced(open, line.close(open)?, &format!("{list}{map}.unique()"));
+        return Remedy::new("a set is an array without repeats", code);
+    };
+    let made = (0..open).rev().find(|&i| line.word(i) == "let" && line.word(i + 2) == "=");
+    let to = made.map_or("m", |at| line.word(at + 1));
+    let (key, value) = (key.trim(), value.trim());
+    let before = ours(&line.text[..line.start(made.unwrap_or(open))]);
+    let code = format!("{before}let {to} = #{{}}; for {name} in {list} {{ {to}[`${{{key}}}`] = {value} }}");
+    Remedy::new("a map is filled in a loop", code)
+}
+
+/// sum(x * 2 for x in xs)
+fn generator(line: &SourceLine) -> Option<Remedy> {
+    let open = with_for(line, "(").filter(|&open| open > 0 && line.is_name(open - 1))?;
+    let (list, name, value) = mapped(line, open)?;
+    let map = if value == name { String::new() } else { format!(".map(|{name}| {value})") };
+    let code = match line.word(open - 1) {
+        "any" => format!("{list}.some(|{name}| {value})"),
+        "all" => format!("{list}.all(|{name}| {value})"),
+        "list" | "tuple" => format!("{list}{map}"),
+        "set" => format!("{list}{map}.unique()"),
+        function => format!("{function}({list}{map})"),
+    };
+    Remedy::new("lists are made by map and filter", line.replaced(open - 1, line.close(open)?, &code))
 }
 
 /// a if c else b
@@ -126,7 +171,7 @@ fn conditional(line: &SourceLine) -> Option<Remedy> {
     let to = if line.word(to - 1) == ";" { to - 1 } else { to };
     let (yes, no) = (ours(line.part(from, test)), ours(line.part(other + 1, to)));
     let code = format!("if {} {{ {yes} }} else {{ {no} }}", ours(line.part(test + 1, other)));
-    Remedy::new("a choice between values begins with if", replaced(line, from, to - 1, &code))
+    Remedy::new("a choice between values begins with if", line.replaced(from, to - 1, &code))
 }
 
 /// sampler(temperature=0.9)
@@ -143,18 +188,125 @@ fn named_arguments(line: &SourceLine) -> Option<Remedy> {
     if open == 0 || !line.is_name(open - 1) {
         return None;
     }
+    if line.word(0) == "fn" && line.word(2) == "(" && open == 2 {
+        return None;
+    }
     let (mut plain, mut options, mut i) = (Vec::new(), Vec::new(), open + 1);
     while i < close {
         let end = line.find(i, close, ",").unwrap_or(close);
         if named(i) {
-            options.push(format!("{}: {}", line.word(i), ours(line.part(i + 2, end))));
+            options.push((line.word(i), value_of_argument(line, i + 2, end)));
         } else {
             plain.push(ours(line.part(i, end)));
         }
         i = end + 1;
     }
+    let option = |name: &str| options.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str());
+    let method = open > 2 && line.word(open - 2) == ".";
+    let from = if method { line.operand_before(open - 2) } else { open - 1 };
+    let list = if method { line.part(from, open - 2).to_owned() } else { plain.first().cloned().unwrap_or_default() };
+    let sorted = || {
+        let key = option("key").map_or("()".into(), |key| format!("({key})"));
+        format!("{list}.sorted{key}{}", if option("reverse") == Some("true") { ".reversed()" } else { "" })
+    };
+    let known = match line.word(open - 1) {
+        "print" => Some(("print ends its line and puts a space between", format!("print({})", plain.join(", ")))),
+        "sorted" => Some(("sorted takes a function", sorted())),
+        "sort" if method => Some(("sort takes no options; sorted gives a new array", sorted())),
+        "max" | "min" if option("key").is_some() => {
+            let end = if line.word(open - 1) == "max" { "[-1]" } else { "[0]" };
+            Some(("sorted takes a function", sorted() + end))
+        }
+        "dict" => None,
+        name if line.defines(name) => {
+            let values = options.iter().map(|(_, value)| value.clone());
+            let all: Vec<String> = plain.iter().cloned().chain(values).collect();
+            Some(("arguments have no names", format!("{name}({})", all.join(", "))))
+        }
+        _ => None,
+    };
+    if let Some((message, code)) = known {
+        return Remedy::new(message, line.replaced(from, close, &code));
+    }
+    let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    if line.word(open - 1) == "dict" {
+        let code = line.replaced(open - 1, close, &format!("#{{ {} }}", options.join(", ")));
+        return Remedy::new("a map begins with #{", code);
+    }
     plain.push(format!("#{{ {} }}", options.join(", ")));
-    Remedy::new("options stand in a map", replaced(line, open + 1, close - 1, &plain.join(", ")))
+    Remedy::new("options stand in a map", line.replaced(open + 1, close - 1, &plain.join(", ")))
+}
+
+/// The value of a named argument, which may be a function.
+fn value_of_argument(line: &SourceLine, from: usize, to: usize) -> String {
+    let value = line.part(from, to);
+    match (line.word(from), line.find(from, to, ":")) {
+        ("lambda", Some(colon)) => format!("|{}| {}", line.part(from + 1, colon), ours(line.part(colon + 1, to))),
+        _ => ours(value),
+    }
+}
+
+/// #{ a = 1 }
+fn equal_sign(line: &SourceLine) -> Option<Remedy> {
+    let inside = |i: usize| (0..i).rev().find(|&open| line.close(open).is_some_and(|close| close > i));
+    let single =
+        |i: usize| line.word(i) == "=" && line.word(i + 1) != "=" && !matches!(line.word(i - 1), "=" | "!" | "<" | ">");
+    let at = (2..line.len()).find(|&i| single(i) && inside(i).is_some_and(|open| line.word(open) == "#{"))?;
+    let end = line.end(at - 1);
+    Remedy::new(
+        "an entry of a map is written name: value",
+        format!("{}:{}", &line.text[..end], &line.text[line.end(at)..]),
+    )
+}
+
+/// {1, 2}
+fn set(line: &SourceLine) -> Option<Remedy> {
+    let open = (0..line.len()).find(|&i| {
+        line.word(i) == "{"
+            && line
+                .close(i)
+                .is_some_and(|close| line.find(i + 1, close, ",").is_some() && line.find(i + 1, close, ";").is_none())
+    })?;
+    let before = open.checked_sub(1).map_or("", |i| line.word(i));
+    let stands = matches!(before, "" | "=" | "(" | "," | "[" | "return" | ";" | "in");
+    let code =
+        line.replaced(open, line.close(open)?, &format!("[{}].unique()", ours(line.part(open + 1, line.close(open)?))));
+    stands.then(|| Remedy::new("a set is an array without repeats", code))?
+}
+
+/// a[0, 1]
+fn indices(line: &SourceLine) -> Option<Remedy> {
+    let open = (1..line.len()).find(|&i| {
+        line.word(i) == "["
+            && line.touch(i - 1)
+            && (line.is_name(i - 1) || line.word(i - 1) == "]")
+            && line.close(i).is_some_and(|close| line.find(i + 1, close, ",").is_some())
+    })?;
+    let all: Vec<String> = line.arguments(open)?.into_iter().map(ours).collect();
+    Remedy::new(
+        "each index has its own brackets",
+        line.replaced(open, line.close(open)?, &format!("[{}]", all.join("]["))),
+    )
+}
+
+/// `print(*xs)`, `a, *rest = xs`
+fn stars(line: &SourceLine) -> Option<Remedy> {
+    let at = (1..line.len()).find(|&i| {
+        line.word(i) == "*" && line.is_name(i + 1) && line.touch(i) && matches!(line.word(i - 1), "(" | ",")
+    })?;
+    if line.word(at - 1) == "(" && line.word(at - 2) == "print" {
+        return Remedy::new(
+            "print writes values",
+            line.replaced(at, at + 1, &format!("{}.join(\" \")", line.word(at + 1))),
+        );
+    }
+    let (name, rest) = (line.word(at.checked_sub(2)?), line.word(at + 1));
+    if !(line.word(at - 1) == "," && line.word(at + 2) == "=" && line.is_name(at - 2)) {
+        return None;
+    }
+    let begin = line.text[..line.start(at - 2)].trim_end_matches("let ");
+    let values = ours(line.part(at + 3, line.len()).trim_end_matches(';'));
+    Remedy::new("a rest is a slice", format!("{begin}let {name} = {values}[0]; let {rest} = {values}[1..]"))
 }
 
 /// {"a": 1}
@@ -170,7 +322,7 @@ fn dictionary(line: &SourceLine) -> Option<Remedy> {
         inside += &line.text[line.end(i - 1)..line.start(i)];
         inside += &if line.kind(i) == Some(LexemeKind::Text) { quoted(line.word(i)) } else { ours(line.word(i)) };
     }
-    Remedy::new("a map begins with #{", replaced(line, open, close, &format!("#{{{inside} }}")))
+    Remedy::new("a map begins with #{", line.replaced(open, close, &format!("#{{{inside} }}")))
 }
 
 /// a[1:3]
@@ -178,31 +330,56 @@ fn slice(line: &SourceLine) -> Option<Remedy> {
     let marked = |i: usize, mark: &str| line.close(i).is_some_and(|close| line.find(i + 1, close, mark).is_some());
     let open = (1..line.len()).find(|&i| line.word(i) == "[" && (marked(i, ":") || marked(i, "::")))?;
     let close = line.close(open)?;
-    if marked(open, "::") {
-        let whole = line.word(open + 1) == "::" && line.part(open + 2, close) == "-1";
-        let code = replaced(line, open, close, ".reversed()");
-        return if whole { Remedy::new("an array is turned round by reversed", code) } else { None };
+    let steps = |from: &str, to: &str, step: &str| {
+        let begin = line.operand_before(open);
+        let values = line.part(begin, open);
+        let (from, to) =
+            (if from.is_empty() { "0" } else { from }, if to.is_empty() { format!("{values}.len") } else { to.into() });
+        let code = line.replaced(begin, close, &format!("range({from}, {to}, {step}).map(|i| {values}[i])"));
+        Remedy::new("items in steps are taken by range and map", code)
+    };
+    if let Some(at) = line.find(open + 1, close, "::") {
+        let step = ours(line.part(at + 1, close));
+        if at == open + 1 && step == "-1" {
+            return Remedy::new("an array is turned round by reversed", line.replaced(open, close, ".reversed()"));
+        }
+        return if step.is_empty() { None } else { steps(&ours(line.part(open + 1, at)), "", &step) };
     }
     let colon = line.find(open + 1, close, ":")?;
     let end = line.find(colon + 1, close, ":").unwrap_or(close);
+    if end + 1 < close {
+        let (from, to) = (ours(line.part(open + 1, colon)), ours(line.part(colon + 1, end)));
+        return steps(&from, &to, &ours(line.part(end + 1, close)));
+    }
     let code = format!("{}..{}", ours(line.part(open + 1, colon)), ours(line.part(colon + 1, end)));
     let code = if code == ".." { "0..".into() } else { code };
-    Remedy::new("a slice is written with ..", replaced(line, open + 1, close - 1, &code))
+    Remedy::new("a slice is written with ..", line.replaced(open + 1, close - 1, &code))
 }
 
-/// i++
+/// i++, ++i
 fn counter(line: &SourceLine) -> Option<Remedy> {
+    let front = |i: usize| matches!((line.word(i), line.word(i + 1)), ("+", "+") | ("-", "-")) && line.is_name(i + 2);
+    if let Some(i) = (0..line.len()).find(|&i| front(i) && (i == 0 || line.word(i - 1) == ";")) {
+        let code = line.replaced(i, i + 2, &format!("{} {}= 1", line.word(i + 2), line.word(i)));
+        return Remedy::new("there is no ++", code);
+    }
     let i = (0..line.len())
         .find(|&i| line.is_name(i) && matches!((line.word(i + 1), line.word(i + 2)), ("+", "+") | ("-", "-")))?;
-    Remedy::new("there is no ++", replaced(line, i, i + 2, &format!("{} {}= 1", line.word(i), line.word(i + 1))))
+    Remedy::new("there is no ++", line.replaced(i, i + 2, &format!("{} {}= 1", line.word(i), line.word(i + 1))))
 }
 
-/// map.39
+/// map.39, and pair.0 of an array that the line has made
 fn entry(line: &SourceLine) -> Option<Remedy> {
     let i = (1..line.len()).find(|&i| line.kind(i) == Some(LexemeKind::Number) && line.word(i - 1) == ".")?;
+    let made =
+        |k: usize| i > 1 && line.word(k) == line.word(i - 2) && line.word(k + 1) == "=" && line.word(k + 2) == "[";
+    if (0..i).any(made) || i > 1 && line.word(i - 2) == "]" {
+        let code = line.replaced(i - 1, i, &format!("[{}]", line.word(i)));
+        return Remedy::new("an item is written in brackets", code);
+    }
     Remedy::new(
         "a key that is not a name is written in brackets",
-        replaced(line, i - 1, i, &format!("[\"{}\"]", line.word(i))),
+        line.replaced(i - 1, i, &format!("[\"{}\"]", line.word(i))),
     )
 }
 
@@ -218,7 +395,7 @@ fn tuple(line: &SourceLine) -> Option<Remedy> {
     let inside = ours(line.part(open + 1, close));
     Remedy::new(
         "several values stand in an array",
-        replaced(line, open, close, &format!("[{}]", inside.trim_end_matches(','))),
+        line.replaced(open, close, &format!("[{}]", inside.trim_end_matches(','))),
     )
 }
 

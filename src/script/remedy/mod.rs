@@ -1,12 +1,21 @@
 //! Hints for Python syntax: what was typed, and how it is written here. The code in the hints is tested.
 
 mod blocks;
+mod calls;
+mod control;
+mod counterparts;
 mod elsewhere;
 mod expressions;
+mod functions;
 mod names;
+mod operators;
+mod source_line;
 mod statements;
 
-pub(crate) use names::{call, method, word};
+pub(crate) use calls::{call, method, operator};
+pub(crate) use names::{condition, rounds, word};
+
+use source_line::SourceLine;
 
 use crate::script::scan::{Lexeme, LexemeKind, scan};
 
@@ -29,100 +38,34 @@ impl Remedy {
     }
 }
 
-/// A line, split into tokens.
-struct SourceLine<'t> {
-    text: &'t str,
-    tokens: Vec<Lexeme>,
-}
-
-impl<'t> SourceLine<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, tokens: scan(text).code().copied().collect() }
-    }
-
-    fn len(&self) -> usize {
-        self.tokens.len()
-    }
-
-    fn word(&self, i: usize) -> &'t str {
-        self.tokens.get(i).map_or("", |t| &self.text[t.start..t.end])
-    }
-
-    fn kind(&self, i: usize) -> Option<LexemeKind> {
-        self.tokens.get(i).map(|t| t.kind)
-    }
-
-    fn is_name(&self, i: usize) -> bool {
-        self.kind(i) == Some(LexemeKind::Word)
-    }
-
-    fn start(&self, i: usize) -> usize {
-        self.tokens.get(i).map_or(self.text.len(), |t| t.start)
-    }
-
-    fn end(&self, i: usize) -> usize {
-        self.tokens.get(i).map_or(self.text.len(), |t| t.end)
-    }
-
-    /// The text of the tokens `from..to`.
-    fn part(&self, from: usize, to: usize) -> &'t str {
-        if from < to { self.text[self.start(from)..self.end(to - 1)].trim() } else { "" }
-    }
-
-    /// The token that closes the bracket at `open`.
-    fn close(&self, open: usize) -> Option<usize> {
-        let mut depth = 0;
-        for i in open..self.len() {
-            if self.kind(i) != Some(LexemeKind::Symbol) {
-                continue;
-            }
-            match self.word(i) {
-                "(" | "[" | "{" | "#{" | "${" => depth += 1,
-                ")" | "]" | "}" => {
-                    depth -= 1;
-                    if depth == 0 {
-                        return Some(i);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    /// The first token with this text in `from..to` that is outside of brackets.
-    fn find(&self, from: usize, to: usize, wanted: &str) -> Option<usize> {
-        let mut i = from;
-        while i < to.min(self.len()) {
-            if self.word(i) == wanted && self.kind(i) != Some(LexemeKind::Text) {
-                return Some(i);
-            }
-            let opens =
-                self.kind(i) == Some(LexemeKind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${");
-            i = if opens { self.close(i).unwrap_or(i) + 1 } else { i + 1 };
-        }
-        None
-    }
-
-    /// True when two tokens are adjacent without space.
-    fn touch(&self, i: usize) -> bool {
-        i + 1 < self.len() && self.end(i) == self.start(i + 1)
-    }
-}
-
 /// The hint for a line that does not parse; `column` (from 1, in characters) is the position of the error.
 pub(crate) fn line(text: &str, column: usize) -> Option<Remedy> {
     let trimmed = text.trim();
     let before = text.chars().take(column.saturating_sub(1)).filter(|c| !c.is_whitespace()).count();
-    let line = SourceLine::new(trimmed);
-    statements::remedy(&line, before == 0)
-        .or_else(|| elsewhere::remedy(&line))
-        .or_else(|| blocks::remedy(&line))
-        .or_else(|| expressions::remedy(&line))
-        .filter(|remedy| remedy.code.trim() != trimmed)
+    whole(trimmed, before == 0).or_else(|| {
+        // The statement in which the error is, alone.
+        let byte = text.char_indices().nth(column.saturating_sub(1)).map_or(text.len(), |(byte, _)| byte);
+        let byte = byte.saturating_sub(text.len() - text.trim_start().len());
+        let line = SourceLine::new(trimmed);
+        let ends = |i: &usize| line.word(*i) == ";" && line.depth(*i) == 0;
+        let from = (0..line.len()).rev().filter(|i| line.start(*i) < byte).find(ends).map(|i| line.end(i))?;
+        let to = (0..line.len()).filter(|i| line.start(*i) >= from).find(ends).map_or(trimmed.len(), |i| line.start(i));
+        let remedy = whole(trimmed[from..to].trim(), false)?;
+        let code = format!("{} {}{}", ours(&trimmed[..from]), remedy.code, ours(&trimmed[to..]));
+        Remedy::new(remedy.message, code)
+    })
 }
 
-/// A note on code that runs but has another meaning in Python: `7 // 2`.
+/// The hint for a line, or for one of its statements.
+fn whole(text: &str, at_begin: bool) -> Option<Remedy> {
+    let line = SourceLine::new(text);
+    let new = |remedy: &Remedy| remedy.code.trim() != text;
+    let finders: [fn(&SourceLine) -> Option<Remedy>; 6] =
+        [control::remedy, elsewhere::remedy, blocks::remedy, functions::remedy, operators::remedy, expressions::remedy];
+    statements::remedy(&line, at_begin).filter(new).or_else(|| finders.iter().find_map(|find| find(&line).filter(new)))
+}
+
+/// A note on code that runs but has another meaning in Python: `7 // 2`, `let d = {}`, `1 < 2 < 3`.
 pub(crate) fn note(code: &str) -> Option<String> {
     let tokens = scan(code).tokens;
     let divides = |pair: &[Lexeme]| {
@@ -136,15 +79,28 @@ pub(crate) fn note(code: &str) -> Option<String> {
             && !between.contains('\n')
             && matches!(value.kind, LexemeKind::Word | LexemeKind::Number)
     };
-    let found = tokens.windows(2).any(divides);
-    found.then(|| "note: // begins a comment; whole numbers are divided by /: 7 / 2 is 3".into())
+    if tokens.windows(2).any(divides) {
+        return Some("note: // begins a comment; whole numbers are divided by /: 7 / 2 is 3".into());
+    }
+    let word = |token: &Lexeme| &code[token.start..token.end];
+    if tokens.windows(3).any(|three| [word(&three[0]), word(&three[1]), word(&three[2])] == ["=", "{", "}"]) {
+        return Some("note: {} is a block that gives nothing; an empty map is #{}".into());
+    }
+    let chained = |three: &[Lexeme]| {
+        let compares = |token: &Lexeme| token.kind == LexemeKind::Symbol && matches!(word(token), "<" | ">");
+        let number = |token: &Lexeme| matches!(token.kind, LexemeKind::Word | LexemeKind::Number);
+        three.len() == 5 && number(&three[0]) && compares(&three[1]) && number(&three[2]) && compares(&three[3])
+    };
+    let free: Vec<Lexeme> = tokens.iter().copied().filter(|token| word(token) != "=").collect();
+    let found = free.windows(5).any(chained);
+    found.then(|| "note: 1 < x < 3 compares the answer of 1 < x; write 1 < x && x < 3".into())
 }
 
 /// Translates a Python expression: `not a and b is None` becomes `!a && b == ()`.
 fn ours(text: &str) -> String {
     let line = SourceLine::new(text);
     let mut code = String::new();
-    let (mut end, mut i) = (0, 0);
+    let (mut text_end, mut i) = (0, 0);
     while i < line.len() {
         let (word, name) = (line.word(i), line.is_name(i));
         let (new, used): (String, usize) = match (word, line.word(i + 1)) {
@@ -153,22 +109,33 @@ fn ours(text: &str) -> String {
             ("and", _) if name => ("&&".into(), 1),
             ("or", _) if name => ("||".into(), 1),
             ("is", _) if name => ("==".into(), 1),
-            ("not", _) if name => ("!".into(), 1),
+            ("not", _) if name => {
+                // `not` binds less than comparisons: `not a == b`.
+                let end = line.condition_end(i + 1);
+                if line.operand_after(i + 1).is_some_and(|operand| operand < end) {
+                    code.push_str(&text[text_end..line.start(i)]);
+                    code.push_str(&format!("!({})", ours(line.part(i + 1, end))));
+                    text_end = line.end(end - 1);
+                    i = end;
+                    continue;
+                }
+                ("!".into(), 1)
+            }
             ("True", _) if name => ("true".into(), 1),
             ("False", _) if name => ("false".into(), 1),
             ("None" | "null" | "nil", _) if name => ("()".into(), 1),
             _ if line.kind(i) == Some(LexemeKind::Text) => (quoted(word), 1),
             _ => (word.into(), 1),
         };
-        code.push_str(&text[end..line.start(i)]);
+        code.push_str(&text[text_end..line.start(i)]);
         code.push_str(&new);
-        end = line.end(i + used - 1);
+        text_end = line.end(i + used - 1);
         if new == "!" {
-            end += text[end..].len() - text[end..].trim_start().len();
+            text_end += text[text_end..].len() - text[text_end..].trim_start().len();
         }
         i += used;
     }
-    code + &text[end..]
+    code + &text[text_end..]
 }
 
 /// A string in double quotes, for one in single quotes that is not a Rhai character.

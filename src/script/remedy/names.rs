@@ -1,6 +1,6 @@
 //! Hints for Python names: variables, functions, methods.
 
-use super::{Remedy, SourceLine, elsewhere, ours, statements};
+use super::{Remedy, SourceLine, calls, elsewhere, ours, statements};
 
 /// The hint for an unknown variable at `column` (from 1, in characters) of a line.
 pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
@@ -13,6 +13,8 @@ pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
         "inf" | "Infinity" => return literal("1.0 / 0.0"),
         "nan" | "NaN" => return literal("0.0 / 0.0"),
         "self" => return literal("this"),
+        "quit" | "bye" => return literal("exit()"),
+        "clear" | "cls" => return literal("clear_output()"),
         _ => {}
     }
     let trimmed = text.trim();
@@ -20,6 +22,7 @@ pub(crate) fn word(name: &str, text: &str, column: usize) -> Option<Remedy> {
     statements::of_line(&line)
         .or_else(|| elsewhere::command(&line))
         .or_else(|| elsewhere::printed(&line))
+        .or_else(|| calls::of_module(name, text, column))
         .or_else(|| assignment(name, text, column))
 }
 
@@ -59,56 +62,39 @@ fn several(name: &str, text: &str) -> Option<String> {
     Some(format!("let ({}) = {values}", all.join(", ")))
 }
 
-/// The hint for an unknown function: the counterpart of Python's function.
-pub(crate) fn call(name: &str, given: &[&str]) -> Option<Remedy> {
-    let code = match name {
-        "len" => "[1, 2].len",
-        "println" | "printf" | "echo" | "puts" | "cout" | "fprintf" => "print(\"text\")",
-        "open" => "exists(\"notes.txt\")",
-        "type" => "type_of(1)",
-        "isinstance" => "type_of(1) == \"int\"",
-        "list" => "[1, 2]",
-        "dict" => "#{ a: 1 }",
-        "tuple" | "set" => "[1, 2].unique()",
-        "bool" => "1 != 0",
-        "repr" => "`${[1, 2]}`",
-        "map" => "[1, 2].map(|x| x * 2)",
-        "filter" => "[1, 2].filter(|x| x > 1)",
-        "any" => "[1, 2].some(|x| x > 1)",
-        "all" => "[1, 2].all(|x| x > 0)",
-        "dir" | "globals" | "locals" => "vars()",
-        "id" | "hash" => "1 == 1",
-        "ord" => "'a'.to_int()",
-        "chr" => "to_char(97)",
-        "divmod" => "[7 / 2, 7 % 2]",
-        "super" | "object" | "property" | "getattr" | "setattr" | "hasattr" | "iter" | "next" => "help(\"python\")",
+/// The hint for a condition that is no truth value, at its beginning: `if xs { }`.
+pub(crate) fn condition(kind: &str, text: &str, column: usize) -> Option<Remedy> {
+    let byte = text.char_indices().nth(column.checked_sub(1)?)?.0;
+    let line = SourceLine::new(text);
+    let at = line.tokens.iter().position(|token| token.start == byte)?;
+    let from = if line.word(at) == "!" { at + 1 } else { at };
+    let asks = |i: usize| matches!(line.word(i), "if" | "while" | "!" | "until");
+    if from == 0 || !asks(from - 1) {
+        return None;
+    }
+    let to = if line.word(from - 1) == "!" { line.operand_after(from)? } else { line.find(from, line.len(), "{")? };
+    let value = line.part(from, to);
+    let simple = line.operand_after(from) == Some(to);
+    let value = if simple { value.to_owned() } else { format!("({value})") };
+    let code = match kind {
+        "int" | "float" => format!("{value} != 0"),
+        "string" | "array" | "map" => format!("{value}.len > 0"),
+        "()" => format!("{value} != ()"),
         _ => return None,
     };
-    let how = if given.is_empty() { "takes a value" } else { "is written otherwise here" };
-    Remedy::new(format!("{name}() {how}"), code)
+    let whole = if line.word(from - 1) == "!" {
+        line.replaced(from - 1, to - 1, &format!("!({code})"))
+    } else {
+        line.replaced(from, to - 1, &code)
+    };
+    Remedy::new(format!("only true and false are conditions, not {kind}"), whole)
 }
 
-/// The hint for an unknown method: the counterpart of Python's method.
-pub(crate) fn method(owner: &str, name: &str) -> Option<&'static str> {
-    let found = match (owner, name) {
-        ("array", "append" | "add") => "push(x)",
-        ("array", "extend") => "append(other)",
-        ("array", "index") => "index_of(x)",
-        ("array", "copy") | ("map", "copy") => "let copy = x",
-        ("array", "length" | "size") | ("string", "length" | "size") => "len",
-        ("string", "upper") => "to_upper()",
-        ("string", "lower") => "to_lower()",
-        ("string", "strip" | "lstrip" | "rstrip") => "trim()",
-        ("string", "startswith") => "starts_with(text)",
-        ("string", "endswith") => "ends_with(text)",
-        ("string", "find") => "index_of(text)",
-        ("string", "splitlines") => "split(\"\\n\")",
-        ("string", "format") => "`${x}` in backticks",
-        ("string", "isdigit" | "isnumeric") => "parse_int(text)",
-        ("map", "has_key") => "\"key\" in map",
-        ("map", "update") => "mixin(other)",
-        ("map", "pop") => "remove(key)",
-        _ => return None,
-    };
-    Some(found)
+/// The hint for a loop over what is no list: `for i in n { }`.
+pub(crate) fn rounds(text: &str) -> Option<Remedy> {
+    let line = SourceLine::new(text);
+    let within = (1..line.len()).find(|&i| line.word(i) == "in" && line.is_name(i))?;
+    let open = line.find(within, line.len(), "{").filter(|&open| open > within + 1)?;
+    let code = line.replaced(within + 1, open - 1, &format!("0..{}", ours(line.part(within + 1, open))));
+    Remedy::new("a loop that counts goes through a range", code)
 }
