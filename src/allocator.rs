@@ -316,7 +316,7 @@ mod tests {
         for size in [LARGE - 1, LARGE, 3 * LARGE + 5, 22 << 20] {
             for _ in 0..3 {
                 let (start, layout) = filled(size, 7);
-                // SAFETY: as the trait wants it; `start` is not used after.
+                // SAFETY: as the trait requires; `start` is not used after.
                 unsafe {
                     Allocator.dealloc(start, layout);
                     let zeros = Allocator.alloc_zeroed(layout);
@@ -334,7 +334,7 @@ mod tests {
         let (mut start, mut layout) = filled(sizes[0], 3);
         let mut kept = sizes[0];
         for size in sizes {
-            // SAFETY: as the trait wants it.
+            // SAFETY: as the trait requires.
             unsafe {
                 start = Allocator.realloc(start, layout, size);
                 layout = Layout::from_size_align(size, 8).unwrap();
@@ -342,7 +342,7 @@ mod tests {
                 assert!(is_all(start, kept, 3), "{size} bytes");
             }
         }
-        // SAFETY: as the trait wants it.
+        // SAFETY: as the trait requires.
         unsafe { Allocator.dealloc(start, layout) };
     }
 
@@ -355,7 +355,7 @@ mod tests {
                         let size = LARGE + (round % 5) * (LARGE / 3);
                         let held: Vec<_> = (0..3).map(|_| filled(size, thread)).collect();
                         for (start, layout) in held {
-                            // SAFETY: as the trait wants it.
+                            // SAFETY: as the trait requires.
                             unsafe {
                                 assert!(is_all(start, size, thread));
                                 Allocator.dealloc(start, layout);

@@ -5,6 +5,8 @@
 
 mod format;
 
+#[cfg(test)]
+pub(crate) use format::tests::task as training_task;
 pub(crate) use format::{four_digits, thousands};
 
 use std::fmt;

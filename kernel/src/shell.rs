@@ -140,7 +140,7 @@ impl Shared {
             let kind = request.kind().replace("_request", "_reply");
             let _ = self.replies.send(reply(&kind, content, request));
         } else if request.kind() == "comm_open" {
-            // There are no comm targets here; the protocol wants unknown comms closed.
+            // There are no comm targets here; the protocol requires unknown comms to be closed.
             let id = request.content.get("comm_id").cloned().unwrap_or_default();
             self.publish("comm_close", json!({ "comm_id": id, "data": {} }), request);
         }

@@ -27,7 +27,7 @@ pub fn pack(font: &[u8]) -> Result<Vec<u8>> {
     }
     packed.extend(&font[..begin]);
     packed.extend(&font[end..]);
-    let mut bits = BitWriter { bytes: packed, room: 0 };
+    let mut bits = BitWriter { bytes: packed, free_bits: 0 };
     for (i, block) in pcm.chunks(BLOCK).enumerate() {
         let residuals =
             |order| residuals(&pcm[(i * BLOCK).saturating_sub(3)..], block.len(), (i * BLOCK).min(3), order);
@@ -129,19 +129,19 @@ fn cost(code: u32, k: u32) -> u64 {
 struct BitWriter {
     bytes: Vec<u8>,
     /// Unused bits of the last byte.
-    room: u32,
+    free_bits: u32,
 }
 
 impl BitWriter {
     fn put(&mut self, value: u32, count: u32) {
         for bit in (0..count).rev() {
-            if self.room == 0 {
+            if self.free_bits == 0 {
                 self.bytes.push(0);
-                self.room = 8;
+                self.free_bits = 8;
             }
-            self.room -= 1;
+            self.free_bits -= 1;
             if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> bit & 1) as u8) << self.room;
+                *last |= ((value >> bit & 1) as u8) << self.free_bits;
             }
         }
     }

@@ -82,7 +82,7 @@ impl ChannelAllocator {
 /// `interrupted`, when the user cancels.
 pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<Vec<SynthPart>> {
     let clock = Clock::new(score);
-    let mut stage = ChannelAllocator::default();
+    let mut allocator = ChannelAllocator::default();
     for track in score.tracks.iter().filter(|t| !t.notes.is_empty()) {
         progress.check()?;
         let drums = track.channel == DRUM_CHANNEL;
@@ -90,11 +90,11 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
         let program = program.clamp(0, 127) as u8;
         let lanes = if drums { vec![track.notes.clone()] } else { lanes(&track.notes, progress)? };
         for notes in lanes {
-            let (index, channels) = stage.channel(font, drums);
-            *stage.addresses.entry(((track.port, track.channel), index)).or_default() |= channels;
+            let (index, channels) = allocator.channel(font, drums);
+            *allocator.addresses.entry(((track.port, track.channel), index)).or_default() |= channels;
             let event =
                 |tick, rank, message| AudioEvent { seconds: clock.seconds(tick), rank, channels, program, message };
-            let events = &mut stage.parts[index].events;
+            let events = &mut allocator.parts[index].events;
             for note in notes {
                 events.push(event(note.start, 4, [NOTE_ON, note.pitch, note.velocity]));
                 events.push(event(note.end, 0, [NOTE_OFF, note.pitch, 0]));
@@ -105,11 +105,11 @@ pub(super) fn parts(score: &Score, font: &Font, progress: &Progress) -> Result<V
             }
         }
     }
-    controllers(score, &clock, &mut stage, progress)?;
-    for part in &mut stage.parts {
+    controllers(score, &clock, &mut allocator, progress)?;
+    for part in &mut allocator.parts {
         sort(&mut part.events, progress)?;
     }
-    Ok(stage.parts)
+    Ok(allocator.parts)
 }
 
 /// Sorts events by time, then rank, in pieces of bounded size between checks for cancellation: merging sorted halves
@@ -129,7 +129,7 @@ fn sort(events: &mut [AudioEvent], progress: &Progress) -> Result<()> {
 }
 
 /// Adds controllers and pitch bends; those of one track apply to all tracks on its channel.
-fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progress: &Progress) -> Result<()> {
+fn controllers(score: &Score, clock: &Clock, allocator: &mut ChannelAllocator, progress: &Progress) -> Result<()> {
     let own = |t: &Track, e: &Kept| ((t.port, t.channel), e.tick, bytes(&e.message));
     let loose = score.events.iter().map(|e| ((e.port, e.channel), e.tick, bytes(&e.message)));
     let all = loose.chain(score.tracks.iter().flat_map(|t| t.events.iter().map(move |e| own(t, e))));
@@ -139,8 +139,8 @@ fn controllers(score: &Score, clock: &Clock, stage: &mut ChannelAllocator, progr
         }
         let Some(message) = message else { continue };
         let seconds = clock.seconds(tick);
-        for (&(_, index), &channels) in stage.addresses.range((address, 0)..=(address, usize::MAX)) {
-            stage.parts[index].events.push(AudioEvent { seconds, rank: 2, channels, program: 0, message });
+        for (&(_, index), &channels) in allocator.addresses.range((address, 0)..=(address, usize::MAX)) {
+            allocator.parts[index].events.push(AudioEvent { seconds, rank: 2, channels, program: 0, message });
         }
     }
     Ok(())

@@ -102,7 +102,7 @@ mod tests {
         let sides = |pieces: &[&str]| by_folder(&pieces.iter().map(Path::new).collect::<Vec<_>>());
         assert_eq!(sides(&["a/train/b/1.mid", "a/val/2.mid", "a/train/3.mid"]), Some(vec![false, true, false]));
         assert_eq!(sides(&["train/1.mid", "validation/2.mid"]), Some(vec![false, true]));
-        assert_eq!(sides(&["a/train/1.mid", "a/2.mid"]), None, "a piece stands beside them");
+        assert_eq!(sides(&["a/train/1.mid", "a/2.mid"]), None, "a piece is beside them");
         assert_eq!(sides(&["a/val/1.mid", "a/val/2.mid"]), None, "nothing is left to train on");
         assert_eq!(sides(&["a/train/1.mid", "a/train/2.mid"]), None, "nothing is held out");
         assert_eq!(sides(&["a/train.mid", "b/val/1.mid"]), None);

@@ -42,7 +42,7 @@ enum LabelRole {
     Given,
     /// It is, and announces a click; the time up to it is given.
     Click,
-    /// Time, of so many steps; up to a click it is given.
+    /// Time, in steps; up to a click it is given.
     Shift(u32),
 }
 

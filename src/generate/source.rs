@@ -44,7 +44,7 @@ impl ChartMoment {
 }
 
 impl SourceChart {
-    /// The chart of a prompt, with its chords in line, and of the plan for what follows, for so many sequences.
+    /// The chart of a prompt, with its chords in line, and of the plan for what follows, once for each sequence.
     ///
     /// # Errors
     /// Refuses encodings without chord tokens.

@@ -233,16 +233,16 @@ fn streaming_gives_the_same_ids_one_step_at_a_time() {
         ..GenerateOptions::default()
     };
     let mut stream = Generator::new(&model, &tokenizer, &sampler, &options, &Progress::silent()).expect("in range");
-    let mut heard = vec![Vec::new(); 2];
+    let mut streamed = vec![Vec::new(); 2];
     for step in stream.by_ref() {
-        for (take, id) in heard.iter_mut().zip(step.expect("no stop")) {
+        for (take, id) in streamed.iter_mut().zip(step.expect("no stop")) {
             take.extend(id);
         }
     }
     assert!(stream.next().is_none());
-    assert_eq!(stream.ids(1), heard[1]);
+    assert_eq!(stream.ids(1), streamed[1]);
     assert!(stream.ids(2).is_empty());
-    assert_eq!(heard, play(&model, &sampler, &options));
+    assert_eq!(streamed, play(&model, &sampler, &options));
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Chord {
     }
 
     /// Pitch classes (0–11, C is 0) from the root up, in the order third, fifth, seventh, tensions; a slash bass that
-    /// is no chord tone comes last.
+    /// is not a chord tone comes last.
     ///
     /// ```
     /// use etude::harmony::Chord;

@@ -71,18 +71,7 @@ fn transposed_key(sharps: i8, semitones: i32) -> i8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::midi::{Key, Marker, Note, Track};
-
-    fn score() -> Score {
-        let mut score = Score::new(480);
-        let note = |start, pitch| Note { start, pitch, end: start + 480, velocity: 80 };
-        score.tracks.push(Track { notes: vec![note(0, 21), note(480, 100)], ..Track::default() });
-        score.tracks.push(Track { channel: Track::DRUMS, notes: vec![note(0, 2)], ..Track::default() });
-        score.keys.push(Key { tick: 0, sharps: -3, minor: true });
-        score.markers.push(Marker { tick: 0, text: "chord:F#m7b5/E".into() });
-        score.markers.push(Marker { tick: 0, text: "form:A1".into() });
-        score
-    }
+    use crate::midi::{Marker, two_notes as score};
 
     #[test]
     fn transposition_moves_notes_keys_and_chords_but_not_drums() {

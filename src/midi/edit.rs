@@ -95,10 +95,11 @@ impl Score {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn score() -> Score {
+    /// Two notes, a drum, a key and markers.
+    pub(crate) fn score() -> Score {
         let mut score = Score::new(480);
         let note = |start, pitch| Note { start, pitch, end: start + 480, velocity: 80 };
         score.tracks.push(Track { notes: vec![note(0, 21), note(480, 100)], ..Track::default() });

@@ -18,6 +18,8 @@ mod write;
 
 pub use beats::Beat;
 pub use clock::Clock;
+#[cfg(test)]
+pub(crate) use edit::tests::score as two_notes;
 pub use event::{Event, Message};
 pub use repair::{Fault, Repair};
 pub use score::{Key, Marker, Meter, Note, Pedal, Score, Sound, Tempo, Track};

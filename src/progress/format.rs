@@ -106,10 +106,11 @@ pub(crate) fn thousands(n: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn task(done: u64, total: Option<u64>, seconds: u64) -> Snapshot {
+    /// A task of training, `seconds` old.
+    pub(crate) fn task(done: u64, total: Option<u64>, seconds: u64) -> Snapshot {
         Snapshot {
             title: "training".into(),
             unit: "steps",

@@ -48,22 +48,8 @@ fn cut(text: &str, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    fn task(done: u64, total: Option<u64>, seconds: u64) -> Snapshot {
-        Snapshot {
-            title: "training".into(),
-            unit: "steps",
-            done,
-            total,
-            note: "loss 2.31".into(),
-            elapsed: Duration::from_secs(seconds),
-            finished: false,
-            stopped: false,
-        }
-    }
+    use crate::progress::training_task as task;
 
     #[test]
     fn a_task_is_one_line() {

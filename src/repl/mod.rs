@@ -63,26 +63,26 @@ fn reported(
     report: impl FnOnce(&CellError, bool) -> (String, i32) + Send,
 ) -> i32 {
     on_big_stack(|| {
-        let stage = TerminalSession::new();
+        let terminal_session = TerminalSession::new();
         // An incomplete environment is reported by the first use of the ranks.
         let rank = World::from_env().ok().flatten().map_or(0, |world| world.rank);
-        let mut session = Session::new(if rank == 0 { stage.host() } else { stage.mute_host() });
-        stage.prepare(&mut session);
+        let mut session = Session::new(if rank == 0 { terminal_session.host() } else { terminal_session.mute_host() });
+        terminal_session.prepare(&mut session);
         session.set_args(args);
-        let result = stage.stop.during(|| run(&mut session));
-        stage.terminal.settle();
+        let result = terminal_session.stop.during(|| run(&mut session));
+        terminal_session.terminal.settle();
         if let Some(code) = session.take_exit() {
             return code;
         }
         match result {
-            Ok(Some(value)) if show => stage.terminal.show(&value, None),
+            Ok(Some(value)) if show => terminal_session.terminal.show(&value, None),
             Ok(_) => {}
             Err(fault) => {
-                let (text, code) = report(&fault, stage.terminal.err.color);
+                let (text, code) = report(&fault, terminal_session.terminal.err.color);
                 match rank {
-                    0 => stage.terminal.warn(&text),
+                    0 => terminal_session.terminal.warn(&text),
                     _ if fault.interrupted => {}
-                    rank => stage.terminal.warn(&format!("rank {rank}: {}", fault.brief())),
+                    rank => terminal_session.terminal.warn(&format!("rank {rank}: {}", fault.brief())),
                 }
                 return if fault.interrupted { stop::INTERRUPTED } else { code };
             }

@@ -28,35 +28,35 @@ const SHOWN: (usize, usize) = (200, 40_000);
 type LineEditor = Editor<ReplAssistant, DefaultHistory>;
 
 /// Greets, then reads and runs until the user exits; returns the exit code.
-pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
-    let session = Rc::new(RefCell::new(Session::new(stage.host())));
-    stage.prepare(&mut session.borrow_mut());
-    let mut editor = match editor(stage, &session) {
+pub(super) fn run(terminal_session: &TerminalSession, init: bool) -> i32 {
+    let session = Rc::new(RefCell::new(Session::new(terminal_session.host())));
+    terminal_session.prepare(&mut session.borrow_mut());
+    let mut editor = match editor(terminal_session, &session) {
         Ok(editor) => editor,
         Err(e) => {
-            stage.terminal.warn(&format!("the terminal cannot be used: {e}"));
+            terminal_session.terminal.warn(&format!("the terminal cannot be used: {e}"));
             return 1;
         }
     };
     let arrows = keys::bind(&mut editor);
     let history = files::history();
-    recall(&mut editor, history.as_ref());
-    greet(stage);
+    load_history(&mut editor, history.as_ref());
+    greet(terminal_session);
     if let Some(path) = files::startup().filter(|_| init) {
-        let result = stage.stop.during(|| session.borrow_mut().run(&path).map(|_| None));
-        if let Some(code) = show(stage, &session, result) {
+        let result = terminal_session.stop.during(|| session.borrow_mut().run(&path).map(|_| None));
+        if let Some(code) = show(terminal_session, &session, result) {
             return code;
         }
     }
     loop {
         arrows.reset();
-        session.borrow_mut().set_width(stage.terminal.width());
+        session.borrow_mut().set_width(terminal_session.terminal.width());
         let text = match editor.readline(PROMPT) {
             Ok(text) => text,
             Err(ReadlineError::Interrupted) => continue,
             Err(ReadlineError::Eof) => return 0,
             Err(e) => {
-                stage.terminal.warn(&format!("the terminal cannot be read: {e}"));
+                terminal_session.terminal.warn(&format!("the terminal cannot be read: {e}"));
                 return 1;
             }
         };
@@ -65,7 +65,7 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
             continue;
         }
         remember(&mut editor, text, history.as_ref());
-        let outcome = stage.stop.during(|| {
+        let outcome = terminal_session.stop.during(|| {
             let session = &mut *session.borrow_mut();
             match command::run(session, text)? {
                 Outcome::Shown(bundle) | Outcome::Page(bundle) => Ok(AfterLine::Show(Some(bundle))),
@@ -78,7 +78,7 @@ pub(super) fn run(stage: &TerminalSession, init: bool) -> i32 {
             Ok(AfterLine::Show(bundle)) => Ok(bundle),
             Err(fault) => Err(fault),
         };
-        if let Some(code) = show(stage, &session, result) {
+        if let Some(code) = show(terminal_session, &session, result) {
             return code;
         }
     }
@@ -90,24 +90,28 @@ enum AfterLine {
 }
 
 /// Shows the result; returns the exit code if the code asked to exit.
-fn show(stage: &TerminalSession, session: &RefCell<Session>, result: Result<Option<Bundle>, CellError>) -> Option<i32> {
-    stage.terminal.settle();
+fn show(
+    terminal_session: &TerminalSession,
+    session: &RefCell<Session>,
+    result: Result<Option<Bundle>, CellError>,
+) -> Option<i32> {
+    terminal_session.terminal.settle();
     if let Some(code) = session.borrow_mut().take_exit() {
         return Some(code);
     }
     match result {
         Ok(Some(bundle)) if !bundle.plain().is_empty() => {
-            stage.terminal.show(&bundle, Some(SHOWN));
-            stage.terminal.settle();
+            terminal_session.terminal.show(&bundle, Some(SHOWN));
+            terminal_session.terminal.settle();
         }
         Ok(_) => {}
-        Err(fault) => stage.terminal.warn(&fault.render(stage.terminal.err.color)),
+        Err(fault) => terminal_session.terminal.warn(&fault.render(terminal_session.terminal.err.color)),
     }
     None
 }
 
-fn editor(stage: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<LineEditor, ReadlineError> {
-    let color = stage.terminal.out.color;
+fn editor(terminal_session: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<LineEditor, ReadlineError> {
+    let color = terminal_session.terminal.out.color;
     let config = Config::builder()
         .max_history_size(REMEMBERED)?
         .history_ignore_dups(true)?
@@ -121,7 +125,7 @@ fn editor(stage: &TerminalSession, session: &Rc<RefCell<Session>>) -> Result<Lin
     Ok(editor)
 }
 
-fn recall(editor: &mut LineEditor, history: Option<&PathBuf>) {
+fn load_history(editor: &mut LineEditor, history: Option<&PathBuf>) {
     // There is no file the first time; an unreadable one loses only the old lines.
     let _ = history.map(|path| editor.load_history(path));
 }
@@ -136,9 +140,9 @@ fn remember(editor: &mut LineEditor, text: &str, history: Option<&PathBuf>) {
     }
 }
 
-fn greet(stage: &TerminalSession) {
-    let strong = |text: &str| paint(stage.terminal.out.color, code::COMMAND, text);
-    stage.terminal.print(&format!(
+fn greet(terminal_session: &TerminalSession) {
+    let strong = |text: &str| paint(terminal_session.terminal.out.color, code::COMMAND, text);
+    terminal_session.terminal.print(&format!(
         "Étude {}, a practice room for music transformers\n  {}             what can be typed here\n  {}  the whole story: MIDI in, a fine-tuned adapter and a new solo out\n",
         env!("CARGO_PKG_VERSION"),
         strong(":help"),

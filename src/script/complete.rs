@@ -83,10 +83,10 @@ impl Symbols {
 
     fn members(&self, before: &Before) -> Vec<Completion> {
         let Some(known) = self.owner(before) else { return Vec::new() };
-        let key = |(key, facts): &(String, ValueInfo)| Completion {
+        let key = |(key, info): &(String, ValueInfo)| Completion {
             text: key.clone(),
             kind: "key",
-            doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },
+            doc: if info.line.is_empty() { info.kind.clone() } else { info.line.clone() },
         };
         let mut items: Vec<Completion> = known.keys.iter().map(key).collect();
         let owner = known.kind;
@@ -178,10 +178,10 @@ impl Symbols {
     /// Variables, functions, keywords.
     fn names(&self, before: &Before) -> Vec<Completion> {
         let catalog = self.catalog();
-        let variable = |(name, facts): &(String, ValueInfo)| Completion {
+        let variable = |(name, info): &(String, ValueInfo)| Completion {
             text: name.clone(),
             kind: "variable",
-            doc: if facts.line.is_empty() { facts.kind.clone() } else { facts.line.clone() },
+            doc: if info.line.is_empty() { info.kind.clone() } else { info.line.clone() },
         };
         let mut items: Vec<Completion> = self.variables().iter().map(variable).collect();
         let functions = self.functions().iter().filter(|f| !f.name.contains('$'));

@@ -191,7 +191,7 @@ mod tests {
         let left = ["a", "b", "code", "div", "em", "i", "pre", "span", "strong", "table", "td", "tr"];
         assert!(tags.clone().count() > 8 && tags.clone().all(|tag| left.contains(&tag)), "{page}");
         assert!(page.contains(">▶ 12.0 s of &lt;sound&gt;</div>"), "{page}");
-        assert_eq!(page.matches("c291bmQ=").count(), 1, "the sound stands there once");
+        assert_eq!(page.matches("c291bmQ=").count(), 1, "the sound is there once");
     }
 
     #[test]

@@ -74,8 +74,8 @@ impl Symbols {
                 standard::methods(&owner).into_iter().find(|f| f.name == word).map(standard::Standard::page)
             });
         }
-        if let Some(facts) = self.variable(word) {
-            return Some(self.of_variable(word, facts));
+        if let Some(info) = self.variable(word) {
+            return Some(self.of_variable(word, info));
         }
         if let Some(f) = self.functions().iter().find(|f| f.name == word) {
             let mut page = DocPage::default();
@@ -86,10 +86,10 @@ impl Symbols {
     }
 
     /// A page on a variable: its type, its value, the documentation of the type.
-    fn of_variable(&self, name: &str, facts: &ValueInfo) -> DocPage {
+    fn of_variable(&self, name: &str, info: &ValueInfo) -> DocPage {
         let mut page = DocPage::default();
-        page.text(format!("{name}: {}, {}", facts.kind, facts.line));
-        let about = help::of_type(self.catalog(), &facts.kind).or_else(|| help::named(self.catalog(), &facts.kind));
+        page.text(format!("{name}: {}, {}", info.kind, info.line));
+        let about = help::of_type(self.catalog(), &info.kind).or_else(|| help::named(self.catalog(), &info.kind));
         if let Some(about) = about {
             page.append(about);
         }

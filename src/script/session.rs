@@ -195,7 +195,7 @@ impl Session {
 
     fn take_stock(&self) -> Symbols {
         let catalog = self.ctx.catalog();
-        let facts = |value: &Dynamic| ValueInfo::of(catalog, &value.flatten_clone());
+        let info = |value: &Dynamic| ValueInfo::of(catalog, &value.flatten_clone());
         let variables = (&self.scope).into_iter().filter(|(name, ..)| *name != LAST);
         let function = |f: rhai::ScriptFnMetadata| Function {
             name: f.name.into(),
@@ -204,9 +204,9 @@ impl Session {
         };
         Symbols::new(
             self.ctx.catalog().clone(),
-            variables.map(|(name, value, _)| (name.into(), facts(value))).collect(),
+            variables.map(|(name, value, _)| (name.into(), info(value))).collect(),
             self.functions.iter_functions().map(function).collect(),
-            facts(&self.ctx.last()),
+            info(&self.ctx.last()),
         )
     }
 

@@ -52,7 +52,7 @@ impl Symbols {
 
     /// The known properties of a variable.
     pub(crate) fn variable(&self, name: &str) -> Option<&ValueInfo> {
-        self.variables.iter().find(|(known, _)| known == name).map(|(_, facts)| facts)
+        self.variables.iter().find(|(known, _)| known == name).map(|(_, info)| info)
     }
 
     pub(crate) fn functions(&self) -> &[Function] {

@@ -61,28 +61,28 @@ impl ValueInfo {
 
     /// What a member of a type gives; an index has no name.
     pub(crate) fn of_member(owner: &str, name: &str, kind: &str) -> Self {
-        let mut facts = Self::of_type(kind);
+        let mut info = Self::of_type(kind);
         if let Some((.., keys)) = SHAPES.iter().find(|shape| shape.0 == owner && shape.1 == name) {
             let keys = keys.iter().map(|(key, kind)| ((*key).to_string(), Self::of_type(*kind))).collect();
             match kind {
-                "array" => facts.items = vec![Self { keys, ..Self::of_type("map") }],
-                _ => facts.keys = keys,
+                "array" => info.items = vec![Self { keys, ..Self::of_type("map") }],
+                _ => info.keys = keys,
             }
         }
-        facts
+        info
     }
 
     fn within(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {
-        let mut facts = Self::of_type(type_name(value));
-        facts.line = one_line::line(catalog, value);
-        let Some(depth) = depth.checked_sub(1) else { return facts };
+        let mut info = Self::of_type(type_name(value));
+        info.line = one_line::line(catalog, value);
+        let Some(depth) = depth.checked_sub(1) else { return info };
         if let Ok(map) = value.as_map_ref() {
             let entries = map.iter().take(KEYS);
-            facts.keys = entries.map(|(key, v)| (key.to_string(), Self::inside(catalog, v, depth))).collect();
+            info.keys = entries.map(|(key, v)| (key.to_string(), Self::inside(catalog, v, depth))).collect();
         } else if let Ok(items) = value.as_array_ref() {
-            facts.items = items.iter().take(ITEMS).map(|v| Self::inside(catalog, v, depth)).collect();
+            info.items = items.iter().take(ITEMS).map(|v| Self::inside(catalog, v, depth)).collect();
         }
-        facts
+        info
     }
 
     fn inside(catalog: &Catalog, value: &Dynamic, depth: usize) -> Self {
@@ -91,7 +91,7 @@ impl ValueInfo {
 
     /// What a map holds under a key.
     pub(crate) fn key(&self, key: &str) -> Option<&Self> {
-        self.keys.iter().find(|(name, _)| name == key).map(|(_, facts)| facts)
+        self.keys.iter().find(|(name, _)| name == key).map(|(_, info)| info)
     }
 
     /// What an array holds at an index; where nobody knows, what it begins with.

@@ -86,7 +86,7 @@ impl Sweep {
                 hands.insert(number, Hand { worker, lags: false });
             }
             if hands.is_empty() {
-                // Few trials that all failed are no success either.
+                // A few trials, all of which failed, are not a success either.
                 return if over > 0 && over == flops.len() as u64 && self.best().is_none() {
                     Err(self.flop("all", &flops))
                 } else {

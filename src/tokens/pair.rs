@@ -119,7 +119,7 @@ impl Tokenizer {
         self.scheme.counts_from_chords()
     }
 
-    /// The ids that let so many steps of 10 ms pass; none for encodings that count time otherwise.
+    /// The ids that let this number of steps of 10 ms pass; none for encodings that count time otherwise.
     ///
     /// ```
     /// use etude::tokens::{Options, Tokenizer};

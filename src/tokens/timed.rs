@@ -36,13 +36,13 @@ pub(super) fn step(seconds: f64) -> Option<u32> {
     (steps < f64::from(DAY)).then_some(steps as u32) // a negative moment becomes 0
 }
 
-/// The time shifts that let so many steps pass, the longest first.
+/// The time shifts that let `steps` steps pass, the longest first.
 pub(super) fn shifts(steps: u32) -> impl Iterator<Item = u32> {
     let rest = steps % LONGEST_SHIFT;
     std::iter::repeat_n(LONGEST_SHIFT, (steps / LONGEST_SHIFT) as usize).chain((rest > 0).then_some(rest))
 }
 
-/// The time shifts up to a click (a bar or a beat) so many steps ahead. The first that is no [`LONGEST_SHIFT`] is the last, so
+/// The time shifts up to a click (a bar or a beat) that is `steps` ahead. The first that is not a [`LONGEST_SHIFT`] is the last, so
 /// that they are told from the time after the click; a time that is a multiple of it ends a step early.
 pub(super) fn shifts_to_click(steps: u32) -> impl Iterator<Item = u32> {
     shifts(steps - u32::from(steps > 0 && steps.is_multiple_of(LONGEST_SHIFT)))
@@ -66,7 +66,7 @@ impl<T> AnnouncedClick<T> {
         self.0.as_mut()
     }
 
-    /// The click that is reached before a token, a time shift of so many steps or another (`None`): any other token happens
+    /// The click that is reached before a token, a time shift of `shift` steps or another (`None`): any other token happens
     /// at the click.
     pub(crate) fn reached_before(&mut self, shift: Option<u32>) -> Option<T> {
         self.0.take_if(|_| shift.is_none())

@@ -298,7 +298,7 @@ impl Tokenizer {
         self.scheme.shift_steps(id)
     }
 
-    /// The id of the tempo nearest to so many beats a minute; `None` for encodings without such tokens.
+    /// The id of the tempo nearest to `beats_per_minute`; `None` for encodings without such tokens.
     ///
     /// ```
     /// # use etude::tokens::{Options, Tokenizer};

@@ -51,7 +51,11 @@ impl Media {
             Self::Text(_) => true,
         };
         let kind = self.ending();
-        if fits { Ok(()) } else { Err(Error::mistake(format!("these {} bytes are no .{kind}", self.bytes().len()))) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::mistake(format!("these {} bytes are not a .{kind} file", self.bytes().len())))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Disks that are full, folders that cannot be written: what is said, and what is left.
+//! Full disks and read-only folders: the error, and the files that are left.
 
 #![cfg(unix)]
 

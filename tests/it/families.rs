@@ -62,7 +62,7 @@ fn an_adapter_that_contradicts_the_order_of_the_weights_is_refused() {
         std::fs::write(path("adapter_config.json"), text.replace("\"fan_in_fan_out\": true,", to)).unwrap();
         load("plain").load_adapter(folder.path())
     };
-    assert!(with("").is_ok(), "PEFT finds out by itself where nothing is said");
+    assert!(with("").is_ok(), "PEFT finds out by itself where the key is absent");
     let error = with("\"fan_in_fan_out\": false,").unwrap_err();
     assert!(error.message().contains("fan_in_fan_out is false") && error.hint().is_some(), "{error}");
 }

@@ -37,3 +37,4 @@ mod store;
 mod sweep;
 mod t5;
 mod train;
+mod words;

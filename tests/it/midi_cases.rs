@@ -58,7 +58,7 @@ fn merged(bytes: &[u8]) -> Vec<(u32, u8, u8, u8)> {
                 running = bytes[at];
                 at += 1;
             }
-            assert!(running >= 0x80, "a status byte stands after every meta event");
+            assert!(running >= 0x80, "a status byte follows every meta event");
             let two = !matches!(running & 0xf0, 0xc0 | 0xd0);
             events.push((tick, running, bytes[at], if two { bytes[at + 1] } else { 0 }));
             at += 1 + usize::from(two);

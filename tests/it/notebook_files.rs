@@ -126,11 +126,11 @@ fn a_kernelspec_starts_this_binary() {
     let folder = tempfile::tempdir().expect("a folder");
     let prefix = folder.path().to_string_lossy().into_owned();
     let ran = etude(
-        &["kernel", "install", "--prefix", &prefix, "--name", "studio", "--display-name", "Étude (test)"],
+        &["kernel", "install", "--prefix", &prefix, "--name", "etude-test", "--display-name", "Étude (test)"],
         folder.path(),
     );
     assert!(ran.status.success(), "{}", text(&ran.stderr));
-    let spec = folder.path().join("share/jupyter/kernels/studio");
+    let spec = folder.path().join("share/jupyter/kernels/etude-test");
     let kernel: Value =
         serde_json::from_slice(&std::fs::read(spec.join("kernel.json")).expect("it is there")).expect("JSON");
     assert_eq!((&kernel["display_name"], &kernel["language"]), (&json!("Étude (test)"), &json!("rhai")));

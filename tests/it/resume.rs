@@ -69,7 +69,7 @@ fn settings_beside_resume_are_done_or_refused() {
     }
     refused(&bench, &[&resume[..], &["--overwrite"]].concat(), &["give one of them"]);
     assert_eq!(steps(&bench.path("run")), Some(2), "nothing is lost");
-    // What the run began with, said again; the same pieces at another place; and what may change.
+    // The options that the run began with, given again; the same pieces in another folder; options that may change.
     fs::rename(bench.path("midi"), bench.path("moved")).expect("moved");
     let same = ["--r", "2", "--val", "0.3", "--base_model", "tiny.yaml", "--data_dir", "moved"];
     let rest = train(&bench, &[&resume[..], &same, &["--max_steps", "4", "--lr", "1e-3"]].concat());
@@ -93,7 +93,7 @@ fn an_earlier_checkpoint_is_gone_on_from_and_none_is_written_over() {
     assert_eq!(bytes_of(&two), before);
     let left = bytes_of(&bench.path("run/left-6"));
     assert!(left.iter().zip(&late).all(|(left, late)| left.1 == late.1), "the one that was left is as it was");
-    assert_eq!(losses(&bench.path("run")).len(), 6, "each step stands once");
+    assert_eq!(losses(&bench.path("run")).len(), 6, "each step is there once");
     // A checkpoint is not a folder for a new run.
     for more in [&[][..], &["--overwrite"]] {
         let new = ["--data_dir", "midi", "--output_dir", "run/checkpoint-2"];

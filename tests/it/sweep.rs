@@ -54,7 +54,7 @@ impl Bench {
         printed
     }
 
-    /// What the trials said, for a failure.
+    /// The output of the trials, for a failed test.
     fn logs(&self) -> String {
         (1..9).filter_map(|n| std::fs::read_to_string(self.out().join(format!("trial-{n}/log.txt"))).ok()).collect()
     }

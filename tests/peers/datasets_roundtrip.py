@@ -1,4 +1,4 @@
-"""Saved datasets against the real `datasets` library, both ways. Opt-in: it is no part of `cargo test`.
+"""Saved datasets against the real `datasets` library, both ways. Opt-in: it is not part of `cargo test`.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install datasets==5.2.0
     /tmp/peers/bin/python tests/peers/datasets_roundtrip.py            from the root of the repository
@@ -52,13 +52,13 @@ def main():
         for file in sorted((ROOT / "examples/midi").glob("*.mid"))[:3]:
             shutil.copy(file, midi)
         ours = folder / "ours"
-        said = etude(midi, ours)
+        output = etude(midi, ours)
 
         theirs = load_from_disk(str(ours))
         assert list(theirs) == ["train", "validation"], theirs
         assert theirs["train"].features == Features({"input_ids": List(Value("int32"))}), theirs["train"].features
         train, val = rows(theirs["train"]), rows(theirs["validation"])
-        assert f"{len(train)} rows of 512" in said and f"{len(val)} rows of 512" in said, said
+        assert f"{len(train)} rows of 512" in output and f"{len(val)} rows of 512" in output, output
         size = json.loads((ours / "tokenizer.json").read_text()).get("vocab_size", 1 << 16)
         assert all(len(row) == 512 and 0 <= min(row) and max(row) < size for row in train + val)
         assert train[0][0] == val[0][0] == 1, "pieces begin with BOS"

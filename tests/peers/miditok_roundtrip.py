@@ -1,4 +1,4 @@
-"""Tokenizers against the real MidiTok, both ways. Opt-in: it is no part of `cargo test`.
+"""Tokenizers against the real MidiTok, both ways. Opt-in: it is not part of `cargo test`.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install miditok==3.1.0 symusic==0.6.0 tokenizers==0.23.1
     cargo build --release

@@ -8,7 +8,7 @@ Many random sweeps, of which
 2. hyperband stops the same trials, whatever their histories; and those of real runs, when folders of them are given:
    their losses are cut at many lengths, as a sweep sees them on its way;
 3. every distribution has the same quantiles.
-The library answers through an ignored test of ours (tests/it/peers.rs), so that nothing stands between.
+The library answers through an ignored test of ours (tests/it/peers.rs), so that nothing is in between.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Tracked runs against the real trackers. Opt-in: it is no part of `cargo test`.
+"""Tracked runs against the real trackers. Opt-in: it is not part of `cargo test`.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install tensorboard==2.21.0 wandb==0.31.0 mlflow==3.17.2
     cargo build --release
@@ -86,9 +86,9 @@ def train(out, *more, env=None, wait=True):
     )
     if not wait:
         return process
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
-    return said
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    return output
 
 
 def lines(run):
@@ -168,9 +168,9 @@ def wandb(run, trained):
         assert summary["config"] == {"lr": 0.5, "lora": {"r": 16}, "base": "small"}, summary
     print(f"wandb leet inspect: {len(records)} records, {len(steps)} steps, media {sorted(media)}")
     done = call([BIN / "wandb", "sync", "--dry-run", offline], env=env)
-    said = (done.stdout + done.stderr).strip()
-    assert done.returncode == 0 and "Would sync 1 run" in said and file.name in said, said
-    print("wandb sync --dry-run:", said.splitlines()[0])
+    output = (done.stdout + done.stderr).strip()
+    assert done.returncode == 0 and "Would sync 1 run" in output and file.name in output, output
+    print("wandb sync --dry-run:", output.splitlines()[0])
 
 
 class Mlflow:
@@ -235,16 +235,16 @@ def mlflow(server, folder, out):
 
 def dead(folder, server):
     """What is dead stops nothing."""
-    said = scripted(folder / "full", ["tensorboard", "wandb"], limit=60_000)
-    gone = [name for name in ("jsonl", "tensorboard", "wandb") if f"{name} is left out" in said]
-    assert gone == ["jsonl", "tensorboard", "wandb"] and said.count("left out") <= 5, said
+    output = scripted(folder / "full", ["tensorboard", "wandb"], limit=60_000)
+    gone = [name for name in ("jsonl", "tensorboard", "wandb") if f"{name} is left out" in output]
+    assert gone == ["jsonl", "tensorboard", "wandb"] and output.count("left out") <= 5, output
     print(f"files that cannot grow: {', '.join(gone)} are left out, the run ends well")
     out = folder / "walls"
     out.mkdir()
     (out / "wandb").write_text("in the way")
     (out / "media").write_text("in the way")
-    said = train(out, "--wandb_project", "peers")
-    assert "wandb is left out" in said and "the sample" in said, said
+    output = train(out, "--wandb_project", "peers")
+    assert "wandb is left out" in output and "the sample" in output, output
     assert sorted(lines(out)["loss"]) == list(range(1, 13))
     print("folders that cannot be made: the run trains on")
     if server:
@@ -255,8 +255,8 @@ def dead(folder, server):
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         server.kill()
-        said, _ = process.communicate(timeout=900)
-        assert process.returncode == 0 and "mlflow is left out from here on" in said, said
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0 and "mlflow is left out from here on" in output, output
         assert sorted(lines(out)["loss"]) == list(range(1, 61))
         assert json.loads((out / "run.json").read_text())["status"] == "finished"
         print("a server killed in the middle: the run trains on to its end")
@@ -274,8 +274,8 @@ def main():
             out = folder / "trained"
             sinks = "tensorboard,mlflow" if server else "tensorboard"
             env = {"MLFLOW_TRACKING_URI": server.uri} if server else {}
-            said = train(out, "--wandb_project", "peers", "--track", sinks, env=env)
-            assert "left out" not in said, said
+            output = train(out, "--wandb_project", "peers", "--track", sinks, env=env)
+            assert "left out" not in output, output
             missing = set(TRAINED + SYSTEM + ["val_loss"]) - set(lines(out))
             assert not missing, missing
             for name, check in (("tensorboard", tensorboard), ("wandb", wandb)):

@@ -12,7 +12,7 @@ use jupyter_zmq_client as zmq;
 use serde_json::{Value, json};
 use zeromq::SocketRecv;
 
-/// Longest wait for anything, in seconds in which this process ran: while it stands still its kernel does so, too.
+/// Longest wait for anything, in seconds in which this process ran: while it is suspended, so is its kernel.
 const PATIENCE: usize = 30;
 
 /// Waits, but not for ever.

@@ -148,7 +148,7 @@ struct Player {
     frames: u64,
     /// Frames rendered.
     at: u64,
-    stages: Vec<SynthesizerQueue>,
+    queues: Vec<SynthesizerQueue>,
     block: Vec<f32>,
     left: Vec<f32>,
     right: Vec<f32>,
@@ -167,14 +167,14 @@ struct SynthesizerQueue {
 
 impl Player {
     fn new(score: &Score, font: &Font, part: &HeardPart, settings: &Settings, progress: &Progress) -> Result<Self> {
-        let mut stages = Vec::new();
+        let mut queues = Vec::new();
         for part in parts::parts(score, font, progress)? {
             progress.check()?;
             let mut synthesizer = SynthesizerSettings::new(settings.rate as i32);
             synthesizer.maximum_polyphony = VOICES;
             let synthesizer = Synthesizer::new(&font.parts[part.font].sounds, &synthesizer)
                 .map_err(|e| Error::mistake(format!("{} samples a second: {e}", settings.rate)))?;
-            stages.push(SynthesizerQueue { synthesizer, events: part.events, next: 0, programs: [None; 16] });
+            queues.push(SynthesizerQueue { synthesizer, events: part.events, next: 0, programs: [None; 16] });
         }
         Ok(Self {
             rate: settings.rate,
@@ -182,7 +182,7 @@ impl Player {
             from: part.span.start,
             frames: frames(part, settings),
             at: 0,
-            stages,
+            queues,
             block: Vec::new(),
             left: Vec::new(),
             right: Vec::new(),
@@ -198,7 +198,7 @@ impl Player {
         }
         self.block.clear();
         self.block.resize(count * self.channels, 0.0);
-        for stage in &mut self.stages {
+        for queue in &mut self.queues {
             progress.check()?;
             let mut done = 0;
             while done < count {
@@ -206,23 +206,23 @@ impl Player {
                 let due = |event: &AudioEvent, rate: u32, from: f64| {
                     ((event.seconds - from).max(0.0) * f64::from(rate)) as u64
                 };
-                while let Some(event) = stage.events.get(stage.next).copied()
+                while let Some(event) = queue.events.get(queue.next).copied()
                     && due(&event, self.rate, self.from) <= self.at + done as u64
                 {
-                    stage.next += 1;
-                    if stage.next % CHECK_EVERY == 0 {
+                    queue.next += 1;
+                    if queue.next % CHECK_EVERY == 0 {
                         progress.check()?;
                     }
                     // Notes that end before the part begins are not sent.
                     if event.seconds >= self.from || event.message[0] != NOTE_ON {
-                        stage.send(&event);
+                        queue.send(&event);
                     }
                 }
-                let next = stage.events.get(stage.next).map_or(u64::MAX, |e| due(e, self.rate, self.from) - self.at);
+                let next = queue.events.get(queue.next).map_or(u64::MAX, |e| due(e, self.rate, self.from) - self.at);
                 let until = next.min(count as u64) as usize;
                 self.left.resize(until - done, 0.0);
                 self.right.resize(until - done, 0.0);
-                stage.synthesizer.render(&mut self.left, &mut self.right);
+                queue.synthesizer.render(&mut self.left, &mut self.right);
                 mix(
                     &mut self.block[done * self.channels..until * self.channels],
                     &self.left,

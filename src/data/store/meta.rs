@@ -36,7 +36,7 @@ impl SplitState {
     }
 }
 
-/// `state.json` of a split in one file. `datasets` wants all seven keys; the fingerprint names its caches.
+/// `state.json` of a split in one file. `datasets` needs all seven keys; the fingerprint names its caches.
 pub(super) fn state(file: &str, fingerprint: u64) -> Value {
     json!({
         "_data_files": [{ "filename": file }],

@@ -143,13 +143,13 @@ impl Sampler {
         if penalty == 1.0 || previous.is_empty() {
             return;
         }
-        let mut heard = vec![false; field.last().map_or(0, |c| c.id as usize + 1)];
+        let mut seen = vec![false; field.last().map_or(0, |c| c.id as usize + 1)];
         for &id in previous {
-            if let Some(heard) = heard.get_mut(id as usize) {
-                *heard = true;
+            if let Some(seen) = seen.get_mut(id as usize) {
+                *seen = true;
             }
         }
-        for candidate in field.iter_mut().filter(|c| heard[c.id as usize]) {
+        for candidate in field.iter_mut().filter(|c| seen[c.id as usize]) {
             let logit = candidate.logit;
             candidate.logit = if logit > 0.0 { logit / penalty } else { logit * penalty };
         }

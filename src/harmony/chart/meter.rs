@@ -96,8 +96,8 @@ impl Chart {
         (0..self.bars.len()).map(|bar| self.beats_of_bar(bar)).sum()
     }
 
-    /// Where the metre changes over so many bars, the chart played again and again, in ticks of
-    /// [`Chart::TICKS_PER_QUARTER`]; the first change is at 0. Of more bars than a chart can have, the first so many count.
+    /// Where the metre changes in the first bars of the chart, played again and again, in ticks of
+    /// [`Chart::TICKS_PER_QUARTER`]; the first change is at 0. More bars than a chart can have are left out.
     ///
     /// ```
     /// use etude::harmony::Chart;
@@ -106,7 +106,7 @@ impl Chart {
     /// let chart: Chart = "3/4: C | 4/4: G7".parse()?;
     /// let ticks: Vec<u32> = chart.meters_over(3).iter().map(|meter| meter.tick).collect();
     /// assert_eq!(ticks, [0, 3 * 480, 7 * 480]);
-    /// assert_eq!(Chart::default().meters_over(8), [Meter::DEFAULT]); // 4/4 where nothing is said
+    /// assert_eq!(Chart::default().meters_over(8), [Meter::DEFAULT]); // 4/4 by default
     /// # Ok::<(), etude::Error>(())
     /// ```
     pub fn meters_over(&self, bars: usize) -> Vec<Meter> {

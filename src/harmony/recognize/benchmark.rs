@@ -134,7 +134,7 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
         ("lead sheets", Corpus::LeadSheets, &[0, 1, 2, 3]),
     ];
     let mut accuracies = Vec::new();
-    let (mut spent, mut music) = (0.0, 0.0);
+    let (mut elapsed, mut music) = (0.0, 0.0);
     for (name, corpus, tracks) in rows {
         for held_out in [false, true] {
             let mut sum = RootScore::default();
@@ -142,7 +142,7 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
                 let score = file.with(tracks);
                 let begin = Instant::now();
                 let heard = super::decode(&score, model, &Interrupt::new()).expect("nobody cancels");
-                spent += begin.elapsed().as_secs_f64();
+                elapsed += begin.elapsed().as_secs_f64();
                 music += score.duration();
                 sum.add(&score, &chord_markers(&file.score), &heard);
             }
@@ -160,7 +160,7 @@ pub(super) fn report(files: &[Labelled], model: &ChordModel) -> Vec<f64> {
             }
         }
     }
-    let _ = writeln!(std::io::stderr(), "{:.2} ms a minute of music", 1e3 * spent / (music / 60.0));
+    let _ = writeln!(std::io::stderr(), "{:.2} ms a minute of music", 1e3 * elapsed / (music / 60.0));
     accuracies
 }
 

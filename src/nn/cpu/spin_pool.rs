@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn every_part_is_done_once_loop_after_loop() {
         on_three_threads(|| {
-            let team = SpinPool::gather();
+            let pool = SpinPool::gather();
             for parts in (0..50).chain([1000]).cycle().take(2000) {
                 let counts: Vec<AtomicUsize> = (0..parts).map(|_| AtomicUsize::new(0)).collect();
-                team.each(parts, |i| {
+                pool.each(parts, |i| {
                     counts[i].fetch_add(1, Ordering::Relaxed);
                 });
                 assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1), "{parts} parts");
@@ -181,9 +181,9 @@ mod tests {
                 .into_par_iter()
                 .map(|_| {
                     let sum = AtomicUsize::new(0);
-                    let team = SpinPool::gather();
+                    let pool = SpinPool::gather();
                     for _ in 0..20 {
-                        team.each(9, |i| {
+                        pool.each(9, |i| {
                             sum.fetch_add(i, Ordering::Relaxed);
                         });
                     }
@@ -197,11 +197,11 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_leader_and_the_next_loop_runs() {
         on_three_threads(|| {
-            let team = SpinPool::gather();
+            let pool = SpinPool::gather();
             for bad in 0..20 {
-                let caught = catch_unwind(AssertUnwindSafe(|| team.each(20, |i| assert_ne!(i, bad))));
+                let caught = catch_unwind(AssertUnwindSafe(|| pool.each(20, |i| assert_ne!(i, bad))));
                 assert!(caught.is_err());
-                team.each(20, |_| {});
+                pool.each(20, |_| {});
             }
         });
     }

@@ -26,25 +26,25 @@ __device__ __forceinline__ double warp_sum(double x) {
     return x;
 }
 
-// The sum of a block's values, in every thread. `room` is shared and has WARPS values; all threads must come here.
-template <typename T> __device__ __forceinline__ T block_sum(T x, T *room) {
+// The sum of a block's values, in every thread. `partial_sums` is shared and has WARPS values; all threads must come here.
+template <typename T> __device__ __forceinline__ T block_sum(T x, T *partial_sums) {
     x = warp_sum(x);
     __syncthreads(); // whoever still reads the last sum
-    if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = x;
+    if (threadIdx.x % 32 == 0) partial_sums[threadIdx.x / 32] = x;
     __syncthreads();
-    T sum = room[0];
-    for (int i = 1; i < WARPS; i++) sum += room[i];
+    T sum = partial_sums[0];
+    for (int i = 1; i < WARPS; i++) sum += partial_sums[i];
     return sum;
 }
 
 // As block_sum, the highest.
-__device__ __forceinline__ float block_max(float x, float *room) {
+__device__ __forceinline__ float block_max(float x, float *partial_sums) {
     x = warp_max(x);
     __syncthreads();
-    if (threadIdx.x % 32 == 0) room[threadIdx.x / 32] = x;
+    if (threadIdx.x % 32 == 0) partial_sums[threadIdx.x / 32] = x;
     __syncthreads();
-    float highest = room[0];
-    for (int i = 1; i < WARPS; i++) highest = fmaxf(highest, room[i]);
+    float highest = partial_sums[0];
+    for (int i = 1; i < WARPS; i++) highest = fmaxf(highest, partial_sums[i]);
     return highest;
 }
 

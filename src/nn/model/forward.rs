@@ -241,7 +241,7 @@ impl Model {
     fn tokens(&self, batch: &Batch) -> Result<Tensor> {
         let (rows, width) = (batch.rows, batch.width);
         if rows * width != batch.input_ids.len() {
-            return Err(Error::mistake(format!("{} ids are no batch of {rows} × {width}", batch.input_ids.len())));
+            return Err(Error::mistake(format!("{} ids are not a batch of {rows} × {width}", batch.input_ids.len())));
         }
         self.check_ids(&batch.input_ids)?;
         self.check_length(rows, 0, width)?;

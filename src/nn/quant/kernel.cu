@@ -74,7 +74,7 @@ extern "C" __global__ void nf4_quantize(const float *weights, const float *thres
 // Few rows times a weight in 4 bits, dequantised on its way through the registers: x (rows, wide) -> y (rows, out). A
 // warp makes one output of up to R rows; `rows` is at most R.
 template <int R>
-__device__ __forceinline__ void few_rows(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
+__device__ __forceinline__ void gemv(const u8 *codes, const u8 *absmax, const float *nested, const float *map,
                                          float offset, const float *x, float *y, int rows, int out, int wide) {
     __shared__ float table[NESTED_CODES + 16];
     for (int i = threadIdx.x; i < NESTED_CODES + 16; i += THREADS) table[i] = map[i];
@@ -119,10 +119,10 @@ __device__ __forceinline__ void few_rows(const u8 *codes, const u8 *absmax, cons
 }
 
 #define FEW_ROWS(R)                                                                                                      \
-    extern "C" __global__ void nf4_few_rows_##R(const u8 *codes, const u8 *absmax, const float *nested,                  \
+    extern "C" __global__ void nf4_gemv_##R(const u8 *codes, const u8 *absmax, const float *nested,                  \
                                                 const float *map, float offset, const float *x, float *y, int rows,      \
                                                 int out, int wide) {                                                     \
-        few_rows<R>(codes, absmax, nested, map, offset, x, y, rows, out, wide);                                          \
+        gemv<R>(codes, absmax, nested, map, offset, x, y, rows, out, wide);                                          \
     }
 
 FEW_ROWS(1)

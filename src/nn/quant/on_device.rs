@@ -21,7 +21,7 @@ pub(in crate::nn) struct OnDevice {
     offset: f32,
 }
 
-/// The most rows of [`OnDevice::few_rows`].
+/// The most rows of [`OnDevice::gemv`].
 pub(in crate::nn) const FEW: usize = 8;
 /// Outputs of a block there.
 const OUTPUTS: usize = 8;
@@ -109,7 +109,7 @@ impl OnDevice {
     ///
     /// # Errors
     /// What the driver says.
-    pub(in crate::nn) fn few_rows(
+    pub(in crate::nn) fn gemv(
         &self,
         device: &CudaDevice,
         x: &CudaView<'_, f32>,
@@ -119,10 +119,10 @@ impl OnDevice {
         let mut y = alloc::<f32>(device, rows * out)?;
         let Self { codes, absmax, nested_absmax, map, offset, .. } = self;
         let name = match rows {
-            1 => "nf4_few_rows_1",
-            2 => "nf4_few_rows_2",
-            3..=4 => "nf4_few_rows_4",
-            _ => "nf4_few_rows_8",
+            1 => "nf4_gemv_1",
+            2 => "nf4_gemv_2",
+            3..=4 => "nf4_gemv_4",
+            _ => "nf4_gemv_8",
         };
         let (config, rows_count, out_count, wide) =
             (blocks(out.div_ceil(OUTPUTS), 1), rows as i32, out as i32, wide as i32);

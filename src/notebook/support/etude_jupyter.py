@@ -92,7 +92,7 @@ else:
         def translate_float(cls, val):
             if not math.isfinite(val):
                 raise PapermillException(f"{val} has no literal in Rhai")
-            # Rhai wants a point or an exponent in a float, and digits on both sides of a point.
+            # Rhai needs a point or an exponent in a float, and digits on both sides of a point.
             text = repr(float(val))
             mantissa, e, exponent = text.partition("e")
             return f"{mantissa if '.' in mantissa else mantissa + '.0'}{e}{exponent}"

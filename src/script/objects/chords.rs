@@ -91,7 +91,7 @@ impl Object for Chords {
     const NAME: &'static str = "Chords";
     const DOC: &'static str = "A chord progression, in bars.\n\
         chords(\"Cmaj7 Am7 | Dm7 G7\") writes one, score.chords() hears one. Without bar lines every chord fills a bar; \
-        % repeats the bar before, N.C. is no chord.";
+        % repeats the bar before, N.C. means no chord.";
 
     fn line(&self) -> String {
         let bar = |bar: &harmony::Bar| bar.iter().map(harmony::Chord::name).collect::<Vec<_>>().join(" ");

@@ -101,7 +101,7 @@ impl Object for Split {
 pub(super) fn register(registry: &mut Registry) {
     construct(registry);
     let mut dataset = registry.object::<Dataset>();
-    facts(&mut dataset);
+    properties(&mut dataset);
     dataset.method(
         "save(dir: string)",
         "Writes it in the layout of Hugging Face save_to_disk, the tokenizer beside it.",
@@ -193,7 +193,7 @@ fn sources(items: &[Dynamic]) -> Fallible<Vec<Source>> {
     Ok(sources)
 }
 
-fn facts(dataset: &mut Members<Dataset>) {
+fn properties(dataset: &mut Members<Dataset>) {
     let side = |d: &Dataset, split: &data::Split| Split { split: split.clone(), tokenizer: d.0.tokenizer.clone() };
     dataset.get("train -> Split", "The rows to train on.", move |d: &mut Dataset| side(d, &d.0.train));
     dataset.get(

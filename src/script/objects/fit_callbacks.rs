@@ -40,7 +40,7 @@ impl FitCallbacks {
         Ok(())
     }
 
-    pub(super) fn hear(&mut self, run: &Trainer, event: TrainEvent<'_>) -> Result<()> {
+    pub(super) fn on_event(&mut self, run: &Trainer, event: TrainEvent<'_>) -> Result<()> {
         match event {
             TrainEvent::Began => {
                 run.notes().iter().for_each(|note| self.say(note));
@@ -53,7 +53,7 @@ impl FitCallbacks {
             TrainEvent::Stepped(_) | TrainEvent::Saved(_) => {}
         }
         if let Some(tracking) = &mut self.tracking {
-            tracking.hear(run, &event, self.take.as_ref());
+            tracking.on_event(run, &event, self.take.as_ref());
         }
         Ok(())
     }

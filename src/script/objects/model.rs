@@ -203,7 +203,7 @@ fn adapters(model: &nn::Model) -> String {
 pub(super) fn register(registry: &mut Registry) {
     construct(registry);
     let mut model = registry.object::<Model>();
-    facts(&mut model);
+    properties(&mut model);
     variants(&mut model);
     disk(&mut model);
     passes(&mut model);
@@ -279,7 +279,7 @@ fn load(ctx: &ScriptContext, source: &str) -> Fallible<Model> {
     Ok(Model::new(model, tokenizer))
 }
 
-fn facts(model: &mut Members<Model>) {
+fn properties(model: &mut Members<Model>) {
     model
         .get("params -> int", "How many weights it has, adapters included.", |m: &mut Model| m.model().params() as i64);
     model.get("trainable -> int", "How many of its weights train.", |m: &mut Model| m.model().trainable() as i64);
@@ -327,7 +327,7 @@ fn variants(model: &mut Members<Model>) {
     );
     model.method(
         "resize_token_embeddings(vocab_size: int) -> Model",
-        "The same model for so many ids: rows that are new are the mean of the others. It has no tokenizer until it meets one.",
+        "The same model for another vocabulary: rows that are new are the mean of the others. It has no tokenizer until it meets one.",
         |m: &mut Model, vocab_size: i64| -> Fallible<Model> {
             let size = usize::try_from(vocab_size).map_err(|_| Error::mistake(format!("vocab_size is {vocab_size}")))?;
             Ok(Model::new(m.model().resize_token_embeddings(size)?, None))

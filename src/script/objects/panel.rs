@@ -54,7 +54,7 @@ impl FitPanel {
     }
 
     /// Handles an event of the run; `take` is the latest sample and its step.
-    pub(super) fn hear(&mut self, run: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
+    pub(super) fn on_event(&mut self, run: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         let over = match event {
             TrainEvent::Began => {
                 self.begun = Instant::now();

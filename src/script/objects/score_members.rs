@@ -26,7 +26,7 @@ pub(super) fn register(registry: &mut Registry) {
         "Its notes by time, each a map: pitch (60 is middle C), velocity (1 to 127), start and end (seconds), track.",
         move |s: &mut Score| -> Fallible<Array> { Ok(notes(s, ctx.progress().interrupt())?) },
     );
-    facts(&mut score);
+    properties(&mut score);
     edits(&mut score);
     let ctx = score.ctx();
     score.method(
@@ -80,7 +80,7 @@ fn save(score: &Score, path: &Path, progress: &Progress) -> Result<()> {
     }
 }
 
-fn facts(score: &mut Members<Score>) {
+fn properties(score: &mut Members<Score>) {
     score.get(
         "tracks -> array",
         "Its tracks, each a map: name, channel, program, notes (how many).",

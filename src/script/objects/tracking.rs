@@ -61,7 +61,7 @@ impl Tracking {
     }
 
     /// Handles an event of the run; `take` is the latest sample.
-    pub(super) fn hear(&mut self, trainer: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
+    pub(super) fn on_event(&mut self, trainer: &Trainer, event: &TrainEvent<'_>, take: Option<&(u64, Score)>) {
         match event {
             TrainEvent::Stepped(step) => {
                 let of_the_step = [

@@ -217,17 +217,17 @@ fn work(trainer: &mut Members<Trainer>) {
         "fit()",
         "Steps until max_steps, measuring and saving on the way. When it was cancelled it goes on from there.",
         move |t: &mut Trainer| -> Fallible<()> {
-            let mut following = FitCallbacks::new(&ctx, t.eval_sets.clone());
+            let mut callbacks = FitCallbacks::new(&ctx, t.eval_sets.clone());
             let mut run = t.run.borrow_mut();
             let Some(mut panel) = FitPanel::new(&ctx) else {
-                return Ok(run.fit_with(ctx.progress(), &mut |run, event| following.hear(run, event))?);
+                return Ok(run.fit_with(ctx.progress(), &mut |run, event| callbacks.on_event(run, event))?);
             };
             // The panel replaces the progress bar.
             let progress = ctx.progress().quiet();
             Ok(run.fit_with(&progress, &mut |run, event| {
-                let heard = following.hear(run, event);
-                panel.hear(run, &event, following.take.as_ref());
-                heard
+                let result = callbacks.on_event(run, event);
+                panel.on_event(run, &event, callbacks.take.as_ref());
+                result
             })?)
         },
     );

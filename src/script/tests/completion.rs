@@ -26,7 +26,7 @@ fn names_are_completed() {
     assert!(offers(&session, "let x = dat", "dataset"));
     assert!(offers(&session, "fn g(x) { let inner = 1; inn", "inner"), "what the text itself defines");
     assert!(offers(&session, "wh", "while"));
-    assert!(offers(&session, "CHO", "chords"), "when nothing fits, case is no matter");
+    assert!(offers(&session, "CHO", "chords"), "when nothing fits, case is ignored");
     assert!(offered(&session, "let sam").is_empty(), "a new name is the user's");
     assert!(offered(&session, "// sam").is_empty() && offered(&session, "/* sam").is_empty());
     assert!(offered(&session, "2e").is_empty());

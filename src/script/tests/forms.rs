@@ -29,7 +29,7 @@ fn shown(session: &mut Session, cell: &str) -> Bundle {
         .unwrap_or_else(|| panic!("{cell} shows nothing"))
 }
 
-/// Parses markup; what is HTML and no XML is no part of ours.
+/// Parses markup as XML: our HTML uses only what XML allows.
 fn well_formed(what: &str, markup: &str) {
     if let Err(error) = Document::parse(markup) {
         panic!("{what}: {error}\n{}", markup.chars().take(2000).collect::<String>());

@@ -271,7 +271,7 @@ fn time_signatures(map: &Map<String, Value>) -> Result<Vec<(u8, u8)>> {
     }
     if !meters.contains(&(4, 4)) {
         let shown = serde_json::to_string(map).unwrap_or_default();
-        return Err(wrong("time_signature_range", shown, "a range with 4/4, which holds where nothing is said"));
+        return Err(wrong("time_signature_range", shown, "a range with 4/4, the default metre"));
     }
     Ok(meters)
 }

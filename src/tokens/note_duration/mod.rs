@@ -212,7 +212,7 @@ impl NoteDuration {
         }
     }
 
-    /// The id of the tempo nearest to so many beats a minute; `None` in a vocabulary without them.
+    /// The id of the tempo nearest to `beats_per_minute`; `None` in a vocabulary without them.
     pub(super) fn tempo_id(&self, beats_per_minute: f64) -> Option<u32> {
         self.tempos.then(|| self.layout.id(NoteEvent::Tempo(tempos::nearest(beats_per_minute))))
     }

@@ -7,7 +7,7 @@ const SLOWEST: f64 = 25.0;
 /// Tempi from one to twice as fast.
 const STEPS: f64 = 16.0;
 
-/// The index of the tempo nearest to so many beats a minute.
+/// The index of the tempo nearest to `beats_per_minute`.
 pub(super) fn nearest(beats_per_minute: f64) -> u8 {
     (STEPS * (beats_per_minute / SLOWEST).log2()).round().clamp(0.0, (COUNT - 1) as f64) as u8
 }

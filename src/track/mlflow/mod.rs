@@ -65,16 +65,16 @@ impl Mlflow {
 
     fn put(&self, job: Job) -> Result<()> {
         match self.jobs.try_send(job) {
-            Ok(()) | Err(TrySendError::Full(_)) => self.heard(),
+            Ok(()) | Err(TrySendError::Full(_)) => self.check_worker(),
             Err(TrySendError::Disconnected(_)) => {
-                self.heard()?;
+                self.check_worker()?;
                 Err(Error::broken("the connection to the MLflow server has ended"))
             }
         }
     }
 
     /// Returns the error of the thread, if it failed.
-    fn heard(&self) -> Result<()> {
+    fn check_worker(&self) -> Result<()> {
         match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
             None => Ok(()),
@@ -104,7 +104,7 @@ impl Sink for Mlflow {
         if self.jobs.send(end).is_ok() && self.done.recv_timeout(FAREWELL).is_err() {
             return Err(Error::broken("the MLflow server is too slow: not all values were sent"));
         }
-        self.heard()
+        self.check_worker()
     }
 }
 

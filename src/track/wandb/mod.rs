@@ -1,4 +1,4 @@
-//! Offline runs of Weights & Biases, which `wandb sync` sends to the server when somebody wants that:
+//! Offline runs of Weights & Biases, which `wandb sync` sends to the server when asked:
 //!
 //! ```text
 //! wandb/offline-run-20240131_235959-ab12cd34/

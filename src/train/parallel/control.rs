@@ -48,7 +48,7 @@ impl Trouble {
                 Error::io("lost", format!("rank {rank}"), why)
             }
             Self::Lost { rank, closed: false } => {
-                let why = lost(ErrorKind::TimedOut, "nothing is heard of its machine");
+                let why = lost(ErrorKind::TimedOut, "its machine does not answer");
                 Error::io("lost", format!("rank {rank}"), why)
             }
             Self::Failed { rank, why } => Error::mistake(format!("rank {rank} could not go on: {why}")),
@@ -240,10 +240,10 @@ impl ControlState {
     /// Reads one stream to its end.
     fn listen(&self, peer: usize, mut stream: TcpStream) {
         loop {
-            let heard = read_frame(&mut stream, &mut |silent| {
+            let received = read_frame(&mut stream, &mut |silent| {
                 if silent > self.silence { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
             });
-            let (kind, payload) = match heard {
+            let (kind, payload) = match received {
                 Ok(frame) => frame,
                 Err(error) => {
                     let well = self.over.load(Ordering::SeqCst) || held(&self.left).contains(&peer);

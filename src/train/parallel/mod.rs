@@ -3,7 +3,7 @@
 //! Every rank is the same program with the same arguments. A step of `n` ranks takes `batch_size` ×
 //! `gradient_accumulation_steps` rows on each, no row twice, and is the step that one rank would take over all of them, to
 //! six digits; loss, norm, clipping and learning rate are the same everywhere. Rank 0 alone writes checkpoints, the course
-//! of the run and takes, and speaks. The held-out loss is measured by all, and has the bits that one rank would find.
+//! of the run and its samples, and prints. The held-out loss is measured by all, and has the bits that one rank would find.
 //!
 //! ```sh
 //! etude train --nproc_per_node 4 --strategy ddp …          # four ranks on this machine, nothing else needed
@@ -67,11 +67,11 @@
 //! ```
 //! Rank 0 waits on the first node of the step, at a port made from the number of the job. `--signal` has the run stop, with
 //! a checkpoint, two minutes before its time is over, and `--resume` begins where there is none yet, so that the same job
-//! can be queued again. With the feature `mpi`, `srun --mpi=pmix` speaks MPI.
+//! can be queued again. With the feature `mpi`, `srun --mpi=pmix` uses MPI.
 //!
 //! # Kubernetes
 //! An indexed Job gives each pod its number; a headless Service gives rank 0 a name. A pod that ends with an error is
-//! started again, and so are, when they have noticed, the others; they meet and go on from the checkpoint.
+//! started again, and so are, when they have noticed, the others; they connect and go on from the checkpoint.
 //! ```yaml
 //! apiVersion: v1
 //! kind: Service

@@ -141,8 +141,8 @@ fn receive(
     ip: IpAddr,
     came: &mut [Option<(TcpStream, IpAddr, u16)>],
 ) -> Result<()> {
-    let heard = prepare(&stream).and_then(|()| read_frame(&mut stream, &mut patience(POLITE)));
-    let hello = heard.ok().filter(|(kind, _)| *kind == HELLO);
+    let received = prepare(&stream).and_then(|()| read_frame(&mut stream, &mut patience(POLITE)));
+    let hello = received.ok().filter(|(kind, _)| *kind == HELLO);
     let Some(hello) = hello.and_then(|(_, words)| serde_json::from_slice::<Hello>(&words).ok()) else {
         return Ok(());
     };

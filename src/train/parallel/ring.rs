@@ -59,7 +59,7 @@ impl Ring {
         let failed = |peer: usize| {
             move |e: io::Error| {
                 Error::io("cannot reach", format!("rank {peer} at {}", addresses[peer]), e).with_hint(
-                    "ranks speak to their neighbours on ports the system gives: does a firewall stand between?",
+                    "ranks connect to their neighbours on ports that the system assigns: is there a firewall in between?",
                 )
             }
         };
@@ -74,7 +74,7 @@ impl Ring {
         let for_writer = control.clone();
         std::thread::Builder::new()
             .name("ring".into())
-            .spawn(move || speak(next, &receiver, &write, &for_writer))
+            .spawn(move || send_messages(next, &receiver, &write, &for_writer))
             .map_err(failed(after))?;
         let ends = Mutex::new(Ends { next: sender, written, previous, count: 0 });
         Ok(Self { rank, size, control, ends })
@@ -89,7 +89,7 @@ impl Ring {
         // When the writer has ended, reading finds out why.
         let _ = ends.next.send(message);
         let before = (self.rank + self.size - 1) % self.size;
-        let mut heard = || -> io::Result<Vec<u8>> {
+        let mut received = || -> io::Result<Vec<u8>> {
             let mut pulse = |_| self.control.check();
             let mut head = [0; HEAD];
             read(&mut ends.previous, &mut head, &mut pulse)?;
@@ -102,7 +102,7 @@ impl Ring {
             read(&mut ends.previous, &mut bytes, &mut pulse)?;
             Ok(bytes)
         };
-        let heard = heard().map_err(|e| {
+        let received = received().map_err(|e| {
             let error = self.control.explain(before, &e);
             if e.kind() == ErrorKind::InvalidData {
                 self.control.fail(error.message());
@@ -111,7 +111,7 @@ impl Ring {
         })?;
         ends.count += 1;
         let _ = ends.written.recv();
-        Ok(heard)
+        Ok(received)
     }
 
     /// The range of part `part` of `len` values.
@@ -135,15 +135,15 @@ impl Collective for Ring {
         let (n, len) = (self.size, values.len());
         for round in 0..n - 1 {
             let (out, into) = (self.part(self.rank + n - round, len), self.part(self.rank + 2 * n - round - 1, len));
-            let heard = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
-            for (own, theirs) in values[into].iter_mut().zip(floats(&heard)) {
+            let received = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
+            for (own, theirs) in values[into].iter_mut().zip(floats(&received)) {
                 *own += theirs;
             }
         }
         for round in 0..n - 1 {
             let (out, into) = (self.part(self.rank + n + 1 - round, len), self.part(self.rank + n - round, len));
-            let heard = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
-            values[into].iter_mut().zip(floats(&heard)).for_each(|(own, theirs)| *own = theirs);
+            let received = self.exchange(&mut ends, &bytes_of(&values[out]), 4 * into.len())?;
+            values[into].iter_mut().zip(floats(&received)).for_each(|(own, theirs)| *own = theirs);
         }
         Ok(())
     }
@@ -163,9 +163,9 @@ impl Collective for Ring {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         // Everyone passes on what it has, so that each message has its answer; only what came from `root` is used.
         for round in 0..self.size - 1 {
-            let heard = self.exchange(&mut ends, &bytes_of(values), 4 * values.len())?;
+            let received = self.exchange(&mut ends, &bytes_of(values), 4 * values.len())?;
             if (root + round + 1) % self.size == self.rank {
-                values.iter_mut().zip(floats(&heard)).for_each(|(own, theirs)| *own = theirs);
+                values.iter_mut().zip(floats(&received)).for_each(|(own, theirs)| *own = theirs);
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ fn accept(listener: &TcpListener, before: usize, control: &Control) -> io::Resul
 }
 
 /// Writes messages to the next rank.
-fn speak(mut next: TcpStream, messages: &Receiver<Vec<u8>>, written: &Sender<()>, control: &Control) {
+fn send_messages(mut next: TcpStream, messages: &Receiver<Vec<u8>>, written: &Sender<()>, control: &Control) {
     for message in messages {
         // When it fails, the reading side finds out why.
         if write(&mut next, &message, &mut |_| control.check()).is_err() || written.send(()).is_err() {

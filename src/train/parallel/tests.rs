@@ -72,9 +72,9 @@ fn a_sum_has_the_same_bits_on_every_rank_whatever_its_length() {
 
 #[test]
 fn words_and_weights_go_round() {
-    let heard = on_ranks(3, |group, _| {
+    let gathered = on_ranks(3, |group, _| {
         group.barrier().expect("all come");
-        let all = group.gather(&[group.rank() as u8; 3]).expect("all speak");
+        let all = group.gather(&[group.rank() as u8; 3]).expect("all send");
         let mine = Tensor::full(group.rank() as f32 + 5.0, (2, 2), &Device::Cpu).expect("a tensor");
         let first = group.of_first(mine).and_then(|t| Ok(t.flatten_all()?.to_vec1::<f32>()?)).expect("all hear");
         (
@@ -84,7 +84,7 @@ fn words_and_weights_go_round() {
             group.agree("ranks", &[group.rank() as u8; 8]),
         )
     });
-    for (all, first, same, other) in heard {
+    for (all, first, same, other) in gathered {
         assert_eq!(all, [[0; 3], [1; 3], [2; 3]]);
         assert_eq!(first, [5.0; 4]);
         assert!(same && other.is_err_and(|e| e.message() == "rank 1 has other ranks than rank 0"));

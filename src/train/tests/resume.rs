@@ -111,7 +111,7 @@ fn a_stop_saves_the_state_and_fit_goes_on_from_there() {
     let all = sink.0.lock().expect("no panic holds it").clone();
     assert!(
         all[0].done == 0 && all[0].note.contains("the first step, 4 rows of"),
-        "it speaks at once: {}",
+        "it reports at once: {}",
         all[0].note
     );
     let seen = all.iter().find(|snapshot| snapshot.done > 0).expect("a step was told of").clone();

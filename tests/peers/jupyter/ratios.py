@@ -36,7 +36,7 @@ def measure(name, figures):
     client = manager.client()
     client.start_channels()
     try:
-        # Asked again and again: a request sent before the socket stands may be lost.
+        # Asked again and again: a request sent before the socket is connected may be lost.
         while True:
             client.kernel_info()
             try:

@@ -188,15 +188,15 @@ class Notebooks(unittest.TestCase):
         for i, cell in enumerate(self.cells(FIRST)):
             files.append(self.folder / f"{i:02}.rhai")
             files[-1].write_text(cell)
-        said = call("jupyter", "run", "--kernel", KERNEL, *map(str, files), cwd=self.folder)
-        self.assertIn("2566 notes", said)
+        output = call("jupyter", "run", "--kernel", KERNEL, *map(str, files), cwd=self.folder)
+        self.assertIn("2566 notes", output)
         self.assertTrue((self.folder / "first_solo.mid").is_file())
 
     def test_jupyter_runs_the_first_loaded_as_a_notebook(self):
         (self.folder / "first.ipynb").write_text(FIRST.read_text())
         (self.folder / "all.rhai").write_text(":load first.ipynb\n")
-        said = call("jupyter", "run", "--kernel", KERNEL, str(self.folder / "all.rhai"), cwd=self.folder)
-        self.assertIn("2566 notes", said)
+        output = call("jupyter", "run", "--kernel", KERNEL, str(self.folder / "all.rhai"), cwd=self.folder)
+        self.assertIn("2566 notes", output)
         self.assertTrue((self.folder / "first_solo.mid").is_file())
 
     def test_the_cells_of_the_first_work_in_the_console(self):
@@ -204,10 +204,10 @@ class Notebooks(unittest.TestCase):
         # The console takes a line at a time; comments and what goes on over lines are joined.
         lines = [" ".join(l for l in cell.splitlines() if not l.startswith("//")) for cell in cells]
         typed = "\n".join(lines) + "\nexit()\n"
-        said = call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt", input=typed, cwd=self.folder)
-        self.assertIn("2566 notes", said)
-        self.assertRegex(said, r"first_solo\.mid: \d+ notes")
-        self.assertNotIn("Error", said)
+        output = call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt", input=typed, cwd=self.folder)
+        self.assertIn("2566 notes", output)
+        self.assertRegex(output, r"first_solo\.mid: \d+ notes")
+        self.assertNotIn("Error", output)
 
 
 if __name__ == "__main__":

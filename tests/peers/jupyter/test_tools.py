@@ -39,7 +39,7 @@ class Tools(unittest.TestCase):
         self.assertEqual(call(ETUDE, "run", "saved.ipynb", cwd=self.folder), "20\n")
 
     def test_the_prompt_saves_a_notebook(self):
-        # `script` makes the terminal that the prompt wants.
+        # `script` makes the terminal that the prompt needs.
         typed = 'let c = chords("Dm7 G7");\nc\nprint(c.len)\n:save prompt.ipynb\n:quit\n'
         call("script", "-qfec", f"'{ETUDE}'", "/dev/null", input=typed, cwd=self.folder,
              env={**os.environ, "HOME": str(self.folder)})
@@ -56,10 +56,10 @@ class Tools(unittest.TestCase):
         self.assertIn("from a file", call("jupyter", "run", "--kernel", KERNEL, str(script)))
 
     def test_jupyter_console(self):
-        said = call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt",
+        output = call("jupyter", "console", "--kernel", KERNEL, "--simple-prompt",
                     input='let a = 6;\na * 7\nprint("ünï")\n:vars\nexit()\n')
-        self.assertIn("42", said)
-        self.assertIn("ünï", said)
+        self.assertIn("42", output)
+        self.assertIn("ünï", output)
 
 
     def test_history_outlives_the_kernel(self):

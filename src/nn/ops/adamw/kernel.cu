@@ -30,11 +30,11 @@ struct Part {
 
 // Sums of squares in f64, one a part, which the host adds.
 extern "C" __global__ void square_sums(const Part *parts, double *sums) {
-    __shared__ double room[WARPS];
+    __shared__ double partial_sums[WARPS];
     Part part = parts[blockIdx.x];
     double total = 0.0;
     for (u64 i = threadIdx.x; i < part.n; i += THREADS) total += (double)part.x[i] * (double)part.x[i];
-    total = block_sum(total, room);
+    total = block_sum(total, partial_sums);
     if (threadIdx.x == 0) sums[blockIdx.x] = total;
 }
 
@@ -65,7 +65,7 @@ __device__ __forceinline__ u8 put_back(const float *map, float x, float absmax, 
 extern "C" __global__ void adamw_update_8(float *p, const float *g, u8 *codes1, float *absmax1, u8 *codes2, float *absmax2,
                                           const float *maps, u64 n, int zero1, int zero2, float beta1, float beta2,
                                           float step, float eps, float shrink) {
-    __shared__ float table[512], room[WARPS];
+    __shared__ float table[512], partial_sums[WARPS];
     for (int i = threadIdx.x; i < 512; i += THREADS) table[i] = maps[i];
     __syncthreads();
     u64 i = (u64)blockIdx.x * 256 + threadIdx.x;
@@ -80,7 +80,7 @@ extern "C" __global__ void adamw_update_8(float *p, const float *g, u8 *codes1, 
         float move = __fmul_rn(step, __fdiv_rn(m, __fadd_rn(__fsqrt_rn(v), eps)));
         p[i] = __fmul_rn(__fadd_rn(p[i], move), shrink);
     }
-    float most1 = block_max(fabsf(m), room), most2 = block_max(fabsf(v), room); // all old scales have been read here
+    float most1 = block_max(fabsf(m), partial_sums), most2 = block_max(fabsf(v), partial_sums); // all old scales have been read here
     if (there) {
         codes1[i] = put_back(table, m, most1, zero1);
         codes2[i] = put_back(table + 256, v, most2, zero2);

@@ -65,7 +65,7 @@ macro_rules! kernels {
                 query_gradient: concat!("bf16_query_gradient_", $widest),
                 key_gradient: concat!("bf16_key_gradient_", $widest),
             },
-            single_query: concat!("attention_one_query_", $widest),
+            single_query: concat!("attention_single_query_", $widest),
             distant: KernelNames {
                 source: &distance::SOURCE,
                 forward: concat!("distant_forward_", $widest),

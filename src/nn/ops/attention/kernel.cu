@@ -2,7 +2,7 @@
 
 // One query: a block a head, each warp every eighth tile of keys; what the warps found is put together at the end.
 template <int D>
-__device__ __forceinline__ void one_query(const float *q, const float *k, const float *v, float *out, float *sums, const Sizes &s) {
+__device__ __forceinline__ void single_query(const float *q, const float *k, const float *v, float *out, float *sums, const Sizes &s) {
     __shared__ float qs[D], tops[WARPS], totals[WARPS], os[WARPS * D];
     int b = blockIdx.x / s.heads, h = blockIdx.x % s.heads;
     Range row = visible(s, b);
@@ -76,9 +76,9 @@ extern "C" __global__ void attention_delta(const float *out, const float *dy, fl
         const float *q, const float *k, const float *v, float *out, float *sums, Sizes s) {                              \
         forward<D, FORWARD, false>(q, k, v, out, sums, s);                                                               \
     }                                                                                                                    \
-    extern "C" __global__ void __launch_bounds__(THREADS) attention_one_query_##D(                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS) attention_single_query_##D(                                       \
         const float *q, const float *k, const float *v, float *out, float *sums, Sizes s) {                              \
-        one_query<D>(q, k, v, out, sums, s);                                                                             \
+        single_query<D>(q, k, v, out, sums, s);                                                                             \
     }                                                                                                                    \
     extern "C" __global__ void __launch_bounds__(THREADS) attention_query_gradient_##D(                                  \
         const float *q, const float *k, const float *v, const float *dy, const float *sums, const float *delta,          \

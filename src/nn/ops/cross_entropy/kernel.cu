@@ -4,7 +4,7 @@
 
 // The log-sum-exp of each row and its loss, 0 where the label does not count.
 extern "C" __global__ void cross_entropy_rows(const float *logits, const u32 *labels, float *sums, float *losses, int n) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     u32 label = labels[blockIdx.x];
     if (label == IGNORE) {
         if (threadIdx.x == 0) sums[blockIdx.x] = losses[blockIdx.x] = 0.0f;
@@ -13,10 +13,10 @@ extern "C" __global__ void cross_entropy_rows(const float *logits, const u32 *la
     const float *row = logits + (u64)blockIdx.x * n;
     float highest = __uint_as_float(0xff800000u);
     for (int i = threadIdx.x; i < n; i += THREADS) highest = fmaxf(highest, row[i]);
-    highest = block_max(highest, room);
+    highest = block_max(highest, partial_sums);
     float total = 0.0f;
     for (int i = threadIdx.x; i < n; i += THREADS) total += expf(row[i] - highest);
-    total = block_sum(total, room);
+    total = block_sum(total, partial_sums);
     if (threadIdx.x == 0) {
         float sum = highest + logf(total);
         sums[blockIdx.x] = sum;
@@ -26,10 +26,10 @@ extern "C" __global__ void cross_entropy_rows(const float *logits, const u32 *la
 
 // The mean of the rows that count, summed in f64: losses (rows) -> out (1). One block.
 extern "C" __global__ void cross_entropy_mean(const float *losses, float *out, int rows, int counted) {
-    __shared__ double room[WARPS];
+    __shared__ double partial_sums[WARPS];
     double total = 0.0;
     for (int i = threadIdx.x; i < rows; i += THREADS) total += losses[i];
-    total = block_sum(total, room);
+    total = block_sum(total, partial_sums);
     if (threadIdx.x == 0) out[0] = (float)(total / counted);
 }
 

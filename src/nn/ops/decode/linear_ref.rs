@@ -76,7 +76,7 @@ pub(super) struct DecodeInput<'a> {
 
 impl<'a> DecodeInput<'a> {
     /// x (rows, in) for `layers`.
-    pub(super) fn new(team: &SpinPool, x: &'a [f32], rows: usize, layers: &[&LinearRef<'_>]) -> Self {
+    pub(super) fn new(pool: &SpinPool, x: &'a [f32], rows: usize, layers: &[&LinearRef<'_>]) -> Self {
         let wide = x.len() / rows;
         let any = |of: fn(&MatrixRef<'_>) -> bool| layers.iter().any(|layer| of(&layer.weight));
         let few = any(|w| matches!(w, MatrixRef::Nf4(_))).then(|| GemvInput::new(x, rows, wide));
@@ -85,7 +85,7 @@ impl<'a> DecodeInput<'a> {
         let mut low: Vec<Vec<f32>> = layers.iter().map(|f| vec![0.0; rank(f) * rows]).collect();
         if low.iter().any(|low| !low.is_empty()) {
             let shared: Vec<Disjoint<'_>> = low.iter_mut().map(|low| Disjoint::new(low)).collect();
-            team.each(layers.len(), |i| {
+            pool.each(layers.len(), |i| {
                 if let Some(update) = &layers[i].update {
                     // SAFETY: each part writes that of its own layer.
                     let low = unsafe { shared[i].part(0..update.rank * rows) };
@@ -161,9 +161,9 @@ for_each_isa! {
 }
 
 /// The outputs of all layers in parts: the layer, and its outputs.
-pub(super) fn parts(team: &SpinPool, layers: &[&LinearRef<'_>]) -> Vec<(usize, Range<usize>)> {
+pub(super) fn parts(pool: &SpinPool, layers: &[&LinearRef<'_>]) -> Vec<(usize, Range<usize>)> {
     let weights: usize = layers.iter().map(|layer| layer.shape.0 * layer.shape.1).sum();
-    let size = (weights / (PARTS * team.size())).clamp(PART.start, PART.end);
+    let size = (weights / (PARTS * pool.size())).clamp(PART.start, PART.end);
     let mut parts = Vec::new();
     for (index, layer) in layers.iter().enumerate() {
         let (out, wide) = layer.shape;

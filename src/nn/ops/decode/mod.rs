@@ -68,7 +68,7 @@ pub(in crate::nn) fn decode_step(
     memory: &mut [(&mut KvBuffer, &mut KvBuffer)],
     interrupt: &Interrupt,
 ) -> Result<Vec<f32>> {
-    let step = DecodeStep { team: SpinPool::gather(), rows: ids.len(), position };
+    let step = DecodeStep { pool: SpinPool::gather(), rows: ids.len(), position };
     let hidden = decoder.norm.weight.len();
     let mut x = Vec::with_capacity(ids.len() * hidden); // (rows, hidden)
     for &id in ids {
@@ -86,7 +86,7 @@ pub(in crate::nn) fn decode_step(
 
 /// The state shared by all layers of a step.
 struct DecodeStep {
-    team: SpinPool,
+    pool: SpinPool,
     rows: usize,
     position: usize,
 }
@@ -128,9 +128,9 @@ impl DecodeStep {
         ahead: Prefetch<'_>,
         take: impl Fn(usize, usize, &[f32]) + Sync,
     ) {
-        let input = DecodeInput::new(&self.team, x, self.rows, &layers);
-        let parts = parts(&self.team, &layers);
-        self.team.each(parts.len(), |i| {
+        let input = DecodeInput::new(&self.pool, x, self.rows, &layers);
+        let parts = parts(&self.pool, &layers);
+        self.pool.each(parts.len(), |i| {
             let (index, range) = &parts[i];
             let mut y = vec![0.0; range.len() * self.rows];
             let mut fetch = ahead.share(i, parts.len(), layers[*index].steps(range.len()));
@@ -158,7 +158,7 @@ impl DecodeStep {
         let (keys, values, len) = (&*keys, &*values, self.position + 1);
         let mut y = vec![0.0; q.len()]; // (rows, heads, dim)
         let shared = Disjoint::new(&mut y);
-        self.team.each(self.rows * block.kv_heads, |i| {
+        self.pool.each(self.rows * block.kv_heads, |i| {
             let (row, head) = (i / block.kv_heads, i % block.kv_heads);
             let range = i * group * dim..(i + 1) * group * dim;
             // SAFETY: each part writes its own heads.
@@ -177,11 +177,11 @@ impl DecodeStep {
             next.map_or([Prefetch::NOTHING; 2], |(keys, values)| [keys, values].map(|held| held.ahead(self.position)));
         let normed = self.normed(&block.feed_forward_norm, x);
         let (rows, inner) = (self.rows, block.gate.shape.0);
-        let input = DecodeInput::new(&self.team, &normed, rows, &[&block.gate, &block.up]);
+        let input = DecodeInput::new(&self.pool, &normed, rows, &[&block.gate, &block.up]);
         let mut y = vec![0.0; rows * inner];
         let shared = Disjoint::new(&mut y);
-        let parts = parts(&self.team, &[&block.gate]);
-        self.team.each(parts.len(), |i| {
+        let parts = parts(&self.pool, &[&block.gate]);
+        self.pool.each(parts.len(), |i| {
             let range = &parts[i].1;
             let size = range.len() * rows;
             let mut part = vec![0.0; 3 * size];

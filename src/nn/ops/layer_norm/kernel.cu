@@ -6,43 +6,43 @@ struct Row {
     float mean, r;
 };
 
-__device__ __forceinline__ Row measure(const float *row, int n, float eps, float *room) {
+__device__ __forceinline__ Row measure(const float *row, int n, float eps, float *partial_sums) {
     float sum = 0.0f, squares = 0.0f;
     for (int i = threadIdx.x; i < n; i += THREADS) sum += row[i];
-    float mean = block_sum(sum, room) / n;
+    float mean = block_sum(sum, partial_sums) / n;
     for (int i = threadIdx.x; i < n; i += THREADS) squares += (row[i] - mean) * (row[i] - mean);
-    return {mean, 1.0f / sqrtf(block_sum(squares, room) / n + eps)};
+    return {mean, 1.0f / sqrtf(block_sum(squares, partial_sums) / n + eps)};
 }
 
 extern "C" __global__ void layer_norm_forward(const float *x, const float *w, float *y, int n, float eps) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     u64 at = (u64)blockIdx.x * n;
-    Row row = measure(x + at, n, eps, room);
+    Row row = measure(x + at, n, eps, partial_sums);
     for (int i = threadIdx.x; i < n; i += THREADS) y[at + i] = (x[at + i] - row.mean) * row.r * w[i];
 }
 
 extern "C" __global__ void layer_norm_forward_biased(const float *x, const float *w, const float *b, float *y, int n,
                                                      float eps) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     u64 at = (u64)blockIdx.x * n;
-    Row row = measure(x + at, n, eps, room);
+    Row row = measure(x + at, n, eps, partial_sums);
     for (int i = threadIdx.x; i < n; i += THREADS) y[at + i] = (x[at + i] - row.mean) * row.r * w[i] + b[i];
 }
 
 // dx, and mean and root of each row for the gradients of w and b.
 extern "C" __global__ void layer_norm_backward(const float *x, const float *w, const float *dy, float *dx, Row *measures,
                                                int n, float eps) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     u64 at = (u64)blockIdx.x * n;
-    Row row = measure(x + at, n, eps, room);
+    Row row = measure(x + at, n, eps, partial_sums);
     float shift = 0.0f, pull = 0.0f;
     for (int i = threadIdx.x; i < n; i += THREADS) {
         float g = w[i] * dy[at + i];
         shift += g;
         pull += g * (x[at + i] - row.mean) * row.r;
     }
-    shift = block_sum(shift, room) / n;
-    pull = block_sum(pull, room) / n;
+    shift = block_sum(shift, partial_sums) / n;
+    pull = block_sum(pull, partial_sums) / n;
     if (threadIdx.x == 0) measures[blockIdx.x] = row;
     for (int i = threadIdx.x; i < n; i += THREADS) {
         float normal = (x[at + i] - row.mean) * row.r;

@@ -257,7 +257,7 @@ fn forward(
     let (device, rows, (out, wide)) = (gpu(x.x)?, rows(x.x), shape);
     if let (Frozen::Nf4(packed), 1..=FEW) = (weight, rows) {
         let x = held(x.x)?;
-        return packed.on(device)?.few_rows(device, &x.view()?, rows, shape);
+        return packed.on(device)?.gemv(device, &x.view()?, rows, shape);
     }
     let mut y = alloc::<f32>(device, rows * out)?;
     x.get()?.with(wide, |x| {

@@ -1,11 +1,11 @@
 // RMSNorm. x, dy, y and dx are (rows, n), w and dw (n); a block a row.
 
 extern "C" __global__ void rms_norm_forward(const float *x, const float *w, float *y, int n, float eps) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     const float *row = x + (u64)blockIdx.x * n;
     float squares = 0.0f;
     for (int i = threadIdx.x; i < n; i += THREADS) squares += row[i] * row[i];
-    float r = 1.0f / sqrtf(block_sum(squares, room) / n + eps);
+    float r = 1.0f / sqrtf(block_sum(squares, partial_sums) / n + eps);
     float *out = y + (u64)blockIdx.x * n;
     for (int i = threadIdx.x; i < n; i += THREADS) out[i] = row[i] * r * w[i];
 }
@@ -13,7 +13,7 @@ extern "C" __global__ void rms_norm_forward(const float *x, const float *w, floa
 // dx, and the root r of each row for the gradient of w.
 extern "C" __global__ void rms_norm_backward(const float *x, const float *w, const float *dy, float *dx, float *roots,
                                              int n, float eps) {
-    __shared__ float room[WARPS];
+    __shared__ float partial_sums[WARPS];
     u64 at = (u64)blockIdx.x * n;
     float squares = 0.0f, pull = 0.0f;
     for (int i = threadIdx.x; i < n; i += THREADS) {
@@ -21,8 +21,8 @@ extern "C" __global__ void rms_norm_backward(const float *x, const float *w, con
         squares += v * v;
         pull += v * w[i] * dy[at + i];
     }
-    float r = 1.0f / sqrtf(block_sum(squares, room) / n + eps);
-    pull = block_sum(pull, room) * r * r * r / n;
+    float r = 1.0f / sqrtf(block_sum(squares, partial_sums) / n + eps);
+    pull = block_sum(pull, partial_sums) * r * r * r / n;
     if (threadIdx.x == 0) roots[blockIdx.x] = r;
     for (int i = threadIdx.x; i < n; i += THREADS) dx[at + i] = w[i] * dy[at + i] * r - x[at + i] * pull;
 }

@@ -28,7 +28,7 @@ pub fn rope(x: &Tensor, rotary: &Rotary, offset: usize, interrupt: &Interrupt) -
     let x = input(x, "rope")?;
     let (_, time, _, dim) = x.dims4()?;
     if dim % 2 == 1 {
-        return Err(Error::mistake(format!("rotary positions want an even head width, not {dim}")));
+        return Err(Error::mistake(format!("rotary positions need an even head width, not {dim}")));
     }
     let angles = Angles::get(rotary, dim, offset..offset + time);
     #[cfg(feature = "cuda")]

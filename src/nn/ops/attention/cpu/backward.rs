@@ -6,7 +6,7 @@ use super::block::{KEYS, QueryBlock, Sizes, Strip};
 use super::kernels::{CpuKernels, GROUP, LaneProduct, Left, WIDE, kernels};
 use super::pack::{Scratch, turn_back};
 use super::relative::{self, Relative};
-use super::{AttentionInputs, HeadTask, LOG2_E, bias_room};
+use super::{AttentionInputs, HeadTask, LOG2_E, bias_length};
 use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa};
 
 /// The results of forward that backward needs: the output, log₂ Σ 2^score (batch, heads, time), and the gradient of the
@@ -53,8 +53,8 @@ pub(in super::super) fn backward(s: &Sizes, x: &AttentionInputs<'_>, known: &Sav
             let results =
                 Results { q: Disjoint::uninit(q), k: all_k, v: all_v, bias: all_bias, relative: all_relative };
             let tasks = (0..HeadTask::count(s)).into_par_iter();
-            tasks.for_each_init(BackwardScratch::default, |room, task| {
-                backward_task(s, x, known, HeadTask::new(s, task), room, &results);
+            tasks.for_each_init(BackwardScratch::default, |scratch, task| {
+                backward_task(s, x, known, HeadTask::new(s, task), scratch, &results);
             });
         })
     };
@@ -125,30 +125,30 @@ unsafe fn backward_task(
     x: &AttentionInputs<'_>,
     known: &SavedForward<'_>,
     task: HeadTask,
-    room: &mut BackwardScratch,
+    scratch: &mut BackwardScratch,
     results: &Results<'_>,
 ) {
     let visible = x.visible(s, task.b);
     let head = (task.b, task.kv);
     let padded = s.dim.next_multiple_of(GROUP);
-    let (k, v) = (room.k.room(visible.len() * s.dim), room.v.room(visible.len() * s.dim));
+    let (k, v) = (scratch.k.slice(visible.len() * s.dim), scratch.v.slice(visible.len() * s.dim));
     let (keys, values) = (s.keys(x.k, head, &visible), s.keys(x.v, head, &visible));
     keys.copy(s.dim, 1.0, k);
     values.copy(s.dim, 1.0, v);
-    let (dk, dv) = (room.dk.zeros(visible.len() * padded), room.dv.zeros(visible.len() * padded));
+    let (dk, dv) = (scratch.dk.zeros(visible.len() * padded), scratch.dv.zeros(visible.len() * padded));
     for h in task.heads(s) {
-        let bias = x.reversed_bias(s, h, &mut room.bias);
-        let dbias = room.dbias.zeros(if bias.is_some() { bias_room(s) } else { 0 });
-        let vectors = relative::reversed(x, s, h, &mut room.relative);
-        let drelative = room.drelative.zeros(if vectors.is_some() { relative::room(s) * padded } else { 0 });
+        let bias = x.reversed_bias(s, h, &mut scratch.bias);
+        let dbias = scratch.dbias.zeros(if bias.is_some() { bias_length(s) } else { 0 });
+        let vectors = relative::reversed(x, s, h, &mut scratch.relative);
+        let drelative = scratch.drelative.zeros(if vectors.is_some() { relative::length(s) * padded } else { 0 });
         for index in task.blocks(s) {
             let block = QueryBlock::new(s, index, &visible);
             let queries = s.queries(x.q, (task.b, h), block.t, block.n);
-            let (turned_q, q) = (room.turned_q.room(s.dim * WIDE), room.q.room(padded * WIDE));
+            let (turned_q, q) = (scratch.turned_q.slice(s.dim * WIDE), scratch.q.slice(padded * WIDE));
             queries.turn(s.scale * LOG2_E, turned_q);
             queries.copy(padded, s.scale, q);
             let dys = s.queries(known.dy, (task.b, h), block.t, block.n);
-            let (turned_dy, dy) = (room.turned_dy.room(s.dim * WIDE), room.dy.room(padded * WIDE));
+            let (turned_dy, dy) = (scratch.turned_dy.slice(s.dim * WIDE), scratch.dy.slice(padded * WIDE));
             dys.turn(1.0, turned_dy);
             dys.copy(padded, 1.0, dy);
             let (mut sums, mut deltas) = ([0.0; WIDE], [0.0; WIDE]);
@@ -173,9 +173,9 @@ unsafe fn backward_task(
                 relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s), kernels: kernels() }),
                 kernels: kernels(),
             };
-            let dq = room.dq.zeros(s.dim * WIDE);
-            let scores = (room.p.room(KEYS * WIDE), room.ds.room(KEYS * WIDE));
-            let straight = room.straight.room(relative::ROWS * WIDE);
+            let dq = scratch.dq.zeros(s.dim * WIDE);
+            let scores = (scratch.p.slice(KEYS * WIDE), scratch.ds.slice(KEYS * WIDE));
+            let straight = scratch.straight.slice(relative::ROWS * WIDE);
             given.block(&block, scores, straight, BlockSums { dq, dk, dv, dbias, drelative });
             for lane in 0..block.n {
                 let at = queries.at + lane * queries.step;

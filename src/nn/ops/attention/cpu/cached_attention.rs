@@ -26,7 +26,7 @@ pub(in crate::nn::ops) fn cached_attention(
 ) {
     ROOM.with_borrow_mut(|p| {
         let len = keys.count(dim);
-        let p = p.room(q.len() / dim * len); // (group, len)
+        let p = p.slice(q.len() / dim * len); // (group, len)
         match keys {
             KvHead::F32(k) => scores(q, k, dim, p),
             KvHead::Bf16(k) => scores(q, k, dim, p),

@@ -29,8 +29,8 @@ pub(in super::super) fn forward(s: &Sizes, x: &AttentionInputs<'_>) -> (Vec<f32>
         fill(x.q.len(), |out| {
             let out = Disjoint::uninit(out);
             let tasks = (0..HeadTask::count(s)).into_par_iter();
-            tasks.for_each_init(ForwardScratch::default, |room, task| {
-                forward_task(s, x, HeadTask::new(s, task), room, &out, &all)
+            tasks.for_each_init(ForwardScratch::default, |scratch, task| {
+                forward_task(s, x, HeadTask::new(s, task), scratch, &out, &all)
             });
         })
     };
@@ -55,21 +55,21 @@ unsafe fn forward_task(
     s: &Sizes,
     x: &AttentionInputs<'_>,
     task: HeadTask,
-    room: &mut ForwardScratch,
+    scratch: &mut ForwardScratch,
     out: &Disjoint<'_>,
     sums: &Disjoint<'_>,
 ) {
     let visible = x.visible(s, task.b);
     let head = (task.b, task.kv);
-    let (k, v) = (room.k.room(visible.len() * s.dim), room.v.room(visible.len() * s.dim));
+    let (k, v) = (scratch.k.slice(visible.len() * s.dim), scratch.v.slice(visible.len() * s.dim));
     s.keys(x.k, head, &visible).copy(s.dim, 1.0, k);
     s.keys(x.v, head, &visible).copy(s.dim, 1.0, v);
     for h in task.heads(s) {
-        let bias = x.reversed_bias(s, h, &mut room.bias);
-        let vectors = relative::reversed(x, s, h, &mut room.relative);
+        let bias = x.reversed_bias(s, h, &mut scratch.bias);
+        let vectors = relative::reversed(x, s, h, &mut scratch.relative);
         for index in task.blocks(s) {
             let block = QueryBlock::new(s, index, &visible);
-            let q = room.q.room(s.dim * WIDE);
+            let q = scratch.q.slice(s.dim * WIDE);
             s.queries(x.q, (task.b, h), block.t, block.n).turn(s.scale * LOG2_E, q);
             let given = ForwardInputs {
                 dim: s.dim,
@@ -80,8 +80,8 @@ unsafe fn forward_task(
                 relative: vectors.map(|vectors| Relative { vectors, at: block.bias_at(s), kernels: kernels() }),
                 kernels: kernels(),
             };
-            let o = room.out.zeros(s.dim * WIDE);
-            let scores = (room.scores.room(KEYS * WIDE), room.straight.room(relative::ROWS * WIDE));
+            let o = scratch.out.zeros(s.dim * WIDE);
+            let scores = (scratch.scores.slice(KEYS * WIDE), scratch.straight.slice(relative::ROWS * WIDE));
             let soft = given.block(&block, scores, o);
             let first = (task.b * s.heads + h) * s.time + block.t;
             // SAFETY: promised by the caller.

@@ -55,16 +55,16 @@ impl AttentionInputs<'_> {
     /// The bias of a head from the greatest distance down, in powers of two, padded for lanes without a query.
     fn reversed_bias<'b>(&self, s: &Sizes, h: usize, scratch: &'b mut pack::Scratch) -> Option<&'b [f32]> {
         let bias = self.bias?;
-        let room = scratch.zeros(bias_room(s));
-        for (to, from) in room.iter_mut().zip(bias.chunks_exact(s.heads).rev()) {
+        let reversed = scratch.zeros(bias_length(s));
+        for (to, from) in reversed.iter_mut().zip(bias.chunks_exact(s.heads).rev()) {
             *to = from[h] * LOG2_E;
         }
-        Some(room)
+        Some(reversed)
     }
 }
 
 /// The length of a reversed bias, including lanes beyond the last query.
-fn bias_room(s: &Sizes) -> usize {
+fn bias_length(s: &Sizes) -> usize {
     s.blocks() * kernels::WIDE + s.keys
 }
 

@@ -8,7 +8,7 @@ pub(super) struct Scratch(Vec<LaneRow>);
 
 impl Scratch {
     /// `len` values.
-    pub(super) fn room(&mut self, len: usize) -> &mut [f32] {
+    pub(super) fn slice(&mut self, len: usize) -> &mut [f32] {
         let lines = len.div_ceil(GROUP);
         if self.0.len() < lines {
             self.0.resize(lines, LaneRow::ZERO);
@@ -19,9 +19,9 @@ impl Scratch {
 
     /// `len` zeros.
     pub(super) fn zeros(&mut self, len: usize) -> &mut [f32] {
-        let room = self.room(len);
-        room.fill(0.0);
-        room
+        let values = self.slice(len);
+        values.fill(0.0);
+        values
     }
 }
 

@@ -21,11 +21,11 @@ pub(super) struct Relative<'a> {
 }
 
 /// The number of vectors, including those for lanes beyond the last query.
-pub(super) fn room(s: &Sizes) -> usize {
+pub(super) fn length(s: &Sizes) -> usize {
     s.blocks() * WIDE + s.keys
 }
 
-/// The vectors of head `h`, reversed: (room, dim).
+/// The vectors of head `h`, reversed: (length, dim).
 pub(super) fn reversed<'b>(
     x: &AttentionInputs<'_>,
     s: &Sizes,
@@ -33,7 +33,7 @@ pub(super) fn reversed<'b>(
     scratch: &'b mut Scratch,
 ) -> Option<&'b [f32]> {
     let (vectors, heads) = (x.relative?, x.relative_heads(s));
-    let to = scratch.zeros(room(s) * s.dim);
+    let to = scratch.zeros(length(s) * s.dim);
     if s.dim > 0 {
         let rows = vectors.chunks_exact(s.dim).skip(h % heads).step_by(heads);
         for (to, from) in to.chunks_exact_mut(s.dim).zip(rows.rev()) {
@@ -72,7 +72,7 @@ impl Relative<'_> {
     }
 
     /// Adds the contribution of a strip to dq (dim, WIDE), which is scaled afterwards, and to the gradient of the
-    /// vectors (room, padded dim); `q` is (WIDE, padded dim), of which the first `n` are queries.
+    /// vectors (length, padded dim); `q` is (WIDE, padded dim), of which the first `n` are queries.
     pub(super) fn add_gradients(
         &self,
         strip: &Strip,

@@ -61,7 +61,7 @@ pub(super) unsafe fn launch(
 /// A CUDA graph, launched as a whole.
 pub(super) struct Recorded(CudaGraph);
 
-// SAFETY: the driver wants that no two threads use a graph at once; it is used through `&mut` and the stream's context is
+// SAFETY: the driver forbids two threads to use a graph at once; it is used through `&mut` and the stream's context is
 // bound to the thread each time.
 unsafe impl Send for Recorded {}
 // SAFETY: as above; `&Recorded` gives nothing.

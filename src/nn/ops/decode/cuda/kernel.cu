@@ -90,7 +90,7 @@ __device__ __forceinline__ void gate_up(const Input &input, const Matrix &gate, 
     }
 }
 
-// Blocks that a multiprocessor has room for (`RESIDENT` in launcher.rs): some compute while others wait, and the next kernel comes in early.
+// Blocks that fit a multiprocessor (`RESIDENT` in launcher.rs): some compute while others wait, and the next kernel comes in early.
 #define BOUNDS(R) __launch_bounds__(THREADS, R <= 2 ? 3 : 2)
 // They stay where they were put, and are read from there by index.
 #define FIXED const __grid_constant__

@@ -208,8 +208,8 @@ impl<'a> Launcher<'a> {
         let ([gate, up], ranks) = self.low(read, layers)?;
         let (frame, count) = self.frame(gate.out as usize, &gate, ranks);
         // As many blocks as are resident at once, with about equal work.
-        let room = self.of.multiprocessors * RESIDENT[self.size()];
-        let count = count.div_ceil(count.div_ceil(room.max(1)).max(1));
+        let resident = self.of.multiprocessors * RESIDENT[self.size()];
+        let count = count.div_ceil(count.div_ceil(resident.max(1)).max(1));
         self.put(GATE[self.size()], (count, 1), arguments![&read.input, &gate, &up, &frame, &y])
     }
 

@@ -35,7 +35,7 @@ __device__ __forceinline__ void after_previous() {
 #endif
 }
 
-// Lets the next kernel come in as soon as there is room for it.
+// Lets the next kernel come in as soon as a multiprocessor is free for it.
 __device__ __forceinline__ void let_next() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;");
@@ -72,17 +72,17 @@ template <typename T, Kind K> __device__ __forceinline__ T read(const Input &inp
 // Where column c lies in shared memory: lanes that read 16 bytes each, 16 or 4 columns apart, meet different banks.
 __device__ __forceinline__ int place(int c) { return c ^ ((c >> 5 & 7) << 2); }
 
-// Columns `begin .. begin + count` into `room` (R, TILE), times the norm's weight but not yet divided by the root, whose
+// Columns `begin .. begin + count` into `input_tile` (R, TILE), times the norm's weight but not yet divided by the root, whose
 // squares are added to `squares`.
 template <typename T, Kind K, int R, int TILE>
-__device__ __forceinline__ void stage(const Input &input, int rows, int begin, int count, int used, float *room,
+__device__ __forceinline__ void load_tile(const Input &input, int rows, int begin, int count, int used, float *input_tile,
                                       float (&squares)[R]) {
     const int step = sizeof(T) / sizeof(float);
     if constexpr (K == JOINED) {
 #pragma unroll 1
         for (int i = threadIdx.x; i < R * (count / step); i += THREADS) {
             int r = i / (count / step), c = i % (count / step) * step;
-            *(T *)(room + r * TILE + place(c)) = read<T, K>(input, min(r, rows - 1), begin + c, used);
+            *(T *)(input_tile + r * TILE + place(c)) = read<T, K>(input, min(r, rows - 1), begin + c, used);
         }
     } else {
         for (int c = step * threadIdx.x; c < count; c += step * THREADS) {
@@ -95,7 +95,7 @@ __device__ __forceinline__ void stage(const Input &input, int rows, int begin, i
                     squares[r] += square(x[r]);
                     x[r] = times(x[r], weight);
                 }
-                *(T *)(room + r * TILE + place(c)) = x[r];
+                *(T *)(input_tile + r * TILE + place(c)) = x[r];
             }
         }
     }
@@ -127,7 +127,7 @@ __device__ __forceinline__ void fetch(const Matrix *const (&w)[M], const int (&o
 // Adds 16 columns of M outputs to the sums.
 template <int R, int M, int TILE>
 __device__ __forceinline__ void add_codes(const TwoWords (&codes)[M], const float (&scale)[M], const float *values,
-                                          const float *room, int column, float (&sums)[M][R]) {
+                                          const float *input_tile, int column, float (&sums)[M][R]) {
     float part[M][R] = {};
     // With many rows the text is long, and is run through once: what has to be fetched of it counts.
 #pragma unroll (R > 2 ? 1 : 4)
@@ -146,7 +146,7 @@ __device__ __forceinline__ void add_codes(const TwoWords (&codes)[M], const floa
         }
 #pragma unroll
         for (int r = 0; r < R; r++) {
-            Four x = *(const Four *)(room + r * TILE + place(column + 4 * four));
+            Four x = *(const Four *)(input_tile + r * TILE + place(column + 4 * four));
 #pragma unroll
             for (int m = 0; m < M; m++)
                 part[m][r] += value[m][0] * x.x + value[m][1] * x.y + value[m][2] * x.z + value[m][3] * x.w;
@@ -161,7 +161,7 @@ __device__ __forceinline__ void add_codes(const TwoWords (&codes)[M], const floa
 // Dense columns `from .. to` of a tile, four at once.
 template <int R, int M, int TILE>
 __device__ __forceinline__ void add_dense(const Matrix *const (&w)[M], const int (&o)[M], int begin, int from, int to,
-                                          const float *room, float (&sums)[M][R]) {
+                                          const float *input_tile, float (&sums)[M][R]) {
     const float *row[M];
 #pragma unroll
     for (int m = 0; m < M; m++) row[m] = w[m]->dense + (u64)o[m] * w[m]->wide + begin;
@@ -172,7 +172,7 @@ __device__ __forceinline__ void add_dense(const Matrix *const (&w)[M], const int
         for (int m = 0; m < M; m++) value[m] = *(const Four *)(row[m] + c);
 #pragma unroll
         for (int r = 0; r < R; r++) {
-            Four x = *(const Four *)(room + r * TILE + place(c));
+            Four x = *(const Four *)(input_tile + r * TILE + place(c));
 #pragma unroll
             for (int m = 0; m < M; m++)
                 sums[m][r] += value[m].x * x.x + value[m].y * x.y + value[m].z * x.z + value[m].w * x.w;
@@ -183,7 +183,7 @@ __device__ __forceinline__ void add_dense(const Matrix *const (&w)[M], const int
 // Columns `from .. to` of a tile one by one, whatever the weight is.
 template <int R, int M, int TILE>
 __device__ __forceinline__ void add_single(const Matrix *const (&w)[M], const int (&o)[M], int begin, int from, int to,
-                                           const float *table, const float *room, float (&sums)[M][R]) {
+                                           const float *table, const float *input_tile, float (&sums)[M][R]) {
     for (int c = from + threadIdx.x % 32; c < to; c += 32)
         for (int m = 0; m < M; m++) {
             u64 at = (u64)o[m] * w[m]->wide + begin + c;
@@ -195,14 +195,14 @@ __device__ __forceinline__ void add_single(const Matrix *const (&w)[M], const in
             } else {
                 value = w[m]->dense[at];
             }
-            for (int r = 0; r < R; r++) sums[m][r] += value * room[r * TILE + place(c)];
+            for (int r = 0; r < R; r++) sums[m][r] += value * input_tile[r * TILE + place(c)];
         }
 }
 
 // What all products of a launch share.
 struct Frame {
     const float *low; // (rows, ranks): `x Aᵀ` of adapters
-    const int *where; // the position, and how many the cache has room for
+    const int *where; // the position, and the capacity of the cache
     int ranks, rows;
     int splits; // warps that share an output: 1, 2, 4 or 8
 };
@@ -233,9 +233,9 @@ template <Kind K, int R, int M, typename F>
 __device__ __forceinline__ void product(const Input &input, const Matrix *const (&w)[M], const int (&o)[M], const Frame &frame,
                                         float (&sums)[M][R], F &&meanwhile, bool again = false) {
     const int TILE = R == 1 ? 4096 : 8192 / R, U = M == 1 ? 4 : 2;
-    __shared__ Four room_of_fours[R * TILE / 4];
+    __shared__ Four input_fours[R * TILE / 4];
     __shared__ float table[NESTED_CODES + 16], square_sums[R][WARPS], shares[WARPS][M * R];
-    float *room = (float *)room_of_fours;
+    float *input_tile = (float *)input_fours;
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, split = warp % frame.splits;
     bool packed = w[0]->codes, whole = packed && input.wide % 16 == 0;
     bool fours = input.wide % 4 == 0 && (K != JOINED || input.dim % 4 == 0);
@@ -267,8 +267,8 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
             __syncthreads(); // whoever still reads the last tile
         }
         if (!again || input.wide > TILE) { // else it is still there
-            if (fours) stage<Four, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
-            else stage<float, K, R, TILE>(input, frame.rows, begin, count, used, room, squares);
+            if (fours) load_tile<Four, K, R, TILE>(input, frame.rows, begin, count, used, input_tile, squares);
+            else load_tile<float, K, R, TILE>(input, frame.rows, begin, count, used, input_tile, squares);
             if (K == NORMED && begin + TILE >= input.wide)
                 for (int r = 0; r < R; r++) {
                     float sum = warp_sum(squares[r]);
@@ -291,13 +291,13 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
                         codes[m] = now.codes[m][u];
                         scale[m] = scale_from(now.absmax[m][u], now.nested[m][u], table, w[m]->offset);
                     }
-                    add_codes<R, M, TILE>(codes, scale, table + NESTED_CODES, room, 16 * chunk, sums);
+                    add_codes<R, M, TILE>(codes, scale, table + NESTED_CODES, input_tile, 16 * chunk, sums);
                 }
             }
         } else if (!packed && input.wide % 4 == 0) {
-            add_dense<R, M, TILE>(w, o, begin, 4 * from, 4 * to, room, sums);
+            add_dense<R, M, TILE>(w, o, begin, 4 * from, 4 * to, input_tile, sums);
         } else {
-            add_single<R, M, TILE>(w, o, begin, 4 * from, min(4 * to, count), table, room, sums);
+            add_single<R, M, TILE>(w, o, begin, 4 * from, min(4 * to, count), table, input_tile, sums);
         }
     }
     if (R > 2) { // later: registers are short

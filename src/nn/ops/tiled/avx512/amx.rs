@@ -56,7 +56,7 @@ impl Configured {
     /// Eight tiles of 16 rows of 64 bytes.
     ///
     /// # Safety
-    /// [`available`] said yes.
+    /// [`available`] returned true.
     pub(super) unsafe fn new() -> Self {
         #[repr(C, align(64))]
         struct Layout {
@@ -118,7 +118,7 @@ struct TileSums([f32; ROWS * COLUMNS]);
 /// Fills one tile of the output from a panel of each operand.
 ///
 /// # Safety
-/// [`available`] said yes, the registers are [`Configured`], and the caller may write `target`.
+/// [`available`] returned true, the registers are [`Configured`], and the caller may write `target`.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn tile(left: &[u32], right: &[u32], target: &TileTarget) {
     let (rows, groups) = (target.size.0, right.len() / (COLUMNS * GROUP));
