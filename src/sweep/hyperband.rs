@@ -58,7 +58,7 @@ impl Hyperband {
             (_, _, Some(least)) => rising(least as f64, eta),
             _ => {
                 return Err(keys
-                    .mistake("says nowhere when to compare")
+                    .mistake("has neither min_iter nor max_iter with s")
                     .with_hint("give it min_iter: N, or max_iter: N with s: K"));
             }
         };
@@ -124,7 +124,7 @@ fn falling(most: f64, s: u64, eta: f64) -> Vec<u64> {
 fn rising(least: f64, eta: f64) -> Vec<u64> {
     let mut band = least;
     let next = |_| {
-        let this = band as u64; // what is beyond counts nothing, so that the greatest will do
+        let this = band as u64; // beyond u64::MAX it saturates; no trial comes that far
         band *= eta;
         this
     };

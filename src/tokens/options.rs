@@ -31,7 +31,7 @@ pub struct Options {
     /// The lowest and the highest pitch; others are left out ([21, 109]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pitch_range: Option<(u8, u8)>,
-    /// Positions a beat by length: "0_4": 8 means that lengths up to four beats are told to an eighth of a beat
+    /// Positions a beat by length: "0_4": 8 means that lengths up to four beats are resolved to an eighth of a beat
     /// (#{ "0_4": 8, "4_12": 4 }).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beat_res: Option<Map<String, Value>>,

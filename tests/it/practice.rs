@@ -1,4 +1,4 @@
-//! A folder to train in, for the tests that call `etude` as one types it: pieces, a tiny shape, a recipe over it.
+//! A folder to train in, for tests of the command line: pieces, a tiny shape, a recipe over it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -168,7 +168,7 @@ fn a_stop_is_noticed_before_a_block_is_rendered() {
         Player::new(&chord, &font, &part(&chord, &Settings::FILE), &Settings::FILE, &progress).expect("a player");
     progress.interrupt().trigger();
     assert!(player.next(&progress).is_err_and(|e| e.is_interrupted()));
-    assert_eq!(player.stages[0].next, 0, "nothing was played");
+    assert_eq!(player.queues[0].next, 0, "nothing was played");
 }
 
 #[test]

@@ -33,7 +33,7 @@ struct Board {
     helpers: AtomicUsize,
 }
 
-// SAFETY: `work` is written by the leader while no part is open, and read by whoever has taken a part, which the ticket
+// SAFETY: `work` is written by the leader while no part is open, and read by threads that have taken a part, which the ticket
 // orders after the writing; the leader stays until all parts are done.
 unsafe impl Sync for Board {}
 

@@ -16,7 +16,7 @@ pub(in crate::nn) struct CudaMat<'a> {
     values: CudaValues<'a>,
     /// Distance between rows in memory.
     row: usize,
-    turned: bool,
+    transposed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -28,21 +28,21 @@ enum CudaValues<'a> {
 impl<'a> CudaMat<'a> {
     /// f32, with rows `row` values apart.
     pub(in crate::nn) fn f32(values: &'a CudaView<'a, f32>, row: usize) -> Self {
-        Self { values: CudaValues::F32(values), row, turned: false }
+        Self { values: CudaValues::F32(values), row, transposed: false }
     }
 
     /// bfloat16, with rows `row` values apart.
     pub(in crate::nn) fn bf16(values: &'a CudaView<'a, bf16>, row: usize) -> Self {
-        Self { values: CudaValues::Bf16(values), row, turned: false }
+        Self { values: CudaValues::Bf16(values), row, transposed: false }
     }
 
     /// The transpose, without moving data.
     pub(in crate::nn) fn t(self) -> Self {
-        Self { turned: !self.turned, ..self }
+        Self { transposed: !self.transposed, ..self }
     }
 
     fn operation(&self) -> sys::cublasOperation_t {
-        if self.turned { sys::cublasOperation_t::CUBLAS_OP_T } else { sys::cublasOperation_t::CUBLAS_OP_N }
+        if self.transposed { sys::cublasOperation_t::CUBLAS_OP_T } else { sys::cublasOperation_t::CUBLAS_OP_N }
     }
 
     fn dtype(&self) -> sys::cudaDataType {

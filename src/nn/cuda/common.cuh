@@ -29,7 +29,7 @@ __device__ __forceinline__ double warp_sum(double x) {
 // The sum of a block's values, in every thread. `partial_sums` is shared and has WARPS values; all threads must come here.
 template <typename T> __device__ __forceinline__ T block_sum(T x, T *partial_sums) {
     x = warp_sum(x);
-    __syncthreads(); // whoever still reads the last sum
+    __syncthreads(); // all reads of the last sum are done
     if (threadIdx.x % 32 == 0) partial_sums[threadIdx.x / 32] = x;
     __syncthreads();
     T sum = partial_sums[0];

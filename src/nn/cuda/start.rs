@@ -51,7 +51,7 @@ pub(in crate::nn) fn open(number: usize) -> Result<Device> {
         }
     };
     keep_memory(&device);
-    // SAFETY: everything is put on the one stream of the device, so that no two streams can meet in a tensor.
+    // SAFETY: everything is put on the one stream of the device, so that no two streams use a tensor.
     unsafe { device.disable_event_tracking() };
     let device = Device::Cuda(device);
     open.push((number, device.clone()));

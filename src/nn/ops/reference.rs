@@ -71,7 +71,7 @@ pub(in crate::nn) fn to_cpu(x: &Tensor) -> Tensor {
 
 /// The output of `op`, and the gradients of its sum weighted by fixed random numbers; all of them on the CPU.
 fn run(vars: &[Var], view: bool, op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor> {
-    let inputs: Vec<Tensor> = vars.iter().map(|v| if view { turned(v) } else { v.as_tensor().clone() }).collect();
+    let inputs: Vec<Tensor> = vars.iter().map(|v| if view { transposed(v) } else { v.as_tensor().clone() }).collect();
     let y = to_cpu(&op(&inputs).unwrap()); // the gradient finds its way back to a GPU
     let weights = random(y.dims(), 99);
     let mut grads = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
@@ -99,7 +99,7 @@ fn on_tape(vars: &[Var], op: &dyn Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Tensor
 }
 
 /// Exchanges two axes: a tensor is stored so for its view to have the right shape.
-fn turned(x: &Tensor) -> Tensor {
+fn transposed(x: &Tensor) -> Tensor {
     if x.rank() < 2 { x.clone() } else { x.transpose(x.rank() - 2, x.rank() - 1).unwrap() }
 }
 
@@ -126,7 +126,7 @@ pub(super) fn hold_on(
     let quiet = Interrupt::new();
     let go = |x: &[Tensor]| fast(x, &quiet);
     for view in [false, true] {
-        let store = |x: &Tensor| if view { turned(x).contiguous().unwrap() } else { x.clone() };
+        let store = |x: &Tensor| if view { transposed(x).contiguous().unwrap() } else { x.clone() };
         let here: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&store(x)).unwrap()).collect();
         let there: Vec<Var> = here.iter().map(|v| Var::from_tensor(&v.to_device(device).unwrap()).unwrap()).collect();
         let truth = run(&here, view, &|x| Ok(slow(x)?));
@@ -162,7 +162,7 @@ fn hold_here(
     let quiet = Interrupt::new();
     let go = |x: &[Tensor]| fast(x, &quiet);
     for view in [false, true] {
-        let store = |x: &Tensor| if view { turned(x).contiguous().unwrap() } else { x.clone() };
+        let store = |x: &Tensor| if view { transposed(x).contiguous().unwrap() } else { x.clone() };
         let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(&store(x)).unwrap()).collect();
         let truth = run(&vars, view, &|x| Ok(slow(x)?));
         let on = |threads: usize| {

@@ -1,6 +1,6 @@
 // Attention without vectors by distance: see tiles.cuh, which is included in front.
 
-// One query: a block a head, each warp every eighth tile of keys; what the warps found is put together at the end.
+// One query: a block a head, each warp every eighth tile of keys; the results of the warps are combined at the end.
 template <int D>
 __device__ __forceinline__ void single_query(const float *q, const float *k, const float *v, float *out, float *sums, const Sizes &s) {
     __shared__ float qs[D], tops[WARPS], totals[WARPS], os[WARPS * D];

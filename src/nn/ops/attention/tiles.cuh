@@ -51,24 +51,24 @@ __device__ __forceinline__ float score_of(const Sizes &s, int h, int t, int j, f
     return s.bias ? product * s.scale + s.bias[(u64)(j - t + s.time - 1) * s.heads + h] : product * s.scale;
 }
 
-// Where element d of a row lies in a turned tile: lanes that read one column of 32 rows, and lanes that read one row,
-// both meet 32 different banks.
-template <int D> __device__ __forceinline__ int turned(int row, int d) { return row * D + ((d + row) & (D - 1)); }
+// Where element d of a row lies in a swizzled tile: lanes that read one column of 32 rows, and lanes that read one row,
+// both use 32 different banks.
+template <int D> __device__ __forceinline__ int swizzled(int row, int d) { return row * D + ((d + row) & (D - 1)); }
 
 // `count` rows of a tile from row `first` on, of which those from 0 to `rows` are there, `step` values apart in memory.
-template <int D, bool TURNED>
+template <int D, bool SWIZZLED>
 __device__ __forceinline__ void load(float *tile, const float *from, int step, int first, int rows, int count, int dim) {
     for (int i = threadIdx.x; i < count * D; i += THREADS) {
         int r = i / D, d = i % D, row = first + r;
         float value = row >= 0 && row < rows && d < dim ? from[(u64)row * step + d] : 0.0f;
-        tile[TURNED ? turned<D>(r, d) : i] = value;
+        tile[SWIZZLED ? swizzled<D>(r, d) : i] = value;
     }
 }
 
 // `count` vectors of head h from place `first` on.
-template <int D, bool TURNED>
+template <int D, bool SWIZZLED>
 __device__ __forceinline__ void load_vectors(float *tile, const Sizes &s, int h, int first, int count) {
-    load<D, TURNED>(tile, s.vectors + h % s.own * s.dim, s.own * s.dim, first, s.time + s.keys - 1, count, s.dim);
+    load<D, SWIZZLED>(tile, s.vectors + h % s.own * s.dim, s.own * s.dim, first, s.time + s.keys - 1, count, s.dim);
 }
 
 // A block of queries (or keys, or distances) of one head.
@@ -81,31 +81,31 @@ __device__ __forceinline__ Place place(int total, int rows, int heads) {
     return {head / heads, head % heads, (int)(blockIdx.x % blocks) * rows};
 }
 
-// The dot products of R broadcast rows with a lane's row of a turned tile.
+// The dot products of R broadcast rows with a lane's row of a swizzled tile.
 template <int D, int R> __device__ __forceinline__ void dots(const float *rows, const float *tile, float (&out)[R]) {
     int lane = threadIdx.x % 32;
     for (int i = 0; i < R; i++) out[i] = 0.0f;
 #pragma unroll 8
     for (int d = 0; d < D; d++) {
-        float x = tile[turned<D>(lane, d)];
+        float x = tile[swizzled<D>(lane, d)];
 #pragma unroll
         for (int i = 0; i < R; i++) out[i] += rows[i * D + d] * x;
     }
 }
 
-// Adds the dot products of R broadcast rows with the rows `at + lane`, `at + lane − 1`, … of a turned band.
+// Adds the dot products of R broadcast rows with the rows `at + lane`, `at + lane − 1`, … of a swizzled band.
 template <int D, int R>
 __device__ __forceinline__ void add_dots(const float *rows, const float *band, int at, float (&out)[R]) {
     int row = at + threadIdx.x % 32;
 #pragma unroll 4
     for (int d = 0; d < D; d++) {
 #pragma unroll
-        for (int i = 0; i < R; i++) out[i] += rows[i * D + d] * band[turned<D>(row - i, d)];
+        for (int i = 0; i < R; i++) out[i] += rows[i * D + d] * band[swizzled<D>(row - i, d)];
     }
 }
 
 // out[i] += weights[i] (TILE of them) times the tile's rows; a lane has every 32nd column.
-template <int D, int R, bool TURNED>
+template <int D, int R, bool SWIZZLED>
 __device__ __forceinline__ void add(const float *weights, const float *tile, float (&out)[R][D / 32]) {
     int lane = threadIdx.x % 32;
 #pragma unroll 4
@@ -113,14 +113,14 @@ __device__ __forceinline__ void add(const float *weights, const float *tile, flo
 #pragma unroll
         for (int c = 0; c < D / 32; c++) {
             int d = 32 * c + lane;
-            float x = tile[TURNED ? turned<D>(j, d) : j * D + d];
+            float x = tile[SWIZZLED ? swizzled<D>(j, d) : j * D + d];
 #pragma unroll
             for (int i = 0; i < R; i++) out[i][c] += weights[i * TILE + j] * x;
         }
     }
 }
 
-// As add, of a turned band: its rows from `at` on for the first i, from `at − 1` on for the next, and so on.
+// As add, of a swizzled band: its rows from `at` on for the first i, from `at − 1` on for the next, and so on.
 template <int D, int R>
 __device__ __forceinline__ void add_band(const float *weights, const float *band, int at, float (&out)[R][D / 32]) {
     int lane = threadIdx.x % 32;
@@ -129,7 +129,7 @@ __device__ __forceinline__ void add_band(const float *weights, const float *band
 #pragma unroll
         for (int c = 0; c < D / 32; c++) {
 #pragma unroll
-            for (int i = 0; i < R; i++) out[i][c] += weights[i * TILE + j] * band[turned<D>(at + j - i, 32 * c + lane)];
+            for (int i = 0; i < R; i++) out[i][c] += weights[i * TILE + j] * band[swizzled<D>(at + j - i, 32 * c + lane)];
         }
     }
 }
@@ -276,9 +276,9 @@ __device__ __forceinline__ void key_gradient(const Given &x, float *dk, float *d
             if (E) {
 #pragma unroll 4
                 for (int d = 0; d < D; d++) {
-                    float q = qs[turned<D>(lane, d)];
+                    float q = qs[swizzled<D>(lane, d)];
 #pragma unroll
-                    for (int i = 0; i < R; i++) scores[i] += q * gs[turned<D>(warp * R + i + TILE - 1 - lane, d)];
+                    for (int i = 0; i < R; i++) scores[i] += q * gs[swizzled<D>(warp * R + i + TILE - 1 - lane, d)];
                 }
                 __syncthreads();
                 load<D, true>(gs, x.dy + queries, q_step, begin, s.time, TILE, s.dim);

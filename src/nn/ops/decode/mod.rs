@@ -147,13 +147,13 @@ impl DecodeStep {
             .try_into()
             .expect("three layers");
         let angles = Angles::get(&block.rotary, dim, self.position..self.position + 1);
-        let turned = |x: &[f32]| {
+        let rotated = |x: &[f32]| {
             let mut out = vec![0.0; x.len()];
-            angles.turn_one(x, self.position, &mut out);
+            angles.rotate_one(x, self.position, &mut out);
             out
         };
-        let q = turned(&q); // (rows, heads, dim)
-        keys.put(&turned(&k), self.position, 1);
+        let q = rotated(&q); // (rows, heads, dim)
+        keys.put(&rotated(&k), self.position, 1);
         values.put(&v, self.position, 1);
         let (keys, values, len) = (&*keys, &*values, self.position + 1);
         let mut y = vec![0.0; q.len()]; // (rows, heads, dim)

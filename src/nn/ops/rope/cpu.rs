@@ -72,7 +72,7 @@ impl AngleTable {
 }
 
 /// Rotates x (batch, time, heads, dim) by the angles of `offset..`, forwards (`way` 1) or backwards (−1).
-pub(super) fn turn(
+pub(super) fn rotate(
     x: &[f32],
     (_, time, heads, dim): (usize, usize, usize, usize),
     angles: &Angles,
@@ -83,14 +83,14 @@ pub(super) fn turn(
     if step == 0 {
         return Vec::new();
     }
-    // SAFETY: the positions are disjoint and cover the output; `turn_heads` writes every element.
+    // SAFETY: the positions are disjoint and cover the output; `rotate_heads` writes every element.
     unsafe {
         fill(x.len(), |out| {
             let out = Disjoint::uninit(out);
             x.par_chunks(step).with_min_len(16).enumerate().for_each(|(i, x)| {
                 let position = offset + i % time;
                 let table = &angles.0.values[position * dim..(position + 1) * dim];
-                turn_heads(x, table, way, out.part(i * step..(i + 1) * step));
+                rotate_heads(x, table, way, out.part(i * step..(i + 1) * step));
             });
         })
     }
@@ -98,13 +98,13 @@ pub(super) fn turn(
 
 impl Angles {
     /// Rotates x (heads, dim) at one position, on the calling thread.
-    pub(in crate::nn::ops) fn turn_one(&self, x: &[f32], position: usize, out: &mut [f32]) {
-        turn_heads(x, &self.0.values[position * self.0.dim..(position + 1) * self.0.dim], 1.0, out);
+    pub(in crate::nn::ops) fn rotate_one(&self, x: &[f32], position: usize, out: &mut [f32]) {
+        rotate_heads(x, &self.0.values[position * self.0.dim..(position + 1) * self.0.dim], 1.0, out);
     }
 }
 
 for_each_isa! {
-    fn turn_heads(x: &[f32], table: &[f32], way: f32, out: &mut [f32]) {
+    fn rotate_heads(x: &[f32], table: &[f32], way: f32, out: &mut [f32]) {
         let half = table.len() / 2;
         let (cos, sin) = table.split_at(half);
         for (x, out) in x.chunks_exact(2 * half).zip(out.chunks_exact_mut(2 * half)) {

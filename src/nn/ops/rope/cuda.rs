@@ -44,16 +44,16 @@ pub(super) fn rope(x: &Tensor, angles: &Angles, offset: usize, interrupt: &Inter
     let x = autograd::apply_contiguous(x)?;
     let device = gpu(&x)?;
     let table = table(angles, device)?;
-    let values = turn(&x, &table, offset, 1.0)?;
+    let values = rotate(&x, &table, offset, 1.0)?;
     let shape = x.shape().clone();
     let made = Made { name: "rope", values, shape, device, saves: Saves::NOTHING, interrupt };
     op1(&x, made, move |[x], _, dy| {
-        let dx = turn(dy, &table, offset, -1.0)?;
+        let dx = rotate(dy, &table, offset, -1.0)?;
         Ok([Some(tensor(dx, x.shape(), gpu(x)?))])
     })
 }
 
-fn turn(x: &Tensor, table: &CudaSlice<f32>, offset: usize, way: f32) -> Candle<CudaSlice<f32>> {
+fn rotate(x: &Tensor, table: &CudaSlice<f32>, offset: usize, way: f32) -> Candle<CudaSlice<f32>> {
     let (device, n) = (gpu(x)?, x.elem_count());
     let (_, time, heads, dim) = x.dims4()?;
     let mut out = alloc::<f32>(device, n)?;
@@ -62,7 +62,7 @@ fn turn(x: &Tensor, table: &CudaSlice<f32>, offset: usize, way: f32) -> Candle<C
     let x = x.view::<f32>()?;
     if n > 0 {
         let config = elements(n / 2);
-        launch!(device, SOURCE, "rope_turn", config, &x, table, &mut out, &pairs, &time, &heads, &dim, &offset, &way);
+        launch!(device, SOURCE, "rope_rotate", config, &x, table, &mut out, &pairs, &time, &heads, &dim, &offset, &way);
     }
     Ok(out)
 }

@@ -1,7 +1,7 @@
 // Rotary positions. x and out are (batch, time, heads, dim); angles holds dim / 2 cosines, then dim / 2 sines, a
 // position. Position `offset + t` turns by `way` (1 forwards, -1 back). `pairs` is the number of pairs of x.
 
-extern "C" __global__ void rope_turn(const float *x, const float *angles, float *out, u64 pairs, int time, int heads,
+extern "C" __global__ void rope_rotate(const float *x, const float *angles, float *out, u64 pairs, int time, int heads,
                                      int dim, int offset, float way) {
     int half = dim / 2;
     for (u64 i = first(); i < pairs; i += stride()) {

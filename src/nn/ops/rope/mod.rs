@@ -50,14 +50,14 @@ impl CustomOp1 for Rope {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, l: &Layout) -> Candle<(CpuStorage, Shape)> {
-        let y = cpu::turn(floats_of(x, l)?, l.shape().dims4()?, &self.angles, self.offset, 1.0);
+        let y = cpu::rotate(floats_of(x, l)?, l.shape().dims4()?, &self.angles, self.offset, 1.0);
         Ok((CpuStorage::F32(y), l.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, dy: &Tensor) -> Candle<Option<Tensor>> {
         check(&self.interrupt)?;
         let dy = dy.contiguous()?;
-        let dx = cpu::turn(&floats(&dy)?, x.dims4()?, &self.angles, self.offset, -1.0);
+        let dx = cpu::rotate(&floats(&dy)?, x.dims4()?, &self.angles, self.offset, -1.0);
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
@@ -81,8 +81,8 @@ mod tests {
         }
         let angles = Tensor::from_vec(angles, (1, time, 1, dim), &Device::Cpu)?;
         let (left, right) = (x.narrow(3, 0, half)?, x.narrow(3, half, half)?);
-        let turned = Tensor::cat(&[right.neg()?, left], 3)?;
-        x.broadcast_mul(&angles.cos()?)? + turned.broadcast_mul(&angles.sin()?)?
+        let rotated = Tensor::cat(&[right.neg()?, left], 3)?;
+        x.broadcast_mul(&angles.cos()?)? + rotated.broadcast_mul(&angles.sin()?)?
     }
 
     on_both_devices! {

@@ -1,11 +1,11 @@
 // Attention whose products have bfloat16 factors and f32 sums, made by the tensor cores 16 × 8 × 16 at a time (PTX ISA,
 // mma.m16n8k16); see tiles.cuh, which is included in front. Softmax, its gradient and all sums are f32. Queries, keys, values and
-// the gradient of the output come rounded, without gaps and with D values a head, zeros behind those there are.
+// the gradient of the output are rounded before, without gaps and with D values a head, padded with zeros.
 //
 // Four warps a block, 16 rows each: queries, or in the gradient of keys and values, keys. A lane has two rows, `lane / 4`
 // and 8 after it, and of 8 columns two, `2 · (lane % 4)` and the next: so the tensor cores lay out sums, and two such squares
 // side by side are a factor again. A tile is copied while the one before is multiplied; the 8 values behind each of its rows
-// let 8 rows meet all banks.
+// keep 8 rows in different banks.
 
 #define HALF_THREADS 128
 #define HALF_ROWS 64
@@ -23,13 +23,13 @@ __device__ __forceinline__ void mma(Sum &d, const Left &a, u32 b0, u32 b1) {
 }
 
 // Four squares of 8 × 8; each lane names a row of 8 values: lanes 0 to 7 those of the first square, and so on. A lane gets
-// two neighbours of row `lane / 4`, or turned, of column `lane / 4`.
+// two neighbours of row `lane / 4`, or transposed, of column `lane / 4`.
 __device__ __forceinline__ void squares(u32 (&out)[4], const u16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
                  : "r"((u32)__cvta_generic_to_shared(row)));
 }
-__device__ __forceinline__ void squares_turned(u32 (&out)[4], const u16 *row) {
+__device__ __forceinline__ void squares_transposed(u32 (&out)[4], const u16 *row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
                  : "r"((u32)__cvta_generic_to_shared(row)));
@@ -73,7 +73,7 @@ template <int D> __device__ __forceinline__ void load_left(Left (&out)[D / 16], 
         }
 }
 
-// out (16, N) = left (16, D) · the N rows of a tile, turned.
+// out (16, N) = left (16, D) · the N rows of a tile, transposed.
 template <int D, int N> __device__ __forceinline__ void products(Sum (&out)[N / 8], const Left (&left)[D / 16], const u16 *tile) {
     int lane = threadIdx.x % 32;
     const u16 *row = tile + (lane % 8 + lane / 16 * 8) * (D + 8) + lane / 8 % 2 * 8;
@@ -102,7 +102,7 @@ template <int D, int N> __device__ __forceinline__ void add_weighted(Sum (&out)[
 #pragma unroll
         for (int j = 0; j < D / 8; j += 2) {
             u32 b[4];
-            squares_turned(b, row + 16 * k * (D + 8) + 8 * j);
+            squares_transposed(b, row + 16 * k * (D + 8) + 8 * j);
             mma(out[j], left, b[0], b[1]);
             mma(out[j + 1], left, b[2], b[3]);
         }
@@ -124,7 +124,7 @@ __device__ __forceinline__ void write(float *to, int step, int first, int rows, 
     }
 }
 
-// As place, the last queries first: causal ones see most, and who begins late should have little to do.
+// As place, the last queries first: causal ones see most, and blocks that begin late should have little to do.
 __device__ __forceinline__ Place last_first(int total, int heads) {
     Place at = place(total, HALF_ROWS, heads);
     at.begin = (total + HALF_ROWS - 1) / HALF_ROWS * HALF_ROWS - HALF_ROWS - at.begin;
@@ -188,12 +188,12 @@ __device__ __forceinline__ void bf16_forward(const u16 *q, const u16 *k, const u
         for (int j = 0; j < D / 8; j++)
             for (int i = 0; i < 4; i++) o[j][i] *= old[i / 2];
         add_weighted<D, N>(o, p, vs[turn]);
-        __syncthreads(); // before the next but one comes to its place
+        __syncthreads(); // before the tile after the next overwrites it
     }
     float scale[2];
     for (int i = 0; i < 2; i++) {
         for (int step = 1; step < 4; step *= 2) total[i] += __shfl_xor_sync(0xffffffffu, total[i], step);
-        scale[i] = total[i] > 0.0f ? 1.0f / total[i] : 0.0f; // who sees no key gets 0
+        scale[i] = total[i] > 0.0f ? 1.0f / total[i] : 0.0f; // a query that sees no key gets 0
         int t = mine + lane / 4 + 8 * i;
         if (lane % 4 == 0 && t < s.time) sums[((u64)at.b * s.heads + at.h) * s.time + t] = top[i] + logf(total[i]);
     }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::block::{KEYS, QueryBlock, Sizes, Strip};
 use super::kernels::{CpuKernels, GROUP, LaneProduct, Left, WIDE, kernels};
-use super::pack::{Scratch, turn_back};
+use super::pack::{Scratch, transpose_back};
 use super::relative::{self, Relative};
 use super::{AttentionInputs, HeadTask, LOG2_E, bias_length};
 use crate::nn::cpu::{Disjoint, dot, fill, for_each_isa};
@@ -109,9 +109,9 @@ struct BackwardScratch {
     relative: Scratch,
     drelative: Scratch,
     straight: Scratch,
-    turned_q: Scratch,
+    transposed_q: Scratch,
     q: Scratch,
-    turned_dy: Scratch,
+    transposed_dy: Scratch,
     dy: Scratch,
     dq: Scratch,
     p: Scratch,
@@ -144,12 +144,12 @@ unsafe fn backward_task(
         for index in task.blocks(s) {
             let block = QueryBlock::new(s, index, &visible);
             let queries = s.queries(x.q, (task.b, h), block.t, block.n);
-            let (turned_q, q) = (scratch.turned_q.slice(s.dim * WIDE), scratch.q.slice(padded * WIDE));
-            queries.turn(s.scale * LOG2_E, turned_q);
+            let (transposed_q, q) = (scratch.transposed_q.slice(s.dim * WIDE), scratch.q.slice(padded * WIDE));
+            queries.transpose(s.scale * LOG2_E, transposed_q);
             queries.copy(padded, s.scale, q);
             let dys = s.queries(known.dy, (task.b, h), block.t, block.n);
-            let (turned_dy, dy) = (scratch.turned_dy.slice(s.dim * WIDE), scratch.dy.slice(padded * WIDE));
-            dys.turn(1.0, turned_dy);
+            let (transposed_dy, dy) = (scratch.transposed_dy.slice(s.dim * WIDE), scratch.dy.slice(padded * WIDE));
+            dys.transpose(1.0, transposed_dy);
             dys.copy(padded, 1.0, dy);
             let (mut sums, mut deltas) = ([0.0; WIDE], [0.0; WIDE]);
             let first = (task.b * s.heads + h) * s.time + block.t;
@@ -163,9 +163,9 @@ unsafe fn backward_task(
                 origin: visible.start,
                 k,
                 v,
-                turned_q,
+                transposed_q,
                 q,
-                turned_dy,
+                transposed_dy,
                 dy,
                 sums: &sums,
                 deltas: &deltas,
@@ -180,7 +180,7 @@ unsafe fn backward_task(
             for lane in 0..block.n {
                 let at = queries.at + lane * queries.step;
                 // SAFETY: promised by the caller; every element is written.
-                turn_back(dq, lane, s.scale, unsafe { results.q.part(at..at + s.dim) });
+                transpose_back(dq, lane, s.scale, unsafe { results.q.part(at..at + s.dim) });
             }
         }
         if vectors.is_some() && s.dim > 0 {
@@ -226,10 +226,10 @@ struct BackwardInputs<'a> {
     k: &'a [f32],
     v: &'a [f32],
     /// Transposed and scaled to powers of two.
-    turned_q: &'a [f32],
+    transposed_q: &'a [f32],
     /// Scaled.
     q: &'a [f32],
-    turned_dy: &'a [f32],
+    transposed_dy: &'a [f32],
     dy: &'a [f32],
     sums: &'a [f32; WIDE],
     deltas: &'a [f32; WIDE],
@@ -250,14 +250,14 @@ struct BlockSums<'a> {
 impl BackwardInputs<'_> {
     fn block(&self, block: &QueryBlock, (p, ds): (&mut [f32], &mut [f32]), straight: &mut [f32], sums: BlockSums<'_>) {
         for strip in block.keys.clone().step_by(KEYS).flat_map(|first| block.strips(first)) {
-            self.scores(&strip, self.k, self.turned_q, p);
+            self.scores(&strip, self.k, self.transposed_q, p);
             if let Some(relative) = self.relative {
-                relative.add_scores(&strip, (self.turned_q, self.dim), straight, p);
+                relative.add_scores(&strip, (self.transposed_q, self.dim), straight, p);
             }
             if let Some(how) = strip.adjust(self.bias) {
                 (self.kernels.adjust)(&mut p[strip.span()], strip.groups, how);
             }
-            self.scores(&strip, self.v, self.turned_dy, ds);
+            self.scores(&strip, self.v, self.transposed_dy, ds);
             let (probabilities, slopes) = (&mut p[strip.span()], &mut ds[strip.span()]);
             (self.kernels.harden)(probabilities, slopes, strip.groups, self.sums, self.deltas);
             if let Some((_, at)) = self.bias {

@@ -8,8 +8,8 @@ use super::single_query::{mix, softmax, weigh};
 use crate::nn::ops::kv_buffer::KvHead;
 
 thread_local! {
-    /// Scores.
-    static ROOM: RefCell<Scratch> = RefCell::default();
+    /// Memory for the scores of a call.
+    static SCORES: RefCell<Scratch> = RefCell::default();
 }
 
 /// Keys that the heads of a group use one after the other, while they are in the first-level cache.
@@ -24,7 +24,7 @@ pub(in crate::nn::ops) fn cached_attention(
     scale: f32,
     out: &mut [f32],
 ) {
-    ROOM.with_borrow_mut(|p| {
+    SCORES.with_borrow_mut(|p| {
         let len = keys.count(dim);
         let p = p.slice(q.len() / dim * len); // (group, len)
         match keys {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::block::{KEYS, QueryBlock, Sizes, Strip};
 use super::kernels::{CpuKernels, LaneProduct, Left, WIDE, kernels};
-use super::pack::{Scratch, turn_back};
+use super::pack::{Scratch, transpose_back};
 use super::relative::{self, Relative};
 use super::{AttentionInputs, HeadTask, LOG2_E, single_query};
 use crate::nn::cpu::{Disjoint, fill};
@@ -70,7 +70,7 @@ unsafe fn forward_task(
         for index in task.blocks(s) {
             let block = QueryBlock::new(s, index, &visible);
             let q = scratch.q.slice(s.dim * WIDE);
-            s.queries(x.q, (task.b, h), block.t, block.n).turn(s.scale * LOG2_E, q);
+            s.queries(x.q, (task.b, h), block.t, block.n).transpose(s.scale * LOG2_E, q);
             let given = ForwardInputs {
                 dim: s.dim,
                 k,
@@ -91,7 +91,7 @@ unsafe fn forward_task(
                 // SAFETY: promised by the caller; every element is written.
                 let row = unsafe { out.part(rows.at..rows.at + s.dim) };
                 let seen = soft.sums[lane] != 0.0; // NaN is seen
-                turn_back(o, lane, if seen { 1.0 / soft.sums[lane] } else { 0.0 }, row);
+                transpose_back(o, lane, if seen { 1.0 / soft.sums[lane] } else { 0.0 }, row);
                 *sum = if seen { soft.highest[lane] + soft.sums[lane].log2() } else { f32::INFINITY };
             }
         }

@@ -54,7 +54,7 @@ impl<'a> StridedRows<'a> {
     }
 
     /// Packs them as columns of WIDE lanes: (dim, WIDE); the lanes beyond `count` are 0.
-    pub(super) fn turn(self, factor: f32, out: &mut [f32]) {
+    pub(super) fn transpose(self, factor: f32, out: &mut [f32]) {
         if self.count < WIDE {
             out.fill(0.0);
         }
@@ -93,8 +93,8 @@ fn square(rows: [&[f32]; SIDE], factor: f32, out: &mut [f32]) {
 }
 
 /// Lane `lane` of (dim, WIDE) as a row.
-pub(super) fn turn_back(turned: &[f32], lane: usize, factor: f32, out: &mut [f32]) {
-    for (out, lanes) in out.iter_mut().zip(turned.chunks_exact(WIDE)) {
+pub(super) fn transpose_back(transposed: &[f32], lane: usize, factor: f32, out: &mut [f32]) {
+    for (out, lanes) in out.iter_mut().zip(transposed.chunks_exact(WIDE)) {
         *out = factor * lanes[lane];
     }
 }

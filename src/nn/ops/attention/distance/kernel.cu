@@ -2,7 +2,7 @@
 // front.
 
 // Gradients by distance, for the biases and, if E, for the vectors. A block has some places of one head and goes over all
-// rows of the batch and all queries, a lane a query: place m and query t meet key m + t − time + 1. The gradient of the
+// rows of the batch and all queries, a lane a query: place m and query t belong to key m + t − time + 1. The gradient of the
 // vectors is that of the head alone, (time + keys − 1, heads, dim).
 template <int D, int R, bool E>
 __device__ __forceinline__ void distance_gradient(const Given &x, float *dbias, float *dvectors, const Sizes &s) {
@@ -30,10 +30,10 @@ __device__ __forceinline__ void distance_gradient(const Given &x, float *dbias, 
             float scores[R] = {}, dp[R] = {};
 #pragma unroll 4
             for (int d = 0; d < D; d++) {
-                float q = queries[turned<D>(lane, d)];
+                float q = queries[swizzled<D>(lane, d)];
 #pragma unroll
                 for (int i = 0; i < R; i++) {
-                    float k = keys[turned<D>(warp * R + i + lane, d)];
+                    float k = keys[swizzled<D>(warp * R + i + lane, d)];
                     scores[i] += q * (E ? k + vectors[(warp * R + i) * D + d] : k);
                 }
             }
@@ -43,9 +43,9 @@ __device__ __forceinline__ void distance_gradient(const Given &x, float *dbias, 
             __syncthreads();
 #pragma unroll 4
             for (int d = 0; d < D; d++) {
-                float g = queries[turned<D>(lane, d)];
+                float g = queries[swizzled<D>(lane, d)];
 #pragma unroll
-                for (int i = 0; i < R; i++) dp[i] += g * keys[turned<D>(warp * R + i + lane, d)];
+                for (int i = 0; i < R; i++) dp[i] += g * keys[swizzled<D>(warp * R + i + lane, d)];
             }
             float sum = t < s.time ? x.sums[row + t] : 0.0f, delta = t < s.time ? x.delta[row + t] : 0.0f;
             for (int i = 0; i < R; i++) {

@@ -69,7 +69,7 @@ template <typename T, Kind K> __device__ __forceinline__ T read(const Input &inp
     return mixed(all, 1.0f / sum, T(), 0.0f);
 }
 
-// Where column c lies in shared memory: lanes that read 16 bytes each, 16 or 4 columns apart, meet different banks.
+// Where column c lies in shared memory: lanes that read 16 bytes each, 16 or 4 columns apart, use different banks.
 __device__ __forceinline__ int place(int c) { return c ^ ((c >> 5 & 7) << 2); }
 
 // Columns `begin .. begin + count` into `input_tile` (R, TILE), times the norm's weight but not yet divided by the root, whose
@@ -244,7 +244,7 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
     for (int r = 0; r < R; r++) squares[r] = 0.0f;
     for (int m = 0; m < M; m++)
         for (int r = 0; r < R; r++) sums[m][r] = 0.0f;
-    if (again) __syncthreads(); // whoever still reads what is shared
+    if (again) __syncthreads(); // all reads of shared memory are done
     else if (packed)
         for (int i = threadIdx.x; i < NESTED_CODES + 16; i += THREADS) table[i] = w[0]->map[i];
     float b[M], update[M][R];
@@ -264,7 +264,7 @@ __device__ __forceinline__ void product(const Input &input, const Matrix *const 
                 used = (held + size - 1) / size;
             }
         } else {
-            __syncthreads(); // whoever still reads the last tile
+            __syncthreads(); // all reads of the last tile are done
         }
         if (!again || input.wide > TILE) { // else it is still there
             if (fours) load_tile<Four, K, R, TILE>(input, frame.rows, begin, count, used, input_tile, squares);

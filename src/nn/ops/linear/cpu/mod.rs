@@ -47,7 +47,7 @@ fn panel_rows((out, wide): (usize, usize)) -> usize {
 
 impl<'a> WeightRef<'a> {
     /// Wᵀ: (in, out)
-    fn turned(self, (out, wide): (usize, usize)) -> Right<'a> {
+    fn transposed(self, (out, wide): (usize, usize)) -> Right<'a> {
         match self {
             Self::Dense(w) => Right::Dense(Mat::new(w, out, wide).t()),
             Self::Nf4(w) => Right::Nf4Turned(w),
@@ -95,7 +95,7 @@ pub(super) fn forward(
     let update = low.map(|low| (Mat::new(&u, rows, low.rank), Mat::new(low.b, out, low.rank).t()));
     if tiled(rows, shape) {
         let update = update.map(|(left, b)| Term { left, right: Right::Dense(b) });
-        let weight = Term { left: xs, right: weight.turned(shape) };
+        let weight = Term { left: xs, right: weight.transposed(shape) };
         let y = match update {
             Some(update) => tiles(rows, out, &[weight, update], precision),
             None => tiles(rows, out, &[weight], precision),
@@ -228,7 +228,7 @@ pub(super) fn low_gradients(
     let da = gemm_short(Mat::new(v, rows, rank), Mat::new(dropped.as_deref().unwrap_or(x), rows, wide));
     // dBᵀ, because then the long side is contiguous; it is small, and transposing it costs nothing.
     let db = gemm_short(Mat::new(u, rows, rank), Mat::new(dy, rows, out));
-    (da, turned(&db, rank, out))
+    (da, transposed(&db, rank, out))
 }
 
 /// `s · drop(x) Aᵀ`: (rows, r)
@@ -239,7 +239,7 @@ fn squeezed(x: &[f32], rows: usize, wide: usize, low: &LowRank<'_>) -> Vec<f32> 
 }
 
 /// The transpose of a row-major matrix.
-fn turned(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
+fn transposed(x: &[f32], rows: usize, cols: usize) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     for (j, out) in out.chunks_exact_mut(rows.max(1)).enumerate() {
         for (i, out) in out.iter_mut().enumerate() {

@@ -55,7 +55,7 @@ pub(super) fn product(x: &[f32], rows: usize, w: &Nf4) -> Vec<f32> {
         let step = TASK.div_ceil(wide).next_multiple_of(2);
         y.par_chunks_mut(step * rows).enumerate().for_each(|(i, y)| x.outputs(w, i * step, y, &mut Fetch::nothing()));
     }
-    if rows == 1 { y } else { super::turned(&y, out, rows) }
+    if rows == 1 { y } else { super::transposed(&y, out, rows) }
 }
 
 /// The outputs from `first` on, one dequantised row after the other.
