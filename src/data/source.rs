@@ -1,4 +1,4 @@
-//! Sources of pieces and their settings.
+//! Folders of pieces that a dataset is made of, and the settings of each.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The options of generation.
+//! The options of `generate`: chords, prompt, length, number of samples.
 
 use std::borrow::Cow;
 

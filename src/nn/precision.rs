@@ -1,4 +1,4 @@
-//! The number format of products.
+//! `Precision`: the number format of matrix products.
 
 /// The number format of the factors of matrix products. Sums, trainable weights and everything but products stay f32. A
 /// format that is not faster than f32 on this machine is not used: f32 is then exact and costs nothing.

@@ -1,4 +1,4 @@
-//! Tables as text.
+//! Tables as text, columns aligned.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 

@@ -1,4 +1,4 @@
-//! A value in several formats, by MIME type.
+//! A value of the script language in several formats, by MIME type; `notebook/forms.rs` converts it for the kernel host.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The options of a run.
+//! The options of a tracked run.
 
 use std::path::PathBuf;
 

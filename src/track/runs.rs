@@ -1,4 +1,4 @@
-//! Reads a folder of runs.
+//! Reads a folder of tracked runs, for comparison.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The training loop.
+//! `Trainer`: the state of a training run; `fit.rs` has its loop, `step.rs` the record of a step.
 //!
 //! A step is atomic: its gradients are computed first, with the interrupt checked throughout, and only then are the
 //! weights changed, without a check in between. A failure restores the order of the batches.

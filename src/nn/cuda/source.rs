@@ -1,4 +1,4 @@
-//! The source texts of kernels.
+//! The source texts of GPU kernels, which NVRTC compiles.
 
 /// The source text of a kernel file, with the common header in front.
 #[derive(Debug)]

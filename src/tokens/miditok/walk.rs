@@ -1,4 +1,4 @@
-//! Time along a sequence.
+//! Time along a sequence of MidiTok's ids.
 
 use crate::midi::Meter;
 

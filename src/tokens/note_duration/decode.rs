@@ -1,4 +1,4 @@
-//! Decodes ids to a score.
+//! Decodes `note_duration` ids to a score.
 
 use crate::harmony::Chord;
 use crate::midi::{Marker, Meter, Note, Score, Tempo, Track};

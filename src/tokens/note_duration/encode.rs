@@ -1,4 +1,4 @@
-//! Encodes a score.
+//! Encodes a score as `note_duration` ids.
 
 use crate::harmony::{ChordAt, ChordClass};
 use crate::midi::{Clock, Score};

@@ -1,4 +1,4 @@
-//! The tokens of the vocabulary and the layout of their ids.
+//! The tokens of the `note_duration` vocabulary and the layout of their ids.
 
 use crate::harmony::Quality;
 use crate::tokens::timed::LONGEST_SHIFT;

@@ -1,4 +1,4 @@
-//! The number format of products.
+//! `mixed_precision`: the option that selects the number format of products in training.
 
 use std::fmt;
 

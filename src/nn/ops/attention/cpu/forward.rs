@@ -1,4 +1,4 @@
-//! The forward pass of attention.
+//! The forward pass of attention on the CPU.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Packing of operands for the kernel.
+//! Packs the operands of a product for the AVX-512 kernels.
 //!
 //! The left one in panels of some rows, in the order of its memory (see [`PackOrder`]); the right one in panels of 32
 //! columns, one lane of depth after the other. Both are read and written in whole registers.
