@@ -4,6 +4,22 @@
 //! list until a value of its size class needs it, so a step causes no page faults for memory that the step before already
 //! mapped. Blocks are mapped on huge pages where Linux has them. The overhead is at most one eighth of the peak of live
 //! bytes. A panic inside the allocator aborts the process.
+//!
+//! Measured against the alternatives (`tests/bench/allocator.rs`: the tensors of a training step, each written once, without
+//! the arithmetic; medians of three processes on a shared two-core machine; processor time, which the system's part
+//! makes noisy):
+//!
+//! | model, 2048 tokens | allocator | user + system, ms a step | page faults a step | peak | after rows of other lengths |
+//! |---|---|---|---|---|---|
+//! | 25.7 M | this one | 121 + 0 | 16 | 610 MiB | 672 MiB |
+//! | | a pool of buffers by exact size | 131 to 138 + 0 | 0 | 607 MiB | 2308 MiB |
+//! | | mimalloc | 95 + 238 (79 to 264) | 2018 | 650 MiB | 650 MiB |
+//! | | the system's (glibc) | 85 + 274 | 151,872 | 602 MiB | 602 MiB |
+//!
+//! Such a step takes 2.8 s of processor time on two cores, so that mimalloc alone costs 2 to 8 % and glibc 8 %. A pool
+//! is no faster and takes 3.4 times the memory once rows have other lengths, unless it gets the classes and limits that are
+//! here. In `nn/ops` it would also miss most buffers: candle frees a tensor's `Vec` where its last handle is dropped, without
+//! a hook. So this allocator stays.
 
 #[cfg(unix)]
 use std::alloc::{GlobalAlloc, Layout};
