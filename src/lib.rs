@@ -14,7 +14,7 @@
 //! | 9 | [`repl`], [`notebook`] | the terminal; the Jupyter kernel |
 //! | 8 | [`script`] | Rhai: a session and one file an object |
 //! | 7 | [`config`] | YAML and overrides become typed settings |
-//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`mod@bench`] | metrics of models and scores, sound, pictures, experiment tracking, hyper-parameter search, benchmarks; siblings |
+//! | 6 | [`metrics`], [`audio`], [`plot`], [`track`], [`sweep`], [`mod@bench`], [`export`] | metrics of models and scores, sound, pictures, experiment tracking, hyper-parameter search, benchmarks, ONNX; siblings |
 //! | 5 | [`train`], [`generate`] | the training step, the sampling loop; siblings |
 //! | 4 | [`nn`] | candle: ops, quantisation, adapters, the transformer |
 //! | 3 | [`data`] | folders of MIDI become batches |
@@ -45,6 +45,7 @@ pub mod train;
 
 pub mod audio;
 pub mod bench;
+pub mod export;
 pub mod metrics;
 pub mod plot;
 pub mod sweep;

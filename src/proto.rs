@@ -1,7 +1,7 @@
 //! Protocol-buffer messages as lists of fields, written and read without generated code.
 //!
 //! The wire format is prost's (protobuf.dev/programming-guides/encoding); this module only keeps the order of fields. The
-//! field numbers come from the `.proto` files that the callers name: TensorBoard's events, W&B's records.
+//! field numbers come from the `.proto` files that the callers name: TensorBoard's events, W&B's records, ONNX.
 
 use prost::encoding::{WireType, decode_key, decode_varint, double, encode_key, encode_varint, float, int64};
 
@@ -45,8 +45,7 @@ impl ProtoMessage {
     /// Adds a `bytes` or `string` field.
     #[must_use]
     pub fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Self {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
-        encode_varint(value.as_ref().len() as u64, &mut self.0);
+        self = self.length(field, value.as_ref().len());
         self.0.extend(value.as_ref());
         self
     }
@@ -55,6 +54,21 @@ impl ProtoMessage {
     #[must_use]
     pub fn message(self, field: u32, value: &Self) -> Self {
         self.bytes(field, &value.0)
+    }
+
+    /// Adds the beginning of a `bytes` field or of a message whose `length` bytes follow elsewhere.
+    #[must_use]
+    pub fn length(mut self, field: u32, length: usize) -> Self {
+        encode_key(field, WireType::LengthDelimited, &mut self.0);
+        encode_varint(length as u64, &mut self.0);
+        self
+    }
+
+    /// Adds the fields of another message.
+    #[must_use]
+    pub fn append(mut self, other: &Self) -> Self {
+        self.0.extend(&other.0);
+        self
     }
 
     /// The encoded message.

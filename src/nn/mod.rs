@@ -5,7 +5,7 @@ mod autograd;
 mod base;
 mod candle_error;
 mod config;
-mod core;
+pub(crate) mod core;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;

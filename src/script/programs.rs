@@ -15,6 +15,7 @@ pub const PROGRAMS: &[Program] = &[
     Program { name: "bench", source: include_str!("../../scripts/bench.rhai") },
     Program { name: "efficiency", source: include_str!("../../scripts/efficiency.rhai") },
     Program { name: "evaluate", source: include_str!("../../scripts/evaluate.rhai") },
+    Program { name: "export", source: include_str!("../../scripts/export.rhai") },
     Program { name: "finetuning", source: include_str!("../../scripts/finetuning.rhai") },
     Program { name: "generate", source: include_str!("../../scripts/generate.rhai") },
     Program { name: "prepare", source: include_str!("../../scripts/prepare.rhai") },

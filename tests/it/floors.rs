@@ -7,7 +7,7 @@ use crate::{definitions, imports};
 
 /// Every module with its floor. Modules of one floor are siblings and do not use each other, but for the pairs in
 /// [`NEIGHBOURS`].
-const FLOORS: [(&str, u8); 30] = [
+const FLOORS: [(&str, u8); 31] = [
     ("allocator", 0),
     ("atomic", 0),
     ("error", 0),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 30] = [
     ("generate", 5),
     ("audio", 6),
     ("bench", 6),
+    ("export", 6),
     ("metrics", 6),
     ("plot", 6),
     ("sweep", 6),

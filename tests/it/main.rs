@@ -24,6 +24,7 @@ mod midi_cases;
 mod music_transformer;
 mod notebook;
 mod notebook_files;
+mod onnx;
 mod padding;
 mod peers;
 mod pictures;

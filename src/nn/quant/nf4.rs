@@ -49,6 +49,13 @@ impl Nf4 {
         }
     }
 
+    /// The scale of each block, dequantised.
+    pub fn block_scales(&self) -> Vec<f32> {
+        let mut scales = vec![0.0; self.absmax.len()];
+        self.scales_into(0, &mut scales);
+        scales
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.codes.len() + self.absmax.len() + 4 * self.nested_absmax.len() + 4

@@ -113,7 +113,13 @@ impl Model {
             }
         }
         self.kept.write(dir)?;
-        write_text(&dir.join("config.json"), &self.kept.laid_under(&self.config.to_hf_json(packed, dtype)?)?)
+        write_text(&dir.join("config.json"), &self.config_json(packed, dtype)?)
+    }
+
+    /// The text of its `config.json`, the keys that are kept for others among it; `packed` says that blocks are in 4 bits, and
+    /// `dtype` what the other tensors are stored in.
+    pub(crate) fn config_json(&self, packed: bool, dtype: Dtype) -> Result<String> {
+        self.kept.laid_under(&self.config.to_hf_json(packed, dtype)?)
     }
 }
 

@@ -12,6 +12,7 @@ mod dataset;
 mod dataset_page;
 mod displayed;
 mod eval_sets;
+mod export;
 mod figure;
 mod files;
 mod fit_callbacks;
@@ -103,6 +104,7 @@ pub(crate) fn register(registry: &mut Registry) {
     history::register(registry);
     sampler::register(registry);
     generation::register(registry);
+    export::register(registry);
     ranks::register(registry);
     resuming::register(registry);
     report::register(registry);

@@ -51,7 +51,8 @@ impl Sampler {
         Ok(generate::Sampler::new(options)?)
     }
 
-    fn options(&self) -> SamplerOptions {
+    /// Its settings.
+    pub(crate) fn options(&self) -> SamplerOptions {
         self.0.borrow().sampler.options().clone()
     }
 

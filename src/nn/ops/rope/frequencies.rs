@@ -93,7 +93,7 @@ impl Rotary {
     }
 
     /// The factor of cosines and sines.
-    pub(super) fn attention_factor(&self) -> f32 {
+    pub(crate) fn attention_factor(&self) -> f32 {
         match self.scaling {
             RopeScaling::Yarn { attention_factor, .. } => attention_factor as f32,
             _ => 1.0,
@@ -101,7 +101,7 @@ impl Rotary {
     }
 
     /// The angle of each of `dim / 2` pairs from one position to the next; `stretched` is that of [`Rotary::stretched_to`].
-    pub(super) fn frequencies(&self, dim: usize, stretched: usize) -> Vec<f32> {
+    pub(crate) fn frequencies(&self, dim: usize, stretched: usize) -> Vec<f32> {
         match self.scaling {
             RopeScaling::None | RopeScaling::Dynamic { .. } => plain(self.grown_theta(dim, stretched), dim),
             RopeScaling::Linear { factor } => plain(self.theta, dim).iter().map(|f| f / factor as f32).collect(),
