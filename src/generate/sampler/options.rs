@@ -19,7 +19,7 @@ pub struct SamplerOptions {
     /// Keep the ids whose information is nearest to its mean, the entropy, until their probabilities sum to this,
     /// 0 < typical_p ≤ 1 (Meister et al. 2023, "Locally Typical Sampling").
     pub typical_p: f64,
-    /// No run of so many ids comes twice; 0 allows all. Where that leaves nothing, it has no effect.
+    /// No n-gram of this length comes twice; 0 allows all. Where that leaves nothing, it has no effect.
     pub no_repeat_ngram_size: usize,
     /// Divides positive and multiplies negative logits of previous ids (Keskar et al. 2019); 1 has no effect.
     pub repetition_penalty: f64,

@@ -31,7 +31,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("top_p", "keep the likeliest whose probabilities sum to this (1)"),
     ("min_p", "keep what has at least this share of the likeliest (0)"),
     ("typical_p", "keep the least surprising on average whose probabilities sum to this (1)"),
-    ("no_repeat_ngram_size", "no run of so many tokens comes twice (0: any may)"),
+    ("no_repeat_ngram_size", "no n-gram of this length comes twice (0: any may)"),
     ("repetition_penalty", "makes tokens that were generated before less likely (1: no)"),
     ("seed", "two samplers with one seed draw the same (the session's when absent)"),
     ("grammar", "whether only what makes sense can be drawn (true)"),
@@ -164,7 +164,7 @@ fn settings(sampler: &mut Members<Sampler>) {
     });
     sampler.get(
         "no_repeat_ngram_size -> int",
-        "No run of so many tokens comes twice; 0 allows all.",
+        "No n-gram of this length comes twice; 0 allows all.",
         |s: &mut Sampler| s.options().no_repeat_ngram_size as i64,
     );
     sampler.set("no_repeat_ngram_size", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {

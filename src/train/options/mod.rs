@@ -235,7 +235,7 @@ impl TrainOptions {
         ))
     }
 
-    /// Counts `max_steps` from `epochs` over so many rows on so many ranks, once the rows of a step are determined.
+    /// Counts `max_steps` from `epochs` for a number of rows and ranks, once the rows of a step are determined.
     pub(crate) fn count_steps(&mut self, rows: usize, ranks: usize) {
         if let Some(epochs) = self.epochs.take() {
             let a_step = self.rows() * self.gradient_accumulation_steps * ranks;
