@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 use crate::proto::ProtoMessage;
 
 /// A tensor in the file, whose bytes are made while it is written, so that one at a time is in memory.
-pub(super) struct Initializer {
+pub(super) struct StoredTensor {
     pub(super) name: String,
     pub(super) kind: ElementType,
     pub(super) dims: Vec<usize>,
     pub(super) data: Box<dyn Fn() -> Result<Vec<u8>>>,
 }
 
-impl Initializer {
+impl StoredTensor {
     /// Bytes of its elements.
     pub(super) fn bytes(&self) -> usize {
         self.dims.iter().product::<usize>() * self.kind.bytes()
@@ -42,7 +42,7 @@ impl Initializer {
     }
 }
 
-impl fmt::Debug for Initializer {
+impl fmt::Debug for StoredTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?} {:?}", self.name, self.kind, self.dims)
     }
