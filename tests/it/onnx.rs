@@ -296,7 +296,7 @@ fn adapted(model: &Model) -> Model {
     adapted
 }
 
-/// Ids that follow a prompt, each the likeliest that is none of the last [`APART`], since a model that has learned nothing would
+/// Ids that follow a prompt, each the likeliest that is none of the last [`APART`], since a randomly initialised model would
 /// say one thing for ever; and the logits behind the prompt.
 fn greedy(model: &Model, source: Option<&[u32]>, prompt: &[u32], count: usize) -> (Vec<u32>, Vec<f32>) {
     let (mut cache, ctx) = (Cache::new(), ForwardCtx::default());

@@ -97,7 +97,7 @@ def check(name, folder):
         logits, cache = model(ints([ids]), cache, ints([[1] * seen]))
         if off is None:
             off = np.abs(logits[0, -1] - np.array(expected["logits"], np.float32)).max()
-        # The likeliest that is none of the last eight: a model that has learned nothing would say one thing for ever.
+        # The likeliest that is none of the last eight: a randomly initialised model would repeat one id.
         step = logits[0, -1].copy()
         logits[0, -1, so_far[-8:]] = -np.inf
         ids = [int(logits[0, -1].argmax())]
