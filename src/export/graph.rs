@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::graph_tensor::GraphTensor;
 use super::messages::{self, AxisSize, ElementType, NodeAttribute};
-use super::stored_tensor::StoredTensor;
 use crate::error::Result;
 use crate::proto::ProtoMessage;
 
@@ -18,7 +18,7 @@ pub(super) struct OnnxGraph {
     pub(super) nodes: Vec<ProtoMessage>,
     pub(super) inputs: Vec<ProtoMessage>,
     pub(super) outputs: Vec<ProtoMessage>,
-    pub(super) initializers: Vec<StoredTensor>,
+    pub(super) initializers: Vec<GraphTensor>,
     /// Names of initializers, so that constants and shared weights are stored once.
     stored: HashSet<String>,
     /// Nodes made so far, branches included.
@@ -126,7 +126,7 @@ impl OnnxGraph {
     ) -> GraphValue {
         if self.stored.insert(name.to_owned()) {
             let (name, dims, data) = (name.to_owned(), dims.to_vec(), Box::new(data));
-            self.initializers.push(StoredTensor { name, kind, dims, data });
+            self.initializers.push(GraphTensor { name, kind, dims, data });
         }
         GraphValue(name.into())
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use super::graph::{GraphValue, OnnxGraph};
+use super::graph_tensor::bytes_of;
 use super::messages::{ElementType, NodeAttribute};
-use super::stored_tensor::bytes_of;
 use crate::nn::core::{Linear, Matrix, Mlp, Norm, Weight};
 use crate::nn::ops::Activation;
 use crate::nn::quant::Nf4;

@@ -17,11 +17,11 @@
 mod attention;
 mod file;
 mod graph;
+mod graph_tensor;
 mod layers;
 mod messages;
 mod networks;
 mod positions;
-mod stored_tensor;
 
 use std::path::{Path, PathBuf};
 

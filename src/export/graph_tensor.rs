@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 use crate::proto::ProtoMessage;
 
 /// A tensor in the file, whose bytes are made while it is written, so that one at a time is in memory.
-pub(super) struct StoredTensor {
+pub(super) struct GraphTensor {
     pub(super) name: String,
     pub(super) kind: ElementType,
     pub(super) dims: Vec<usize>,
     pub(super) data: Box<dyn Fn() -> Result<Vec<u8>>>,
 }
 
-impl StoredTensor {
+impl GraphTensor {
     /// Bytes of its elements.
     pub(super) fn bytes(&self) -> usize {
         self.dims.iter().product::<usize>() * self.kind.bytes()
@@ -42,7 +42,7 @@ impl StoredTensor {
     }
 }
 
-impl fmt::Debug for StoredTensor {
+impl fmt::Debug for GraphTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:?} {:?}", self.name, self.kind, self.dims)
     }
