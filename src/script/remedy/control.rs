@@ -166,7 +166,7 @@ fn cases(line: &SourceLine) -> Option<Remedy> {
         }
         let joined = i > open + 1 && line.touch(i - 1) && !matches!(word, "=>" | "_");
         match inside.last_mut() {
-            Some(last) if joined && last != "," || word == "," && last != "," => last.push_str(word),
+            Some(last) if (word == "," || joined) && last != "," => last.push_str(word),
             _ => inside.push(word.into()),
         }
     }

@@ -25,9 +25,7 @@ fn defined(line: &SourceLine) -> Option<Remedy> {
     let mut at = name + 1;
     if line.word(at) == ":" && line.is_name(at + 1) {
         at += 2;
-    } else if line.word(at) == ":" {
-        at += 1;
-    } else if made && line.word(at) == "=" && line.word(at + 1) == "=" {
+    } else if line.word(at) == ":" || made && line.word(at) == "=" && line.word(at + 1) == "=" {
         at += 1;
     }
     if line.word(at) != "=" {

@@ -28,40 +28,17 @@ pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
         return Remedy::new("'?' asks at the prompt only", format!("help(\"{asked}\")"));
     }
     let first = line.word(0);
+    if let Some(remedy) = called(line) {
+        return Some(remedy);
+    }
     match first {
         "import" | "from" | "using" | "use" if line.is_name(1) => imported(),
-        "help" | "man" if line.len() == 2 && line.is_name(1) => {
-            Remedy::new("help is a function", format!("help(\"{}\")", line.word(1)))
-        }
-        "help" if line.word(1) == "(" && line.len() == 4 => {
-            Remedy::new("words of the language are asked for as texts", format!("help(\"{}\")", line.word(2)))
-        }
-        "typeof" if line.len() > 1 => {
-            Remedy::new("type_of is a function", format!("type_of({})", ours(line.part(1, line.len()))))
-        }
-        "print" if line.len() == 1 => Remedy::new("print is a function", "print(\"text\")"),
-        "print" if line.word(1) == "(" && line.word(2) == "*" => None,
-        word if CALLED.contains(&word) && line.len() == 2 && !line.touch(0) && operand(line, 1) => {
-            let code = format!("{word}({})", ours(line.word(1)));
-            Remedy::new("a function is called with parentheses", code)
-        }
         "print" if line.len() > 1 && line.word(1) != "(" => Remedy::new(
             "print is a function",
             format!("print({})", ours(line.part(1, line.len()).trim_end_matches(';'))),
         ),
         "pass" if line.len() == 1 => Remedy::new("an empty block is { }", "{ }"),
-        "del" | "delete" | "unset" if line.is_name(1) => {
-            let last = line.len() - 1;
-            if let ("[", Some(close)) = (line.word(2), line.close(2)) {
-                let code = format!("{}.remove({})", line.word(1), ours(line.part(3, close)));
-                return Remedy::new("what a map or an array holds is taken out by remove", code);
-            }
-            if line.word(last - 1) == "." {
-                let code = format!("{}.remove(\"{}\")", line.part(1, last - 1), line.word(last));
-                return Remedy::new("an entry is taken out by remove", code);
-            }
-            Remedy::new("a variable is not deleted; () lets its value go", format!("let {} = ();", line.word(1)))
-        }
+        "del" | "delete" | "unset" if line.is_name(1) => deleted(line),
         "assert" => {
             let comma = line.find(1, line.len(), ",").unwrap_or(line.len());
             let message =
@@ -102,6 +79,41 @@ pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
         }
         _ => None,
     }
+}
+
+/// Functions that are called without parentheses, and words of the language that help is asked on.
+fn called(line: &SourceLine) -> Option<Remedy> {
+    match line.word(0) {
+        "help" | "man" if line.len() == 2 && line.is_name(1) => {
+            Remedy::new("help is a function", format!("help(\"{}\")", line.word(1)))
+        }
+        "help" if line.word(1) == "(" && line.len() == 4 => {
+            Remedy::new("words of the language are asked for as texts", format!("help(\"{}\")", line.word(2)))
+        }
+        "typeof" if line.len() > 1 => {
+            Remedy::new("type_of is a function", format!("type_of({})", ours(line.part(1, line.len()))))
+        }
+        "print" if line.len() == 1 => Remedy::new("print is a function", "print(\"text\")"),
+        word if CALLED.contains(&word) && line.len() == 2 && !line.touch(0) && operand(line, 1) => {
+            let code = format!("{word}({})", ours(line.word(1)));
+            Remedy::new("a function is called with parentheses", code)
+        }
+        _ => None,
+    }
+}
+
+/// `del x`, `del m["a"]`, `del m.a`
+fn deleted(line: &SourceLine) -> Option<Remedy> {
+    let last = line.len() - 1;
+    if let ("[", Some(close)) = (line.word(2), line.close(2)) {
+        let code = format!("{}.remove({})", line.word(1), ours(line.part(3, close)));
+        return Remedy::new("what a map or an array holds is taken out by remove", code);
+    }
+    if line.word(last - 1) == "." {
+        let code = format!("{}.remove(\"{}\")", line.part(1, last - 1), line.word(last));
+        return Remedy::new("an entry is taken out by remove", code);
+    }
+    Remedy::new("a variable is not deleted; () lets its value go", format!("let {} = ();", line.word(1)))
 }
 
 /// Functions that other languages call without parentheses.
