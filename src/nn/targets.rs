@@ -36,7 +36,9 @@ impl Targets {
     pub(crate) fn of(config: &LoraConfig) -> Result<Self> {
         let entry = |text: &String| if is_expression(text) { regex(text) } else { Ok(Target::named(text)) };
         let named = config.target_modules.iter().map(entry).collect::<Result<_>>()?;
-        Ok(Self { named, layers: config.layers_to_transform.clone(), ..Self::default() })
+        let excluded = config.exclude_modules.iter().map(entry).collect::<Result<_>>()?;
+        let (layers, patterns) = (config.layers_to_transform.clone(), config.layers_pattern.clone());
+        Ok(Self { named, excluded, layers, patterns })
     }
 
     /// The selection of a PEFT file: a list of names, or a text, which is a regular expression.
@@ -88,7 +90,7 @@ impl Target {
 }
 
 /// `target_modules` and `exclude_modules` as PEFT writes them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) enum OneOrList {
     #[default]
     Nothing,
@@ -97,6 +99,15 @@ pub(crate) enum OneOrList {
 }
 
 impl OneOrList {
+    /// All of them.
+    pub(crate) fn list(self) -> Vec<String> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::One(text) => vec![text],
+            Self::List(names) => names,
+        }
+    }
+
     fn targets(self) -> Result<Vec<Target>> {
         match self {
             Self::Nothing => Ok(Vec::new()),

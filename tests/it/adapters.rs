@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, safetensors};
-use etude::nn::{Cache, ForwardCtx, LoraConfig, Model};
+use etude::nn::{Cache, ForwardCtx, LoraBias, LoraConfig, LoraInit, Model};
 use tempfile::tempdir;
 
 use crate::expected::{Expected, largest_difference};
@@ -86,7 +86,7 @@ fn adapters_of_peft_answer_as_they_do_there() {
 }
 
 /// Kinds of adapters times families.
-const CASES: usize = 15;
+const CASES: usize = 35;
 
 fn check_logits(case: &str, model: &Model) {
     let expected = Expected::of(&golden("adapters").join(case));
@@ -263,4 +263,130 @@ fn mistakes_with_adapters_are_named() {
     assert!(model.mix_adapters(&[]).is_err() && model.mix_adapters(&[("left".into(), f64::NAN)]).is_err());
     assert!(model.mix_adapters(&[("left".into(), 1.0), ("left".into(), 1.0)]).is_err());
     assert!(text(model.lora(&LoraConfig::default(), 1).expect_err("it has some")).contains("add_adapter"));
+}
+
+/// Moves everything that trains, as training would.
+fn train(model: &Model) {
+    for (i, parameter) in model.parameters().iter().enumerate() {
+        let wave: Vec<f32> = (0..parameter.var.elem_count()).map(|k| 0.05 * ((k * 5 + i) as f32).sin()).collect();
+        let wave = Tensor::from_vec(wave, parameter.var.shape(), &Device::Cpu).unwrap();
+        parameter.var.set(&(parameter.var.as_tensor() + wave).unwrap()).unwrap();
+    }
+}
+
+fn grouped() -> Model {
+    Model::load(&golden("llama/grouped"), &Device::Cpu).unwrap()
+}
+
+#[test]
+fn adapters_that_begin_with_a_part_of_the_weights_change_nothing_and_come_back() {
+    for base in [grouped(), grouped().quantize("nf4").unwrap()] {
+        let before = logits(&base);
+        for (init, use_dora, use_rslora) in [
+            (LoraInit::Pissa, false, false),
+            (LoraInit::PissaNiter(2), false, true),
+            (LoraInit::Olora, false, false),
+            (LoraInit::Pissa, true, false),
+        ] {
+            let rank_pattern = [("up_proj".to_string(), 2)].into();
+            let config = LoraConfig {
+                r: 3,
+                init_lora_weights: init,
+                use_dora,
+                use_rslora,
+                rank_pattern,
+                ..LoraConfig::default()
+            };
+            let model = base.lora(&config, 7).unwrap();
+            let off = largest_difference(&logits(&model), &before);
+            assert!(off < 1e-4, "{init:?}: fresh ones are off by {off}");
+            assert!(
+                values(&model.parameters()[0].var).iter().any(|x| x.abs() > 1e-3),
+                "{init:?} begins with something"
+            );
+            train(&model);
+            let after = logits(&model);
+            assert!(largest_difference(&after, &before) > 1e-2, "{init:?} trains");
+            assert!(largest_difference(&logits(&model.merge().unwrap()), &after) < 1e-4, "{init:?} merges");
+            // On the base as it was, and what trains is what trained before.
+            let folder = tempdir().unwrap();
+            model.save_adapter(folder.path()).unwrap();
+            let again = base.load_adapter(folder.path()).unwrap();
+            assert!(largest_difference(&logits(&again), &after) < 1e-5, "{init:?} comes back");
+            assert_eq!(again.lora_config(), Some(&config));
+            for (a, b) in again.parameters().iter().zip(model.parameters()) {
+                assert_eq!((a.name.as_str(), values(&a.var)), (b.name.as_str(), values(&b.var)));
+            }
+            let text = fs::read_to_string(folder.path().join("adapter_config.json")).unwrap();
+            assert!(text.contains("\"r\": 6") && text.contains("\"up_proj\": 4"), "a plain adapter to PEFT: {text}");
+        }
+    }
+}
+
+fn values(var: &candle_core::Var) -> Vec<f32> {
+    var.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn loftq_makes_a_base_of_its_own_which_is_saved_with_it() {
+    let plain = grouped();
+    let config = LoraConfig { r: 8, init_lora_weights: LoraInit::Loftq, ..LoraConfig::default() };
+    let model = plain.lora(&config, 1).unwrap();
+    let near = |model: &Model| largest_difference(&logits(model), &logits(&plain));
+    let quantized = plain.quantize("nf4").unwrap();
+    assert!(near(&model) < near(&quantized), "{} and {}", near(&model), near(&quantized));
+    assert!(model.layers().iter().any(|layer| layer.kind == "linear nf4 + lora r=8"));
+    train(&model);
+    let folder = tempdir().unwrap();
+    model.save(folder.path()).unwrap();
+    let again = Model::load(folder.path(), &Device::Cpu).unwrap();
+    assert!(largest_difference(&logits(&again), &logits(&model)) < 1e-5);
+    let error = quantized.lora(&config, 1).unwrap_err();
+    assert!(error.message().contains("loftq") && error.hint().is_some(), "{error}");
+}
+
+#[test]
+fn what_trains_beside_adapters_is_counted_saved_and_read() {
+    let folder = tempdir().unwrap();
+    let gpt2 = Model::load(&golden("families/plain"), &Device::Cpu).unwrap();
+    let count = |model: &Model, config: &LoraConfig| model.lora(config, 1).unwrap().parameters().len();
+    let one = LoraConfig { target_modules: vec!["c_attn".into()], ..LoraConfig::default() };
+    assert_eq!(count(&gpt2, &one), 2 * 2);
+    assert_eq!(count(&gpt2, &LoraConfig { bias: LoraBias::LoraOnly, ..one.clone() }), 2 * 2 + 2);
+    assert_eq!(count(&gpt2, &LoraConfig { bias: LoraBias::All, ..one.clone() }), 2 * 2 + 2 * 6 + 1);
+    assert_eq!(count(&gpt2, &LoraConfig { trainable_token_indices: vec![3, 5], ..one.clone() }), 2 * 2 + 1);
+    let saved = LoraConfig { modules_to_save: vec!["lm_head".into(), "ln_f".into(), "mlp".into()], ..one };
+    // The head, a norm with its bias, and two layers with their biases in each of two blocks.
+    assert_eq!(count(&gpt2, &saved), 2 * 2 + 1 + 2 + 2 * 4);
+    for (i, config) in [
+        LoraConfig { bias: LoraBias::All, trainable_token_indices: vec![3, 5], ..saved.clone() },
+        LoraConfig { modules_to_save: vec!["wte".into()], ..saved.clone() },
+    ]
+    .iter()
+    .enumerate()
+    {
+        let model = gpt2.lora(config, 1).unwrap();
+        assert!(largest_difference(&logits(&model), &logits(&gpt2)) < 1e-5);
+        train(&model);
+        let dir = folder.path().join(i.to_string());
+        model.save(&dir).unwrap();
+        let again = Model::load(&dir, &Device::Cpu).unwrap();
+        assert_eq!(largest_difference(&logits(&again), &logits(&model)), 0.0, "{i}");
+        assert_eq!(again.parameters().len(), model.parameters().len());
+        // The base of the folder is the base, not what the adapter put in its place.
+        assert_eq!(largest_difference(&logits(&again.disable_adapter()), &logits(&gpt2)), 0.0);
+        let merged = model.merge().unwrap();
+        assert!(largest_difference(&logits(&merged), &logits(&model)) < 1e-4 && !merged.spec().tied_head);
+    }
+    let error =
+        gpt2.lora(&LoraConfig { modules_to_save: vec!["lm_haed".into()], ..LoraConfig::default() }, 1).unwrap_err();
+    assert!(format!("{error} {:?}", error.hint()).contains("lm_head"), "{error}");
+    let t5 = Model::load(&golden("t5/plain"), &Device::Cpu).unwrap();
+    let shared = LoraConfig { modules_to_save: vec!["shared".into()], ..LoraConfig::default() };
+    let error = t5.lora(&shared, 1).unwrap_err();
+    assert!(error.message().contains("'shared'") && error.hint().is_some(), "{error}");
+    let small = grouped().quantize("nf4").unwrap();
+    let error =
+        small.lora(&LoraConfig { modules_to_save: vec!["up_proj".into()], ..LoraConfig::default() }, 1).unwrap_err();
+    assert!(error.message().contains("4 bits"), "{error}");
 }

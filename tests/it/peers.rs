@@ -8,7 +8,10 @@ use candle_core::{Device, Tensor};
 use etude::data::EncoderInput;
 use etude::nn::{Dtype, ForwardCtx, Gpt2Config, LlamaConfig, LoraConfig, Model, T5Config};
 use etude::sweep::{Course, Sweep, SweepConfig};
+use etude::train::{AdamW, AdamWOptions, Grads};
 use serde_json::{Value, json};
+
+use crate::expected::Expected;
 
 fn model(tied: bool) -> Model {
     let config = LlamaConfig {
@@ -123,6 +126,50 @@ fn half(out: &std::path::Path, model: &Model) -> PathBuf {
     let dir = out.join("half");
     model.save_with(&dir, Dtype::Bf16).unwrap();
     dir
+}
+
+/// Adapters that `tests/peers/adapters.py` made or asks for: their logits, their files, the losses of runs.
+#[test]
+#[ignore = "tests/peers/adapters.py runs it, with ETUDE_PEERS set to a folder"]
+fn answer_about_adapters() {
+    let dir = PathBuf::from(std::env::var("ETUDE_PEERS").expect("ETUDE_PEERS names a folder"));
+    let jobs: Vec<Value> = serde_json::from_slice(&std::fs::read(dir.join("adapters.json")).unwrap()).unwrap();
+    assert!(jobs.len() > 50, "only {} jobs", jobs.len());
+    for job in &jobs {
+        let path = |key: &str| job[key].as_str().map(PathBuf::from);
+        let base = Model::load(&path("base").unwrap(), &Device::Cpu).unwrap();
+        let folder = path("adapter").or_else(|| path("out")).unwrap();
+        let batch = Expected::of(&folder).batch();
+        let logits = |model: &Model| model.logits(&batch, &ForwardCtx::default()).unwrap();
+        let mut answers = HashMap::new();
+        if let Some(adapter) = path("adapter") {
+            let model = base.load_adapter(&adapter).unwrap_or_else(|e| panic!("{}: {e}", adapter.display()));
+            answers.extend([("logits", logits(&model)), ("merged", logits(&model.merge().unwrap()))]);
+            model.save_adapter(&folder.join("back")).unwrap();
+        } else if let Some(steps) = job["steps"].as_u64() {
+            let base = if job["quantize"] == true { base.quantize("nf4").unwrap() } else { base };
+            base.save(&folder.join("base")).unwrap();
+            let model = base.lora(&serde_json::from_value(job["config"].clone()).unwrap(), 5).unwrap();
+            model.save_adapter(&folder).unwrap();
+            let number = |key: &str| job[key].as_f64().unwrap();
+            let (lr, loraplus_lr_ratio) = (number("lr"), number("loraplus_lr_ratio"));
+            let options = AdamWOptions { lr, loraplus_lr_ratio, weight_decay: 0.0, ..AdamWOptions::default() };
+            let mut optimizer = AdamW::new(model.parameters(), options).unwrap();
+            let step = |_| {
+                let (loss, tape) = model.taped_loss(&batch, &ForwardCtx::default()).unwrap();
+                let grads = Grads::backward_consuming(tape, &loss, 1.0, &model.parameters()).unwrap();
+                optimizer.step(&grads).unwrap();
+                loss.to_scalar::<f32>().unwrap()
+            };
+            let losses: Vec<f32> = (0..steps).map(step).collect();
+            answers.insert("losses", Tensor::new(losses, &Device::Cpu).unwrap());
+        } else {
+            let model = adapted(&base, &serde_json::from_value(job["config"].clone()).unwrap());
+            answers.insert("logits", logits(&model));
+            model.save_adapter(&folder.join("back")).unwrap();
+        }
+        candle_core::safetensors::save(&answers, folder.join("answers.safetensors")).unwrap();
+    }
 }
 
 /// Grids, hyperband's decisions and quantiles for `tests/peers/sweeps.py`.

@@ -80,7 +80,7 @@ impl Transformer {
                 },
             })?),
         };
-        Ok(Self { spec: spec.clone(), embedding, encoder, decoder, head })
+        Ok(Self { spec: spec.clone(), embedding, token_rows: None, encoder, decoder, head })
     }
 }
 

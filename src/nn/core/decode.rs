@@ -19,7 +19,8 @@ pub(super) fn fused(
     cache: &mut Cache,
     ctx: &ForwardCtx,
 ) -> Result<Option<Tensor>> {
-    if tokens.dim(1)? > FEW {
+    // Fused decoders read the embedding itself.
+    if tokens.dim(1)? > FEW || model.token_rows.is_some() {
         return Ok(None);
     }
     if tokens.device().is_cpu() && CpuDecode::supports(&model.spec) {

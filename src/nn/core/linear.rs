@@ -2,11 +2,10 @@
 
 use candle_core::{Device, Tensor};
 
-use super::{Lora, Magnitude, Update, Weight};
-use crate::error::Result;
+use super::{Lora, Magnitude, Matrix, Update, Weight};
+use crate::error::{Error, Result};
 use crate::nn::ForwardCtx;
-use crate::nn::ops::{self, Adapter, ComposedUpdate, Frozen};
-use crate::nn::quant::Nf4;
+use crate::nn::ops::{self, Adapter, ComposedUpdate};
 
 /// `y = x Wᵀ + b`, plus the update of an adapter. Clones share the memory.
 #[derive(Debug, Clone)]
@@ -25,86 +24,73 @@ pub(crate) struct Linear {
     pub(crate) update: Option<Update>,
 }
 
-/// The weight of a [`Linear`].
-#[derive(Debug, Clone)]
-pub(crate) enum Matrix {
-    /// f32; trains unless an adapter took over.
-    Dense(Weight),
-    /// 4 bits, frozen.
-    Nf4(std::sync::Arc<Nf4>),
-}
-
-impl Matrix {
-    /// The values as a frozen weight of an op.
-    pub(super) fn frozen(&self) -> Frozen {
-        match self {
-            Self::Dense(weight) => Frozen::Dense(weight.detached()),
-            Self::Nf4(codes) => Frozen::Nf4(codes.clone()),
-        }
-    }
-
-    /// The values in f32.
-    fn dense(&self, shape: (usize, usize), device: &Device) -> Result<Tensor> {
-        match self {
-            Self::Dense(weight) => Ok(weight.detached()),
-            Self::Nf4(codes) => Ok(Tensor::from_vec(codes.dequantize(), shape, device)?),
-        }
-    }
-}
-
 impl Linear {
     /// x (…, in) -> (…, out)
     pub(crate) fn forward(&self, x: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
         let (precision, interrupt) = (ctx.precision, &ctx.interrupt);
-        let bias = || self.bias.as_ref().map(Weight::detached);
-        match (&self.matrix, &self.update) {
-            (Matrix::Dense(weight), None) => {
-                let bias = self.bias.as_ref().map(|bias| bias.tensor(ctx.grad));
-                ops::linear(x, &weight.tensor(ctx.grad), bias.as_ref(), precision, interrupt)
-            }
-            (matrix, None) => ops::lora_linear(x, &matrix.frozen(), bias().as_ref(), None, precision, interrupt),
-            (matrix, Some(Update::Lora(lora))) => {
-                if let Some(magnitude) = &lora.magnitude {
-                    return self.with_magnitude(x, lora, magnitude, ctx);
+        if let (Matrix::Dense(weight), None) = (&self.matrix, &self.update) {
+            let bias = self.bias.as_ref().map(|bias| bias.tensor(ctx.grad));
+            return ops::linear(x, &weight.tensor(ctx.grad), bias.as_ref(), precision, interrupt);
+        }
+        // Beside a frozen weight a bias is frozen, too, or trains and is added apart.
+        let (trained, frozen) = match &self.bias {
+            Some(bias) if bias.var().is_some() => (Some(bias.tensor(ctx.grad)), None),
+            other => (None, other.as_ref().map(Weight::detached)),
+        };
+        let weight = self.matrix.frozen();
+        let product = |x: &Tensor, bias: Option<&Tensor>, adapter: Option<&Adapter>| {
+            ops::lora_linear(x, &weight, bias, adapter, precision, interrupt)
+        };
+        let y = match &self.update {
+            None => product(x, frozen.as_ref(), None)?,
+            Some(Update::Lora(Lora { magnitude: Some(magnitude), .. })) => {
+                let y = self.with_magnitude(x, magnitude, ctx)?;
+                match &frozen {
+                    Some(bias) => ops::add_bias(&y, bias, interrupt)?,
+                    None => y,
                 }
+            }
+            Some(Update::Lora(lora)) => {
                 let adapter = Adapter { dropout: ctx.dropout(&self.name, lora.dropout), ..adapter_of(lora, ctx) };
-                ops::lora_linear(x, &matrix.frozen(), bias().as_ref(), Some(&adapter), precision, interrupt)
+                lora.without_part(product(x, frozen.as_ref(), Some(&adapter))?, x, ctx)?
             }
-            (matrix, Some(Update::Mixed(ComposedUpdate { gain: None, a, b }))) => {
+            Some(Update::Mixed(ComposedUpdate { gain: None, a, b })) => {
                 let adapter = Adapter { a: a.clone(), b: b.clone(), scale: 1.0, dropout: None };
-                ops::lora_linear(x, &matrix.frozen(), bias().as_ref(), Some(&adapter), precision, interrupt)
+                product(x, frozen.as_ref(), Some(&adapter))?
             }
-            (matrix, Some(Update::Mixed(ComposedUpdate { gain: Some(gain), a, b }))) => {
-                let y = ops::lora_linear(x, &matrix.frozen(), None, None, precision, interrupt)?;
-                let y = ops::scale_columns(&y, gain, None, interrupt)?;
+            Some(Update::Mixed(ComposedUpdate { gain: Some(gain), a, b })) => {
+                let y = ops::scale_columns(&product(x, None, None)?, gain, None, interrupt)?;
                 let low = ops::linear(x, a, None, precision, interrupt)?; // (…, r)
-                ops::add(&y, &ops::linear(&low, b, bias().as_ref(), precision, interrupt)?)
+                ops::add(&y, &ops::linear(&low, b, frozen.as_ref(), precision, interrupt)?)?
             }
+        };
+        match trained {
+            Some(bias) => ops::add_bias(&y, &bias, interrupt),
+            None => Ok(y),
         }
     }
 
-    /// With d the inputs of which some are dropped, as PEFT computes it:
-    /// `x Wᵀ + b + (m / ‖W + s B A‖ − 1) · d Wᵀ + m / ‖W + s B A‖ · s d Aᵀ Bᵀ`.
-    fn with_magnitude(&self, x: &Tensor, lora: &Lora, magnitude: &Magnitude, ctx: &ForwardCtx) -> Result<Tensor> {
+    /// With d the inputs of which some are dropped, as PEFT computes it, the bias left out:
+    /// `x Wᵀ + (m / ‖W + s B A‖ − 1) · d Wᵀ + m / ‖W + s B A‖ · s d Aᵀ Bᵀ`.
+    fn with_magnitude(&self, x: &Tensor, magnitude: &Magnitude, ctx: &ForwardCtx) -> Result<Tensor> {
         let (precision, interrupt) = (ctx.precision, &ctx.interrupt);
-        let (weight, bias) = (self.matrix.frozen(), self.bias.as_ref().map(Weight::detached));
+        let Some(lora) = self.lora() else { return Err(Error::internal("magnitudes without an adapter")) };
+        let weight = self.matrix.frozen();
         let norms = lora.norms(magnitude, &self.matrix, interrupt)?;
         let adapter = adapter_of(lora, ctx);
         let scaled = |d: &Tensor| {
             let y = ops::lora_linear(d, &weight, None, Some(&adapter), precision, interrupt)?;
+            let y = lora.without_part(y, d, ctx)?;
             ops::scale_columns(&y, &magnitude.vector.tensor(ctx.grad), Some(&norms), interrupt)
         };
         match ctx.dropout(&self.name, lora.dropout) {
             Some(dropout) => {
                 let kept = ops::dropout(x, dropout, interrupt)?;
                 let rest = ops::add(x, &ops::scale(&kept, -1.0, interrupt)?)?;
-                let rest = ops::lora_linear(&rest, &weight, bias.as_ref(), None, precision, interrupt)?;
-                ops::add(&rest, &scaled(&kept)?)
+                let y = ops::lora_linear(&rest, &weight, None, None, precision, interrupt)?;
+                ops::add(&lora.without_part(y, &rest, ctx)?, &scaled(&kept)?)
             }
-            None => match bias {
-                Some(bias) => ops::add_bias(&scaled(x)?, &bias, interrupt),
-                None => scaled(x),
-            },
+            None => scaled(x),
         }
     }
 
@@ -139,6 +125,15 @@ impl Linear {
     /// Whether [`Linear::composed`] gives an update.
     pub(super) fn is_composed(&self) -> bool {
         self.update.as_ref().is_some_and(|update| update.lora().is_none_or(Lora::is_composed))
+    }
+
+    /// What mixing adapters needs of this layer.
+    pub(crate) fn mixed_part(&self) -> Result<Option<ComposedUpdate>> {
+        match &self.update {
+            Some(Update::Lora(lora)) => Ok(Some(lora.composed(&self.matrix)?)),
+            Some(Update::Mixed(composed)) => Ok(Some(composed.clone())),
+            None => Ok(None),
+        }
     }
 
     /// The update by one adapter, if there is one.

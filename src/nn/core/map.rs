@@ -19,6 +19,7 @@ impl Transformer {
         Ok(Self {
             spec: self.spec.clone(),
             embedding: map.weight(&self.embedding)?,
+            token_rows: self.token_rows.clone(),
             encoder: self.encoder.as_ref().map(|encoder| encoder.map(map)).transpose()?,
             decoder: self.decoder.map(map)?,
             head: match &self.head {

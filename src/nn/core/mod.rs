@@ -11,6 +11,7 @@ mod decode_cuda;
 mod fused;
 mod linear;
 mod map;
+mod matrix;
 mod mlp;
 mod names;
 mod norm;
@@ -18,6 +19,7 @@ mod places;
 mod recompute;
 mod relative_vectors;
 mod stack;
+mod token_rows;
 mod update;
 #[cfg(test)]
 mod update_tests;
@@ -29,8 +31,9 @@ use candle_core::Tensor;
 pub(crate) use self::attention::{Attention, Projections};
 pub(crate) use self::block_input::{BlockInput, EncodedInput, EncodedStates, PassInput, SourceIds};
 pub(crate) use self::build::{LinearSpec, WeightSource};
-pub(crate) use self::linear::{Linear, Matrix};
+pub(crate) use self::linear::Linear;
 pub(crate) use self::map::MapWeights;
+pub(crate) use self::matrix::Matrix;
 pub(crate) use self::mlp::Mlp;
 pub(crate) use self::names::{AttentionNames, StackNames, WeightNames};
 pub(crate) use self::norm::Norm;
@@ -38,7 +41,8 @@ pub(crate) use self::places::Places;
 pub(crate) use self::relative_vectors::RelativeVectors;
 use self::stack::without_source;
 pub(crate) use self::stack::{Block, CrossAttention, RelativeBias, Stack};
-pub(crate) use self::update::{Lora, Magnitude, Update};
+pub(crate) use self::token_rows::TokenRows;
+pub(crate) use self::update::{Lora, Magnitude, Update, WeightPart};
 pub(crate) use self::visit::Part;
 pub(crate) use self::weight::Weight;
 use crate::error::{Error, Result};
@@ -52,6 +56,8 @@ pub(crate) struct Transformer {
     pub(crate) spec: ArchSpec,
     /// (vocabulary, hidden)
     pub(crate) embedding: Weight,
+    /// Rows of the embedding that train in the place of those it has.
+    pub(crate) token_rows: Option<TokenRows>,
     /// What reads the source, if there is one.
     pub(crate) encoder: Option<Stack>,
     pub(crate) decoder: Stack,
@@ -134,8 +140,16 @@ impl Transformer {
     }
 
     fn embed_for(&self, stack: &Stack, tokens: &Tensor, places: Places<'_>, ctx: &ForwardCtx) -> Result<Tensor> {
-        let x = ops::embedding(tokens, &self.embedding.tensor(ctx.grad), &ctx.interrupt)?;
+        let x = ops::embedding(tokens, &self.table(ctx)?, &ctx.interrupt)?;
         stack.add_positions(x, places, ctx)
+    }
+
+    /// The embedding with the rows that train in their places: (vocabulary, hidden).
+    pub(crate) fn table(&self, ctx: &ForwardCtx) -> Result<Tensor> {
+        match &self.token_rows {
+            Some(tokens) => tokens.put_into(&self.embedding, ctx),
+            None => Ok(self.embedding.tensor(ctx.grad)),
+        }
     }
 
     /// The encoder's output: (batch, source, hidden).
@@ -172,7 +186,7 @@ impl Transformer {
             x = ops::scale(&x, factor, &ctx.interrupt)?;
         }
         match &self.head {
-            Head::Tied => ops::linear(&x, &self.embedding.tensor(ctx.grad), None, ctx.precision, &ctx.interrupt),
+            Head::Tied => ops::linear(&x, &self.table(ctx)?, None, ctx.precision, &ctx.interrupt),
             Head::Untied(linear) => linear.forward(&x, ctx),
         }
     }

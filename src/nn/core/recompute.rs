@@ -146,7 +146,8 @@ impl Transformer {
     fn shared_leaves(&self, states: Option<&Tensor>) -> Vec<(TensorId, Option<Tensor>)> {
         let stacks = self.encoder.iter().chain([&self.decoder]);
         let tables = stacks.filter_map(|stack| stack.relative.as_ref()).map(|relative| &relative.table);
-        let weights = std::iter::once(&self.embedding).chain(tables);
+        let rows = self.token_rows.iter().map(|tokens| &tokens.rows);
+        let weights = std::iter::once(&self.embedding).chain(rows).chain(tables);
         let ids = weights.filter_map(Weight::var).map(|var| var.id()).chain(states.map(Tensor::id));
         ids.map(|id| (id, None)).collect()
     }
@@ -186,7 +187,7 @@ impl Transformer {
         sums: &mut GradientSums<'_>,
         embed: impl FnOnce() -> Result<Tensor>,
     ) -> Result<()> {
-        if let Some(gradient) = dy.filter(|_| self.embedding.var().is_some()) {
+        if let Some(gradient) = dy.filter(|_| self.embedding.var().is_some() || self.token_rows.is_some()) {
             let (y, tape) = sums.record(&[tokens], embed)?;
             sums.backward(tape, &y, gradient, tokens)?;
         }

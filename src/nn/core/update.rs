@@ -2,11 +2,11 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Linear, Matrix, Weight};
+use super::{Matrix, Weight};
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::nn::Precision;
 use crate::nn::ops::{self, ComposedUpdate};
+use crate::nn::{ForwardCtx, Precision};
 
 /// The update of a linear layer.
 #[derive(Debug, Clone)]
@@ -19,18 +19,13 @@ pub(crate) enum Update {
 
 impl Update {
     /// The sum of the updates of a layer by several adapters, each with a weight: what it adds to W is multiplied by that.
-    /// `None` where none of them updates the layer.
+    /// `None` where there are none.
     ///
     /// # Errors
     /// Only when the device refuses memory.
-    pub(crate) fn mixed<'a>(layers: impl Iterator<Item = (&'a Linear, f64)>) -> Result<Option<Self>> {
+    pub(crate) fn mixed(parts: Vec<(ComposedUpdate, f64)>) -> Result<Option<Self>> {
         let (mut a, mut b, mut gain) = (Vec::new(), Vec::new(), None::<Tensor>);
-        for (layer, weight) in layers {
-            let part = match &layer.update {
-                Some(Self::Lora(lora)) => lora.composed(&layer.matrix)?,
-                Some(Self::Mixed(composed)) => composed.clone(),
-                None => continue,
-            };
+        for (part, weight) in parts {
             a.push(part.a);
             b.push((part.b * weight)?);
             if let Some(factors) = part.gain {
@@ -98,8 +93,20 @@ pub(crate) struct Lora {
     pub(crate) scale: f64,
     /// Share of the inputs dropped in training.
     pub(crate) dropout: f64,
+    /// What A and B began with where that was a part of the weight (PiSSA, OLoRA): `scale · B A` of it is taken away from the
+    /// weight.
+    pub(crate) part: Option<WeightPart>,
     /// The magnitudes of the rows, where they are apart from the directions.
     pub(crate) magnitude: Option<Magnitude>,
+}
+
+/// A part of a weight that an adapter began with; it does not train.
+#[derive(Debug, Clone)]
+pub(crate) struct WeightPart {
+    /// A: (r, in)
+    pub(crate) a: Tensor,
+    /// −B: (out, r)
+    pub(crate) minus_b: Tensor,
 }
 
 /// The magnitudes of the rows of a weight (Liu et al. 2024, arXiv:2402.09353): `m · (W + s B A) / ‖W + s B A‖`, row by row,
@@ -138,7 +145,7 @@ impl Lora {
     /// The norms of the rows of `W + s B A`, which the weight is not made for:
     /// `‖W‖² + 2 s Σ (W Aᵀ) · B + s² Σ (B A Aᵀ) · B`; (out), out of reach of gradients.
     pub(super) fn norms(&self, magnitude: &Magnitude, weight: &Matrix, interrupt: &Interrupt) -> Result<Tensor> {
-        let (a, b) = (self.a.detached(), self.b.detached());
+        let (a, b) = self.factors()?;
         let wa = ops::lora_linear(&a, &weight.frozen(), None, None, Precision::F32, interrupt)?; // (r, out)
         let cross = (wa.t()? * &b)?.sum(1)?; // (out)
         let own = (b.matmul(&a.matmul(&a.t()?)?)? * &b)?.sum(1)?; // (out)
@@ -147,8 +154,9 @@ impl Lora {
     }
 
     /// The weight with the update, (out, in), given that without.
-    pub(super) fn merged(&self, base: &Tensor) -> Result<Tensor> {
-        let sum = (base + (self.b.detached().matmul(&self.a.detached())? * self.scale)?)?;
+    pub(crate) fn merged(&self, base: &Tensor) -> Result<Tensor> {
+        let (a, b) = self.factors()?;
+        let sum = (base + (b.matmul(&a)? * self.scale)?)?;
         let Some(magnitude) = &self.magnitude else { return Ok(sum) };
         let norms = sum.sqr()?.sum(1)?.sqrt()?;
         Ok(sum.broadcast_mul(&(magnitude.vector.detached() / norms)?.unsqueeze(1)?)?)
@@ -156,7 +164,26 @@ impl Lora {
 
     /// Whether it is more than A and B.
     pub(super) fn is_composed(&self) -> bool {
-        self.magnitude.is_some()
+        self.magnitude.is_some() || self.part.is_some()
+    }
+
+    /// A (r, in) and B (out, r) of the whole update, of twice the rank where a part of the weight is taken away.
+    pub(crate) fn factors(&self) -> Result<(Tensor, Tensor)> {
+        let (a, b) = (self.a.detached(), self.b.detached());
+        match &self.part {
+            Some(WeightPart { a: first, minus_b }) => {
+                Ok((Tensor::cat(&[&a, first], 0)?, Tensor::cat(&[&b, minus_b], 1)?.contiguous()?))
+            }
+            None => Ok((a, b)),
+        }
+    }
+
+    /// Takes the part of the weight away from a product with that: y + s x Aᵀ (−B)ᵀ.
+    pub(super) fn without_part(&self, y: Tensor, x: &Tensor, ctx: &ForwardCtx) -> Result<Tensor> {
+        let Some(WeightPart { a, minus_b }) = &self.part else { return Ok(y) };
+        let low = ops::linear(x, a, None, ctx.precision, &ctx.interrupt)?; // (…, r)
+        let low = ops::scale(&low, self.scale as f32, &ctx.interrupt)?;
+        ops::add(&y, &ops::linear(&low, minus_b, None, ctx.precision, &ctx.interrupt)?)
     }
 
     /// The same update as factors of the rows of W and a plain low-rank part.
@@ -164,7 +191,8 @@ impl Lora {
     /// # Errors
     /// Only when the device refuses memory.
     pub(super) fn composed(&self, weight: &Matrix) -> Result<ComposedUpdate> {
-        let (a, b) = (self.a.detached(), (self.b.detached() * self.scale)?);
+        let (a, b) = self.factors()?;
+        let b = (b * self.scale)?;
         let Some(magnitude) = &self.magnitude else { return Ok(ComposedUpdate { gain: None, a, b }) };
         let gain = (magnitude.vector.detached() / self.norms(magnitude, weight, &Interrupt::new())?)?; // (out)
         let b = b.broadcast_mul(&gain.unsqueeze(1)?)?;

@@ -34,7 +34,7 @@ fn layer(packed: bool, bias: bool, dropout: f64) -> (Linear, Tensor, [Var; 4]) {
     let x = Var::from_tensor(&wave(&[2, 5, wide], 0.5)).unwrap();
     let vars = [x, a.var().unwrap().clone(), b.var().unwrap().clone(), m.var().unwrap().clone()];
     let magnitude = Some(Magnitude::of(&base, |_| Ok(m)).unwrap());
-    let update = Some(Update::Lora(Lora { a, b, scale: SCALE, dropout, magnitude }));
+    let update = Some(Update::Lora(Lora { a, b, scale: SCALE, dropout, part: None, magnitude }));
     let bias = bias.then(|| Weight::fixed("b", wave(&[out], 0.6)));
     (Linear { name: "layer".into(), shape: (out, wide), matrix, bias, transposed: false, update }, base, vars)
 }

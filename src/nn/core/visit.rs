@@ -8,6 +8,8 @@ use super::{Head, Linear, Norm, Transformer, Weight};
 pub(crate) enum Part<'a> {
     /// (vocabulary, hidden)
     Embedding(&'a Weight),
+    /// Rows of the embedding that train in the place of those it has: (ids, hidden).
+    TokenRows(&'a Weight),
     /// Learned positions: (positions, hidden).
     Positions(&'a Weight),
     /// Biases of attention by distance: (buckets, heads).
@@ -35,6 +37,7 @@ impl<'a> Part<'a> {
     pub(crate) fn weights(self) -> Box<dyn Iterator<Item = &'a Weight> + 'a> {
         match self {
             Self::Embedding(weight)
+            | Self::TokenRows(weight)
             | Self::Positions(weight)
             | Self::RelativeBias(weight)
             | Self::RelativeVectors(weight) => Box::new(std::iter::once(weight)),
@@ -48,6 +51,9 @@ impl Transformer {
     /// Shows all parts to `visit` in the order of the forward pass; a tied head is not one.
     pub(crate) fn visit<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
         visit(Part::Embedding(&self.embedding));
+        if let Some(tokens) = &self.token_rows {
+            visit(Part::TokenRows(&tokens.rows));
+        }
         if let Some(encoder) = &self.encoder {
             encoder.visit(visit);
         }

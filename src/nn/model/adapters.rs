@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Model;
 use crate::error::{Error, Result};
-use crate::nn::LoraConfig;
-use crate::nn::core::{Linear, Lora, MapWeights, Matrix, Part, Transformer, Update, Weight};
+use crate::nn::core::{Head, Linear, Lora, MapWeights, Matrix, Part, TokenRows, Transformer, Update, Weight};
+use crate::nn::{ForwardCtx, LoraConfig, families};
 
 /// The name of the adapter of a model that was given one without a name, as in PEFT.
 pub(crate) const DEFAULT: &str = "default";
@@ -131,9 +131,30 @@ impl Model {
                 .with_hint("net.set_adapter(#{ left: 0.5, right: 0.5 }); disable_adapter() uses none"));
         };
         let parts = weights.iter().map(|(name, weight)| Ok((Parts::of(&self.adapters.named(name)?.core), *weight)));
-        let core = base.map(&Mix { parts: parts.collect::<Result<_>>()? })?;
+        let core = self.mixed(base, weights, &Mix { parts: parts.collect::<Result<_>>()? })?;
         let adapters = Adapters { active: weights.to_vec(), ..self.adapters.clone() };
         Ok(Self { core, adapters, ..self.clone() })
+    }
+
+    /// The base with a mixture of adapters.
+    fn mixed(&self, base: &Transformer, weights: &[(String, f64)], mix: &Mix<'_>) -> Result<Transformer> {
+        let mut core = base.map(mix)?;
+        let (mut sum, table) = (core.embedding.detached(), base.embedding.detached());
+        for (name, weight) in weights {
+            let view = &self.adapters.named(name)?.core;
+            if view.token_rows.is_some() {
+                sum = (sum + ((view.table(&ForwardCtx::default())? - &table)? * *weight)?)?;
+            }
+            if matches!((&base.head, &view.head), (Head::Tied, Head::Untied(_))) {
+                return Err(Error::mistake(format!(
+                    "the adapter '{name}' has an embedding or a head of its own where the base has one for both, and cannot be \
+                     mixed"
+                ))
+                .with_hint("use it alone: set_adapter(name)"));
+            }
+        }
+        core.embedding = Weight::fixed(core.embedding.name(), sum);
+        Ok(core)
     }
 
     /// The same model with none of its adapters in use.
@@ -156,17 +177,48 @@ impl Model {
         Ok(left)
     }
 
+    /// The model without its adapters.
+    pub(crate) fn base_core(&self) -> &Transformer {
+        self.adapters.base.as_deref().unwrap_or(&self.core)
+    }
+
     /// The model frozen and without adapters.
     pub(crate) fn frozen_base(&self) -> Result<Arc<Transformer>> {
         match &self.adapters.base {
             Some(base) => Ok(base.clone()),
-            None => Ok(Arc::new(self.core.map(&Adapt { make: &|_, _| Ok(None) })?)),
+            None => Ok(Arc::new(self.core.map(&Freeze)?)),
         }
     }
 
-    /// A frozen base with the adapters that `make` gives each layer (told whether the layer is the head).
-    pub(crate) fn adapted_view(base: &Transformer, make: &MakeAdapter<'_>) -> Result<Transformer> {
-        base.map(&Adapt { make })
+    /// A frozen base with an adapter.
+    pub(crate) fn adapted_view(&self, base: &Transformer, source: &dyn AdapterSource) -> Result<Transformer> {
+        let mut view = base.map(&Adapt { source })?;
+        view.token_rows = source.token_rows(&base.embedding)?;
+        if base.encoder.is_some() && view.embedding.var().is_some() {
+            let embedding = base.embedding.name();
+            let name = embedding.strip_suffix(".weight").unwrap_or(embedding);
+            return Err(Error::mistake(format!("modules_to_save has '{name}', which encoder and decoder share"))
+                .with_hint("PEFT would not use it: both hold it by themselves there; trainable_token_indices trains rows of it"));
+        }
+        if let Head::Tied = base.head {
+            let name = format!("{}.weight", families::names(&self.config).head);
+            let head = source.replaced(&Weight::fixed(name, base.embedding.detached()), false, false)?;
+            // A head that is the embedding stays what it was when one of both is replaced.
+            if head.is_some() || view.embedding.var().is_some() {
+                let name = families::names(&self.config).head;
+                let weight = head.unwrap_or_else(|| Weight::fixed(format!("{name}.weight"), base.embedding.detached()));
+                view.head = Head::Untied(Linear {
+                    name: name.into(),
+                    shape: weight_shape(&weight),
+                    matrix: Matrix::Dense(weight),
+                    bias: None,
+                    transposed: false,
+                    update: None,
+                });
+                view.spec.tied_head = false;
+            }
+        }
+        Ok(view)
     }
 
     /// The same model with this adapter alone, in use.
@@ -218,25 +270,76 @@ impl Model {
     }
 }
 
-/// Gives a layer its adapter, if it gets one; the second argument says whether the layer is the head.
-pub(crate) type MakeAdapter<'a> = dyn Fn(&Linear, bool) -> Result<Option<Lora>> + 'a;
-
-/// Freezes the weights and gives layers adapters.
-struct Adapt<'a> {
-    make: &'a MakeAdapter<'a>,
+fn weight_shape(weight: &Weight) -> (usize, usize) {
+    match weight.dims() {
+        [rows, columns] => (*rows, *columns),
+        _ => (0, 0),
+    }
 }
 
-impl MapWeights for Adapt<'_> {
+/// What an adapter puts into a frozen base: drawn, or read.
+pub(crate) trait AdapterSource {
+    /// The update of a layer, if it gets one; the second argument says whether the layer is the head.
+    fn lora(&self, linear: &Linear, is_head: bool) -> Result<Option<Lora>>;
+
+    /// A weight that trains in the place of a frozen one: of a whole layer or norm, of the embedding, or a bias. `adapted` says
+    /// that its layer has an update, `transposed` that files hold it as (in, out).
+    fn replaced(&self, weight: &Weight, adapted: bool, transposed: bool) -> Result<Option<Weight>>;
+
+    /// Rows of the embedding that train in the place of those it has.
+    fn token_rows(&self, embedding: &Weight) -> Result<Option<TokenRows>>;
+}
+
+/// Freezes the weights.
+struct Freeze;
+
+impl MapWeights for Freeze {
     fn weight(&self, weight: &Weight) -> Result<Weight> {
         Ok(weight.frozen())
     }
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
-        Ok(Linear { update: (self.make)(linear, false)?.map(Update::Lora), ..linear.frozen() })
+        Ok(linear.frozen())
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(Linear { update: (self.make)(head, true)?.map(Update::Lora), ..head.frozen() })
+        Ok(head.frozen())
+    }
+}
+
+/// Gives a frozen base what an adapter has.
+struct Adapt<'a> {
+    source: &'a dyn AdapterSource,
+}
+
+impl Adapt<'_> {
+    fn adapted(&self, linear: &Linear, is_head: bool) -> Result<Linear> {
+        let whole = match &linear.matrix {
+            Matrix::Dense(weight) => self.source.replaced(weight, false, linear.transposed)?,
+            Matrix::Nf4(_) => None,
+        };
+        // What trains as a whole needs no update.
+        let update = if whole.is_some() { None } else { self.source.lora(linear, is_head)?.map(Update::Lora) };
+        let bias = match &linear.bias {
+            Some(bias) => Some(self.source.replaced(bias, update.is_some(), false)?.unwrap_or_else(|| bias.clone())),
+            None => None,
+        };
+        let matrix = whole.map_or_else(|| linear.matrix.clone(), Matrix::Dense);
+        Ok(Linear { matrix, bias, update, ..linear.clone() })
+    }
+}
+
+impl MapWeights for Adapt<'_> {
+    fn weight(&self, weight: &Weight) -> Result<Weight> {
+        Ok(self.source.replaced(weight, false, false)?.unwrap_or_else(|| weight.clone()))
+    }
+
+    fn linear(&self, linear: &Linear) -> Result<Linear> {
+        self.adapted(linear, false)
+    }
+
+    fn head(&self, head: &Linear) -> Result<Linear> {
+        self.adapted(head, true)
     }
 }
 
@@ -309,9 +412,11 @@ impl MapWeights for Mix<'_> {
     }
 
     fn linear(&self, linear: &Linear) -> Result<Linear> {
-        let layers = self.parts.iter().map(|(parts, share)| Ok((parts.linear(&linear.name)?, *share)));
-        let layers = layers.collect::<Result<Vec<_>>>()?;
-        let update = Update::mixed(layers.iter().map(|(layer, share)| (*layer, *share)))?;
+        let mut updates = Vec::with_capacity(self.parts.len());
+        for (parts, share) in &self.parts {
+            updates.extend(parts.linear(&linear.name)?.mixed_part()?.map(|part| (part, *share)));
+        }
+        let update = Update::mixed(updates)?;
         let bias = linear.bias.as_ref();
         let bias = bias.map(|bias| self.mixed(bias, |parts| parts.linears.get(linear.name.as_str())?.bias.clone()));
         let matrix = match &linear.matrix {

@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-pub(crate) use self::adapt::{adapter_name, magnitude_name};
-pub(crate) use self::adapters::{Adapters, DEFAULT, NamedAdapter};
+pub(crate) use self::adapt::{adapter_name, is_saved, magnitude_name, token_rows_name, trains_bias};
+pub(crate) use self::adapters::{AdapterSource, Adapters, DEFAULT, NamedAdapter};
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};
 use crate::nn::core::{Transformer, WeightSource};

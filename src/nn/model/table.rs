@@ -25,7 +25,9 @@ impl Parameter {
             name.strip_suffix(end).filter(|name| !name.contains('.')).map(|_| format!("{front}{marker}{end}"))
         };
         let matrices = [".lora_A", ".lora_B"].into_iter().find_map(|marker| plain(marker, ".weight"));
-        matrices.or_else(|| plain(".lora_magnitude_vector", "")).unwrap_or_else(|| self.name.clone())
+        let vectors =
+            [".lora_magnitude_vector", ".trainable_tokens_delta"].into_iter().find_map(|marker| plain(marker, ""));
+        matrices.or(vectors).unwrap_or_else(|| self.name.clone())
     }
 }
 
@@ -34,7 +36,7 @@ impl Parameter {
 pub struct Layer {
     /// "model.layers.0.self_attn.q_proj"
     pub name: String,
-    /// "embedding", "positions", "relative_bias", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "linear + dora r=8", "tied to model.embed_tokens"
+    /// "embedding", "token_rows", "positions", "relative_bias", "rms_norm", "layer_norm", "linear", "linear nf4", "linear nf4 + lora r=8", "linear + dora r=8", "tied to model.embed_tokens"
     pub kind: String,
     /// Shape of its weight; that of a linear layer is (out, in).
     pub shape: Vec<usize>,
@@ -94,6 +96,7 @@ impl Model {
 fn layer(part: Part<'_>) -> Layer {
     match part {
         Part::Embedding(weight) => plain("embedding", weight, part),
+        Part::TokenRows(weight) => plain("token_rows", weight, part),
         Part::Positions(weight) => plain("positions", weight, part),
         Part::RelativeBias(weight) => plain("relative_bias", weight, part),
         Part::RelativeVectors(weight) => plain("relative_vectors", weight, part),

@@ -22,6 +22,7 @@ mod layer_norm;
 mod linear;
 #[cfg(test)]
 pub(in crate::nn) mod reference;
+mod replace_rows;
 mod rms_norm;
 mod rope;
 mod scale;
@@ -48,6 +49,7 @@ pub(in crate::nn) use kv_buffer::{KvBuffer, KvFormat};
 pub use layer_norm::layer_norm;
 pub(in crate::nn) use linear::Prepacked;
 pub use linear::{Adapter, Frozen, add_bias, dropout, linear, lora_linear};
+pub use replace_rows::replace_rows;
 pub use rms_norm::rms_norm;
 pub use rope::{RopeScaling, Rotary, rope};
 pub use scale::scale;

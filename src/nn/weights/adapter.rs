@@ -1,6 +1,5 @@
 //! Adapters in PEFT's format: `adapter_config.json` and `adapter_model.safetensors`.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,16 +7,16 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::entry::entry_as;
-use super::file::{make_folder, write_tensors, write_text};
+use super::file::{Entry, make_folder, write_tensors_with, write_text};
 use super::peft::Foreign;
-use super::read::Checkpoint;
+use super::stored_adapter::{ORIGINAL, StoredAdapter, bias_name, whole_name};
 use crate::error::{Error, Result};
 use crate::files::read_text;
-use crate::nn::LoraConfig;
-use crate::nn::core::{Lora, Magnitude, Transformer, Weight};
+use crate::nn::core::{Linear, Matrix, Part, Transformer, Weight};
 use crate::nn::dtype::Dtype;
 use crate::nn::lora::matches;
-use crate::nn::model::{DEFAULT, Model, NamedAdapter, adapter_name, magnitude_name};
+use crate::nn::model::{DEFAULT, Model, NamedAdapter, adapter_name, magnitude_name, token_rows_name};
+use crate::nn::{LoraConfig, LoraInit};
 
 /// The configuration of an adapter.
 pub(super) const CONFIG: &str = "adapter_config.json";
@@ -84,85 +83,21 @@ impl Model {
         })?;
         let file: Foreign =
             serde_json::from_str(&text).map_err(|e| Error::broken(format!("{}: {e}", path.display())))?;
-        let transposed = file.fan_in_fan_out;
-        let (config, targets) = file.check(self.config().model_type()).map_err(|e| e.context(path.display()))?;
-        let mut tensors = Checkpoint::open(&dir.join(WEIGHTS))?;
-        let mut names: BTreeSet<String> = tensors.names().into_iter().map(String::from).collect();
-        self.check_whole_layers(&mut tensors, &mut names)?;
-        let (tensors, left) = (RefCell::new(tensors), RefCell::new(names));
-        let core = Self::adapted_view(base, &|linear, is_head| {
-            let [a, b] = ["A", "B"].map(|which| adapter_name(&linear.name, which, DEFAULT));
-            let magnitude = magnitude_name(&linear.name, DEFAULT);
-            let mut left = left.borrow_mut();
-            if !targets.hold(&linear.name, is_head) {
-                // PEFT would ignore them silently.
-                return match [a, b, magnitude].into_iter().find(|name| left.contains(name)) {
-                    None => Ok(None),
-                    Some(extra) => Err(Error::broken(format!(
-                        "{}: '{extra}' is there, but target_modules leaves {} out",
-                        tensors.borrow().label(),
-                        linear.name
-                    ))
-                    .with_hint(format!("list the layer in target_modules of {CONFIG}, or take the tensor out"))),
-                };
-            }
-            [&a, &b].into_iter().for_each(|name| _ = left.remove(name));
-            let mut tensors = tensors.borrow_mut();
-            let mut read = |stored: String, name: String, shape: &[usize]| {
-                Weight::trained(name, &tensors.floats(&stored, shape, self.device())?)
-            };
-            let own = |which| adapter_name(&linear.name, which, name);
-            let (out, wide) = linear.shape;
-            let magnitude = match config.use_dora {
-                true => {
-                    left.remove(&magnitude);
-                    Some(Magnitude::of(&linear.base(self.device())?, |_| {
-                        read(magnitude, magnitude_name(&linear.name, name), &[out])
-                    })?)
-                }
-                false => None,
-            };
-            Ok(Some(Lora {
-                a: read(a, own("A"), &[config.r, wide])?,
-                b: read(b, own("B"), &[out, config.r])?,
-                scale: config.scale(),
-                dropout: config.lora_dropout,
-                magnitude,
-            }))
-        })?;
-        check_transposed(&core, transposed).map_err(|e| e.context(path.display()))?;
-        if let Some(name) = left.into_inner().first() {
-            return Err(Error::broken(format!("{}: the model has no place for '{name}'", tensors.borrow().label()))
-                .with_hint("the adapter is for another model"));
-        }
-        Ok(NamedAdapter { name: name.to_owned(), config, core: Arc::new(core) })
+        let embedding = base.embedding.name();
+        let embedding = embedding.strip_suffix(".weight").unwrap_or(embedding);
+        let checked = file.check(self.config().model_type(), embedding);
+        let (config, targets) = checked.map_err(|e| e.context(path.display()))?;
+        let stored = StoredAdapter::open(&dir.join(WEIGHTS), self.device(), (name, config, targets))?;
+        let core = self.adapted_view(base, &stored)?;
+        check_transposed(&core, stored.config.fan_in_fan_out).map_err(|e| e.context(path.display()))?;
+        stored.check_whole_layers(self)?;
+        stored.check_all_read()?;
+        Ok(NamedAdapter { name: name.to_owned(), config: stored.config, core: Arc::new(core) })
     }
 
     /// The layers with an adapter in use, as PEFT's `target_modules` names them; empty for a model without.
     pub fn adapted_modules(&self) -> Vec<String> {
         targets(&self.core).into_iter().map(String::from).collect()
-    }
-
-    /// Removes whole weights from the names of an adapter's tensors where they equal those of this model: PEFT stores
-    /// the embedding and the head with an adapter when the vocabulary was resized (`save_embedding_layers`).
-    ///
-    /// # Errors
-    /// Names a weight that differs from this model's: PEFT would replace ours.
-    fn check_whole_layers(&self, tensors: &mut Checkpoint<'_>, names: &mut BTreeSet<String>) -> Result<()> {
-        let whole = |name: &String| Some(name.strip_prefix(PREFIX).filter(|n| !n.contains(".lora_"))?.to_owned());
-        for (name, plain) in names.iter().filter_map(|name| Some((name.clone(), whole(name)?))).collect::<Vec<_>>() {
-            let Ok(ours) = self.weights(&plain) else { continue };
-            let theirs = tensors.floats(&name, ours.dims(), self.device())?;
-            if (ours - theirs)?.abs()?.max_all()?.to_scalar::<f32>()? > 0.0 {
-                return Err(Error::mistake(format!(
-                    "{}: '{name}' is a whole weight, and another than the model's",
-                    tensors.label()
-                ))
-                .with_hint("merge the adapter in Python (merge_and_unload), save the model and load that"));
-            }
-            names.remove(&name);
-        }
-        Ok(())
     }
 }
 
@@ -181,25 +116,71 @@ fn check_transposed(core: &Transformer, flag: Option<bool>) -> Result<()> {
     }
 }
 
-/// The prefix of the names of PEFT's tensors.
-const PREFIX: &str = "base_model.model.";
-
 /// Writes the two files; `base` is recorded as the base model.
 pub(super) fn write(model: &Model, adapter: &NamedAdapter, dir: &Path, base: Option<&Path>) -> Result<()> {
     let (config, core) = (&adapter.config, &*adapter.core);
     let mut entries = Vec::new();
-    for linear in core.linears() {
-        let Some(lora) = linear.lora() else { continue };
-        let [a, b] = ["A", "B"].map(|which| adapter_name(&linear.name, which, DEFAULT));
-        entries.extend([entry_as(a, &lora.a, Dtype::F32), entry_as(b, &lora.b, Dtype::F32)]);
+    for part in core.parts() {
+        match part {
+            Part::Linear(linear) | Part::Head(linear) => entries.extend(of_linear(linear)?),
+            Part::TokenRows(rows) => {
+                entries.push(entry_as(token_rows_name(core.embedding.name(), DEFAULT), rows, Dtype::F32));
+            }
+            other => {
+                let trained = other.weights().filter(|weight| weight.var().is_some());
+                entries.extend(trained.map(|weight| entry_as(whole_name(weight.name()), weight, Dtype::F32)));
+            }
+        }
+    }
+    let parts = core.linears().any(|linear| linear.lora().is_some_and(|lora| lora.part.is_some()));
+    let original = match parts {
+        true => Some((ORIGINAL.to_owned(), serde_json::to_string(config).map_err(Error::internal)?)),
+        false => None,
+    };
+    write_tensors_with(&dir.join(WEIGHTS), entries, original)?;
+    let config = if parts { doubled(config) } else { config.clone() };
+    let transposed = core.linears().any(|linear| linear.update.is_some() && linear.transposed);
+    let task = if model.spec().encoder.is_some() { "SEQ_2_SEQ_LM" } else { "CAUSAL_LM" };
+    write_text(&dir.join(CONFIG), &to_peft_json(&config, &targets(core), (transposed, task), base))
+}
+
+/// What a linear layer has of an adapter.
+fn of_linear<'a>(linear: &Linear) -> Result<Vec<(String, Entry<'a>)>> {
+    let mut entries = Vec::new();
+    if let Some(lora) = linear.lora() {
+        let (a, b) = lora.factors()?;
+        for (which, values) in [("A", a), ("B", b)] {
+            let name = adapter_name(&linear.name, which, DEFAULT);
+            entries.push(entry_as(name, &Weight::fixed("", values), Dtype::F32));
+        }
         if let Some(magnitude) = &lora.magnitude {
             entries.push(entry_as(magnitude_name(&linear.name, DEFAULT), &magnitude.vector, Dtype::F32));
         }
     }
-    write_tensors(&dir.join(WEIGHTS), entries)?;
-    let transposed = core.linears().any(|linear| linear.update.is_some() && linear.transposed);
-    let task = if model.spec().encoder.is_some() { "SEQ_2_SEQ_LM" } else { "CAUSAL_LM" };
-    write_text(&dir.join(CONFIG), &to_peft_json(config, &targets(core), (transposed, task), base))
+    if let Some(bias) = linear.bias.as_ref().filter(|bias| bias.var().is_some()) {
+        entries.push(entry_as(bias_name(bias.name(), linear.update.is_some()), bias, Dtype::F32));
+    }
+    if let Matrix::Dense(weight) = &linear.matrix
+        && weight.var().is_some()
+    {
+        let values = if linear.transposed { weight.detached().t()?.contiguous()? } else { weight.detached() };
+        entries.push(entry_as(whole_name(weight.name()), &Weight::fixed("", values), Dtype::F32));
+    }
+    Ok(entries)
+}
+
+/// The configuration of an adapter with the part it began with beside what it became: of twice the rank, and the same factor
+/// (`subtract_mutated_init` of PEFT).
+fn doubled(config: &LoraConfig) -> LoraConfig {
+    let factor = if config.use_rslora { 2f64.sqrt() } else { 2.0 };
+    LoraConfig {
+        r: 2 * config.r,
+        lora_alpha: factor * config.lora_alpha,
+        rank_pattern: config.rank_pattern.iter().map(|(layer, r)| (layer.clone(), 2 * r)).collect(),
+        alpha_pattern: config.alpha_pattern.iter().map(|(layer, alpha)| (layer.clone(), factor * alpha)).collect(),
+        init_lora_weights: LoraInit::Default,
+        ..config.clone()
+    }
 }
 
 /// The layers with an adapter as a minimal list for PEFT: the last part of a name where all layers that end in it have
@@ -218,25 +199,30 @@ fn to_peft_json(
     (transposed, task): (bool, &str),
     base: Option<&Path>,
 ) -> String {
+    let some = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
+    let tokens = &config.trainable_token_indices;
+    let alphas = config.alpha_pattern.iter().map(|(layer, alpha)| (layer.clone(), whole(*alpha)));
     let file = json!({
-        "alpha_pattern": {},
+        "alpha_pattern": alphas.collect::<serde_json::Map<_, _>>(),
         "auto_mapping": null,
         "base_model_name_or_path": base.map(|b| b.display().to_string()),
-        "bias": "none",
+        "bias": config.bias,
         "fan_in_fan_out": transposed,
         "inference_mode": true,
+        // What another beginning changed is in the tensors, or in the base that is saved with it.
         "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": null,
         "lora_alpha": whole(config.lora_alpha),
         "lora_dropout": config.lora_dropout,
-        "modules_to_save": null,
+        "modules_to_save": some(&config.modules_to_save),
         "peft_type": "LORA",
         "r": config.r,
-        "rank_pattern": {},
+        "rank_pattern": config.rank_pattern,
         "revision": null,
         "target_modules": modules,
         "task_type": task,
+        "trainable_token_indices": if tokens.is_empty() { Value::Null } else { json!(tokens) },
         "use_dora": config.use_dora,
         "use_rslora": config.use_rslora,
     });

@@ -56,7 +56,17 @@ pub(super) fn make_folder(dir: &Path) -> Result<()> {
 
 /// Writes a safetensors file with the metadata that `transformers` asks for.
 pub(super) fn write_tensors(path: &Path, entries: Vec<(String, Entry<'_>)>) -> Result<()> {
-    let metadata = HashMap::from([(String::from("format"), String::from("pt"))]);
+    write_tensors_with(path, entries, None)
+}
+
+/// [`write_tensors`] with one more entry of the metadata.
+pub(super) fn write_tensors_with(
+    path: &Path,
+    entries: Vec<(String, Entry<'_>)>,
+    more: Option<(String, String)>,
+) -> Result<()> {
+    let format = (String::from("format"), String::from("pt"));
+    let metadata: HashMap<String, String> = std::iter::once(format).chain(more).collect();
     let failed = Rc::new(RefCell::new(None));
     let written = entries.into_iter().map(|(name, entry)| (name, Written { entry, failed: failed.clone() }));
     atomic::write_with(path, |temporary| {

@@ -89,8 +89,9 @@ impl Model {
         make_folder(dir)?;
         let mut entries = Vec::new();
         let mut packed = false;
-        for part in self.core.parts() {
+        for part in self.base_core().parts() {
             match part {
+                Part::TokenRows(_) => {}
                 Part::Embedding(weight)
                 | Part::Positions(weight)
                 | Part::RelativeBias(weight)

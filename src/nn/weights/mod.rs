@@ -7,3 +7,4 @@ mod folder;
 mod nf4;
 mod peft;
 mod read;
+mod stored_adapter;

@@ -91,6 +91,11 @@ impl<'a> Checkpoint<'a> {
         &self.label
     }
 
+    /// An entry of the metadata of its first file.
+    pub(super) fn metadata(&self, key: &str) -> Option<&str> {
+        self.shards.first()?.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
     /// All names, sorted.
     pub(super) fn names(&self) -> BTreeSet<&str> {
         self.place.keys().map(String::as_str).collect()

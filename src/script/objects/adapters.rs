@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic, Map};
 
 use crate::error::Error;
 use crate::files::locate;
-use crate::nn::LoraConfig;
+use crate::nn::{LoraConfig, LoraInit};
 use crate::script::convert::{number, options};
 use crate::script::failure::Fallible;
 use crate::script::objects::Model;
@@ -16,9 +16,21 @@ pub(super) const LORA_OPTIONS: &[(&str, &str)] = &[
     ("lora_alpha", "the update is scaled by lora_alpha / r (16)"),
     ("lora_dropout", "share of the adapter's inputs dropped in training (0)"),
     ("target_modules", "names of the layers that get one, or a regular expression ([\"all-linear\"])"),
+    ("exclude_modules", "layers that get none ([])"),
     ("layers_to_transform", "blocks whose layers get one, from 0 (all)"),
+    ("layers_pattern", "the list of blocks that layers_to_transform counts: \"layers\", \"h\" (any)"),
+    ("rank_pattern", "other ranks for some layers: #{ q_proj: 16 } (#{})"),
+    ("alpha_pattern", "other values of lora_alpha for some layers: #{ q_proj: 32 } (#{})"),
     ("use_rslora", "scale by lora_alpha / √r instead (false)"),
     ("use_dora", "magnitudes of their own for the rows of the weights: DoRA (false)"),
+    (
+        "init_lora_weights",
+        "how they begin: \"default\", \"gaussian\", \"pissa\", \"pissa_niter_4\", \"olora\" or \"loftq\"",
+    ),
+    ("bias", "which biases train beside them: \"none\", \"all\" or \"lora_only\""),
+    ("modules_to_save", "whole layers, norms or the embedding that train and are stored beside them ([])"),
+    ("trainable_token_indices", "ids whose rows of the embedding train beside them ([])"),
+    ("fan_in_fan_out", "whether files hold the layers as (in, out), as GPT-2's do (found out)"),
 ];
 
 pub(super) fn register(registry: &mut Registry) {
@@ -54,7 +66,12 @@ fn fresh(model: &mut Members<Model>) {
     let member = model.method(
         "qlora(options: map) -> Model",
         "quantize(\"nf4\") and lora(options) in one (Dettmers et al. 2023).\nOptions, with PEFT's names:",
-        move |m: &mut Model, map: Map| lora(&in_four_bits(m)?, &map, "qlora"),
+        move |m: &mut Model, map: Map| {
+            let config: LoraConfig = options("qlora", &map)?;
+            // LoftQ quantises the layers it adapts itself.
+            let begun = config.init_lora_weights == LoraInit::Loftq && !m.quantized();
+            if begun { in_four_bits(&mut lora(m, &map, "qlora")?) } else { lora(&in_four_bits(m)?, &map, "qlora") }
+        },
     );
     member.options = LORA_OPTIONS;
     let ctx = model.ctx();

@@ -28,6 +28,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("eps", "added to the root of the second moment (1e-8)"),
     ("weight_decay", "decoupled weight decay (0.01); norms have none"),
     ("bits", "bits of the moments (32)"),
+    ("loraplus_lr_ratio", "factor of the learning rate of adapters' B and of vectors: LoRA+ (1); 16 is usual"),
 ];
 
 /// The options of `schedule`.

@@ -235,16 +235,26 @@ fn begin_with(ctx: &ScriptContext, model: &Model, recipe: &Map) -> Fallible<Mode
 
 /// Whether adapters match the given settings of a recipe.
 fn fits(has: &nn::LoraConfig, wanted: &nn::LoraConfig, settings: &Json<String, Value>) -> bool {
-    let given = |key: &str| settings.contains_key(key);
-    (!given("r") || has.r == wanted.r)
-        && (!given("lora_alpha") || has.lora_alpha == wanted.lora_alpha)
-        && (!given("use_rslora") || has.use_rslora == wanted.use_rslora)
-        && (!given("use_dora") || has.use_dora == wanted.use_dora)
+    let of = |config: &nn::LoraConfig| serde_json::to_value(config).unwrap_or_default();
+    let (has, wanted) = (of(has), of(wanted));
+    let keys = [
+        "r",
+        "lora_alpha",
+        "use_rslora",
+        "use_dora",
+        "rank_pattern",
+        "alpha_pattern",
+        "bias",
+        "modules_to_save",
+        "trainable_token_indices",
+    ];
+    keys.iter().all(|key| !settings.contains_key(*key) || same(&has[key], &wanted[key]))
 }
 
 /// Whether the adapted layers match those of a recipe, if it names any.
 fn same_layers(model: &nn::Model, wanted: &nn::LoraConfig, settings: &Json<String, Value>) -> Fallible<bool> {
-    if !["target_modules", "layers_to_transform"].iter().any(|key| settings.contains_key(*key)) {
+    let names = ["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"];
+    if !names.iter().any(|key| settings.contains_key(*key)) {
         return Ok(true);
     }
     let names = |model: &nn::Model| -> BTreeSet<String> { model.parameters().into_iter().map(|p| p.name).collect() };

@@ -55,6 +55,7 @@ pub(super) const OPTIONS: &[(&str, &str)] = &[
     ("eps", "added to the root of the second moment (1e-8)"),
     ("weight_decay", "decoupled weight decay (0); norms and biases have none"),
     ("bits", "bits of the moments: 32 or 8 (32)"),
+    ("loraplus_lr_ratio", "factor of the learning rate of adapters' B and of vectors: LoRA+ (1); 16 is usual"),
     ("ema", "decay of a running mean of the weights, which is then measured and saved (0: none)"),
     ("mixed_precision", "number format of products: \"no\", \"bf16\", \"f16\" (no); f32 where the CPU is no faster"),
     ("gradient_checkpointing", "compute activations again on the way back instead of keeping them (false)"),

@@ -110,12 +110,15 @@ impl AdamW {
     /// Gradients of another model, and ones that are not finite (nothing is changed then).
     pub fn step(&mut self, grads: &Grads) -> Result<()> {
         self.check(grads)?;
-        let AdamWOptions { lr, betas, eps, weight_decay, .. } = self.options;
+        let AdamWOptions { lr, betas, eps, weight_decay, loraplus_lr_ratio, .. } = self.options;
         let step = self.steps + 1;
         let mut there = Vec::new();
         let updates = self.parameters.iter().zip(&mut self.moments).zip(grads.entries());
         for ((Parameter { name, var }, moments), (_, gradient)) in updates {
             let weight_decay = if var.rank() < 2 { 0.0 } else { weight_decay };
+            // The groups of PEFT's `create_loraplus_optimizer`.
+            let faster = name.contains(".lora_B") || var.rank() == 1;
+            let lr = if faster { lr * loraplus_lr_ratio } else { lr };
             let numbers = AdamWStep { lr, betas, eps, weight_decay, step };
             moments.follow(var)?;
             let updated = match moments {

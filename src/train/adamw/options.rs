@@ -18,11 +18,13 @@ pub struct AdamWOptions {
     pub weight_decay: f64,
     /// Bits of the moments: 32, or 8 in blocks of 256.
     pub bits: u8,
+    /// Factor of the learning rate of the B of adapters and of vectors (LoRA+, Hayou et al. 2024, arXiv:2402.12354).
+    pub loraplus_lr_ratio: f64,
 }
 
 impl Default for AdamWOptions {
     fn default() -> Self {
-        Self { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, bits: 32 }
+        Self { lr: 1e-3, betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01, bits: 32, loraplus_lr_ratio: 1.0 }
     }
 }
 
@@ -39,8 +41,10 @@ impl AdamWOptions {
     /// assert!(AdamWOptions { bits: 16, ..AdamWOptions::default() }.validate().is_err());
     /// ```
     pub fn validate(&self) -> Result<()> {
-        let Self { lr, betas, eps, weight_decay, bits } = *self;
-        for (name, value) in [("lr", lr), ("eps", eps), ("weight_decay", weight_decay)] {
+        let Self { lr, betas, eps, weight_decay, bits, loraplus_lr_ratio } = *self;
+        let numbers =
+            [("lr", lr), ("eps", eps), ("weight_decay", weight_decay), ("loraplus_lr_ratio", loraplus_lr_ratio)];
+        for (name, value) in numbers {
             if !(value.is_finite() && value >= 0.0) {
                 return Err(Error::mistake(format!("{name} must be at least 0, not {value}")));
             }

@@ -223,3 +223,20 @@ fn an_optimizer_in_8_bits_goes_on_as_if_it_had_never_stopped() {
     }
     assert_eq!(values(&parameters), values(&copies));
 }
+
+/// LoRA+: a first step of AdamW is as long as the learning rate, whatever the gradient.
+#[test]
+fn the_b_of_adapters_and_vectors_learn_faster_by_the_ratio() {
+    let names = ["x.lora_A.weight", "x.lora_B.weight", "x.lora_B.left.weight"];
+    let mut parameters: Vec<Parameter> = names.iter().map(|name| parameter(name, &[1.0, 1.0], &[1, 2])).collect();
+    parameters.push(parameter("x.lora_magnitude_vector", &[1.0, 1.0], &[2]));
+    let slopes: [&[f32]; 4] = [&[0.5, -2.0]; 4];
+    let options = AdamWOptions { lr: 1e-3, weight_decay: 0.0, loraplus_lr_ratio: 16.0, ..AdamWOptions::default() };
+    let mut optimizer = AdamW::new(parameters.clone(), options).expect("sound options");
+    optimizer.step(&grads(&parameters, &slopes)).expect("finite gradients");
+    for (values, ratio) in values(&parameters).chunks(2).zip([1.0, 16.0, 16.0, 16.0]) {
+        assert!((values[0] - (1.0 - 1e-3 * ratio)).abs() < 1e-5 && (values[1] - (1.0 + 1e-3 * ratio)).abs() < 1e-5);
+    }
+    let wrong = AdamWOptions { loraplus_lr_ratio: -1.0, ..AdamWOptions::default() };
+    assert!(wrong.validate().is_err_and(|e| e.message().contains("loraplus_lr_ratio")));
+}

@@ -55,6 +55,8 @@ pub struct TrainOptions {
     pub weight_decay: f64,
     /// Bits of the moments: 32, or 8 in blocks.
     pub bits: u8,
+    /// Factor of the learning rate of the B of adapters and of vectors (LoRA+).
+    pub loraplus_lr_ratio: f64,
     /// Decay of the moving average of the weights, which is then evaluated and saved; 0 keeps none.
     pub ema: f64,
     /// Number format of products.
@@ -115,6 +117,7 @@ impl Default for TrainOptions {
             eps: 1e-8,
             weight_decay: 0.0,
             bits: 32,
+            loraplus_lr_ratio: 1.0,
             ema: 0.0,
             mixed_precision: MixedPrecision::No,
             gradient_checkpointing: false,
@@ -264,8 +267,8 @@ impl TrainOptions {
 
     /// The options of the run's optimizer.
     pub fn adamw(&self) -> AdamWOptions {
-        let Self { lr, betas, eps, weight_decay, bits, .. } = *self;
-        AdamWOptions { lr, betas, eps, weight_decay, bits }
+        let Self { lr, betas, eps, weight_decay, bits, loraplus_lr_ratio, .. } = *self;
+        AdamWOptions { lr, betas, eps, weight_decay, bits, loraplus_lr_ratio }
     }
 }
 
