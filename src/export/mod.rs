@@ -61,8 +61,13 @@ pub fn write_onnx(model: &Model, path: &Path, options: &OnnxOptions, interrupt: 
         return Err(Error::mistake("the model has adapters, which cannot be added to weights in 4 bits")
             .with_hint("net.merge() first, whose weights are quantised anew; or quantized: false"));
     }
-    let quantized = options.quantized.then(|| model.quantize("nf4")).transpose()?;
-    let model = quantized.as_ref().unwrap_or(model);
+    let adapted = !model.active_adapters().is_empty();
+    let stored = match options.quantized {
+        true => Some(model.quantize("nf4")?),
+        false if adapted => Some(model.merge()?),
+        false => None,
+    };
+    let model = stored.as_ref().unwrap_or(model);
     let storage = LayerStorage { quantized: options.quantized, device: model.device().clone() };
     let networks = Networks { core: &model.core, storage };
     let metadata = metadata(model, options)?;

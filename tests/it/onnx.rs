@@ -285,15 +285,36 @@ fn adapters_are_merged_in_f32_and_refused_in_4_bits() {
     assert!(error.is_interrupted() && !path.exists(), "{error}");
 }
 
+#[test]
+fn rows_of_tokens_that_an_adapter_trains_are_in_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = llama(|_| ());
+    let config = LoraConfig { r: 4, use_dora: true, trainable_token_indices: vec![3, 5], ..LoraConfig::default() };
+    let adapted = moved(base.lora(&config, 5).unwrap());
+    let table = |model: &Model| {
+        let path = dir.path().join("model.onnx");
+        write(model, &path, false).unwrap();
+        floats(&OnnxFile::read(&path).tensors["model.embed_tokens.weight"].2)
+    };
+    let hidden = base.spec().decoder.hidden_size;
+    let (before, after) = (table(&base), table(&adapted));
+    let changed = before.chunks(hidden).zip(after.chunks(hidden)).enumerate().filter(|(_, (a, b))| a != b);
+    assert_eq!(changed.map(|(id, _)| id).collect::<Vec<_>>(), [3, 5]);
+}
+
 /// The fewest ids between two that are the same.
 const APART: usize = 8;
 
 fn adapted(model: &Model) -> Model {
-    let adapted = model.lora(&LoraConfig { r: 4, ..LoraConfig::default() }, 5).unwrap();
-    for parameter in adapted.parameters() {
+    moved(model.lora(&LoraConfig { r: 4, ..LoraConfig::default() }, 5).unwrap())
+}
+
+/// The same model; all that trains in it has changed.
+fn moved(model: Model) -> Model {
+    for parameter in model.parameters() {
         parameter.var.set(&(parameter.var.as_tensor() + 0.02).unwrap()).unwrap();
     }
-    adapted
+    model
 }
 
 /// Ids that follow a prompt, each the likeliest that is none of the last [`APART`], since a randomly initialised model would

@@ -33,7 +33,7 @@ impl Model {
         let adapter = self.adapters.alone().ok_or_else(|| match self.adapters().as_slice() {
             [] => Error::mistake("the model has no adapter to save")
                 .with_hint("save(dir) writes a model; lora(#{…}) or qlora(#{…}) gives it adapters"),
-            [several @ ..] => Error::mistake("not one adapter is in use")
+            several => Error::mistake("not one adapter is in use")
                 .with_hint(format!("name one: save_adapter(dir, \"{}\")", several.join("\" or \""))),
         })?;
         self.write_adapter(adapter, dir)
