@@ -5,7 +5,7 @@
 //! A step allocates what a LLaMA saves in forward, then a gradient for each saved tensor, which it frees; every buffer is
 //! written once. Only allocation is compared: the arithmetic is left out.
 
-#![allow(clippy::unwrap_used)] // a benchmark that cannot set itself up has failed
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a benchmark that cannot set itself up has failed; it prints figures
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
