@@ -20,7 +20,7 @@ pub enum LoraInit {
     Gaussian,
     /// The principal singular vectors of the weight (Meng et al. 2024, arXiv:2404.02948).
     Pissa,
-    /// The same by so many subspace iterations from a random start, which takes less time.
+    /// The same by a number of subspace iterations from a random start, which takes less time.
     PissaNiter(u32),
     /// The first columns of a QR decomposition of the weight (Büyükakyüz 2024, arXiv:2406.01775).
     Olora,

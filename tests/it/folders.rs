@@ -211,7 +211,7 @@ fn an_adapter_for_another_model_is_refused() {
         refusal(dir)
     };
     assert!(with("\"r\": 4", "\"r\": 8").contains("the shape [4, 32], the model needs [8, 32]"));
-    assert!(with("\"use_dora\": false", "\"use_dora\": true").contains("use_dora true is not supported"));
+    assert!(with("\"use_dora\": false", "\"use_dora\": true").contains("lora_magnitude_vector"));
     assert!(with("\"LORA\"", "\"IA3\"").contains("IA3"));
     assert!(with("\"q_proj\"", "\"q_proj\", \"lm_head\"").contains("lm_head"));
     fs::write(&path, &config).unwrap();
