@@ -148,16 +148,14 @@ fn attended(
 fn by_head(graph: &mut OnnxGraph, x: &GraphValue, q: &GraphValue, heads: usize) -> GraphValue {
     let (batch, heads, time, rest) =
         (graph.ints(&[0]), graph.ints(&[heads as i64]), graph.size(q, 2), graph.ints(&[-1]));
-    let shape = graph.op_with("Concat", &[&batch, &heads, &time, &rest], &[NodeAttribute::Int("axis", 0)]);
-    graph.op("Reshape", &[x, &shape])
+    graph.reshape_to(x, &[&batch, &heads, &time, &rest])
 }
 
 /// x (batch, heads, time, keys) -> (batch, kv_heads, shared · time, keys), with the keys of v (batch, kv_heads, keys, dim).
 fn by_key(graph: &mut OnnxGraph, x: &GraphValue, kv_heads: usize, v: &GraphValue) -> GraphValue {
     let (batch, heads, rest, keys) =
         (graph.ints(&[0]), graph.ints(&[kv_heads as i64]), graph.ints(&[-1]), graph.size(v, 2));
-    let shape = graph.op_with("Concat", &[&batch, &heads, &rest, &keys], &[NodeAttribute::Int("axis", 0)]);
-    graph.op("Reshape", &[x, &shape])
+    graph.reshape_to(x, &[&batch, &heads, &rest, &keys])
 }
 
 /// A family whose names do not fit its description.

@@ -165,6 +165,12 @@ impl OnnxGraph {
         self.op("Reshape", &[x, &shape])
     }
 
+    /// `x` with another shape, whose sizes are vectors of one, as those of [`OnnxGraph::reshape`].
+    pub(super) fn reshape_to(&mut self, x: &GraphValue, sizes: &[&GraphValue]) -> GraphValue {
+        let shape = self.op_with("Concat", sizes, &[NodeAttribute::Int("axis", 0)]);
+        self.op("Reshape", &[x, &shape])
+    }
+
     /// `x` with its axes in this order.
     pub(super) fn transpose(&mut self, x: &GraphValue, order: &[i64]) -> GraphValue {
         self.op_with("Transpose", &[x], &[NodeAttribute::Ints("perm", order.to_vec())])

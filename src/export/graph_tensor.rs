@@ -6,6 +6,7 @@ use candle_core::{Device, Tensor};
 
 use super::messages::ElementType;
 use crate::error::{Error, Result};
+use crate::nn::Dtype;
 use crate::proto::ProtoMessage;
 
 /// A tensor in the file, whose bytes are made while it is written, so that one at a time is in memory.
@@ -50,6 +51,5 @@ impl fmt::Debug for GraphTensor {
 
 /// The bytes of an f32 tensor, row-major.
 pub(super) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    let values = tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1::<f32>()?;
-    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    Ok(Dtype::F32.encode(&tensor.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?))
 }

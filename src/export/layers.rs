@@ -7,6 +7,7 @@ use candle_core::Device;
 use super::graph::{GraphValue, OnnxGraph};
 use super::graph_tensor::bytes_of;
 use super::messages::{ElementType, NodeAttribute};
+use crate::nn::Dtype;
 use crate::nn::core::{Linear, Matrix, Mlp, Norm, Weight};
 use crate::nn::ops::Activation;
 use crate::nn::quant::Nf4;
@@ -57,7 +58,7 @@ fn matmul_bnb4(graph: &mut OnnxGraph, name: &str, codes: &Arc<Nf4>, x: &GraphVal
     let packed = codes.clone();
     let b = graph.stored(&format!("{name}.weight"), ElementType::U8, &[bytes], move || Ok(packed.codes.clone()));
     let scaled = codes.clone();
-    let data = move || Ok(scaled.block_scales().iter().flat_map(|scale| scale.to_le_bytes()).collect());
+    let data = move || Ok(Dtype::F32.encode(&scaled.block_scales()));
     let blocks = (out * wide).div_ceil(Nf4::BLOCK);
     let absmax = graph.stored(&format!("{name}.weight.absmax"), ElementType::F32, &[blocks], data);
     /// `quant_type`: 0 is FP4.

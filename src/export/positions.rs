@@ -3,6 +3,7 @@
 use super::graph::{GraphValue, OnnxGraph};
 use super::layers;
 use super::messages::{ElementType, NodeAttribute};
+use crate::nn::Dtype;
 use crate::nn::core::{RelativeBias, RelativeVectors};
 use crate::nn::ops::{RopeScaling, Rotary};
 
@@ -204,6 +205,6 @@ fn cast_f32(graph: &mut OnnxGraph, x: &GraphValue) -> GraphValue {
 
 fn floats(graph: &mut OnnxGraph, name: &str, values: Vec<f32>) -> GraphValue {
     let count = values.len();
-    let data = move || Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect());
+    let data = move || Ok(Dtype::F32.encode(&values));
     graph.stored(name, ElementType::F32, &[count], data)
 }

@@ -39,7 +39,7 @@ impl Dtype {
     }
 
     /// The bytes of the numbers, rounded to the nearest where precision is lost.
-    pub(in crate::nn) fn encode(self, values: &[f32]) -> Vec<u8> {
+    pub(crate) fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
             Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::Bf16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),

@@ -112,25 +112,15 @@ pub(crate) fn part_of(weight: &Tensor, init: LoraInit, (r, scale): (usize, f64),
     Ok((tensor(&a, weight.device())?, tensor(&b, weight.device())?))
 }
 
-/// Rounds of LoftQ: PEFT's `loftq_iter`.
-const LOFTQ_ROUNDS: usize = 1;
-
-/// A weight (out, in) in 4 bits, and A and B such that `scale · B A` is what that lacks.
+/// A weight (out, in) in 4 bits, and A and B such that `scale · B A` is what that lacks: one round, as PEFT's `loftq_iter` has it.
 ///
 /// # Errors
 /// A rank that is higher than the weight is wide.
 pub(crate) fn loftq(weight: &Tensor, r: usize, scale: f64) -> Result<(Nf4, LoraFactors)> {
-    let device = weight.device();
-    let mut rest = weight.clone();
-    let mut found = None;
-    for _ in 0..LOFTQ_ROUNDS {
-        let codes = Nf4::of(&rest)?;
-        let lacking = (weight - Tensor::from_vec(codes.dequantize(), weight.dims(), device)?)?;
-        let factors = part_of(&lacking, LoraInit::Pissa, (r, scale), 0)?;
-        rest = (weight - (factors.1.matmul(&factors.0)? * scale)?)?;
-        found = Some((codes, factors));
-    }
-    found.ok_or_else(|| Error::internal("LoftQ without a round"))
+    let codes = Nf4::of(weight)?;
+    let lacking = (weight - Tensor::from_vec(codes.dequantize(), weight.dims(), weight.device())?)?;
+    let factors = part_of(&lacking, LoraInit::Pissa, (r, scale), 0)?;
+    Ok((codes, factors))
 }
 
 /// Fresh A of an initialisation that leaves the base as it is: name, shape (r, in), seed.

@@ -16,6 +16,8 @@ use etude::nn::{
 use etude::proto::{Field, fields};
 use serde_json::json;
 
+use crate::peers;
+
 /// A new model whose biases and norms are not those that models begin with, so that each of them counts.
 fn fresh(config: impl Into<ModelConfig>) -> Model {
     let model = Model::new(config, &Device::Cpu, 3).unwrap();
@@ -290,7 +292,7 @@ fn rows_of_tokens_that_an_adapter_trains_are_in_the_table() {
     let dir = tempfile::tempdir().unwrap();
     let base = llama(|_| ());
     let config = LoraConfig { r: 4, use_dora: true, trainable_token_indices: vec![3, 5], ..LoraConfig::default() };
-    let adapted = moved(base.lora(&config, 5).unwrap());
+    let adapted = peers::adapted(&base, &config);
     let table = |model: &Model| {
         let path = dir.path().join("model.onnx");
         write(model, &path, false).unwrap();
@@ -306,15 +308,7 @@ fn rows_of_tokens_that_an_adapter_trains_are_in_the_table() {
 const APART: usize = 8;
 
 fn adapted(model: &Model) -> Model {
-    moved(model.lora(&LoraConfig { r: 4, ..LoraConfig::default() }, 5).unwrap())
-}
-
-/// The same model; all that trains in it has changed.
-fn moved(model: Model) -> Model {
-    for parameter in model.parameters() {
-        parameter.var.set(&(parameter.var.as_tensor() + 0.02).unwrap()).unwrap();
-    }
-    model
+    peers::adapted(model, &LoraConfig { r: 4, ..LoraConfig::default() })
 }
 
 /// Ids that follow a prompt, each the likeliest that is none of the last [`APART`], since a randomly initialised model would

@@ -65,7 +65,8 @@ fn t5(version_1_1: bool) -> Model {
     Model::new(&config, &Device::Cpu, 3).unwrap()
 }
 
-fn adapted(model: &Model, config: &LoraConfig) -> Model {
+/// A model with adapters, all that trains in which has changed.
+pub(crate) fn adapted(model: &Model, config: &LoraConfig) -> Model {
     let adapted = model.lora(config, 5).unwrap();
     for parameter in adapted.parameters() {
         let moved = (parameter.var.as_tensor() + 0.02).unwrap();

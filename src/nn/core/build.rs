@@ -41,14 +41,21 @@ impl LinearSpec {
     /// # Errors
     /// What the source fails with.
     pub(crate) fn dense(&self, source: &mut (impl WeightSource + ?Sized)) -> Result<Linear> {
-        let Self { name, shape, bias, transposed, init } = self;
-        let weight = source.weight(&format!("{name}.weight"), &[shape.0, shape.1], *init)?;
-        let bias = match bias {
-            true => Some(source.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
+        let weight = source.weight(&format!("{}.weight", self.name), &[self.shape.0, self.shape.1], self.init)?;
+        self.with_matrix(Matrix::Dense(weight), source)
+    }
+
+    /// The layer with this weight, and its bias, asked for by name.
+    ///
+    /// # Errors
+    /// What the source fails with.
+    pub(crate) fn with_matrix(&self, matrix: Matrix, source: &mut (impl WeightSource + ?Sized)) -> Result<Linear> {
+        let bias = match self.bias {
+            true => Some(source.weight(&format!("{}.bias", self.name), &[self.shape.0], Init::Zeros)?),
             false => None,
         };
-        let (name, shape, transposed) = (name.clone(), *shape, *transposed);
-        Ok(Linear { name, shape, matrix: Matrix::Dense(weight), bias, transposed, update: None })
+        let (name, shape, transposed) = (self.name.clone(), self.shape, self.transposed);
+        Ok(Linear { name, shape, matrix, bias, transposed, update: None })
     }
 }
 

@@ -115,11 +115,7 @@ impl Linear {
 
     /// Its update as [`ComposedUpdate`]; `None` where there is none, or A and B are all of it.
     pub(super) fn composed(&self) -> Result<Option<ComposedUpdate>> {
-        Ok(match &self.update {
-            Some(Update::Lora(lora)) if lora.is_composed() => Some(lora.composed(&self.matrix)?),
-            Some(Update::Mixed(composed)) => Some(composed.clone()),
-            Some(Update::Lora(_)) | None => None,
-        })
+        if self.is_composed() { self.mixed_part() } else { Ok(None) }
     }
 
     /// Whether [`Linear::composed`] gives an update.

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::Model;
-use super::adapters::{AdapterSource, Adapters, DEFAULT, NamedAdapter};
+use super::adapter_names::is_saved;
+use super::adapters::{Adapters, DEFAULT, NamedAdapter};
+use super::fresh_adapter::{FreshAdapter, LoftqBase, WithoutUpdates};
 use crate::error::{Error, Result};
-use crate::nn::core::{
-    Head, Linear, Lora, Magnitude, MapWeights, Matrix, TokenRows, Transformer, Update, Weight, WeightPart,
-};
-use crate::nn::init::name_hash;
-use crate::nn::lora::{ALL_LINEAR, LoraBias, LoraConfig};
-use crate::nn::lora_init::{LoraInit, fresh_a, fresh_b, loftq, part_of};
+use crate::nn::core::{Head, Linear, MapWeights, Matrix, Transformer, Weight};
+use crate::nn::lora::{ALL_LINEAR, LoraConfig};
+use crate::nn::lora_init::LoraInit;
 use crate::nn::quant::Nf4;
 use crate::nn::targets::Targets;
 use crate::nn::{ForwardCtx, ModelConfig, families};
@@ -112,13 +111,14 @@ impl Model {
         config.validate()?;
         self.check_targets(config)?;
         let fresh = FreshAdapter { model: self, name, config, seed, targets: Targets::of(config)? };
-        if config.init_lora_weights == LoraInit::Loftq && !self.adapters.is_empty() {
+        let loftq = config.init_lora_weights == LoraInit::Loftq;
+        if loftq && !self.adapters.is_empty() {
             return Err(Error::mistake("loftq changes the base, and the model has other adapters on it")
                 .with_hint("begin with it: net.lora(#{ init_lora_weights: \"loftq\" })"));
         }
-        let base = match config.init_lora_weights {
-            LoraInit::Loftq => Arc::new(self.frozen_base()?.map(&LoftqBase { fresh: &fresh })?),
-            _ => self.frozen_base()?,
+        let base = match loftq {
+            true => Arc::new(self.frozen_base()?.map(&LoftqBase { fresh: &fresh })?),
+            false => self.frozen_base()?,
         };
         if base.linears().any(|linear| fresh.saves(&linear.name) && matches!(linear.matrix, Matrix::Nf4(_))) {
             return Err(Error::mistake(
@@ -127,14 +127,7 @@ impl Model {
             .with_hint("give it an adapter: target_modules; or begin with a model that is not quantised"));
         }
         let core = self.adapted_view(&base, &fresh)?;
-        if config.init_lora_weights == LoraInit::Loftq && !self.adapters.is_empty() {
-            return Err(Error::mistake("loftq changes the base, and the model has other adapters on it")
-                .with_hint("begin with it: net.lora(#{ init_lora_weights: \"loftq\" })"));
-        }
-        let base = match config.init_lora_weights {
-            LoraInit::Loftq => Arc::new(base.map(&WithoutUpdates)?),
-            _ => base,
-        };
+        let base = if loftq { Arc::new(base.map(&WithoutUpdates)?) } else { base };
         Ok((base, core))
     }
 
@@ -143,10 +136,10 @@ impl Model {
     /// # Errors
     /// Only when the device refuses memory.
     pub fn merge(&self) -> Result<Self> {
-        let table = self.core.table(&ForwardCtx::default())?;
         let mut core = self.core.map(&Merge { device: &self.device })?;
-        core.embedding = Weight::trained(core.embedding.name(), &table)?;
-        core.token_rows = None;
+        if core.token_rows.take().is_some() {
+            core.embedding = Weight::trained(core.embedding.name(), &self.core.table(&ForwardCtx::default())?)?;
+        }
         let config = match (self.config.lower()?.tied_head, &core.head) {
             (true, Head::Untied(_)) => untied(&self.config),
             _ => self.config.clone(),
@@ -197,24 +190,6 @@ impl Model {
     }
 }
 
-/// "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", for `which` "A" or "B": the name in files, and in memory
-/// that of the default adapter; another's is "….lora_A.NAME.weight", as in PEFT.
-pub(crate) fn adapter_name(linear: &str, which: &str, adapter: &str) -> String {
-    match adapter {
-        DEFAULT => format!("base_model.model.{linear}.lora_{which}.weight"),
-        other => format!("base_model.model.{linear}.lora_{which}.{other}.weight"),
-    }
-}
-
-/// "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", in memory with the name of an adapter as in
-/// [`adapter_name`].
-pub(crate) fn magnitude_name(linear: &str, adapter: &str) -> String {
-    match adapter {
-        DEFAULT => format!("base_model.model.{linear}.lora_magnitude_vector"),
-        other => format!("base_model.model.{linear}.lora_magnitude_vector.{other}"),
-    }
-}
-
 /// The configuration of a model whose head is not the embedding any longer.
 fn untied(config: &ModelConfig) -> ModelConfig {
     let mut config = config.clone();
@@ -225,152 +200,6 @@ fn untied(config: &ModelConfig) -> ModelConfig {
         ModelConfig::T5(_) => return config.with_own_head().unwrap_or(config),
     }
     config
-}
-
-/// The name of rows of an embedding in files ("base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"), and
-/// in memory with the name of an adapter.
-pub(crate) fn token_rows_name(embedding: &str, adapter: &str) -> String {
-    let module = embedding.strip_suffix(".weight").unwrap_or(embedding);
-    match adapter {
-        DEFAULT => format!("base_model.model.{module}.token_adapter.trainable_tokens_delta"),
-        other => format!("base_model.model.{module}.token_adapter.trainable_tokens_delta.{other}"),
-    }
-}
-
-/// Whether `modules_to_save` names the module of a weight, or one that it is in, as in PEFT: by the end of its name.
-pub(crate) fn is_saved(modules: &[String], weight: &str) -> bool {
-    let parents = weight.match_indices('.').map(|(at, _)| &weight[..at]);
-    parents.chain([weight]).any(|module| modules.iter().any(|end| module.ends_with(end.as_str())))
-}
-
-/// Whether a bias trains beside adapters.
-pub(crate) fn trains_bias(how: LoraBias, name: &str, adapted: bool) -> bool {
-    name.ends_with(".bias")
-        && match how {
-            LoraBias::None => false,
-            LoraBias::All => true,
-            LoraBias::LoraOnly => adapted,
-        }
-}
-
-/// Draws an adapter.
-struct FreshAdapter<'a> {
-    model: &'a Model,
-    name: &'a str,
-    config: &'a LoraConfig,
-    seed: u64,
-    targets: Targets,
-}
-
-impl FreshAdapter<'_> {
-    fn saves(&self, weight: &str) -> bool {
-        is_saved(&self.config.modules_to_save, weight)
-    }
-
-    /// A and B of a layer, and the part of its weight that is taken away.
-    fn factors(&self, linear: &Linear, rank: (usize, f64)) -> Result<(Tensor, Tensor, Option<WeightPart>)> {
-        let (init, device, (out, wide)) = (self.config.init_lora_weights, &self.model.device, linear.shape);
-        let name = |which| adapter_name(&linear.name, which, DEFAULT);
-        if init.takes_a_part() {
-            let seed = self.seed ^ name_hash(&linear.name);
-            let (a, b) = part_of(&linear.base(device)?, init, rank, seed)?;
-            let part = WeightPart { a: a.clone(), minus_b: b.neg()? };
-            return Ok((a, b, Some(part)));
-        }
-        let a = fresh_a(init, &name("A"), (rank.0, wide), self.seed, device)?;
-        Ok((a, fresh_b(init, &name("B"), (out, rank.0), self.seed, device)?, None))
-    }
-}
-
-impl AdapterSource for FreshAdapter<'_> {
-    fn lora(&self, linear: &Linear, is_head: bool) -> Result<Option<Lora>> {
-        if !self.targets.hold(&linear.name, is_head) {
-            return Ok(None);
-        }
-        let (config, rank) = (self.config, self.config.of_layer(&linear.name)?);
-        let (a, b, part) = match linear.lora() {
-            // LoftQ gave the base its updates already.
-            Some(lora) => (lora.a.detached(), lora.b.detached(), None),
-            None => self.factors(linear, rank)?,
-        };
-        let weight = |which, values: &Tensor| Weight::trained(adapter_name(&linear.name, which, self.name), values);
-        let (a, b) = (weight("A", &a)?, weight("B", &b)?);
-        let mut lora = Lora { a, b, scale: rank.1, dropout: config.lora_dropout, part, magnitude: None };
-        if config.use_dora {
-            let base = linear.base(&self.model.device)?;
-            let begin = lora.merged(&base)?.sqr()?.sum(1)?.sqrt()?;
-            let name = magnitude_name(&linear.name, self.name);
-            // Where A B changes nothing yet, the magnitudes are those of the weight to the bit.
-            let vector = |norms: &Tensor| {
-                let unchanged = !matches!(config.init_lora_weights, LoraInit::Random | LoraInit::Loftq);
-                Weight::trained(name, if unchanged { norms } else { &begin })
-            };
-            lora.magnitude = Some(Magnitude::of(&base, vector)?);
-        }
-        Ok(Some(lora))
-    }
-
-    fn replaced(&self, weight: &Weight, adapted: bool, _transposed: bool) -> Result<Option<Weight>> {
-        let trains = self.saves(weight.name()) || trains_bias(self.config.bias, weight.name(), adapted);
-        trains.then(|| Weight::trained(weight.name(), &weight.detached())).transpose()
-    }
-
-    fn token_rows(&self, embedding: &Weight) -> Result<Option<TokenRows>> {
-        let ids = &self.config.trainable_token_indices;
-        if ids.is_empty() {
-            return Ok(None);
-        }
-        let rows = embedding.detached().index_select(&Tensor::new(ids.as_slice(), &self.model.device)?, 0)?;
-        let rows = Weight::trained(token_rows_name(embedding.name(), self.name), &rows)?;
-        Ok(Some(TokenRows { ids: ids.clone(), rows }))
-    }
-}
-
-/// Puts the layers that get adapters into 4 bits as LoftQ does, and gives them what they lack as updates.
-struct LoftqBase<'a> {
-    fresh: &'a FreshAdapter<'a>,
-}
-
-/// Takes the updates of layers away.
-struct WithoutUpdates;
-
-impl MapWeights for WithoutUpdates {
-    fn weight(&self, weight: &Weight) -> Result<Weight> {
-        Ok(weight.clone())
-    }
-
-    fn linear(&self, linear: &Linear) -> Result<Linear> {
-        Ok(Linear { update: None, ..linear.clone() })
-    }
-
-    fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(head.clone())
-    }
-}
-
-impl MapWeights for LoftqBase<'_> {
-    fn weight(&self, weight: &Weight) -> Result<Weight> {
-        Ok(weight.clone())
-    }
-
-    fn linear(&self, linear: &Linear) -> Result<Linear> {
-        if !self.fresh.targets.hold(&linear.name, false) {
-            return Ok(linear.clone());
-        }
-        let Matrix::Dense(weight) = &linear.matrix else {
-            return Err(Error::mistake("loftq needs the weights that it quantises, and these are in 4 bits already")
-                .with_hint("load the model in full precision and call lora(#{ init_lora_weights: \"loftq\" })"));
-        };
-        let (r, scale) = self.fresh.config.of_layer(&linear.name)?;
-        let (codes, (a, b)) = loftq(&weight.detached(), r, scale)?;
-        let (a, b) = (Weight::fixed("A", a), Weight::fixed("B", b));
-        let update = Some(Update::Lora(Lora { a, b, scale, dropout: 0.0, part: None, magnitude: None }));
-        Ok(Linear { matrix: Matrix::Nf4(Arc::new(codes)), update, ..linear.clone() })
-    }
-
-    fn head(&self, head: &Linear) -> Result<Linear> {
-        Ok(head.clone())
-    }
 }
 
 struct Quantize {

@@ -1,12 +1,12 @@
 //! The adapters of a model: any number of them on one base, of which one is used, or a mixture.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Model;
+use super::model_parts::Parts;
 use crate::error::{Error, Result};
-use crate::nn::core::{Head, Linear, Lora, MapWeights, Matrix, Part, TokenRows, Transformer, Update, Weight};
-use crate::nn::{ForwardCtx, LoraConfig, families};
+use crate::nn::core::{Head, Linear, Lora, MapWeights, Matrix, TokenRows, Transformer, Update, Weight};
+use crate::nn::{LoraConfig, families};
 
 /// The name of the adapter of a model that was given one without a name, as in PEFT.
 pub(crate) const DEFAULT: &str = "default";
@@ -15,10 +15,10 @@ pub(crate) const DEFAULT: &str = "default";
 #[derive(Clone, Default)]
 pub(crate) struct Adapters {
     /// The frozen model without adapters; absent where there are none.
-    base: Option<Arc<Transformer>>,
+    pub(super) base: Option<Arc<Transformer>>,
     all: Vec<NamedAdapter>,
     /// What is in use: names and weights. Nothing when they are disabled.
-    active: Vec<(String, f64)>,
+    pub(super) active: Vec<(String, f64)>,
 }
 
 /// A model with one adapter.
@@ -114,49 +114,6 @@ impl Model {
         Ok(Self { core, adapters, ..self.clone() })
     }
 
-    /// The same model with a mixture of its adapters in use, each with a weight: what they add to the weights is multiplied by
-    /// it and summed, whatever their ranks (PEFT's `combination_type="cat"`). A mixture does not train.
-    ///
-    /// # Errors
-    /// An unknown name, with the nearest known one; no names, one that is given twice, a weight that is not finite.
-    pub fn mix_adapters(&self, weights: &[(String, f64)]) -> Result<Self> {
-        for (i, (name, weight)) in weights.iter().enumerate() {
-            self.adapters.named(name)?;
-            if !weight.is_finite() || weights[..i].iter().any(|(other, _)| other == name) {
-                return Err(Error::mistake(format!("the weight of the adapter '{name}' is {weight}, or given twice")));
-            }
-        }
-        let (Some(base), false) = (&self.adapters.base, weights.is_empty()) else {
-            return Err(Error::mistake("a mixture of no adapters")
-                .with_hint("net.set_adapter(#{ left: 0.5, right: 0.5 }); disable_adapter() uses none"));
-        };
-        let parts = weights.iter().map(|(name, weight)| Ok((Parts::of(&self.adapters.named(name)?.core), *weight)));
-        let core = self.mixed(base, weights, &Mix { parts: parts.collect::<Result<_>>()? })?;
-        let adapters = Adapters { active: weights.to_vec(), ..self.adapters.clone() };
-        Ok(Self { core, adapters, ..self.clone() })
-    }
-
-    /// The base with a mixture of adapters.
-    fn mixed(&self, base: &Transformer, weights: &[(String, f64)], mix: &Mix<'_>) -> Result<Transformer> {
-        let mut core = base.map(mix)?;
-        let (mut sum, table) = (core.embedding.detached(), base.embedding.detached());
-        for (name, weight) in weights {
-            let view = &self.adapters.named(name)?.core;
-            if view.token_rows.is_some() {
-                sum = (sum + ((view.table(&ForwardCtx::default())? - &table)? * *weight)?)?;
-            }
-            if matches!((&base.head, &view.head), (Head::Tied, Head::Untied(_))) {
-                return Err(Error::mistake(format!(
-                    "the adapter '{name}' has an embedding or a head of its own where the base has one for both, and cannot be \
-                     mixed"
-                ))
-                .with_hint("use it alone: set_adapter(name)"));
-            }
-        }
-        core.embedding = Weight::fixed(core.embedding.name(), sum);
-        Ok(core)
-    }
-
     /// The same model with none of its adapters in use.
     pub fn disable_adapter(&self) -> Self {
         let core = self.adapters.base.as_ref().map_or_else(|| self.core.clone(), |base| (**base).clone());
@@ -207,9 +164,10 @@ impl Model {
             if head.is_some() || view.embedding.var().is_some() {
                 let name = families::names(&self.config).head;
                 let weight = head.unwrap_or_else(|| Weight::fixed(format!("{name}.weight"), base.embedding.detached()));
+                let dims = base.embedding.dims();
                 view.head = Head::Untied(Linear {
                     name: name.into(),
-                    shape: weight_shape(&weight),
+                    shape: (dims[0], dims[1]),
                     matrix: Matrix::Dense(weight),
                     bias: None,
                     transposed: false,
@@ -267,13 +225,6 @@ impl Model {
             [(name, 1.0)] => model.set_adapter(name),
             several => model.mix_adapters(several),
         }
-    }
-}
-
-fn weight_shape(weight: &Weight) -> (usize, usize) {
-    match weight.dims() {
-        [rows, columns] => (*rows, *columns),
-        _ => (0, 0),
     }
 }
 
@@ -343,24 +294,6 @@ impl MapWeights for Adapt<'_> {
     }
 }
 
-/// The parts of a model by their names.
-struct Parts<'a> {
-    linears: HashMap<&'a str, &'a Linear>,
-    weights: HashMap<&'a str, &'a Weight>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(core: &'a Transformer) -> Self {
-        let linears = core.linears().map(|linear| (linear.name.as_str(), linear)).collect();
-        let weights = core.parts().into_iter().filter(|part| part.linear().is_none()).flat_map(Part::weights);
-        Self { linears, weights: weights.map(|weight| (weight.name(), weight)).collect() }
-    }
-
-    fn linear(&self, name: &str) -> Result<&'a Linear> {
-        self.linears.get(name).copied().ok_or_else(|| Error::internal(format!("there is no layer {name}")))
-    }
-}
-
 /// Puts adapters on another base.
 struct Rebase<'a> {
     parts: &'a Parts<'a>,
@@ -380,55 +313,6 @@ impl MapWeights for Rebase<'_> {
             Matrix::Dense(weight) if weight.var().is_some() => Ok(linear.clone()),
             _ => linear.with_matrix(self.parts.linear(&linear.name)?.matrix.clone(), &self.model.device),
         }
-    }
-
-    fn head(&self, head: &Linear) -> Result<Linear> {
-        self.linear(head)
-    }
-}
-
-/// Mixes adapters into a base.
-struct Mix<'a> {
-    parts: Vec<(Parts<'a>, f64)>,
-}
-
-impl Mix<'_> {
-    /// `w + Σ share · (wᵢ − w)` over those that differ.
-    fn mixed(&self, base: &Weight, of: impl Fn(&Parts<'_>) -> Option<Weight>) -> Result<Weight> {
-        let mut sum = None;
-        for (parts, share) in &self.parts {
-            if let Some(other) = of(parts).filter(|other| other.var().is_some()) {
-                let difference = ((other.detached() - base.detached())? * *share)?;
-                sum = Some((sum.unwrap_or_else(|| base.detached()) + difference)?);
-            }
-        }
-        Ok(sum.map_or_else(|| base.clone(), |sum| Weight::fixed(base.name(), sum)))
-    }
-}
-
-impl MapWeights for Mix<'_> {
-    fn weight(&self, weight: &Weight) -> Result<Weight> {
-        self.mixed(weight, |parts| parts.weights.get(weight.name()).map(|weight| (*weight).clone()))
-    }
-
-    fn linear(&self, linear: &Linear) -> Result<Linear> {
-        let mut updates = Vec::with_capacity(self.parts.len());
-        for (parts, share) in &self.parts {
-            updates.extend(parts.linear(&linear.name)?.mixed_part()?.map(|part| (part, *share)));
-        }
-        let update = Update::mixed(updates)?;
-        let bias = linear.bias.as_ref();
-        let bias = bias.map(|bias| self.mixed(bias, |parts| parts.linears.get(linear.name.as_str())?.bias.clone()));
-        let matrix = match &linear.matrix {
-            Matrix::Dense(weight) => {
-                Matrix::Dense(self.mixed(weight, |parts| match &parts.linears.get(linear.name.as_str())?.matrix {
-                    Matrix::Dense(weight) => Some(weight.clone()),
-                    Matrix::Nf4(_) => None,
-                })?)
-            }
-            codes @ Matrix::Nf4(_) => codes.clone(),
-        };
-        Ok(Linear { update, bias: bias.transpose()?, matrix, ..linear.clone() })
     }
 
     fn head(&self, head: &Linear) -> Result<Linear> {

@@ -1,17 +1,21 @@
 //! Models: a transformer core, its configuration and its adapters.
 
 mod adapt;
+mod adapter_names;
 mod adapters;
 #[cfg(test)]
 mod decode_tests;
 mod deepen;
 mod forward;
+mod fresh_adapter;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
 mod gpu_decode_tests;
 #[cfg(test)]
 #[cfg(feature = "cuda")]
 mod gpu_tests;
+mod mixture;
+mod model_parts;
 #[cfg(test)]
 mod packed_tests;
 #[cfg(test)]
@@ -28,7 +32,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-pub(crate) use self::adapt::{adapter_name, is_saved, magnitude_name, token_rows_name, trains_bias};
+pub(crate) use self::adapter_names::{adapter_name, is_saved, magnitude_name, token_rows_name, trains_bias};
 pub(crate) use self::adapters::{AdapterSource, Adapters, DEFAULT, NamedAdapter};
 pub use self::table::{Layer, Parameter};
 use crate::error::{Error, Result};

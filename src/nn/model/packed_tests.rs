@@ -6,7 +6,8 @@ use crate::data::{Batch, IGNORE};
 use crate::nn::ops::reference::{close, values};
 use crate::nn::{ForwardCtx, Gpt2Config, LlamaConfig, Model, ModelConfig};
 
-fn models() -> Vec<Model> {
+/// A small LLaMA and a small GPT-2.
+pub(super) fn models() -> Vec<Model> {
     let llama = LlamaConfig {
         vocab_size: 23,
         hidden_size: 16,

@@ -4,49 +4,39 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, TensorId};
 
+use super::packed_tests;
 use crate::data::{Batch, EncoderInput, IGNORE};
 use crate::nn::ops::reference::close;
-use crate::nn::{ForwardCtx, Gpt2Config, LlamaConfig, Model, ModelConfig, MusicTransformerConfig, T5Config};
+use crate::nn::{ForwardCtx, Model, ModelConfig, MusicTransformerConfig, T5Config};
 
 /// A small model of each family, and the Music Transformer with and without an encoder.
 fn models() -> Vec<Model> {
-    macro_rules! small {
-        ($config:ident { $($name:ident: $value:expr),* $(,)? }) => {
-            $config {
-                vocab_size: 23,
-                hidden_size: 16,
-                num_hidden_layers: 2,
-                num_attention_heads: 4,
-                intermediate_size: 24,
-                $($name: $value,)*
-                ..$config::default()
-            }
-        };
-    }
-    let gpt2 = Gpt2Config {
+    let t5 = T5Config {
         vocab_size: 23,
         hidden_size: 16,
         num_hidden_layers: 2,
         num_attention_heads: 4,
+        intermediate_size: 24,
+        relative_attention_num_buckets: 6,
+        relative_attention_max_distance: 8,
+        ..T5Config::default()
+    };
+    let music = |encoder| MusicTransformerConfig {
+        vocab_size: 23,
+        hidden_size: 16,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        intermediate_size: 24,
         initializer_range: 0.3,
-        ..Gpt2Config::default()
+        max_relative_positions: Some(5),
+        max_position_embeddings: 32,
+        is_encoder_decoder: encoder,
+        ..MusicTransformerConfig::default()
     };
-    let music = |encoder| {
-        small!(MusicTransformerConfig {
-            initializer_range: 0.3,
-            max_relative_positions: Some(5),
-            max_position_embeddings: 32,
-            is_encoder_decoder: encoder,
-        })
-    };
-    let configs: [ModelConfig; 5] = [
-        small!(LlamaConfig { num_key_value_heads: Some(2), initializer_range: 0.3 }).into(),
-        gpt2.into(),
-        small!(T5Config { relative_attention_num_buckets: 6, relative_attention_max_distance: 8 }).into(),
-        music(false).into(),
-        music(true).into(),
-    ];
-    configs.iter().map(|config| Model::new(config, &Device::Cpu, 5).unwrap()).collect()
+    let configs: [ModelConfig; 3] = [t5.into(), music(false).into(), music(true).into()];
+    let mut models = packed_tests::models();
+    models.extend(configs.iter().map(|config| Model::new(config, &Device::Cpu, 5).unwrap()));
+    models
 }
 
 const WIDTH: usize = 12;

@@ -180,7 +180,7 @@ impl WeightSource for StoredWeights<'_> {
     }
 
     fn linear(&mut self, layer: &LinearSpec) -> Result<Linear> {
-        let LinearSpec { name, shape, bias, transposed, init } = layer;
+        let LinearSpec { name, shape, transposed, init, .. } = layer;
         let weight = format!("{name}.weight");
         let stored = stored_name(&self.file, &weight).to_owned();
         let matrix = if nf4::is_packed(&self.file, &stored) {
@@ -195,11 +195,7 @@ impl WeightSource for StoredWeights<'_> {
         } else {
             Matrix::Dense(self.weight(&weight, &[shape.0, shape.1], *init)?)
         };
-        let bias = match bias {
-            true => Some(self.weight(&format!("{name}.bias"), &[shape.0], Init::Zeros)?),
-            false => None,
-        };
-        Ok(Linear { name: name.clone(), shape: *shape, matrix, bias, transposed: *transposed, update: None })
+        layer.with_matrix(matrix, self)
     }
 }
 
