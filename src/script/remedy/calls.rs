@@ -1,7 +1,7 @@
 //! Hints for calls of functions and methods that Python and its libraries have: the same call in our words.
 
 use super::counterparts::{ALIASES, FUNCTIONS, KNOWN_MODULES, METHODS, MODULES, SHOWN};
-use super::{Remedy, SourceLine, operators, ours};
+use super::{Remedy, SourceLine, operators, ours, placed};
 use crate::script::scan::LexemeKind;
 
 /// A call, or a member without one, as a line has it.
@@ -16,9 +16,8 @@ struct CallSite<'t> {
 impl<'t> CallSite<'t> {
     /// What stands at a column (from 1, in characters).
     fn new(text: &'t str, column: usize) -> Option<Self> {
-        let byte = text.char_indices().nth(column.checked_sub(1)?)?.0;
         let line = SourceLine::new(text);
-        let at = line.tokens.iter().position(|token| token.start == byte)?;
+        let at = line.at_column(column)?;
         let receiver = (at > 1 && line.word(at - 1) == ".").then(|| line.part(line.operand_before(at - 1), at - 1));
         let arguments = if line.word(at + 1) == "(" { line.arguments(at + 1).unwrap_or_default() } else { Vec::new() };
         Some(Self { line, at, receiver, arguments })
@@ -58,7 +57,7 @@ pub(crate) fn call(name: &str, given: &[&str], text: &str, column: usize) -> Opt
     }
     if given.is_empty() {
         let found = SHOWN.iter().find(|(names, _)| names.contains(&name))?;
-        let how = if given.is_empty() && name == "len" { "takes a value" } else { "is written otherwise here" };
+        let how = if name == "len" { "takes a value" } else { "is written otherwise here" };
         return Remedy::new(message(how), found.1);
     }
     if let Some(code) = site.as_ref().and_then(|site| special(name, given, site)) {
@@ -122,10 +121,7 @@ fn of_ours(name: &str, given: &[&str], site: &CallSite) -> Option<Remedy> {
                     Err(_) => values.next()?,
                 };
                 code += before;
-                code += &match how {
-                    "" => format!("${{{}}}", ours(value)),
-                    how => format!("${{format({}, \"{how}\")}}", ours(value)),
-                };
+                code += &placed(value, how);
                 rest = behind;
             }
             Remedy::new("values stand in a text in backticks, as ${x}", format!("`{code}{rest}`"))
@@ -149,9 +145,8 @@ pub(crate) fn method(owner: &str, name: &str, text: &str, column: usize) -> Opti
 
 /// The hint for a line that uses a module: `np.mean(xs)`, at the name of the module.
 pub(super) fn of_module(name: &str, text: &str, column: usize) -> Option<Remedy> {
-    let byte = text.char_indices().nth(column.checked_sub(1)?)?.0;
     let line = SourceLine::new(text);
-    let mut at = line.tokens.iter().position(|token| token.start == byte)?;
+    let mut at = line.at_column(column)?;
     let known = |name: &str| {
         KNOWN_MODULES.contains(&name)
             || MODULES.iter().any(|(module, ..)| *module == name)
@@ -182,12 +177,11 @@ fn member(module: &str, site: &CallSite) -> Option<Remedy> {
 
 /// The hint for an operator between values that have none: `xs / 2`, `"%d" % 3`, `2 ^ 0.5`.
 pub(crate) fn operator(name: &str, given: &[&str], text: &str, column: usize) -> Option<Remedy> {
-    let byte = text.char_indices().nth(column.checked_sub(1)?)?.0;
     let line = SourceLine::new(text);
     if let ("%", ["string", _]) = (name, given) {
         return operators::percent(&line);
     }
-    let at = line.tokens.iter().position(|token| token.start == byte)?;
+    let at = line.at_column(column)?;
     let arithmetic = matches!(name, "+" | "-" | "*" | "/" | "%" | "**");
     let behind = at + name.chars().count() - usize::from(name == "**");
     let behind = if name == "**" && line.word(at + 1) == "*" { at + 2 } else { behind.max(at + 1) };

@@ -1,6 +1,6 @@
 //! Hints for conditions and loops as C, JavaScript and Lua write them.
 
-use super::{Remedy, SourceLine, ours};
+use super::{Remedy, SourceLine, block, ours};
 use crate::script::scan::LexemeKind;
 
 /// The hint for such a line.
@@ -39,8 +39,7 @@ fn c_loop(line: &SourceLine) -> Option<Remedy> {
         (_, true, None) => format!("{from}..={end}"),
     };
     let rest = line.part(if open == 1 { close + 1 } else { close }, line.len());
-    let rest = if rest.starts_with('{') { ours(rest) } else { format!("{{ {} }}", ours(rest.trim_end_matches(';'))) };
-    Remedy::new(RANGE, format!("for {name} in {range} {rest}"))
+    Remedy::new(RANGE, format!("for {name} in {range} {}", block(rest)))
 }
 
 /// `for i = 1, 10 do print(i) end`, `for i = 1 to 10 { }`
@@ -52,9 +51,8 @@ fn counting(line: &SourceLine) -> Option<Remedy> {
     let begin = ["{", "do", ":"].into_iter().filter_map(|mark| line.find(comma, line.len(), mark)).min()?;
     let end = line.find(begin, line.len(), "end").unwrap_or(line.len());
     let rest = line.part(begin + usize::from(line.word(begin) != "{"), end);
-    let rest = if rest.starts_with('{') { ours(rest) } else { format!("{{ {} }}", ours(rest)) };
     let range = format!("{}..={}", ours(line.part(3, comma)), ours(line.part(comma + 1, begin)));
-    Remedy::new(RANGE, format!("for {} in {range} {rest}", line.word(1)))
+    Remedy::new(RANGE, format!("for {} in {range} {}", line.word(1), block(rest)))
 }
 
 /// `for x of xs { }`, `for (x in xs) { }`, `for (auto x : xs) { }`
@@ -72,8 +70,7 @@ fn each(line: &SourceLine) -> Option<Remedy> {
         _ => (line.word(mark - 1), line.part(mark + 1, to)),
     };
     let rest = line.part(if from == 2 { to + 1 } else { to }, line.len());
-    let rest = if rest.starts_with('{') { ours(rest) } else { format!("{{ {} }}", ours(rest.trim_end_matches(';'))) };
-    Remedy::new("a loop is written for x in xs", format!("for {name} in {} {rest}", ours(values)))
+    Remedy::new("a loop is written for x in xs", format!("for {name} in {} {}", ours(values), block(rest)))
 }
 
 /// `for i in 3 { }`

@@ -1,6 +1,6 @@
 //! Hints for Python expressions: f-strings, lambdas, comprehensions, slices, dictionaries, tuples, operators in words.
 
-use super::{Remedy, SourceLine, ours, quoted};
+use super::{Remedy, SourceLine, ours, placed, quoted};
 use crate::script::scan::LexemeKind;
 
 /// The hint for a line with a Python expression.
@@ -62,8 +62,8 @@ fn f_string(line: &SourceLine) -> Option<Remedy> {
         let (value, behind) = after.split_once('}')?;
         text += &before.replace('`', "``");
         text += &match value.split_once(':') {
-            Some((value, how)) => format!("${{format({}, \"{how}\")}}", ours(value)),
-            None => format!("${{{}}}", ours(value.trim_end_matches('='))),
+            Some((value, how)) => placed(value, how),
+            None => placed(value.trim_end_matches('='), ""),
         };
         rest = behind;
     }

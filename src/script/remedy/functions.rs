@@ -1,6 +1,6 @@
 //! Hints for functions as other languages define them: types, defaults and bodies without braces, arrows.
 
-use super::{Remedy, SourceLine, ours};
+use super::{Remedy, SourceLine, block};
 
 /// The hint for a line with such a function.
 pub(super) fn remedy(line: &SourceLine) -> Option<Remedy> {
@@ -27,11 +27,7 @@ fn body(line: &SourceLine, mut at: usize) -> String {
     }
     let rest = if line.word(at) == "=" { line.part(at + 1, line.len()) } else { line.part(at, line.len()) };
     let rest = rest.strip_prefix('>').unwrap_or(rest).trim();
-    if rest.starts_with('{') {
-        return ours(rest);
-    }
-    let rest = ours(rest.trim_end_matches(';'));
-    if rest.is_empty() { "{ }".into() } else { format!("{{ {rest} }}") }
+    if rest.trim_end_matches(';').is_empty() { "{ }".into() } else { block(rest) }
 }
 
 /// `fn f(x: int, y=1) -> int { x }`, `fn f(x) = x * 2`, `fn f x { x }`

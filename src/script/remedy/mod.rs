@@ -138,6 +138,19 @@ fn ours(text: &str) -> String {
     code + &text[text_end..]
 }
 
+/// A value in a text in backticks, laid out by `format` if it says how.
+fn placed(value: &str, how: &str) -> String {
+    match how {
+        "" => format!("${{{}}}", ours(value)),
+        how => format!("${{format({}, \"{how}\")}}", ours(value)),
+    }
+}
+
+/// What is done in a block, in braces.
+fn block(body: &str) -> String {
+    if body.starts_with('{') { ours(body) } else { format!("{{ {} }}", ours(body.trim_end_matches(';'))) }
+}
+
 /// A string in double quotes, for one in single quotes that is not a Rhai character.
 fn quoted(text: &str) -> String {
     match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {

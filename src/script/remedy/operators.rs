@@ -1,6 +1,6 @@
 //! Hints for operators and numbers as other languages write them.
 
-use super::{Remedy, SourceLine, ours, quoted};
+use super::{Remedy, SourceLine, ours, placed, quoted};
 use crate::script::scan::LexemeKind;
 
 /// The hint for such a line.
@@ -96,8 +96,8 @@ pub(super) fn percent(line: &SourceLine) -> Option<Remedy> {
         rest = &behind[kind + 1..];
         match mark {
             '%' => code.push('%'),
-            's' | 'r' | 'd' | 'i' if how.is_empty() => code += &format!("${{{}}}", ours(values.next()?)),
-            mark => code += &format!("${{format({}, \"{how}{mark}\")}}", ours(values.next()?)),
+            's' | 'r' | 'd' | 'i' if how.is_empty() => code += &placed(values.next()?, ""),
+            mark => code += &placed(values.next()?, &format!("{how}{mark}")),
         }
     }
     code += rest;

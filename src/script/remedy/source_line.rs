@@ -26,6 +26,17 @@ impl<'t> SourceLine<'t> {
         self.tokens.get(i).map(|t| t.kind)
     }
 
+    /// The token that begins at a column (from 1, in characters).
+    pub(super) fn at_column(&self, column: usize) -> Option<usize> {
+        let byte = self.text.char_indices().nth(column.checked_sub(1)?)?.0;
+        self.tokens.iter().position(|token| token.start == byte)
+    }
+
+    /// Whether a token opens a bracket.
+    fn opens(&self, i: usize) -> bool {
+        self.kind(i) == Some(LexemeKind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${")
+    }
+
     pub(super) fn is_name(&self, i: usize) -> bool {
         self.kind(i) == Some(LexemeKind::Word)
     }
@@ -51,7 +62,7 @@ impl<'t> SourceLine<'t> {
                 continue;
             }
             match self.word(i) {
-                "(" | "[" | "{" | "#{" | "${" => depth += 1,
+                _ if self.opens(i) => depth += 1,
                 ")" | "]" | "}" => {
                     depth -= 1;
                     if depth == 0 {
@@ -71,9 +82,7 @@ impl<'t> SourceLine<'t> {
             if self.word(i) == wanted && self.kind(i) != Some(LexemeKind::Text) {
                 return Some(i);
             }
-            let opens =
-                self.kind(i) == Some(LexemeKind::Symbol) && matches!(self.word(i), "(" | "[" | "{" | "#{" | "${");
-            i = if opens { self.close(i).unwrap_or(i) + 1 } else { i + 1 };
+            i = if self.opens(i) { self.close(i).unwrap_or(i) + 1 } else { i + 1 };
         }
         None
     }
@@ -85,10 +94,7 @@ impl<'t> SourceLine<'t> {
 
     /// How many brackets are open at a token.
     pub(super) fn depth(&self, i: usize) -> usize {
-        let opens = |k: usize| {
-            self.kind(k) == Some(LexemeKind::Symbol) && matches!(self.word(k), "(" | "[" | "{" | "#{" | "${")
-        };
-        (0..i).filter(|&k| opens(k) && self.close(k).is_none_or(|close| close >= i)).count()
+        (0..i).filter(|&k| self.opens(k) && self.close(k).is_none_or(|close| close >= i)).count()
     }
 
     /// Whether the line defines a function of this name.

@@ -68,15 +68,6 @@ pub(super) fn remedy(line: &SourceLine, at_begin: bool) -> Option<Remedy> {
             Remedy::new("a variable is made with let", format!("let {}", line.part(1, line.len())))
         }
         "yield" | "async" | "await" => Remedy::new(format!("there is no '{first}'"), "help(\"python\")"),
-        // let x: int = 5, x: int = 5
-        "let" if line.is_name(1) && line.word(2) == ":" && line.is_name(3) && line.word(4) == "=" => {
-            let code = format!("let {} = {}", line.word(1), ours(line.part(5, line.len())));
-            Remedy::new("variables have no declared type", code)
-        }
-        _ if line.is_name(0) && line.word(1) == ":" && line.is_name(2) && line.word(3) == "=" => {
-            let code = format!("let {first} = {}", ours(line.part(4, line.len())));
-            Remedy::new("variables have no declared type", code)
-        }
         _ => None,
     }
 }
