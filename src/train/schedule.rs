@@ -13,6 +13,7 @@
 //! | `inverse_sqrt` | `peak · √(w / s)`, where `w` is 10,000 without a warm-up (Vaswani et al. 2017); no less than `min` |
 //! | `constant` | `peak` |
 
+use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -43,17 +44,6 @@ impl ScheduleKind {
     pub const NAMES: [&'static str; 7] =
         ["cosine", "cosine_with_restarts", "linear", "polynomial", "wsd", "inverse_sqrt", "constant"];
 
-    /// All kinds, in the order of their names.
-    const ALL: [Self; 7] = [
-        Self::Cosine,
-        Self::CosineWithRestarts,
-        Self::Linear,
-        Self::Polynomial,
-        Self::Wsd,
-        Self::InverseSqrt,
-        Self::Constant,
-    ];
-
     /// Whether it reaches its end at a step.
     pub(crate) fn has_end(self) -> bool {
         !matches!(self, Self::Constant | Self::InverseSqrt)
@@ -66,8 +56,8 @@ impl std::str::FromStr for ScheduleKind {
     /// # Errors
     /// An unknown name is refused with the nearest known one.
     fn from_str(name: &str) -> Result<Self> {
-        let place = Self::NAMES.iter().position(|known| *known == name);
-        place.map(|place| Self::ALL[place]).ok_or_else(|| Error::unknown("schedule", name, &Self::NAMES))
+        let read = Self::deserialize(IntoDeserializer::<serde::de::value::Error>::into_deserializer(name));
+        read.map_err(|_| Error::unknown("schedule", name, &Self::NAMES))
     }
 }
 
@@ -248,7 +238,9 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_by_its_name() {
-        for (kind, name) in ScheduleKind::ALL.into_iter().zip(ScheduleKind::NAMES) {
+        use ScheduleKind::{Constant, Cosine, CosineWithRestarts, InverseSqrt, Linear, Polynomial, Wsd};
+        let kinds = [Cosine, CosineWithRestarts, Linear, Polynomial, Wsd, InverseSqrt, Constant];
+        for (kind, name) in kinds.into_iter().zip(ScheduleKind::NAMES) {
             assert_eq!(name.parse::<ScheduleKind>().expect("a name"), kind);
             assert_eq!(serde_json::to_value(kind).expect("a word"), name);
         }

@@ -100,15 +100,11 @@ fn schedules(registry: &mut Registry) {
         "A learning rate that warms up to its peak, then falls: \"cosine\", \"cosine_with_restarts\", \"linear\", \"polynomial\",\n\
          \"inverse_sqrt\", \"wsd\" at the end only, \"constant\" never.\nOptions:",
         |kind: &str, map: Map| -> Fallible<Schedule> {
-            if !ScheduleKind::NAMES.contains(&kind) {
-                return Err(Error::unknown("schedule", kind, &ScheduleKind::NAMES).into());
-            }
-            let mut map = map;
+            let kind: ScheduleKind = kind.parse()?;
             if map.contains_key("kind") {
                 return Err(Error::mistake("schedule takes its kind first: schedule(\"cosine\", #{ … })").into());
             }
-            map.insert("kind".into(), kind.into());
-            let schedule: train::Schedule = options("schedule", &map)?;
+            let schedule = train::Schedule { kind, ..options("schedule", &map)? };
             schedule.validate()?;
             Ok(Schedule(schedule))
         },

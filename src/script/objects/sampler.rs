@@ -125,61 +125,25 @@ pub(super) fn register(registry: &mut Registry) {
 }
 
 fn settings(sampler: &mut Members<Sampler>) {
-    sampler.get("temperature -> float", "Logits are divided by it; 0 takes the likeliest.", |s: &mut Sampler| {
-        s.options().temperature
-    });
-    sampler.set("temperature", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = number("temperature", &v)?;
-        s.change(|o| o.temperature = v)
-    });
-    sampler.get("top_k -> int", "The number of most likely tokens that are kept; 0 keeps all.", |s: &mut Sampler| {
-        s.options().top_k as i64
-    });
-    sampler.set("top_k", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = count("top_k", &v)? as usize;
-        s.change(|o| o.top_k = v)
-    });
-    sampler.get("top_p -> float", "The likeliest whose probabilities sum to this are kept.", |s: &mut Sampler| {
-        s.options().top_p
-    });
-    sampler.set("top_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = number("top_p", &v)?;
-        s.change(|o| o.top_p = v)
-    });
-    sampler.get("min_p -> float", "What has at least this share of the likeliest is kept.", |s: &mut Sampler| {
-        s.options().min_p
-    });
-    sampler.set("min_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = number("min_p", &v)?;
-        s.change(|o| o.min_p = v)
-    });
-    sampler.get(
+    float(sampler, "temperature -> float", "Logits are divided by it; 0 takes the likeliest.", |o| &mut o.temperature);
+    int(sampler, "top_k -> int", "The number of most likely tokens that are kept; 0 keeps all.", |o| &mut o.top_k);
+    float(sampler, "top_p -> float", "The likeliest whose probabilities sum to this are kept.", |o| &mut o.top_p);
+    float(sampler, "min_p -> float", "What has at least this share of the likeliest is kept.", |o| &mut o.min_p);
+    float(
+        sampler,
         "typical_p -> float",
         "Tokens whose information is nearest to its mean are kept until their probabilities sum to this.",
-        |s: &mut Sampler| s.options().typical_p,
+        |o| &mut o.typical_p,
     );
-    sampler.set("typical_p", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = number("typical_p", &v)?;
-        s.change(|o| o.typical_p = v)
+    int(sampler, "no_repeat_ngram_size -> int", "No n-gram of this length comes twice; 0 allows all.", |o| {
+        &mut o.no_repeat_ngram_size
     });
-    sampler.get(
-        "no_repeat_ngram_size -> int",
-        "No n-gram of this length comes twice; 0 allows all.",
-        |s: &mut Sampler| s.options().no_repeat_ngram_size as i64,
-    );
-    sampler.set("no_repeat_ngram_size", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = count("no_repeat_ngram_size", &v)? as usize;
-        s.change(|o| o.no_repeat_ngram_size = v)
-    });
-    sampler.get(
+    float(
+        sampler,
         "repetition_penalty -> float",
         "Makes tokens that were generated before less likely; 1 does nothing.",
-        |s: &mut Sampler| s.options().repetition_penalty,
+        |o| &mut o.repetition_penalty,
     );
-    sampler.set("repetition_penalty", |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
-        let v = number("repetition_penalty", &v)?;
-        s.change(|o| o.repetition_penalty = v)
-    });
     sampler.get(
         "seed -> int",
         "Two samplers with one seed draw the same; setting it starts over.",
@@ -200,6 +164,41 @@ fn settings(sampler: &mut Members<Sampler>) {
             v.as_bool().map_err(|_| Error::mistake(format!("grammar must be true or false, not {}", article(&v))))?;
         s.change(|o| o.grammar = v)
     });
+}
+
+/// A property that is a number.
+fn float(
+    sampler: &mut Members<Sampler>,
+    signature: &'static str,
+    doc: &'static str,
+    field: fn(&mut SamplerOptions) -> &mut f64,
+) {
+    let name = name_of(signature);
+    sampler.get(signature, doc, move |s: &mut Sampler| *field(&mut s.options()));
+    sampler.set(name, move |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = number(name, &v)?;
+        s.change(|o| *field(o) = v)
+    });
+}
+
+/// A property that is a count.
+fn int(
+    sampler: &mut Members<Sampler>,
+    signature: &'static str,
+    doc: &'static str,
+    field: fn(&mut SamplerOptions) -> &mut usize,
+) {
+    let name = name_of(signature);
+    sampler.get(signature, doc, move |s: &mut Sampler| *field(&mut s.options()) as i64);
+    sampler.set(name, move |s: &mut Sampler, v: Dynamic| -> Fallible<()> {
+        let v = count(name, &v)? as usize;
+        s.change(|o| *field(o) = v)
+    });
+}
+
+/// "top_p" of "top_p -> float".
+fn name_of(signature: &'static str) -> &'static str {
+    signature.split(' ').next().unwrap_or(signature)
 }
 
 fn sample(sampler: &Sampler, logits: &Dynamic, earlier: &Array) -> Fallible<i64> {

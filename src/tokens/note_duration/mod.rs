@@ -52,7 +52,7 @@ use crate::harmony::{ChordAt, ChordClass, chord_markers};
 use crate::midi::Score;
 use crate::tokens::bpe_words::Words;
 use crate::tokens::pitches::{PIANO, key_name};
-use crate::tokens::timed::{LONGEST_SHIFT, RATE, velocity};
+use crate::tokens::timed::{AnnouncedClick, RATE, velocity};
 use crate::tokens::{Options, Vocabulary};
 
 use event::{LayoutOptions, NoteEvent, NoteLayout};
@@ -133,28 +133,23 @@ impl NoteDuration {
     pub(super) fn words(&self, ids: Vec<u32>) -> Words {
         let mut words = Words::default();
         let (mut now, mut word) = (0, None);
-        let mut ahead = false;
+        let mut click = AnnouncedClick::none();
         for id in ids {
             let event = self.layout.event(id);
-            let alone = match event {
-                Some(NoteEvent::Shift(steps)) => {
-                    let given = ahead;
-                    ahead &= steps == LONGEST_SHIFT;
-                    given
-                }
-                _ => {
-                    ahead = matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat));
-                    ahead || event.is_some_and(NoteEvent::is_given)
-                }
-            };
+            let shift = event.and_then(NoteEvent::shift);
+            click.reached_before(shift);
+            if matches!(event, Some(NoteEvent::Bar | NoteEvent::Beat)) {
+                click.announce(());
+            }
+            // What is given: the click with the time up to it, the tempo, the chord, the style.
+            let alone = click.ahead().is_some() || event.is_some_and(NoteEvent::is_given);
+            click.reached_after(shift);
             if alone || word != Some(now / WORD) {
                 words.cut();
             }
             words.ids.push(id);
             word = (!alone).then_some(now / WORD);
-            if let Some(NoteEvent::Shift(steps)) = event {
-                now += u64::from(steps);
-            }
+            now += u64::from(shift.unwrap_or(0));
         }
         words
     }
